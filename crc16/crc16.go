@@ -1,0 +1,113 @@
+// Package crc16 computes CRC-16/XMODEM, the checksum by which Valkey and
+// Redis clusters spread keys over hash slots.
+//
+// The checksum has the polynomial P = x^16 + x^12 + x^5 + 1 (0x1021), starts
+// at 0, is not reflected and has no final XOR; the check value of "123456789"
+// is 0x31C3. The authority is crc16() in Valkey's src/crc16.c.
+//
+// The package is the specification of the checksum in plain Go, and the
+// fallback where no assembly kernel runs. It depends on nothing, has no build
+// tags and gives three independent forms that tests hold equal:
+//
+//   - [Bitwise] is the definition, one bit at a time;
+//   - [Table] is the classic table lookup, sixteen bytes a step, from 8 KiB of
+//     tables;
+//   - [Checksum] needs no table at all and is the one to use.
+//
+// Most programs want the root package, which adds the hash tag rule and uses
+// the vector units of the machine it runs on.
+//
+// All functions are safe for concurrent use, and none allocates.
+package crc16
+
+// Size is the size of a checksum in bytes.
+const Size = 2
+
+// poly is P without its leading term x^16.
+const poly = 0x1021
+
+// Bitwise returns the checksum of p by the definition: the remainder of
+// p(x)*x^16 divided by P, found one bit at a time. It is the reference that
+// everything else is tested against, and slow: O(8 len(p)).
+func Bitwise(p []byte) uint16 {
+	var crc uint16
+	for _, b := range p {
+		crc ^= uint16(b) << 8
+		for range 8 {
+			carry := crc>>15 != 0
+			crc <<= 1
+			if carry {
+				crc ^= poly
+			}
+		}
+	}
+	return crc
+}
+
+// Checksum returns the CRC-16/XMODEM of p. It costs O(len(p)), needs no tables
+// and so evicts nothing from the cache.
+func Checksum(p []byte) uint16 { return checksum(p) }
+
+// ChecksumString is [Checksum] of the bytes of s, without a copy.
+func ChecksumString(s string) uint16 { return checksum(s) }
+
+// Update returns the checksum of a message whose first part has the checksum
+// crc and whose rest is p. Update(0, p) equals Checksum(p), and
+// Update(Checksum(a), b) the checksum of a followed by b.
+func Update(crc uint16, p []byte) uint16 {
+	if crc == 0 {
+		return checksum(p)
+	}
+	// The remainder so far, crc, stands for the message crc·x^-16: adding it to
+	// the next sixteen bits of the message continues the division.
+	switch n := len(p); {
+	case n == 0:
+		return crc
+	case n == 1:
+		return reduce64(uint64(crc>>8^uint16(p[0]))) ^ crc<<8
+	case n < 8:
+		v := uint64(be16(p)^crc)<<(8*(n-2)) | tail(p[2:])
+		return reduce64(v)
+	case n < longMin:
+		return finish(be64(p)^uint64(crc)<<48, p[8:])
+	default:
+		return long(crc, p)
+	}
+}
+
+// Combine returns the checksum of a followed by b, from crc1, the checksum of
+// a, crc2, the checksum of b, and len2, the length of b in bytes. It costs
+// O(log len2), at most fifteen steps, whatever the length. Combine panics if
+// len2 is negative.
+func Combine[N int | int64](crc1, crc2 uint16, len2 N) uint16 {
+	if len2 < 0 {
+		panic("crc16: Combine: negative length")
+	}
+	// a followed by b is a·x^(8·len2) + b. The powers of x mod P repeat with
+	// period 32767.
+	e := uint64(len2) % 32767 * 8 % 32767
+	factor := uint16(2) // x^(2^i)
+	for ; e != 0; e >>= 1 {
+		if e&1 != 0 {
+			crc1 = multiply(crc1, factor)
+		}
+		factor = multiply(factor, factor)
+	}
+	return crc1 ^ crc2
+}
+
+// multiply returns a·b mod P.
+func multiply(a, b uint16) uint16 {
+	var r uint16
+	for i := 15; i >= 0; i-- {
+		carry := r>>15 != 0
+		r <<= 1
+		if carry {
+			r ^= poly
+		}
+		if b>>i&1 != 0 {
+			r ^= a
+		}
+	}
+	return r
+}

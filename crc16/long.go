@@ -1,0 +1,60 @@
+package crc16
+
+import "math/bits"
+
+// long returns the checksum of p, at least 256 bytes, continued from crc.
+//
+// It divides by P^64 = x^1024 + x^768 + x^320 + 1 with 64-bit words as digits.
+// All gaps are whole words, so that the quotient comes out by XOR alone:
+//
+//	b[i] = d[i] ^ b[i-4] ^ b[i-11] ^ b[i-16]
+//
+// for all words but the last sixteen, and the remainder is what b adds to
+// those. No shift and no carry crosses a byte, hence the words may be loaded
+// in any byte order; only the remainder is brought into the message's.
+//
+// The same idea, for CRC-32, is known as Chorba (arXiv 2412.16398).
+func long[T bytes](crc uint16, p T) uint16 {
+	// Word i of the quotient lives in b(i mod 16), where b[i-16] was.
+	var b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15 uint64
+	// The checksum so far is added to the first two bytes of the message. As
+	// b[-16], which the recurrence adds to the first word, it does just that.
+	b0 = uint64(bits.ReverseBytes16(crc))
+	for len(p) >= 256 {
+		b0 ^= le64(p[0:]) ^ b12 ^ b5
+		b1 ^= le64(p[8:]) ^ b13 ^ b6
+		b2 ^= le64(p[16:]) ^ b14 ^ b7
+		b3 ^= le64(p[24:]) ^ b15 ^ b8
+		b4 ^= le64(p[32:]) ^ b0 ^ b9
+		b5 ^= le64(p[40:]) ^ b1 ^ b10
+		b6 ^= le64(p[48:]) ^ b2 ^ b11
+		b7 ^= le64(p[56:]) ^ b3 ^ b12
+		b8 ^= le64(p[64:]) ^ b4 ^ b13
+		b9 ^= le64(p[72:]) ^ b5 ^ b14
+		b10 ^= le64(p[80:]) ^ b6 ^ b15
+		b11 ^= le64(p[88:]) ^ b7 ^ b0
+		b12 ^= le64(p[96:]) ^ b8 ^ b1
+		b13 ^= le64(p[104:]) ^ b9 ^ b2
+		b14 ^= le64(p[112:]) ^ b10 ^ b3
+		b15 ^= le64(p[120:]) ^ b11 ^ b4
+		p = p[128:]
+	}
+	// What the quotient adds to the next sixteen words: no more digits follow,
+	// so a word takes only those of b[i-4], b[i-11] and b[i-16] that exist.
+	r := [16]uint64{
+		b0 ^ b12 ^ b5, b1 ^ b13 ^ b6, b2 ^ b14 ^ b7, b3 ^ b15 ^ b8,
+		b4 ^ b9, b5 ^ b10, b6 ^ b11, b7 ^ b12, b8 ^ b13, b9 ^ b14, b10 ^ b15,
+		b11, b12, b13, b14, b15,
+	}
+	var h uint64
+	for i, w := range r {
+		h = fold64(h, bits.ReverseBytes64(w)^be64(p[8*i:]))
+	}
+	return finish(h, p[128:])
+}
+
+func le64[T bytes](p T) uint64 {
+	_ = p[7]
+	return uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
+		uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
+}

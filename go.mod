@@ -1,0 +1,3 @@
+module github.com/hashslot/hashslot
+
+go 1.26.8

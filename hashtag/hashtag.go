@@ -1,0 +1,97 @@
+// Package hashtag tells which bytes of a key a Valkey or Redis cluster hashes.
+//
+// If a key has a hash tag, only the tag is hashed, so that keys with equal
+// tags share a hash slot. The tag is what stands between the first '{' and the
+// first '}' after it, if that is not empty. Only the first '{' is ever
+// considered, and a key without a tag is hashed as a whole:
+//
+//	user:{42}:name   42
+//	{42}{43}         42
+//	{{42}}           {42
+//	a}b{42}          42
+//	{}{42}           {}{42}
+//	{42              {42
+//
+// Keys are bytes: no value is special but those of the two braces. The
+// authority is keyHashSlot() in Valkey's src/cluster.c, and the section "Hash
+// tags" of the cluster specification.
+//
+// All functions cost O(len(key)), allocate nothing and are safe for concurrent
+// use.
+package hashtag
+
+import "math/bits"
+
+// Of returns the part of key that is hashed: its tag, or the whole key.
+func Of(key string) string {
+	if start, end, ok := find(key); ok {
+		return key[start:end]
+	}
+	return key
+}
+
+// OfBytes is [Of] for a key held as bytes. The result is a part of key, not a
+// copy.
+func OfBytes(key []byte) []byte {
+	if start, end, ok := find(key); ok {
+		return key[start:end]
+	}
+	return key
+}
+
+// Find returns where in key its tag is: key[start:end], without the braces. ok
+// is false, and start and end are 0 and len(key), if key has no tag.
+func Find[T string | []byte](key T) (start, end int, ok bool) { return find(key) }
+
+func find[T string | []byte](key T) (start, end int, ok bool) {
+	open := index(key, '{')
+	if open < 0 {
+		return 0, len(key), false
+	}
+	start = open + 1
+	n := index(key[start:], '}')
+	if n <= 0 {
+		return 0, len(key), false
+	}
+	return start, start + n, true
+}
+
+const (
+	ones  = 0x0101010101010101 // 1 in every byte
+	highs = 0x8080808080808080 // the high bit of every byte
+)
+
+// index returns the place of the first c in s, or -1. It looks at eight bytes
+// at a time: keys are short, and a call to the vector routine of the standard
+// library costs more than all of this.
+func index[T string | []byte](s T, c byte) int {
+	pattern := ones * uint64(c)
+	n := len(s)
+	if n < 8 {
+		for i := range n {
+			if s[i] == c {
+				return i
+			}
+		}
+		return -1
+	}
+	for i := 0; ; i += 8 {
+		// The last step overlaps the one before it, which had no c.
+		i = min(i, n-8)
+		x := le64(s[i:]) ^ pattern
+		// The bytes that are 0 get their high bit set, and so may bytes above
+		// them, never below: the lowest is right.
+		if m := (x - ones) &^ x & highs; m != 0 {
+			return i + bits.TrailingZeros64(m)/8
+		}
+		if i == n-8 {
+			return -1
+		}
+	}
+}
+
+func le64[T string | []byte](p T) uint64 {
+	_ = p[7]
+	return uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
+		uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
+}

@@ -1,0 +1,190 @@
+package hashslot
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/hashslot/hashslot/internal/impl"
+)
+
+// Count is the number of hash slots of a cluster.
+const Count = 16384
+
+// Slot is a hash slot, 0 to 16383.
+type Slot uint16
+
+// Valid reports whether s is one of the 16384 slots.
+func (s Slot) Valid() bool { return s < Count }
+
+// Each target has one file that says how the work is done there:
+// crc16_amd64.go, crc16_arm64.go, and crc16_noasm.go for all others. It
+// declares
+//
+//	of(key string) uint64                               the slot of key
+//	slotsOf(dst []Slot, keys []string)                  the same, len(dst) == len(keys)
+//	slotsOfBytes(dst []Slot, keys [][]byte)
+//	slotsOfPacked(dst []Slot, data []byte, ends []uint32)
+//	update(crc uint16, p []byte) uint16                 crc16.Update
+//
+// and registers its kernels, by which tests and benchmarks choose among them,
+// with package impl. of returns 64 bits because that costs the caller less
+// than a 16-bit result from memory.
+
+// Of returns the slot of key. The hash tag rule applies: if key has a tag, the
+// slot is that of the tag. The empty key is in slot 0.
+//
+// Of is keyHashSlot() of Valkey's src/cluster.c.
+func Of(key string) Slot { return Slot(of(key)) }
+
+// OfBytes is [Of] for a key held as bytes.
+func OfBytes(key []byte) Slot { return Slot(of(unsafe.String(unsafe.SliceData(key), len(key)))) }
+
+// OfPattern returns the one slot in which all keys that match a glob-style
+// pattern must be, as SCAN, KEYS and SORT take it, and whether there is one
+// that can be told. It infers neither more nor less than the servers do:
+//
+//   - a pattern with a complete hash tag in front of its first special
+//     character ('*', '?', '[' or '\') has the slot of the tag, whatever
+//     follows: "{42}*";
+//   - a pattern without special characters matches only itself, and has the
+//     slot of that key;
+//   - no other pattern has a slot. After an empty tag "{}" no tag counts, and
+//     '\' is never decoded.
+//
+// OfPattern is patternHashSlot() of Valkey's src/cluster.c, since version 8.0.
+func OfPattern(pattern string) (s Slot, ok bool) {
+	start := -1 // where the tag starts, once a '{' was seen
+	tags := true
+	for i := range len(pattern) {
+		switch pattern[i] {
+		case '*', '?', '[', '\\':
+			return 0, false
+		case '{':
+			if start < 0 {
+				start = i + 1
+			}
+		case '}':
+			if start >= 0 && tags {
+				if i > start {
+					return Of(pattern[:i+1]), true
+				}
+				tags = false
+			}
+		}
+	}
+	return Of(pattern), true
+}
+
+// ErrCrossSlot is what a [*CrossSlotError] is, for errors.Is.
+var ErrCrossSlot = errors.New("hashslot: keys do not share a slot")
+
+// ErrNoKeys is the error of [Common] without keys: a command without keys
+// belongs to no slot.
+var ErrNoKeys = errors.New("hashslot: no keys")
+
+// CrossSlotError says that keys which must share a slot do not. Servers refuse
+// a command with such keys with the error CROSSSLOT, even if one node owns
+// both slots.
+type CrossSlotError struct {
+	Key1  string // the first of the keys
+	Slot1 Slot
+	Key2  string // the first key whose slot is not Slot1
+	Slot2 Slot
+	Index int // which of the keys Key2 is; Key1 is number 0
+}
+
+func (e *CrossSlotError) Error() string {
+	return fmt.Sprintf("hashslot: keys do not share a slot: key 0, %q, is in slot %d, key %d, %q, in slot %d",
+		e.Key1, e.Slot1, e.Index, e.Key2, e.Slot2)
+}
+
+// Is reports whether target is [ErrCrossSlot].
+func (e *CrossSlotError) Is(target error) bool { return target == ErrCrossSlot }
+
+// Common returns the slot that all keys share. If they do not, the error is a
+// [*CrossSlotError] that names the first key and the first that differs from
+// it; without keys it is [ErrNoKeys]. Common allocates only for an error.
+func Common(keys ...string) (Slot, error) {
+	if len(keys) == 0 {
+		return 0, ErrNoKeys
+	}
+	first := Of(keys[0])
+	var slots [32]Slot
+	for done := 0; done < len(keys); {
+		chunk := keys[done:min(done+len(slots), len(keys))]
+		for i, s := range AppendOf(slots[:0], chunk) {
+			if s != first {
+				return 0, &CrossSlotError{keys[0], first, chunk[i], s, done + i}
+			}
+		}
+		done += len(chunk)
+	}
+	return first, nil
+}
+
+// Tag returns a hash tag of slot s: a key that has the tag is in the slot, so
+// that Of("{"+s.Tag()+"}x") == s. The tag is of letters and digits, one of the
+// shortest there are (62 slots have one of length 1, 3448 of length 2, all
+// others of length 3), and always the same for a slot. Tag returns "" if s is
+// not valid. It allocates the result.
+func (s Slot) Tag() string {
+	if !s.Valid() {
+		return ""
+	}
+	// Two bytes have 2^16 values and as many checksums, so each checksum tells
+	// its two bytes. Four checksums have the slot in their low 14 bits. A tag of
+	// one byte shows as two of which the first is 0.
+	var best [2]byte
+	for high := range uint16(4) {
+		m := unchecksum(uint16(s) | high<<14)
+		a, b := byte(m>>8), byte(m)
+		if a == 0 && alphanumeric(b) {
+			return string([]byte{b})
+		}
+		if alphanumeric(a) && alphanumeric(b) && (best[0] == 0 || string([]byte{a, b}) < string(best[:])) {
+			best = [2]byte{a, b}
+		}
+	}
+	if best[0] != 0 {
+		return string(best[:])
+	}
+	// Three bytes: a checksum is linear, so the share of the first byte is taken
+	// off and what is left must be that of the other two.
+	for first := byte('0'); first <= 'z'; first++ {
+		if !alphanumeric(first) {
+			continue
+		}
+		share := Checksum([]byte{first, 0, 0})
+		for high := range uint16(4) {
+			m := unchecksum(uint16(s) | high<<14 ^ share)
+			a, b := byte(m>>8), byte(m)
+			if alphanumeric(a) && alphanumeric(b) {
+				return string([]byte{first, a, b})
+			}
+		}
+	}
+	panic("hashslot: a slot without a tag of three characters") // all 16384 were tried
+}
+
+// unchecksum returns the two bytes that have the checksum crc: crc·x^-16 mod P.
+func unchecksum(crc uint16) uint16 {
+	for range 16 {
+		// If x does not divide the polynomial, it divides its sum with P.
+		odd := crc&1 != 0
+		crc >>= 1
+		if odd {
+			crc ^= 0x11021 >> 1
+		}
+	}
+	return crc
+}
+
+func alphanumeric(b byte) bool {
+	return '0' <= b && b <= '9' || 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z'
+}
+
+// Kernel names the implementation in use, for logs and bug reports: "avx512",
+// "avx2" or "clmul" on amd64, "pmull-sha3" or "pmull" on arm64, and "generic"
+// for the plain Go that runs anywhere.
+func Kernel() string { return impl.Current() }
