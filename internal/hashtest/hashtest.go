@@ -4,6 +4,11 @@ package hashtest
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hashslot/hashslot/crc16"
@@ -41,4 +46,34 @@ func EachKernel[T interface {
 			f(t)
 		})
 	}
+}
+
+// Foreign returns a file of other projects' test data, which lies beside the
+// checkout whose root is root and is no part of it. ok is false where there is
+// none, unless HASHSLOT_REQUIRE_FOREIGN demands that there is.
+func Foreign(t testing.TB, root, name string) (data []byte, ok bool) {
+	t.Helper()
+	path := filepath.Join(root, "..", "shared", "foreign", filepath.FromSlash(name))
+	data, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		return data, true
+	case os.Getenv("HASHSLOT_REQUIRE_FOREIGN") == "" && errors.Is(err, fs.ErrNotExist):
+		t.Logf("NOT compared with other projects' data: no %s", path)
+	default:
+		t.Fatal(err)
+	}
+	return nil, false
+}
+
+// Rows returns the lines of a table, split at tabs. Lines that start with '#'
+// are comments.
+func Rows(data []byte) [][]string {
+	var rows [][]string
+	for line := range strings.Lines(string(data)) {
+		if !strings.HasPrefix(line, "#") {
+			rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+		}
+	}
+	return rows
 }
