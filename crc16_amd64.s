@@ -181,41 +181,22 @@ atEdge:                                  \
 	ADDQ      $16, P;                \
 	SUBQ      $16, N
 
-// LOAD32 loads a key of 17 to 32 bytes by two loads inside the key: the block
-// that ends it into X1, what is in front of that into X0.
-#define LOAD32 \
-	VMOVDQU (P), X0;                 \
-	VMOVDQU -16(P)(N*1), X1;         \
-	LEAQ    starting<>+32(SB), DX;   \
-	SUBQ    N, DX
+// REDUCEV is REDUCE of the T in X16.
+#define REDUCEV \
+	VPCLMULQDQ $0x01, barrett<>(SB), X16, X17; \
+	VPXORQ     X16, X17, X17;        \
+	VPCLMULQDQ $0x11, barrett<>(SB), X17, X17; \
+	VPXORQ     X17, X16, X16;        \
+	VPEXTRW    $3, X16, AX
 
-// FOLD32 reverses both and makes T of them.
-#define FOLD32 \
-	VPSHUFB    (DX), X0, X0;         \
-	VPSHUFB    starting<>(SB), X1, X1; \
-	VPCLMULQDQ $0x00, blocks<>+32(SB), X0, X2; \
-	VPCLMULQDQ $0x11, blocks<>+32(SB), X0, X0; \
-	VPCLMULQDQ $0x00, blocks<>+48(SB), X1, X3; \
-	VPCLMULQDQ $0x11, blocks<>+48(SB), X1, X1; \
-	VPTERNLOGQ $0x96, X2, X3, X0;    \
-	VPXOR      X1, X0, X0
-
-// REDUCEV is REDUCE in three-operand form.
-#define REDUCEV(t, a) \
-	VPCLMULQDQ $0x01, barrett<>(SB), t, a; \
-	VPXORQ     t, a, a;              \
-	VPCLMULQDQ $0x11, barrett<>(SB), a, a; \
-	VPXORQ     a, t, t;              \
-	VPEXTRW    $3, t, AX
-
-// LOAD64 loads a key of 1 to 64 bytes so that it ends the register, with zeros
-// in front of it. The lanes that are masked off are not read.
-#define LOAD64(z) \
+// LOAD64 loads a key of 1 to 64 bytes into Z16, so that it ends the register,
+// with zeros in front of it. The lanes that are masked off are not read.
+#define LOAD64 \
 	MOVQ         $1<<63, AX;         \
 	LEAQ         -1(N), DX;          \
 	SARXQ        DX, AX, AX;         \
 	KMOVQ        AX, K1;             \
-	VMOVDQU8.Z   -64(P)(N*1), K1, z
+	VMOVDQU8.Z   -64(P)(N*1), K1, Z16
 
 // FOLD64 makes T, in X16, of the four blocks in Z16. Registers from 16 up have
 // no legacy half, so that no VZEROUPPER is due.
@@ -297,33 +278,15 @@ tagged16:
 not16:
 	CMPB ·tier(SB), $3
 	JNE  blocks16
-	LEAQ -17(N), AX
-	CMPQ AX, $15
-	JHI  not32
-
-	LOAD32
-	VMOVDQU   open<>(SB), X3
-	VPCMPEQB  X3, X0, X2
-	VPCMPEQB  X3, X1, X3
-	VPOR      X2, X3, X2
-	VPMOVMSKB X2, AX
-	TESTL     AX, AX
-	JNZ       tagged64
-	FOLD32
-	REDUCEV(X0, X1)
-	MOVQ      AX, ret+16(FP)
-	RET
-
-not32:
-	CMPQ AX, $47
+	CMPQ AX, $63
 	JHI  blocks16
-	LOAD64(Z16)
+	LOAD64
 	VBROADCASTI32X4 open<>(SB), Z17
 	VPCMPEQB Z17, Z16, K2
 	KORTESTQ K2, K2
 	JNZ      tagged64
 	FOLD64
-	REDUCEV(X16, X17)
+	REDUCEV
 	MOVQ     AX, ret+16(FP)
 	RET
 
@@ -361,7 +324,7 @@ blocks16:
 	JZ    empty
 	CMPQ  N, $4096
 	JHI   generic
-	ANDL  $15, AX // AX is N-1 or N-17
+	ANDL  $15, AX
 	INCL  AX
 	MOVOU open<>(SB), X5
 	MOVOU starting<>(SB), REV
@@ -416,28 +379,18 @@ fold16:
 not16:
 	CMPB ·tier(SB), $3
 	JNE  blocks16
-	LEAQ -17(N), AX
-	CMPQ AX, $15
-	JHI  not32
-	LOAD32
-	FOLD32
-	REDUCEV(X0, X1)
-	MOVQ AX, ret+16(FP)
-	RET
-
-not32:
-	CMPQ AX, $47
+	CMPQ AX, $63
 	JHI  blocks16
-	LOAD64(Z16)
+	LOAD64
 	FOLD64
-	REDUCEV(X16, X17)
+	REDUCEV
 	MOVQ AX, ret+16(FP)
 	RET
 
 blocks16:
 	TESTQ N, N
 	JZ    empty
-	ANDL  $15, AX // AX is N-1 or N-17
+	ANDL  $15, AX
 	INCL  AX
 	MOVOU starting<>(SB), REV
 	MOVOU fold<>(SB), X6
