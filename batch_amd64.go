@@ -16,6 +16,8 @@ type matrices struct {
 	// For keys of up to 16 bytes: quadword 2l+h of [j] is for the byte 4l+2j+h
 	// from the end.
 	at16 [2][2][8]uint64
+
+	tops [65]uint64 // [n] has the n highest bits set
 }
 
 // newMatrices returns the matrices at an address that is a multiple of 64: a
@@ -35,6 +37,9 @@ func newMatrices() *matrices {
 				m.at16[j][0][2*l+h], m.at16[j][1][2*l+h] = low, high
 			}
 		}
+	}
+	for n := range m.tops {
+		m.tops[n] = ^(^uint64(0) >> n)
 	}
 	for p := range 16 {
 		for k := range 4 {

@@ -26,7 +26,7 @@ func init() {
 	has := cpuid.CPU.Supports
 	clmul := has(cpuid.CLMUL, cpuid.SSSE3, cpuid.SSE4)
 	avx512OK := clmul && has(cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ,
-		cpuid.AVX512VBMI, cpuid.GFNI, cpuid.VPCLMULQDQ)
+		cpuid.AVX512VBMI, cpuid.AVX512VBMI2, cpuid.GFNI, cpuid.VPCLMULQDQ)
 	if avx512OK {
 		avx512 = newMatrices()
 	}
