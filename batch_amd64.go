@@ -75,6 +75,9 @@ func matrix(p int) (low, high uint64) {
 var avx512 *matrices
 
 //go:noescape
+func slots1(dst *Slot, keys *string, n int) int
+
+//go:noescape
 func slots8(dst *Slot, keys *string, n int, m *matrices) int
 
 // maxBatch is how many keys an assembly call takes at most: assembly is not
@@ -82,27 +85,38 @@ func slots8(dst *Slot, keys *string, n int, m *matrices) int
 const maxBatch = 512
 
 func slotsOf(dst []Slot, keys []string) {
-	if tier == tierAVX512 && len(keys) >= 8 {
+	switch {
+	case tier == tierAVX512 && len(keys) >= 8:
 		slotsOf8(dst, keys)
-		return
-	}
-	for i, key := range keys {
-		dst[i] = Of(key)
+	case tier != tierGeneric:
+		slotsOf1(dst, keys)
+	default:
+		slotsOfGeneric(dst, keys)
 	}
 }
 
 func slotsOf8(dst []Slot, keys []string) {
-	i := 0
-	for i < len(keys) {
+	for i := 0; i < len(keys); {
 		// The last eight keys may overlap the eight before them.
 		i = min(i, len(keys)-8)
 		n := min(len(keys)-i, maxBatch) &^ 7
 		done := slots8(&dst[i], &keys[i], n, avx512)
 		i += done
 		if done < n {
-			for end := i + 8; i < end; i++ {
-				dst[i] = Of(keys[i])
-			}
+			slotsOf1(dst[i:i+8], keys[i:i+8])
+			i += 8
+		}
+	}
+}
+
+func slotsOf1(dst []Slot, keys []string) {
+	for i := 0; i < len(keys); {
+		n := min(len(keys)-i, maxBatch)
+		done := slots1(&dst[i], &keys[i], n)
+		i += done
+		if done < n {
+			dst[i] = Of(keys[i])
+			i++
 		}
 	}
 }
