@@ -11,8 +11,8 @@ func runs() map[string]bool {
 	clmul := x.HasPCLMULQDQ && x.HasSSSE3 && x.HasSSE41
 	return map[string]bool{
 		"clmul": clmul,
-		"avx2":  clmul && x.HasAVX2 && x.HasBMI1 && x.HasBMI2,
+		"avx2":  clmul && x.HasAVX2,
 		"avx512": clmul && x.HasBMI1 && x.HasBMI2 && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ &&
-			x.HasAVX512VBMI && x.HasAVX512GFNI && x.HasAVX512VPCLMULQDQ,
+			x.HasAVX512VBMI && x.HasAVX512VBMI2 && x.HasAVX512GFNI && x.HasAVX512VPCLMULQDQ,
 	}
 }
