@@ -11,21 +11,21 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-// kernel is the kernel in use. The assembly reads it too.
-var kernel uint8
+// tier is the kernel in use. The assembly reads it too.
+var tier uint8
 
 const (
-	kernelGeneric = iota
-	kernelPMULL
-	kernelSHA3
+	tierGeneric = iota
+	tierPMULL
+	tierSHA3
 )
 
 func init() {
-	use := func(k uint8) func() { return func() { kernel = k } }
+	use := func(t uint8) func() { return func() { tier = t } }
 	impl.Register(
-		impl.Kernel{Name: "pmull-sha3", Supported: cpuid.CPU.Supports(cpuid.PMULL, cpuid.SHA3), Use: use(kernelSHA3)},
-		impl.Kernel{Name: "pmull", Supported: cpuid.CPU.Supports(cpuid.PMULL), Use: use(kernelPMULL)},
-		impl.Kernel{Name: impl.Generic, Supported: true, Use: use(kernelGeneric)},
+		impl.Kernel{Name: "pmull-sha3", Supported: cpuid.CPU.Supports(cpuid.PMULL, cpuid.SHA3), Use: use(tierSHA3)},
+		impl.Kernel{Name: "pmull", Supported: cpuid.CPU.Supports(cpuid.PMULL), Use: use(tierPMULL)},
+		impl.Kernel{Name: impl.Generic, Supported: true, Use: use(tierGeneric)},
 	)
 }
 
@@ -112,50 +112,31 @@ func ofLong(key string) uint64 {
 	return uint64(update(0, unsafe.Slice(unsafe.StringData(tag), len(tag))) & (Count - 1))
 }
 
-func slotsOf(dst []Slot, keys []string) {
-	if kernel == kernelGeneric {
-		slotsOfGeneric(dst, keys)
-		return
-	}
-	for len(keys) > 0 {
-		done := 0
-		if n := min(len(keys), maxKeys) &^ 3; n > 0 {
-			done = int(batch(&dst[0], unsafe.Pointer(&keys[0]), uint64(unsafe.Sizeof(keys[0])), uint64(n)))
-		}
-		dst, keys = dst[done:], keys[done:]
-		if done > 0 {
-			continue
-		}
-		// The last one to three keys, or four with one among them that the batch
-		// does not take.
-		rest := min(len(keys), 4)
-		for i, key := range keys[:rest] {
-			dst[i] = Slot(of(key))
-		}
-		dst, keys = dst[rest:], keys[rest:]
-	}
-}
+func slotsOf(dst []Slot, keys []string) { slotsOfAny(dst, keys) }
 
-func slotsOfBytes(dst []Slot, keys [][]byte) {
+func slotsOfBytes(dst []Slot, keys [][]byte) { slotsOfAny(dst, keys) }
+
+func slotsOfAny[T string | []byte](dst []Slot, keys []T) {
 	for len(keys) > 0 {
-		done := 0
-		if n := min(len(keys), maxKeys) &^ 3; n > 0 && kernel != kernelGeneric {
-			done = int(batch(&dst[0], unsafe.Pointer(&keys[0]), uint64(unsafe.Sizeof(keys[0])), uint64(n)))
+		done := uint64(0)
+		if n := min(len(keys), maxKeys) &^ 3; n > 0 && tier != tierGeneric {
+			done = batch(&dst[0], unsafe.Pointer(&keys[0]), uint64(unsafe.Sizeof(keys[0])), uint64(n))
+		}
+		if done == 0 {
+			// The last one to three keys, four with one among them that the batch
+			// does not take.
+			for done < 4 && done < uint64(len(keys)) {
+				// A slice begins with what a string is.
+				dst[done] = Slot(of(*(*string)(unsafe.Pointer(&keys[done]))))
+				done++
+			}
 		}
 		dst, keys = dst[done:], keys[done:]
-		if done > 0 {
-			continue
-		}
-		rest := min(len(keys), 4)
-		for i, key := range keys[:rest] {
-			dst[i] = OfBytes(key)
-		}
-		dst, keys = dst[rest:], keys[rest:]
 	}
 }
 
 func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
-	var keys [128]string
+	var keys [64]string
 	start := uint32(0)
 	for len(ends) > 0 {
 		n := min(len(ends), len(keys))
@@ -169,7 +150,7 @@ func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
 }
 
 func update(crc uint16, p []byte) uint16 {
-	if kernel == kernelGeneric {
+	if tier == tierGeneric {
 		return crc16.Update(crc, p)
 	}
 	// The head is what makes the rest a multiple of the blocks of the kernel.
@@ -192,7 +173,7 @@ func update(crc uint16, p []byte) uint16 {
 		switch {
 		case block == 64:
 			crc = uint16(fold(uint64(crc), &p[0], uint64(n)))
-		case kernel == kernelSHA3:
+		case tier == tierSHA3:
 			crc = uint16(longSHA3(uint64(crc), &p[0], uint64(n)))
 		default:
 			crc = uint16(long(uint64(crc), &p[0], uint64(n)))

@@ -60,14 +60,14 @@ GLOBL factors<>(SB), RODATA|NOPTR, $0x60
 // Registers of one key.
 #define PTR R0        // the key; the tag, once that is known
 #define LEN R1        // its length, at most 64
-#define TEST R2     // -1 to look for a tag, 0 not to
+#define TEST R2       // -1 to look for a tag, 0 not to
 #define TMP R3        // for a moment only, like TMP1, TMP2 and X4 to X7
 #define TMP1 R4
 #define TMP2 R5
-#define INDEXES R6  // ·indexes
-#define FACTORS R7  // factors<>
+#define INDEXES R6    // ·indexes
+#define FACTORS R7    // factors<>
 
-#define X0 V0       // the blocks of the key, the last one first
+#define X0 V0         // the blocks of the key, the last one first
 #define X1 V1
 #define X2 V2
 #define X3 V3
@@ -75,12 +75,12 @@ GLOBL factors<>(SB), RODATA|NOPTR, $0x60
 #define X5 V5
 #define X6 V6
 #define X7 V7
-#define FACTOR0 V16 // the factors of block 0
+#define FACTOR0 V16   // the factors of block 0
 #define MU V17
 #define POLY V18
-#define OPEN V19    // '{' in each byte
-#define SUM V20     // T, the sum of all products
-#define REVERSE V21 // the index vector that reverses a block
+#define OPEN V19      // '{' in each byte
+#define SUM V20       // T, the sum of all products
+#define REVERSE V21   // the index vector that reverses a block
 
 // CONSTANTS loads what does not change from key to key.
 #define CONSTANTS \
@@ -93,77 +93,77 @@ GLOBL factors<>(SB), RODATA|NOPTR, $0x60
 // TINY loads 1 to 3 bytes: the first, the middle and the last one, the same
 // byte more than once if there are fewer.
 #define TINY \
-	LSR   $1, LEN, TMP1       \
+	LSR   $1, LEN, TMP1      \
 	MOVBU (PTR), TMP         \
-	MOVBU (PTR)(TMP1), TMP1      \
-	ADD   PTR, LEN, TMP2        \
-	MOVBU -1(TMP2), TMP2       \
-	ORR   TMP1<<8, TMP, TMP     \
-	ORR   TMP2<<16, TMP, TMP    \
+	MOVBU (PTR)(TMP1), TMP1  \
+	ADD   PTR, LEN, TMP2     \
+	MOVBU -1(TMP2), TMP2     \
+	ORR   TMP1<<8, TMP, TMP  \
+	ORR   TMP2<<16, TMP, TMP \
 	FMOVD TMP, F0
 
 // WORDS loads 4 to 16 bytes: the words at 0, s, n-4-s and n-4 for s = n/8*4.
 #define WORDS \
-	LSR   $3, LEN, TMP1       \
-	LSL   $2, TMP1, TMP1       \
-	ADD   PTR, LEN, TMP2        \
+	LSR   $3, LEN, TMP1    \
+	LSL   $2, TMP1, TMP1   \
+	ADD   PTR, LEN, TMP2   \
 	FMOVS (PTR), F0        \
-	FMOVS (PTR)(TMP1), F1     \
-	FMOVS -4(TMP2), F3      \
-	SUB   TMP1, TMP2, TMP2        \
+	FMOVS (PTR)(TMP1), F1  \
+	FMOVS -4(TMP2), F3     \
+	SUB   TMP1, TMP2, TMP2 \
 	FMOVS -4(TMP2), F2
 
 // GATHER makes block X0 of what TINY or WORDS loaded.
 #define GATHER \
-	ADD   LEN<<4, INDEXES, TMP             \
-	FMOVQ indexTables_gather(TMP), F4    \
+	ADD   LEN<<4, INDEXES, TMP        \
+	FMOVQ indexTables_gather(TMP), F4 \
 	VTBL  X4.B16, [X0.B16, X1.B16, X2.B16, X3.B16], X0.B16
 
 // HEAD1 loads blocks X0 and X1 of 17 to 32 bytes: the last 16 bytes, and of
 // the first 16 the n-16 that stand in front of them.
 #define HEAD1 \
-	ADD   PTR, LEN, TMP2                          \
-	FMOVQ -16(TMP2), F0                       \
-	FMOVQ (PTR), F1                          \
-	SUB   LEN, INDEXES, TMP                    \
-	FMOVQ indexTables_slide(INDEXES), F21  \
-	FMOVQ (indexTables_slide+32)(TMP), F4    \
-	VTBL  REVERSE.B16, [X0.B16], X0.B16    \
+	ADD   PTR, LEN, TMP2                  \
+	FMOVQ -16(TMP2), F0                   \
+	FMOVQ (PTR), F1                       \
+	SUB   LEN, INDEXES, TMP               \
+	FMOVQ indexTables_slide(INDEXES), F21 \
+	FMOVQ (indexTables_slide+32)(TMP), F4 \
+	VTBL  REVERSE.B16, [X0.B16], X0.B16   \
 	VTBL  X4.B16, [X1.B16], X1.B16
 
 // HEAD3 loads blocks X0 to X3 of 33 to 64 bytes: two blocks at the end, of the
 // block at s = max(n-48, 0) the n-32-s bytes, 1 to 16, in front of those, and
 // of the first block the s bytes that are left, none up to 48 bytes.
 #define HEAD3 \
-	ADD   PTR, LEN, TMP2                          \
-	FMOVQ -16(TMP2), F0                       \
-	FMOVQ -32(TMP2), F1                       \
-	SUBS  $48, LEN, TMP1                        \
-	CSEL  HS, TMP1, ZR, TMP1                     \
-	ADD   PTR, TMP1, TMP                          \
-	FMOVQ (TMP), F2                          \
-	FMOVQ (PTR), F3                          \
-	FMOVQ indexTables_slide(INDEXES), F21  \
-	SUB   LEN, INDEXES, TMP                    \
-	ADD   TMP1, TMP, TMP                          \
-	FMOVQ (indexTables_slide+48)(TMP), F4    \
-	SUB   TMP1, INDEXES, TMP                    \
-	FMOVQ (indexTables_slide+16)(TMP), F5    \
-	VTBL  REVERSE.B16, [X0.B16], X0.B16    \
-	VTBL  REVERSE.B16, [X1.B16], X1.B16    \
-	VTBL  X4.B16, [X2.B16], X2.B16         \
+	ADD   PTR, LEN, TMP2                  \
+	FMOVQ -16(TMP2), F0                   \
+	FMOVQ -32(TMP2), F1                   \
+	SUBS  $48, LEN, TMP1                  \
+	CSEL  HS, TMP1, ZR, TMP1              \
+	ADD   PTR, TMP1, TMP                  \
+	FMOVQ (TMP), F2                       \
+	FMOVQ (PTR), F3                       \
+	FMOVQ indexTables_slide(INDEXES), F21 \
+	SUB   LEN, INDEXES, TMP               \
+	ADD   TMP1, TMP, TMP                  \
+	FMOVQ (indexTables_slide+48)(TMP), F4 \
+	SUB   TMP1, INDEXES, TMP              \
+	FMOVQ (indexTables_slide+16)(TMP), F5 \
+	VTBL  REVERSE.B16, [X0.B16], X0.B16   \
+	VTBL  REVERSE.B16, [X1.B16], X1.B16   \
+	VTBL  X4.B16, [X2.B16], X2.B16        \
 	VTBL  X5.B16, [X3.B16], X3.B16
 
 // PRODUCT sets sum to block x times the factors f.
 #define PRODUCT(x, f, sum, t) \
-	VPMULL  x.D1, f.D1, sum.Q1      \
-	VPMULL2 x.D2, f.D2, t.Q1        \
+	VPMULL  x.D1, f.D1, sum.Q1 \
+	VPMULL2 x.D2, f.D2, t.Q1   \
 	VEOR    t.B16, sum.B16, sum.B16
 
 // ANYOF sets the flags to not equal if a byte of x is not 0, unless TEST is 0.
 #define ANYOF(x) \
 	VADDP x.B16, x.B16, x.B16 \
-	VMOV  x.D[0], TMP           \
+	VMOV  x.D[0], TMP         \
 	TST   TMP, TEST
 
 // OPEN0, OPEN1 and OPEN3 set the flags to not equal if there is a '{' to look
@@ -194,18 +194,18 @@ GLOBL factors<>(SB), RODATA|NOPTR, $0x60
 	PRODUCT(X0, FACTOR0, SUM, X4)
 
 #define SUM1 \
-	FMOVQ   0x10(FACTORS), F6        \
-	PRODUCT(X0, FACTOR0, SUM, X4)    \
-	PRODUCT(X1, X6, X7, X5)          \
-	VEOR    X7.B16, SUM.B16, SUM.B16
+	FMOVQ 0x10(FACTORS), F6       \
+	PRODUCT(X0, FACTOR0, SUM, X4) \
+	PRODUCT(X1, X6, X7, X5)       \
+	VEOR  X7.B16, SUM.B16, SUM.B16
 
 #define SUM3 \
-	SUM1                             \
-	FLDPQ   0x20(FACTORS), (F0, F1)  \
-	PRODUCT(X2, X0, X4, X5)          \
-	PRODUCT(X3, X1, X6, X7)          \
-	VEOR    X4.B16, X6.B16, X4.B16   \
-	VEOR    X4.B16, SUM.B16, SUM.B16
+	SUM1                          \
+	FLDPQ 0x20(FACTORS), (F0, F1) \
+	PRODUCT(X2, X0, X4, X5)       \
+	PRODUCT(X3, X1, X6, X7)       \
+	VEOR  X4.B16, X6.B16, X4.B16  \
+	VEOR  X4.B16, SUM.B16, SUM.B16
 
 // PLACES sets g to one bit for each byte of blocks X0 to X3, 1 where the byte
 // is that of vector c, the first byte of the key the highest. BITS has the
@@ -232,66 +232,66 @@ GLOBL factors<>(SB), RODATA|NOPTR, $0x60
 // length of the tag, 0 if that is empty and 64 if there is no '}'.
 #define CLOSE V23
 #define TAG \
-	VMOVI $0x7d, CLOSE.B16           \
+	VMOVI $0x7d, CLOSE.B16                               \
 	VMOVQ $0x8040201008040201, $0x8040201008040201, BITS \
-	PLACES(OPEN, TMP)                  \
-	PLACES(CLOSE, TMP1)                 \
-	CLZ   TMP, TMP                       \
-	LSL   TMP, TMP1, TMP1                    \
-	LSL   $1, TMP1, TMP1                   \
-	CLZ   TMP1, TMP1                       \
-	ADD   PTR, LEN, TMP2                    \
-	ADD   TMP, TMP2, TMP2                    \
-	SUB   $63, TMP2, TMP2                  \
-	SUB   $1, TMP1, TMP                   \
-	CMP   $63, TMP                     \
-	CSEL  LO, TMP2, PTR, PTR                \
+	PLACES(OPEN, TMP)                                    \
+	PLACES(CLOSE, TMP1)                                  \
+	CLZ   TMP, TMP                                       \
+	LSL   TMP, TMP1, TMP1                                \
+	LSL   $1, TMP1, TMP1                                 \
+	CLZ   TMP1, TMP1                                     \
+	ADD   PTR, LEN, TMP2                                 \
+	ADD   TMP, TMP2, TMP2                                \
+	SUB   $63, TMP2, TMP2                                \
+	SUB   $1, TMP1, TMP                                  \
+	CMP   $63, TMP                                       \
+	CSEL  LO, TMP2, PTR, PTR                             \
 	CSEL  LO, TMP1, LEN, LEN
 
 // KEY sets SUM to T of the LEN <= 64 bytes at PTR: the tag if TEST is -1 and they
 // have one. It clobbers PTR, LEN, TEST, TMP, TMP1, TMP2, X0 to X7 and V21 to V23. A
 // function can have it once, for its labels.
 #define KEY \
-again:                           \
-	CMP  $16, LEN                  \
-	BHI  over16                  \
-	CMP  $4, LEN                   \
-	BLO  under4                  \
-	WORDS                        \
-gather:                          \
-	GATHER                       \
-	OPEN0                        \
-	BNE  tag0                    \
-	SUM0                         \
-	B    summed                  \
-under4:                          \
-	VEOR SUM.B16, SUM.B16, SUM.B16 \
-	CBZ  LEN, summed               \
-	TINY                         \
-	B    gather                  \
-over16:                          \
-	CMP  $32, LEN                  \
-	BHI  over32                  \
-	HEAD1                        \
-	OPEN1                        \
-	BNE  tag1                    \
-	SUM1                         \
-	B    summed                  \
-over32:                          \
-	HEAD3                        \
-	OPEN3                        \
-	BNE  tag3                    \
-	SUM3                         \
-	B    summed                  \
-tag0:                            \
-	VEOR X1.B16, X1.B16, X1.B16  \
-tag1:                            \
-	VEOR X2.B16, X2.B16, X2.B16  \
-	VEOR X3.B16, X3.B16, X3.B16  \
-tag3:                            \
-	TAG                          \
-	MOVD $0, TEST                \
-	B    again                   \
+again:                                   \
+	CMP  $16, LEN                    \
+	BHI  over16                      \
+	CMP  $4, LEN                     \
+	BLO  under4                      \
+	WORDS                            \
+gather:                                  \
+	GATHER                           \
+	OPEN0                            \
+	BNE  tag0                        \
+	SUM0                             \
+	B    summed                      \
+under4:                                  \
+	VEOR SUM.B16, SUM.B16, SUM.B16   \
+	CBZ  LEN, summed                 \
+	TINY                             \
+	B    gather                      \
+over16:                                  \
+	CMP  $32, LEN                    \
+	BHI  over32                      \
+	HEAD1                            \
+	OPEN1                            \
+	BNE  tag1                        \
+	SUM1                             \
+	B    summed                      \
+over32:                                  \
+	HEAD3                            \
+	OPEN3                            \
+	BNE  tag3                        \
+	SUM3                             \
+	B    summed                      \
+tag0:                                    \
+	VEOR X1.B16, X1.B16, X1.B16      \
+tag1:                                    \
+	VEOR X2.B16, X2.B16, X2.B16      \
+	VEOR X3.B16, X3.B16, X3.B16      \
+tag3:                                    \
+	TAG                              \
+	MOVD $0, TEST                    \
+	B    again                       \
 summed:
 
 // REMAINDER sets the top 16 bits of the low lane of r to sum mod P.
@@ -303,11 +303,11 @@ summed:
 
 // func of(key string) uint64
 //
-// The slot of key. TMP key of more than 64 bytes is left to ofLong, and all keys
+// The slot of key. A key of more than 64 bytes is left to ofLong, and all keys
 // to ofGeneric where that is the kernel in use.
 // Requires: PMULL.
 TEXT ·of(SB), NOSPLIT|NOFRAME, $0-24
-	MOVBU ·kernel(SB), TMP
+	MOVBU ·tier(SB), TMP
 	LDP   key_base+0(FP), (PTR, LEN)
 	CBZ   TMP, generic
 	CMP   $64, LEN
@@ -342,12 +342,12 @@ TEXT ·short(SB), NOSPLIT|NOFRAME, $0-24
 	RET
 
 // Registers of the batch.
-#define SLOTS R8   // where the next four slots go
-#define HEADERS R9 // the header of the next key
-#define STRIDE R10 // from one header to the next
-#define COUNT R11  // keys that are left, a multiple of 4 between rounds
-#define DONE R12   // keys done
-#define MASK V28   // 0x3fff in each 16 bits
+#define SLOTS R8      // where the next four slots go
+#define HEADERS R9    // the header of the next key
+#define STRIDE R10    // from one header to the next
+#define COUNT R11     // keys that are left, a multiple of 4 between rounds
+#define DONE R12      // keys done
+#define MASK V28      // 0x3fff in each 16 bits
 
 // func batch(slots *Slot, headers unsafe.Pointer, stride, n uint64) (done uint64)
 //

@@ -48,20 +48,20 @@ DATA fold512<>+0x58(SB)/8, $0x11303471a041b343 // = floor(x^80/P) mod 2^64
 DATA fold512<>+0x68(SB)/8, $0x1021000000000000 // = (x^16 mod P) << 48
 GLOBL fold512<>(SB), RODATA|NOPTR, $0x70
 
-#define CRC R0      // the checksum so far
+#define CRC R0        // the checksum so far
 #define SRC R1        // the next byte
-#define LEFT R2        // bytes that are left
-#define FACTORS R3  // fold512<>
-#define INDEXES R4  // ·indexes
+#define LEFT R2       // bytes that are left
+#define FACTORS R3    // fold512<>
+#define INDEXES R4    // ·indexes
 
 // fold and the end of long. V0 to V15 may be the sixteen vectors of long.
-#define F512 V30    // the factors of 512 bits
-#define REVERSE V31 // the index vector that reverses a vector
-#define A0 V16      // the message so far, brought to four vectors, A0 first
+#define F512 V30      // the factors of 512 bits
+#define REVERSE V31   // the index vector that reverses a vector
+#define A0 V16        // the message so far, brought to four vectors, A0 first
 #define A1 V17
 #define A2 V18
 #define A3 V19
-#define T0 V20      // for a moment only
+#define T0 V20        // for a moment only
 #define T1 V21
 #define T2 V22
 #define T3 V23
@@ -72,9 +72,9 @@ GLOBL fold512<>(SB), RODATA|NOPTR, $0x70
 
 // FOLDCONSTANTS loads F512 and REVERSE.
 #define FOLDCONSTANTS \
-	MOVD  $fold512<>(SB), FACTORS          \
-	MOVD  $·indexes(SB), INDEXES           \
-	FMOVQ (FACTORS), F30                   \
+	MOVD  $fold512<>(SB), FACTORS \
+	MOVD  $·indexes(SB), INDEXES  \
+	FMOVQ (FACTORS), F30          \
 	FMOVQ indexTables_slide(INDEXES), F31
 
 // TIMES sets a to a·x^512, brought to 80 bits.
@@ -101,8 +101,8 @@ GLOBL fold512<>(SB), RODATA|NOPTR, $0x70
 
 // PRODUCT sets t to a times the factors f, and clobbers a.
 #define PRODUCT(a, f, t) \
-	VPMULL  a.D1, f.D1, t.Q1    \
-	VPMULL2 a.D2, f.D2, a.Q1    \
+	VPMULL  a.D1, f.D1, t.Q1 \
+	VPMULL2 a.D2, f.D2, a.Q1 \
 	VEOR    a.B16, t.B16, t.B16
 
 // REMAINDER sets CRC to the checksum of A0 to A3. The mathematics is that of
@@ -130,26 +130,26 @@ GLOBL fold512<>(SB), RODATA|NOPTR, $0x70
 // the rest is the n bytes at p, a multiple of 64 and at least 64.
 // Requires: PMULL.
 TEXT ·fold(SB), NOSPLIT|NOFRAME, $0-32
-	MOVD  crc+0(FP), CRC
-	LDP   p+8(FP), (SRC, LEFT)
+	MOVD   crc+0(FP), CRC
+	LDP    p+8(FP), (SRC, LEFT)
 	FOLDCONSTANTS
 	VLD1.P 64(SRC), [V16.B16, V17.B16, V18.B16, V19.B16]
-	VTBL  REVERSE.B16, [A0.B16], A0.B16
-	VTBL  REVERSE.B16, [A1.B16], A1.B16
-	VTBL  REVERSE.B16, [A2.B16], A2.B16
-	VTBL  REVERSE.B16, [A3.B16], A3.B16
-	LSL   $48, CRC
-	VEOR  T0.B16, T0.B16, T0.B16
-	VMOV  CRC, T0.D[1]
-	VEOR  T0.B16, A0.B16, A0.B16
-	SUBS  $64, LEFT
-	BEQ   done
+	VTBL   REVERSE.B16, [A0.B16], A0.B16
+	VTBL   REVERSE.B16, [A1.B16], A1.B16
+	VTBL   REVERSE.B16, [A2.B16], A2.B16
+	VTBL   REVERSE.B16, [A3.B16], A3.B16
+	LSL    $48, CRC
+	VEOR   T0.B16, T0.B16, T0.B16
+	VMOV   CRC, T0.D[1]
+	VEOR   T0.B16, A0.B16, A0.B16
+	SUBS   $64, LEFT
+	BEQ    done
 
 next:
 	VLD1.P 64(SRC), [V24.B16, V25.B16, V26.B16, V27.B16]
 	FOLD(S0, S1, S2, S3)
-	SUBS  $64, LEFT
-	BNE   next
+	SUBS   $64, LEFT
+	BNE    next
 
 done:
 	REMAINDER
@@ -171,46 +171,46 @@ done:
 #define ROUND(step) \
 	VLD1.P 64(SRC), [V16.B16, V17.B16, V18.B16, V19.B16] \
 	VLD1.P 64(SRC), [V20.B16, V21.B16, V22.B16, V23.B16] \
-	step(V0, V16, V12, V5)   \
-	step(V1, V17, V13, V6)   \
-	step(V2, V18, V14, V7)   \
-	step(V3, V19, V15, V8)   \
+	step(V0, V16, V12, V5)                               \
+	step(V1, V17, V13, V6)                               \
+	step(V2, V18, V14, V7)                               \
+	step(V3, V19, V15, V8)                               \
 	VLD1.P 64(SRC), [V24.B16, V25.B16, V26.B16, V27.B16] \
-	step(V4, V20, V0, V9)    \
-	step(V5, V21, V1, V10)   \
-	step(V6, V22, V2, V11)   \
-	step(V7, V23, V3, V12)   \
+	step(V4, V20, V0, V9)                                \
+	step(V5, V21, V1, V10)                               \
+	step(V6, V22, V2, V11)                               \
+	step(V7, V23, V3, V12)                               \
 	VLD1.P 64(SRC), [V28.B16, V29.B16, V30.B16, V31.B16] \
-	step(V8, V24, V4, V13)   \
-	step(V9, V25, V5, V14)   \
-	step(V10, V26, V6, V15)  \
-	step(V11, V27, V7, V0)   \
-	step(V12, V28, V8, V1)   \
-	step(V13, V29, V9, V2)   \
-	step(V14, V30, V10, V3)  \
+	step(V8, V24, V4, V13)                               \
+	step(V9, V25, V5, V14)                               \
+	step(V10, V26, V6, V15)                              \
+	step(V11, V27, V7, V0)                               \
+	step(V12, V28, V8, V1)                               \
+	step(V13, V29, V9, V2)                               \
+	step(V14, V30, V10, V3)                              \
 	step(V15, V31, V11, V4)
 
 // BEGIN clears the sixteen vectors, but for the checksum so far. Were it
 // b[-16], it would be added to the first two bytes, and so it is.
 #define BEGIN \
-	VEOR  V0.B16, V0.B16, V0.B16    \
-	VMOV  V0.B16, V1.B16            \
-	VMOV  V0.B16, V2.B16            \
-	VMOV  V0.B16, V3.B16            \
-	VMOV  V0.B16, V4.B16            \
-	VMOV  V0.B16, V5.B16            \
-	VMOV  V0.B16, V6.B16            \
-	VMOV  V0.B16, V7.B16            \
-	VMOV  V0.B16, V8.B16            \
-	VMOV  V0.B16, V9.B16            \
-	VMOV  V0.B16, V10.B16           \
-	VMOV  V0.B16, V11.B16           \
-	VMOV  V0.B16, V12.B16           \
-	VMOV  V0.B16, V13.B16           \
-	VMOV  V0.B16, V14.B16           \
-	VMOV  V0.B16, V15.B16           \
-	REV16W CRC, CRC                 \
-	VMOV  CRC, V0.H[0]
+	VEOR   V0.B16, V0.B16, V0.B16 \
+	VMOV   V0.B16, V1.B16         \
+	VMOV   V0.B16, V2.B16         \
+	VMOV   V0.B16, V3.B16         \
+	VMOV   V0.B16, V4.B16         \
+	VMOV   V0.B16, V5.B16         \
+	VMOV   V0.B16, V6.B16         \
+	VMOV   V0.B16, V7.B16         \
+	VMOV   V0.B16, V8.B16         \
+	VMOV   V0.B16, V9.B16         \
+	VMOV   V0.B16, V10.B16        \
+	VMOV   V0.B16, V11.B16        \
+	VMOV   V0.B16, V12.B16        \
+	VMOV   V0.B16, V13.B16        \
+	VMOV   V0.B16, V14.B16        \
+	VMOV   V0.B16, V15.B16        \
+	REV16W CRC, CRC               \
+	VMOV   CRC, V0.H[0]
 
 #define ADD1(b, x) \
 	VEOR x.B16, b.B16, b.B16
@@ -224,42 +224,42 @@ done:
 // exist. Each V stands for b[i-16] until it is overwritten, and is used by
 // others only before.
 #define END \
-	ADD2(V0, V12, V5)  \
-	ADD2(V1, V13, V6)  \
-	ADD2(V2, V14, V7)  \
-	ADD2(V3, V15, V8)  \
-	ADD1(V4, V9)       \
-	ADD1(V5, V10)      \
-	ADD1(V6, V11)      \
-	ADD1(V7, V12)      \
-	ADD1(V8, V13)      \
-	ADD1(V9, V14)      \
+	ADD2(V0, V12, V5) \
+	ADD2(V1, V13, V6) \
+	ADD2(V2, V14, V7) \
+	ADD2(V3, V15, V8) \
+	ADD1(V4, V9)      \
+	ADD1(V5, V10)     \
+	ADD1(V6, V11)     \
+	ADD1(V7, V12)     \
+	ADD1(V8, V13)     \
+	ADD1(V9, V14)     \
 	ADD1(V10, V15)
 
 // LAST adds the next four vectors of the message to b0 to b3.
 #define LAST(b0, b1, b2, b3) \
 	VLD1.P 64(SRC), [V24.B16, V25.B16, V26.B16, V27.B16] \
-	VEOR   V24.B16, b0.B16, b0.B16 \
-	VEOR   V25.B16, b1.B16, b1.B16 \
-	VEOR   V26.B16, b2.B16, b2.B16 \
+	VEOR   V24.B16, b0.B16, b0.B16                       \
+	VEOR   V25.B16, b1.B16, b1.B16                       \
+	VEOR   V26.B16, b2.B16, b2.B16                       \
 	VEOR   V27.B16, b3.B16, b3.B16
 
 // FINISH sets CRC to the checksum of the quotient's share and the last 256
 // bytes of the message.
 #define FINISH \
-	END                      \
-	FOLDCONSTANTS            \
-	LAST(V0, V1, V2, V3)     \
-	LAST(V4, V5, V6, V7)     \
-	LAST(V8, V9, V10, V11)   \
-	LAST(V12, V13, V14, V15) \
+	END                                \
+	FOLDCONSTANTS                      \
+	LAST(V0, V1, V2, V3)               \
+	LAST(V4, V5, V6, V7)               \
+	LAST(V8, V9, V10, V11)             \
+	LAST(V12, V13, V14, V15)           \
 	VTBL REVERSE.B16, [V0.B16], A0.B16 \
 	VTBL REVERSE.B16, [V1.B16], A1.B16 \
 	VTBL REVERSE.B16, [V2.B16], A2.B16 \
 	VTBL REVERSE.B16, [V3.B16], A3.B16 \
-	FOLD(V4, V5, V6, V7)     \
-	FOLD(V8, V9, V10, V11)   \
-	FOLD(V12, V13, V14, V15) \
+	FOLD(V4, V5, V6, V7)               \
+	FOLD(V8, V9, V10, V11)             \
+	FOLD(V12, V13, V14, V15)           \
 	REMAINDER
 
 // func long(crc uint64, p *byte, n uint64) uint64
