@@ -5,10 +5,11 @@ package hashslot
 import (
 	"unsafe"
 
+	"github.com/klauspost/cpuid/v2"
+
 	"github.com/hashslot/hashslot/crc16"
 	"github.com/hashslot/hashslot/hashtag"
 	"github.com/hashslot/hashslot/internal/impl"
-	"github.com/klauspost/cpuid/v2"
 )
 
 // tier is the kernel in use. The assembly reads it too.
@@ -30,8 +31,8 @@ func init() {
 }
 
 const (
-	shortMax = 64   // bytes that of, short and batch take
-	longMin  = 1024 // bytes from which long is taken to be ahead of fold; not measured
+	sumMax  = 64   // bytes that of, sum and batch take
+	longMin = 1024 // bytes from which long is taken to be ahead of fold; not measured
 
 	// Goroutines are not preempted in assembly. A call is held below about 100
 	// microseconds, even where each key or line of data comes from memory.
@@ -43,7 +44,7 @@ const (
 func of(key string) uint64
 
 //go:noescape
-func short(p *byte, n uint64) uint64
+func sum(s string) uint64
 
 //go:noescape
 func batch(slots *Slot, headers unsafe.Pointer, stride, n uint64) uint64
@@ -106,10 +107,10 @@ func gatherIndex(n, i int) byte {
 	panic("hashslot: a byte that no word has")
 }
 
-// ofLong is where the kernel of of leaves keys of more than shortMax bytes.
+// ofLong is where the kernel of of leaves keys of more than sumMax bytes.
 func ofLong(key string) uint64 {
 	tag := hashtag.Of(key)
-	return uint64(update(0, unsafe.Slice(unsafe.StringData(tag), len(tag))) & (Count - 1))
+	return uint64(update(0, unsafe.Slice(unsafe.StringData(tag), len(tag))))
 }
 
 func slotsOf(dst []Slot, keys []string) { slotsOfAny(dst, keys) }
@@ -127,7 +128,7 @@ func slotsOfAny[T string | []byte](dst []Slot, keys []T) {
 			// does not take.
 			for done < 4 && done < uint64(len(keys)) {
 				// A slice begins with what a string is.
-				dst[done] = Slot(of(*(*string)(unsafe.Pointer(&keys[done]))))
+				dst[done] = Of(*(*string)(unsafe.Pointer(&keys[done])))
 				done++
 			}
 		}
@@ -161,12 +162,12 @@ func update(crc uint16, p []byte) uint16 {
 	head := p[:len(p)%block]
 	p = p[len(head):]
 	switch {
-	case len(head) > shortMax:
+	case len(head) > sumMax:
 		crc = update(crc, head)
 	case crc != 0:
 		crc = crc16.Update(crc, head)
 	default:
-		crc = uint16(short(unsafe.SliceData(head), uint64(len(head))))
+		crc = uint16(sum(unsafe.String(unsafe.SliceData(head), len(head))))
 	}
 	for len(p) > 0 {
 		n := min(len(p), maxBytes)

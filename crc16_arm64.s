@@ -43,19 +43,36 @@
 //
 // All of this was verified, but never timed, for want of an arm64 machine.
 
-// The factors of block j: x^(128j+16) and x^(128j+80) mod P, times x^48.
-DATA factors<>+0x00(SB)/8, $0x1021000000000000 // = (x^16 mod P) << 48
-DATA factors<>+0x08(SB)/8, $0xeb23000000000000 // = (x^80 mod P) << 48
-DATA factors<>+0x10(SB)/8, $0x10e2000000000000 // = (x^144 mod P) << 48
-DATA factors<>+0x18(SB)/8, $0x45b4000000000000 // = (x^208 mod P) << 48
-DATA factors<>+0x20(SB)/8, $0x8ddc000000000000 // = (x^272 mod P) << 48
-DATA factors<>+0x28(SB)/8, $0xb8e0000000000000 // = (x^336 mod P) << 48
-DATA factors<>+0x30(SB)/8, $0xbd64000000000000 // = (x^400 mod P) << 48
-DATA factors<>+0x38(SB)/8, $0x9fe5000000000000 // = (x^464 mod P) << 48
-// Barrett's two factors; the low lanes are not used.
-DATA factors<>+0x48(SB)/8, $0x11303471a041b343 // = floor(x^80/P) mod 2^64
-DATA factors<>+0x58(SB)/8, $0x1021000000000000 // = (x^16 mod P) << 48
-GLOBL factors<>(SB), RODATA|NOPTR, $0x60
+// Constants. Each has its definition behind it; a test derives it again.
+
+#define BLOCK0L 0x1021000000000000 // (x^16 mod P) << 48
+#define BLOCK0H 0xeb23000000000000 // (x^80 mod P) << 48
+#define BLOCK1L 0x10e2000000000000 // (x^144 mod P) << 48
+#define BLOCK1H 0x45b4000000000000 // (x^208 mod P) << 48
+#define BLOCK2L 0x8ddc000000000000 // (x^272 mod P) << 48
+#define BLOCK2H 0xb8e0000000000000 // (x^336 mod P) << 48
+#define BLOCK3L 0xbd64000000000000 // (x^400 mod P) << 48
+#define BLOCK3H 0x9fe5000000000000 // (x^464 mod P) << 48
+#define MU64    0x11303471a041b343 // floor(x^80 / P) mod x^64
+#define POLY48  0x1021000000000000 // (x^16 mod P) << 48
+#define FOLD4L  0x00000000000013fc // x^512 mod P
+#define FOLD4H  0x0000000000008832 // x^576 mod P
+
+// The factors of the four blocks, those of Barrett, each for the high lane, and
+// those that fold 64 bytes, for long_arm64.s.
+DATA ·factors+0x00(SB)/8, $BLOCK0L
+DATA ·factors+0x08(SB)/8, $BLOCK0H
+DATA ·factors+0x10(SB)/8, $BLOCK1L
+DATA ·factors+0x18(SB)/8, $BLOCK1H
+DATA ·factors+0x20(SB)/8, $BLOCK2L
+DATA ·factors+0x28(SB)/8, $BLOCK2H
+DATA ·factors+0x30(SB)/8, $BLOCK3L
+DATA ·factors+0x38(SB)/8, $BLOCK3H
+DATA ·factors+0x48(SB)/8, $MU64
+DATA ·factors+0x58(SB)/8, $POLY48
+DATA ·factors+0x60(SB)/8, $FOLD4L
+DATA ·factors+0x68(SB)/8, $FOLD4H
+GLOBL ·factors(SB), RODATA|NOPTR, $0x70
 
 // Registers of one key.
 #define PTR R0        // the key; the tag, once that is known
@@ -65,7 +82,7 @@ GLOBL factors<>(SB), RODATA|NOPTR, $0x60
 #define TMP1 R4
 #define TMP2 R5
 #define INDEXES R6    // ·indexes
-#define FACTORS R7    // factors<>
+#define FACTORS R7    // ·factors
 
 #define X0 V0         // the blocks of the key, the last one first
 #define X1 V1
@@ -85,7 +102,7 @@ GLOBL factors<>(SB), RODATA|NOPTR, $0x60
 // CONSTANTS loads what does not change from key to key.
 #define CONSTANTS \
 	MOVD  $·indexes(SB), INDEXES    \
-	MOVD  $factors<>(SB), FACTORS   \
+	MOVD  $·factors(SB), FACTORS   \
 	FMOVQ (FACTORS), F16            \
 	FLDPQ 0x40(FACTORS), (F17, F18) \
 	VMOVI $0x7b, OPEN.B16
@@ -226,7 +243,7 @@ GLOBL factors<>(SB), RODATA|NOPTR, $0x60
 	VADDP X4.B16, X4.B16, X4.B16   \
 	VMOV  X4.D[0], g
 
-// TAG makes PTR and LEN those of the tag, if the key, which has a '{', has a tag.
+// TAG makes PTR and LEN those of the tag, if the key, which has a '{', has one.
 // With k = CLZ of the '{', the first one is k-63+n bytes after the first byte.
 // The '}' are shifted so that the byte behind it is the highest: CLZ is the
 // length of the tag, 0 if that is empty and 64 if there is no '}'.
@@ -248,9 +265,9 @@ GLOBL factors<>(SB), RODATA|NOPTR, $0x60
 	CSEL  LO, TMP2, PTR, PTR                             \
 	CSEL  LO, TMP1, LEN, LEN
 
-// KEY sets SUM to T of the LEN <= 64 bytes at PTR: the tag if TEST is -1 and they
-// have one. It clobbers PTR, LEN, TEST, TMP, TMP1, TMP2, X0 to X7 and V21 to V23. A
-// function can have it once, for its labels.
+// KEY sets SUM to T of the LEN <= 64 bytes at PTR: of their tag, if TEST is -1
+// and they have one. It clobbers PTR, LEN, TEST, TMP to TMP2, X0 to X7 and V21
+// to V23. A function can have it once, for its labels.
 #define KEY \
 again:                                   \
 	CMP  $16, LEN                    \
@@ -303,8 +320,8 @@ summed:
 
 // func of(key string) uint64
 //
-// The slot of key. A key of more than 64 bytes is left to ofLong, and all keys
-// to ofGeneric where that is the kernel in use.
+// The checksum of the hashed part of key. A key of more than 64 bytes is left
+// to ofLong, and all keys to ofGeneric where that is the kernel in use.
 // Requires: PMULL.
 TEXT ·of(SB), NOSPLIT|NOFRAME, $0-24
 	MOVBU ·tier(SB), TMP
@@ -317,7 +334,6 @@ TEXT ·of(SB), NOSPLIT|NOFRAME, $0-24
 	KEY
 	REMAINDER(SUM, X0)
 	VMOV  X0.H[3], TMP
-	AND   $0x3fff, TMP
 	MOVD  TMP, ret+16(FP)
 	RET
 
@@ -327,12 +343,12 @@ long:
 generic:
 	B ·ofGeneric(SB)
 
-// func short(p *byte, n uint64) uint64
+// func sum(s string) uint64
 //
-// The checksum of the n <= 64 bytes at p, without the hash tag rule.
+// The checksum of the at most 64 bytes of s, without the hash tag rule.
 // Requires: PMULL.
-TEXT ·short(SB), NOSPLIT|NOFRAME, $0-24
-	LDP  p+0(FP), (PTR, LEN)
+TEXT ·sum(SB), NOSPLIT|NOFRAME, $0-24
+	LDP  s_base+0(FP), (PTR, LEN)
 	CONSTANTS
 	MOVD $0, TEST
 	KEY

@@ -31,27 +31,10 @@
 //
 // All of this was verified, but never timed, for want of an arm64 machine.
 
-// The factors of 512 bits.
-DATA fold512<>+0x00(SB)/8, $0x00000000000013fc // = x^512 mod P
-DATA fold512<>+0x08(SB)/8, $0x0000000000008832 // = x^576 mod P
-// The factors of block j, times x^48, as in crc16_arm64.s.
-DATA fold512<>+0x10(SB)/8, $0x1021000000000000 // = (x^16 mod P) << 48
-DATA fold512<>+0x18(SB)/8, $0xeb23000000000000 // = (x^80 mod P) << 48
-DATA fold512<>+0x20(SB)/8, $0x10e2000000000000 // = (x^144 mod P) << 48
-DATA fold512<>+0x28(SB)/8, $0x45b4000000000000 // = (x^208 mod P) << 48
-DATA fold512<>+0x30(SB)/8, $0x8ddc000000000000 // = (x^272 mod P) << 48
-DATA fold512<>+0x38(SB)/8, $0xb8e0000000000000 // = (x^336 mod P) << 48
-DATA fold512<>+0x40(SB)/8, $0xbd64000000000000 // = (x^400 mod P) << 48
-DATA fold512<>+0x48(SB)/8, $0x9fe5000000000000 // = (x^464 mod P) << 48
-// Barrett's two factors; the low lanes are not used.
-DATA fold512<>+0x58(SB)/8, $0x11303471a041b343 // = floor(x^80/P) mod 2^64
-DATA fold512<>+0x68(SB)/8, $0x1021000000000000 // = (x^16 mod P) << 48
-GLOBL fold512<>(SB), RODATA|NOPTR, $0x70
-
 #define CRC R0        // the checksum so far
 #define SRC R1        // the next byte
 #define LEFT R2       // bytes that are left
-#define FACTORS R3    // fold512<>
+#define FACTORS R3    // ·factors, of crc16_arm64.s
 #define INDEXES R4    // ·indexes
 
 // fold and the end of long. V0 to V15 may be the sixteen vectors of long.
@@ -72,9 +55,9 @@ GLOBL fold512<>(SB), RODATA|NOPTR, $0x70
 
 // FOLDCONSTANTS loads F512 and REVERSE.
 #define FOLDCONSTANTS \
-	MOVD  $fold512<>(SB), FACTORS \
-	MOVD  $·indexes(SB), INDEXES  \
-	FMOVQ (FACTORS), F30          \
+	MOVD  $·factors(SB), FACTORS \
+	MOVD  $·indexes(SB), INDEXES \
+	FMOVQ 0x60(FACTORS), F30     \
 	FMOVQ indexTables_slide(INDEXES), F31
 
 // TIMES sets a to a·x^512, brought to 80 bits.
@@ -108,13 +91,13 @@ GLOBL fold512<>(SB), RODATA|NOPTR, $0x70
 // REMAINDER sets CRC to the checksum of A0 to A3. The mathematics is that of
 // crc16_arm64.s.
 #define REMAINDER \
-	FLDPQ   0x10(FACTORS), (F24, F25) \
-	FLDPQ   0x30(FACTORS), (F26, F27) \
+	FLDPQ   0x00(FACTORS), (F24, F25) \
+	FLDPQ   0x20(FACTORS), (F26, F27) \
 	PRODUCT(A3, S0, T0)               \
 	PRODUCT(A2, S1, T1)               \
 	PRODUCT(A1, S2, T2)               \
 	PRODUCT(A0, S3, T3)               \
-	FLDPQ   0x50(FACTORS), (F24, F25) \
+	FLDPQ   0x40(FACTORS), (F24, F25) \
 	VEOR    T1.B16, T0.B16, T0.B16    \
 	VEOR    T3.B16, T2.B16, T2.B16    \
 	VEOR    T2.B16, T0.B16, T0.B16    \
@@ -221,8 +204,8 @@ done:
 
 // END adds the quotient b to the last sixteen vectors of the message: as no
 // digits follow, a vector takes those of b[i-4], b[i-11] and b[i-16] that
-// exist. Each V stands for b[i-16] until it is overwritten, and is used by
-// others only before.
+// exist. Each V is b[i-16] until it is overwritten, and no V is used by another
+// after that.
 #define END \
 	ADD2(V0, V12, V5) \
 	ADD2(V1, V13, V6) \
