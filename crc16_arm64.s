@@ -58,6 +58,8 @@
 #define FOLD4L  0x00000000000013fc // x^512 mod P
 #define FOLD4H  0x0000000000008832 // x^576 mod P
 
+#define DIAGONAL 0x8040201008040201 // bit i of byte i
+
 // The factors of the four blocks, those of Barrett, each for the high lane, and
 // those that fold 64 bytes, for long_arm64.s.
 DATA ·factors+0x00(SB)/8, $BLOCK0L
@@ -250,7 +252,7 @@ GLOBL ·factors(SB), RODATA|NOPTR, $0x70
 #define CLOSE V23
 #define TAG \
 	VMOVI $0x7d, CLOSE.B16                               \
-	VMOVQ $0x8040201008040201, $0x8040201008040201, BITS \
+	VMOVQ $DIAGONAL, $DIAGONAL, BITS \
 	PLACES(OPEN, TMP)                                    \
 	PLACES(CLOSE, TMP1)                                  \
 	CLZ   TMP, TMP                                       \
