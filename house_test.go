@@ -116,6 +116,7 @@ var arrows = map[string][]string{
 	"internal/impl":     {},
 	"internal/guard":    {},
 	"internal/hashtest": {"crc16", "internal/impl"},
+	"internal/mutate":   {},
 	".":                 {"crc16", "hashtag", "internal/impl"},
 	"slotmap":           {"."},
 	"slotmap/topology":  {".", "slotmap"},
