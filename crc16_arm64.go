@@ -32,6 +32,7 @@ func init() {
 
 const (
 	sumMax  = 64   // bytes that of, sum and batch take
+	foldMin = 64   // bytes from which fold is taken
 	longMin = 1024 // bytes from which long is taken to be ahead of fold; not measured
 
 	// Goroutines are not preempted in assembly. A call is held below about 100
@@ -151,23 +152,20 @@ func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
 }
 
 func update(crc uint16, p []byte) uint16 {
-	if tier == tierGeneric {
+	switch {
+	case tier == tierGeneric || crc != 0 && len(p) < foldMin:
 		return crc16.Update(crc, p)
+	case crc == 0 && len(p) <= sumMax:
+		return uint16(sum(unsafe.String(unsafe.SliceData(p), len(p))))
 	}
-	// The head is what makes the rest a multiple of the blocks of the kernel.
 	block := 64
 	if len(p) >= longMin {
 		block = 256
 	}
-	head := p[:len(p)%block]
-	p = p[len(head):]
-	switch {
-	case len(head) > sumMax:
+	// Once the head is done, the rest is a multiple of what the kernel takes.
+	if head := p[:len(p)%block]; len(head) > 0 {
 		crc = update(crc, head)
-	case crc != 0:
-		crc = crc16.Update(crc, head)
-	default:
-		crc = uint16(sum(unsafe.String(unsafe.SliceData(head), len(head))))
+		p = p[len(head):]
 	}
 	for len(p) > 0 {
 		n := min(len(p), maxBytes)
