@@ -179,7 +179,7 @@ var commutative = regexp.MustCompile(`^(ADD|AND|ORR|EOR|TST|TEST|VEOR|VORR|VAND|
 func swap(code string) string {
 	name, rest, _ := strings.Cut(code, " ")
 	operands := split(rest)
-	if len(operands) < 2 || !register.MatchString(operands[0]) || !register.MatchString(operands[1]) {
+	if len(operands) < 2 || conditions(code) != nil || !register.MatchString(operands[0]) || !register.MatchString(operands[1]) {
 		return ""
 	}
 	if commutative.MatchString(name) && (len(operands) > 2 || strings.HasPrefix(name, "T")) {
