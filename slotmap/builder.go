@@ -24,7 +24,7 @@ type Builder[N comparable] struct {
 	word   int          // where the last count ended,
 	below  int          // and the count of starts in front of that word
 
-	starts [hashslot.Count / 64]uint64 // as in Table; but adjacent ranges may have the same owner
+	starts [hashslot.Count / 64]uint64 // as in Table
 }
 
 // Assign gives the slots of r to owner, whoever has had them. If r is not
@@ -109,17 +109,31 @@ func (b *Builder[N]) set(r Range, code uint16) {
 	}
 	word, below := b.word, b.below
 	hi := 1 + b.countBelow(end)
-	// What follows r keeps its owner.
-	with := [2]uint16{code, b.code[hi-1]}
-	n := 1
-	if end < hashslot.Count && b.starts[end>>6]>>(end&63)&1 == 0 {
-		b.starts[end>>6] |= 1 << (end & 63)
-		n = 2
+	var with [2]uint16 // the owners of the ranges that start in r and at its end
+	n := 0
+	joins := lo > 0 && b.code[lo-1] == code
+	if !joins {
+		with[n] = code
+		n++
+	}
+	if end < hashslot.Count {
+		next, bit := b.code[hi-1], uint64(1)<<(end&63)
+		if b.starts[end>>6]&bit != 0 {
+			next = b.code[hi]
+			hi++
+		}
+		if next != code {
+			with[n] = next
+			n++
+			b.starts[end>>6] |= bit
+		} else {
+			b.starts[end>>6] &^= bit
+		}
 	}
 	for w := first >> 6; w <= (end-1)>>6; w++ {
 		b.starts[w] &^= r.mask(w)
 	}
-	if first > 0 {
+	if first > 0 && !joins {
 		b.starts[first>>6] |= 1 << (first & 63)
 	}
 	b.word, b.below = word, below // in front of r nothing changed
@@ -200,85 +214,56 @@ func (b *Builder[N]) Build() *Table[N] {
 	b.init()
 	t := new(Table[N])
 
-	// Ranges whose owner is that of the range before are joined to it; owners are
-	// given codes in the order in which they come.
+	// Owners are given codes in the order in which they come.
 	var few [64]uint16
 	newCode := few[:] // by old code
 	if len(b.owners) > len(few) {
 		newCode = make([]uint16, len(b.owners))
 	}
 	owners := append(make([]N, 0, min(len(b.owners), len(b.code)+1)), *new(N))
-	code := append(make([]uint16, 0, len(b.code)+1), 0)
-	add := func(c uint16) (starts bool) {
-		if c != 0 {
-			if newCode[c] == 0 {
-				newCode[c] = uint16(len(owners))
-				owners = append(owners, b.owners[c])
-			}
-			c = newCode[c]
-		}
-		if len(code) > 1 && code[len(code)-1] == c {
-			return false
-		}
-		code = append(code, c)
-		if c != 0 {
-			t.ranges++
-		}
-		return true
-	}
-	add(b.code[0])
-	next, mixed := 1, 0
-	for i, w := range b.starts {
-		number := int16(len(code) - 1)
-		if w == 0 {
-			t.rank[i] = number
+	code := make([]uint16, 1+len(b.code))
+	for i, c := range b.code {
+		if c == 0 {
 			continue
 		}
-		var starts uint64
-		for ; w != 0; w &= w - 1 {
-			if add(b.code[next]) {
-				starts |= w & -w
-			}
-			next++
+		t.ranges++
+		if newCode[c] == 0 {
+			newCode[c] = uint16(len(owners))
+			owners = append(owners, b.owners[c])
 		}
-		t.starts[i] = starts
-		if starts&^1 == 0 {
-			t.rank[i] = number + int16(starts)
-		} else {
-			t.rank[i] = -number
-			mixed++
-		}
+		code[1+i] = newCode[c]
 	}
 	t.owners = owners
 
-	if len(code)-1 > maxCompact {
+	t.starts = b.starts
+	if len(b.code) > maxCompact {
 		t.own = owners
-		t.flat = new([hashslot.Count]int16)
-		fill := func(number, first, end int) {
-			for s := first; s < end; s++ {
-				t.flat[s] = int16(code[number])
-			}
-		}
-		number, first := 1, 0
-		for i, w := range t.starts {
-			for ; w != 0; w &= w - 1 {
-				next := i<<6 + bits.TrailingZeros64(w)
-				fill(number, first, next)
-				number, first = number+1, next
-			}
-		}
-		fill(number, first, hashslot.Count)
-		t.rank = [hashslot.Count / 64]int16{}
 		t.code = identityTo(len(owners))
+		t.flat = new([hashslot.Count]int16)
+		number := 0
+		for i, w := range t.starts {
+			for s := range 64 {
+				number += int(w >> s & 1)
+				t.flat[i<<6+s] = int16(code[1+number])
+			}
+		}
 		return t
 	}
 
-	if mixed > maxMixed {
-		for i, w := range t.starts {
-			if w&^1 == 0 {
-				t.rank[i] = int16(w) - t.rank[i]
-			}
+	mixed := 0
+	for _, w := range t.starts {
+		if w&^1 != 0 {
+			mixed++
 		}
+	}
+	number := int16(1)
+	for i, w := range t.starts {
+		if w&^1 == 0 && mixed <= maxMixed {
+			t.rank[i] = number + int16(w)
+		} else {
+			t.rank[i] = -number
+		}
+		number += int16(bits.OnesCount64(w))
 	}
 	if len(owners) == len(code) && t.ranges == len(code)-1 {
 		// Each owner has one range, and so number and code are the same.
