@@ -16,6 +16,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // The exit codes.
@@ -44,7 +45,7 @@ func main() {
 
 // run does the work of the program and returns its exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	e := &env{stdin: stdin, stdout: stdout, stderr: stderr, terminal: isTerminal}
+	e := &env{stdin: stdin, stdout: stdout, stderr: stderr, terminal: isTerminal, now: time.Now}
 	return e.run(args)
 }
 
@@ -55,6 +56,7 @@ type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	terminal       func(any) bool // whether one of the three is a terminal
+	now            func() time.Time
 }
 
 func (e *env) run(args []string) int {

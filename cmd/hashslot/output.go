@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
-	"io"
-	"unicode/utf8"
 )
 
 // outputFlag is the option -format.
@@ -25,81 +23,50 @@ func (f *outputFlag) check() error {
 
 func (f *outputFlag) json() bool { return f.format == "json" }
 
-// flushSize is how much an output holds back, and the longest piece of a value
-// that is encoded at once.
-const flushSize = 128 << 10
-
-// An output collects what is written to w. Its first error ends all writing.
-type output struct {
-	w   io.Writer
-	buf []byte
-	err error
-}
-
-func (o *output) flush() error {
-	if o.err == nil && len(o.buf) > 0 {
-		_, o.err = o.w.Write(o.buf)
-	}
-	o.buf = o.buf[:0]
-	return o.err
-}
-
-// An encoder appends a value to dst in the form that the output wants. It
-// gives the same for a value and for its pieces, cut between characters.
-type encoder func(dst, value []byte) []byte
-
-// value writes a value of any length, in bounded memory.
-func (o *output) value(enc encoder, value []byte) {
-	for len(value) > flushSize {
-		n := flushSize
-		for i := range utf8.UTFMax {
-			if utf8.RuneStart(value[n-i]) {
-				n -= i
-				break
-			}
-		}
-		o.buf = enc(o.buf, value[:n])
-		value = value[n:]
-		if o.flush() != nil {
-			return
-		}
-	}
-	o.buf = enc(o.buf, value)
-}
-
 const (
 	ones  = 0x0101010101010101 // 1 in every byte
 	highs = 0x8080808080808080 // the high bit of every byte
 )
 
-// The following three report in their high bits whether a byte of x is below
-// n, at most 128, whether one is c, and whether one is not ASCII.
+// hasBelow is not 0 if a byte of x is less than n, at most 128, and hasByte if
+// one is c.
 func hasBelow(x uint64, n byte) uint64 { return (x - ones*uint64(n)) &^ x & highs }
 func hasByte(x uint64, c byte) uint64  { return hasBelow(x^ones*uint64(c), 1) }
-func hasHigh(x uint64) uint64          { return x & highs }
 
-// plain reports whether special finds nothing in any eight bytes of value.
-func plain(value []byte, special func(uint64) uint64) bool {
-	if len(value) < 8 {
-		const spaces = 0x2020202020202020 // special to nobody
-		x := uint64(spaces)
-		for _, c := range value {
-			x = x<<8 | uint64(c)
-		}
-		return special(x) == 0
+// plainText and plainJSON report whether appendText and appendJSON append a
+// value as it is.
+func plainText(value []byte) bool {
+	special := uint64(0)
+	for ; len(value) >= 8; value = value[8:] {
+		special |= textSpecial(binary.LittleEndian.Uint64(value))
 	}
-	found := uint64(0)
-	for rest := value; len(rest) >= 8; rest = rest[8:] {
-		found |= special(binary.LittleEndian.Uint64(rest))
+	return special|textSpecial(last(value)) == 0
+}
+
+func plainJSON(value []byte) bool {
+	special := uint64(0)
+	for ; len(value) >= 8; value = value[8:] {
+		special |= jsonSpecial(binary.LittleEndian.Uint64(value))
 	}
-	// The last eight bytes, of which some may have been looked at.
-	return found|special(binary.LittleEndian.Uint64(value[len(value)-8:])) == 0
+	return special|jsonSpecial(last(value)) == 0
 }
 
 func textSpecial(x uint64) uint64 { return hasBelow(x, ' ') | hasByte(x, '\\') | hasByte(x, 0x7f) }
+
 func jsonSpecial(x uint64) uint64 {
-	return hasBelow(x, ' ') | hasByte(x, '\\') | hasByte(x, '"') | hasHigh(x)
+	return hasBelow(x, ' ') | hasByte(x, '\\') | hasByte(x, '"') | x&highs
 }
+
+// last returns less than eight bytes as one word, filled up with spaces.
+func last(value []byte) uint64 {
+	x := uint64(ones * ' ')
+	for _, c := range value {
+		x = x<<8 | uint64(c)
+	}
+	return x
+}
+
+const hexDigits = "0123456789abcdef"
 
 // appendText appends value so that it is one column of one line, can be told
 // from any other value, and cannot command a terminal: control characters and
@@ -128,10 +95,8 @@ func appendText(dst, value []byte) []byte {
 	return append(dst, value[start:]...)
 }
 
-const hexDigits = "0123456789abcdef"
-
-// appendJSON appends value, valid UTF-8, as the inside of a JSON string: what
-// encoding/json writes with HTML escaping off.
+// appendJSON appends value, which is UTF-8, as the inside of a JSON string:
+// what encoding/json writes with HTML escaping off.
 func appendJSON(dst, value []byte) []byte {
 	start := 0
 	for i := 0; i < len(value); i++ {
@@ -140,15 +105,14 @@ func appendJSON(dst, value []byte) []byte {
 			continue
 		}
 		if c == 0xe2 {
-			// U+2028 and U+2029 are line ends to JavaScript: E2 80 A8 and A9.
-			if i+2 >= len(value) || value[i+1] != 0x80 || value[i+2]&^1 != 0xa8 {
-				continue
+			// U+2028 and U+2029, E2 80 A8 and A9, end a line of JavaScript.
+			if value[i+1] == 0x80 && value[i+2]&^1 == 0xa8 {
+				dst = append(dst, value[start:i]...)
+				dst = append(dst, `\u202`...)
+				dst = append(dst, hexDigits[value[i+2]&15])
+				start = i + 3
 			}
-			dst = append(dst, value[start:i]...)
-			dst = append(dst, `\u202`...)
-			dst = append(dst, hexDigits[value[i+2]&15])
 			i += 2
-			start = i + 1
 			continue
 		}
 		dst = append(dst, value[start:i]...)
@@ -167,11 +131,12 @@ func appendJSON(dst, value []byte) []byte {
 		case '\t':
 			dst = append(dst, `\t`...)
 		default:
-			dst = append(dst, `\u00`...)
-			dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
 	return append(dst, value[start:]...)
 }
 
 func appendHex(dst, value []byte) []byte { return hex.AppendEncode(dst, value) }
+
+func appendPlain(dst, value []byte) []byte { return append(dst, value...) }

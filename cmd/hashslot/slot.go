@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"strconv"
 	"unicode/utf8"
 
@@ -50,15 +49,14 @@ $ hashslot slot -unhex -hex ff007b617d
 
 func runSlot(e *env) int {
 	var (
-		fs    flag.FlagSet
-		in    inputFlags
-		form  outputFlag
-		unhex bool
-		f     slotWriter
+		fs         flag.FlagSet
+		in         inputFlags
+		form       outputFlag
+		hex, unhex bool
 	)
 	in.add(&fs)
 	form.add(&fs)
-	fs.BoolVar(&f.hex, "hex", false, "write key, tag and hashed part in hex")
+	fs.BoolVar(&hex, "hex", false, "write key, tag and hashed part in hex")
 	fs.BoolVar(&unhex, "unhex", false, "read keys in hex")
 	if code, ok := e.parse(&fs); !ok {
 		return code
@@ -66,135 +64,100 @@ func runSlot(e *env) int {
 	if err := errors.Join(in.check(), form.check()); err != nil {
 		return e.badUse(err)
 	}
-	f.json = form.json()
-	f.out.w = e.stdout
-
-	keys := in.open(e)
-	meter := newProgress(e, keys)
-	defer meter.end()
-	var slots []hashslot.Slot
-	for {
-		b, err := keys.next()
-		if err == io.EOF {
-			return exitOK
-		} else if err != nil {
-			return e.fail(err)
-		}
-		var bad error
-		if unhex {
-			b.items, bad = unhexAll(b.items)
-		}
-		slots = hashslot.AppendOfBytes(slots[:0], b.items)
-		n, err := f.write(b.items, slots)
-		if err != nil {
-			bad = err
-		}
-		if err := f.out.flush(); err != nil {
-			return e.fail(err)
-		}
-		if bad != nil {
-			return e.badItem(keys, b.first+int64(n), bad)
-		}
-		meter.add(len(b.items))
+	line := appendSlotText
+	switch {
+	case form.json() && hex:
+		line = appendSlotJSONHex
+	case form.json():
+		line = appendSlotJSON
+	case hex:
+		line = appendSlotTextHex
 	}
+	return e.answer(in, func() worker {
+		var slots []hashslot.Slot
+		return func(dst []byte, keys [][]byte) ([]byte, int, error) {
+			var bad error
+			if unhex {
+				keys, bad = unhexAll(keys)
+			}
+			slots = hashslot.AppendOfBytes(slots[:0], keys)
+			for i, key := range keys {
+				start, end, tagged := hashtag.Find(key)
+				hashed, tag := key[start:end], key[:0]
+				if tagged {
+					tag = hashed
+				}
+				var err error
+				if dst, err = line(dst, key, slots[i], tag, hashed); err != nil {
+					return dst, i, err
+				}
+			}
+			return dst, len(keys), bad
+		}
+	})
 }
 
-// badItem reports what is wrong with an item of a source.
-func (e *env) badItem(s source, number int64, err error) int {
-	err = &itemError{s.unit(), number, err.Error()}
-	if _, ok := s.(*argSource); ok {
-		return e.badUse(err)
+func appendSlotText(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) ([]byte, error) {
+	dst = appendSlot(dst, slot)
+	if !plainText(key) {
+		dst = append(dst, '\t')
+		dst = appendText(dst, tag)
+		dst = append(dst, '\t')
+		dst = appendText(dst, hashed)
+		dst = append(dst, '\t')
+		dst = appendText(dst, key)
+		return append(dst, '\n'), nil
 	}
-	return e.fail(err)
+	dst = append(dst, '\t')
+	dst = append(dst, tag...)
+	dst = append(dst, '\t')
+	dst = append(dst, hashed...)
+	dst = append(dst, '\t')
+	dst = append(dst, key...)
+	return append(dst, '\n'), nil
 }
 
-// A slotWriter writes the lines of the command slot.
-type slotWriter struct {
-	out       output
-	json, hex bool
+func appendSlotTextHex(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) ([]byte, error) {
+	dst = appendSlot(dst, slot)
+	dst = append(dst, '\t')
+	dst = appendHex(dst, tag)
+	dst = append(dst, '\t')
+	dst = appendHex(dst, hashed)
+	dst = append(dst, '\t')
+	dst = appendHex(dst, key)
+	return append(dst, '\n'), nil
 }
 
 var errNotUTF8 = errors.New("the key is not UTF-8, and JSON cannot hold it: use -hex")
 
-// write writes a line for each key and returns how many it wrote. The only
-// error is errNotUTF8; that of the output stays there.
-func (w *slotWriter) write(keys [][]byte, slots []hashslot.Slot) (int, error) {
-	enc := appendText
-	switch {
-	case w.hex:
-		enc = appendHex
-	case w.json:
-		enc = appendJSON
+func appendSlotJSON(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) ([]byte, error) {
+	if plainJSON(key) {
+		return appendSlotObject(dst, key, slot, tag, hashed, appendPlain), nil
 	}
-	for i, key := range keys {
-		start, end, tagged := hashtag.Find(key)
-		hashed := key[start:end]
-		var tag []byte
-		if tagged {
-			tag = hashed
-		}
-		switch {
-		case w.json:
-			if !w.hex {
-				if plain(key, jsonSpecial) && len(key) < flushSize {
-					w.out.buf = appendSlotJSON(w.out.buf, key, slots[i], tag, hashed)
-					break
-				}
-				if !utf8.Valid(key) {
-					return i, errNotUTF8
-				}
-			}
-			w.out.buf = append(w.out.buf, `{"key":"`...)
-			w.out.value(enc, key)
-			w.out.buf = append(w.out.buf, `","slot":`...)
-			w.out.buf = strconv.AppendUint(w.out.buf, uint64(slots[i]), 10)
-			w.out.buf = append(w.out.buf, `,"tag":"`...)
-			w.out.value(enc, tag)
-			w.out.buf = append(w.out.buf, `","hashed":"`...)
-			w.out.value(enc, hashed)
-			w.out.buf = append(w.out.buf, "\"}\n"...)
-		case !w.hex && plain(key, textSpecial) && len(key) < flushSize:
-			w.out.buf = appendSlotText(w.out.buf, key, slots[i], tag, hashed)
-		default:
-			w.out.buf = strconv.AppendUint(w.out.buf, uint64(slots[i]), 10)
-			w.out.buf = append(w.out.buf, '\t')
-			w.out.value(enc, tag)
-			w.out.buf = append(w.out.buf, '\t')
-			w.out.value(enc, hashed)
-			w.out.buf = append(w.out.buf, '\t')
-			w.out.value(enc, key)
-			w.out.buf = append(w.out.buf, '\n')
-		}
-		if len(w.out.buf) >= flushSize && w.out.flush() != nil {
-			return i, nil
-		}
+	if !utf8.Valid(key) {
+		return dst, errNotUTF8
 	}
-	return len(keys), nil
+	return appendSlotObject(dst, key, slot, tag, hashed, appendJSON), nil
 }
 
-// appendSlotText and appendSlotJSON append the line of a key without anything
-// to escape: nearly all of them.
-func appendSlotText(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) []byte {
-	dst = strconv.AppendUint(dst, uint64(slot), 10)
-	dst = append(dst, '\t')
-	dst = append(dst, tag...)
-	dst = append(dst, '\t')
-	dst = append(dst, hashed...)
-	dst = append(dst, '\t')
-	dst = append(dst, key...)
-	return append(dst, '\n')
+func appendSlotJSONHex(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) ([]byte, error) {
+	return appendSlotObject(dst, key, slot, tag, hashed, appendHex), nil
 }
 
-func appendSlotJSON(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) []byte {
+func appendSlotObject(dst, key []byte, slot hashslot.Slot, tag, hashed []byte, enc func(dst, value []byte) []byte) []byte {
 	dst = append(dst, `{"key":"`...)
-	dst = append(dst, key...)
+	dst = enc(dst, key)
 	dst = append(dst, `","slot":`...)
-	dst = strconv.AppendUint(dst, uint64(slot), 10)
+	dst = appendSlot(dst, slot)
 	dst = append(dst, `,"tag":"`...)
-	dst = append(dst, tag...)
+	dst = enc(dst, tag)
 	dst = append(dst, `","hashed":"`...)
-	dst = append(dst, hashed...)
+	dst = enc(dst, hashed)
 	return append(dst, "\"}\n"...)
+}
+
+func appendSlot(dst []byte, slot hashslot.Slot) []byte {
+	return strconv.AppendUint(dst, uint64(slot), 10)
 }
 
 // unhexAll decodes keys in place. The error is that of the first key that is
@@ -217,7 +180,7 @@ func unhex(key []byte) ([]byte, error) {
 		case '0' <= c && c <= '9':
 			digit = c - '0'
 		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			digit = c|0x20 - 'a' + 10
+			digit = c | 0x20 - 'a' + 10
 		default:
 			return nil, fmt.Errorf("byte %d, %q, is not a hex digit", i+1, []byte{c})
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/hashslot/hashslot"
@@ -53,32 +52,18 @@ func runTag(e *env) int {
 	if form.json() {
 		line = `{"slot":%d,"tag":"%s"}` + "\n"
 	}
-	out := output{w: e.stdout}
-	slots := in.open(e)
-	for {
-		b, err := slots.next()
-		if err == io.EOF {
-			return exitOK
-		} else if err != nil {
-			return e.fail(err)
-		}
-		for i, item := range b.items {
-			slot, err := parseSlot(item)
-			if err != nil {
-				if err := out.flush(); err != nil {
-					return e.fail(err)
+	return e.answer(in, func() worker {
+		return func(dst []byte, items [][]byte) ([]byte, int, error) {
+			for i, item := range items {
+				slot, err := parseSlot(item)
+				if err != nil {
+					return dst, i, err
 				}
-				return e.badItem(slots, b.first+int64(i), err)
+				dst = fmt.Appendf(dst, line, slot, slot.Tag())
 			}
-			out.buf = fmt.Appendf(out.buf, line, slot, slot.Tag())
-			if len(out.buf) >= flushSize && out.flush() != nil {
-				break
-			}
+			return dst, len(items), nil
 		}
-		if err := out.flush(); err != nil {
-			return e.fail(err)
-		}
-	}
+	})
 }
 
 func parseSlot(text []byte) (hashslot.Slot, error) {
