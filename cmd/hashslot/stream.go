@@ -9,11 +9,12 @@ import (
 )
 
 const (
-	blockSize  = 256 << 10 // how much is read at once
+	blockSize  = 128 << 10 // how much is read at once
 	defaultMax = 1 << 20   // the longest line
 	// maxMax is the longest key a server takes: proto-max-bulk-len of
 	// valkey.conf, as it comes.
-	maxMax = 512 << 20
+	maxMax    = 512 << 20
+	batchSize = 1024 // how many lines a worker gets at once
 	// Beyond so many, reading and writing are what takes the time.
 	maxWorkers = 8
 )
@@ -53,7 +54,7 @@ type worker func(dst []byte, items [][]byte) ([]byte, int, error)
 // answer has workers answer all the arguments, or all lines of standard input,
 // writes the answers in order, and returns the exit code. What was read is
 // answered before it waits for more, however little it is. It holds at most
-// 2*maxWorkers blocks or lines and their answers.
+// maxWorkers+2 blocks, or lines that are longer, and their answers.
 func (e *env) answer(in inputFlags, newWorker func() worker) int {
 	if len(e.args) > 0 {
 		return e.answerArgs(newWorker())
@@ -66,7 +67,7 @@ func (e *env) answer(in inputFlags, newWorker func() worker) int {
 		fmt.Fprintf(e.stderr, "%s: reading from the terminal, one a line, until %s (%[1]s -h for help)\n", e.title(), end)
 	}
 	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
-	jobs := 2 * workers
+	jobs := workers + 2 // one to read and one to write
 	s := &stream{
 		r: e.stdin, sep: in.sep(), max: in.max,
 		free: make(chan *job, jobs), todo: make(chan *job, jobs), order: make(chan *job, jobs),
@@ -117,11 +118,10 @@ type job struct {
 	size int    // bytes read for it
 	then error  // what comes after data, if it is not another job: io.EOF or worse
 
-	items [][]byte
-	out   []byte
-	n     int   // items answered
-	err   error // what is wrong with the next
-	done  chan struct{}
+	out  []byte
+	n    int   // items answered
+	err  error // what is wrong with the next
+	done chan struct{}
 }
 
 // read makes jobs of the input until its end, or until there is no sense in
@@ -200,35 +200,41 @@ func (s *stream) tooLong() error {
 }
 
 func (s *stream) work(work worker) {
+	items := make([][]byte, 0, batchSize)
 	for j := range s.todo {
-		err := s.split(j)
-		if cap(j.out) > 8*blockSize {
-			j.out = nil
+		if cap(j.out) > 64*blockSize {
+			j.out = nil // was a long line's
 		}
-		j.out, j.n, j.err = work(j.out[:0], j.items)
-		if j.err == nil {
-			j.err = err
+		j.out, j.n, j.err = j.out[:0], 0, nil
+		for data := j.data; len(data) > 0 && j.err == nil; {
+			var tooLong error
+			items, data, tooLong = s.split(items[:0], data)
+			var n int
+			j.out, n, j.err = work(j.out, items)
+			j.n += n
+			if j.err == nil {
+				j.err = tooLong
+			}
 		}
 		j.done <- struct{}{}
 	}
 }
 
-// split makes items of the lines of j, up to one that is too long.
-func (s *stream) split(j *job) error {
-	j.items = j.items[:0]
-	for data := j.data; len(data) > 0; {
-		line := data
+// split appends the first lines of data to items, until items is full or a
+// line is too long, and returns the rest of data.
+func (s *stream) split(items [][]byte, data []byte) ([][]byte, []byte, error) {
+	for len(data) > 0 && len(items) < cap(items) {
+		line, rest := data, data[len(data):]
 		if n := bytes.IndexByte(data, s.sep); n >= 0 {
-			line, data = data[:n], data[n+1:]
-		} else {
-			data = nil
+			line, rest = data[:n], data[n+1:]
 		}
 		if len(line) > s.max {
-			return s.tooLong()
+			return items, data, s.tooLong()
 		}
-		j.items = append(j.items, line)
+		items = append(items, line)
+		data = rest
 	}
-	return nil
+	return items, data, nil
 }
 
 // write writes the answers and returns the exit code.
