@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
+	"io"
+	"unicode/utf8"
 )
 
 // outputFlag is the option -format.
@@ -22,6 +24,48 @@ func (f *outputFlag) check() error {
 }
 
 func (f *outputFlag) json() bool { return f.format == "json" }
+
+// An output is where answers go: to buf, and from there to w, if there is one
+// yet. The first error of w ends all writing.
+type output struct {
+	buf []byte
+	w   io.Writer
+	err error
+}
+
+func (o *output) flush() error {
+	if o.err == nil && len(o.buf) > 0 {
+		_, o.err = o.w.Write(o.buf)
+	}
+	o.buf = o.buf[:0]
+	return o.err
+}
+
+// An encoder appends value to dst in the form that the output has. It gives the
+// same for a value at once and for its runes, piece by piece.
+type encoder func(dst, value []byte) []byte
+
+// value appends a value of any length. If there is a w, it keeps no more than a
+// piece of it.
+func (o *output) value(enc encoder, value []byte) {
+	for o.w != nil && len(value) > blockSize {
+		n := blockSize
+		for i := range utf8.UTFMax {
+			if utf8.RuneStart(value[n-i]) {
+				n -= i
+				break
+			}
+		}
+		o.buf = enc(o.buf, value[:n])
+		value = value[n:]
+		if o.flush() != nil {
+			return
+		}
+	}
+	o.buf = enc(o.buf, value)
+}
+
+func (o *output) text(s string) { o.buf = append(o.buf, s...) }
 
 const (
 	ones  = 0x0101010101010101 // 1 in every byte
@@ -138,5 +182,3 @@ func appendJSON(dst, value []byte) []byte {
 }
 
 func appendHex(dst, value []byte) []byte { return hex.AppendEncode(dst, value) }
-
-func appendPlain(dst, value []byte) []byte { return append(dst, value...) }

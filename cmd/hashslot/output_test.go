@@ -81,3 +81,21 @@ func FuzzEncoders(f *testing.F) {
 	}
 	f.Fuzz(checkEncoders)
 }
+
+// A long value is the same in pieces, wherever they are cut.
+func TestLongValue(t *testing.T) {
+	for _, enc := range []encoder{appendText, appendJSON, appendHex} {
+		for shift := range 5 {
+			value := []byte(strings.Repeat("x", shift) + strings.Repeat("\u2028\u00e9\U0001d11e\t\u2027", 2*blockSize/13))
+			var b bytes.Buffer
+			o := output{w: &b}
+			o.text("[")
+			o.value(enc, value)
+			o.text("]")
+			require.NoError(t, o.flush())
+			if want := "[" + string(enc(nil, value)) + "]"; b.String() != want {
+				t.Errorf("shift %d: the pieces differ from the whole", shift)
+			}
+		}
+	}
+}

@@ -46,15 +46,15 @@ func (f *inputFlags) sep() byte {
 }
 
 // A worker answers items in their order: it appends what is to be written to
-// dst, and returns how many items it answered. If that is not all of them, the
+// o.buf, and returns how many items it answered. If that is not all of them, the
 // error says what is wrong with the next one. The items are the worker's until
 // it returns. The calls of one worker come one after the other.
-type worker func(dst []byte, items [][]byte) ([]byte, int, error)
+type worker func(o *output, items [][]byte) (int, error)
 
 // answer has workers answer all the arguments, or all lines of standard input,
 // writes the answers in order, and returns the exit code. What was read is
 // answered before it waits for more, however little it is. It holds at most
-// maxWorkers+2 blocks, or lines that are longer, and their answers.
+// maxWorkers+2 blocks with their answers, or lines that are longer, without.
 func (e *env) answer(in inputFlags, newWorker func() worker) int {
 	if len(e.args) > 0 {
 		return e.answerArgs(newWorker())
@@ -81,7 +81,7 @@ func (e *env) answer(in inputFlags, newWorker func() worker) int {
 		go s.work(newWorker())
 	}
 	go s.read()
-	return e.write(s)
+	return e.write(s, newWorker())
 }
 
 func (e *env) answerArgs(work worker) int {
@@ -89,8 +89,9 @@ func (e *env) answerArgs(work worker) int {
 	for i, arg := range e.args {
 		items[i] = []byte(arg)
 	}
-	out, n, bad := work(nil, items)
-	if _, err := e.stdout.Write(out); err != nil {
+	o := output{w: e.stdout}
+	n, bad := work(&o, items)
+	if err := o.flush(); err != nil {
 		return e.fail(err)
 	}
 	if bad != nil {
@@ -118,7 +119,7 @@ type job struct {
 	size int    // bytes read for it
 	then error  // what comes after data, if it is not another job: io.EOF or worse
 
-	out  []byte
+	out  output
 	n    int   // items answered
 	err  error // what is wrong with the next
 	done chan struct{}
@@ -200,23 +201,30 @@ func (s *stream) tooLong() error {
 }
 
 func (s *stream) work(work worker) {
-	items := make([][]byte, 0, batchSize)
 	for j := range s.todo {
-		if cap(j.out) > 64*blockSize {
-			j.out = nil // was a long line's
-		}
-		j.out, j.n, j.err = j.out[:0], 0, nil
-		for data := j.data; len(data) > 0 && j.err == nil; {
-			var tooLong error
-			items, data, tooLong = s.split(items[:0], data)
-			var n int
-			j.out, n, j.err = work(j.out, items)
-			j.n += n
-			if j.err == nil {
-				j.err = tooLong
-			}
+		if !j.long() {
+			s.answer(j, &j.out, work)
 		}
 		j.done <- struct{}{}
+	}
+}
+
+// long reports whether the answers of j may be too much to keep: it has a line
+// that is longer than a block.
+func (j *job) long() bool { return len(j.data) > 2*blockSize }
+
+// answer answers the lines of j.
+func (s *stream) answer(j *job, o *output, work worker) {
+	j.n, j.err = 0, nil
+	var array [batchSize][]byte
+	for data := j.data; len(data) > 0 && j.err == nil; {
+		items, rest, tooLong := s.split(array[:0], data)
+		n, err := work(o, items)
+		data = rest
+		j.n += n
+		if j.err = err; err == nil {
+			j.err = tooLong
+		}
 	}
 }
 
@@ -238,7 +246,7 @@ func (s *stream) split(items [][]byte, data []byte) ([][]byte, []byte, error) {
 }
 
 // write writes the answers and returns the exit code.
-func (e *env) write(s *stream) int {
+func (e *env) write(s *stream, work worker) int {
 	unit := "line"
 	if s.sep == 0 {
 		unit = "NUL-ended line"
@@ -248,11 +256,15 @@ func (e *env) write(s *stream) int {
 	lines := int64(0)
 	for j := range s.order {
 		<-j.done
-		if len(j.out) > 0 {
-			if _, err := e.stdout.Write(j.out); err != nil {
-				return e.fail(err)
-			}
+		o := &j.out
+		o.w = e.stdout
+		if j.long() {
+			s.answer(j, o, work)
 		}
+		if err := o.flush(); err != nil {
+			return e.fail(err)
+		}
+		o.w = nil
 		lines += int64(j.n)
 		err := j.err
 		if err == nil {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
 )
 
 // endless reads as line, again and again.
@@ -37,14 +39,14 @@ func (r *endless) Read(p []byte) (int, error) {
 
 // quote is the worker that answers with the quoted items. At "bad" it is an
 // error.
-func quote(dst []byte, items [][]byte) ([]byte, int, error) {
+func quote(o *output, items [][]byte) (int, error) {
 	for i, item := range items {
 		if string(item) == "bad" {
-			return dst, i, errors.New("bad")
+			return i, errors.New("bad")
 		}
-		dst = append(strconv.AppendQuote(dst, string(item)), '\n')
+		o.buf = append(strconv.AppendQuote(o.buf, string(item)), '\n')
 	}
-	return dst, len(items), nil
+	return len(items), nil
 }
 
 func answer(r io.Reader, in inputFlags) result {
@@ -219,6 +221,16 @@ func TestMemory(t *testing.T) {
 		assert.Less(t, w.peak, limit, "%.10q %s", test.line, test.format)
 		t.Logf("%.10q %s: %d of %d MiB", test.line, test.format, w.peak>>20, limit>>20)
 	}
+
+	// The answer to a long key is not held.
+	key := strings.Repeat("\x01", 30<<20)
+	w := new(heapWriter)
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	require.Equal(t, exitOK, run([]string{"slot", "-max", "100000000"}, strings.NewReader(key), w, io.Discard))
+	assert.Less(t, w.peak, before.HeapInuse+100<<20)
+	assert.Equal(t, uint64(2*4*len(key)+len(fmt.Sprint(hashslot.Of(key), "\t\t\t\n"))), w.bytes)
+
 	in := &endless{line: "x"}
 	var errOut bytes.Buffer
 	assert.Equal(t, exitFailed, run([]string{"slot"}, in, io.Discard, &errOut))

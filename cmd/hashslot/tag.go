@@ -53,15 +53,15 @@ func runTag(e *env) int {
 		line = `{"slot":%d,"tag":"%s"}` + "\n"
 	}
 	return e.answer(in, func() worker {
-		return func(dst []byte, items [][]byte) ([]byte, int, error) {
+		return func(o *output, items [][]byte) (int, error) {
 			for i, item := range items {
 				slot, err := parseSlot(item)
 				if err != nil {
-					return dst, i, err
+					return i, err
 				}
-				dst = fmt.Appendf(dst, line, slot, slot.Tag())
+				o.buf = fmt.Appendf(o.buf, line, slot, slot.Tag())
 			}
-			return dst, len(items), nil
+			return len(items), nil
 		}
 	})
 }
