@@ -71,7 +71,7 @@ func runSlot(e *env) int {
 	case form.json():
 		enc = appendJSON
 	}
-	return e.answer(in, func() worker {
+	return e.answer(in, maxWorkers, func() worker {
 		var slots []hashslot.Slot
 		return func(o *output, keys [][]byte) (int, error) {
 			var bad error

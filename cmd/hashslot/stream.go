@@ -51,11 +51,11 @@ func (f *inputFlags) sep() byte {
 // it returns. The calls of one worker come one after the other.
 type worker func(o *output, items [][]byte) (int, error)
 
-// answer has workers answer all the arguments, or all lines of standard input,
+// answer has up to so many workers answer all the arguments, or all lines of standard input,
 // writes the answers in order, and returns the exit code. What was read is
 // answered before it waits for more, however little it is. It holds at most
 // maxWorkers+2 blocks with their answers, or lines that are longer, without.
-func (e *env) answer(in inputFlags, newWorker func() worker) int {
+func (e *env) answer(in inputFlags, workers int, newWorker func() worker) int {
 	if len(e.args) > 0 {
 		return e.answerArgs(newWorker())
 	}
@@ -66,7 +66,7 @@ func (e *env) answer(in inputFlags, newWorker func() worker) int {
 		}
 		fmt.Fprintf(e.stderr, "%s: reading from the terminal, one a line, until %s (%[1]s -h for help)\n", e.title(), end)
 	}
-	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
+	workers = min(workers, runtime.GOMAXPROCS(0))
 	jobs := workers + 2 // one to read and one to write
 	s := &stream{
 		r: e.stdin, sep: in.sep(), max: in.max,

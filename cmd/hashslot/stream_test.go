@@ -52,7 +52,7 @@ func quote(o *output, items [][]byte) (int, error) {
 func answer(r io.Reader, in inputFlags) result {
 	var out, errOut bytes.Buffer
 	e := &env{stdin: r, stdout: &out, stderr: &errOut, terminal: isTerminal}
-	code := e.answer(in, func() worker { return quote })
+	code := e.answer(in, maxWorkers, func() worker { return quote })
 	return result{code, out.String(), errOut.String()}
 }
 

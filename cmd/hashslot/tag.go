@@ -52,7 +52,7 @@ func runTag(e *env) int {
 	if form.json() {
 		line = `{"slot":%d,"tag":"%s"}` + "\n"
 	}
-	return e.answer(in, func() worker {
+	return e.answer(in, maxWorkers, func() worker {
 		return func(o *output, items [][]byte) (int, error) {
 			for i, item := range items {
 				slot, err := parseSlot(item)
