@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,6 +115,7 @@ func TestRun(t *testing.T) {
 		{"unhex", "slot -unhex", "666F6f\n\n7B617d0a", result{0, "12182\t\tfoo\tfoo\n0\t\t\t\n15495\ta\ta\t{a}\\n\n", ""}},
 		{"odd hex", "slot -unhex", "666f6f\n666\n62\n", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: line 2: 3 hex digits are an odd number\n"}},
 		{"not hex", "slot -unhex", "666f6f\n66xy\n62\n", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: line 2: byte 3, \"x\", is not a hex digit\n"}},
+		{"next to hex", "slot -unhex", "0G\n", result{1, "", "hashslot slot: line 1: byte 2, \"G\", is not a hex digit\n"}},
 		{"not hex, argument", "slot -unhex 666f6f 6@", "", result{2, "12182\t\tfoo\tfoo\n", "hashslot slot: argument 2: byte 2, \"@\", is not a hex digit (hashslot slot -h for help)\n"}},
 
 		{"as long as may be", "slot -max 3", "foo\nbar", result{0, "12182\t\tfoo\tfoo\n5061\t\tbar\tbar\n", ""}},
@@ -172,9 +174,13 @@ func TestOutputFails(t *testing.T) {
 			assert.Empty(t, errOut.String(), "a closed pipe is no news: %v", args)
 		}
 	}
-	// The input needs no end for that.
+	// The input needs no end for that, and nothing goes on reading it.
 	var errOut bytes.Buffer
-	assert.Equal(t, exitFailed, run([]string{"slot"}, &endless{line: "foo\n"}, &failingWriter{10e6, full}, &errOut))
+	before := runtime.NumGoroutine()
+	for range 10 {
+		assert.Equal(t, exitFailed, run([]string{"slot"}, &endless{line: "foo\n"}, &failingWriter{1e6, full}, &errOut))
+	}
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 10*time.Second, time.Millisecond)
 }
 
 func TestTerminal(t *testing.T) {
@@ -220,6 +226,7 @@ func TestProgress(t *testing.T) {
 	assert.Empty(t, run(&out, &errOut), "not between the answers")
 	lines := strings.Split(run(&errOut), "\r\x1b[K")
 	require.Greater(t, len(lines), 2)
+	require.Less(t, len(lines), 20, "five in a second")
 	assert.Empty(t, lines[0])
 	assert.Regexp(t, `^0\.\d million lines, \d\d MB, \d\d MB/s$`, lines[1])
 	assert.Empty(t, lines[len(lines)-1], "the line is taken away")

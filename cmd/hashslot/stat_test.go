@@ -190,6 +190,7 @@ func slotsOf(t *testing.T, svg string) (colours [hashslot.Count]string, legend m
 						n[i], err = strconv.Atoi(m[i+1])
 						require.NoError(t, err)
 					}
+					require.LessOrEqual(t, n[0]+n[2], mapLeft+mapSide)
 					for i := range n[2] / mapCell {
 						slot := (n[1]-mapTop)/mapCell*mapRow + (n[0]-mapLeft)/mapCell + i
 						require.Empty(t, colours[slot], "slot %d is drawn twice", slot)
