@@ -16,6 +16,8 @@ type matrices struct {
 	// For keys of up to 16 bytes: quadword 2l+h of [j] is for the byte 4l+2j+h
 	// from the end.
 	at16 [2][2][8]uint64
+
+	tops [65]uint64 // [n] has the n highest bits set
 }
 
 // newMatrices returns the matrices at an address that is a multiple of 64: a
@@ -35,6 +37,9 @@ func newMatrices() *matrices {
 				m.at16[j][0][2*l+h], m.at16[j][1][2*l+h] = low, high
 			}
 		}
+	}
+	for n := range m.tops {
+		m.tops[n] = ^(^uint64(0) >> n)
 	}
 	for p := range 16 {
 		for k := range 4 {
@@ -70,6 +75,9 @@ func matrix(p int) (low, high uint64) {
 var avx512 *matrices
 
 //go:noescape
+func slots1(dst *Slot, keys *string, n int) int
+
+//go:noescape
 func slots8(dst *Slot, keys *string, n int, m *matrices) int
 
 // maxBatch is how many keys an assembly call takes at most: assembly is not
@@ -77,27 +85,38 @@ func slots8(dst *Slot, keys *string, n int, m *matrices) int
 const maxBatch = 512
 
 func slotsOf(dst []Slot, keys []string) {
-	if tier == tierAVX512 && len(keys) >= 8 {
+	switch {
+	case tier == tierAVX512 && len(keys) >= 8:
 		slotsOf8(dst, keys)
-		return
-	}
-	for i, key := range keys {
-		dst[i] = Of(key)
+	case tier != tierGeneric:
+		slotsOf1(dst, keys)
+	default:
+		slotsOfGeneric(dst, keys)
 	}
 }
 
 func slotsOf8(dst []Slot, keys []string) {
-	i := 0
-	for i < len(keys) {
+	for i := 0; i < len(keys); {
 		// The last eight keys may overlap the eight before them.
 		i = min(i, len(keys)-8)
 		n := min(len(keys)-i, maxBatch) &^ 7
 		done := slots8(&dst[i], &keys[i], n, avx512)
 		i += done
 		if done < n {
-			for end := i + 8; i < end; i++ {
-				dst[i] = Of(keys[i])
-			}
+			slotsOf1(dst[i:i+8], keys[i:i+8])
+			i += 8
+		}
+	}
+}
+
+func slotsOf1(dst []Slot, keys []string) {
+	for i := 0; i < len(keys); {
+		n := min(len(keys)-i, maxBatch)
+		done := slots1(&dst[i], &keys[i], n)
+		i += done
+		if done < n {
+			dst[i] = Of(keys[i])
+			i++
 		}
 	}
 }

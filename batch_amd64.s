@@ -62,10 +62,14 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 // Registers, the same throughout.
 #define DST  DI // where the next eight slots go
 #define KEYS SI // the next eight keys
-#define FROM BX // the eight keys as they are hashed: KEYS, or their tags in the frame
 #define LEFT CX // keys still to do
 #define MAT  DX // the matrices
-#define TOP  AX // 1<<63
+
+// Where in the matrices the other tables are.
+#define PLACES 1024
+#define FIRSTS 1088
+#define AT16   1152
+#define TOPS   1408 // [n] has the n highest bits set
 
 #define STEP     Z16
 #define POINTERS Z17
@@ -98,25 +102,74 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 	VPADDB       FIRST, len, len;      \
 	VPERMB.Z     z, len, k, z
 
-// LOAD64 loads a key of 1 to 64 bytes, the header of which is at FROM+at, so
-// that it ends the register, zeros in front. What is masked off is not read.
-#define LOAD64(at, z) \
-	MOVQ       (at+0)(FROM), R8;       \
-	MOVQ       (at+8)(FROM), R9;       \
-	LEAQ       -1(R9), R10;            \
-	SARXQ      R10, TOP, R10;          \
-	KMOVQ      R10, K1;                \
-	VMOVDQU8.Z -64(R8)(R9*1), K1, z
+// HEADER takes the key with the header at KEYS+at: its address and its length.
+#define HEADER(at) \
+	MOVQ       (at+0)(KEYS), R8;       \
+	MOVQ       (at+8)(KEYS), R9
 
-#define LOAD64x8 \
-	LOAD64(0, Z0);  \
-	LOAD64(16, Z1); \
-	LOAD64(32, Z2); \
-	LOAD64(48, Z3); \
-	LOAD64(64, Z4); \
-	LOAD64(80, Z5); \
-	LOAD64(96, Z6); \
-	LOAD64(112, Z7)
+// PLACE64 loads the key of R9 = 1 to 64 bytes at R8 so that it ends the
+// register, zeros in front. What is masked off is not read; but a load that
+// touches a page which is not there costs over a hundred nanoseconds, masked or
+// not, so EDGE64 takes the keys that start in the first 64 bytes of a page.
+#define PLACE64(z, atEdge, placed) \
+	TESTL      $0xfc0, R8;             \
+	JZ         atEdge;                 \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	VMOVDQU8.Z -64(R8)(R9*1), K1, z;   \
+placed:
+
+#define EDGE64(z, atEdge, placed) \
+atEdge:                                    \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	MOVQ       $-1, R10;               \
+	BZHIQ      R9, R10, R10;           \
+	KMOVQ      R10, K2;                \
+	VMOVDQU8.Z (R8), K2, z;            \
+	VPEXPANDB.Z z, K1, z;              \
+	JMP        placed
+
+// RESOLVE finds the tag of the key in z. If it has one, R8 and R9 are set to
+// the tag. R12 is the place of the first '{' in the register, R11 has a bit for
+// every '}' behind it, R13 is the address behind the '{', and R10 the length of
+// the tag if there is a '}'.
+#define RESOLVE(z) \
+	VPCMPEQB   OPENS, z, K2;           \
+	VPCMPEQB   CLOSES, z, K3;          \
+	KMOVQ      K2, R10;                \
+	KMOVQ      K3, R11;                \
+	TZCNTQ     R10, R12;               \
+	BLSMSKQ    R10, R10;               \
+	ANDNQ      R11, R10, R11;          \
+	TZCNTQ     R11, R10;               \
+	LEAQ       -63(R8)(R9*1), R13;     \
+	ADDQ       R12, R13;               \
+	NOTQ       R12;                    \
+	ADDQ       R12, R10;               \
+	TESTQ      R11, R11;               \
+	CMOVQEQ    R11, R10;               \
+	TESTQ      R10, R10;               \
+	CMOVQNE    R13, R8;                \
+	CMOVQNE    R10, R9
+
+#define LOAD64(at, z, atEdge, placed) \
+	HEADER(at);                        \
+	PLACE64(z, atEdge, placed)
+
+#define LOADTAG(at, z, atEdge, placed) \
+	HEADER(at);                        \
+	RESOLVE(z);                        \
+	PLACE64(z, atEdge, placed)
+
+// PREFETCH asks for the keys whose headers are at KEYS+at and behind.
+#define PREFETCH(at) \
+	MOVQ       (at+0)(KEYS), R8;       \
+	MOVQ       (at+16)(KEYS), R9;      \
+	MOVQ       (at+32)(KEYS), R10;     \
+	MOVQ       (at+48)(KEYS), R11;     \
+	PREFETCHT0 (R8);                   \
+	PREFETCHT0 (R9);                   \
+	PREFETCHT0 (R10);                  \
+	PREFETCHT0 (R11)
 
 // MULTIPLY multiplies the places in z by matrices number at of eight.
 #define MULTIPLY(at, z, low, high) \
@@ -142,27 +195,26 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 // eight keys of which one is empty or has more than 64 bytes, and returns the
 // number of keys done.
 //
-// Requires: AVX512F, BW, VL, DQ, VBMI, GFNI, BMI1, BMI2.
-TEXT ·slots8(SB), NOSPLIT, $128-40
+// Requires: AVX512F, BW, VL, DQ, VBMI, VBMI2, GFNI, BMI1, BMI2.
+TEXT ·slots8(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DST
 	MOVQ keys+8(FP), KEYS
 	MOVQ n+16(FP), LEFT
 	MOVQ m+24(FP), MAT
-	MOVQ $1<<63, TOP
 	VBROADCASTI32X4 step<>(SB), STEP
 	VBROADCASTI32X4 pointers<>(SB), POINTERS
 	VBROADCASTI32X4 short16<>(SB), SHORT16
 	VBROADCASTI32X4 short64<>(SB), SHORT64
 	VPBROADCASTD lengths<>(SB), LENGTHS
-	VMOVDQU64 1024(MAT), PLACE
-	VMOVDQU64 1088(MAT), FIRST
+	VMOVDQU64 PLACES(MAT), PLACE
+	VMOVDQU64 FIRSTS(MAT), FIRST
 	VPBROADCASTQ braces<>+0(SB), OPENS
 	VPBROADCASTQ braces<>+8(SB), CLOSES
 	VMOVDQU64 zip<>(SB), ZIP
-	VMOVDQU64 1152(MAT), LOW0
-	VMOVDQU64 1216(MAT), HIGH0
-	VMOVDQU64 1280(MAT), LOW1
-	VMOVDQU64 1344(MAT), HIGH1
+	VMOVDQU64 (AT16+0)(MAT), LOW0
+	VMOVDQU64 (AT16+64)(MAT), HIGH0
+	VMOVDQU64 (AT16+128)(MAT), LOW1
+	VMOVDQU64 (AT16+192)(MAT), HIGH1
 
 group:
 	VMOVDQU64  0(KEYS), Z0
@@ -181,7 +233,7 @@ group:
 	VPCMPEQB   OPENS, Z4, K3
 	VPCMPEQB   OPENS, Z5, K4
 	KORTESTQ   K3, K4
-	JNZ        tagged
+	JNZ        load64
 	VPUNPCKLDQ Z5, Z4, Z6
 	VPUNPCKHDQ Z5, Z4, Z7
 	VGF2P8AFFINEQB $0, LOW0, Z6, Z8
@@ -209,8 +261,20 @@ upTo64:
 	VPTESTMQ SHORT64, Z2, K1
 	KORTESTB K1, K1
 	JNZ      done
-	MOVQ     KEYS, FROM
-	LOAD64x8
+	CMPQ     LEFT, $40
+	JL       load64
+	PREFETCH(512)
+	PREFETCH(576)
+
+load64:
+	LOAD64(0, Z0, edge0, placed0)
+	LOAD64(16, Z1, edge1, placed1)
+	LOAD64(32, Z2, edge2, placed2)
+	LOAD64(48, Z3, edge3, placed3)
+	LOAD64(64, Z4, edge4, placed4)
+	LOAD64(80, Z5, edge5, placed5)
+	LOAD64(96, Z6, edge6, placed6)
+	LOAD64(112, Z7, edge7, placed7)
 	// A byte is '{' where its XOR with '{' is 0.
 	VPXORQ   OPENS, Z0, Z8
 	VPXORQ   OPENS, Z1, Z9
@@ -277,37 +341,29 @@ transpose:
 	JMP        store
 
 tagged:
-	// Which part of each of the eight keys is hashed, into the frame.
-	XORL R13, R13
+	LOADTAG(0, Z0, tagEdge0, tagPlaced0)
+	LOADTAG(16, Z1, tagEdge1, tagPlaced1)
+	LOADTAG(32, Z2, tagEdge2, tagPlaced2)
+	LOADTAG(48, Z3, tagEdge3, tagPlaced3)
+	LOADTAG(64, Z4, tagEdge4, tagPlaced4)
+	LOADTAG(80, Z5, tagEdge5, tagPlaced5)
+	LOADTAG(96, Z6, tagEdge6, tagPlaced6)
+	LOADTAG(112, Z7, tagEdge7, tagPlaced7)
+	JMP transpose
 
-resolve:
-	MOVQ       (KEYS)(R13*1), R8
-	MOVQ       8(KEYS)(R13*1), R9
-	MOVQ       $-1, R10
-	BZHIQ      R9, R10, R10
-	KMOVQ      R10, K1
-	VMOVDQU8.Z (R8), K1, Z0
-	VPCMPEQB   OPENS, Z0, K2
-	VPCMPEQB   CLOSES, Z0, K3
-	KMOVQ      K2, R10
-	KMOVQ      K3, R11
-	TZCNTQ     R10, R12        // the first '{'
-	BLSMSKQ    R10, R10
-	ANDNQ      R11, R10, R11   // every '}' behind it
-	LEAQ       1(R8)(R12*1), BX
-	TZCNTQ     R11, R10
-	NOTQ       R12
-	ADDQ       R12, R10        // the length of the tag, if there is a '}'
-	TESTQ      R11, R11
-	CMOVQEQ    R11, R10
-	TESTQ      R10, R10
-	CMOVQNE    BX, R8
-	CMOVQNE    R10, R9
-	MOVQ       R8, (SP)(R13*1)
-	MOVQ       R9, 8(SP)(R13*1)
-	ADDQ       $16, R13
-	CMPQ       R13, $128
-	JNE        resolve
-	MOVQ       SP, FROM
-	LOAD64x8
-	JMP        transpose
+	EDGE64(Z0, edge0, placed0)
+	EDGE64(Z1, edge1, placed1)
+	EDGE64(Z2, edge2, placed2)
+	EDGE64(Z3, edge3, placed3)
+	EDGE64(Z4, edge4, placed4)
+	EDGE64(Z5, edge5, placed5)
+	EDGE64(Z6, edge6, placed6)
+	EDGE64(Z7, edge7, placed7)
+	EDGE64(Z0, tagEdge0, tagPlaced0)
+	EDGE64(Z1, tagEdge1, tagPlaced1)
+	EDGE64(Z2, tagEdge2, tagPlaced2)
+	EDGE64(Z3, tagEdge3, tagPlaced3)
+	EDGE64(Z4, tagEdge4, tagPlaced4)
+	EDGE64(Z5, tagEdge5, tagPlaced5)
+	EDGE64(Z6, tagEdge6, tagPlaced6)
+	EDGE64(Z7, tagEdge7, tagPlaced7)

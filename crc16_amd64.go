@@ -3,11 +3,8 @@
 package hashslot
 
 import (
-	"unsafe"
-
 	"github.com/klauspost/cpuid/v2"
 
-	"github.com/hashslot/hashslot/crc16"
 	"github.com/hashslot/hashslot/internal/impl"
 )
 
@@ -26,12 +23,13 @@ func init() {
 	has := cpuid.CPU.Supports
 	clmul := has(cpuid.CLMUL, cpuid.SSSE3, cpuid.SSE4)
 	avx512OK := clmul && has(cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ,
-		cpuid.AVX512VBMI, cpuid.GFNI, cpuid.VPCLMULQDQ)
+		cpuid.AVX512VBMI, cpuid.AVX512VBMI2, cpuid.GFNI, cpuid.VPCLMULQDQ)
 	if avx512OK {
 		avx512 = newMatrices()
 	}
 	impl.Register(
 		impl.Kernel{Name: "avx512", Use: use(tierAVX512), Supported: avx512OK},
+		impl.Kernel{Name: "avx2", Use: use(tierAVX2), Supported: clmul && has(cpuid.AVX2)},
 		impl.Kernel{Name: "clmul", Use: use(tierCLMUL), Supported: clmul},
 		impl.Kernel{Name: impl.Generic, Use: use(tierGeneric), Supported: true},
 	)
@@ -42,10 +40,3 @@ func of(key string) uint64
 
 //go:noescape
 func sum(s string) uint64
-
-func update(crc uint16, p []byte) uint16 {
-	if crc == 0 && len(p) <= 256 && tier != tierGeneric {
-		return uint16(sum(unsafe.String(unsafe.SliceData(p), len(p))))
-	}
-	return crc16.Update(crc, p)
-}
