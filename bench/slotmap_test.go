@@ -148,7 +148,7 @@ func newContenders(l layout) *contenders {
 	return c
 }
 
-var sink uint32
+var mapSink uint32
 
 const randomSlots = 4096
 
@@ -172,7 +172,7 @@ func BenchmarkLookup(b *testing.B) {
 					sum += n.id
 				}
 			}
-			sink += sum
+			mapSink += sum
 		})
 		b.Run(l.name+"/by=array", func(b *testing.B) {
 			sum := uint32(0)
@@ -181,7 +181,7 @@ func BenchmarkLookup(b *testing.B) {
 					sum += n.id
 				}
 			}
-			sink += sum
+			mapSink += sum
 		})
 		b.Run(l.name+"/by=sorted", func(b *testing.B) {
 			sum := uint32(0)
@@ -190,7 +190,7 @@ func BenchmarkLookup(b *testing.B) {
 					sum += n.id
 				}
 			}
-			sink += sum
+			mapSink += sum
 		})
 		b.Run(l.name+"/by=locked", func(b *testing.B) {
 			sum := uint32(0)
@@ -199,7 +199,7 @@ func BenchmarkLookup(b *testing.B) {
 					sum += n.number()
 				}
 			}
-			sink += sum
+			mapSink += sum
 		})
 	}
 }
@@ -219,7 +219,7 @@ func BenchmarkLookupDependent(b *testing.B) {
 					x = step(x, n.id)
 				}
 			}
-			sink += x
+			mapSink += x
 		})
 		b.Run(l.name+"/by=array", func(b *testing.B) {
 			x := uint32(1)
@@ -228,7 +228,7 @@ func BenchmarkLookupDependent(b *testing.B) {
 					x = step(x, n.id)
 				}
 			}
-			sink += x
+			mapSink += x
 		})
 		b.Run(l.name+"/by=sorted", func(b *testing.B) {
 			x := uint32(1)
@@ -237,7 +237,7 @@ func BenchmarkLookupDependent(b *testing.B) {
 					x = step(x, n.id)
 				}
 			}
-			sink += x
+			mapSink += x
 		})
 		b.Run(l.name+"/by=locked", func(b *testing.B) {
 			x := uint32(1)
@@ -246,7 +246,7 @@ func BenchmarkLookupDependent(b *testing.B) {
 					x = step(x, n.number())
 				}
 			}
-			sink += x
+			mapSink += x
 		})
 	}
 }
@@ -281,7 +281,7 @@ func BenchmarkLookupPressure(b *testing.B) {
 					x = step(x, x>>18|1)
 					x += w.touch(x, lines)
 				}
-				sink += x
+				mapSink += x
 			})
 			b.Run(name+"/by=map", func(b *testing.B) {
 				x := uint32(1)
@@ -291,7 +291,7 @@ func BenchmarkLookupPressure(b *testing.B) {
 					}
 					x += w.touch(x, lines)
 				}
-				sink += x
+				mapSink += x
 			})
 			b.Run(name+"/by=array", func(b *testing.B) {
 				x := uint32(1)
@@ -301,7 +301,7 @@ func BenchmarkLookupPressure(b *testing.B) {
 					}
 					x += w.touch(x, lines)
 				}
-				sink += x
+				mapSink += x
 			})
 			b.Run(name+"/by=sorted", func(b *testing.B) {
 				x := uint32(1)
@@ -311,7 +311,7 @@ func BenchmarkLookupPressure(b *testing.B) {
 					}
 					x += w.touch(x, lines)
 				}
-				sink += x
+				mapSink += x
 			})
 		}
 	}
@@ -350,7 +350,7 @@ func BenchmarkLookupBesideWriter(b *testing.B) {
 				for i := 0; pb.Next(); i++ {
 					sum += read(i % randomSlots)
 				}
-				atomic.AddUint32(&sink, sum)
+				atomic.AddUint32(&mapSink, sum)
 			})
 			b.StopTimer()
 			b.ReportMetric(float64(writes.Load())/b.Elapsed().Seconds(), "writes/s")
@@ -537,7 +537,7 @@ func BenchmarkLookupKey(b *testing.B) {
 						sum += n.id
 					}
 				}
-				sink += sum
+				mapSink += sum
 			})
 			b.Run(name+"/by=sorted", func(b *testing.B) {
 				sum := uint32(0)
@@ -546,7 +546,7 @@ func BenchmarkLookupKey(b *testing.B) {
 						sum += n.id
 					}
 				}
-				sink += sum
+				mapSink += sum
 			})
 			b.Run(name+"/by=locked", func(b *testing.B) {
 				sum := uint32(0)
@@ -555,7 +555,7 @@ func BenchmarkLookupKey(b *testing.B) {
 						sum += n.number()
 					}
 				}
-				sink += sum
+				mapSink += sum
 			})
 		}
 	}
@@ -580,7 +580,7 @@ func BenchmarkSplit(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					groups, _ := sp.Split(t, keys)
-					sink += uint32(len(groups))
+					mapSink += uint32(len(groups))
 				}
 			})
 			b.Run(name+"/of=owner/by=maps", func(b *testing.B) {
@@ -591,7 +591,7 @@ func BenchmarkSplit(b *testing.B) {
 						n, _ := c.sorted.Lookup(slotByByte(key))
 						groups[n] = append(groups[n], i)
 					}
-					sink += uint32(len(groups))
+					mapSink += uint32(len(groups))
 				}
 			})
 			b.Run(name+"/of=owner/by=maps+hash", func(b *testing.B) {
@@ -604,7 +604,7 @@ func BenchmarkSplit(b *testing.B) {
 						n, _ := c.mapped.Lookup(slot)
 						groups[n] = append(groups[n], i)
 					}
-					sink += uint32(len(groups))
+					mapSink += uint32(len(groups))
 				}
 			})
 			if l.owners != 16 {
@@ -615,7 +615,7 @@ func BenchmarkSplit(b *testing.B) {
 				sp.Split(keys)
 				b.ReportAllocs()
 				for b.Loop() {
-					sink += uint32(len(sp.Split(keys)))
+					mapSink += uint32(len(sp.Split(keys)))
 				}
 			})
 			b.Run(name+"/of=slot/by=maps", func(b *testing.B) {
@@ -626,7 +626,7 @@ func BenchmarkSplit(b *testing.B) {
 						s := slotByByte(key)
 						groups[s] = append(groups[s], i)
 					}
-					sink += uint32(len(groups))
+					mapSink += uint32(len(groups))
 				}
 			})
 		}
