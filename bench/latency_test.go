@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/internal/hashtest"
@@ -25,11 +26,12 @@ func BenchmarkStop(b *testing.B) {
 	for i := 0; i < len(p); i += 1 << 12 {
 		p[i] = byte(i >> 12)
 	}
-	// Keys that no cache holds.
+	// Keys that no cache holds, none at the border of a page, where kernels step
+	// aside and into Go.
 	keys := make([]string, 1<<20)
 	for i := range keys {
-		at := i * 7919 % (len(p) >> 7) << 7
-		keys[i] = string(p[at : at+i&63])
+		page := i * 7919 % (len(p) >> 12) << 12
+		keys[i] = unsafe.String(&p[page+64+i%60*64], 1+i%60)
 	}
 	slots := make([]hashslot.Slot, 0, len(keys))
 	for _, form := range []struct {
