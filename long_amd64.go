@@ -59,10 +59,8 @@ func update512(crc uint16, p []byte) uint16 {
 		crc, p = align(crc, p)
 	}
 	for len(p) >= minLFSR512 {
-		var r [1024]byte
 		n := min(len(p), maxLong) &^ 1023
-		lfsr512(memory(crc), &p[0], n, &r)
-		crc = uint16(fold4(0, &r[0], len(r)))
+		crc = long512(crc, p[:n])
 		p = p[n:]
 	}
 	switch n := len(p); {
@@ -75,15 +73,31 @@ func update512(crc uint16, p []byte) uint16 {
 	}
 }
 
+// long512 and long256 are functions of their own because a goroutine can be
+// preempted where a Go function starts. A loop around nothing but assembly has
+// no such place, and holds up the garbage collector however short each call is.
+//
+//go:noinline
+func long512(crc uint16, p []byte) uint16 {
+	var r [1024]byte
+	lfsr512(memory(crc), &p[0], len(p), &r)
+	return uint16(fold4(0, &r[0], len(r)))
+}
+
+//go:noinline
+func long256(crc uint16, p []byte) uint16 {
+	var r [512]byte
+	lfsr256(memory(crc), &p[0], len(p), &r)
+	return uint16(fold1(0, &r[0], len(r)))
+}
+
 func update256(crc uint16, p []byte) uint16 {
 	if len(p) >= minAlign256 {
 		crc, p = align(crc, p)
 	}
 	for len(p) >= minLFSR256 {
-		var r [512]byte
 		n := min(len(p), maxLong) &^ 511
-		lfsr256(memory(crc), &p[0], n, &r)
-		crc = uint16(fold1(0, &r[0], len(r)))
+		crc = long256(crc, p[:n])
 		p = p[n:]
 	}
 	return updateCLMUL(crc, p)
