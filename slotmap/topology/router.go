@@ -407,7 +407,7 @@ func (r *Router) Moved(rd Redirect, seen Generation) Result {
 		rest := *m.shard
 		rest.Replicas = slices.DeleteFunc(slices.Clone(rest.Replicas), func(n *Node) bool { return n == m.node })
 		w.replace(m.shard, &rest)
-		m.node = m.node.as(RolePrimary, "")
+		m.node = m.node.promoted()
 		m.shard = &Shard{ID: m.node.ShardID, Primary: m.node}
 	}
 	w.give(rd.Slot, m.shard)
@@ -431,7 +431,7 @@ func (r *Router) Promote(node *Node) Result {
 
 func (r *Router) promote(m member) Result {
 	old := m.shard
-	next := &Shard{ID: old.ID, Primary: m.node.as(RolePrimary, "")}
+	next := &Shard{ID: old.ID, Primary: m.node.promoted()}
 	next.Primary.ConfigEpoch = old.Primary.ConfigEpoch
 	for _, n := range old.Replicas {
 		if n == m.node {
@@ -510,11 +510,17 @@ func (n *Node) as(role Role, primaryID string) *Node {
 	o.Flags &^= FlagPrimary | FlagReplica
 	if role == RolePrimary {
 		o.Flags |= FlagPrimary
-		o.Flags &^= FlagFail | FlagPFail
 	} else {
 		o.Flags |= FlagReplica
 	}
 	return &o
+}
+
+// promoted returns the replica n as a primary. Somebody has just seen it work.
+func (n *Node) promoted() *Node {
+	o := n.as(RolePrimary, "")
+	o.Flags &^= FlagFail | FlagPFail
+	return o
 }
 
 func (n *Node) hasEpoch() bool { return n.told == endpointIP }
