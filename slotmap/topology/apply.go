@@ -27,7 +27,8 @@ func Force() ApplyOption { return func(a *applying) { a.force = true } }
 //   - If the view has config epochs (CLUSTER NODES, or [Merge] of them), a claim
 //     with a lower epoch than that of the owner is stale, unless the view shows
 //     the owner itself with its epoch and without the slot. If the view does not
-//     know the owner, it must at least know of an epoch as high.
+//     know the owner, it must at least know of an epoch as high. The claim of a
+//     node that has a higher epoch in the map, and not the slot, is stale too.
 //   - Where a redirect has corrected the map, the claim that it contradicted is
 //     stale, unless the view is of the very node that claims the slot, or of the
 //     one that was redirected to, or the third one in a row that says so.
@@ -227,6 +228,11 @@ func (a *applying) stale(old, next *Shard, slot hashslot.Slot) bool {
 		epoch, known = t.epoch, t.known
 	}
 	claims := next != nil && next.Primary.hasEpoch() // and the claim has an epoch
+	if claims {
+		if m, ok := a.r.nodes[next.Primary.key]; ok && m.node.Role == RolePrimary && older(next.Primary, m.node) {
+			return true // the claimant has given the slot up since
+		}
+	}
 	if known && claims && next.Primary.ConfigEpoch > epoch {
 		return false
 	}
