@@ -28,7 +28,8 @@ func Force() ApplyOption { return func(a *applying) { a.force = true } }
 //     with a lower epoch than that of the owner is stale, unless the view shows
 //     the owner itself with its epoch and without the slot. If the view does not
 //     know the owner, it must at least know of an epoch as high. The claim of a
-//     node that has a higher epoch in the map, and not the slot, is stale too.
+//     node whose shard has a higher epoch in the map, and not the slot, is stale
+//     too.
 //   - Where a redirect has corrected the map, the claim that it contradicted is
 //     stale, unless the view is of the very node that claims the slot, or of the
 //     one that was redirected to, or the third one in a row that says so.
@@ -229,8 +230,8 @@ func (a *applying) stale(old, next *Shard, slot hashslot.Slot) bool {
 	}
 	claims := next != nil && next.Primary.hasEpoch() // and the claim has an epoch
 	if claims {
-		if m, ok := a.r.nodes[next.Primary.key]; ok && m.node.Role == RolePrimary && older(next.Primary, m.node) {
-			return true // the claimant has given the slot up since
+		if m, ok := a.r.nodes[next.Primary.key]; ok && older(next.Primary, m.shard.Primary) {
+			return true // the claimant has given the slot up since, or is a replica now
 		}
 	}
 	if known && claims && next.Primary.ConfigEpoch > epoch {
