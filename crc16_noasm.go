@@ -1,3 +1,5 @@
+//go:build !(amd64 || arm64) || !gc || purego
+
 package hashslot
 
 import (
@@ -16,14 +18,14 @@ func slotsOf(dst []Slot, keys []string) { slotsOfGeneric(dst, keys) }
 
 func slotsOfBytes(dst []Slot, keys [][]byte) {
 	for i, key := range keys {
-		dst[i] = Slot(crc16.Checksum(hashtag.OfBytes(key)) & (Count - 1))
+		dst[i] = Slot(crc16.Checksum(hashtag.OfBytes(key)) % Count)
 	}
 }
 
 func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
 	start := uint32(0)
 	for i, end := range ends {
-		dst[i] = Slot(crc16.Checksum(hashtag.OfBytes(data[start:end])) & (Count - 1))
+		dst[i] = Slot(crc16.Checksum(hashtag.OfBytes(data[start:end])) % Count)
 		start = end
 	}
 }

@@ -21,7 +21,7 @@ func (s Slot) Valid() bool { return s < Count }
 // crc16_amd64.go, crc16_arm64.go, and crc16_noasm.go for all others. It
 // declares
 //
-//	of(key string) uint64                               the slot of key
+//	of(key string) uint64                               the checksum of the hashed part of key
 //	slotsOf(dst []Slot, keys []string)                  the same, len(dst) == len(keys)
 //	slotsOfBytes(dst []Slot, keys [][]byte)
 //	slotsOfPacked(dst []Slot, data []byte, ends []uint32)
@@ -35,10 +35,12 @@ func (s Slot) Valid() bool { return s < Count }
 // slot is that of the tag. The empty key is in slot 0.
 //
 // Of is keyHashSlot() of Valkey's src/cluster.c.
-func Of(key string) Slot { return Slot(of(key)) }
+func Of(key string) Slot { return Slot(of(key) % Count) }
 
 // OfBytes is [Of] for a key held as bytes.
-func OfBytes(key []byte) Slot { return Slot(of(unsafe.String(unsafe.SliceData(key), len(key)))) }
+func OfBytes(key []byte) Slot {
+	return Slot(of(unsafe.String(unsafe.SliceData(key), len(key))) % Count)
+}
 
 // OfPattern returns the one slot in which all keys that match a glob-style
 // pattern must be, as SCAN, KEYS and SORT take it, and whether there is one

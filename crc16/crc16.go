@@ -46,9 +46,17 @@ func Bitwise(p []byte) uint16 {
 
 // Checksum returns the CRC-16/XMODEM of p. It costs O(len(p)), needs no tables
 // and so evicts nothing from the cache.
-func Checksum(p []byte) uint16 { return checksum(p) }
+//
+//go:noinline
+func Checksum(p []byte) uint16 {
+	// Not inlined: called from another package, the generic checksum would make
+	// p escape to the heap.
+	return checksum(p)
+}
 
 // ChecksumString is [Checksum] of the bytes of s, without a copy.
+//
+//go:noinline
 func ChecksumString(s string) uint16 { return checksum(s) }
 
 // Update returns the checksum of a message whose first part has the checksum

@@ -1,0 +1,290 @@
+package crc16
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// seeded returns the random numbers of one test, the same in every run.
+func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 16)) }
+
+func random(rng *rand.Rand, n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		p[i] = byte(rng.Uint32())
+	}
+	return p
+}
+
+// forms are all ways to compute a checksum.
+var forms = map[string]func(p []byte) uint16{
+	"Bitwise":        Bitwise,
+	"Table":          Table,
+	"Checksum":       Checksum,
+	"ChecksumString": func(p []byte) uint16 { return ChecksumString(string(p)) },
+	"Update":         func(p []byte) uint16 { return Update(0, p) },
+	"long": func(p []byte) uint16 {
+		if len(p) < 256 {
+			return Bitwise(p)
+		}
+		return long(0, p)
+	},
+	"finish": func(p []byte) uint16 { return finish(0, p) },
+	"Digest": func(p []byte) uint16 {
+		var d Digest
+		d.Write(p)
+		return d.Sum16()
+	},
+}
+
+func TestKnownValues(t *testing.T) {
+	for _, tt := range []struct {
+		message string
+		want    uint16
+	}{
+		{"", 0},
+		{"\x00", 0},
+		{"\x01", 0x1021},
+		{"123456789", 0x31C3}, // the check value in every catalogue of checksums
+	} {
+		for name, f := range forms {
+			assert.Equal(t, tt.want, f([]byte(tt.message)), "%s of %q", name, tt.message)
+		}
+	}
+}
+
+func TestFormsAgree(t *testing.T) {
+	rng := seeded(1)
+	all := random(rng, 5000)
+	lengths := []int{2047, 2048, 2049, 4095, 4096, 4097, 4999}
+	for n := range 1100 {
+		lengths = append(lengths, n)
+	}
+	for _, n := range lengths {
+		for offset := range 9 {
+			if offset+n > len(all) {
+				continue
+			}
+			p := all[offset : offset+n]
+			want := Bitwise(p)
+			for name, f := range forms {
+				if got := f(p); got != want {
+					t.Fatalf("%s, length %d, offset %d: %#04x, want %#04x", name, n, offset, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestSingleBits proves each form for each of the lengths: all are linear.
+func TestSingleBits(t *testing.T) {
+	for name, f := range forms {
+		for n := range 600 {
+			p := make([]byte, n)
+			if got := f(p); got != 0 {
+				t.Fatalf("%s, length %d, no bit set: %#04x", name, n, got)
+			}
+			for bit := range 8 {
+				want := step(0, 1<<bit)
+				for i := n - 1; i >= 0; i-- {
+					p[i] = 1 << bit
+					got := f(p)
+					p[i] = 0
+					if got != want {
+						t.Fatalf("%s, length %d, byte %d, bit %d: %#04x, want %#04x", name, n, i, bit, got, want)
+					}
+					want = step(want, 0)
+				}
+			}
+			if n > 70 && name == "Bitwise" {
+				break
+			}
+		}
+	}
+}
+
+// step is one byte of the definition.
+func step(crc uint16, b byte) uint16 {
+	crc ^= uint16(b) << 8
+	for range 8 {
+		carry := crc >> 15
+		crc = crc<<1 ^ carry*poly
+	}
+	return crc
+}
+
+func TestUpdateFromEveryStateWithEveryByte(t *testing.T) {
+	var p [1]byte
+	for crc := range 1 << 16 {
+		// step is linear: what the byte adds does not depend on the state.
+		zero := step(uint16(crc), 0)
+		if crc == 0 {
+			assert.Zero(t, zero)
+		}
+		for b := range 256 {
+			p[0] = byte(b)
+			if got, want := Update(uint16(crc), p[:]), zero^single[b]; got != want {
+				t.Fatalf("Update(%#04x, %#02x): %#04x, want %#04x", crc, b, got, want)
+			}
+		}
+	}
+}
+
+// single[b] is the checksum of the byte b.
+var single = func() (s [256]uint16) {
+	for b := range s {
+		s[b] = step(0, byte(b))
+	}
+	return s
+}()
+
+func TestUpdateFromEveryState(t *testing.T) {
+	rng := seeded(2)
+	for _, n := range []int{0, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 100, 511, 512, 513, 700} {
+		p := random(rng, n)
+		sum := Bitwise(p)
+		for crc := range 1 << 16 {
+			if n > 100 && bits.OnesCount(uint(crc)) != 1 && crc%251 != 0 {
+				continue
+			}
+			// A state is the checksum of itself, shifted by the two bytes less.
+			if got, want := Update(uint16(crc), p), Combine(uint16(crc), sum, n); got != want {
+				t.Fatalf("Update(%#04x, %d bytes): %#04x, want %#04x", crc, n, got, want)
+			}
+		}
+	}
+}
+
+func TestUpdateSplitAnywhere(t *testing.T) {
+	rng := seeded(3)
+	for _, n := range []int{1, 5, 16, 40, 300, 1500} {
+		p := random(rng, n)
+		want := Bitwise(p)
+		for i := range n + 1 {
+			if got := Update(Checksum(p[:i]), p[i:]); got != want {
+				t.Fatalf("length %d split at %d: %#04x, want %#04x", n, i, got, want)
+			}
+			if got := Combine(Checksum(p[:i]), Checksum(p[i:]), n-i); got != want {
+				t.Fatalf("length %d combined at %d: %#04x, want %#04x", n, i, got, want)
+			}
+		}
+	}
+}
+
+func TestCombineWithZeros(t *testing.T) {
+	// A message followed by zeros, step by step: past the period of the powers
+	// of x, 32767, after which all repeats.
+	for bit := range 16 {
+		crc, walk := uint16(1)<<bit, uint16(1)<<bit
+		for n := range 32767 + 100 {
+			if got := Combine(crc, 0, n); got != walk {
+				t.Fatalf("Combine(%#04x, 0, %d): %#04x, want %#04x", crc, n, got, walk)
+			}
+			walk = step(walk, 0)
+		}
+	}
+	for _, n := range []int64{32767, 32768, 1 << 20, math.MaxInt32, math.MaxInt32 + 1, 1 << 40, math.MaxInt64 - 1, math.MaxInt64} {
+		for _, crc := range []uint16{0, 1, 0x8000, 0x31C3, 0xFFFF} {
+			assert.Equal(t, Combine(crc, 0, n%32767), Combine(crc, 0, n), "%#04x, %d", crc, n)
+			assert.Equal(t, Combine(crc, 0, n)^0x1234, Combine(crc, 0x1234, n), "%#04x, %d", crc, n)
+			// Half of it twice.
+			assert.Equal(t, Combine(Combine(crc, 0, n/2), 0, n-n/2), Combine(crc, 0, n), "%#04x, %d", crc, n)
+		}
+	}
+}
+
+func TestCombineOfNothing(t *testing.T) {
+	assert.Equal(t, uint16(0xBEEF), Combine(0xBEEF, 0, 0))
+	assert.Equal(t, uint16(0x31C3), Combine(0, 0x31C3, 9))
+	assert.Equal(t, uint16(0x31C3), Combine(Checksum([]byte("1234")), Checksum([]byte("56789")), int64(5)))
+}
+
+func TestCombinePanicsOnANegativeLength(t *testing.T) {
+	const want = "crc16: Combine: negative length"
+	assert.PanicsWithValue(t, want, func() { Combine(1, 2, -1) })
+	assert.PanicsWithValue(t, want, func() { Combine(1, 2, math.MinInt) })
+	assert.PanicsWithValue(t, want, func() { Combine(1, 2, int64(math.MinInt64)) })
+}
+
+func TestTablesFollowFromThePolynomial(t *testing.T) {
+	for v := range 256 {
+		crc := step(0, byte(v))
+		for k := range tables {
+			if tables[k][v] != crc {
+				t.Fatalf("tables[%d][%d]: %#04x, want %#04x", k, v, tables[k][v], crc)
+			}
+			crc = step(crc, 0)
+		}
+	}
+}
+
+// The parts of the table-free forms are linear as well.
+func TestReductionsOfSingleBits(t *testing.T) {
+	power := uint16(1) // x^i mod P
+	var powers []uint16
+	for range 150 {
+		powers = append(powers, power)
+		carry := power >> 15
+		power = power<<1 ^ carry*poly
+	}
+	for i := range 64 {
+		assert.Equal(t, powers[i+16], reduce64(1<<i), "reduce64(x^%d)", i)
+		assert.Equal(t, powers[i+64+16], reduce64(fold64(1<<i, 0)), "fold64(x^%d, 0)", i)
+		assert.Equal(t, uint64(1)<<i, fold64(0, 1<<i), "fold64(0, x^%d)", i)
+	}
+	for i := range 16 {
+		for j := range 16 {
+			assert.Equal(t, powers[i+j], multiply(1<<i, 1<<j), "x^%d·x^%d", i, j)
+		}
+	}
+	for n := range 8 {
+		p := []byte{1, 2, 3, 4, 5, 6, 7}[:n]
+		var want uint64
+		for _, b := range p {
+			want = want<<8 | uint64(b)
+		}
+		assert.Equal(t, want, tail(p), "%d bytes", n)
+	}
+}
+
+var sumSink uint16
+
+func TestAllocations(t *testing.T) {
+	for _, n := range []int{3, 16, 100, 3000} {
+		s := string(random(seeded(4), n))
+		assert.Zero(t, testing.AllocsPerRun(50, func() {
+			var b [3000]byte
+			b[1] = byte(sumSink)
+			p := b[:n]
+			var d Digest
+			d.Write(p)
+			var sum [2]byte
+			d.Sum(sum[:0])
+			sumSink = Bitwise(p) ^ Table(p) ^ Checksum(p) ^ Update(1, p) ^ ChecksumString(s) ^ Combine(1, 2, n) ^ d.Sum16() ^ uint16(sum[0])
+		}), "length %d", n)
+	}
+}
+
+func ExampleUpdate() {
+	crc := Checksum([]byte("1234"))
+	fmt.Printf("%#04x\n", Update(crc, []byte("56789")))
+	// Output: 0x31c3
+}
+
+func ExampleCombine() {
+	a, b := []byte("1234"), []byte("56789")
+	fmt.Printf("%#04x\n", Combine(Checksum(a), Checksum(b), len(b)))
+	// Output: 0x31c3
+}
+
+func ExampleDigest() {
+	var d Digest
+	fmt.Fprintf(&d, "%d", 123456789)
+	fmt.Printf("%#04x\n", d.Sum16())
+	// Output: 0x31c3
+}

@@ -1,0 +1,193 @@
+package hashslot_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/hashtest"
+)
+
+var (
+	slotSink  hashslot.Slot
+	sumSink   uint16
+	batchSink []hashslot.Slot
+)
+
+func TestAllocations(t *testing.T) {
+	var (
+		keys = []string{"", "a", "user:{42}:name", strings.Repeat("k", 70), "{x}", "b", "c", "d", "e", "f", strings.Repeat("{", 300)}
+		raw  [][]byte
+		data []byte
+		ends []uint32
+		dst  = make([]hashslot.Slot, 0, len(keys))
+	)
+	for _, k := range keys {
+		raw = append(raw, []byte(k))
+		data = append(data, k...)
+		ends = append(ends, uint32(len(data)))
+	}
+	hashtest.EachKernel(t, func(t *testing.T) {
+		for name, f := range map[string]func(){
+			"Of":      func() { slotSink = hashslot.Of(keys[2]) },
+			"OfBytes": func() { slotSink = hashslot.OfBytes(raw[2]) },
+			"OfBytes, a buffer on the stack": func() {
+				var b [16]byte
+				b[3] = byte(slotSink)
+				slotSink = hashslot.OfBytes(b[:])
+			},
+			"Of, a string on the stack": func() {
+				b := [16]byte{1, byte(slotSink)}
+				slotSink = hashslot.Of(string(b[:]))
+			},
+			"Checksum, a buffer on the stack": func() {
+				var b [2000]byte
+				b[3] = byte(slotSink)
+				sumSink = hashslot.Checksum(b[:]) ^ hashslot.Update(1, b[:9]) ^ hashslot.ChecksumString(string(b[:20]))
+			},
+			"AppendOf":       func() { batchSink = hashslot.AppendOf(dst, keys) },
+			"AppendOfBytes":  func() { batchSink = hashslot.AppendOfBytes(dst, raw) },
+			"AppendOfPacked": func() { batchSink = hashslot.AppendOfPacked(dst, data, ends) },
+			"Append, all on the stack": func() {
+				var (
+					b    [40]byte
+					dst  [4]hashslot.Slot
+					keys = [4][]byte{b[:3], b[3:9], b[:], b[9:30]}
+					text = [2]string{"a", keysOf3()}
+					ends = [2]uint32{20, 40}
+				)
+				b[3] = byte(slotSink)
+				slotSink = hashslot.AppendOfBytes(dst[:0], keys[:])[0] ^ hashslot.AppendOf(dst[:0], text[:])[0] ^
+					hashslot.AppendOfPacked(dst[:0], b[:], ends[:])[0]
+			},
+			"OfPattern": func() { slotSink, _ = hashslot.OfPattern("user:{42}:*") },
+			"Common":    func() { slotSink, _ = hashslot.Common("{a}1", "{a}2", "a") },
+			"Kernel":    func() { _ = hashslot.Kernel() },
+		} {
+			assert.Zero(t, testing.AllocsPerRun(100, f), name)
+		}
+		assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _ = hashslot.Slot(5).Tag() }), 1.0)
+		assert.Equal(t, 1.0, testing.AllocsPerRun(100, func() { batchSink = hashslot.AppendOf(nil, keys) }))
+	})
+}
+
+func keysOf3() string { return "three keys" }
+
+// command runs the go command, which the tests of the sources need.
+func command(t *testing.T, arg ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("the go command is not here")
+	}
+	cmd := exec.Command("go", arg...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s\n%s", cmd, out)
+	return string(out)
+}
+
+// TestInlining holds that a call of the public functions costs no second call.
+func TestInlining(t *testing.T) {
+	out := command(t, "build", "-gcflags=-m", ".")
+	for _, name := range []string{"Of", "OfBytes", "Checksum", "ChecksumString", "Update", "Slot.Valid", "Kernel"} {
+		assert.Regexp(t, `: can inline `+regexp.QuoteMeta(name)+`\n`, out)
+	}
+}
+
+const module = "github.com/hashslot/hashslot"
+
+// arrows says which packages of the module each package may import. What is not
+// named here is a mistake.
+var arrows = map[string][]string{
+	"crc16":             {},
+	"hashtag":           {},
+	"internal/impl":     {},
+	"internal/guard":    {},
+	"internal/hashtest": {"crc16", "internal/impl"},
+	".":                 {"crc16", "hashtag", "internal/impl"},
+	"slotmap":           {"."},
+	"slotmap/topology":  {".", "slotmap"},
+	"slotmap/plan":      {".", "slotmap", "slotmap/topology"},
+	"cmd/hashslot":      {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan"},
+	"bench":             {},
+	"fuzz":              {},
+}
+
+// foreignImports says what packages import from outside of the module and of
+// the standard library. Tests may import testify as well.
+var foreignImports = map[string][]string{
+	".":              {"github.com/klauspost/cpuid/v2"},
+	"internal/guard": {"golang.org/x/sys/unix"},
+	"slotmap":        {"golang.org/x/sys/cpu"},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		if entry.IsDir() {
+			if name == "." {
+				return nil
+			}
+			_, err := os.Stat(filepath.Join(name, "go.mod"))
+			if err == nil || strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly|parser.ParseComments)
+		require.NoError(t, err)
+		for _, group := range file.Comments {
+			if strings.HasPrefix(group.Text(), "go:build ignore") || group.List[0].Text == "//go:build ignore" {
+				return nil // a generator, not part of the package
+			}
+		}
+		dir := filepath.ToSlash(filepath.Dir(name))
+		seen[dir] = true
+		allowed, known := arrows[dir]
+		assert.True(t, known, "%s: a package that has no place in the house", dir)
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			require.NoError(t, err)
+			rest, ours := strings.CutPrefix(imported, module)
+			switch {
+			case ours:
+				assert.Contains(t, allowed, path.Join(".", strings.TrimPrefix(rest, "/")), "%s imports %s", name, imported)
+			case strings.Contains(strings.Split(imported, "/")[0], "."):
+				assert.Contains(t, foreignImports[dir], imported, "%s imports %s", name, imported)
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	for _, dir := range []string{".", "crc16", "hashtag", "internal/impl"} {
+		assert.True(t, seen[dir], "no sources in %s", dir)
+	}
+}
+
+func TestDependencies(t *testing.T) {
+	allowed := []string{"github.com/klauspost/cpuid/v2", "golang.org/x/sys", "github.com/stretchr/testify"}
+	out := command(t, "list", "-m", "-f", "{{if not (or .Main .Indirect)}}{{.Path}}{{end}}", "all")
+	for _, m := range strings.Fields(out) {
+		assert.True(t, slices.Contains(allowed, m), "the module depends on %s", m)
+	}
+	// Plain Go needs nothing but the standard library.
+	for p := range strings.FieldsSeq(command(t, "list", "-deps", "-tags=purego", ".")) {
+		assert.True(t, strings.HasPrefix(p, module) || !strings.Contains(strings.Split(p, "/")[0], "."), "purego depends on %s", p)
+	}
+}

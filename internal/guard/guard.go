@@ -1,0 +1,30 @@
+// Package guard makes buffers for tests whose neighbours cannot be read: code
+// that reads or writes one byte in front of such a buffer, or one byte behind
+// it, crashes.
+package guard
+
+import "testing"
+
+// Buffer is memory between two pages that must not be touched. Where
+// [Protected] is false it is plain memory.
+type Buffer struct{ data []byte }
+
+// New returns a buffer of at least size bytes, rounded up to whole pages. It
+// lives until the test ends. The garbage collector does not know it: pointers
+// to Go memory that are stored there keep nothing alive.
+func New(t testing.TB, size int) *Buffer {
+	t.Helper()
+	return &Buffer{alloc(t, size)}
+}
+
+// Len returns the size of the buffer.
+func (b *Buffer) Len() int { return len(b.data) }
+
+// Head returns the first n bytes: what is in front of them is unreadable.
+func (b *Buffer) Head(n int) []byte { return b.data[:n:n] }
+
+// Tail returns the last n bytes: what is behind them is unreadable.
+func (b *Buffer) Tail(n int) []byte {
+	i := len(b.data) - n
+	return b.data[i : i+n : i+n]
+}

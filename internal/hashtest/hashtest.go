@@ -1,0 +1,79 @@
+// Package hashtest is what the tests, fuzz targets and benchmarks of several
+// packages share.
+package hashtest
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashslot/hashslot/crc16"
+	"github.com/hashslot/hashslot/internal/impl"
+)
+
+// Slot returns the slot of key by the two rules as the specification has them,
+// one step at a time. All else is compared with it.
+func Slot(key []byte) uint16 { return crc16.Bitwise(Tag(key)) % 16384 }
+
+// Tag returns the bytes of key that are hashed.
+func Tag(key []byte) []byte {
+	if _, rest, ok := bytes.Cut(key, []byte("{")); ok {
+		if tag, _, ok := bytes.Cut(rest, []byte("}")); ok && len(tag) > 0 {
+			return tag
+		}
+	}
+	return key
+}
+
+// EachKernel runs f as a subtest or sub-benchmark under each kernel that can
+// run here, the plain Go included.
+func EachKernel[T interface {
+	testing.TB
+	Run(name string, f func(T)) bool
+}](t T, f func(t T)) {
+	t.Helper()
+	for _, name := range impl.Names() {
+		t.Run("kernel="+name, func(t T) {
+			restore, err := impl.Force(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer restore()
+			f(t)
+		})
+	}
+}
+
+// Foreign returns a file of other projects' test data, which lies beside the
+// checkout whose root is root and is no part of it. ok is false where there is
+// none, unless HASHSLOT_REQUIRE_FOREIGN demands that there is.
+func Foreign(t testing.TB, root, name string) (data []byte, ok bool) {
+	t.Helper()
+	path := filepath.Join(root, "..", "shared", "foreign", filepath.FromSlash(name))
+	data, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		return data, true
+	case os.Getenv("HASHSLOT_REQUIRE_FOREIGN") == "" && errors.Is(err, fs.ErrNotExist):
+		t.Logf("NOT compared with other projects' data: no %s", path)
+	default:
+		t.Fatal(err)
+	}
+	return nil, false
+}
+
+// Rows returns the lines of a table, split at tabs. Lines that start with '#'
+// are comments.
+func Rows(data []byte) [][]string {
+	var rows [][]string
+	for line := range strings.Lines(string(data)) {
+		if !strings.HasPrefix(line, "#") {
+			rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+		}
+	}
+	return rows
+}

@@ -1,0 +1,280 @@
+package hashslot_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/hashtag"
+	"github.com/hashslot/hashslot/internal/hashtest"
+	"github.com/hashslot/hashslot/internal/impl"
+)
+
+func table(t *testing.T, name string) [][]string {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + name)
+	require.NoError(t, err)
+	return hashtest.Rows(data)
+}
+
+// unhex decodes a key. "-" stands for the empty one.
+func unhex(t *testing.T, s string) []byte {
+	t.Helper()
+	if s == "-" {
+		return nil
+	}
+	key, err := hex.DecodeString(s)
+	require.NoError(t, err)
+	return key
+}
+
+func number(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	require.NoError(t, err)
+	return n
+}
+
+func TestServersSlots(t *testing.T) {
+	rows := table(t, "keyslot.tsv")
+	require.Greater(t, len(rows), 2000)
+	hashtest.EachKernel(t, func(t *testing.T) {
+		var keys [][]byte
+		for _, row := range rows {
+			key := unhex(t, row[0])
+			keys = append(keys, key)
+			assert.Equal(t, number(t, row[1]), int(hashslot.OfBytes(key)), "%q", key)
+			assert.Equal(t, number(t, row[1]), int(hashtest.Slot(key)), "the reference, %q", key)
+		}
+		checkAppend(t, keys)
+	})
+}
+
+func TestServersPatterns(t *testing.T) {
+	rows := table(t, "pattern_slot.tsv")
+	require.Greater(t, len(rows), 1800)
+	for _, row := range rows {
+		pattern := string(unhex(t, row[0]))
+		got := -1
+		if s, ok := hashslot.OfPattern(pattern); ok {
+			got = int(s)
+		}
+		assert.Equal(t, number(t, row[1]), got, "%q", pattern)
+		assert.Equal(t, number(t, row[1]), slowPattern(pattern), "the reference, %q", pattern)
+	}
+}
+
+// slowPattern is OfPattern as the rule reads.
+func slowPattern(pattern string) int {
+	literal := pattern
+	if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {
+		literal = pattern[:i]
+	}
+	if _, _, ok := hashtag.Find(literal); ok || literal == pattern {
+		return int(hashtest.Slot([]byte(literal)))
+	}
+	return -1
+}
+
+func TestOfPatternOverAllShortPatterns(t *testing.T) {
+	var check func(pattern string, more int)
+	check = func(pattern string, more int) {
+		got := -1
+		if s, ok := hashslot.OfPattern(pattern); ok {
+			got = int(s)
+		} else if s != 0 {
+			t.Fatalf("OfPattern(%q): slot %d without ok", pattern, s)
+		}
+		if want := slowPattern(pattern); got != want {
+			t.Fatalf("OfPattern(%q): %d, want %d", pattern, got, want)
+		}
+		if more > 0 {
+			for _, b := range []byte(`{}*?[]\a`) {
+				check(pattern+string(b), more-1)
+			}
+		}
+	}
+	check("", 5)
+}
+
+func TestForeignSlots(t *testing.T) {
+	if data, ok := hashtest.Foreign(t, ".", "keyslot/peer_keyslots.tsv"); ok {
+		for _, row := range hashtest.Rows(data) {
+			assert.Equal(t, number(t, row[0]), int(hashslot.OfBytes(unhex(t, row[1]))), "%s, %s", row[2], row[3])
+		}
+	}
+	if data, ok := hashtest.Foreign(t, ".", "keyslot/derived_key1_255.tsv"); ok {
+		for _, row := range hashtest.Rows(data) {
+			assert.Equal(t, number(t, row[0]), int(hashslot.OfBytes(unhex(t, row[1]))), row[2])
+		}
+	}
+	if data, ok := hashtest.Foreign(t, ".", "keyslot/server_slottable_16384.tsv"); ok {
+		rows := hashtest.Rows(data)
+		assert.Len(t, rows, hashslot.Count)
+		for _, row := range rows {
+			assert.Equal(t, number(t, row[0]), int(hashslot.Of(row[1])))
+			assert.LessOrEqual(t, len(hashslot.Of(row[1]).Tag()), len(row[1]), "our tag is no longer than %s", row[1])
+		}
+	}
+	if data, ok := hashtest.Foreign(t, ".", "keyslot/crc16_raw.tsv"); ok {
+		for _, row := range hashtest.Rows(data) {
+			want, err := strconv.ParseUint(row[0], 16, 16)
+			require.NoError(t, err)
+			assert.Equal(t, uint16(want), hashslot.Checksum(unhex(t, row[1])), row[2])
+		}
+	}
+	if data, ok := hashtest.Foreign(t, ".", "keyslot/hash_tags.tsv"); ok {
+		for _, row := range hashtest.Rows(data) {
+			key := unhex(t, row[0])
+			_, _, tagged := hashtag.Find(key)
+			assert.Equal(t, unhex(t, row[1]), append([]byte(nil), hashtag.OfBytes(key)...), row[3])
+			assert.Equal(t, row[2], strconv.FormatBool(tagged), row[3])
+		}
+	}
+	if data, ok := hashtest.Foreign(t, ".", "keyslot/known_peer_deviations.json"); ok {
+		var cases []struct {
+			Key     string         `json:"key_hex"`
+			Results map[string]any `json:"results"` // some clients give no single answer
+		}
+		require.NoError(t, json.Unmarshal(data, &cases))
+		assert.NotEmpty(t, cases)
+		for _, c := range cases {
+			key := unhex(t, c.Key)
+			assert.EqualValues(t, c.Results["server"], hashslot.OfBytes(key), "%q", key)
+		}
+	}
+}
+
+func TestTagOfEverySlot(t *testing.T) {
+	// The length of a shortest alphanumeric tag of each slot, by trying them all.
+	const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	var shortest [hashslot.Count]int
+	try := func(tag ...byte) {
+		if s := hashtest.Slot(tag); shortest[s] == 0 || len(tag) < shortest[s] {
+			shortest[s] = len(tag)
+		}
+	}
+	for _, a := range []byte(alphanumeric) {
+		try(a)
+		for _, b := range []byte(alphanumeric) {
+			try(a, b)
+			for _, c := range []byte(alphanumeric) {
+				try(a, b, c)
+			}
+		}
+	}
+	lengths := map[int]int{}
+	for s := range hashslot.Slot(hashslot.Count) {
+		tag := s.Tag()
+		lengths[len(tag)]++
+		if len(tag) != shortest[s] || strings.Trim(tag, alphanumeric) != "" {
+			t.Fatalf("slot %d: tag %q, but there is an alphanumeric one of length %d", s, tag, shortest[s])
+		}
+		for _, key := range []string{tag, "{" + tag + "}x", "user:{" + tag + "}"} {
+			if got := hashslot.Slot(hashtest.Slot([]byte(key))); got != s {
+				t.Fatalf("slot %d: tag %q, but %q is in slot %d", s, tag, key, got)
+			}
+		}
+		if again := s.Tag(); again != tag {
+			t.Fatalf("slot %d: tag %q, then %q", s, tag, again)
+		}
+	}
+	assert.Equal(t, map[int]int{1: 62, 2: 3448, 3: 12874}, lengths)
+	assert.Empty(t, hashslot.Slot(hashslot.Count).Tag())
+	assert.Empty(t, hashslot.Slot(65535).Tag())
+}
+
+func TestValid(t *testing.T) {
+	assert.True(t, hashslot.Slot(0).Valid())
+	assert.True(t, hashslot.Slot(16383).Valid())
+	assert.False(t, hashslot.Slot(16384).Valid())
+	assert.False(t, hashslot.Slot(65535).Valid())
+}
+
+func TestCommon(t *testing.T) {
+	hashtest.EachKernel(t, func(t *testing.T) {
+		s, err := hashslot.Common("user:{1}:a", "user:{1}:b", "1")
+		assert.NoError(t, err)
+		assert.Equal(t, hashslot.Of("1"), s)
+
+		_, err = hashslot.Common()
+		assert.ErrorIs(t, err, hashslot.ErrNoKeys)
+
+		// One key of many differs, at each place, or two do.
+		for n := 2; n < 140; n++ {
+			for at := 1; at < n; at++ {
+				keys := make([]string, n)
+				for i := range keys {
+					keys[i] = fmt.Sprintf("{tag}%d", i)
+				}
+				s, err := hashslot.Common(keys...)
+				require.NoError(t, err)
+				require.Equal(t, hashslot.Of("tag"), s)
+				keys[at], keys[n-1] = "a", "b"
+				if at == n-1 {
+					keys[at] = "a"
+				}
+				_, err = hashslot.Common(keys...)
+				var cross *hashslot.CrossSlotError
+				require.ErrorAs(t, err, &cross)
+				require.ErrorIs(t, err, hashslot.ErrCrossSlot)
+				require.Equal(t, hashslot.CrossSlotError{
+					Key1: "{tag}0", Slot1: hashslot.Of("tag"), Key2: "a", Slot2: hashslot.Of("a"), Index: at,
+				}, *cross)
+			}
+		}
+	})
+}
+
+func TestCrossSlotErrorSaysWhatDiffers(t *testing.T) {
+	_, err := hashslot.Common("a", "a{a}", "b\n")
+	require.Error(t, err)
+	for _, part := range []string{`key 0, "a",`, "15495", `key 2, "b\n"`, strconv.Itoa(int(hashslot.Of("b\n")))} {
+		assert.ErrorContains(t, err, part)
+	}
+	assert.False(t, errors.Is(err, hashslot.ErrNoKeys))
+}
+
+func TestKernel(t *testing.T) {
+	require.NoError(t, impl.Require())
+	t.Logf("kernel %s; here run %s; this build has %s", hashslot.Kernel(), impl.Names(), impl.All())
+	names := impl.Names()
+	assert.Equal(t, names[0], hashslot.Kernel(), "the best one is in use")
+	assert.Equal(t, impl.Generic, names[len(names)-1])
+	for _, name := range names {
+		restore, err := impl.Force(name)
+		require.NoError(t, err)
+		assert.Equal(t, name, hashslot.Kernel())
+		restore()
+		assert.Equal(t, names[0], hashslot.Kernel())
+	}
+	_, err := impl.Force("none")
+	assert.ErrorContains(t, err, `"none"`)
+}
+
+func TestRequire(t *testing.T) {
+	t.Setenv("HASHSLOT_REQUIRE_KERNEL", "none")
+	assert.ErrorContains(t, impl.Require(), hashslot.Kernel())
+	t.Setenv("HASHSLOT_REQUIRE_KERNEL", hashslot.Kernel())
+	assert.NoError(t, impl.Require())
+	t.Setenv("HASHSLOT_REQUIRE_KERNEL", "")
+	assert.NoError(t, impl.Require())
+}
+
+func TestCheckValue(t *testing.T) {
+	hashtest.EachKernel(t, func(t *testing.T) {
+		assert.Equal(t, uint16(0x31C3), hashslot.Checksum([]byte("123456789")))
+		assert.Equal(t, uint16(0x31C3), hashslot.ChecksumString("123456789"))
+		assert.Equal(t, uint16(0x31C3), hashslot.Update(hashslot.Checksum([]byte("1234")), []byte("56789")))
+		assert.Equal(t, hashslot.Slot(14687), hashslot.Of("mykey"))
+	})
+}

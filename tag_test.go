@@ -1,0 +1,120 @@
+package hashslot_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/hashslot/hashslot/internal/guard"
+	"github.com/hashslot/hashslot/internal/hashtest"
+)
+
+func TestAllShortStringsOverBraces(t *testing.T) {
+	// 87381 strings: every brace shape there is, up to length 8.
+	var keys [][]byte
+	level := [][]byte{{}}
+	for range 8 {
+		keys = append(keys, level...)
+		var next [][]byte
+		for _, key := range level {
+			for _, b := range []byte("{}ab") {
+				next = append(next, append(slices.Clip(key), b))
+			}
+		}
+		level = next
+	}
+	keys = append(keys, level...)
+	hashtest.EachKernel(t, func(t *testing.T) {
+		for _, key := range keys {
+			checkOne(t, key)
+		}
+		// Together with keys like themselves, and spread so that strings of all
+		// lengths and shapes meet in a group.
+		checkAppend(t, keys)
+		rng := seeded(30)
+		mixed := slices.Clone(keys)
+		rng.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+		checkAppend(t, mixed)
+	})
+}
+
+func TestTagAtEveryPosition(t *testing.T) {
+	// Keys between guards whose tag starts and ends at every position. Outside of
+	// it stand further braces that must not count.
+	buf := guard.New(t, 1)
+	all := buf.Head(buf.Len())
+	hashtest.EachKernel(t, func(t *testing.T) {
+		rng := seeded(31)
+		var keys [][]byte
+		for n := 2; n <= 140; n++ {
+			fill(rng, all)
+			step := 1
+			if n > 70 {
+				step = 3
+			}
+			for open := 0; open < n-1; open += 1 + rng.IntN(step) {
+				keys = keys[:0]
+				for end := open + 1; end < n; end += 1 + rng.IntN(step) {
+					for i, key := range [][]byte{all[:n:n], all[len(all)-n:]} {
+						fill(rng, key)
+						if open > 0 && i == 0 {
+							key[rng.IntN(open)] = '}'
+						}
+						key[open], key[end] = '{', '}'
+						if end+1 < n {
+							key[end+1+rng.IntN(n-end-1)] = "{}"[rng.IntN(2)]
+						}
+						checkOne(t, key)
+						keys = append(keys, slices.Clone(key))
+					}
+				}
+				checkAppend(t, keys)
+			}
+		}
+	})
+}
+
+func TestBracesInEveryLane(t *testing.T) {
+	hashtest.EachKernel(t, func(t *testing.T) {
+		rng := seeded(32)
+		shapes := []string{"{", "}", "{}", "}{", "{a}", "{{a}}", "{}{a}", "}{a}", "a{b", "a{b}c", "{ab}{cd}", "{a", "a}", "x{}y{z}"}
+		for length := range 90 {
+			for lane := range 8 {
+				keys := randomKeys(rng.IntN, 16, func() int { return rng.IntN(length + 1) }, math.MaxInt32)
+				for _, shape := range shapes {
+					if len(shape) > length {
+						continue
+					}
+					// In one lane, and in the same lane of the next group another.
+					for _, lane := range []int{lane, lane + 8} {
+						key := make([]byte, length)
+						fill(rng, key)
+						copy(key[rng.IntN(length-len(shape)+1):], shape)
+						keys[lane] = key
+					}
+					checkAppend(t, keys)
+				}
+			}
+		}
+	})
+}
+
+func TestBraceHeavyKeys(t *testing.T) {
+	hashtest.EachKernel(t, func(t *testing.T) {
+		rng := seeded(33)
+		n := 100_000
+		if testing.Short() {
+			n = 10_000
+		}
+		var keys [][]byte
+		for _, rarity := range []int{2, 5, 10, 30} {
+			for _, longest := range []int{8, 16, 17, 32, 64, 80, 200} {
+				keys = randomKeys(rng.IntN, n/28, func() int { return rng.IntN(longest + 1) }, rarity)
+				for _, key := range keys {
+					checkOne(t, key)
+				}
+				checkAppend(t, keys)
+			}
+		}
+	})
+}
