@@ -1,0 +1,155 @@
+package slotmap
+
+import (
+	"slices"
+
+	"github.com/hashslot/hashslot"
+)
+
+// A SlotSplitter divides the keys of a request by slot, as MGET, DEL and
+// transactions need it; the owner of each group is then one lookup. The zero
+// SlotSplitter is ready to use. It keeps its memory from one call to the next,
+// 32 KiB and up to 40 bytes for each key of the largest request, and allocates
+// only for a request larger than those before. So it must not be used by several
+// goroutines at once.
+type SlotSplitter struct {
+	slots  []hashslot.Slot
+	sorter sorter
+	groups []SlotGroup
+}
+
+// A SlotGroup is the keys of one slot.
+type SlotGroup struct {
+	Slot hashslot.Slot
+	Keys []int // their indexes in the input, ascending
+}
+
+// Split returns the keys divided by slot. The groups are in the order of their
+// first keys, and valid until the next call. Keys are hashed all at once, as
+// [hashslot.AppendOf] does; the rest takes time linear in len(keys).
+func (sp *SlotSplitter) Split(keys []string) []SlotGroup {
+	sp.slots = hashslot.AppendOf(sp.slots[:0], keys)
+	return sp.split()
+}
+
+// SplitBytes is [SlotSplitter.Split] for keys held as bytes.
+func (sp *SlotSplitter) SplitBytes(keys [][]byte) []SlotGroup {
+	sp.slots = hashslot.AppendOfBytes(sp.slots[:0], keys)
+	return sp.split()
+}
+
+func (sp *SlotSplitter) split() []SlotGroup {
+	sortByLabel(&sp.sorter, sp.slots, hashslot.Count)
+	sp.groups = sp.groups[:0]
+	start := 0
+	for i, label := range sp.sorter.labels {
+		end := sp.sorter.ends[i]
+		sp.groups = append(sp.groups, SlotGroup{hashslot.Slot(label), sp.sorter.sorted[start:end:end]})
+		start = end
+	}
+	return sp.groups
+}
+
+// An OwnerSplitter divides the keys of a request by the owner of their slots, as
+// pipelines need it. The zero OwnerSplitter is ready to use. It keeps its memory
+// from one call to the next, up to 40 bytes for each key of the largest request
+// and one owner value and 2 bytes for each owner, and allocates only for a
+// request larger than those before. So it must not be used by several goroutines
+// at once.
+type OwnerSplitter[N comparable] struct {
+	slots  []hashslot.Slot
+	codes  []uint16
+	sorter sorter
+	groups []OwnerGroup[N]
+}
+
+// An OwnerGroup is the keys whose slots one owner has.
+type OwnerGroup[N comparable] struct {
+	Owner N
+	Keys  []int // their indexes in the input, ascending
+}
+
+// Split returns the keys divided by the owner that t has for them, and apart
+// from those the keys whose slots nobody owns, by their indexes in the input.
+// The groups are in the order of their first keys. The results are valid until
+// the next call. Keys are hashed all at once, as [hashslot.AppendOf] does; the
+// rest takes time linear in len(keys), however many owners and ranges there are.
+func (sp *OwnerSplitter[N]) Split(t *Table[N], keys []string) (groups []OwnerGroup[N], unassigned []int) {
+	sp.slots = hashslot.AppendOf(sp.slots[:0], keys)
+	return sp.split(t)
+}
+
+// SplitBytes is [OwnerSplitter.Split] for keys held as bytes.
+func (sp *OwnerSplitter[N]) SplitBytes(t *Table[N], keys [][]byte) (groups []OwnerGroup[N], unassigned []int) {
+	sp.slots = hashslot.AppendOfBytes(sp.slots[:0], keys)
+	return sp.split(t)
+}
+
+func (sp *OwnerSplitter[N]) split(t *Table[N]) (groups []OwnerGroup[N], unassigned []int) {
+	t = ready(t)
+	sp.codes = slices.Grow(sp.codes[:0], len(sp.slots))[:len(sp.slots)]
+	for i, slot := range sp.slots {
+		sp.codes[i] = t.code[t.number(slot)]
+	}
+	sortByLabel(&sp.sorter, sp.codes, len(t.owners))
+	clear(sp.groups) // so that owners of before are not kept alive
+	sp.groups = sp.groups[:0]
+	start := 0
+	for i, code := range sp.sorter.labels {
+		end := sp.sorter.ends[i]
+		if same := sp.sorter.sorted[start:end:end]; code == 0 {
+			unassigned = same
+		} else {
+			sp.groups = append(sp.groups, OwnerGroup[N]{t.owners[code], same})
+		}
+		start = end
+	}
+	return sp.groups, unassigned
+}
+
+// A sorter is the memory of sortByLabel, and its result.
+type sorter struct {
+	labels []uint16 // those that occur, in the order of their first places: the groups
+	ends   []int    // of each group in sorted
+	sorted []int    // the places of all labels, group by group
+
+	group []uint16 // by label: 1 + its group. All 0 between calls
+	of    []uint16 // by place: its group
+}
+
+// sortByLabel sorts the places of labels, each of which is less than n, by
+// label and then by place. It is a counting sort, but for the order of the
+// groups, and takes no time for labels that do not occur.
+func sortByLabel[L ~uint16](s *sorter, labels []L, n int) {
+	if len(s.group) < n {
+		s.group = make([]uint16, n)
+	}
+	s.of = slices.Grow(s.of[:0], len(labels))[:len(labels)]
+	s.sorted = slices.Grow(s.sorted[:0], len(labels))[:len(labels)]
+	s.labels, s.ends = s.labels[:0], s.ends[:0]
+	for i, label := range labels {
+		g := s.group[label]
+		if g == 0 {
+			s.labels = append(s.labels, uint16(label))
+			s.ends = append(s.ends, 0)
+			g = uint16(len(s.labels))
+			s.group[label] = g
+		}
+		s.of[i] = g - 1
+		s.ends[g-1]++
+	}
+	// From the counts to the starts.
+	start := 0
+	for g, count := range s.ends {
+		s.ends[g] = start
+		start += count
+	}
+	// Each start moves to its end.
+	for i, g := range s.of {
+		s.sorted[s.ends[g]] = i
+		s.ends[g]++
+	}
+	for _, label := range s.labels {
+		s.group[label] = 0
+	}
+}
