@@ -1,10 +1,7 @@
 package plan
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,32 +12,6 @@ import (
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
-
-// lines calls f with each line of a golden file.
-func lines(t *testing.T, name string, f func(line string)) {
-	t.Helper()
-	file, err := os.Open("testdata/" + name)
-	require.NoError(t, err)
-	defer file.Close()
-	sc := bufio.NewScanner(file)
-	sc.Buffer(nil, 1<<20)
-	n := 0
-	for sc.Scan() {
-		if !strings.HasPrefix(sc.Text(), "#") {
-			n++
-			f(sc.Text())
-		}
-	}
-	require.NoError(t, sc.Err())
-	require.Positive(t, n)
-}
-
-func unmarshal[T any](t *testing.T, line string) T {
-	t.Helper()
-	var v T
-	require.NoError(t, json.Unmarshal([]byte(line), &v))
-	return v
-}
 
 func TestCompatAllotGolden(t *testing.T) {
 	lines(t, "create_alloc.tsv", func(line string) {
@@ -55,15 +26,6 @@ func TestCompatAllotGolden(t *testing.T) {
 		}
 		require.Equal(t, ranges, strings.Join(got, ","), "%d primaries", n)
 	})
-}
-
-// A placement is one whole run of valkey-cli --cluster create.
-type placement struct {
-	Addrs    []string
-	Replicas int
-	Alloc    [][3]int
-	Adding   []struct{ Replica, Primary string }
-	Messages []string
 }
 
 func TestCompatReplicasGolden(t *testing.T) {
@@ -93,129 +55,68 @@ func TestCompatReplicasGolden(t *testing.T) {
 	})
 }
 
-// A rebalanceRun is one run of valkey-cli --cluster rebalance.
-type rebalanceRun struct {
-	Order []string
-	Nodes []struct {
-		ID        string
-		Port      int
-		Slots     string
-		ReplicaOf *string `json:"replica_of"`
-	}
-	Weights       [][2]any
-	UseEmpty      bool `json:"use_empty"`
-	Threshold     *float64
-	Messages      []string
-	SimulateMoves [][3]int `json:"simulate_moves"`
-	Migrateslots  []struct {
-		Src, Dst int
-		Ranges   string
-	}
-}
-
-func (g *rebalanceRun) involved(t *testing.T) []*toolNode {
-	var nodes []*toolNode
-	for _, id := range g.Order {
-		for _, n := range g.Nodes {
-			set, err := slotmap.ParseSet(strings.ReplaceAll(n.Slots, ",", " "))
-			require.NoError(t, err)
-			if n.ID != id || n.ReplicaOf != nil || set.IsEmpty() && !g.UseEmpty {
-				continue
-			}
-			tn := &toolNode{owner: int32(n.Port), slots: make([]bool, hashslot.Count), count: set.Len(), weight: 1}
-			for s := range set.Slots() {
-				tn.slots[s] = true
-			}
-			for _, w := range g.Weights {
-				if strings.HasPrefix(id, w[0].(string)) {
-					tn.weight = float32(w[1].(float64))
-				}
-			}
-			nodes = append(nodes, tn)
-		}
-	}
-	return nodes
-}
-
 func TestCompatRebalanceGolden(t *testing.T) {
 	odd := 0
 	lines(t, "rebalance.jsonl", func(line string) {
 		g := unmarshal[rebalanceRun](t, line)
-		threshold := float32(2)
+		opts := g.options()
+		opts.Compat = true
+		opts.Threshold = CompatThreshold
 		if g.Threshold != nil {
-			threshold = float32(*g.Threshold)
+			opts.Threshold = *g.Threshold
 		}
-		moves, err := compatRebalance(g.involved(t), threshold)
+		p, err := Rebalance(clusterOf(t, g.Order, g.Nodes), opts)
 		require.NoError(t, err)
-		require.Len(t, moves, len(g.SimulateMoves))
-		for i, m := range moves {
-			require.Equal(t, g.SimulateMoves[i], [3]int{m.announced, int(m.from), int(m.to)})
+		require.Len(t, p.Moves, len(g.Migrateslots))
+		for i, m := range p.Moves {
 			want := g.Migrateslots[i]
-			require.Equal(t, [2]int{want.Src, want.Dst}, [2]int{int(m.from), int(m.to)})
-			require.Equal(t, want.Ranges, setOf(m.slots).String())
-			if len(m.slots) != m.announced {
+			require.Equal(t, ids(g.Nodes)[want.Src], m.From)
+			require.Equal(t, ids(g.Nodes)[want.Dst], m.To)
+			require.Equal(t, slotmap.MustParseSet(strings.ReplaceAll(want.Ranges, ",", " ")), m.Slots)
+			if announced := g.SimulateMoves[i][0]; announced != m.Slots.Len() {
 				odd++
+				require.Contains(t, p.Warnings, fmt.Sprintf("from %s to %s the tool announces %d slots and moves %d", m.From, m.To, announced, m.Slots.Len()))
 			}
 		}
+		// The order can be given as well.
+		slices.Reverse(g.Nodes)
+		opts.Order = g.Order
+		again, err := Rebalance(clusterOf(t, sorted(g.Order), g.Nodes), opts)
+		require.NoError(t, err)
+		require.Equal(t, p.Moves, again.Moves)
 	})
 	require.Positive(t, odd, "the samples should have moves of one slot too many")
 }
 
-type reshardRun struct {
-	Order []string
-	Nodes []struct {
-		ID    string
-		Port  int
-		Slots string
-	}
-	To      int
-	Sources any
-	Slots   int
-	Plan    []struct {
-		Src    int
-		Ranges string
-	}
+func sorted(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
 }
 
 func TestCompatReshardGolden(t *testing.T) {
 	lines(t, "reshard.jsonl", func(line string) {
 		g := unmarshal[reshardRun](t, line)
-		nodes := map[int]*toolNode{}
-		var all []int
-		for _, id := range g.Order {
-			for _, n := range g.Nodes {
-				if n.ID == id {
-					set := slotmap.MustParseSet(n.Slots)
-					tn := &toolNode{owner: int32(n.Port), slots: make([]bool, hashslot.Count), count: set.Len()}
-					for s := range set.Slots() {
-						tn.slots[s] = true
-					}
-					nodes[n.Port] = tn
-					if n.Port != g.To {
-						all = append(all, n.Port)
-					}
-				}
-			}
+		p, err := Reshard(clusterOf(t, g.Order, g.Nodes), g.from(), ids(g.Nodes)[g.To], g.Slots, Options{Compat: true})
+		require.NoError(t, err)
+		require.Len(t, p.Moves, len(g.Plan))
+		for i, m := range p.Moves {
+			require.Equal(t, ids(g.Nodes)[g.Plan[i].Src], m.From)
+			require.Equal(t, ids(g.Nodes)[g.To], m.To)
+			require.Equal(t, slotmap.MustParseSet(strings.ReplaceAll(g.Plan[i].Ranges, ",", " ")), m.Slots)
 		}
-		if list, ok := g.Sources.([]any); ok {
-			all = nil
-			for _, p := range list {
-				all = append(all, int(p.(float64)))
-			}
-		}
-		var sources []*toolNode
-		for _, p := range all {
-			sources = append(sources, nodes[p])
-		}
-		var got []string
-		compatTable(sources, g.Slots, func(src *toolNode, slots []hashslot.Slot) {
-			got = append(got, fmt.Sprintf("%d %s", src.owner, setOf(slots).String()))
-		})
-		var want []string
-		for _, p := range g.Plan {
-			set := slotmap.MustParseSet(strings.ReplaceAll(p.Ranges, ",", " "))
-			want = append(want, fmt.Sprintf("%d %s", p.Src, set.String()))
-		}
-		require.Equal(t, want, got)
 	})
+}
+
+// The tool's endless loop: two equal nodes with weights whose truncated shares
+// leave a remainder for which nobody is below its share.
+func TestCompatEndless(t *testing.T) {
+	c := parse(t, "a 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-8191\nb 127.0.0.1:3@4 master - 0 0 2 connected 8192-16383\n")
+	opts := Options{Compat: true, Weights: []Weight{{"a", 0.21}, {"b", 0.21}}, Threshold: 0.001}
+	_, err := Rebalance(c, opts)
+	require.ErrorIs(t, err, ErrEndless)
+	opts.Threshold = CompatThreshold
+	p, err := Rebalance(c, opts)
+	require.NoError(t, err)
+	require.Empty(t, p.Moves)
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashslot/hashslot/slotmap"
@@ -27,19 +28,19 @@ type Problem string
 
 // The problems a [StateError] names.
 const (
-	OpenSlots    Problem = "open slots"         // slots being migrated or imported, or left so
-	Unassigned   Problem = "unassigned slots"   // slots without an owner
-	Disagreement Problem = "disagreement"       // nodes that do not agree who owns slots
-	Unreachable  Problem = "unreachable nodes"  // slots of a node that has failed or may have
-	Nameless     Problem = "nodes without an id" // a reply of a server before version 4.0
+	OpenSlots    Problem = "open slots"        // slots being migrated or imported, or left so
+	Unassigned   Problem = "unassigned slots"  // slots without an owner
+	Disagreement Problem = "disagreement"      // nodes that do not agree who owns slots
+	Unreachable  Problem = "unreachable nodes" // slots of a node that has failed or may have
+	NodeIDs      Problem = "node ids"          // a node without an id, or two nodes with one
 )
 
 // A StateError is a state of the cluster in which moving slots could lose data
-// or could not work. Slots are the slots in question, Nodes the ids of the nodes.
+// or could not work.
 type StateError struct {
 	Problem Problem
-	Slots   slotmap.Set
-	Nodes   []string
+	Slots   slotmap.Set // the slots in question
+	Nodes   []string    // the ids of the nodes in question, ascending
 	Advice  string
 }
 
@@ -49,10 +50,14 @@ func (e *StateError) Error() string {
 		s += " " + e.Slots.String()
 	}
 	if len(e.Nodes) > 0 {
-		s += " (nodes " + strings.Join(e.Nodes, ", ") + ")"
+		s += " (" + strings.Join(e.Nodes, ", ") + ")"
 	}
-	if e.Advice != "" {
-		s += ": " + e.Advice
-	}
-	return s
+	return s + ": " + e.Advice
+}
+
+// compact sorts the nodes and drops repetitions.
+func (e *StateError) compact() *StateError {
+	slices.Sort(e.Nodes)
+	e.Nodes = slices.Compact(e.Nodes)
+	return e
 }

@@ -38,7 +38,7 @@ type handout struct {
 }
 
 // effort bounds the search, in visits of pieces (about 10 ns each).
-var effort = 1_500_000
+var effort = 500_000
 
 // fewRanges returns the pieces after the handout: every surplus given, every
 // deficit filled.
@@ -152,14 +152,17 @@ type work struct {
 	heap             []candidate
 	order            []int32
 	rng              *rand.Rand // nil in the first construction
-	noise            float64 // how freely chance disturbs the order of merges
-	skip             float64 // how often chance leaves out a merge or a shift
+	noise            float64    // how freely chance disturbs the order of merges
+	skip             float64    // how often chance leaves out a merge or a shift
 	visits           int
 }
 
 // A candidate is a whole donor piece beside a receiver's range, keyed by its
 // length per range saved.
-type candidate struct{ key, x int32 }
+type candidate struct {
+	key int64
+	x   int32
+}
 
 func newWork(h handout) *work {
 	return &work{h: h, surplus: make([]int32, len(h.surplus)), deficit: make([]int32, len(h.deficit))}
@@ -263,7 +266,7 @@ func (w *work) consider(x int32) {
 			if w.rng.Float64() < w.skip {
 				return // seed can still do it
 			}
-			key += int32(float64(key) * w.noise * w.rng.Float64())
+			key += int64(float64(key) * w.noise * w.rng.Float64())
 		}
 		w.push(candidate{key, x})
 	}
@@ -271,7 +274,7 @@ func (w *work) consider(x int32) {
 
 // mergeKey is twice the length of x per range saved by handing it whole to a
 // neighbour, 0 when that is impossible.
-func (w *work) mergeKey(x int32) int32 {
+func (w *work) mergeKey(x int32) int64 {
 	n := w.gives(x)
 	if n == 0 || n < w.len[x] {
 		return 0
@@ -280,9 +283,9 @@ func (w *work) mergeKey(x int32) int32 {
 	pw, qw := w.wants(p) >= n, w.wants(q) >= n
 	switch {
 	case pw && qw && w.now[p] == w.now[q]:
-		return n
+		return int64(n)
 	case pw || qw:
-		return 2 * n
+		return 2 * int64(n)
 	}
 	return 0
 }
