@@ -3,6 +3,8 @@ package plan
 import (
 	"math/rand/v2"
 	"slices"
+
+	"github.com/hashslot/hashslot"
 )
 
 // The search for few ranges.
@@ -37,8 +39,11 @@ type handout struct {
 	surplus, deficit []int32 // per owner
 }
 
-// effort bounds the search, in visits of pieces (about 10 ns each).
-var effort = 500_000
+// The search ends after so many rounds, or visits of pieces (about 10 ns each).
+const (
+	maxRounds = 2000
+	maxVisits = 400_000
+)
 
 // fewRanges returns the pieces after the handout: every surplus given, every
 // deficit filled.
@@ -46,8 +51,8 @@ func fewRanges(h handout) []piece {
 	w := newWork(h)
 	w.load(h.pieces)
 	w.fill()
-	best := w.pieces()
-	bestScore := scoreOf(best)
+	best := w.appendPieces(nil)
+	bestScore := w.score(best)
 
 	var receivers []int32
 	for i, d := range h.deficit {
@@ -58,19 +63,15 @@ func fewRanges(h handout) []piece {
 	if len(receivers) == 0 {
 		return best
 	}
-	w.rng = rand.New(rand.NewPCG(16384, 1))
-	cur, curScore := best, bestScore
-	var ruined []piece
+	w.rng = rand.New(rand.NewPCG(hashslot.Count, 1))
+	cur, curScore := slices.Clone(best), bestScore
+	var ruined, next []piece
 	chosen := make([]bool, len(h.deficit))
-	for w.visits < effort {
-		before := w.visits
+	for round := 0; round < maxRounds && w.visits < maxVisits; round++ {
 		// Take back the slots of one to four receivers, now and then of all.
-		k := 1 + w.rng.IntN(4)
-		if w.rng.IntN(16) == 0 {
-			k = len(receivers)
-		}
 		clear(chosen)
-		if k >= len(receivers) {
+		k := 1 + w.rng.IntN(4)
+		if all := w.rng.IntN(16) == 0; all || k >= len(receivers) {
 			for _, r := range receivers {
 				chosen[r] = true
 			}
@@ -90,15 +91,13 @@ func fewRanges(h handout) []piece {
 		w.noise = float64(int(1)<<w.rng.IntN(6)) / 4
 		w.skip = float64(w.rng.IntN(4)) / 8
 		w.fill()
-		next := w.pieces()
-		s := scoreOf(next)
-		if s.cmp(curScore) <= 0 {
-			cur, curScore = next, s
+		next = w.appendPieces(next[:0])
+		if s := w.score(next); s.cmp(curScore) <= 0 {
+			cur, next, curScore = next, cur, s
 			if s.cmp(bestScore) < 0 {
-				best, bestScore = next, s
+				best, bestScore = append(best[:0], cur...), s
 			}
 		}
-		w.visits = max(w.visits, before+len(ruined))
 	}
 	return best
 }
@@ -125,9 +124,9 @@ func (s score) cmp(t score) int {
 	return s.pairs - t.pairs
 }
 
-func scoreOf(ps []piece) score {
+func (w *work) score(ps []piece) score {
 	var s score
-	var pairs []int64
+	pairs := w.pairs[:0]
 	for i, p := range ps {
 		if i == 0 || ps[i-1].now != p.now {
 			s.ranges++
@@ -136,6 +135,7 @@ func scoreOf(ps []piece) score {
 			pairs = append(pairs, int64(p.was)<<32|int64(p.now))
 		}
 	}
+	w.pairs = pairs
 	slices.Sort(pairs)
 	s.pairs = len(slices.Compact(pairs))
 	return s
@@ -149,8 +149,13 @@ type work struct {
 	first, len       []int32
 	was, now         []int32
 	prev, next       []int32 // -1 at the ends
+	head             int32
+	live             []int32 // pieces that may have slots to give
+	cursor           int     // where in live the next search begins
+	needy            []int32 // owners that may want slots
 	heap             []candidate
 	order            []int32
+	pairs            []int64
 	rng              *rand.Rand // nil in the first construction
 	noise            float64    // how freely chance disturbs the order of merges
 	skip             float64    // how often chance leaves out a merge or a shift
@@ -175,6 +180,8 @@ func (w *work) load(ps []piece) {
 	w.first, w.len = w.first[:0], w.len[:0]
 	w.was, w.now = w.was[:0], w.now[:0]
 	w.prev, w.next = w.prev[:0], w.next[:0]
+	w.live, w.needy = w.live[:0], w.needy[:0]
+	w.head, w.cursor = 0, 0
 	for i, p := range ps {
 		w.first = append(w.first, p.first)
 		w.len = append(w.len, p.len)
@@ -185,15 +192,21 @@ func (w *work) load(ps []piece) {
 		if p.was != p.now {
 			w.surplus[p.was] -= p.len
 			w.deficit[p.now] -= p.len
+		} else if w.surplus[p.was] > 0 {
+			w.live = append(w.live, int32(i))
+		}
+	}
+	for i, d := range w.deficit {
+		if d > 0 {
+			w.needy = append(w.needy, int32(i))
 		}
 	}
 	w.next[len(ps)-1] = -1
 	w.visits += len(ps)
 }
 
-func (w *work) pieces() []piece {
-	ps := make([]piece, 0, len(w.first))
-	for x := int32(0); x >= 0; x = w.next[x] {
+func (w *work) appendPieces(ps []piece) []piece {
+	for x := w.head; x >= 0; x = w.next[x] {
 		ps = appendPiece(ps, piece{w.first[x], w.len[x], w.was[x], w.now[x]})
 	}
 	return ps
@@ -215,8 +228,8 @@ func (w *work) wants(x int32) int32 {
 	return w.deficit[w.now[x]]
 }
 
-// hand gives n slots of donor piece x to receiver r, from its left or right end,
-// and returns the piece that holds them.
+// hand gives n slots of donor piece x to receiver r, from its left or right end.
+// What the donor keeps of the piece stays x. It returns the piece given.
 func (w *work) hand(x, n, r int32, left bool) int32 {
 	w.surplus[w.was[x]] -= n
 	w.deficit[r] -= n
@@ -224,31 +237,33 @@ func (w *work) hand(x, n, r int32, left bool) int32 {
 		w.now[x] = r
 		return x
 	}
-	// The first piece of the list keeps index 0: a split always adds the right part.
 	y := int32(len(w.first))
-	rightLen, rightNow, leftLen, leftNow := n, r, w.len[x]-n, w.now[x]
+	p, q, first := x, w.next[x], w.first[x]+w.len[x]-n
 	if left {
-		rightLen, rightNow, leftLen, leftNow = leftLen, leftNow, rightLen, rightNow
+		p, q, first = w.prev[x], x, w.first[x]
+		w.first[x] += n
 	}
-	w.first = append(w.first, w.first[x]+leftLen)
-	w.len = append(w.len, rightLen)
+	w.len[x] -= n
+	w.first = append(w.first, first)
+	w.len = append(w.len, n)
 	w.was = append(w.was, w.was[x])
-	w.now = append(w.now, rightNow)
-	w.prev = append(w.prev, x)
-	w.next = append(w.next, w.next[x])
-	if w.next[x] >= 0 {
-		w.prev[w.next[x]] = y
+	w.now = append(w.now, r)
+	w.prev = append(w.prev, p)
+	w.next = append(w.next, q)
+	if p >= 0 {
+		w.next[p] = y
+	} else {
+		w.head = y
 	}
-	w.len[x], w.now[x], w.next[x] = leftLen, leftNow, y
-	if left {
-		return x
+	if q >= 0 {
+		w.prev[q] = y
 	}
 	return y
 }
 
 func (w *work) fill() {
 	w.heap = w.heap[:0]
-	for x := int32(0); x >= 0; x = w.next[x] {
+	for _, x := range w.live {
 		w.consider(x)
 	}
 	w.merge()
@@ -331,7 +346,7 @@ func (w *work) merge() {
 // exact fits first.
 func (w *work) shift() {
 	w.order = w.order[:0]
-	for x := int32(0); x >= 0; x = w.next[x] {
+	for _, x := range w.live {
 		w.visits++
 		if w.gives(x) > 0 && (w.wants(w.prev[x]) > 0 || w.wants(w.next[x]) > 0) {
 			w.order = append(w.order, x)
@@ -345,34 +360,23 @@ func (w *work) shift() {
 			if w.rng != nil && w.rng.Float64() < w.skip {
 				continue
 			}
-			w.shiftPiece(x, exact)
+			left := w.rng == nil || w.rng.IntN(2) == 0
+			w.shiftTo(x, left, exact)
+			w.shiftTo(x, !left, exact)
 		}
 	}
 }
 
-// shiftPiece moves the borders of donor piece x. Piece x may be split by it; what
-// stays of it on the right is then another piece, reached over next.
-func (w *work) shiftPiece(x int32, exact bool) {
-	rightFirst := w.rng != nil && w.rng.IntN(2) == 0
-	for side := range 2 {
-		right := (side == 1) != rightFirst
-		// After a hand to the left neighbour the rest of x is its next piece.
-		y := x
-		if w.now[y] != w.was[y] {
-			y = w.next[y]
-			if y < 0 || w.was[y] != w.was[x] {
-				return
-			}
-		}
-		nb := w.prev[y]
-		if right {
-			nb = w.next[y]
-		}
-		n := min(w.gives(y), w.wants(nb))
-		if n == 0 || exact && w.surplus[w.was[y]] != w.wants(nb) {
-			continue
-		}
-		w.hand(y, n, w.now[nb], !right)
+// shiftTo moves the left or right border of donor piece x, if the owner beyond it
+// wants slots; if exact, only if it wants just what the donor has to give.
+func (w *work) shiftTo(x int32, left, exact bool) {
+	nb := w.next[x]
+	if left {
+		nb = w.prev[x]
+	}
+	n := min(w.gives(x), w.wants(nb))
+	if n > 0 && (!exact || w.surplus[w.was[x]] == w.wants(nb)) {
+		w.hand(x, n, w.now[nb], left)
 	}
 }
 
@@ -381,28 +385,28 @@ func (w *work) shiftPiece(x int32, exact bool) {
 // receiver wanted slots.
 func (w *work) seed() bool {
 	// The neediest receiver first: it is the hardest to place.
-	r := int32(-1)
-	for i, d := range w.deficit {
-		if d > 0 && (r < 0 || d > w.deficit[r] || w.rng != nil && w.rng.IntN(3) == 0) {
-			r = int32(i)
-		}
-	}
-	if r < 0 {
+	w.needy = slices.DeleteFunc(w.needy, func(i int32) bool { return w.deficit[i] == 0 })
+	if len(w.needy) == 0 {
 		return false
 	}
+	r := w.needy[0]
+	for _, i := range w.needy {
+		if w.deficit[i] > w.deficit[r] || w.rng != nil && w.rng.IntN(3) == 0 {
+			r = i
+		}
+	}
+	w.visits += len(w.needy) / 8
 	want := w.deficit[r]
 
-	// A place is a border: the right end of x and the left end of the piece after
-	// it. A whole piece that can go is a place as well, and costs no range.
+	// A place is a border of a donor's piece, or all of it, which costs no range.
 	type place struct {
-		x              int32
-		whole          bool
+		x, other       int32 // the piece, and the one beyond the border
+		whole, left    bool
 		capacity, cost int32
 	}
 	var best place
 	found := false
 	try := func(p place) {
-		w.visits++
 		switch {
 		case !found:
 		case p.cost != best.cost:
@@ -418,73 +422,77 @@ func (w *work) seed() bool {
 		}
 		best, found = p, true
 	}
+	border := func(x, other, a int32, left bool) {
+		p := place{x: x, other: other, left: left, capacity: a + w.gives(other), cost: 1}
+		if other >= 0 && w.now[other] == r {
+			p.cost = 0
+		}
+		try(p)
+	}
+	w.live = slices.DeleteFunc(w.live, func(x int32) bool { return w.gives(x) == 0 })
+	w.visits += len(w.live) / 8
 	// In later rounds chance leaves out some places, so that others get their turn.
-	for skip := w.rng != nil; ; skip = false {
-		for x := int32(0); x >= 0; x = w.next[x] {
-			a, b := w.gives(x), w.gives(w.next[x])
-			if a+b == 0 || skip && w.rng.IntN(4) == 0 {
+	for skip := w.rng != nil; !found; skip = false {
+		for i := range w.live {
+			if i >= maxLook && found {
+				break
+			}
+			if w.cursor >= len(w.live) {
+				w.cursor = 0
+			}
+			x := w.live[w.cursor]
+			w.cursor++
+			w.visits++
+			if skip && w.rng.IntN(4) == 0 {
 				continue
 			}
-			if a > 0 && a == w.len[x] && a <= want {
+			a, p, q := w.gives(x), w.prev[x], w.next[x]
+			if a == w.len[x] && a <= want {
 				// Whole: it reaches on to both neighbours.
-				try(place{x, true, a + b + w.gives(w.prev[x]), 0})
+				try(place{x: x, whole: true, capacity: a + w.gives(p) + w.gives(q)})
 			}
-			if a > 0 && x == 0 {
-				try(place{-1, false, a, 1})
-			}
-			cost := int32(1)
-			if w.now[x] == r || w.next[x] >= 0 && w.now[w.next[x]] == r {
-				cost = 0
-			}
-			try(place{x, false, a + b, cost})
+			border(x, p, a, true)
+			border(x, q, a, false)
 		}
-		if found {
-			break
+		if len(w.live) <= maxLook {
+			w.cursor = 0
 		}
 	}
-	w.plant(best.x, best.whole, r)
+	switch {
+	case best.whole:
+		w.hand(best.x, w.len[best.x], r, true)
+		w.plant(w.prev[best.x], w.next[best.x], r)
+		w.around(best.x)
+	case best.left:
+		w.plant(best.other, best.x, r)
+	default:
+		w.plant(best.x, best.other, r)
+	}
 	return true
 }
 
-// plant starts or continues a range of r at the border after x (-1: before the
-// first piece), or at the whole piece x.
-func (w *work) plant(x int32, whole bool, r int32) {
-	var l, q int32 // the pieces left and right of the range
-	if whole {
-		w.hand(x, w.len[x], r, true)
-		l, q = w.prev[x], w.next[x]
-	} else {
-		l = x
-		q = 0
-		if x >= 0 {
-			q = w.next[x]
-		}
-	}
+// maxLook bounds how many pieces are looked at to place one range.
+const maxLook = 2048
+
+// plant gives r slots from the right end of piece l and the left end of piece q.
+func (w *work) plant(l, q, r int32) {
 	// When not all of both sides is wanted, empty the side with the poorer
 	// neighbourhood, so that the rest stays where another range can use it.
-	a, b := w.gives(l), w.gives(q)
 	leftFirst := true
-	if a > 0 && b > 0 {
+	if w.gives(l) > 0 && w.gives(q) > 0 {
 		leftFirst = w.gives(w.prev[l]) <= w.gives(w.next[q])
-	}
-	if w.rng != nil && w.rng.IntN(4) == 0 {
-		leftFirst = !leftFirst
-	}
-	for side := range 2 {
-		if (side == 0) == leftFirst {
-			if n := min(w.gives(l), w.deficit[r]); n > 0 {
-				y := w.hand(l, n, r, false)
-				w.around(y)
-			}
-		} else {
-			if n := min(w.gives(q), w.deficit[r]); n > 0 {
-				y := w.hand(q, n, r, true)
-				w.around(y)
-			}
+		if w.rng != nil && w.rng.IntN(4) == 0 {
+			leftFirst = !leftFirst
 		}
 	}
-	if whole {
-		w.around(x)
+	for _, left := range [2]bool{leftFirst, !leftFirst} {
+		x := q
+		if left {
+			x = l
+		}
+		if n := min(w.gives(x), w.deficit[r]); n > 0 {
+			w.around(w.hand(x, n, r, !left))
+		}
 	}
 }
 

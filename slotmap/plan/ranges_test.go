@@ -95,7 +95,7 @@ func TestFewRangesNearTheLeast(t *testing.T) {
 		h := randomHandout(rng, 6+rng.IntN(14), 2+rng.IntN(4))
 		got := fewRanges(h)
 		checkHandout(t, h, got)
-		n := scoreOf(got).ranges - leastRanges(h)
+		n := newWork(h).score(got).ranges - leastRanges(h)
 		require.GreaterOrEqual(t, n, 0)
 		over[n]++
 	}
