@@ -472,8 +472,7 @@ func (s *state) compatReshard(sources []int, target, slots int, opts Options) Pl
 	return p
 }
 
-// compatPlan is plan for the tool's moves, in its order. A slot that the tool
-// moves twice stays in both moves.
+// compatPlan is plan for the tool's moves, in its order.
 func (s *state) compatPlan(moves []toolMove, opts Options) Plan {
 	after := s.owner
 	p := Plan{Before: s.table(&s.owner), Warnings: s.warnings, nodes: s.nodes}
