@@ -97,9 +97,11 @@ func TestFewRangesNearTheLeast(t *testing.T) {
 		checkHandout(t, h, got)
 		n := newWork(h).score(got).ranges - leastRanges(h)
 		require.GreaterOrEqual(t, n, 0)
+		require.LessOrEqual(t, n, 1)
 		over[n]++
 	}
 	t.Log("ranges above the least, and how often:", over)
+	require.Less(t, over[1], 15, "not one in a hundred")
 }
 
 func checkHandout(t *testing.T, h handout, got []piece) {
