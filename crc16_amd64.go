@@ -3,11 +3,8 @@
 package hashslot
 
 import (
-	"unsafe"
-
 	"github.com/klauspost/cpuid/v2"
 
-	"github.com/hashslot/hashslot/crc16"
 	"github.com/hashslot/hashslot/internal/impl"
 )
 
@@ -25,10 +22,14 @@ func init() {
 	use := func(t uint8) func() { return func() { tier = t } }
 	has := cpuid.CPU.Supports
 	clmul := has(cpuid.CLMUL, cpuid.SSSE3, cpuid.SSE4)
-	avx512 := clmul && has(cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ,
-		cpuid.AVX512VBMI, cpuid.GFNI, cpuid.VPCLMULQDQ)
+	avx512OK := clmul && has(cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ,
+		cpuid.AVX512VBMI, cpuid.AVX512VBMI2, cpuid.GFNI, cpuid.VPCLMULQDQ)
+	if avx512OK {
+		avx512 = newMatrices()
+	}
 	impl.Register(
-		impl.Kernel{Name: "avx512", Use: use(tierAVX512), Supported: avx512},
+		impl.Kernel{Name: "avx512", Use: use(tierAVX512), Supported: avx512OK},
+		impl.Kernel{Name: "avx2", Use: use(tierAVX2), Supported: clmul && has(cpuid.AVX2)},
 		impl.Kernel{Name: "clmul", Use: use(tierCLMUL), Supported: clmul},
 		impl.Kernel{Name: impl.Generic, Use: use(tierGeneric), Supported: true},
 	)
@@ -39,30 +40,3 @@ func of(key string) uint64
 
 //go:noescape
 func sum(s string) uint64
-
-func slotsOf(dst []Slot, keys []string) {
-	for i, key := range keys {
-		dst[i] = Of(key)
-	}
-}
-
-func slotsOfBytes(dst []Slot, keys [][]byte) {
-	for i, key := range keys {
-		dst[i] = OfBytes(key)
-	}
-}
-
-func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
-	start := uint32(0)
-	for i, end := range ends {
-		dst[i] = OfBytes(data[start:end])
-		start = end
-	}
-}
-
-func update(crc uint16, p []byte) uint16 {
-	if crc == 0 && len(p) <= 256 && tier != tierGeneric {
-		return uint16(sum(unsafe.String(unsafe.SliceData(p), len(p))))
-	}
-	return crc16.Update(crc, p)
-}

@@ -36,6 +36,8 @@
 #define BLOCK3H  0x9fe5000000000000 // (x^464 mod P) << 48
 #define FOLDL    0x000000000000aefc // x^128 mod P
 #define FOLDH    0x000000000000650b // x^192 mod P
+#define FOLD4L   0x00000000000013fc // x^512 mod P
+#define FOLD4H   0x0000000000008832 // x^576 mod P
 #define MU       0x11303471a041b343 // floor(x^80 / P) mod x^64
 #define POLY     0x1021000000000000 // (x^16 mod P) << 48
 
@@ -61,6 +63,10 @@ GLOBL barrett<>(SB), RODATA|NOPTR, $16
 DATA fold<>+0(SB)/8, $FOLDL
 DATA fold<>+8(SB)/8, $FOLDH
 GLOBL fold<>(SB), RODATA|NOPTR, $16
+
+DATA fold4<>+0(SB)/8, $FOLD4L
+DATA fold4<>+8(SB)/8, $FOLD4H
+GLOBL fold4<>(SB), RODATA|NOPTR, $16
 
 DATA open<>+0(SB)/8, $OPEN
 DATA open<>+8(SB)/8, $OPEN
@@ -190,20 +196,37 @@ atEdge:                                  \
 	VPEXTRW    $3, X16, AX
 
 // LOAD64 loads a key of 1 to 64 bytes into Z16, so that it ends the register,
-// with zeros in front of it. The lanes that are masked off are not read.
-#define LOAD64 \
+// with zeros in front of it. What is masked off is not read; but a load that
+// touches a page which is not there costs over a hundred nanoseconds, masked or
+// not, so EDGE64 takes the keys that start in the first 64 bytes of a page.
+#define LOAD64(atEdge, loaded) \
 	MOVQ         $1<<63, AX;         \
 	LEAQ         -1(N), DX;          \
 	SARXQ        DX, AX, AX;         \
 	KMOVQ        AX, K1;             \
-	VMOVDQU8.Z   -64(P)(N*1), K1, Z16
+	TESTL        $0xfc0, P;          \
+	JZ           atEdge;             \
+	VMOVDQU8.Z   -64(P)(N*1), K1, Z16; \
+loaded:
 
-// FOLD64 makes T, in X16, of the four blocks in Z16. Registers from 16 up have
-// no legacy half, so that no VZEROUPPER is due.
-#define FOLD64 \
+#define EDGE64(atEdge, loaded) \
+atEdge:                                  \
+	MOVQ         $-1, AX;            \
+	BZHIQ        N, AX, AX;          \
+	KMOVQ        AX, K2;             \
+	VMOVDQU8.Z   (P), K2, Z16;       \
+	VPEXPANDB.Z  Z16, K1, Z16;       \
+	JMP          loaded
+
+// REVERSE64 reverses the four blocks in Z16. Registers from 16 up have no legacy
+// half, so that no VZEROUPPER is due.
+#define REVERSE64 \
 	VBROADCASTI32X4 starting<>(SB), Z17; \
+	VPSHUFB       Z17, Z16, Z16
+
+// FOLD64 makes T, in X16, of the four blocks in Z16, reversed.
+#define FOLD64 \
 	VMOVDQU64     blocks<>(SB), Z18;  \
-	VPSHUFB       Z17, Z16, Z16;      \
 	VPCLMULQDQ    $0x00, Z18, Z16, Z17; \
 	VPCLMULQDQ    $0x11, Z18, Z16, Z16; \
 	VPXORQ        Z17, Z16, Z16;      \
@@ -212,6 +235,38 @@ atEdge:                                  \
 	VEXTRACTI64X2 $1, Y16, X17;       \
 	VPXORQ        X17, X16, X16
 
+#define REV4  Z20 // starting<> in each block
+#define FOLD4 Z21 // fold4<> in each block
+#define OPEN4 Z22 // '{' in every byte
+
+// HEAD64 loads the first (N-1)&63 + 1 bytes of more than 64 into Z16, from
+// inside of them, so that they end the register, and steps over them.
+#define HEAD64 \
+	VBROADCASTI32X4 starting<>(SB), REV4; \
+	VBROADCASTI32X4 fold4<>(SB), FOLD4; \
+	LEAQ        -1(N), DX;           \
+	ANDQ        $63, DX;             \
+	MOVQ        $1<<63, AX;          \
+	SARXQ       DX, AX, AX;          \
+	KMOVQ       AX, K1;              \
+	INCQ        DX;                  \
+	MOVQ        $-1, AX;             \
+	BZHIQ       DX, AX, AX;          \
+	KMOVQ       AX, K2;              \
+	VMOVDQU8.Z  (P), K2, Z16;        \
+	ADDQ        DX, P;               \
+	SUBQ        DX, N
+
+// NEXT64 folds the four blocks in Z16, reversed, over the next four, in Z18,
+// and adds those.
+#define NEXT64 \
+	VPSHUFB    REV4, Z18, Z18;       \
+	VPCLMULQDQ $0x00, FOLD4, Z16, Z17; \
+	VPCLMULQDQ $0x11, FOLD4, Z16, Z16; \
+	VPTERNLOGQ $0x96, Z17, Z18, Z16; \
+	ADDQ       $64, P;               \
+	SUBQ       $64, N
+
 // func of(key string) uint64
 //
 // The checksum of the hashed part of key, for a key of any length. The plain
@@ -219,7 +274,7 @@ atEdge:                                  \
 // long key.
 //
 // Requires: nothing for tier generic; PCLMULQDQ, SSSE3, SSE4.1 for clmul and
-// avx2; AVX512F, BW, VL, DQ, VPCLMULQDQ, BMI1, BMI2 for avx512.
+// avx2; AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ, BMI1, BMI2 for avx512.
 TEXT ·of(SB), NOSPLIT, $0-24
 	MOVQ key_base+0(FP), P
 	MOVQ key_len+8(FP), N
@@ -279,27 +334,24 @@ not16:
 	CMPB ·tier(SB), $3
 	JNE  blocks16
 	CMPQ AX, $63
-	JHI  blocks16
-	LOAD64
+	JHI  blocks64
+	LOAD64(edge64, loaded64)
 	VBROADCASTI32X4 open<>(SB), Z17
 	VPCMPEQB Z17, Z16, K2
 	KORTESTQ K2, K2
 	JNZ      tagged64
+	REVERSE64
 	FOLD64
 	REDUCEV
 	MOVQ     AX, ret+16(FP)
 	RET
 
+	EDGE64(edge64, loaded64)
+
 tagged64:
-	// Bit i of a mask stands for byte i of the key.
-	MOVQ       $-1, AX
-	BZHIQ      N, AX, AX
-	KMOVQ      AX, K1
-	VMOVDQU8.Z (P), K1, Z16
-	VBROADCASTI32X4 open<>(SB), Z17
-	VBROADCASTI32X4 close<>(SB), Z18
-	VPCMPEQB   Z17, Z16, K2
-	VPCMPEQB   Z18, Z16, K3
+	// Bit i of a mask stands for byte i of the register.
+	VBROADCASTI32X4 close<>(SB), Z17
+	VPCMPEQB   Z17, Z16, K3
 	KMOVQ      K2, AX
 	KMOVQ      K3, DX
 	TZCNTQ     AX, R8 // the first '{'
@@ -311,12 +363,38 @@ tagged64:
 	JZ         whole
 	TESTQ      DX, DX
 	JZ         whole
-	LEAQ       1(P)(R8*1), P
+	ADDQ       N, P
+	LEAQ       -63(P)(R8*1), P // behind the '{'
 	MOVQ       P, key_base+0(FP)
 	MOVQ       R9, key_len+8(FP)
 
 whole:
 	JMP ·sum(SB)
+
+blocks64:
+	// An empty key, or one of more than 64 bytes, four blocks after four.
+	TESTQ N, N
+	JZ    empty
+	CMPQ  N, $4096
+	JHI   generic
+	HEAD64
+	VBROADCASTI32X4 open<>(SB), OPEN4
+	VPCMPEQB    OPEN4, Z16, K3
+	VPEXPANDB.Z Z16, K1, Z16
+	VPSHUFB     REV4, Z16, Z16
+
+next64:
+	VMOVDQU64 (P), Z18
+	VPCMPEQB  OPEN4, Z18, K4
+	KORQ      K4, K3, K3
+	NEXT64
+	JNZ       next64
+	KORTESTQ  K3, K3
+	JNZ       generic
+	FOLD64
+	REDUCEV
+	MOVQ      AX, ret+16(FP)
+	RET
 
 blocks16:
 	// A key of 17 to 4096 bytes, one block after the other.
@@ -356,10 +434,11 @@ generic:
 
 // func sum(s string) uint64
 //
-// The checksum of s, without the tag rule, for s of 0 to 4096 bytes.
+// The checksum of s, without the tag rule, for s of 0 to 64 bytes; of up to 4096
+// bytes in tiers below avx512.
 //
-// Requires: PCLMULQDQ, SSSE3, SSE4.1; AVX512F, BW, VL, DQ, VPCLMULQDQ, BMI2 for
-// avx512. It must not be called in tier generic.
+// Requires: PCLMULQDQ, SSSE3, SSE4.1; AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ, BMI2
+// for avx512. It must not be called in tier generic.
 TEXT ·sum(SB), NOSPLIT, $0-24
 	MOVQ s_base+0(FP), P
 	MOVQ s_len+8(FP), N
@@ -380,12 +459,15 @@ not16:
 	CMPB ·tier(SB), $3
 	JNE  blocks16
 	CMPQ AX, $63
-	JHI  blocks16
-	LOAD64
+	JHI  empty
+	LOAD64(edge64, loaded64)
+	REVERSE64
 	FOLD64
 	REDUCEV
 	MOVQ AX, ret+16(FP)
 	RET
+
+	EDGE64(edge64, loaded64)
 
 blocks16:
 	TESTQ N, N
@@ -406,3 +488,101 @@ next:
 empty:
 	MOVQ $0, ret+16(FP)
 	RET
+
+// func fold(crc uint64, p *byte, n int) uint64
+//
+// The checksum of the n > 64 bytes at p, continued from crc, which is given with
+// its high byte first in memory. If crc is not 0, n mod 64 must not be 1: it is
+// added to the first two bytes, and both must be in the head.
+//
+// Requires: PCLMULQDQ; AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ, BMI2.
+TEXT ·fold(SB), NOSPLIT, $0-32
+	MOVQ        crc+0(FP), BX
+	MOVQ        p+8(FP), P
+	MOVQ        n+16(FP), N
+	HEAD64
+	VMOVQ       BX, X17
+	VPXORQ      Z17, Z16, Z16
+	VPEXPANDB.Z Z16, K1, Z16
+	VPSHUFB     REV4, Z16, Z16
+
+next64:
+	VMOVDQU64 (P), Z18
+	NEXT64
+	JNZ       next64
+	FOLD64
+	REDUCEV
+	MOVQ      AX, ret+24(FP)
+	RET
+
+#define DST  DI // where the next slot goes
+#define KEYS BX // the next key
+#define LEFT R8 // keys still to do
+
+// func slots1(dst *Slot, keys *string, n int) int
+//
+// The slots of n >= 1 keys to dst, one after the other: what of does, without a
+// call for each. It stops in front of the first key that has a tag, is empty,
+// or has more than 4096 bytes, and returns the number of keys done.
+//
+// Requires: PCLMULQDQ, SSSE3, SSE4.1.
+TEXT ·slots1(SB), NOSPLIT, $0-32
+	MOVQ  dst+0(FP), DST
+	MOVQ  keys+8(FP), KEYS
+	MOVQ  n+16(FP), LEFT
+	MOVOU open<>(SB), X5
+	MOVOU starting<>(SB), REV
+	MOVOU fold<>(SB), X6
+
+key:
+	MOVQ 0(KEYS), P
+	MOVQ 8(KEYS), N
+	LEAQ -1(N), AX
+	CMPQ AX, $15
+	JHI  blocks16
+	LOAD16(edge16, loaded16)
+	MOVO     X5, TAG
+	PCMPEQB  T, TAG
+	PMOVMSKB TAG, AX
+	TESTL    AX, AX
+	JNZ      done
+
+fold16:
+	FOLD16
+	REDUCE
+	ANDL $0x3fff, AX
+	MOVW AX, (DST)
+	ADDQ $2, DST
+	ADDQ $16, KEYS
+	DECQ LEFT
+	JNZ  key
+
+done:
+	MOVQ n+16(FP), AX
+	SUBQ LEFT, AX
+	MOVQ AX, ret+24(FP)
+	RET
+
+	EDGE16(edge16, loaded16)
+
+blocks16:
+	CMPQ    AX, $4095
+	JHI     done
+	MOVOU   (P), TAG
+	PCMPEQB X5, TAG
+	ANDL    $15, AX
+	INCL    AX
+	LOADHEAD
+
+next:
+	MOVOU   (P), X2
+	MOVO    X2, X7
+	PSHUFB  REV, X2
+	PCMPEQB X5, X7
+	POR     X7, TAG
+	NEXT
+	JNZ     next
+	PMOVMSKB TAG, AX
+	TESTL   AX, AX
+	JNZ     done
+	JMP     fold16

@@ -1,0 +1,369 @@
+//go:build gc && !purego
+
+#include "textflag.h"
+
+// Many keys at a time.
+//
+// A checksum is linear: that of a key is the XOR of what each of its bits adds,
+// and a bit adds x^(8p+16+m) mod P, where m is its place in a byte and p the
+// number of bytes behind it. So a byte at p is multiplied by a matrix of 16x8
+// bits that depends on p alone. GF2P8AFFINEQB multiplies the eight bytes of a
+// quadword by one 8x8 matrix. Eight keys side by side, byte p of each in one
+// quadword, therefore take two instructions for eight places p at once: one
+// for the low, one for the high byte of the checksum. There is no reduction,
+// and the length of a key plays no part but in which bytes are zero: the code
+// has no branch that depends on it.
+//
+//  1. Load eight keys and zero what is not theirs.
+//  2. Look for '{'. If there is one, find for each of the eight what is hashed,
+//     and load that instead.
+//  3. Transpose, so that a quadword has the bytes at one place of all keys.
+//  4. Multiply, and XOR all quadwords into two: the low and the high bytes of
+//     the eight slots. The matrices leave out the two bits above a slot.
+//
+// The matrices are made in batch_amd64.go.
+
+#define OPEN  0x7b7b7b7b7b7b7b7b // '{' in every byte
+#define CLOSE 0x7d7d7d7d7d7d7d7d // '}' in every byte
+
+// Added to pointers and lengths, to test that each key is of 1 to 16 bytes and
+// 16 bytes can be read from its start without leaving its page: then no bit
+// of SHORT16 is set in pointer^(pointer+15) and length-1.
+DATA step<>+0(SB)/8, $15
+DATA step<>+8(SB)/8, $-1
+GLOBL step<>(SB), RODATA|NOPTR, $16
+
+DATA pointers<>+0(SB)/8, $-1
+DATA pointers<>+8(SB)/8, $0
+GLOBL pointers<>(SB), RODATA|NOPTR, $16
+
+DATA short16<>+0(SB)/8, $0x1000
+DATA short16<>+8(SB)/8, $~15
+GLOBL short16<>(SB), RODATA|NOPTR, $16
+
+DATA short64<>+0(SB)/8, $0
+DATA short64<>+8(SB)/8, $~63
+GLOBL short64<>(SB), RODATA|NOPTR, $16
+
+// zip<> takes byte i of the low and of the high quadword to bytes 2i, 2i+1.
+DATA zip<>+0(SB)/8, $0x0b030a0209010800
+DATA zip<>+8(SB)/8, $0x0f070e060d050c04
+GLOBL zip<>(SB), RODATA|NOPTR, $16
+
+// The same four bytes sixteen times, one dword for each place p from the end:
+// of four strings in memory the low byte of each length.
+DATA lengths<>+0(SB)/4, $0x38281808
+GLOBL lengths<>(SB), RODATA|NOPTR, $4
+
+DATA braces<>+0(SB)/8, $OPEN
+DATA braces<>+8(SB)/8, $CLOSE
+GLOBL braces<>(SB), RODATA|NOPTR, $16
+
+// Registers, the same throughout.
+#define DST  DI // where the next eight slots go
+#define KEYS SI // the next eight keys
+#define LEFT CX // keys still to do
+#define MAT  DX // the matrices
+
+// Where in the matrices the other tables are.
+#define PLACES 1024
+#define FIRSTS 1088
+#define AT16   1152
+#define TOPS   1408 // [n] has the n highest bits set
+
+#define STEP     Z16
+#define POINTERS Z17
+#define SHORT16  Z18
+#define LENGTHS  Z19
+#define PLACE    Z20 // p in each byte of its dword
+#define FIRST    Z21 // 16k-1-p: where a key of length 0 would have byte p
+#define OPENS    Z22
+#define CLOSES   Z23
+#define ZIP      X24
+#define SHORT64  Z25
+#define LOW0     Z28 // the matrices of LOAD16's two registers
+#define HIGH0    Z29
+#define LOW1     Z30
+#define HIGH1    Z31
+
+// LOAD16 loads four keys of 1 to 16 bytes, whose headers are at KEYS+at and
+// in h, and makes z of them: dword p has the byte p from the end of each.
+#define LOAD16(at, h, x, z, len, k) \
+	MOVQ         (at+0)(KEYS), R8;     \
+	MOVQ         (at+16)(KEYS), R9;    \
+	MOVQ         (at+32)(KEYS), R10;   \
+	MOVQ         (at+48)(KEYS), R11;   \
+	VMOVDQU      (R8), x;              \
+	VINSERTI32X4 $1, (R9), z, z;       \
+	VINSERTI32X4 $2, (R10), z, z;      \
+	VINSERTI32X4 $3, (R11), z, z;      \
+	VPERMB       h, LENGTHS, len;      \
+	VPCMPUB      $6, PLACE, len, k;    \
+	VPADDB       FIRST, len, len;      \
+	VPERMB.Z     z, len, k, z
+
+// HEADER takes the key with the header at KEYS+at: its address and its length.
+#define HEADER(at) \
+	MOVQ       (at+0)(KEYS), R8;       \
+	MOVQ       (at+8)(KEYS), R9
+
+// PLACE64 loads the key of R9 = 1 to 64 bytes at R8 so that it ends the
+// register, zeros in front. What is masked off is not read; but a load that
+// touches a page which is not there costs over a hundred nanoseconds, masked or
+// not, so EDGE64 takes the keys that start in the first 64 bytes of a page.
+#define PLACE64(z, atEdge, placed) \
+	TESTL      $0xfc0, R8;             \
+	JZ         atEdge;                 \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	VMOVDQU8.Z -64(R8)(R9*1), K1, z;   \
+placed:
+
+#define EDGE64(z, atEdge, placed) \
+atEdge:                                    \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	MOVQ       $-1, R10;               \
+	BZHIQ      R9, R10, R10;           \
+	KMOVQ      R10, K2;                \
+	VMOVDQU8.Z (R8), K2, z;            \
+	VPEXPANDB.Z z, K1, z;              \
+	JMP        placed
+
+// RESOLVE finds the tag of the key in z. If it has one, R8 and R9 are set to
+// the tag. R12 is the place of the first '{' in the register, R11 has a bit for
+// every '}' behind it, R13 is the address behind the '{', and R10 the length of
+// the tag if there is a '}'.
+#define RESOLVE(z) \
+	VPCMPEQB   OPENS, z, K2;           \
+	VPCMPEQB   CLOSES, z, K3;          \
+	KMOVQ      K2, R10;                \
+	KMOVQ      K3, R11;                \
+	TZCNTQ     R10, R12;               \
+	BLSMSKQ    R10, R10;               \
+	ANDNQ      R11, R10, R11;          \
+	TZCNTQ     R11, R10;               \
+	LEAQ       -63(R8)(R9*1), R13;     \
+	ADDQ       R12, R13;               \
+	NOTQ       R12;                    \
+	ADDQ       R12, R10;               \
+	TESTQ      R11, R11;               \
+	CMOVQEQ    R11, R10;               \
+	TESTQ      R10, R10;               \
+	CMOVQNE    R13, R8;                \
+	CMOVQNE    R10, R9
+
+#define LOAD64(at, z, atEdge, placed) \
+	HEADER(at);                        \
+	PLACE64(z, atEdge, placed)
+
+#define LOADTAG(at, z, atEdge, placed) \
+	HEADER(at);                        \
+	RESOLVE(z);                        \
+	PLACE64(z, atEdge, placed)
+
+// PREFETCH asks for the keys whose headers are at KEYS+at and behind.
+#define PREFETCH(at) \
+	MOVQ       (at+0)(KEYS), R8;       \
+	MOVQ       (at+16)(KEYS), R9;      \
+	MOVQ       (at+32)(KEYS), R10;     \
+	MOVQ       (at+48)(KEYS), R11;     \
+	PREFETCHT0 (R8);                   \
+	PREFETCHT0 (R9);                   \
+	PREFETCHT0 (R10);                  \
+	PREFETCHT0 (R11)
+
+// MULTIPLY multiplies the places in z by matrices number at of eight.
+#define MULTIPLY(at, z, low, high) \
+	VGF2P8AFFINEQB $0, (128*at+0)(MAT), z, low; \
+	VGF2P8AFFINEQB $0, (128*at+64)(MAT), z, high
+
+// STORE sums up the quadwords of Z8, the low bytes, and of Z9, the high bytes,
+// and stores eight slots.
+#define STORE \
+	VPUNPCKLQDQ   Z9, Z8, Z10;  \
+	VPUNPCKHQDQ   Z9, Z8, Z11;  \
+	VPXORQ        Z11, Z10, Z10; \
+	VEXTRACTI64X4 $1, Z10, Y11; \
+	VPXORQ        Y11, Y10, Y10; \
+	VEXTRACTI64X2 $1, Y10, X11; \
+	VPXORQ        X11, X10, X10; \
+	VPSHUFB       ZIP, X10, X10; \
+	VMOVDQU       X10, (DST)
+
+// func slots8(dst *Slot, keys *string, n int, m *matrices) int
+//
+// The slots of n keys, a multiple of 8, to dst. It stops in front of the first
+// eight keys of which one is empty or has more than 64 bytes, and returns the
+// number of keys done.
+//
+// Requires: AVX512F, BW, VL, DQ, VBMI, VBMI2, GFNI, BMI1, BMI2.
+TEXT ·slots8(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DST
+	MOVQ keys+8(FP), KEYS
+	MOVQ n+16(FP), LEFT
+	MOVQ m+24(FP), MAT
+	VBROADCASTI32X4 step<>(SB), STEP
+	VBROADCASTI32X4 pointers<>(SB), POINTERS
+	VBROADCASTI32X4 short16<>(SB), SHORT16
+	VBROADCASTI32X4 short64<>(SB), SHORT64
+	VPBROADCASTD lengths<>(SB), LENGTHS
+	VMOVDQU64 PLACES(MAT), PLACE
+	VMOVDQU64 FIRSTS(MAT), FIRST
+	VPBROADCASTQ braces<>+0(SB), OPENS
+	VPBROADCASTQ braces<>+8(SB), CLOSES
+	VMOVDQU64 zip<>(SB), ZIP
+	VMOVDQU64 (AT16+0)(MAT), LOW0
+	VMOVDQU64 (AT16+64)(MAT), HIGH0
+	VMOVDQU64 (AT16+128)(MAT), LOW1
+	VMOVDQU64 (AT16+192)(MAT), HIGH1
+
+group:
+	VMOVDQU64  0(KEYS), Z0
+	VMOVDQU64  64(KEYS), Z1
+	VPADDQ     STEP, Z0, Z2
+	VPADDQ     STEP, Z1, Z3
+	VPTERNLOGQ $0x78, POINTERS, Z0, Z2 // Z2 ^ Z0&POINTERS
+	VPTERNLOGQ $0x78, POINTERS, Z1, Z3
+	VPORQ      Z2, Z3, Z2
+	VPTESTMQ   SHORT16, Z2, K1
+	KORTESTB   K1, K1
+	JNZ        upTo64
+
+	LOAD16(0, Z0, X4, Z4, Z6, K1)
+	LOAD16(64, Z1, X5, Z5, Z7, K2)
+	VPCMPEQB   OPENS, Z4, K3
+	VPCMPEQB   OPENS, Z5, K4
+	KORTESTQ   K3, K4
+	JNZ        load64
+	VPUNPCKLDQ Z5, Z4, Z6
+	VPUNPCKHDQ Z5, Z4, Z7
+	VGF2P8AFFINEQB $0, LOW0, Z6, Z8
+	VGF2P8AFFINEQB $0, HIGH0, Z6, Z9
+	VGF2P8AFFINEQB $0, LOW1, Z7, Z10
+	VGF2P8AFFINEQB $0, HIGH1, Z7, Z11
+	VPXORQ     Z10, Z8, Z8
+	VPXORQ     Z11, Z9, Z9
+
+store:
+	STORE
+	ADDQ $16, DST
+	ADDQ $128, KEYS
+	SUBQ $8, LEFT
+	JNZ  group
+
+done:
+	MOVQ n+16(FP), AX
+	SUBQ LEFT, AX
+	MOVQ AX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+upTo64:
+	VPTESTMQ SHORT64, Z2, K1
+	KORTESTB K1, K1
+	JNZ      done
+	CMPQ     LEFT, $40
+	JL       load64
+	PREFETCH(512)
+	PREFETCH(576)
+
+load64:
+	LOAD64(0, Z0, edge0, placed0)
+	LOAD64(16, Z1, edge1, placed1)
+	LOAD64(32, Z2, edge2, placed2)
+	LOAD64(48, Z3, edge3, placed3)
+	LOAD64(64, Z4, edge4, placed4)
+	LOAD64(80, Z5, edge5, placed5)
+	LOAD64(96, Z6, edge6, placed6)
+	LOAD64(112, Z7, edge7, placed7)
+	// A byte is '{' where its XOR with '{' is 0.
+	VPXORQ   OPENS, Z0, Z8
+	VPXORQ   OPENS, Z1, Z9
+	VPXORQ   OPENS, Z2, Z10
+	VPXORQ   OPENS, Z3, Z11
+	VPXORQ   OPENS, Z4, Z12
+	VPXORQ   OPENS, Z5, Z13
+	VPXORQ   OPENS, Z6, Z14
+	VPXORQ   OPENS, Z7, Z15
+	VPMINUB  Z8, Z9, Z8
+	VPMINUB  Z10, Z11, Z10
+	VPMINUB  Z12, Z13, Z12
+	VPMINUB  Z14, Z15, Z14
+	VPMINUB  Z8, Z10, Z8
+	VPMINUB  Z12, Z14, Z12
+	VPMINUB  Z8, Z12, Z8
+	VPTESTNMB Z8, Z8, K1
+	KORTESTQ K1, K1
+	JNZ      tagged
+
+transpose:
+	// Bytes of two keys side by side, then of four, then of eight. What was byte
+	// b of a lane is in the end in register b/2, quadword b%2 of the lane.
+	VPUNPCKLBW Z1, Z0, Z8
+	VPUNPCKHBW Z1, Z0, Z9
+	VPUNPCKLBW Z3, Z2, Z10
+	VPUNPCKHBW Z3, Z2, Z11
+	VPUNPCKLBW Z5, Z4, Z12
+	VPUNPCKHBW Z5, Z4, Z13
+	VPUNPCKLBW Z7, Z6, Z14
+	VPUNPCKHBW Z7, Z6, Z15
+	VPUNPCKLWD Z10, Z8, Z0
+	VPUNPCKHWD Z10, Z8, Z1
+	VPUNPCKLWD Z11, Z9, Z2
+	VPUNPCKHWD Z11, Z9, Z3
+	VPUNPCKLWD Z14, Z12, Z4
+	VPUNPCKHWD Z14, Z12, Z5
+	VPUNPCKLWD Z15, Z13, Z6
+	VPUNPCKHWD Z15, Z13, Z7
+	VPUNPCKLDQ Z4, Z0, Z10
+	VPUNPCKHDQ Z4, Z0, Z11
+	VPUNPCKLDQ Z5, Z1, Z12
+	VPUNPCKHDQ Z5, Z1, Z13
+	VPUNPCKLDQ Z6, Z2, Z14
+	VPUNPCKHDQ Z6, Z2, Z15
+	VPUNPCKLDQ Z7, Z3, Z26
+	VPUNPCKHDQ Z7, Z3, Z27
+	MULTIPLY(0, Z10, Z8, Z9)
+	MULTIPLY(1, Z11, Z0, Z1)
+	MULTIPLY(2, Z12, Z2, Z3)
+	VPTERNLOGQ $0x96, Z0, Z2, Z8
+	VPTERNLOGQ $0x96, Z1, Z3, Z9
+	MULTIPLY(3, Z13, Z0, Z1)
+	MULTIPLY(4, Z14, Z2, Z3)
+	VPTERNLOGQ $0x96, Z0, Z2, Z8
+	VPTERNLOGQ $0x96, Z1, Z3, Z9
+	MULTIPLY(5, Z15, Z0, Z1)
+	MULTIPLY(6, Z26, Z2, Z3)
+	VPTERNLOGQ $0x96, Z0, Z2, Z8
+	VPTERNLOGQ $0x96, Z1, Z3, Z9
+	MULTIPLY(7, Z27, Z0, Z1)
+	VPXORQ     Z0, Z8, Z8
+	VPXORQ     Z1, Z9, Z9
+	JMP        store
+
+tagged:
+	LOADTAG(0, Z0, tagEdge0, tagPlaced0)
+	LOADTAG(16, Z1, tagEdge1, tagPlaced1)
+	LOADTAG(32, Z2, tagEdge2, tagPlaced2)
+	LOADTAG(48, Z3, tagEdge3, tagPlaced3)
+	LOADTAG(64, Z4, tagEdge4, tagPlaced4)
+	LOADTAG(80, Z5, tagEdge5, tagPlaced5)
+	LOADTAG(96, Z6, tagEdge6, tagPlaced6)
+	LOADTAG(112, Z7, tagEdge7, tagPlaced7)
+	JMP transpose
+
+	EDGE64(Z0, edge0, placed0)
+	EDGE64(Z1, edge1, placed1)
+	EDGE64(Z2, edge2, placed2)
+	EDGE64(Z3, edge3, placed3)
+	EDGE64(Z4, edge4, placed4)
+	EDGE64(Z5, edge5, placed5)
+	EDGE64(Z6, edge6, placed6)
+	EDGE64(Z7, edge7, placed7)
+	EDGE64(Z0, tagEdge0, tagPlaced0)
+	EDGE64(Z1, tagEdge1, tagPlaced1)
+	EDGE64(Z2, tagEdge2, tagPlaced2)
+	EDGE64(Z3, tagEdge3, tagPlaced3)
+	EDGE64(Z4, tagEdge4, tagPlaced4)
+	EDGE64(Z5, tagEdge5, tagPlaced5)
+	EDGE64(Z6, tagEdge6, tagPlaced6)
+	EDGE64(Z7, tagEdge7, tagPlaced7)
