@@ -53,11 +53,11 @@ type OpenSlot struct {
 }
 
 // A Disagreement is that two nodes claim the same slots, in one reply or in
-// the views of several nodes.
+// the views of several nodes, or that only some views know an owner.
 type Disagreement struct {
 	Slots  slotmap.Set
 	Owner  *Node // who has them in this Cluster
-	Other  *Node // who claims them as well
+	Other  *Node // who claims them as well; nil if it is that nobody has them in another view
 	Reason string
 }
 
