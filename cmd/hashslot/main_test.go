@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// result is what a run gave.
+type result struct {
+	code   int
+	out    string
+	errOut string
+}
+
+func runWith(stdin io.Reader, args ...string) result {
+	var out, errOut bytes.Buffer
+	code := run(args, stdin, &out, &errOut)
+	return result{code, out.String(), errOut.String()}
+}
+
+func runOn(stdin string, args ...string) result { return runWith(strings.NewReader(stdin), args...) }
+
+// Every example of the usage text prints what it says.
+func TestExamples(t *testing.T) {
+	for _, c := range commands {
+		blocks := strings.Split("\n"+c.example, "\n$ hashslot ")[1:]
+		require.NotEmpty(t, blocks, c.name)
+		for _, block := range blocks {
+			line, want, _ := strings.Cut(block, "\n")
+			if !strings.HasSuffix(want, "\n") {
+				want += "\n"
+			}
+			assert.Equal(t, result{out: want}, runOn("", strings.Fields(line)...), line)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	r := runOn("")
+	assert.Equal(t, exitUsage, r.code)
+	assert.Empty(t, r.out)
+	text := r.errOut
+	assert.Contains(t, text, "$ hashslot slot user:{123}:profile user:{123}:settings mykey\n")
+	assert.Contains(t, text, "14687\t\tmykey\tmykey\n")
+	for _, c := range commands {
+		assert.Contains(t, text, "  "+c.name+" ")
+		help := runOn("", c.name, "-h")
+		assert.Equal(t, exitOK, help.code)
+		assert.Empty(t, help.errOut)
+		for _, part := range []string{"Usage: hashslot " + c.name + " [OPTION...] " + c.args, "-format", c.doc, indent(c.example)} {
+			assert.Contains(t, help.out, part)
+		}
+		assert.Equal(t, help, runOn("", c.name, "mykey", "--help"))
+	}
+	for _, arg := range []string{"-h", "-help", "--help", "help"} {
+		assert.Equal(t, result{out: text}, runOn("", arg))
+	}
+	for _, line := range strings.Split(text, "\n") {
+		assert.LessOrEqual(t, len(line), 80, line)
+	}
+}
+
+func TestRun(t *testing.T) {
+	long := strings.Repeat("x", 100)
+	tests := []struct {
+		name string
+		args string // at spaces
+		in   string
+		want result
+	}{
+		{"no such command", "slots mykey", "", result{2, "", `hashslot: there is no command "slots"; hashslot -h lists them` + "\n"}},
+		{"no such option", "slot -json mykey", "", result{2, "", "hashslot slot: flag provided but not defined: -json (hashslot slot -h for help)\n"}},
+		{"no such format", "slot -format yaml", "", result{2, "", `hashslot slot: -format "yaml" is not text or json (hashslot slot -h for help)` + "\n"}},
+		{"no such format of tags", "tag -format yaml 1", "", result{2, "", `hashslot tag: -format "yaml" is not text or json (hashslot tag -h for help)` + "\n"}},
+		{"max too small", "slot -max 0", "", result{2, "", "hashslot slot: -max 0 is not 1 to 536870912 (hashslot slot -h for help)\n"}},
+		{"max too large", "tag -max 536870913", "", result{2, "", "hashslot tag: -max 536870913 is not 1 to 536870912 (hashslot tag -h for help)\n"}},
+
+		{"arguments", "slot foo {}bar a{b}c", "not read", result{0, "12182\t\tfoo\tfoo\n6479\t\t{}bar\t{}bar\n3300\tb\tb\ta{b}c\n", ""}},
+		{"options behind", "slot foo -format json", "", result{0, `{"key":"foo","slot":12182,"tag":"","hashed":"foo"}` + "\n", ""}},
+		{"not options", "slot -format json -- -hex --", "", result{0, `{"key":"-hex","slot":14146,"tag":"","hashed":"-hex"}` + "\n" + `{"key":"--","slot":1397,"tag":"","hashed":"--"}` + "\n", ""}},
+		{"a dash", "slot - ", "", result{0, "13775\t\t-\t-\n0\t\t\t\n", ""}},
+
+		{"no input", "slot", "", result{}},
+		{"lines", "slot", "foo\nbar\n", result{0, "12182\t\tfoo\tfoo\n5061\t\tbar\tbar\n", ""}},
+		{"no newline at the end", "slot", "foo\nbar", result{0, "12182\t\tfoo\tfoo\n5061\t\tbar\tbar\n", ""}},
+		{"empty lines", "slot", "\n\nfoo\n\n", result{0, "0\t\t\t\n0\t\t\t\n12182\t\tfoo\tfoo\n0\t\t\t\n", ""}},
+		{"carriage returns", "slot", "foo\r\n\r\n", result{0, "936\t\tfoo\\r\tfoo\\r\n4525\t\t\\r\t\\r\n", ""}},
+		{"NUL is a byte", "slot", "a\x00b\n", result{0, "8383\t\ta\\x00b\ta\\x00b\n", ""}},
+		{"NUL ends", "slot -0", "foo\x00\x00a\nb\x00bar", result{0, "12182\t\tfoo\tfoo\n0\t\t\t\n3956\t\ta\\nb\ta\\nb\n5061\t\tbar\tbar\n", ""}},
+		{"escapes", "slot", "{a\tb\\}\x1b[1m\x7f\xff", result{0, "1990\ta\\tb\\\\\ta\\tb\\\\\t{a\\tb\\\\}\\x1b[1m\\x7f\xff\n", ""}},
+
+		{"JSON", "slot -format json", "{a}\n\n<&>\u2028é\"\n", result{0,
+			`{"key":"{a}","slot":15495,"tag":"a","hashed":"a"}` + "\n" +
+				`{"key":"","slot":0,"tag":"","hashed":""}` + "\n" +
+				`{"key":"<&>\u2028é\"","slot":200,"tag":"","hashed":"<&>\u2028é\""}` + "\n", ""}},
+		{"JSON cannot", "slot -format json", "foo\nbar\n\xff\nfoo\n", result{1,
+			`{"key":"foo","slot":12182,"tag":"","hashed":"foo"}` + "\n" + `{"key":"bar","slot":5061,"tag":"","hashed":"bar"}` + "\n",
+			"hashslot slot: line 3: the key is not UTF-8, and JSON cannot hold it: use -hex\n"}},
+		{"JSON cannot, argument", "slot -format json foo \xff", "", result{2, `{"key":"foo","slot":12182,"tag":"","hashed":"foo"}` + "\n",
+			"hashslot slot: argument 2: the key is not UTF-8, and JSON cannot hold it: use -hex (hashslot slot -h for help)\n"}},
+
+		{"hex", "slot -hex", "\xff{\x00}\nfoo\n", result{0, "0\t00\t00\tff7b007d\n12182\t\t666f6f\t666f6f\n", ""}},
+		{"hex JSON", "slot -hex -format json", "\xff{a}\n", result{0, `{"key":"ff7b617d","slot":15495,"tag":"61","hashed":"61"}` + "\n", ""}},
+		{"unhex", "slot -unhex", "666F6f\n\n7B617d0a", result{0, "12182\t\tfoo\tfoo\n0\t\t\t\n15495\ta\ta\t{a}\\n\n", ""}},
+		{"odd hex", "slot -unhex", "666f6f\n666\n62\n", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: line 2: 3 hex digits are an odd number\n"}},
+		{"not hex", "slot -unhex", "666f6f\n66xy\n62\n", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: line 2: byte 3, \"x\", is not a hex digit\n"}},
+		{"next to hex", "slot -unhex", "0G\n", result{1, "", "hashslot slot: line 1: byte 2, \"G\", is not a hex digit\n"}},
+		{"not hex, argument", "slot -unhex 666f6f 6@", "", result{2, "12182\t\tfoo\tfoo\n", "hashslot slot: argument 2: byte 2, \"@\", is not a hex digit (hashslot slot -h for help)\n"}},
+
+		{"as long as may be", "slot -max 3", "foo\nbar", result{0, "12182\t\tfoo\tfoo\n5061\t\tbar\tbar\n", ""}},
+		{"too long", "slot -max 3", "foo\nfool\nbar\n", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: line 2: longer than 3 bytes, the limit that -max sets\n"}},
+		{"too long, first", "slot -max 99", long + "\nfoo\n", result{1, "", "hashslot slot: line 1: longer than 99 bytes, the limit that -max sets\n"}},
+		{"too long, last", "slot -max 3", "foo\nbar\nfool", result{1, "12182\t\tfoo\tfoo\n5061\t\tbar\tbar\n", "hashslot slot: line 3: longer than 3 bytes, the limit that -max sets\n"}},
+		{"too long, NUL", "slot -max 3 -0", "foo\x00fool\x00", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: NUL-ended line 2: longer than 3 bytes, the limit that -max sets\n"}},
+		{"the first of two errors", "slot -max 3 -format json", "foo\n\xff\nfool\n", result{1, `{"key":"foo","slot":12182,"tag":"","hashed":"foo"}` + "\n",
+			"hashslot slot: line 2: the key is not UTF-8, and JSON cannot hold it: use -hex\n"}},
+
+		{"tags", "tag 0 12182", "", result{0, "0\t06S\n12182\t9Le\n", ""}},
+		{"tags of lines", "tag -format json", "0\r\n16383\n007", result{0, `{"slot":0,"tag":"06S"}` + "\n" + `{"slot":16383,"tag":"6ZJ"}` + "\n" + `{"slot":7,"tag":"1LV"}` + "\n", ""}},
+		{"not a slot", "tag 1 16384", "", result{2, "1\tQi\n", `hashslot tag: argument 2: "16384" is not a slot, 0 to 16383 (hashslot tag -h for help)` + "\n"}},
+		{"not a slot, empty", "tag", "1\n\n", result{1, "1\tQi\n", `hashslot tag: line 2: "" is not a slot, 0 to 16383` + "\n"}},
+		{"not a slot, long", "tag", "1\n" + long, result{1, "1\tQi\n", `hashslot tag: line 2: "` + long[:64] + `"... is not a slot, 0 to 16383` + "\n"}},
+		{"not a slot, signed", "tag +1", "", result{2, "", `hashslot tag: argument 1: "+1" is not a slot, 0 to 16383 (hashslot tag -h for help)` + "\n"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			args := strings.Split(test.args, " ")
+			assert.Equal(t, test.want, runOn(test.in, args...))
+			assert.Equal(t, test.want, runWith(iotest.OneByteReader(strings.NewReader(test.in)), args...), "byte by byte")
+			assert.Equal(t, test.want, runWith(iotest.DataErrReader(strings.NewReader(test.in)), args...), "the end with the last byte")
+		})
+	}
+}
+
+// failingWriter takes n bytes and then fails.
+type failingWriter struct {
+	n   int
+	err error
+}
+
+func (w *failingWriter) Write(p []byte) (int, error) {
+	if len(p) <= w.n {
+		w.n -= len(p)
+		return len(p), nil
+	}
+	n := w.n
+	w.n = 0
+	return n, w.err
+}
+
+func TestOutputFails(t *testing.T) {
+	full := errors.New("no space left")
+	for _, args := range [][]string{{"slot", "foo"}, {"slot"}, {"tag", "1"}, {"tag"}, {"-h"}, {"slot", "-h"}} {
+		for _, n := range []int{0, 3} {
+			var errOut bytes.Buffer
+			code := run(args, strings.NewReader("1\n2\n"), &failingWriter{n, full}, &errOut)
+			assert.Equal(t, exitFailed, code, args)
+			assert.Contains(t, errOut.String(), "no space left\n", args)
+
+			errOut.Reset()
+			code = run(args, strings.NewReader("1\n2\n"), &failingWriter{n, &os.PathError{Op: "write", Err: syscall.EPIPE}}, &errOut)
+			assert.Equal(t, exitFailed, code, args)
+			assert.Empty(t, errOut.String(), "a closed pipe is no news: %v", args)
+		}
+	}
+	// The input needs no end for that, and nothing goes on reading it.
+	var errOut bytes.Buffer
+	before := runtime.NumGoroutine()
+	for range 10 {
+		assert.Equal(t, exitFailed, run([]string{"slot"}, &endless{line: "foo\n"}, &failingWriter{1e6, full}, &errOut))
+	}
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 10*time.Second, time.Millisecond)
+}
+
+func TestTerminal(t *testing.T) {
+	var out, errOut bytes.Buffer
+	stdin := strings.NewReader("foo\n")
+	e := &env{stdin: stdin, stdout: &out, stderr: &errOut, now: time.Now, terminal: func(f any) bool { return f == stdin }}
+	assert.Equal(t, exitOK, e.run([]string{"slot"}))
+	assert.Equal(t, "12182\t\tfoo\tfoo\n", out.String())
+	assert.Contains(t, errOut.String(), "hashslot slot: reading from the terminal, one a line, until Ctrl-")
+
+	errOut.Reset()
+	assert.Equal(t, exitOK, e.run([]string{"slot", "foo"}))
+	assert.Empty(t, errOut.String(), "nothing is read")
+
+	assert.False(t, isTerminal(stdin))
+	null, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer null.Close()
+	assert.False(t, isTerminal(null))
+	file, err := os.Open("main.go")
+	require.NoError(t, err)
+	defer file.Close()
+	assert.False(t, isTerminal(file))
+}
+
+func TestProgress(t *testing.T) {
+	var out, errOut bytes.Buffer
+	run := func(terminals ...any) string {
+		out.Reset()
+		errOut.Reset()
+		now := time.Unix(0, 0)
+		e := &env{
+			stdin: io.LimitReader(&endless{line: strings.Repeat("x", 99) + "\n"}, 32<<20), stdout: &out, stderr: &errOut,
+			now: func() time.Time { now = now.Add(10 * time.Millisecond); return now },
+			terminal: func(f any) bool {
+				return len(terminals) > 0 && f == terminals[0] || len(terminals) > 1 && f == terminals[1]
+			},
+		}
+		assert.Equal(t, exitOK, e.run([]string{"slot"}))
+		return errOut.String()
+	}
+	assert.Empty(t, run(), "not into a file")
+	assert.Empty(t, run(&out, &errOut), "not between the answers")
+	lines := strings.Split(run(&errOut), "\r\x1b[K")
+	require.Greater(t, len(lines), 2)
+	require.Less(t, len(lines), 20, "five in a second")
+	assert.Empty(t, lines[0])
+	assert.Regexp(t, `^0\.\d million lines, \d\d MB, \d\d MB/s$`, lines[1])
+	assert.Empty(t, lines[len(lines)-1], "the line is taken away")
+}

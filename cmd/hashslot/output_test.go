@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+)
+
+// slowJSON is the inside of the string that encoding/json writes.
+func slowJSON(t *testing.T, s string) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	require.NoError(t, enc.Encode(s))
+	return strings.TrimSuffix(b.String()[1:], "\"\n")
+}
+
+// slowText is appendText by the letter.
+func slowText(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\\', c == '\n', c == '\r', c == '\t':
+			q := strconv.Quote(string(rune(c)))
+			b.WriteString(q[1 : len(q)-1])
+		case c < ' ' || c == 0x7f:
+			b.WriteString(`\x` + hex.EncodeToString([]byte{c}))
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func checkEncoders(t *testing.T, s string) {
+	text := slowText(s)
+	require.Equal(t, "-"+text, string(appendText([]byte("-"), []byte(s))))
+	require.Equal(t, text == s, plainText([]byte(s)), "%q", s)
+	if !utf8.ValidString(s) {
+		require.False(t, plainJSON([]byte(s)), "%q", s)
+		return
+	}
+	want := slowJSON(t, s)
+	require.Equal(t, "-"+want, string(appendJSON([]byte("-"), []byte(s))))
+	if plainJSON([]byte(s)) {
+		require.Equal(t, s, want)
+	} else {
+		ascii := !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
+		require.False(t, ascii && s == want, "%q is plain", s)
+	}
+}
+
+// Every byte and every rune, and each byte at every place of up to three words.
+func TestEncoders(t *testing.T) {
+	for r := range rune(utf8.MaxRune + 1) {
+		if r < 0x3000 || r%97 == 0 || r&0xfffe == 0xfffe {
+			checkEncoders(t, string(r))
+			checkEncoders(t, "a"+string(r)+"bcdefghijklmno")
+		}
+	}
+	for c := range 256 {
+		for n := 1; n <= 24; n++ {
+			for at := range n {
+				s := []byte(strings.Repeat("~", n))
+				s[at] = byte(c)
+				checkEncoders(t, string(s))
+			}
+		}
+	}
+}
+
+func FuzzEncoders(f *testing.F) {
+	for _, s := range []string{"", "user:{123}", "a\tb\\c\"d\x7f\x1b", "<&>", "\u2028\u2029\u2027", "é€𝄞", "\xe2\x80", "\xff\xfe", "\x00\b\f\n\r"} {
+		f.Add(s)
+	}
+	f.Fuzz(checkEncoders)
+}
+
+// A long value is the same in pieces, wherever they are cut.
+func TestLongValue(t *testing.T) {
+	for _, enc := range []encoder{appendText, appendJSON, appendHex} {
+		for shift := range 5 {
+			value := []byte(strings.Repeat("x", shift) + strings.Repeat("\u2028\u00e9\U0001d11e\t\u2027", 2*blockSize/13))
+			var b bytes.Buffer
+			o := output{w: &b}
+			o.text("[")
+			o.value(enc, value)
+			o.text("]")
+			require.NoError(t, o.flush())
+			if want := "[" + string(enc(nil, value)) + "]"; b.String() != want {
+				t.Errorf("shift %d: the pieces differ from the whole", shift)
+			}
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// A progress says on the terminal how far a long work is.
+type progress struct {
+	w     io.Writer // nil: to nobody
+	lines int64
+	read  int64 // bytes
+	total int64 // size of the input, or 0
+	now   func() time.Time
+	start time.Time
+	next  time.Time
+	shown bool
+}
+
+const (
+	progressAfter = time.Second
+	progressEvery = 200 * time.Millisecond
+	progressFrom  = 16 << 20 // bytes read: with less, it is not the work that takes long
+)
+
+// newProgress shows progress if standard error is a terminal, and not the one
+// that the answers go to.
+func newProgress(e *env) *progress {
+	p := &progress{now: e.now}
+	if !e.terminal(e.stderr) || e.terminal(e.stdout) {
+		return p
+	}
+	p.w = e.stderr
+	if f, ok := e.stdin.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			p.total = info.Size()
+		}
+	}
+	p.start = p.now()
+	p.next = p.start.Add(progressAfter)
+	return p
+}
+
+// add takes note of work done.
+func (p *progress) add(lines, read int) {
+	if p.w == nil {
+		return
+	}
+	p.lines += int64(lines)
+	p.read += int64(read)
+	now := p.now()
+	if p.read < progressFrom || now.Before(p.next) {
+		return
+	}
+	p.next = now.Add(progressEvery)
+	p.shown = true
+	fmt.Fprintf(p.w, "\r\x1b[K%.1f million lines, %d MB", float64(p.lines)/1e6, p.read/1e6)
+	if p.total > 0 {
+		fmt.Fprintf(p.w, " of %d (%d%%)", p.total/1e6, 100*p.read/p.total)
+	}
+	fmt.Fprintf(p.w, ", %.0f MB/s", float64(p.read)/1e6/now.Sub(p.start).Seconds())
+}
+
+// end takes the line away.
+func (p *progress) end() {
+	if p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = false
+	}
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/hashtag"
+)
+
+var slotCommand = command{
+	name:  "slot",
+	args:  "[KEY...]",
+	short: "the slot, hash tag and hashed part of each key",
+	run:   runSlot,
+	doc: `Without a KEY, keys are read from standard input, one a line, any number of
+them, and answered as they come. A line is a key as it stands: an empty line is
+the empty key, and a carriage return in front of the newline belongs to the key.
+A KEY that starts with "-" goes behind "--".
+
+Text has one line for each key, with four columns and a TAB between them: slot,
+hash tag, hashed part, key. The tag is empty if the key has none; then the key is
+hashed as a whole. Control characters are written as \t, \n, \r or \xHH and a
+backslash as \\, so that there are always four columns. Sort by slot with
+"sort -n", and take slots and keys with "cut -f 1,4".
+
+JSON is one object a line. It cannot hold a key that is not UTF-8: such a key is
+an error that asks for -hex.
+
+With -hex, key, tag and hashed part are written in hex. With -unhex, keys are
+read in hex. For binary keys use both, or -hex with -0.
+
+A line that is too long, or not hex, is an error with its number. All keys before
+it are answered, and none after it.
+`,
+	example: `$ hashslot slot user:{123}:profile user:{123}:settings mykey
+5970	123	123	user:{123}:profile
+5970	123	123	user:{123}:settings
+14687		mykey	mykey
+$ hashslot slot -format json user:{123}:profile
+{"key":"user:{123}:profile","slot":5970,"tag":"123","hashed":"123"}
+$ hashslot slot -unhex -hex ff007b617d
+15495	61	61	ff007b617d
+`,
+}
+
+func runSlot(e *env) int {
+	var (
+		fs         flag.FlagSet
+		in         inputFlags
+		form       outputFlag
+		hex, unhex bool
+	)
+	in.add(&fs)
+	form.add(&fs)
+	fs.BoolVar(&hex, "hex", false, "write key, tag and hashed part in hex")
+	fs.BoolVar(&unhex, "unhex", false, "read keys in hex")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	if err := errors.Join(in.check(), form.check()); err != nil {
+		return e.badUse(err)
+	}
+	enc := appendText
+	switch {
+	case hex:
+		enc = appendHex
+	case form.json():
+		enc = appendJSON
+	}
+	return e.answer(in, maxWorkers, func() worker {
+		var slots []hashslot.Slot
+		return func(o *output, keys [][]byte) (int, error) {
+			var bad error
+			if unhex {
+				keys, bad = unhexAll(keys)
+			}
+			slots = hashslot.AppendOfBytes(slots[:0], keys)
+			dst := o.buf
+			for i, key := range keys {
+				start, end, tagged := hashtag.Find(key)
+				hashed, tag := key[start:end], key[:0]
+				if tagged {
+					tag = hashed
+				}
+				short := !hex && len(key) <= blockSize
+				switch {
+				case form.json() && short && plainJSON(key):
+					dst = appendSlotJSON(dst, key, slots[i], tag, hashed)
+				case form.json():
+					o.buf = dst
+					if !hex && !utf8.Valid(key) {
+						return i, errNotUTF8
+					}
+					o.slotJSON(enc, key, slots[i], tag, hashed)
+					dst = o.buf
+				case short && plainText(key):
+					dst = appendSlotText(dst, key, slots[i], tag, hashed)
+				default:
+					o.buf = dst
+					o.slotText(enc, key, slots[i], tag, hashed)
+					dst = o.buf
+				}
+			}
+			o.buf = dst
+			return len(keys), bad
+		}
+	})
+}
+
+var errNotUTF8 = errors.New("the key is not UTF-8, and JSON cannot hold it: use -hex")
+
+// slotText and slotJSON write the line of any key.
+func (o *output) slotText(enc encoder, key []byte, slot hashslot.Slot, tag, hashed []byte) {
+	o.buf = strconv.AppendUint(o.buf, uint64(slot), 10)
+	o.text("\t")
+	o.value(enc, tag)
+	o.text("\t")
+	o.value(enc, hashed)
+	o.text("\t")
+	o.value(enc, key)
+	o.text("\n")
+}
+
+func (o *output) slotJSON(enc encoder, key []byte, slot hashslot.Slot, tag, hashed []byte) {
+	o.text(`{"key":"`)
+	o.value(enc, key)
+	o.text(`","slot":`)
+	o.buf = strconv.AppendUint(o.buf, uint64(slot), 10)
+	o.text(`,"tag":"`)
+	o.value(enc, tag)
+	o.text(`","hashed":"`)
+	o.value(enc, hashed)
+	o.text("\"}\n")
+}
+
+// appendSlotText and appendSlotJSON are the same for a short key without
+// anything to escape: nearly every key of a long input, and twice as fast.
+func appendSlotText(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) []byte {
+	dst = strconv.AppendUint(dst, uint64(slot), 10)
+	dst = append(dst, '\t')
+	dst = append(dst, tag...)
+	dst = append(dst, '\t')
+	dst = append(dst, hashed...)
+	dst = append(dst, '\t')
+	dst = append(dst, key...)
+	return append(dst, '\n')
+}
+
+func appendSlotJSON(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) []byte {
+	dst = append(dst, `{"key":"`...)
+	dst = append(dst, key...)
+	dst = append(dst, `","slot":`...)
+	dst = strconv.AppendUint(dst, uint64(slot), 10)
+	dst = append(dst, `,"tag":"`...)
+	dst = append(dst, tag...)
+	dst = append(dst, `","hashed":"`...)
+	dst = append(dst, hashed...)
+	return append(dst, "\"}\n"...)
+}
+
+// unhexAll decodes keys in place. The error is that of the first key that is
+// not hex; the result is of the keys in front of it.
+func unhexAll(keys [][]byte) ([][]byte, error) {
+	for i, key := range keys {
+		decoded, err := unhex(key)
+		if err != nil {
+			return keys[:i], err
+		}
+		keys[i] = decoded
+	}
+	return keys, nil
+}
+
+func unhex(key []byte) ([]byte, error) {
+	for i, c := range key {
+		var digit byte
+		switch {
+		case '0' <= c && c <= '9':
+			digit = c - '0'
+		case 'a' <= c|0x20 && c|0x20 <= 'f':
+			digit = c | 0x20 - 'a' + 10
+		default:
+			return nil, fmt.Errorf("byte %d, %q, is not a hex digit", i+1, []byte{c})
+		}
+		if i&1 == 0 {
+			key[i/2] = digit << 4
+		} else {
+			key[i/2] |= digit
+		}
+	}
+	if len(key)&1 != 0 {
+		return nil, fmt.Errorf("%d hex digits are an odd number", len(key))
+	}
+	return key[:len(key)/2], nil
+}

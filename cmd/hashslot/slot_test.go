@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+)
+
+// The answers of real servers, in all the forms there are.
+func TestServerSlots(t *testing.T) {
+	golden, err := os.ReadFile("../../testdata/keyslot.tsv")
+	require.NoError(t, err)
+	var keys, hexKeys strings.Builder
+	var want []string
+	lines := strings.Split(strings.TrimSuffix(string(golden), "\n"), "\n")
+	for _, line := range lines {
+		hexKey, slot, ok := strings.Cut(line, "\t")
+		require.True(t, ok, line)
+		key, err := hex.DecodeString(hexKey)
+		require.NoError(t, err)
+		if strings.Contains(string(key), "\x00") {
+			continue // is given in hex alone
+		}
+		keys.WriteString(string(key) + "\x00")
+		hexKeys.WriteString(hexKey + "\n")
+		want = append(want, slot+" "+hexKey)
+	}
+	require.Greater(t, len(want), len(lines)/2)
+	for name, r := range map[string]result{
+		"plain": runOn(keys.String(), "slot", "-0", "-hex"),
+		"hex":   runOn(hexKeys.String(), "slot", "-unhex", "-hex"),
+	} {
+		require.Equal(t, result{out: r.out}, r, name)
+		var got []string
+		for line := range strings.Lines(r.out) {
+			columns := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+			require.Len(t, columns, 4)
+			got = append(got, columns[0]+" "+columns[3])
+		}
+		assert.Equal(t, want, got, name)
+	}
+	r := runOn(string(golden[strings.Index(string(golden), "\n")+1:]), "slot", "-unhex")
+	assert.Equal(t, exitFailed, r.code, "a TAB is not hex")
+
+	// With the keys that have a NUL.
+	var all strings.Builder
+	want = nil
+	for _, line := range lines {
+		hexKey, slot, _ := strings.Cut(line, "\t")
+		all.WriteString(hexKey + "\n")
+		want = append(want, slot+" "+hexKey)
+	}
+	r = runOn(all.String(), "slot", "-unhex", "-hex", "-format", "json")
+	require.Equal(t, exitOK, r.code, r.errOut)
+	var got []string
+	for line := range strings.Lines(r.out) {
+		var o struct {
+			Key, Tag, Hashed string
+			Slot             hashslot.Slot
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &o))
+		got = append(got, fmt.Sprint(o.Slot, " ", o.Key))
+		hashed, err := hex.DecodeString(o.Hashed)
+		require.NoError(t, err)
+		assert.Equal(t, o.Slot, hashslot.Slot(hashslot.Checksum(hashed)&(hashslot.Count-1)))
+		if o.Tag != "" {
+			assert.Equal(t, o.Tag, o.Hashed)
+		} else {
+			assert.Equal(t, o.Key, o.Hashed)
+		}
+	}
+	assert.Equal(t, want, got)
+}
+
+// The tag of every slot, put in a key, is in the slot.
+func TestTagsOfAllSlots(t *testing.T) {
+	var slots strings.Builder
+	for s := range hashslot.Count {
+		fmt.Fprintln(&slots, s)
+	}
+	r := runOn(slots.String(), "tag")
+	require.Equal(t, result{out: r.out}, r)
+	want := 0
+	for line := range strings.Lines(r.out) {
+		slot, tag, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		require.Equal(t, strconv.Itoa(want), slot)
+		require.Equal(t, hashslot.Slot(want), hashslot.Of("key{"+tag+"}"))
+		want++
+	}
+	assert.Equal(t, hashslot.Count, want)
+}

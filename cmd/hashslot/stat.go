@@ -1,0 +1,379 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/hashtag"
+)
+
+var statCommand = command{
+	name:  "stat",
+	args:  "[KEY...]",
+	short: "how keys spread over the slots",
+	run:   runStat,
+	doc: `Keys are read as "hashslot slot" reads them. The report tells how many keys there
+are, how many slots have keys and how many keys a slot has, and lists the slots
+and the hash tags with the most keys.
+
+The deviation is the standard deviation of the number of keys of a slot. Keys
+that fall into slots by chance have the one that is beside it; many keys with few
+tags have a larger one.
+
+Up to 16384 different tags are counted exactly. With more of them the counts are
+of the most frequent ones, and the report tells by how much they may be too low.
+Tags longer than 1024 bytes are left out of the list.
+
+JSON is one object. -svg draws a map of the 16384 slots, 128 in a row, in colours
+that tell how many keys a slot has; "-svg -" writes it in place of the report.
+`,
+	example: `$ hashslot stat {42}:name {42}:mail {7}:name queue
+keys             4
+  with a tag     3
+slots with keys  3 of 16384
+keys per slot    min 0, mean 0.00024414, max 2
+deviation        0.019135, by chance 0.015625
+
+ slot  keys    share
+ 8000     2   50.00%
+ 1716     1   25.00%
+13011     1   25.00%
+
+ slot  keys    share  tag
+ 8000     2   50.00%  42
+ 1716     1   25.00%  7
+`,
+}
+
+func runStat(e *env) int {
+	var (
+		fs         flag.FlagSet
+		in         inputFlags
+		form       outputFlag
+		hex, unhex bool
+		top        int
+		svg        string
+	)
+	in.add(&fs)
+	form.add(&fs)
+	fs.BoolVar(&hex, "hex", false, "write tags in hex")
+	fs.BoolVar(&unhex, "unhex", false, "read keys in hex")
+	fs.IntVar(&top, "top", 10, "list so `many` slots and tags, at most 1000")
+	fs.StringVar(&svg, "svg", "", "draw the slots to `file`")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	err := errors.Join(in.check(), form.check())
+	if top < 0 || top > 1000 {
+		err = errors.Join(err, fmt.Errorf("-top %d is not 0 to 1000", top))
+	}
+	if err != nil {
+		return e.badUse(err)
+	}
+	s := spread{tags: newTopTags(statTags)}
+	var slots []hashslot.Slot
+	code := e.answer(in, 1, func() worker {
+		return func(_ *output, keys [][]byte) (int, error) {
+			var bad error
+			if unhex {
+				keys, bad = unhexAll(keys)
+			}
+			slots = hashslot.AppendOfBytes(slots[:0], keys)
+			s.add(keys, slots)
+			return len(keys), bad
+		}
+	})
+	if code != exitOK {
+		return code
+	}
+	r := s.report(top)
+	if svg != "" {
+		picture := r.draw(s.keys[:])
+		if svg == "-" {
+			return e.print(string(picture))
+		}
+		if err := os.WriteFile(svg, picture, 0o666); err != nil {
+			return e.fail(err)
+		}
+	}
+	var out []byte
+	switch {
+	case form.json():
+		out, err = r.json(hex)
+	default:
+		out = r.text(hex)
+	}
+	if err != nil {
+		return e.fail(err)
+	}
+	return e.print(string(out))
+}
+
+const (
+	statTags   = hashslot.Count // different tags that are counted exactly
+	statTagLen = 1024           // of the longest tag that is counted
+)
+
+// A spread counts keys.
+type spread struct {
+	keys   [hashslot.Count]uint64
+	tagged uint64
+	tags   *topTags
+}
+
+func (s *spread) add(keys [][]byte, slots []hashslot.Slot) {
+	for i, key := range keys {
+		s.keys[slots[i]]++
+		if start, end, ok := hashtag.Find(key); ok {
+			s.tagged++
+			if end-start <= statTagLen {
+				s.tags.add(key[start:end])
+			}
+		}
+	}
+}
+
+// topTags counts the most frequent tags in bounded memory: when there are twice
+// as many as it keeps, all counts go down by as much as it takes to get rid of
+// half of them. No count is too high, none is too low by more than lost, and
+// lost is at most the number of all keys divided by keep. This is the summary
+// of Misra and Gries (1982), thinned out in batches.
+type topTags struct {
+	keep   int
+	counts map[string]*uint64
+	lost   uint64
+}
+
+func newTopTags(keep int) *topTags { return &topTags{keep: keep, counts: make(map[string]*uint64)} }
+
+func (t *topTags) add(tag []byte) {
+	if n := t.counts[string(tag)]; n != nil {
+		*n++
+		return
+	}
+	if len(t.counts) == 2*t.keep {
+		t.thin()
+	}
+	n := uint64(1)
+	t.counts[string(tag)] = &n
+}
+
+func (t *topTags) thin() {
+	all := make([]uint64, 0, len(t.counts))
+	for _, n := range t.counts {
+		all = append(all, *n)
+	}
+	slices.Sort(all)
+	down := all[len(all)-t.keep-1]
+	t.lost += down
+	maps.DeleteFunc(t.counts, func(_ string, n *uint64) bool {
+		if *n <= down {
+			return true
+		}
+		*n -= down
+		return false
+	})
+}
+
+// A report is what the command prints.
+type report struct {
+	Keys      uint64      `json:"keys"`
+	Tagged    uint64      `json:"tagged"`
+	Slots     int         `json:"slots"`
+	Min       uint64      `json:"min"`
+	Mean      float64     `json:"mean"`
+	Max       uint64      `json:"max"`
+	Deviation float64     `json:"deviation"`
+	ByChance  float64     `json:"deviation_by_chance"`
+	HotSlots  []slotCount `json:"hot_slots"`
+	HotTags   []tagCount  `json:"hot_tags"`
+	TagsLost  uint64      `json:"hot_tags_error"`
+}
+
+type slotCount struct {
+	Slot int    `json:"slot"`
+	Keys uint64 `json:"keys"`
+}
+
+type tagCount struct {
+	Tag  string `json:"tag"`
+	Slot int    `json:"slot"`
+	Keys uint64 `json:"keys"`
+}
+
+func (s *spread) report(top int) report {
+	r := report{Tagged: s.tagged, Min: slices.Min(s.keys[:]), Max: slices.Max(s.keys[:]), TagsLost: s.tags.lost}
+	r.HotSlots, r.HotTags = []slotCount{}, []tagCount{}
+	for slot, n := range s.keys {
+		r.Keys += n
+		if n > 0 {
+			r.Slots++
+			r.HotSlots = append(r.HotSlots, slotCount{slot, n})
+		}
+	}
+	const p = 1.0 / hashslot.Count
+	r.Mean = float64(r.Keys) * p
+	for _, n := range s.keys {
+		r.Deviation += (float64(n) - r.Mean) * (float64(n) - r.Mean) * p
+	}
+	r.Deviation = math.Sqrt(r.Deviation)
+	r.ByChance = math.Sqrt(float64(r.Keys) * p * (1 - p)) // binomial
+	slices.SortStableFunc(r.HotSlots, func(a, b slotCount) int { return cmp.Compare(b.Keys, a.Keys) })
+	r.HotSlots = r.HotSlots[:min(top, len(r.HotSlots))]
+	for tag, n := range s.tags.counts {
+		r.HotTags = append(r.HotTags, tagCount{Tag: tag, Keys: *n})
+	}
+	slices.SortFunc(r.HotTags, func(a, b tagCount) int {
+		return cmp.Or(cmp.Compare(b.Keys, a.Keys), cmp.Compare(a.Tag, b.Tag))
+	})
+	r.HotTags = r.HotTags[:min(top, len(r.HotTags))]
+	for i := range r.HotTags {
+		sum := hashslot.ChecksumString(r.HotTags[i].Tag)
+		r.HotTags[i].Slot = int(sum % hashslot.Count)
+	}
+	return r
+}
+
+func (r report) text(hex bool) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "keys             %d\n", r.Keys)
+	fmt.Fprintf(&b, "  with a tag     %d\n", r.Tagged)
+	fmt.Fprintf(&b, "slots with keys  %d of %d\n", r.Slots, hashslot.Count)
+	fmt.Fprintf(&b, "keys per slot    min %d, mean %.5g, max %d\n", r.Min, r.Mean, r.Max)
+	fmt.Fprintf(&b, "deviation        %.5g, by chance %.5g\n", r.Deviation, r.ByChance)
+	width := max(len("keys"), len(fmt.Sprint(r.Max)))
+	line := func(slot int, keys uint64) {
+		fmt.Fprintf(&b, "%5d  %*d  %6.2f%%", slot, width, keys, 100*float64(keys)/float64(r.Keys))
+	}
+	if len(r.HotSlots) > 0 {
+		fmt.Fprintf(&b, "\n%5s  %*s  %7s\n", "slot", width, "keys", "share")
+		for _, s := range r.HotSlots {
+			line(s.Slot, s.Keys)
+			b.WriteString("\n")
+		}
+	}
+	if len(r.HotTags) > 0 {
+		enc := appendText
+		if hex {
+			enc = appendHex
+		}
+		fmt.Fprintf(&b, "\n%5s  %*s  %7s  tag\n", "slot", width, "keys", "share")
+		for _, t := range r.HotTags {
+			line(t.Slot, t.Keys)
+			fmt.Fprintf(&b, "  %s\n", enc(nil, []byte(t.Tag)))
+		}
+	}
+	if r.TagsLost > 0 {
+		fmt.Fprintf(&b, "\nThere are many tags: each may have up to %d keys more.\n", r.TagsLost)
+	}
+	return b.Bytes()
+}
+
+var errTagNotUTF8 = errors.New("a tag is not UTF-8, and JSON cannot hold it: use -hex")
+
+func (r report) json(hex bool) ([]byte, error) {
+	for i := range r.HotTags {
+		tag := &r.HotTags[i].Tag
+		if hex {
+			*tag = string(appendHex(nil, []byte(*tag)))
+		} else if !utf8.ValidString(*tag) {
+			return nil, errTagNotUTF8
+		}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(r)
+	return b.Bytes(), err
+}
+
+// draw returns the map of the slots as SVG. Colours go by equal steps where the
+// slots have about as many keys, and by factors where they do not.
+func (r report) draw(keys []uint64) []byte {
+	var limits []uint64 // the most keys of a slot of each colour
+	const colours = 8
+	low := r.Max
+	for _, n := range keys {
+		if n > 0 {
+			low = min(low, n)
+		}
+	}
+	if low > 0 {
+		if span := r.Max - low + 1; r.Max/4 < low {
+			steps := min(span, colours)
+			for i := uint64(1); i <= steps; i++ {
+				limits = append(limits, low-1+span/steps*i+span%steps*i/steps)
+			}
+		} else {
+			factor := uint64(2)
+			for math.Pow(float64(factor), colours)*float64(low) <= float64(r.Max) {
+				factor++
+			}
+			for next := low; next <= r.Max; {
+				next *= factor
+				limits = append(limits, min(next-1, r.Max))
+			}
+		}
+	}
+	m := slotMap{
+		title: fmt.Sprintf("%d keys in %d of %d slots", r.Keys, r.Slots, hashslot.Count),
+		unit:  "keys in a slot",
+		kinds: []slotKind{{colour: "#f4f4f4", label: "0"}},
+	}
+	for i, limit := range limits {
+		from := low
+		if i > 0 {
+			from = limits[i-1] + 1
+		}
+		label := fmt.Sprint(limit)
+		if from < limit {
+			label = fmt.Sprintf("%d to %d", from, limit)
+		}
+		m.kinds = append(m.kinds, slotKind{heat(i, len(limits)), label})
+	}
+	for slot, n := range keys {
+		kind, _ := slices.BinarySearch(limits, n)
+		if n > 0 {
+			kind++
+		}
+		m.kind[slot] = kind
+	}
+	m.notes = []string{
+		fmt.Sprintf("min %d, mean %.5g, max %d", r.Min, r.Mean, r.Max),
+		fmt.Sprintf("deviation %.5g, by chance %.5g", r.Deviation, r.ByChance),
+	}
+	if len(r.HotSlots) > 0 {
+		m.notes = append(m.notes, "", "Slots with the most keys")
+		for _, s := range r.HotSlots[:min(10, len(r.HotSlots))] {
+			m.notes = append(m.notes, fmt.Sprintf("%d: %d keys", s.Slot, s.Keys))
+		}
+	}
+	return m.svg()
+}
+
+// heat returns colour i of n, from light to dark.
+func heat(i, n int) string {
+	anchors := [][3]float64{{250, 215, 105}, {240, 120, 40}, {90, 10, 50}}
+	x := 0.5
+	if n > 1 {
+		x = float64(i) / float64(n-1)
+	}
+	x *= float64(len(anchors) - 1)
+	at := min(int(x), len(anchors)-2)
+	x -= float64(at)
+	var rgb [3]int
+	for c := range rgb {
+		rgb[c] = int(math.Round(anchors[at][c]*(1-x) + anchors[at+1][c]*x))
+	}
+	return fmt.Sprintf("#%02x%02x%02x", rgb[0], rgb[1], rgb[2])
+}

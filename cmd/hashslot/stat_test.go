@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+)
+
+func TestStat(t *testing.T) {
+	var in strings.Builder
+	var slots [hashslot.Count]uint64
+	tags := make(map[string]uint64)
+	rnd := rand.New(rand.NewPCG(3, 4))
+	const keys = 50_000
+	tagged := uint64(0)
+	for i := range keys {
+		key := fmt.Sprint("key:", i)
+		if i%2 == 0 {
+			tag := strconv.Itoa(int(1000 * rnd.ExpFloat64()))
+			key = "{" + tag + "}:" + key
+			tags[tag]++
+			tagged++
+		}
+		slots[hashslot.Of(key)]++
+		in.WriteString(key + "\n")
+	}
+	r := runOn(in.String(), "stat", "-format", "json", "-top", "20")
+	require.Equal(t, result{out: r.out}, r)
+	var got report
+	require.NoError(t, json.Unmarshal([]byte(r.out), &got))
+	want := report{Keys: keys, Tagged: tagged, Mean: keys / 16384., Min: slots[0], Max: slots[0]}
+	squares := 0.
+	for _, n := range slots {
+		if n > 0 {
+			want.Slots++
+		}
+		want.Min, want.Max = min(want.Min, n), max(want.Max, n)
+		squares += float64(n) * float64(n)
+	}
+	assert.InDelta(t, squares/16384-want.Mean*want.Mean, got.Deviation*got.Deviation, 1e-6)
+	assert.InDelta(t, want.Mean, got.ByChance*got.ByChance, 1e-3, "a slot gets few of the keys: as good as Poisson")
+	assert.Len(t, got.HotSlots, 20)
+	for i, s := range got.HotSlots {
+		assert.Equal(t, slots[s.Slot], s.Keys)
+		if i > 0 {
+			assert.LessOrEqual(t, s.Keys, got.HotSlots[i-1].Keys)
+		}
+		slots[s.Slot] = 0
+	}
+	for _, n := range slots {
+		assert.LessOrEqual(t, n, got.HotSlots[19].Keys)
+	}
+	assert.Len(t, got.HotTags, 20)
+	for i, tag := range got.HotTags {
+		assert.Equal(t, tags[tag.Tag], tag.Keys)
+		assert.Equal(t, int(hashslot.Of(tag.Tag)), tag.Slot)
+		if i > 0 {
+			assert.LessOrEqual(t, tag.Keys, got.HotTags[i-1].Keys)
+		}
+		delete(tags, tag.Tag)
+	}
+	for _, n := range tags {
+		assert.LessOrEqual(t, n, got.HotTags[19].Keys)
+	}
+	got.HotSlots, got.HotTags, got.Deviation, got.ByChance = nil, nil, 0, 0
+	assert.Equal(t, want, got)
+}
+
+func TestStatForms(t *testing.T) {
+	head := func(keys, tagged, slots int) string {
+		return fmt.Sprintf("keys             %d\n  with a tag     %d\nslots with keys  %d of 16384\n", keys, tagged, slots)
+	}
+	r := runOn("", "stat")
+	assert.Equal(t, exitOK, r.code)
+	assert.Equal(t, head(0, 0, 0)+"keys per slot    min 0, mean 0, max 0\ndeviation        0, by chance 0\n", r.out)
+	r = runOn("", "stat", "-format", "json")
+	assert.Contains(t, r.out, `"hot_slots":[],"hot_tags":[],`)
+
+	r = runOn("{a\tb}\n\n{\xff}\n{\xff}\n", "stat")
+	assert.Contains(t, r.out, head(4, 3, 3))
+	assert.Contains(t, r.out, "%  a\\tb\n")
+	assert.Contains(t, r.out, "%  \xff\n")
+	r = runOn("7bff7d\n7bff7d31\n", "stat", "-unhex", "-hex", "-format", "json")
+	assert.Contains(t, r.out, fmt.Sprintf(`"hot_tags":[{"tag":"ff","slot":%d,"keys":2}]`, hashslot.Of("\xff")))
+	assert.Equal(t, result{1, "", "hashslot stat: a tag is not UTF-8, and JSON cannot hold it: use -hex\n"}, runOn("{\xff}\n", "stat", "-format", "json"))
+	assert.Equal(t, result{1, "", "hashslot stat: line 2: byte 1, \"x\", is not a hex digit\n"}, runOn("00\nx\n", "stat", "-unhex"))
+	assert.Equal(t, exitUsage, runOn("", "stat", "-top", "1001").code)
+	assert.NotContains(t, runOn("{a}\n", "stat", "-top", "0").out, "share")
+
+	long := strings.Repeat("x", statTagLen)
+	r = runOn("{"+long+"}\n{"+long+"y}\n", "stat")
+	assert.Contains(t, r.out, head(2, 2, 2))
+	assert.Equal(t, 1, strings.Count(r.out, "%  "+long), "the longer tag is not listed")
+}
+
+// No count is too high, none is lower than it says, and memory is bounded.
+func TestTopTags(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for _, draw := range []func(i int) int{
+		func(i int) int { return i },
+		func(i int) int { return i % 30 },
+		func(i int) int { return rnd.IntN(100) * rnd.IntN(100) },
+		func(i int) int { return int(40 * rnd.ExpFloat64()) },
+	} {
+		top := newTopTags(20)
+		exact := make(map[string]uint64)
+		const n = 20_000
+		for i := range n {
+			tag := strconv.Itoa(draw(i))
+			exact[tag]++
+			top.add([]byte(tag))
+			require.LessOrEqual(t, len(top.counts), 40)
+		}
+		assert.LessOrEqual(t, top.lost, uint64(n/20))
+		if len(exact) <= 40 {
+			assert.Zero(t, top.lost)
+		}
+		for tag, want := range exact {
+			got := uint64(0)
+			if c := top.counts[tag]; c != nil {
+				got = *c
+			}
+			require.LessOrEqual(t, got, want)
+			require.LessOrEqual(t, want, got+top.lost)
+		}
+	}
+	var in strings.Builder
+	for i := range 3 * statTags {
+		fmt.Fprintf(&in, "{%d}\n{hot}\n", i)
+	}
+	r := runOn(in.String(), "stat", "-top", "1")
+	assert.Regexp(t, `(?m)^ 6093  4915\d   50.00%  hot$`, r.out)
+	assert.Contains(t, r.out, "\nThere are many tags: each may have up to 1 keys more.\n")
+}
+
+// slotsOf reads the picture: the colour of every slot, and what the legend says
+// of a colour.
+func slotsOf(t *testing.T, svg string) (colours [hashslot.Count]string, legend map[string][2]string) {
+	dec := xml.NewDecoder(strings.NewReader(svg))
+	dec.Strict = true
+	legend = make(map[string][2]string)
+	var texts []string
+	var fills []string
+	bar := regexp.MustCompile(`^M(\d+) (\d+)h(\d+)v6h-(\d+)z`)
+	for {
+		token, err := dec.Token()
+		if err == io.EOF {
+			break
+		}
+		require.NoError(t, err)
+		switch token := token.(type) {
+		case xml.CharData:
+			if s := strings.TrimSpace(string(token)); s != "" {
+				texts = append(texts, s)
+			}
+		case xml.StartElement:
+			attr := make(map[string]string)
+			for _, a := range token.Attr {
+				attr[a.Name.Local] = a.Value
+			}
+			switch token.Name.Local {
+			case "rect":
+				if attr["width"] == "14" {
+					fills = append(fills, attr["fill"])
+				}
+			case "path":
+				d := attr["d"]
+				for d != "" {
+					m := bar.FindStringSubmatch(d)
+					require.NotNil(t, m, "%.30s", d)
+					d = d[len(m[0]):]
+					require.Equal(t, m[3], m[4])
+					var n [4]int
+					for i := range n {
+						n[i], err = strconv.Atoi(m[i+1])
+						require.NoError(t, err)
+					}
+					require.LessOrEqual(t, n[0]+n[2], mapLeft+mapSide)
+					for i := range n[2] / mapCell {
+						slot := (n[1]-mapTop)/mapCell*mapRow + (n[0]-mapLeft)/mapCell + i
+						require.Empty(t, colours[slot], "slot %d is drawn twice", slot)
+						colours[slot] = attr["fill"]
+					}
+				}
+			}
+		}
+	}
+	all := strings.Join(texts, "\x00")
+	_, all, ok := strings.Cut(all, "\x00keys in a slot\x00slots\x00")
+	require.True(t, ok)
+	words := strings.Split(all, "\x00")
+	for i, fill := range fills {
+		legend[fill] = [2]string{words[2*i], words[2*i+1]}
+	}
+	return colours, legend
+}
+
+func TestPicture(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	for name, draw := range map[string]func(slot int) uint64{
+		"none":      func(int) uint64 { return 0 },
+		"one":       func(slot int) uint64 { return uint64(slot / 16383) },
+		"all":       func(int) uint64 { return 7 },
+		"few":       func(int) uint64 { return rnd.Uint64N(3) },
+		"even":      func(int) uint64 { return 1000 + rnd.Uint64N(300) },
+		"most even": func(int) uint64 { return 1000 + rnd.Uint64N(10) },
+		"uneven":    func(int) uint64 { return 1 << rnd.Uint64N(20) },
+		"very":      func(int) uint64 { return rnd.Uint64() >> (10 + rnd.Uint64N(54)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s spread
+			s.tags = newTopTags(1)
+			for slot := range s.keys {
+				s.keys[slot] = draw(slot)
+			}
+			svg := s.report(10).draw(s.keys[:])
+			colours, legend := slotsOf(t, string(svg))
+			require.LessOrEqual(t, len(legend), 10)
+			counts := make(map[string]int)
+			for slot, n := range s.keys {
+				label, ok := legend[colours[slot]]
+				require.True(t, ok, "slot %d has no colour of the legend", slot)
+				counts[colours[slot]]++
+				from, to, two := strings.Cut(label[0], " to ")
+				if !two {
+					to = from
+				}
+				low, err := strconv.ParseUint(from, 10, 64)
+				require.NoError(t, err)
+				high, err := strconv.ParseUint(to, 10, 64)
+				require.NoError(t, err)
+				require.True(t, low <= n && n <= high, "slot %d: %d keys, legend %q", slot, n, label[0])
+			}
+			for colour, label := range legend {
+				assert.Equal(t, strconv.Itoa(counts[colour]), label[1])
+			}
+		})
+	}
+}
+
+func TestStatSVG(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "slots.svg")
+	r := runOn("foo\nbar\n", "stat", "-svg", file)
+	assert.Equal(t, runOn("foo\nbar\n", "stat"), r)
+	svg, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, result{out: string(svg)}, runOn("foo\nbar\n", "stat", "-svg", "-"))
+	colours, legend := slotsOf(t, string(svg))
+	assert.Equal(t, [2]string{"1", "2"}, legend[colours[hashslot.Of("foo")]])
+	assert.Equal(t, [2]string{"0", "16382"}, legend[colours[0]])
+
+	r = runOn("foo\n", "stat", "-svg", t.TempDir())
+	assert.Equal(t, exitFailed, r.code)
+	assert.Contains(t, r.errOut, "hashslot stat: open ")
+	var errOut bytes.Buffer
+	assert.Equal(t, exitFailed, run([]string{"stat", "foo"}, nil, &failingWriter{3, errors.New("full")}, &errOut))
+	assert.Equal(t, "hashslot stat: full\n", errOut.String())
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+)
+
+// endless reads as line, again and again.
+type endless struct {
+	line string
+	at   int
+	read int64
+}
+
+func (r *endless) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		m := copy(p[n:], r.line[r.at:])
+		n += m
+		r.at = (r.at + m) % len(r.line)
+	}
+	r.read += int64(n)
+	return n, nil
+}
+
+// quote is the worker that answers with the quoted items. At "bad" it is an
+// error.
+func quote(o *output, items [][]byte) (int, error) {
+	for i, item := range items {
+		if string(item) == "bad" {
+			return i, errors.New("bad")
+		}
+		o.buf = append(strconv.AppendQuote(o.buf, string(item)), '\n')
+	}
+	return len(items), nil
+}
+
+func answer(r io.Reader, in inputFlags) result {
+	var out, errOut bytes.Buffer
+	e := &env{stdin: r, stdout: &out, stderr: &errOut, terminal: isTerminal}
+	code := e.answer(in, maxWorkers, func() worker { return quote })
+	return result{code, out.String(), errOut.String()}
+}
+
+// slowAnswer is what answer gives, said simply.
+func slowAnswer(input string, in inputFlags) result {
+	var r result
+	unit, sep := "line", "\n"
+	if in.nul {
+		unit, sep = "NUL-ended line", "\x00"
+	}
+	lines := strings.Split(input, sep)
+	if lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	for i, line := range lines {
+		reason := ""
+		if line == "bad" && in.max >= 3 {
+			reason = "bad"
+		} else if len(line) > in.max {
+			reason = fmt.Sprintf("longer than %d bytes, the limit that -max sets", in.max)
+		}
+		if reason != "" {
+			r.code = exitFailed
+			r.errOut = fmt.Sprintf("hashslot: %s %d: %s\n", unit, i+1, reason)
+			return r
+		}
+		r.out += strconv.Quote(line) + "\n"
+	}
+	return r
+}
+
+// pieces reads from r by small amounts.
+type pieces struct {
+	r    io.Reader
+	rand *rand.Rand
+}
+
+func (p *pieces) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), p.rand.IntN(9))]) }
+
+func FuzzAnswer(f *testing.F) {
+	f.Add("", false, uint16(10), uint64(0))
+	f.Add("\n", false, uint16(10), uint64(0))
+	f.Add("a\nbad\nc", false, uint16(10), uint64(1))
+	f.Add("a\r\n\n\nbb\x00b", false, uint16(3), uint64(2))
+	f.Add("a\x00b\n\x00bad", true, uint16(3), uint64(3))
+	f.Add("a\nbbbbbbbbb\nbad\n", false, uint16(8), uint64(4))
+	f.Add("a\nbbbbbbbbb", false, uint16(8), uint64(5))
+	f.Add(strings.Repeat("long", 100)+"\nb\n", false, uint16(400), uint64(6))
+	f.Fuzz(func(t *testing.T, input string, nul bool, max uint16, seed uint64) {
+		in := inputFlags{nul: nul, max: int(max) + 1}
+		want := slowAnswer(input, in)
+		require.Equal(t, want, answer(strings.NewReader(input), in))
+		require.Equal(t, want, answer(&pieces{strings.NewReader(input), rand.New(rand.NewPCG(seed, 0))}, in), "in pieces")
+	})
+}
+
+// Input of many blocks, with lines across their borders and lines longer than
+// a block, all kinds of reads.
+func TestAnswerLarge(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var b strings.Builder
+	for b.Len() < 2<<20 {
+		n := rnd.IntN(40)
+		switch rnd.IntN(1000) {
+		case 0:
+			n = rnd.IntN(3 * blockSize)
+		case 1:
+			n = blockSize - 3 + rnd.IntN(6)
+		}
+		fmt.Fprintf(&b, "%*d\n", n, b.Len())
+	}
+	input := b.String()
+	for _, in := range []inputFlags{{max: defaultMax}, {max: 3 * blockSize}, {max: blockSize}, {max: 1000}} {
+		want := slowAnswer(input, in)
+		for name, r := range map[string]io.Reader{
+			"whole":    strings.NewReader(input),
+			"bytes":    iotest.OneByteReader(strings.NewReader(input[:50_000])),
+			"halves":   iotest.HalfReader(strings.NewReader(input)),
+			"buffered": bufio.NewReaderSize(strings.NewReader(input), 1000),
+		} {
+			want := want
+			if name == "bytes" {
+				want = slowAnswer(input[:50_000], in)
+			}
+			if got := answer(r, in); got != want { // megabytes: nobody wants to see them
+				t.Errorf("max %d, %s: code %d, %d bytes, %q; want code %d, %d bytes, %q",
+					in.max, name, got.code, len(got.out), got.errOut, want.code, len(want.out), want.errOut)
+			}
+		}
+	}
+}
+
+func TestReadFails(t *testing.T) {
+	fails := iotest.ErrReader(errors.New("disk on fire"))
+	in := inputFlags{max: 10}
+	assert.Equal(t, result{1, "", "hashslot: line 1: disk on fire\n"}, answer(fails, in))
+	// What came of line 3 may not be all of it.
+	assert.Equal(t, result{1, "\"a\"\n\"b\"\n", "hashslot: line 3: disk on fire\n"},
+		answer(io.MultiReader(strings.NewReader("a\nb\nc"), fails), in))
+	assert.Equal(t, result{1, "\"a\"\n\"b\"\n", "hashslot: line 3: disk on fire\n"},
+		answer(iotest.DataErrReader(io.MultiReader(strings.NewReader("a\nb\n"), fails)), in))
+	idle := readerFunc(func([]byte) (int, error) { return 0, nil })
+	assert.Equal(t, result{1, "\"a\"\n", "hashslot: line 2: multiple Read calls return no data or error\n"},
+		answer(io.MultiReader(strings.NewReader("a\n"), idle), in))
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// What was read is answered before the next read.
+func TestAnswersAtOnce(t *testing.T) {
+	input, keys := io.Pipe()
+	answers, output := io.Pipe()
+	code := make(chan int)
+	go func() { code <- run([]string{"slot"}, input, output, io.Discard) }()
+	lines := bufio.NewReader(answers)
+	for range 100 {
+		fmt.Fprint(keys, "foo\n")
+		line, err := lines.ReadString('\n')
+		require.NoError(t, err)
+		assert.Equal(t, "12182\t\tfoo\tfoo\n", line)
+	}
+	keys.Close()
+	assert.Equal(t, exitOK, <-code)
+}
+
+// heapWriter watches the heap while it is written to.
+type heapWriter struct{ bytes, next, peak uint64 }
+
+func (w *heapWriter) Write(p []byte) (int, error) {
+	w.bytes += uint64(len(p))
+	if w.bytes >= w.next {
+		w.next = w.bytes + 8<<20
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		w.peak = max(w.peak, m.HeapInuse)
+	}
+	return len(p), nil
+}
+
+// Memory is bounded however much comes in, and by the longest line where there
+// is no end of it.
+func TestMemory(t *testing.T) {
+	var before runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	jobs := uint64(min(runtime.GOMAXPROCS(0), maxWorkers) + 2)
+	for _, test := range []struct {
+		line   string
+		format string
+		size   int64
+		blocks uint64 // of memory for one of input, and as much again for the collector
+	}{
+		{"user:{123}:profile\n", "text", 32 << 20, 2 * 16},
+		{"user:{123}:profile\n", "json", 32 << 20, 2 * 20},
+		{strings.Repeat("x", 100_000) + "\n", "json", 32 << 20, 2 * 16},
+		{"\n", "json", 16 << 20, 2 * 100}, // 39 bytes for one
+	} {
+		runtime.GC()
+		w := new(heapWriter)
+		in := io.LimitReader(&endless{line: test.line}, test.size)
+		require.Equal(t, exitOK, run([]string{"slot", "-format", test.format}, in, w, io.Discard))
+		limit := before.HeapInuse + jobs*test.blocks*blockSize
+		require.Greater(t, w.bytes, 2*limit, "the test could not fail")
+		assert.Less(t, w.peak, limit, "%.10q %s", test.line, test.format)
+		t.Logf("%.10q %s: %d of %d MiB", test.line, test.format, w.peak>>20, limit>>20)
+	}
+
+	// The answer to a long key is not held.
+	key := strings.Repeat("\x01", 8<<20)
+	w := new(heapWriter)
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	require.Equal(t, exitOK, run([]string{"slot", "-max", "100000000"}, strings.NewReader(key), w, io.Discard))
+	assert.Less(t, w.peak, before.HeapInuse+32<<20)
+	assert.Equal(t, uint64(2*4*len(key)+len(fmt.Sprint(hashslot.Of(key), "\t\t\t\n"))), w.bytes)
+
+	in := &endless{line: "x"}
+	var errOut bytes.Buffer
+	assert.Equal(t, exitFailed, run([]string{"slot"}, in, io.Discard, &errOut))
+	assert.Equal(t, "hashslot slot: line 1: longer than 1048576 bytes, the limit that -max sets\n", errOut.String())
+	assert.LessOrEqual(t, in.read, int64(defaultMax+1), "it reads no further")
+}
+
+// A warm run allocates per block, at most, and not per line.
+func TestAllocations(t *testing.T) {
+	for _, args := range [][]string{{"slot"}, {"slot", "-format", "json"}, {"slot", "-hex"}, {"slot", "-unhex"}} {
+		allocs := testing.AllocsPerRun(2, func() {
+			run(args, io.LimitReader(&endless{line: "61626364656667\n"}, 3<<20), io.Discard, io.Discard)
+		})
+		assert.Less(t, allocs, 1000.0, "for 200,000 lines: %v", args)
+	}
+}
