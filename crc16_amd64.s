@@ -150,6 +150,27 @@ atEdge:                                  \
 	PSHUFB A, T;                     \
 	JMP    loaded
 
+// TAG16 sets P and N to the tag of the key of BX = 1..16 bytes at P that is in T
+// and has a '{' where AX has a bit. If the key has no tag it goes to WHOLE, with
+// T as it was. Bit i of a mask stands for byte BX-1-i: the first '{' is the
+// highest bit, the first '}' behind it the highest below that.
+#define TAG16(whole) \
+	MOVOU    close<>(SB), A;         \
+	PCMPEQB  T, A;                   \
+	PMOVMSKB A, DX;                  \
+	BSRL     AX, CX;                 \
+	MOVL     $1, AX;                 \
+	SHLL     CX, AX;                 \
+	DECL     AX;                     \
+	ANDL     AX, DX;                 \
+	JZ       whole;                  \
+	BSRL     DX, DX;                 \
+	SUBL     CX, BX;                 \
+	SUBL     DX, CX;                 \
+	DECL     CX;                     \
+	JZ       whole;                  \
+	ADDQ     BX, P
+
 // FOLD16 makes T = block·x^16 mod P, not reduced, of the last block in T.
 #define FOLD16 \
 	MOVO      T, A;                  \
@@ -270,8 +291,8 @@ atEdge:                                  \
 // func of(key string) uint64
 //
 // The checksum of the hashed part of key, for a key of any length. The plain
-// Go takes over for keys of more than 4096 bytes, and to resolve the tag of a
-// long key.
+// Go takes over for keys of more than 4096 bytes, and in avx512 for those of
+// more than 64 with a '{'.
 //
 // Requires: nothing for tier generic; PCLMULQDQ, SSSE3, SSE4.1 for clmul and
 // avx2; AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ, BMI1, BMI2 for avx512.
@@ -294,7 +315,6 @@ TEXT ·of(SB), NOSPLIT, $0-24
 fold16:
 	FOLD16
 
-reduce:
 	REDUCE
 	MOVQ AX, ret+16(FP)
 	RET
@@ -302,33 +322,12 @@ reduce:
 	EDGE16(edge16, loaded16)
 
 tagged16:
-	// Bit i of a mask stands for the byte i+1 from the end: the first '{' is the
-	// highest bit, the first '}' behind it the highest below.
-	MOVQ     key_len+8(FP), BX
-	MOVOU    close<>(SB), A
-	PCMPEQB  T, A
-	PMOVMSKB A, DX
-	BSRL     AX, R8        // '{' is byte BX-1-R8
-	MOVL     $1, R9
-	MOVL     R8, CX
-	SHLL     CX, R9
-	DECL     R9
-	ANDL     R9, DX
-	JZ       fold16
-	BSRL     DX, R9        // '}' is byte BX-1-R9
-	SUBQ     R8, BX
-	ADDQ     BX, P         // behind the '{'
-	MOVQ     R8, N
-	SUBQ     R9, N
-	DECQ     N
-	JZ       fold16
-	LOAD16(edgeTag, fold16Tag)
-	FOLD16
-	REDUCE
-	MOVQ AX, ret+16(FP)
-	RET
+	MOVQ key_len+8(FP), BX
+	TAG16(fold16)
+	LOAD16(edgeTag, loadedTag)
+	JMP  fold16
 
-	EDGE16(edgeTag, fold16Tag)
+	EDGE16(edgeTag, loadedTag)
 
 not16:
 	CMPB ·tier(SB), $3
@@ -421,9 +420,58 @@ next:
 	JNZ     next
 	PMOVMSKB TAG, AX
 	TESTL   AX, AX
-	JNZ     generic
-	FOLD16
-	JMP     reduce
+	JZ      fold16
+
+	// There is a '{'. R8 is where in the key the search is: it goes by blocks of
+	// 16 bytes, the last of which ends with the key.
+	MOVQ key_base+0(FP), P
+	MOVQ key_len+8(FP), N
+	LEAQ -16(N), R9
+	XORL R8, R8
+
+open:
+	MOVOU    (P)(R8*1), A
+	PCMPEQB  X5, A
+	PMOVMSKB A, AX
+	TESTL    AX, AX
+	JNZ      opened
+	ADDQ     $16, R8
+	CMPQ     R8, R9
+	CMOVQGT  R9, R8
+	JMP      open
+
+opened:
+	BSFL  AX, AX
+	LEAQ  1(R8)(AX*1), R8 // where the tag starts
+	MOVQ  R8, R10         // and how far it was looked at
+	MOVOU close<>(SB), X5
+
+close:
+	MOVQ     R10, R11
+	CMPQ     R11, R9
+	CMOVQGT  R9, R11
+	MOVOU    (P)(R11*1), A
+	PCMPEQB  X5, A
+	PMOVMSKB A, AX
+	MOVQ     R10, CX
+	SUBQ     R11, CX      // bytes of the block that were looked at before
+	SHRL     CX, AX
+	TESTL    AX, AX
+	JNZ      closed
+	LEAQ     16(R11), R10
+	CMPQ     R10, key_len+8(FP)
+	JLT      close
+	JMP      whole
+
+closed:
+	BSFL AX, AX
+	ADDQ R10, AX
+	SUBQ R8, AX           // the length of the tag
+	JZ   whole
+	ADDQ R8, P
+	MOVQ P, key_base+0(FP)
+	MOVQ AX, key_len+8(FP)
+	JMP  ·sum(SB)
 
 empty:
 	MOVQ $0, ret+16(FP)
@@ -516,14 +564,15 @@ next64:
 	RET
 
 #define DST  DI // where the next slot goes
-#define KEYS BX // the next key
-#define LEFT R8 // keys still to do
+#define KEYS R12 // the next key
+#define LEFT R13 // keys still to do
 
 // func slots1(dst *Slot, keys *string, n int) int
 //
 // The slots of n >= 1 keys to dst, one after the other: what of does, without a
-// call for each. It stops in front of the first key that has a tag, is empty,
-// or has more than 4096 bytes, and returns the number of keys done.
+// call for each. It stops in front of the first key that is empty, has more
+// than 4096 bytes, or more than 16 and a '{', and returns the number of keys
+// done.
 //
 // Requires: PCLMULQDQ, SSSE3, SSE4.1.
 TEXT ·slots1(SB), NOSPLIT, $0-32
@@ -545,7 +594,7 @@ key:
 	PCMPEQB  T, TAG
 	PMOVMSKB TAG, AX
 	TESTL    AX, AX
-	JNZ      done
+	JNZ      tagged16
 
 fold16:
 	FOLD16
@@ -564,6 +613,14 @@ done:
 	RET
 
 	EDGE16(edge16, loaded16)
+
+tagged16:
+	MOVQ 8(KEYS), BX
+	TAG16(fold16)
+	LOAD16(edgeTag, loadedTag)
+	JMP  fold16
+
+	EDGE16(edgeTag, loadedTag)
 
 blocks16:
 	CMPQ    AX, $4095

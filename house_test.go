@@ -111,12 +111,14 @@ const module = "github.com/hashslot/hashslot"
 // arrows says which packages of the module each package may import. What is not
 // named here is a mistake.
 var arrows = map[string][]string{
-	"crc16":             {},
+	"internal/gf2":      {},
+	"crc16":             {"internal/gf2"},
 	"hashtag":           {},
 	"internal/impl":     {},
 	"internal/guard":    {},
 	"internal/hashtest": {"crc16", "internal/impl"},
-	".":                 {"crc16", "hashtag", "internal/impl"},
+	"internal/mutate":   {},
+	".":                 {"crc16", "hashtag", "internal/gf2", "internal/impl"},
 	"slotmap":           {"."},
 	"slotmap/topology":  {".", "slotmap"},
 	"slotmap/plan":      {".", "slotmap", "slotmap/topology"},

@@ -281,9 +281,13 @@ func TestSingleBitsOfLongBuffers(t *testing.T) {
 				step = 1
 				bits = 8 * n
 			)
-			// All bits where that is cheap, some thousands where it is not.
-			if limit := 1 << 12; bits > limit && (n > 1100 || testing.Short()) {
-				step = bits / limit
+			// All bits where that is cheap, some of them where it is not.
+			budget := 128 << 20 // bytes to sum
+			if testing.Short() {
+				budget = 1 << 20
+			}
+			if most := budget / n; bits > most {
+				step = bits / most
 			}
 			for i := rng.IntN(step); i < bits; i += 1 + rng.IntN(2*step-1) {
 				p[i/8] = 1 << (i % 8)

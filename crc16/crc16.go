@@ -66,21 +66,7 @@ func Update(crc uint16, p []byte) uint16 {
 	if crc == 0 {
 		return checksum(p)
 	}
-	// The remainder so far, crc, stands for the message crc·x^-16: adding it to
-	// the next sixteen bits of the message continues the division.
-	switch n := len(p); {
-	case n == 0:
-		return crc
-	case n == 1:
-		return reduce64(uint64(crc>>8^uint16(p[0]))) ^ crc<<8
-	case n < 8:
-		v := uint64(be16(p)^crc)<<(8*(n-2)) | tail(p[2:])
-		return reduce64(v)
-	case n < longMin:
-		return finish(be64(p)^uint64(crc)<<48, p[8:])
-	default:
-		return long(crc, p)
-	}
+	return update(crc, p)
 }
 
 // Combine returns the checksum of a followed by b, from crc1, the checksum of

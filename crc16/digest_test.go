@@ -111,7 +111,7 @@ func TestCloneIsIndependent(t *testing.T) {
 	assert.Equal(t, Bitwise([]byte("1234")), d.Sum16())
 	d.Write([]byte("x"))
 	assert.Equal(t, []byte{0x31, 0xC3}, c.Sum(nil))
-	cc, err := c.(hash.Cloner).Clone()
+	cc, err := c.Clone()
 	require.NoError(t, err)
 	assert.Equal(t, c, cc)
 }

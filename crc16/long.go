@@ -1,6 +1,10 @@
 package crc16
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/hashslot/hashslot/internal/gf2"
+)
 
 // long returns the checksum of p, at least 256 bytes, continued from crc.
 //
@@ -14,7 +18,7 @@ import "math/bits"
 // in any byte order; only the remainder is brought into the message's.
 //
 // The same idea, for CRC-32, is known as Chorba (arXiv 2412.16398).
-func long[T bytes](crc uint16, p T) uint16 {
+func long[T gf2.Bytes](crc uint16, p T) uint16 {
 	// Word i of the quotient lives in b(i mod 16), where b[i-16] was.
 	var b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15 uint64
 	// The checksum so far is added to the first two bytes of the message. As
@@ -46,14 +50,17 @@ func long[T bytes](crc uint16, p T) uint16 {
 		b4 ^ b9, b5 ^ b10, b6 ^ b11, b7 ^ b12, b8 ^ b13, b9 ^ b14, b10 ^ b15,
 		b11, b12, b13, b14, b15,
 	}
-	var h uint64
-	for i, w := range r {
-		h = fold64(h, bits.ReverseBytes64(w)^be64(p[8*i:]))
+	for i := range r {
+		r[i] = bits.ReverseBytes64(r[i]) ^ gf2.Load64(p[8*i:])
 	}
-	return finish(h, p[128:])
+	h0, h1, h2, h3 := r[0], r[1], r[2], r[3]
+	for i := 4; i < len(r); i += 4 {
+		h0, h1, h2, h3 = gf2.Fold256(h0, h1, h2, h3, r[i], r[i+1], r[i+2], r[i+3])
+	}
+	return finish256(h0, h1, h2, h3, p[128:])
 }
 
-func le64[T bytes](p T) uint64 {
+func le64[T gf2.Bytes](p T) uint64 {
 	_ = p[7]
 	return uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
 		uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56

@@ -75,20 +75,21 @@ func index[T string | []byte](s T, c byte) int {
 		}
 		return -1
 	}
-	for i := 0; ; i += 8 {
-		// The last step overlaps the one before it, which had no c.
-		i = min(i, n-8)
-		x := le64(s[i:]) ^ pattern
-		// The bytes that are 0 get their high bit set, and so may bytes above
-		// them, never below: the lowest is right.
-		if m := (x - ones) &^ x & highs; m != 0 {
+	for i := 0; i < n-8; i += 8 {
+		if m := zeros(le64(s[i:]) ^ pattern); m != 0 {
 			return i + bits.TrailingZeros64(m)/8
 		}
-		if i == n-8 {
-			return -1
-		}
 	}
+	// The last eight bytes: some of them may have been looked at, and had no c.
+	if m := zeros(le64(s[n-8:]) ^ pattern); m != 0 {
+		return n - 8 + bits.TrailingZeros64(m)/8
+	}
+	return -1
 }
+
+// zeros sets the high bit of every byte of x that is 0. It may do so for bytes
+// above a 0 as well, never below: the lowest bit is right.
+func zeros(x uint64) uint64 { return (x - ones) &^ x & highs }
 
 func le64[T string | []byte](p T) uint64 {
 	_ = p[7]

@@ -17,11 +17,14 @@ import (
 // that even 16384 changes to single slots, in random order, take a few
 // milliseconds.
 type Builder[N comparable] struct {
-	starts [hashslot.Count / 64]uint64 // as in Table; but adjacent ranges may have the same owner
-	code   []uint16                    // index in owners of each range, 0 for nobody; empty in the zero Builder
-	owners []N                         // owners[0] is nobody's; some may own nothing any more
-	index  map[N]uint16                // the inverse of owners, once a search was found to take too long
-	looked int                         // how many owners were compared in searches without index
+	code   []uint16     // index in owners of each range, 0 for nobody; empty in the zero Builder
+	owners []N          // owners[0] is nobody's; some may own nothing any more
+	index  map[N]uint16 // the inverse of owners, once a search was found to take too long
+	looked int          // how many owners were compared in searches without index
+	word   int          // where the last count ended,
+	below  int          // and the count of starts in front of that word
+
+	starts [hashslot.Count / 64]uint64 // as in Table
 }
 
 // Assign gives the slots of r to owner, whoever has had them. If r is not
@@ -47,7 +50,7 @@ func (b *Builder[N]) Claim(r Range, owner N) error {
 		if !ok {
 			end = hashslot.Count
 		}
-		code := b.code[countBelow(&b.starts, first+1)]
+		code := b.code[b.countBelow(first+1)]
 		if code != 0 && b.owners[code] != owner {
 			taken := Range{hashslot.Slot(first), min(hashslot.Slot(end-1), r.Last)}
 			return &ConflictError[N]{taken, b.owners[code], owner}
@@ -74,7 +77,7 @@ func (b *Builder[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 	if slot >= hashslot.Count || len(b.code) == 0 {
 		return
 	}
-	code := b.code[countBelow(&b.starts, int(slot)+1)]
+	code := b.code[b.countBelow(int(slot)+1)]
 	return b.owners[code], code != 0
 }
 
@@ -100,37 +103,58 @@ func (b *Builder[N]) init() {
 func (b *Builder[N]) set(r Range, code uint16) {
 	b.init()
 	first, end := int(r.First), int(r.Last)+1
-	lo := 0 // the first of the ranges that start in r; slot 0 has no bit
+	lo := b.countBelow(first) // the first of the ranges that start in r
 	if first > 0 {
-		lo = 1 + countBelow(&b.starts, first)
+		lo++ // slot 0 has no bit
 	}
-	hi := 1 + countBelow(&b.starts, end)
-	// What follows r keeps its owner.
-	with := [2]uint16{code, b.code[hi-1]}
-	n := 1
-	if end < hashslot.Count && b.starts[end>>6]>>(end&63)&1 == 0 {
-		b.starts[end>>6] |= 1 << (end & 63)
-		n = 2
+	word, below := b.word, b.below
+	hi := 1 + b.countBelow(end)
+	var with [2]uint16 // the owners of the ranges that start in r and at its end
+	n := 0
+	joins := lo > 0 && b.code[lo-1] == code
+	if !joins {
+		with[n] = code
+		n++
+	}
+	if end < hashslot.Count {
+		next, bit := b.code[hi-1], uint64(1)<<(end&63)
+		if b.starts[end>>6]&bit != 0 {
+			next = b.code[hi]
+			hi++
+		}
+		if next != code {
+			with[n] = next
+			n++
+			b.starts[end>>6] |= bit
+		} else {
+			b.starts[end>>6] &^= bit
+		}
 	}
 	for w := first >> 6; w <= (end-1)>>6; w++ {
 		b.starts[w] &^= r.mask(w)
 	}
-	if first > 0 {
+	if first > 0 && !joins {
 		b.starts[first>>6] |= 1 << (first & 63)
 	}
+	b.word, b.below = word, below // in front of r nothing changed
 	b.code = slices.Replace(b.code, lo, hi, with[:n]...)
 }
 
-// countBelow returns how many of the first n bits are set.
-func countBelow(words *[hashslot.Count / 64]uint64, n int) int {
-	count := 0
-	for _, w := range words[:n>>6] {
-		count += bits.OnesCount64(w)
+// countBelow returns how many ranges start at a slot less than n; that of slot
+// 0 does not count. It goes on from where the last count ended, as most builders
+// go through the slots in order.
+func (b *Builder[N]) countBelow(n int) int {
+	word := n >> 6
+	if word < b.word {
+		b.word, b.below = 0, 0
 	}
-	if n&63 != 0 {
-		count += bits.OnesCount64(words[n>>6] << (64 - n&63))
+	for ; b.word < word; b.word++ {
+		b.below += bits.OnesCount64(b.starts[b.word])
 	}
-	return count
+	if n&63 == 0 {
+		return b.below
+	}
+	return b.below + bits.OnesCount64(b.starts[word]<<(64-n&63))
 }
 
 // codeOf returns the code of owner and gives it one if it has none.
@@ -190,79 +214,56 @@ func (b *Builder[N]) Build() *Table[N] {
 	b.init()
 	t := new(Table[N])
 
-	// Ranges whose owner is that of the range before are joined to it; owners are
-	// given codes in the order in which they come.
+	// Owners are given codes in the order in which they come.
 	var few [64]uint16
-	newCode := few[:]
+	newCode := few[:] // by old code
 	if len(b.owners) > len(few) {
 		newCode = make([]uint16, len(b.owners))
 	}
 	owners := append(make([]N, 0, min(len(b.owners), len(b.code)+1)), *new(N))
-	code := append(make([]uint16, 0, len(b.code)+1), 0)
-	old := 0 // in b.code
-	add := func() (starts bool) {
-		c := b.code[old]
-		if old++; c != 0 {
-			if newCode[c] == 0 {
-				newCode[c] = uint16(len(owners))
-				owners = append(owners, b.owners[c])
-			}
-			c = newCode[c]
+	code := make([]uint16, 1+len(b.code))
+	for i, c := range b.code {
+		if c == 0 {
+			continue
 		}
-		if len(code) > 1 && code[len(code)-1] == c {
-			return false
+		t.ranges++
+		if newCode[c] == 0 {
+			newCode[c] = uint16(len(owners))
+			owners = append(owners, b.owners[c])
 		}
-		code = append(code, c)
-		if c != 0 {
-			t.ranges++
-		}
-		return true
-	}
-	add()
-	mixed := 0
-	for i, w := range b.starts {
-		t.rank[i] = -int16(len(code) - 1)
-		var starts uint64
-		for ; w != 0; w &= w - 1 {
-			if add() {
-				starts |= w & -w
-			}
-		}
-		t.starts[i] = starts
-		if starts&^1 != 0 {
-			mixed++
-		}
+		code[1+i] = newCode[c]
 	}
 	t.owners = owners
 
-	if len(code)-1 > maxCompact {
+	t.starts = b.starts
+	if len(b.code) > maxCompact {
 		t.own = owners
-		t.flat = new([hashslot.Count]int16)
-		fill := func(number, first, end int) {
-			for s := first; s < end; s++ {
-				t.flat[s] = int16(code[number])
-			}
-		}
-		number, first := 1, 0
-		for i, w := range t.starts {
-			for ; w != 0; w &= w - 1 {
-				next := i<<6 + bits.TrailingZeros64(w)
-				fill(number, first, next)
-				number, first = number+1, next
-			}
-		}
-		fill(number, first, hashslot.Count)
-		t.rank = [hashslot.Count / 64]int16{}
 		t.code = identityTo(len(owners))
+		t.flat = new([hashslot.Count]int16)
+		number := 0
+		for i, w := range t.starts {
+			for s := range 64 {
+				number += int(w >> s & 1)
+				t.flat[i<<6+s] = int16(code[1+number])
+			}
+		}
 		return t
 	}
 
-	if mixed <= maxMixed {
-		for i, w := range t.starts {
-			if w&^1 == 0 {
-				t.rank[i] = -t.rank[i] + int16(w)
-			}
+	mixed := 0
+	for _, w := range t.starts {
+		if w&^1 != 0 {
+			mixed++
 		}
+	}
+	number := int16(1)
+	for i, w := range t.starts {
+		if w&^1 == 0 && mixed <= maxMixed {
+			t.rank[i] = number + int16(w)
+		} else {
+			t.rank[i] = -number
+		}
+		number += int16(bits.OnesCount64(w))
 	}
 	if len(owners) == len(code) && t.ranges == len(code)-1 {
 		// Each owner has one range, and so number and code are the same.
@@ -291,17 +292,16 @@ func identityTo(n int) []uint16 {
 
 // Builder returns a new builder that assigns what t assigns.
 func (t *Table[N]) Builder() *Builder[N] {
-	b := &Builder[N]{starts: t.starts}
+	b := new(Builder[N])
 	if t.own == nil {
 		return b
 	}
-	// There is room for a few changes.
-	b.owners = append(make([]N, 0, len(t.owners)+4), t.owners...)
+	b.starts = t.starts
+	b.owners = slices.Clip(t.owners) // they are only ever appended to
 	if t.flat == nil {
-		b.code = append(make([]uint16, 0, len(t.code)+4), t.code[1:]...)
+		b.code = append(make([]uint16, 0, len(t.code)+4), t.code[1:]...) // room for two changes
 		return b
 	}
-	b.code = make([]uint16, 0, t.ranges+4)
 	for _, code := range t.all() {
 		b.code = append(b.code, code)
 	}

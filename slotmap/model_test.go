@@ -5,8 +5,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/cpu"
 
 	"github.com/hashslot/hashslot"
 )
@@ -122,7 +124,21 @@ var shapes = []struct {
 	{"single slots, no gaps, many owners", 5000, 3, true, false},
 }
 
+// form names the way in which slots of a table are looked up.
+func form[N comparable](t *Table[N]) string {
+	switch {
+	case t.flat != nil:
+		return "flat"
+	case !slices.ContainsFunc(t.rank[:], func(k int16) bool { return k > 0 }):
+		return "all blocks counted"
+	case &t.own[0] == &t.owners[0]:
+		return "few blocks counted, a range for each owner"
+	}
+	return "few blocks counted"
+}
+
 func TestTableIsTheModel(t *testing.T) {
+	forms := map[string]int{}
 	for _, shape := range shapes {
 		t.Run(shape.name, func(t *testing.T) {
 			const seed = 1
@@ -160,6 +176,7 @@ func TestTableIsTheModel(t *testing.T) {
 					require.Equal(t, m[s] != "", ok)
 				}
 				after := b.Build()
+				forms[form(after)]++
 				m.check(t, after)
 				require.Equal(t, beforeModel.diff(&m), slices.Collect(before.Diff(after)))
 				require.Equal(t, m.diff(&beforeModel), slices.Collect(after.Diff(before)))
@@ -174,4 +191,46 @@ func TestTableIsTheModel(t *testing.T) {
 			}
 		})
 	}
+	require.Len(t, forms, 4, "%v: not all forms of a table came about", forms)
+}
+
+// In all tables of few ranges, a lookup counts the starts of ranges at the right
+// places: at every slot, beside it, and at the ends of the blocks.
+func TestEveryStart(t *testing.T) {
+	for s := range hashslot.Count {
+		first, next := s&^63, s&^63+64
+		var b Builder[string]
+		edit := func(first, last int, owner string) {
+			if first < hashslot.Count {
+				require.NoError(t, b.Assign(Range{hashslot.Slot(first), hashslot.Slot(min(last, hashslot.Count-1))}, owner))
+			}
+		}
+		edit(0, hashslot.Count-1, "a")
+		edit(s, s, "b")
+		edit(next, next+6, "c")
+		table := b.Build()
+		for _, x := range []int{0, s - 1, s, s + 1, first, next - 1, first - 1, next, next + 6, next + 7, hashslot.Count - 1} {
+			if x < 0 || x >= hashslot.Count {
+				continue
+			}
+			want := "a"
+			switch {
+			case x == s:
+				want = "b"
+			case next <= x && x <= next+6:
+				want = "c"
+			}
+			owner, ok := table.Lookup(hashslot.Slot(x))
+			if !ok || owner != want {
+				require.Failf(t, "Lookup", "start %d, slot %d: %q, want %q", s, x, owner, want)
+			}
+		}
+	}
+}
+
+func TestMapIsPadded(t *testing.T) {
+	var m Map[*int]
+	pad := unsafe.Sizeof(cpu.CacheLinePad{})
+	require.GreaterOrEqual(t, unsafe.Offsetof(m.table), pad)
+	require.GreaterOrEqual(t, unsafe.Sizeof(m)-unsafe.Offsetof(m.table)-unsafe.Sizeof(m.table), pad)
 }

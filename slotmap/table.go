@@ -33,13 +33,16 @@ type Table[N comparable] struct {
 	// own has the owner for each number, and code its code: 1 and up for the
 	// owners in the order of their first slots, 0 for nobody. Thus own[0] and
 	// owners[0] are never anybody's.
-	starts [hashslot.Count / 64]uint64 // bit s%64 of word s/64: a range starts at slot s. Not set for slot 0
-	rank   [hashslot.Count / 64]int16
-	flat   *[hashslot.Count]int16
+	//
+	// The fields with pointers come first, so that the garbage collector need not
+	// look at the others.
 	own    []N      // is owners, if flat is used or each owner has one range
 	code   []uint16 // is part of identity, if it can be
-	owners []N      // by code
-	ranges int      // how many of the ranges are somebody's
+	flat   *[hashslot.Count]int16
+	owners []N // by code
+	ranges int // how many of the ranges are somebody's
+	rank   [hashslot.Count / 64]int16
+	starts [hashslot.Count / 64]uint64 // bit s%64 of word s/64: a range starts at slot s. Not set for slot 0
 }
 
 // Which way to look slots up was measured: BenchmarkLookup in package bench.

@@ -1,0 +1,156 @@
+package slotmap_test
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+func ExampleBuilder() {
+	var b slotmap.Builder[string]
+	for text, owner := range map[string]string{"0-5460": "a", "5461-10922": "b", "10923-16383": "c"} {
+		r, err := slotmap.ParseRange(text)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if err := b.Assign(r, owner); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	table := b.Build()
+	fmt.Println(table.Lookup(7000))
+	fmt.Println(table.SlotsOf("c"))
+	for r, owner := range table.Ranges() {
+		fmt.Println(r, owner)
+	}
+	// Output:
+	// b true
+	// 10923-16383
+	// 0-5460 a
+	// 5461-10922 b
+	// 10923-16383 c
+}
+
+func ExampleParseSet() {
+	set, err := slotmap.ParseSet("0-5460 5462")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(set.Len(), set.Contains(5461))
+	fmt.Println(set.Union(slotmap.MustParseSet("5461")))
+	_, err = slotmap.ParseSet("0-5460 16384")
+	fmt.Println(err)
+	// Output:
+	// 5462 false
+	// 0-5462
+	// slotmap: a slot is at most 16383, at byte 7 of "0-5460 16384"
+}
+
+func ExampleTable_Diff() {
+	var b slotmap.Builder[string]
+	fmt.Println(b.Assign(slotmap.MustParseRange("0-16383"), "a"))
+	before := b.Build()
+	fmt.Println(b.Assign(slotmap.MustParseRange("8192-16383"), "b"))
+	for change := range before.Diff(b.Build()) {
+		fmt.Println(change.Range, "from", change.From, "to", change.To)
+	}
+	// Output:
+	// <nil>
+	// <nil>
+	// 8192-16383 from a to b
+}
+
+// Requests are routed in some goroutines, while another moves slots.
+func ExampleMap() {
+	type node struct{ addr string }
+	a, b := &node{"10.0.0.1:6379"}, &node{"10.0.0.2:6379"}
+
+	var m slotmap.Map[*node]
+	assign := func(set string, n *node) {
+		m.Update(func(builder *slotmap.Builder[*node]) {
+			for r := range slotmap.MustParseSet(set).Ranges() {
+				if err := builder.Assign(r, n); err != nil {
+					fmt.Println(err)
+				}
+			}
+		})
+	}
+	assign("0-16383", a)
+
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 1000 {
+				slot, n, ok := m.LookupKey(fmt.Sprint("user:", i))
+				if !ok || n == b && slot < 8192 {
+					fmt.Println("slot", slot, "is not where it was")
+				}
+			}
+		})
+	}
+	wg.Go(func() { assign("8192-16383", b) })
+	wg.Wait()
+
+	slot, n, ok := m.LookupKey("foo")
+	fmt.Println(slot, n.addr, ok)
+	// Output: 12182 10.0.0.2:6379 true
+}
+
+// MGET takes only keys of one slot. The commands for one node go out together.
+func ExampleSlotSplitter() {
+	var m slotmap.Map[string]
+	m.Update(func(b *slotmap.Builder[string]) {
+		if err := b.Assign(slotmap.MustParseRange("0-16383"), "node-1"); err != nil {
+			fmt.Println(err)
+		}
+	})
+
+	keys := []string{"{user:1}:name", "{user:2}:name", "{user:1}:mail"}
+	table := m.Load()
+	var sp slotmap.SlotSplitter
+	for _, group := range sp.Split(keys) {
+		owner, _ := table.Lookup(group.Slot)
+		fmt.Print(owner, ": MGET")
+		for _, i := range group.Keys {
+			fmt.Print(" ", keys[i])
+		}
+		fmt.Println()
+	}
+	// Output:
+	// node-1: MGET {user:1}:name {user:1}:mail
+	// node-1: MGET {user:2}:name
+}
+
+func ExampleOwnerSplitter() {
+	var b slotmap.Builder[string]
+	if err := b.Assign(slotmap.MustParseRange("0-8191"), "node-1"); err != nil {
+		fmt.Println(err)
+	}
+	if err := b.Assign(slotmap.MustParseRange("8192-12999"), "node-2"); err != nil {
+		fmt.Println(err)
+	}
+	table := b.Build()
+
+	keys := []string{"foo", "bar", "hello", "mykey"}
+	var sp slotmap.OwnerSplitter[string]
+	groups, unassigned := sp.Split(table, keys)
+	for _, group := range groups {
+		fmt.Print(group.Owner)
+		for _, i := range group.Keys {
+			fmt.Printf(" %s (%d)", keys[i], hashslot.Of(keys[i]))
+		}
+		fmt.Println()
+	}
+	for _, i := range unassigned {
+		fmt.Println("nobody owns the slot of", keys[i])
+	}
+	// Output:
+	// node-2 foo (12182)
+	// node-1 bar (5061) hello (866)
+	// nobody owns the slot of mykey
+}

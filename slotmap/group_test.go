@@ -1,0 +1,127 @@
+package slotmap_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// splitSlowly divides places by label: groups in the order of their first
+// places.
+func splitSlowly[L comparable](labels []L) (order []L, places map[L][]int) {
+	places = map[L][]int{}
+	for i, l := range labels {
+		if places[l] == nil {
+			order = append(order, l)
+		}
+		places[l] = append(places[l], i)
+	}
+	return order, places
+}
+
+func splitKeys(rng *rand.Rand, n int) (keys []string, raw [][]byte) {
+	for range n {
+		key := fmt.Sprint("key:", rng.IntN(max(n, 1)))
+		if rng.IntN(4) == 0 {
+			key = fmt.Sprintf("{tag%d}:%s", rng.IntN(5), key)
+		}
+		keys, raw = append(keys, key), append(raw, []byte(key))
+	}
+	return keys, raw
+}
+
+func TestSplit(t *testing.T) {
+	const seed = 1
+	rng := rand.New(rand.NewPCG(seed, 0))
+	// The same splitters for all sizes and tables, so that nothing of one call may
+	// show in the next.
+	var bySlot slotmap.SlotSplitter
+	var byOwner slotmap.OwnerSplitter[string]
+	var tables []*slotmap.Table[string]
+	for _, owners := range []int{0, 1, 3, 100, 5000} {
+		var b slotmap.Builder[string]
+		for i := range owners * 3 {
+			s := rng.IntN(hashslot.Count)
+			r := slotmap.Range{First: hashslot.Slot(s), Last: hashslot.Slot(min(s+20_000/owners, hashslot.Count-1))}
+			require.NoError(t, b.Assign(r, fmt.Sprint("n", i%owners)))
+		}
+		require.NoError(t, b.Unassign(slotmap.MustParseRange("1000-3000")))
+		tables = append(tables, b.Build())
+	}
+	for _, n := range []int{0, 1, 2, 3, 17, 1000, 20_000, 5, 0, 1000} {
+		keys, raw := splitKeys(rng, n)
+		slots := hashslot.AppendOf(nil, keys)
+		order, places := splitSlowly(slots)
+
+		check := func(groups []slotmap.SlotGroup) {
+			t.Helper()
+			require.Len(t, groups, len(order))
+			for i, g := range groups {
+				require.Equal(t, order[i], g.Slot)
+				require.Equal(t, places[g.Slot], g.Keys)
+			}
+		}
+		check(bySlot.Split(keys))
+		check(bySlot.SplitBytes(raw))
+
+		for _, table := range tables {
+			owners := make([]string, n)
+			for i, s := range slots {
+				owners[i], _ = table.Lookup(s)
+			}
+			order, places := splitSlowly(owners)
+			nobodys := places[""]
+			order = slices.DeleteFunc(order, func(o string) bool { return o == "" })
+			check := func(groups []slotmap.OwnerGroup[string], unassigned []int) {
+				t.Helper()
+				require.Len(t, groups, len(order))
+				for i, g := range groups {
+					require.Equal(t, order[i], g.Owner)
+					require.Equal(t, places[g.Owner], g.Keys)
+				}
+				require.Equal(t, len(nobodys), len(unassigned))
+				require.True(t, slices.Equal(nobodys, unassigned))
+			}
+			check(byOwner.Split(table, keys))
+			check(byOwner.SplitBytes(table, raw))
+		}
+	}
+}
+
+// Who appends to a group does not write into the next.
+func TestGroupsAreApart(t *testing.T) {
+	var sp slotmap.SlotSplitter
+	groups := sp.Split([]string{"a", "b", "c", "{a}"})
+	require.Len(t, groups, 3)
+	_ = append(groups[0].Keys, 99)
+	assert.Equal(t, []int{1}, groups[1].Keys)
+	assert.Equal(t, []int{0, 3}, groups[0].Keys)
+}
+
+func TestSplitAllocatesNothing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 0))
+	keys, raw := splitKeys(rng, 1000)
+	var bySlot slotmap.SlotSplitter
+	var byOwner slotmap.OwnerSplitter[*int]
+	for _, table := range []*slotmap.Table[*int]{even(t, 3), even(t, 1000), alternating(t)} {
+		all := func(n int) {
+			bySlot.Split(keys[:n])
+			bySlot.SplitBytes(raw[:n])
+			byOwner.Split(table, keys[:n])
+			byOwner.SplitBytes(table, raw[:n])
+		}
+		all(len(keys))
+		n := 0
+		assert.Zero(t, testing.AllocsPerRun(100, func() {
+			all(n)
+			n += 10
+		}))
+	}
+}

@@ -1,0 +1,351 @@
+package slotmap_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+func assign[N comparable](t testing.TB, b *slotmap.Builder[N], set string, owner N) {
+	t.Helper()
+	for r := range slotmap.MustParseSet(set).Ranges() {
+		require.NoError(t, b.Assign(r, owner))
+	}
+}
+
+var someOwners [hashslot.Count]int
+
+// even returns a table in which owners have one range each.
+func even(t testing.TB, owners int) *slotmap.Table[*int] {
+	var b slotmap.Builder[*int]
+	for i := range owners {
+		r := slotmap.Range{
+			First: hashslot.Slot(i * hashslot.Count / owners),
+			Last:  hashslot.Slot((i+1)*hashslot.Count/owners - 1),
+		}
+		require.NoError(t, b.Assign(r, &someOwners[i]))
+	}
+	return b.Build()
+}
+
+// alternating returns a table in which each slot is a range.
+func alternating(t testing.TB) *slotmap.Table[*int] {
+	var b slotmap.Builder[*int]
+	for s := range hashslot.Slot(hashslot.Count) {
+		require.NoError(t, b.Assign(slotmap.Range{First: s, Last: s}, &someOwners[s%2]))
+	}
+	return b.Build()
+}
+
+func TestTableWithoutOwners(t *testing.T) {
+	all := slotmap.MustParseSet("0-16383")
+	built := new(slotmap.Builder[string]).Build()
+	loaded := new(slotmap.Map[string]).Load()
+	for _, table := range []*slotmap.Table[string]{new(slotmap.Table[string]), built, loaded} {
+		for s := range 65536 {
+			owner, ok := table.Lookup(hashslot.Slot(s))
+			require.False(t, ok)
+			require.Zero(t, owner)
+		}
+		assert.Equal(t, all, table.Unassigned())
+		assert.Equal(t, slotmap.Set{}, table.SlotsOf(""))
+		assert.Zero(t, table.Len())
+		assert.Empty(t, slices.Collect(table.Owners()))
+		for range table.Ranges() {
+			t.Error("a range")
+		}
+		assert.Equal(t, "(unassigned) 0-16383\n", table.String())
+		for _, other := range []*slotmap.Table[string]{new(slotmap.Table[string]), built, loaded} {
+			assert.True(t, table.Equal(other))
+			assert.Empty(t, slices.Collect(table.Diff(other)))
+		}
+		b := table.Builder()
+		assign(t, b, "5", "a")
+		next := b.Build()
+		assert.False(t, table.Equal(next))
+		assert.False(t, next.Equal(table))
+		five := slotmap.MustParseRange("5")
+		assert.Equal(t, []slotmap.Change[string]{{Range: five, To: "a", Assigns: true}}, slices.Collect(table.Diff(next)))
+		assert.Equal(t, []slotmap.Change[string]{{Range: five, From: "a", Assigned: true}}, slices.Collect(next.Diff(table)))
+		var sp slotmap.OwnerSplitter[string]
+		groups, unassigned := sp.Split(table, []string{"a", "b"})
+		assert.Empty(t, groups)
+		assert.Equal(t, []int{0, 1}, unassigned)
+	}
+}
+
+// The zero value of an owner's type is an owner like others.
+func TestZeroValueIsAnOwner(t *testing.T) {
+	var b slotmap.Builder[int]
+	assign(t, &b, "0-99 16383", 0)
+	assign(t, &b, "200", 7)
+	table := b.Build()
+	owner, ok := table.Lookup(16383)
+	assert.Equal(t, 0, owner)
+	assert.True(t, ok)
+	_, ok = table.Lookup(100)
+	assert.False(t, ok)
+	assert.Equal(t, []int{0, 7}, slices.Collect(table.Owners()))
+	assert.Equal(t, "0-99 16383", table.SlotsOf(0).String())
+	next := table.Builder()
+	require.NoError(t, next.Unassign(slotmap.MustParseRange("16383")))
+	assert.Equal(t, []slotmap.Change[int]{{Range: slotmap.MustParseRange("16383"), Assigned: true}},
+		slices.Collect(table.Diff(next.Build())))
+}
+
+func TestNoSlotHasNoOwner(t *testing.T) {
+	for _, table := range []*slotmap.Table[*int]{even(t, 1), even(t, 3), even(t, 1000), even(t, 16384), alternating(t)} {
+		var m slotmap.Map[*int]
+		m.Store(table)
+		for s := range 65536 {
+			a, okA := table.Lookup(hashslot.Slot(s))
+			b, okB := m.Lookup(hashslot.Slot(s))
+			require.Equal(t, s < hashslot.Count, okA)
+			require.Equal(t, okA, okB)
+			require.Equal(t, okA, a != nil)
+			require.True(t, a == b)
+		}
+	}
+}
+
+func TestTableText(t *testing.T) {
+	var b slotmap.Builder[string]
+	assign(t, &b, "5461-10922", "b")
+	assign(t, &b, "0-5460 16383", "a")
+	assert.Equal(t, "a 0-5460 16383\nb 5461-10922\n(unassigned) 10923-16382\n", b.Build().String())
+	assign(t, &b, "10923-16382", "a")
+	text, err := b.Build().MarshalText()
+	require.NoError(t, err)
+	assert.Equal(t, "a 0-5460 10923-16383\nb 5461-10922\n", string(text))
+}
+
+func TestClaim(t *testing.T) {
+	var b slotmap.Builder[string]
+	claim := func(r, owner string) error { return b.Claim(slotmap.MustParseRange(r), owner) }
+	require.NoError(t, claim("100-200", "a"))
+	require.NoError(t, claim("150-300", "a"), "one's own slots may be claimed again")
+	require.NoError(t, claim("400-500", "b"))
+	before := b.Build()
+
+	err := claim("0-16383", "b")
+	assert.Equal(t, &slotmap.ConflictError[string]{Range: slotmap.MustParseRange("100-300"), Owner: "a", Claimed: "b"}, err)
+	assert.EqualError(t, err, "slotmap: range 100-300 was claimed for b and is owned by a")
+	err = claim("299-400", "c")
+	assert.Equal(t, &slotmap.ConflictError[string]{Range: slotmap.MustParseRange("299-300"), Owner: "a", Claimed: "c"}, err)
+	err = claim("301-400", "a")
+	assert.Equal(t, &slotmap.ConflictError[string]{Range: slotmap.MustParseRange("400"), Owner: "b", Claimed: "a"}, err)
+	assert.True(t, before.Equal(b.Build()), "a claim that fails changes nothing")
+
+	require.NoError(t, claim("0-99", "c"))
+	require.NoError(t, claim("501-16383", "b"))
+	require.NoError(t, claim("301-399", "a"))
+	assert.Equal(t, "c 0-99\na 100-399\nb 400-16383\n", b.Build().String())
+}
+
+// A table does not change when the builder that made it goes on, nor when a
+// builder made from it does.
+func TestTablesAreApart(t *testing.T) {
+	for _, step := range []hashslot.Slot{1, 2, 100} { // in each form of a table
+		var b slotmap.Builder[string]
+		for s := hashslot.Slot(0); s < hashslot.Count; s += step {
+			require.NoError(t, b.Assign(slotmap.Range{First: s, Last: s}, []string{"a", "b"}[s/step%2]))
+		}
+		table := b.Build()
+		text := table.String()
+		one, two := table.Builder(), table.Builder()
+		assign(t, one, "0-100", "x")
+		assign(t, two, "50-16383", "y")
+		require.NoError(t, b.Unassign(slotmap.MustParseRange("0-16383")))
+		assign(t, &b, "3", "z")
+		assert.Equal(t, text, table.String())
+		owner, _ := one.Build().Lookup(0)
+		assert.Equal(t, "x", owner)
+		owner, _ = two.Build().Lookup(16383)
+		assert.Equal(t, "y", owner)
+		assert.Equal(t, "z 3\n(unassigned) 0-2 4-16383\n", b.Build().String())
+	}
+}
+
+// More owners come and go than codes are there for.
+func TestBuilderForgetsOwners(t *testing.T) {
+	var b slotmap.Builder[int]
+	want := make([]int, hashslot.Count)
+	const seed = 1
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for i := range 150_000 {
+		s := rng.IntN(hashslot.Count)
+		require.NoError(t, b.Assign(slotmap.Range{First: hashslot.Slot(s), Last: hashslot.Slot(s)}, i+1))
+		want[s] = i + 1
+	}
+	table := b.Build()
+	for s, owner := range want {
+		got, ok := table.Lookup(hashslot.Slot(s))
+		require.Equal(t, owner, got)
+		require.Equal(t, owner != 0, ok)
+	}
+}
+
+// Owners that are not equal to themselves are of no use, but do no harm.
+func TestNaN(t *testing.T) {
+	var b slotmap.Builder[float64]
+	for range 100_000 {
+		require.NoError(t, b.Assign(slotmap.Range{First: 1, Last: 2}, math.NaN()))
+	}
+	owner, ok := b.Build().Lookup(1)
+	assert.True(t, ok)
+	assert.True(t, math.IsNaN(owner))
+	assert.True(t, b.Build().SlotsOf(math.NaN()).IsEmpty())
+}
+
+func TestRangesStop(t *testing.T) {
+	var b slotmap.Builder[int]
+	for s := range hashslot.Slot(10) {
+		require.NoError(t, b.Assign(slotmap.Range{First: s, Last: s}, int(s)))
+	}
+	table, empty := b.Build(), new(slotmap.Table[int])
+	for n := range 10 {
+		counts := [3]int{}
+		for range table.Ranges() {
+			if counts[0] == n {
+				break
+			}
+			counts[0]++
+		}
+		for range table.Owners() {
+			if counts[1] == n {
+				break
+			}
+			counts[1]++
+		}
+		for range empty.Diff(table) {
+			if counts[2] == n {
+				break
+			}
+			counts[2]++
+		}
+		assert.Equal(t, [3]int{n, n, n}, counts)
+	}
+}
+
+// TestSizes holds the sizes that the documentation gives.
+func TestSizes(t *testing.T) {
+	assert.EqualValues(t, 2048, unsafe.Sizeof(slotmap.Set{}))
+	assert.EqualValues(t, 4, unsafe.Sizeof(slotmap.Range{}))
+	assert.LessOrEqual(t, float64(unsafe.Sizeof(slotmap.Table[*int]{})), 2.6*1024)
+	// No other variable shares the cache lines of the pointer.
+	var m slotmap.Map[*int]
+	assert.GreaterOrEqual(t, unsafe.Sizeof(m), unsafe.Sizeof(uintptr(0))+2*32)
+
+	// The allocator rounds sizes up: 2648 bytes to 2688, and words by an eighth.
+	word := float64(unsafe.Sizeof(uintptr(0)))
+	for _, n := range []int{1, 3, 16, 100, 1000} {
+		size := grown(func() any { return even(t, n) })
+		assert.LessOrEqual(t, size, 2688+word*float64(n+1)*9/8+word, "%d owners", n)
+	}
+	assert.LessOrEqual(t, grown(func() any { return alternating(t) }), 36.0*1024)
+}
+
+// grown returns by how many bytes the heap grows for each of many values.
+func grown(make func() any) float64 {
+	values := [50]any{}
+	heap := func() int64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return int64(s.HeapAlloc)
+	}
+	before := heap()
+	for i := range values {
+		values[i] = make()
+	}
+	after := heap()
+	runtime.KeepAlive(values)
+	return float64(after-before) / float64(len(values))
+}
+
+func TestAllocations(t *testing.T) {
+	var (
+		table = even(t, 16)
+		m     slotmap.Map[*int]
+		set   = slotmap.MustParseSet("0-5460 5462 16383")
+		other = slotmap.MustParseSet("100 200-300")
+		sink  int
+		text  = make([]byte, 0, 100)
+	)
+	m.Store(table)
+	for name, f := range map[string]func(){
+		"Table.Lookup":     func() { _, _ = table.Lookup(hashslot.Slot(sink)) },
+		"Map.Lookup":       func() { _, _ = m.Lookup(hashslot.Slot(sink)) },
+		"Map.LookupKey":    func() { _, _, _ = m.LookupKey("user:{42}:name") },
+		"Map.Load":         func() { sink += m.Load().Len() },
+		"Table.SlotsOf":    func() { sink += table.SlotsOf(nil).Len() + table.Unassigned().Len() },
+		"Table.Equal":      func() { table.Equal(table) },
+		"Set algebra":      func() { sink += set.Union(other).Intersect(set).Subtract(other).Len() },
+		"Set.AppendText":   func() { text, _ = set.AppendText(text[:0]) },
+		"ParseSet":         func() { s, _ := slotmap.ParseSet("1 2-3 4"); sink += s.Len() },
+		"Range.AppendText": func() { text, _ = slotmap.Range{First: 1, Last: 2}.AppendText(text[:0]) },
+		"loops": func() {
+			for r := range set.Ranges() {
+				sink += r.Len()
+			}
+			for range set.Slots() {
+				sink++
+			}
+			for r := range table.Ranges() {
+				sink += r.Len()
+			}
+			for range table.Owners() {
+				sink++
+			}
+			for range table.Diff(table) {
+				sink++
+			}
+		},
+		"Set changes": func() {
+			_ = set.Add(9)
+			_ = set.AddRange(slotmap.Range{First: 3, Last: 4})
+			_ = set.Remove(9)
+			_ = set.RemoveRange(slotmap.Range{First: 3, Last: 4})
+		},
+	} {
+		assert.Zero(t, testing.AllocsPerRun(100, f), name)
+	}
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		m.Update(func(b *slotmap.Builder[*int]) {
+			owner, _ := b.Lookup(hashslot.Slot(sink % 16384))
+			_ = b.Assign(slotmap.Range{First: 1, Last: 2}, owner)
+			sink += 1024
+		})
+	}), 7.0, "Map.Update")
+}
+
+// TestInlining holds that lookups cost no call, whatever the owners are.
+func TestInlining(t *testing.T) {
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("the compiler counts bits by a call on", runtime.GOARCH)
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("the go command is not here")
+	}
+	cmd := exec.Command("go", "build", "-gcflags=-m", "./testdata/inline")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s\n%s", cmd, out)
+	inlined := regexp.MustCompile(`(?m)^testdata.inline.inline\.go.*inlining call to slotmap\.\(\*(\w+)(?:\[.*\])?\)\.(Lookup|Contains)$`)
+	var calls []string
+	for _, match := range inlined.FindAllStringSubmatch(string(out), -1) {
+		calls = append(calls, match[1]+"."+match[2])
+	}
+	assert.Equal(t, "Map.Lookup Map.Lookup Map.Lookup Table.Lookup Set.Contains", strings.Join(calls, " "))
+}
