@@ -4,7 +4,7 @@ package hashslot
 
 import "unsafe"
 
-// matrices is what the kernel slots8 multiplies by. In a matrix for
+// matrices is what the kernels slots8 and slotsShort multiply by. In a matrix for
 // GF2P8AFFINEQB byte 7-i is the row of bit i of the result.
 type matrices struct {
 	// For keys that end 64-byte registers: [j][0] makes the low byte, [j][1] the
@@ -80,13 +80,18 @@ func matrix(p int) (low, high uint64) {
 	return low, high
 }
 
-var avx512 *matrices
+// gfni has the matrices of tiers avx512 and avx2. It is nil where the CPU has no
+// GFNI: batches of tier avx2 are then those of clmul.
+var gfni *matrices
 
 //go:noescape
 func slots1(dst *Slot, keys *string, n int) int
 
 //go:noescape
 func slots8(dst *Slot, keys *string, n int, m *matrices) int
+
+//go:noescape
+func slotsShort(dst *Slot, keys *string, n int, m *[2][2][8]uint64) int
 
 // maxBatch is how many keys an assembly call takes at most: a goroutine cannot be
 // preempted inside of assembly.
@@ -102,6 +107,8 @@ func slotsOf(dst []Slot, keys []string) {
 	switch {
 	case tier == tierAVX512 && len(keys) >= 8:
 		slotsOf8(dst, keys)
+	case tier == tierAVX2 && gfni != nil && len(keys) >= 8:
+		slotsOfShort(dst, keys)
 	case tier != tierGeneric:
 		slotsOf1(dst, keys)
 	default:
@@ -114,11 +121,32 @@ func slotsOf8(dst []Slot, keys []string) {
 		// The last eight keys may overlap the eight before them.
 		i = min(i, len(keys)-8)
 		n := (len(keys) - i) &^ 7
-		done := slots8(&dst[i], &keys[i], n, avx512)
+		done := slots8(&dst[i], &keys[i], n, gfni)
 		i += done
 		if done < n {
 			slotsOf1(dst[i:i+8], keys[i:i+8])
 			i += 8
+		}
+	}
+}
+
+func slotsOfShort(dst []Slot, keys []string) {
+	// How many keys slots1 takes where slotsShort stops: the more, the more often
+	// slotsShort stopped at once.
+	rest := 8
+	for i := 0; i < len(keys); {
+		i = min(i, len(keys)-8)
+		n := min(len(keys)-i, maxBatch) &^ 7
+		done := slotsShort(&dst[i], &keys[i], n, &gfni.at16)
+		i += done
+		if done > 0 {
+			rest = 8
+		}
+		if done < n {
+			end := i + min(len(keys)-i, rest)
+			slotsOf1(dst[i:end], keys[i:end])
+			i = end
+			rest *= 2
 		}
 	}
 }
