@@ -66,7 +66,7 @@ func main() {
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere)$/kernel=[^g] " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
-	"TestSingleBitsOfLongBuffers)$/kernel=[^g]"
+	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards)$/kernel=[^g]"
 
 type mutator struct {
 	file      string
