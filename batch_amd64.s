@@ -116,7 +116,8 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 // PLACE64 loads the key of R9 = 1 to 64 bytes at R8 so that it ends the
 // register, zeros in front. What is masked off is not read; but a load that
 // touches a page which is not there costs over a hundred nanoseconds, masked or
-// not, so EDGE64 takes the keys that start in the first 64 bytes of a page.
+// not, so EDGE64 takes the keys that start in the first 64 bytes of a page: it
+// loads 64 bytes from there, and VPEXPANDB takes as many as the key has.
 #define PLACE64(z, atEdge, placed) \
 	TESTL      $0xfc0, R8;             \
 	JZ         atEdge;                 \
@@ -126,8 +127,8 @@ placed:
 
 #define EDGE64(z, atEdge, placed) \
 atEdge:                                    \
-	START;                             \
-	VMOVDQU8.Z (R8), K2, z;            \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	VMOVDQU64  (R8), z;                \
 	VPEXPANDB.Z z, K1, z;              \
 	JMP        placed
 
@@ -142,9 +143,8 @@ placed:
 
 #define LOWEDGE32(z, atEdge, placed) \
 atEdge:                                    \
-	START;                             \
-	VMOVDQU8.Z (R8), K2, z;            \
 	KMOVD      (TOPS+4)(MAT)(R9*8), K1; \
+	VMOVDQU    (R8), z;                \
 	VPEXPANDB.Z z, K1, z;              \
 	JMP        placed
 
@@ -157,18 +157,10 @@ placed:
 
 #define HIGHEDGE32(z, atEdge, placed) \
 atEdge:                                    \
-	START;                             \
-	VMOVDQU8.Z (R8), K2, Z8;           \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	VMOVDQU64  (R8), Z8;               \
 	VPEXPANDB  Z8, K1, z;              \
 	JMP        placed
-
-// START sets K2 to the R9 lowest bits, for a load that starts with the key, and
-// K1 to the highest, where VPEXPANDB puts it.
-#define START \
-	MOVQ       $-1, R10;               \
-	BZHIQ      R9, R10, R10;           \
-	KMOVQ      R10, K2;                \
-	KMOVQ      TOPS(MAT)(R9*8), K1
 
 // BRACES sets R10 and R11 to where z has '{' and '}'.
 #define BRACES(z) \
@@ -261,7 +253,7 @@ atEdge:                                    \
 // eight keys of which one is empty or has more than 64 bytes, and returns the
 // number of keys done.
 //
-// Requires: AVX512F, BW, VL, DQ, VBMI, VBMI2, GFNI, BMI1, BMI2.
+// Requires: AVX512F, BW, VL, DQ, VBMI, VBMI2, GFNI, BMI1.
 TEXT ·slots8(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DST
 	MOVQ keys+8(FP), KEYS

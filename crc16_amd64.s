@@ -218,7 +218,8 @@ atEdge:                                  \
 // LOAD64 loads a key of 1 to 64 bytes into Z16, so that it ends the register,
 // with zeros in front of it. What is masked off is not read; but a load that
 // touches a page which is not there costs over a hundred nanoseconds, masked or
-// not, so EDGE64 takes the keys that start in the first 64 bytes of a page.
+// not, so EDGE64 takes the keys that start in the first 64 bytes of a page: it
+// loads 64 bytes from there, and VPEXPANDB takes as many as the key has.
 #define LOAD64(atEdge, loaded) \
 	MOVQ         $1<<63, AX;         \
 	LEAQ         -1(N), DX;          \
@@ -231,10 +232,7 @@ loaded:
 
 #define EDGE64(atEdge, loaded) \
 atEdge:                                  \
-	MOVQ         $-1, AX;            \
-	BZHIQ        N, AX, AX;          \
-	KMOVQ        AX, K2;             \
-	VMOVDQU8.Z   (P), K2, Z16;       \
+	VMOVDQU64    (P), Z16;           \
 	VPEXPANDB.Z  Z16, K1, Z16;       \
 	JMP          loaded
 
@@ -260,7 +258,8 @@ atEdge:                                  \
 #define OPEN4 Z22 // '{' in every byte
 
 // HEAD64 loads the first (N-1)&63 + 1 bytes of more than 64 into Z16, from
-// inside of them, so that they end the register, and steps over them.
+// inside of them, and steps over them. Bytes that follow them come along, until
+// VPEXPANDB with K1 leaves them out and takes the others to the register's end.
 #define HEAD64 \
 	VBROADCASTI32X4 starting<>(SB), REV4; \
 	VBROADCASTI32X4 foldBy4<>(SB), FOLD4; \
@@ -270,10 +269,7 @@ atEdge:                                  \
 	SARXQ       DX, AX, AX;          \
 	KMOVQ       AX, K1;              \
 	INCQ        DX;                  \
-	MOVQ        $-1, AX;             \
-	BZHIQ       DX, AX, AX;          \
-	KMOVQ       AX, K2;              \
-	VMOVDQU8.Z  (P), K2, Z16;        \
+	VMOVDQU64   (P), Z16;            \
 	ADDQ        DX, P;               \
 	SUBQ        DX, N
 
