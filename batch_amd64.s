@@ -65,7 +65,8 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 
 // Registers, the same throughout.
 #define DST  DI // where the next eight slots go
-#define KEYS SI // the next eight keys
+#define KEYS SI // behind the eight keys at hand: strings, slices, or ends
+#define FROM AX // their headers, as strings
 #define LEFT CX // keys still to do
 #define MAT  DX // the matrices
 
@@ -74,7 +75,9 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 #define FIRSTS 1088
 #define AT16   1152
 #define AT32   1408
-#define TOPS   1920 // [n] has the n highest bits set
+#define SLICES 1920 // where in two registers of slices the headers of strings are
+#define PAIRS  2048 // the same of addresses and lengths
+#define TOPS   2176 // [n] has the n highest bits set
 
 #define STEP     Z16
 #define POINTERS Z17
@@ -87,18 +90,19 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 #define ZIP      X24
 #define SHORT64  Z25
 #define SHORT32  Z26
+#define ENDS     Y27 // of packed keys, those of the eight before
 #define LOW0     Z28 // the matrices of LOAD16's two registers
 #define HIGH0    Z29
 #define LOW1     Z30
 #define HIGH1    Z31
 
-// LOAD16 loads four keys of 1 to 16 bytes, whose headers are at KEYS+at and
+// LOAD16 loads four keys of 1 to 16 bytes, whose headers are at FROM+at and
 // in h, and makes z of them: dword p has the byte p from the end of each.
 #define LOAD16(at, h, x, z, len, k) \
-	MOVQ         (at+0)(KEYS), R8;     \
-	MOVQ         (at+16)(KEYS), R9;    \
-	MOVQ         (at+32)(KEYS), R10;   \
-	MOVQ         (at+48)(KEYS), R11;   \
+	MOVQ         (at+0)(FROM), R8;     \
+	MOVQ         (at+16)(FROM), R9;    \
+	MOVQ         (at+32)(FROM), R10;   \
+	MOVQ         (at+48)(FROM), R11;   \
 	VMOVDQU      (R8), x;              \
 	VINSERTI32X4 $1, (R9), z, z;       \
 	VINSERTI32X4 $2, (R10), z, z;      \
@@ -108,15 +112,16 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 	VPADDB       FIRST, len, len;      \
 	VPERMB.Z     z, len, k, z
 
-// HEADER takes the key with the header at KEYS+at: its address and its length.
+// HEADER takes the key with the header at FROM+at: its address and its length.
 #define HEADER(at) \
-	MOVQ       (at+0)(KEYS), R8;       \
-	MOVQ       (at+8)(KEYS), R9
+	MOVQ       (at+0)(FROM), R8;       \
+	MOVQ       (at+8)(FROM), R9
 
 // PLACE64 loads the key of R9 = 1 to 64 bytes at R8 so that it ends the
 // register, zeros in front. What is masked off is not read; but a load that
 // touches a page which is not there costs over a hundred nanoseconds, masked or
-// not, so EDGE64 takes the keys that start in the first 64 bytes of a page.
+// not, so EDGE64 takes the keys that start in the first 64 bytes of a page: it
+// loads 64 bytes from there, and VPEXPANDB takes as many as the key has.
 #define PLACE64(z, atEdge, placed) \
 	TESTL      $0xfc0, R8;             \
 	JZ         atEdge;                 \
@@ -126,8 +131,8 @@ placed:
 
 #define EDGE64(z, atEdge, placed) \
 atEdge:                                    \
-	START;                             \
-	VMOVDQU8.Z (R8), K2, z;            \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	VMOVDQU64  (R8), z;                \
 	VPEXPANDB.Z z, K1, z;              \
 	JMP        placed
 
@@ -142,9 +147,8 @@ placed:
 
 #define LOWEDGE32(z, atEdge, placed) \
 atEdge:                                    \
-	START;                             \
-	VMOVDQU8.Z (R8), K2, z;            \
 	KMOVD      (TOPS+4)(MAT)(R9*8), K1; \
+	VMOVDQU    (R8), z;                \
 	VPEXPANDB.Z z, K1, z;              \
 	JMP        placed
 
@@ -157,18 +161,10 @@ placed:
 
 #define HIGHEDGE32(z, atEdge, placed) \
 atEdge:                                    \
-	START;                             \
-	VMOVDQU8.Z (R8), K2, Z8;           \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	VMOVDQU64  (R8), Z8;               \
 	VPEXPANDB  Z8, K1, z;              \
 	JMP        placed
-
-// START sets K2 to the R9 lowest bits, for a load that starts with the key, and
-// K1 to the highest, where VPEXPANDB puts it.
-#define START \
-	MOVQ       $-1, R10;               \
-	BZHIQ      R9, R10, R10;           \
-	KMOVQ      R10, K2;                \
-	KMOVQ      TOPS(MAT)(R9*8), K1
 
 // BRACES sets R10 and R11 to where z has '{' and '}'.
 #define BRACES(z) \
@@ -255,18 +251,21 @@ atEdge:                                    \
 	VPSHUFB       ZIP, X10, X10; \
 	VMOVDQU       X10, (DST)
 
-// func slots8(dst *Slot, keys *string, n int, m *matrices) int
+// func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, start uint32, m *matrices) int
 //
-// The slots of n keys, a multiple of 8, to dst. It stops in front of the first
-// eight keys of which one is empty or has more than 64 bytes, and returns the
-// number of keys done.
+// The slots of n keys, a multiple of 8, to dst. form is 16 for strings at keys,
+// 24 for slices, and 4 for ends of keys in data, the first of which begins at
+// start. It stops in front of the first eight keys of which one is empty or has
+// more than 64 bytes, and returns the number of keys done.
 //
-// Requires: AVX512F, BW, VL, DQ, VBMI, VBMI2, GFNI, BMI1, BMI2.
-TEXT ·slots8(SB), NOSPLIT, $0-40
+// Requires: AVX512F, BW, VL, DQ, VBMI, VBMI2, GFNI, BMI1.
+TEXT ·slots8(SB), NOSPLIT, $128-64
 	MOVQ dst+0(FP), DST
 	MOVQ keys+8(FP), KEYS
 	MOVQ n+16(FP), LEFT
-	MOVQ m+24(FP), MAT
+	MOVQ m+48(FP), MAT
+	MOVL start+40(FP), R8
+	VPBROADCASTD R8, ENDS
 	VBROADCASTI32X4 step<>(SB), STEP
 	VBROADCASTI32X4 pointers<>(SB), POINTERS
 	VBROADCASTI32X4 short16<>(SB), SHORT16
@@ -284,8 +283,14 @@ TEXT ·slots8(SB), NOSPLIT, $0-40
 	VMOVDQU64 (AT16+192)(MAT), HIGH1
 
 group:
+	CMPQ       form+24(FP), $16
+	JNE        convert
 	VMOVDQU64  0(KEYS), Z0
 	VMOVDQU64  64(KEYS), Z1
+	MOVQ       KEYS, FROM
+	ADDQ       $128, KEYS
+
+headers:
 	VPADDQ     STEP, Z0, Z2
 	VPADDQ     STEP, Z1, Z3
 	VPTERNLOGQ $0x78, POINTERS, Z0, Z2 // Z2 ^ Z0&POINTERS
@@ -313,22 +318,56 @@ group:
 store:
 	STORE
 	ADDQ $16, DST
-	ADDQ $128, KEYS
 	SUBQ $8, LEFT
 	JNZ  group
 
 done:
 	MOVQ n+16(FP), AX
 	SUBQ LEFT, AX
-	MOVQ AX, ret+32(FP)
+	MOVQ AX, ret+56(FP)
 	VZEROUPPER
 	RET
 
+convert:
+	// Make the headers of strings in the frame.
+	JB         packed
+	VMOVDQU64  0(KEYS), Z0
+	VMOVDQU64  64(KEYS), Z1
+	VMOVDQU64  (SLICES+0)(MAT), Z2
+	VMOVDQU64  (SLICES+64)(MAT), Z3
+	VPERMT2Q   Z1, Z2, Z0
+	VPERMT2Q   128(KEYS), Z3, Z1
+	ADDQ       $192, KEYS
+
+converted:
+	VMOVDQU64  Z0, 0(SP)
+	VMOVDQU64  Z1, 64(SP)
+	MOVQ       SP, FROM
+	JMP        headers
+
+packed:
+	VMOVDQU    (KEYS), Y2
+	ADDQ       $32, KEYS
+	VALIGND    $7, ENDS, Y2, Y0 // the end before each, where the key begins
+	VMOVDQA64  Y2, ENDS
+	VPSUBD     Y0, Y2, Y2
+	VPMOVZXDQ  Y2, Z2
+	VPMOVZXDQ  Y0, Z0
+	VPADDQ.BCST data+32(FP), Z0, Z0
+	VMOVDQA64  Z0, Z1
+	VMOVDQU64  (PAIRS+0)(MAT), Z3
+	VMOVDQU64  (PAIRS+64)(MAT), Z4
+	VPERMT2Q   Z2, Z3, Z0
+	VPERMT2Q   Z2, Z4, Z1
+	JMP        converted
+
 longer:
+	CMPQ form+24(FP), $16
+	JNE  near
 	CMPQ LEFT, $40
 	JL   near
-	PREFETCH(512)
-	PREFETCH(576)
+	PREFETCH(384)
+	PREFETCH(448)
 
 near:
 	VPTESTMQ SHORT32, Z2, K1
