@@ -232,7 +232,7 @@ func slotsOfShort(dst []Slot, keys []string) {
 	rest := 8
 	for i := 0; i < len(keys); {
 		i = min(i, len(keys)-8)
-		n := min(len(keys)-i, maxBatch) &^ 7
+		n := (len(keys) - i) &^ 7
 		done := 0
 		if len(keys[i]) <= 16 { // or the call is in vain
 			done = slotsShort(&dst[i], &keys[i], n, &gfni.at16)
@@ -245,7 +245,7 @@ func slotsOfShort(dst []Slot, keys []string) {
 			end := i + min(len(keys)-i, rest)
 			slotsOf1(dst[i:end], keys[i:end])
 			i = end
-			rest = min(2*rest, maxBatch)
+			rest *= 2
 		}
 	}
 }
