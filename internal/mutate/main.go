@@ -69,7 +69,7 @@ func main() {
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere)$/kernel=[^g] " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
-	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards)$/kernel=[^g]"
+	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards|TestWhatSlotsShortTakes)$/kernel=[^g]"
 
 type mutator struct {
 	file      string
