@@ -196,6 +196,31 @@ func TestNilAndEmptyKeys(t *testing.T) {
 	})
 }
 
+func TestShortKeysAtPageEnds(t *testing.T) {
+	// One key of a group ends with its page, and the page behind is unreadable.
+	// The page has an even number, then an odd one: whether a load would leave the
+	// page is seen from a bit that changes.
+	var pages [2]*guard.Buffer
+	for pages[0] == nil || pages[1] == nil {
+		page := guard.New(t, 1)
+		number := uintptr(unsafe.Pointer(unsafe.SliceData(page.Head(1)))) / 4096
+		pages[number%2] = page
+	}
+	hashtest.EachKernel(t, func(t *testing.T) {
+		rng := seeded(25)
+		for _, page := range pages {
+			for n := 1; n <= 64; n++ {
+				for lane := range 8 {
+					keys := randomKeys(rng.IntN, 8, func() int { return 1 + rng.IntN(n) }, 30)
+					keys[lane] = page.Tail(n)
+					fillBraces(rng, keys[lane], 30)
+					checkAppend(t, keys)
+				}
+			}
+		}
+	})
+}
+
 func TestBatchHeadersBetweenGuards(t *testing.T) {
 	// The headers of the keys, the ends and dst stand at the edge of an
 	// unreadable page as well, and packed data at both.

@@ -99,6 +99,28 @@ func TestBracesInEveryLane(t *testing.T) {
 	})
 }
 
+func TestTagBehindGroupsWithout(t *testing.T) {
+	// The only tag is in one of eight keys. What a group of long keys in front of
+	// them left in the registers must not pass for theirs.
+	hashtest.EachKernel(t, func(t *testing.T) {
+		rng := seeded(34)
+		for _, length := range []int{16, 32, 64} {
+			for lane := range 8 {
+				for range 20 {
+					keys := randomKeys(rng.IntN, 16, func() int { return length }, math.MaxInt32)
+					for _, key := range keys {
+						for i := range key {
+							key[i] |= 0x80 // no byte is zero
+						}
+					}
+					copy(keys[8+lane][rng.IntN(length-2):], "{a}")
+					checkAppend(t, keys)
+				}
+			}
+		}
+	})
+}
+
 func TestBraceHeavyKeys(t *testing.T) {
 	hashtest.EachKernel(t, func(t *testing.T) {
 		rng := seeded(33)

@@ -37,6 +37,7 @@ var (
 	label       = regexp.MustCompile(`^\w+:$`)
 	constant    = regexp.MustCompile(`^#define\s+\w+\s+\$?(0x[0-9a-fA-F]+)$`)
 	data        = regexp.MustCompile(`^DATA\s.*,\s*\$(0x[0-9a-fA-F]+)$`)
+	decimal     = regexp.MustCompile(`^DATA\s.*,\s*(\$-?[0-9]+)$`)
 	instruction = regexp.MustCompile(`^\s+([A-Za-z][\w.]*)(\s.*)?$`)
 	macroCall   = regexp.MustCompile(`^\s+\w+\(.*\)$`)
 	number      = regexp.MustCompile(`\$-?(0x[0-9a-fA-F]+|[0-9]+)|-?\b(0x[0-9a-fA-F]+|[0-9]+)\)?\(`)
@@ -62,6 +63,10 @@ func mutants(lines []string) []mutant {
 			add("constant", text, strings.Replace(text, m[1], flip(m[1], i), 1))
 			continue
 		}
+		if m := decimal.FindStringSubmatch(text); m != nil {
+			add("constant", text, strings.TrimSuffix(text, m[1])+increment(m[1]))
+			continue
+		}
 		code := strings.TrimLeft(text, " \t")
 		if macroCall.MatchString(text) {
 			add("drop", code, "")
@@ -85,8 +90,9 @@ func mutants(lines []string) []mutant {
 	return all
 }
 
-// flip flips one bit of a constant, another one in each line. In a byte with
-// the high bit set that is the one: in an index vector the others mean nothing.
+// flip flips one bit of a constant, another one in each line. In a vector of
+// indexes, each byte below 16 or 0x80 for none, it is a bit that means
+// something: the high bit where that is set, else one of the four lowest.
 func flip(hex string, line int) string {
 	v, err := strconv.ParseUint(hex[2:], 16, 64)
 	if err != nil {
@@ -94,8 +100,15 @@ func flip(hex string, line int) string {
 	}
 	digits := len(hex) - 2
 	bit := line * 7 % (4 * digits)
-	if v>>(bit|7)&1 != 0 {
+	indexes := true
+	for b := v; b != 0; b >>= 8 {
+		indexes = indexes && (b&0xff < 16 || b&0xff == 0x80)
+	}
+	switch {
+	case indexes && v>>(bit|7)&1 != 0:
 		bit |= 7
+	case indexes:
+		bit &^= 4
 	}
 	return fmt.Sprintf("0x%0*x", digits, v^1<<bit)
 }
@@ -170,9 +183,9 @@ func conditions(code string) []string {
 	return out
 }
 
-// Instructions of three operands that give the same if the first two change
-// places.
-var commutative = regexp.MustCompile(`^(ADD|AND|ORR|EOR|TST|TEST|VEOR|VORR|VAND|VPMULL|VPXOR|VPOR|VPAND|VPADD|VPCMPEQ|VPCLMUL|VCMEQ)`)
+// Instructions of three operands, or tests of two, that give the same if the
+// first two change places.
+var commutative = regexp.MustCompile(`^(ADD|AND|ORR|EOR|TST|TEST|VEOR|VORR|VAND|VPMULL|VPMINU|VPTEST|KORTEST|KORQ|VPXOR|VPOR|VPAND|VPADD|VPCMPEQ|VPCLMUL|VCMEQ)`)
 
 // swap exchanges the first two operands of an instruction if both are
 // registers and it matters, and returns "" otherwise.
@@ -182,7 +195,7 @@ func swap(code string) string {
 	if len(operands) < 2 || conditions(code) != nil || !register.MatchString(operands[0]) || !register.MatchString(operands[1]) {
 		return ""
 	}
-	if commutative.MatchString(name) && (len(operands) > 2 || strings.HasPrefix(name, "T")) {
+	if commutative.MatchString(name) && (len(operands) > 2 || strings.Contains(name, "TST") || strings.Contains(name, "TEST")) {
 		return ""
 	}
 	operands[0], operands[1] = operands[1], operands[0]

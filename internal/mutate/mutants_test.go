@@ -17,9 +17,10 @@ func TestMutants(t *testing.T) {
 	}{
 		{"// MOVD A, B", nil},
 		{"#define P R0 // the key", nil},
-		{"#define K 0x00ff // x", []string{"constant: #define K 0x00ff => #define K 0x007f"}},
+		{"#define K 0x00ff // x", []string{"constant: #define K 0x00ff => #define K 0x00fe"}},
 		{"#define K 0x0f00", []string{"constant: #define K 0x0f00 => #define K 0x0f01"}},
 		{"DATA k<>+8(SB)/8, $0x10", []string{"constant: DATA k<>+8(SB)/8, $0x10 => DATA k<>+8(SB)/8, $0x11"}},
+		{"DATA k<>+8(SB)/8, $-1", []string{"constant: DATA k<>+8(SB)/8, $-1 => DATA k<>+8(SB)/8, $0"}},
 		{"GLOBL k<>(SB), RODATA|NOPTR, $8", nil},
 		{"TEXT ·f(SB), NOSPLIT, $0-8", nil},
 		{"next:", nil},

@@ -1,0 +1,130 @@
+//go:build gc && !purego
+
+package hashslot
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/internal/hashtest"
+)
+
+// TestBatchKernelsStopOnlyWhereTheyMust holds the batch kernels to what they say
+// about the keys they take. Where one stops early the plain code takes over: all
+// slots would be right, but late.
+func TestBatchKernelsStopOnlyWhereTheyMust(t *testing.T) {
+	of := func(lengths ...int) (keys []string) {
+		for _, n := range lengths {
+			keys = append(keys, strings.Repeat("\xfa", n))
+		}
+		return keys
+	}
+	hashtest.EachKernel(t, func(t *testing.T) {
+		if tier != tierGeneric {
+			taken := append(of(1, 8, 15, 16, 17, 31, 32, 33, 64, 65, 300, 4095, 4096), "{", "{a}", "x{ab}", "}{", strings.Repeat("}", 50))
+			for _, refused := range append(of(0, 4097), "{"+of(16)[0], of(16)[0]+"{", of(40)[0]+"{a}"+of(40)[0]) {
+				for before := range len(taken) + 1 {
+					checkDone(t, before, slices.Insert(slices.Clone(taken), before, refused), byOnes)
+				}
+			}
+			checkDone(t, len(taken), taken, byOnes)
+		}
+		if tier >= tierAVX2 && gfni != nil {
+			taken := of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 16, 16, 16, 16, 1, 1, 1, 1)
+			checkGroups(t, taken, of(0, 17, 1<<20), byShort)
+			checkGroups(t, taken, []string{"{", "x{a}"}, byShort)
+		}
+		if tier == tierAVX512 {
+			var taken []string
+			for _, longest := range []int{1, 16, 17, 32, 33, 64} {
+				taken = append(taken, of(longest, 1, longest, longest, 1, 1, longest, 1)...)
+				taken = append(taken, of(1, longest, 1, 1, longest, longest, 1, longest)...)
+				taken = append(taken, append([]string{"{", "{a}", "x{ab}", "}{"}, of(longest, 1, 1, longest)...)...)
+			}
+			for _, kernel := range []kernel{byStrings, bySlices, byEnds} {
+				checkGroups(t, taken, of(0, 65, 4096), kernel)
+			}
+		}
+	})
+}
+
+// A kernel puts the slots of keys to dst and returns how many it did.
+type kernel func(dst []Slot, keys []string) int
+
+func byOnes(dst []Slot, keys []string) int { return slots1(&dst[0], &keys[0], len(keys)) }
+
+func byShort(dst []Slot, keys []string) int {
+	aligned := make([]string, len(keys)) // none starts in the last 15 bytes of a page
+	for i, key := range keys {
+		aligned[i] = key
+		if place := new([16]byte); len(key) <= 16 {
+			aligned[i] = unsafe.String(&place[0], copy(place[:], key))
+		}
+	}
+	return slotsShort(&dst[0], &aligned[0], len(aligned), &gfni.at16)
+}
+
+func byStrings(dst []Slot, keys []string) int {
+	return slots8(&dst[0], unsafe.Pointer(&keys[0]), len(keys), unsafe.Sizeof(keys[0]), nil, 0, gfni)
+}
+
+func bySlices(dst []Slot, keys []string) int {
+	var s [][]byte
+	for _, key := range keys {
+		s = append(s, append(make([]byte, 0, 100), key...))
+	}
+	return slots8(&dst[0], unsafe.Pointer(&s[0]), len(s), unsafe.Sizeof(s[0]), nil, 0, gfni)
+}
+
+func byEnds(dst []Slot, keys []string) int {
+	data := []byte("other keys")
+	start := uint32(len(data))
+	var ends []uint32
+	for _, key := range keys {
+		data = append(data, key...)
+		ends = append(ends, uint32(len(data)))
+	}
+	return slots8(&dst[0], unsafe.Pointer(&ends[0]), len(ends), unsafe.Sizeof(ends[0]), &data[0], start, gfni)
+}
+
+// checkGroups holds that kernel takes the keys of taken, and stops in front of
+// the eight of which one is refused.
+func checkGroups(t *testing.T, taken, refused []string, kernel kernel) {
+	t.Helper()
+	checkDone(t, len(taken), taken, kernel)
+	for _, key := range refused {
+		for i := range taken {
+			keys := slices.Clone(taken)
+			keys[i] = key
+			checkDone(t, i&^7, keys, kernel)
+		}
+	}
+}
+
+// checkDone holds that kernel does want of the keys and writes nothing but their
+// slots.
+func checkDone(t *testing.T, want int, keys []string, kernel kernel) {
+	t.Helper()
+	const untouched = 0xffff
+	dst := slices.Repeat([]Slot{untouched}, len(keys))
+	done := kernel(dst, keys)
+	if done != want {
+		lengths := make([]int, len(keys))
+		for i, key := range keys {
+			lengths[i] = len(key)
+		}
+		require.Equal(t, want, done, fmt.Sprintf("keys done, of lengths %d", lengths))
+	}
+	for i, slot := range dst {
+		if i < done {
+			require.Equal(t, Slot(hashtest.Slot([]byte(keys[i]))), slot, "key %d, %q", i, keys[i])
+		} else {
+			require.EqualValues(t, untouched, slot, "key %d", i)
+		}
+	}
+}
