@@ -17,6 +17,10 @@ type matrices struct {
 	// from the end.
 	at16 [2][2][8]uint64
 
+	// For keys that end 32-byte halves of registers: quadword 2l+h of [2j+i] is
+	// for byte 16(l%2)+8j+4(l/2)+2i+h of the half.
+	at32 [4][2][8]uint64
+
 	tops [65]uint64 // [n] has the n highest bits set
 }
 
@@ -31,6 +35,10 @@ func newMatrices() *matrices {
 			for j := range 8 {
 				low, high := matrix(63 - (16*l + 2*j + h))
 				m.at64[j][0][2*l+h], m.at64[j][1][2*l+h] = low, high
+			}
+			for j := range 4 {
+				low, high := matrix(31 - (16*(l%2) + 8*(j/2) + 4*(l/2) + 2*(j%2) + h))
+				m.at32[j][0][2*l+h], m.at32[j][1][2*l+h] = low, high
 			}
 			for j := range 2 {
 				low, high := matrix(4*l + 2*j + h)
