@@ -160,12 +160,16 @@ func (s *Shard) routesAs(t *Shard) bool {
 	if s == t {
 		return true
 	}
+	if s.ID != t.ID || !s.Primary.routesAs(t.Primary) || len(s.Replicas) != len(t.Replicas) ||
+		s.Primary.hasEpoch() != t.Primary.hasEpoch() || s.Primary.ConfigEpoch != t.Primary.ConfigEpoch {
+		return false
+	}
+	if slices.EqualFunc(s.Replicas, t.Replicas, (*Node).routesAs) {
+		return true
+	}
 	// Each view has the replicas in an order of its own.
 	byKey := func(a, b *Node) int { return cmp.Compare(a.key, b.key) }
-	return s.ID == t.ID && s.Primary.routesAs(t.Primary) &&
-		s.Primary.hasEpoch() == t.Primary.hasEpoch() && s.Primary.ConfigEpoch == t.Primary.ConfigEpoch &&
-		len(s.Replicas) == len(t.Replicas) &&
-		slices.EqualFunc(slices.SortedFunc(slices.Values(s.Replicas), byKey), slices.SortedFunc(slices.Values(t.Replicas), byKey), (*Node).routesAs)
+	return slices.EqualFunc(slices.SortedFunc(slices.Values(s.Replicas), byKey), slices.SortedFunc(slices.Values(t.Replicas), byKey), (*Node).routesAs)
 }
 
 // decide gives the slots to their new owners.

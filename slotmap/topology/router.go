@@ -383,8 +383,9 @@ func stranger(rd Redirect) *Node {
 // stale and changes nothing. A redirect without an address changes nothing, but
 // the map is known to be wrong then. ASK changes nothing.
 //
-// Moved takes some microseconds, and a failover some more for each slot of the
-// shard.
+// A redirect to the owner that the map has costs a lookup. All others take time
+// linear in the number of shards: some microseconds for few, up to 0.1 ms for a
+// thousand, and ten times that where nodes change, in a failover.
 func (r *Router) Moved(rd Redirect, seen Generation) Result {
 	if rd.Kind != Moved || !rd.Slot.Valid() {
 		return Result{Node: r.Asking(rd)}
