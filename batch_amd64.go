@@ -4,7 +4,7 @@ package hashslot
 
 import "unsafe"
 
-// matrices is what the kernel slots8 multiplies by. In a matrix for
+// matrices is what the kernels slots8 and slotsShort multiply by. In a matrix for
 // GF2P8AFFINEQB byte 7-i is the row of bit i of the result.
 type matrices struct {
 	// For keys that end 64-byte registers: [j][0] makes the low byte, [j][1] the
@@ -16,6 +16,10 @@ type matrices struct {
 	// For keys of up to 16 bytes: quadword 2l+h of [j] is for the byte 4l+2j+h
 	// from the end.
 	at16 [2][2][8]uint64
+
+	// For keys that end 32-byte halves of registers: quadword 2l+h of [2j+i] is
+	// for byte 16(l%2)+8j+4(l/2)+2i+h of the half.
+	at32 [4][2][8]uint64
 
 	tops [65]uint64 // [n] has the n highest bits set
 }
@@ -31,6 +35,10 @@ func newMatrices() *matrices {
 			for j := range 8 {
 				low, high := matrix(63 - (16*l + 2*j + h))
 				m.at64[j][0][2*l+h], m.at64[j][1][2*l+h] = low, high
+			}
+			for j := range 4 {
+				low, high := matrix(31 - (16*(l%2) + 8*(j/2) + 4*(l/2) + 2*(j%2) + h))
+				m.at32[j][0][2*l+h], m.at32[j][1][2*l+h] = low, high
 			}
 			for j := range 2 {
 				low, high := matrix(4*l + 2*j + h)
@@ -72,7 +80,9 @@ func matrix(p int) (low, high uint64) {
 	return low, high
 }
 
-var avx512 *matrices
+// gfni has the matrices of tiers avx512 and avx2. It is nil where the CPU has no
+// GFNI: batches of tier avx2 are then those of clmul.
+var gfni *matrices
 
 //go:noescape
 func slots1(dst *Slot, keys *string, n int) int
@@ -80,14 +90,25 @@ func slots1(dst *Slot, keys *string, n int) int
 //go:noescape
 func slots8(dst *Slot, keys *string, n int, m *matrices) int
 
-// maxBatch is how many keys an assembly call takes at most: assembly is not
-// preempted.
+//go:noescape
+func slotsShort(dst *Slot, keys *string, n int, m *[2][2][8]uint64) int
+
+// maxBatch is how many keys an assembly call takes at most: a goroutine cannot be
+// preempted inside of assembly.
 const maxBatch = 512
 
 func slotsOf(dst []Slot, keys []string) {
+	// A goroutine can be preempted where a Go function starts, nowhere in a loop
+	// around nothing but assembly. Hence each piece is a call of this one.
+	for len(keys) > maxBatch {
+		slotsOf(dst[:maxBatch], keys[:maxBatch])
+		dst, keys = dst[maxBatch:], keys[maxBatch:]
+	}
 	switch {
 	case tier == tierAVX512 && len(keys) >= 8:
 		slotsOf8(dst, keys)
+	case tier == tierAVX2 && gfni != nil && len(keys) >= 8:
+		slotsOfShort(dst, keys)
 	case tier != tierGeneric:
 		slotsOf1(dst, keys)
 	default:
@@ -99,8 +120,8 @@ func slotsOf8(dst []Slot, keys []string) {
 	for i := 0; i < len(keys); {
 		// The last eight keys may overlap the eight before them.
 		i = min(i, len(keys)-8)
-		n := min(len(keys)-i, maxBatch) &^ 7
-		done := slots8(&dst[i], &keys[i], n, avx512)
+		n := (len(keys) - i) &^ 7
+		done := slots8(&dst[i], &keys[i], n, gfni)
 		i += done
 		if done < n {
 			slotsOf1(dst[i:i+8], keys[i:i+8])
@@ -109,9 +130,30 @@ func slotsOf8(dst []Slot, keys []string) {
 	}
 }
 
+func slotsOfShort(dst []Slot, keys []string) {
+	// How many keys slots1 takes where slotsShort stops: the more, the more often
+	// slotsShort stopped at once.
+	rest := 8
+	for i := 0; i < len(keys); {
+		i = min(i, len(keys)-8)
+		n := min(len(keys)-i, maxBatch) &^ 7
+		done := slotsShort(&dst[i], &keys[i], n, &gfni.at16)
+		i += done
+		if done > 0 {
+			rest = 8
+		}
+		if done < n {
+			end := i + min(len(keys)-i, rest)
+			slotsOf1(dst[i:end], keys[i:end])
+			i = end
+			rest *= 2
+		}
+	}
+}
+
 func slotsOf1(dst []Slot, keys []string) {
 	for i := 0; i < len(keys); {
-		n := min(len(keys)-i, maxBatch)
+		n := len(keys) - i
 		done := slots1(&dst[i], &keys[i], n)
 		i += done
 		if done < n {
