@@ -152,7 +152,7 @@ func TestNodeFields(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, c.Warnings())
 	n := *c.Node("07c3")
-	n.key, n.addr, n.primary = "", "", 0
+	n.key, n.addr, n.primary, n.versioned = "", "", 0, false
 	assert.Equal(t, Node{
 		ID: "07c3", Host: "127.0.0.1", Port: 30004, TLSPort: 5, BusPort: 31004, Endpoint: "127.0.0.1", IP: "127.0.0.1", Hostname: "host4",
 		ShardID: "s", AvailabilityZone: "z", Flags: FlagReplica | FlagNoFailover, Role: RoleReplica, PrimaryID: "e7d1", ConfigEpoch: 4,

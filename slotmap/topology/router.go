@@ -203,7 +203,7 @@ const (
 	ReadPrimary  ReadPolicy = iota // the primary only
 	ReadReplica                    // the replicas; the primary if none of them serves
 	ReadAny                        // the primary and the replicas
-	ReadSameZone                   // the nodes in the client's zone; if none serves, as ReadReplica
+	ReadSameZone                   // the nodes in the client's zone; if none serves, or Zone is "", as ReadReplica
 )
 
 // Read returns a node for a read from slot, or nil if nobody owns the slot, and
@@ -235,8 +235,10 @@ func (s *Shard) pick(policy ReadPolicy, zone string) *Node {
 			return n
 		}
 	case ReadSameZone:
-		if n := s.choose(true, true, zone); n != nil {
-			return n
+		if zone != "" {
+			if n := s.choose(true, true, zone); n != nil {
+				return n
+			}
 		}
 		return s.pick(ReadReplica, "")
 	}
@@ -470,7 +472,7 @@ func (r *Router) tell(t *told, shard *Shard, slot hashslot.Slot) {
 	if before := r.told[slot]; before != nil {
 		t.epoch, t.known = max(t.epoch, before.epoch), t.known || before.known
 	}
-	if shard != nil && shard.Primary.hasEpoch() {
+	if shard != nil && shard.Primary.versioned {
 		t.epoch, t.known = max(t.epoch, shard.Primary.ConfigEpoch), true
 	}
 	if r.told == nil {
@@ -534,8 +536,6 @@ func (n *Node) promoted() *Node {
 	o.Flags &^= FlagFail | FlagPFail
 	return o
 }
-
-func (n *Node) hasEpoch() bool { return n.told == endpointIP }
 
 // same reports whether n and m are the same node. One that only a redirect told
 // of has no id yet.

@@ -452,6 +452,21 @@ func TestApplyEpochs(t *testing.T) {
 	}
 }
 
+// A view without epochs does not make the Router forget those it knows.
+func TestApplyMixedCommands(t *testing.T) {
+	var r Router
+	r.Apply(view(t, "a master,fail 1", "a1 master 6 0-9", "b master 2 10-19"))
+	slots := slotsView(t, "0-9 a1", "10-19 b")
+	assert.Equal(t, Applied, r.Apply(slots).Outcome, "a is not in it")
+	assert.Equal(t, Unchanged, r.Apply(slotsView(t, "0-9 a1", "10-19 b")).Outcome)
+	assert.Equal(t, Stale, r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 2 10-19")).Outcome)
+	assert.Equal(t, "0-9 a1, 10-19 b", ownersOf(&r))
+	assert.Zero(t, slots.Node("b").ConfigEpoch, "the view itself stays what it is")
+	// Two views without epochs: the later one.
+	r.Apply(slotsView(t, "0-4 a1", "5-19 b"))
+	assert.Equal(t, "0-4 a1, 5-19 b", ownersOf(&r))
+}
+
 // In a partly stale view, the owner that is kept may be a replica. It is none.
 func TestPartlyTidy(t *testing.T) {
 	var r Router
@@ -574,6 +589,7 @@ func TestRead(t *testing.T) {
 		{"y", ReadSameZone, "b"},
 		{"z", ReadSameZone, "bcd"},
 		{"", ReadSameZone, "bcd"},
+		{"", ReadPolicy(9), "a"},
 	} {
 		r := Router{Zone: c2.zone}
 		r.Apply(c)
