@@ -452,6 +452,20 @@ func TestApplyEpochs(t *testing.T) {
 	}
 }
 
+// What a partly stale view says of a node by an older epoch is not taken.
+func TestPartlyOlder(t *testing.T) {
+	var r Router
+	r.Apply(view(t, "a master 5 0-9", "a1 slave:a 5", "b master 2 10-19"))
+	before, _ := r.For(0)
+	got := r.Apply(view(t, "a master 1 0-9", "b master 6 10-29"))
+	require.Equal(t, Partly, got.Outcome)
+	after, _ := r.For(0)
+	assert.Same(t, before, after)
+	assert.Equal(t, "a1", ids(after.Replicas))
+	// So the same claim is still too old.
+	assert.Equal(t, Stale, r.Apply(view(t, "a master 2", "b master 6 10-29", "c master 4 0-9")).Outcome)
+}
+
 // A view without epochs does not make the Router forget those it knows.
 func TestApplyMixedCommands(t *testing.T) {
 	var r Router
