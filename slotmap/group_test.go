@@ -3,8 +3,10 @@ package slotmap_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -103,6 +105,33 @@ func TestGroupsAreApart(t *testing.T) {
 	_ = append(groups[0].Keys, 99)
 	assert.Equal(t, []int{1}, groups[1].Keys)
 	assert.Equal(t, []int{0, 3}, groups[0].Keys)
+
+	var byOwner slotmap.OwnerSplitter[string]
+	owned, unassigned := byOwner.Split(tableOf(t, "a", "0-10000"), []string{"foo", "bar"}) // 12182, 5061
+	require.Len(t, owned, 1)
+	_ = append(unassigned, 99)
+	assert.Equal(t, []int{1}, owned[0].Keys)
+	assert.Equal(t, []int{0}, unassigned)
+}
+
+// A splitter does not keep alive the owners of the call before the last.
+func TestSplitForgetsOwners(t *testing.T) {
+	type node struct{ addr [100]byte }
+	var sp slotmap.OwnerSplitter[*node]
+	split := func(set string) weak.Pointer[node] {
+		owner := new(node)
+		var b slotmap.Builder[*node]
+		assign(t, &b, set, owner)
+		sp.Split(b.Build(), []string{"foo"})
+		return weak.Make(owner)
+	}
+	owner := split("0-16383")
+	runtime.GC()
+	assert.NotNil(t, owner.Value())
+	split("0")
+	runtime.GC()
+	assert.Nil(t, owner.Value())
+	runtime.KeepAlive(&sp)
 }
 
 func TestSplitAllocatesNothing(t *testing.T) {

@@ -137,6 +137,19 @@ func form[N comparable](t *Table[N]) string {
 	return "few blocks counted"
 }
 
+func TestForms(t *testing.T) {
+	for owners, want := range map[int]string{
+		16: "few blocks counted, a range for each owner", 100: "all blocks counted", 2048: "all blocks counted", 2049: "flat",
+	} {
+		var b Builder[int]
+		for i := range owners {
+			r := Range{hashslot.Slot(i * hashslot.Count / owners), hashslot.Slot((i+1)*hashslot.Count/owners - 1)}
+			require.NoError(t, b.Assign(r, i))
+		}
+		require.Equal(t, want, form(b.Build()), "%d owners", owners)
+	}
+}
+
 func TestTableIsTheModel(t *testing.T) {
 	forms := map[string]int{}
 	for _, shape := range shapes {

@@ -131,6 +131,31 @@ func TestTableText(t *testing.T) {
 	assert.Equal(t, "a 0-5460 10923-16383\nb 5461-10922\n", string(text))
 }
 
+func TestEqual(t *testing.T) {
+	build := func(lines ...string) *slotmap.Table[string] {
+		var b slotmap.Builder[string]
+		for _, line := range lines {
+			owner, set, _ := strings.Cut(line, " ")
+			assign(t, &b, set, owner)
+		}
+		return b.Build()
+	}
+	table := build("a 0-99 300-399", "b 100-199", "c 200-299")
+	assert.True(t, table.Equal(build("c 200-299", "b 50-250", "c 200-299", "b 100-199", "a 0-99 300-399")))
+	for name, other := range map[string]*slotmap.Table[string]{
+		"another place":          build("a 0-98 300-399", "b 99-199", "c 200-299"),
+		"another owner":          build("a 0-99 300-399", "x 100-199", "c 200-299"),
+		"another of the owners":  build("a 0-99", "b 100-199 300-399", "c 200-299"),
+		"owners exchanged":       build("b 0-99 300-399", "a 100-199", "c 200-299"),
+		"one more":               build("a 0-99 300-399", "b 100-199", "c 200-299", "d 400"),
+		"a gap":                  build("a 0-99 300-399", "b 100-198", "c 200-299"),
+		"a gap in another place": build("a 0-99 301-400", "b 100-199", "c 200-299"),
+	} {
+		assert.False(t, table.Equal(other), name)
+		assert.False(t, other.Equal(table), name)
+	}
+}
+
 func TestClaim(t *testing.T) {
 	var b slotmap.Builder[string]
 	claim := func(r, owner string) error { return b.Claim(slotmap.MustParseRange(r), owner) }
@@ -162,6 +187,8 @@ func TestTablesAreApart(t *testing.T) {
 		for s := hashslot.Slot(0); s < hashslot.Count; s += step {
 			require.NoError(t, b.Assign(slotmap.Range{First: s, Last: s}, []string{"a", "b"}[s/step%2]))
 		}
+		assign(t, &b, "0", "an owner that is soon forgotten") // so that there is room behind the owners
+		assign(t, &b, "0", "a")
 		table := b.Build()
 		text := table.String()
 		one, two := table.Builder(), table.Builder()

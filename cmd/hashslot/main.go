@@ -37,7 +37,7 @@ type command struct {
 	run     func(*env) int
 }
 
-var commands = []*command{&slotCommand, &tagCommand, &statCommand, &planCommand}
+var commands = []*command{&slotCommand, &tagCommand, &routeCommand, &checkCommand, &planCommand, &statCommand}
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -90,7 +90,14 @@ func usage() string {
 }
 
 func indent(s string) string {
-	return "  " + strings.ReplaceAll(strings.TrimSuffix(s, "\n"), "\n", "\n  ") + "\n"
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		if line != "\n" {
+			b.WriteString("  ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
 
 // parse reads the options of fs, which may stand in front of, between and

@@ -213,8 +213,8 @@ func TestProgress(t *testing.T) {
 		errOut.Reset()
 		now := time.Unix(0, 0)
 		e := &env{
-			stdin: io.LimitReader(&endless{line: strings.Repeat("x", 99) + "\n"}, 32<<20), stdout: &out, stderr: &errOut,
-			now: func() time.Time { now = now.Add(10 * time.Millisecond); return now },
+			stdin: io.LimitReader(&endless{line: strings.Repeat("x", 999) + "\n"}, 24<<20), stdout: &out, stderr: &errOut,
+			now: func() time.Time { now = now.Add(20 * time.Millisecond); return now },
 			terminal: func(f any) bool {
 				return len(terminals) > 0 && f == terminals[0] || len(terminals) > 1 && f == terminals[1]
 			},
@@ -228,6 +228,6 @@ func TestProgress(t *testing.T) {
 	require.Greater(t, len(lines), 2)
 	require.Less(t, len(lines), 20, "five in a second")
 	assert.Empty(t, lines[0])
-	assert.Regexp(t, `^0\.\d million lines, \d\d MB, \d\d MB/s$`, lines[1])
+	assert.Regexp(t, `^0\.\d million lines, \d\d MB, \d MB/s$`, lines[1])
 	assert.Empty(t, lines[len(lines)-1], "the line is taken away")
 }

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
-	"strconv"
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/hashslot/hashslot"
@@ -64,11 +65,12 @@ func runSlot(e *env) int {
 	if err := errors.Join(in.check(), form.check()); err != nil {
 		return e.badUse(err)
 	}
+	json := form.json()
 	enc := appendText
 	switch {
 	case hex:
 		enc = appendHex
-	case form.json():
+	case json:
 		enc = appendJSON
 	}
 	return e.answer(in, maxWorkers, func() worker {
@@ -88,9 +90,9 @@ func runSlot(e *env) int {
 				}
 				short := !hex && len(key) <= blockSize
 				switch {
-				case form.json() && short && plainJSON(key):
+				case json && short && plainJSON(key):
 					dst = appendSlotJSON(dst, key, slots[i], tag, hashed)
-				case form.json():
+				case json:
 					o.buf = dst
 					if !hex && !utf8.Valid(key) {
 						return i, errNotUTF8
@@ -115,7 +117,7 @@ var errNotUTF8 = errors.New("the key is not UTF-8, and JSON cannot hold it: use 
 
 // slotText and slotJSON write the line of any key.
 func (o *output) slotText(enc encoder, key []byte, slot hashslot.Slot, tag, hashed []byte) {
-	o.buf = strconv.AppendUint(o.buf, uint64(slot), 10)
+	o.buf = appendSlot(o.buf, slot)
 	o.text("\t")
 	o.value(enc, tag)
 	o.text("\t")
@@ -129,7 +131,7 @@ func (o *output) slotJSON(enc encoder, key []byte, slot hashslot.Slot, tag, hash
 	o.text(`{"key":"`)
 	o.value(enc, key)
 	o.text(`","slot":`)
-	o.buf = strconv.AppendUint(o.buf, uint64(slot), 10)
+	o.buf = appendSlot(o.buf, slot)
 	o.text(`,"tag":"`)
 	o.value(enc, tag)
 	o.text(`","hashed":"`)
@@ -140,7 +142,7 @@ func (o *output) slotJSON(enc encoder, key []byte, slot hashslot.Slot, tag, hash
 // appendSlotText and appendSlotJSON are the same for a short key without
 // anything to escape: nearly every key of a long input, and twice as fast.
 func appendSlotText(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) []byte {
-	dst = strconv.AppendUint(dst, uint64(slot), 10)
+	dst = appendSlot(dst, slot)
 	dst = append(dst, '\t')
 	dst = append(dst, tag...)
 	dst = append(dst, '\t')
@@ -154,12 +156,22 @@ func appendSlotJSON(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) []b
 	dst = append(dst, `{"key":"`...)
 	dst = append(dst, key...)
 	dst = append(dst, `","slot":`...)
-	dst = strconv.AppendUint(dst, uint64(slot), 10)
+	dst = appendSlot(dst, slot)
 	dst = append(dst, `,"tag":"`...)
 	dst = append(dst, tag...)
 	dst = append(dst, `","hashed":"`...)
 	dst = append(dst, hashed...)
 	return append(dst, "\"}\n"...)
+}
+
+// appendSlot appends the digits of slot. It has no branch on how many there are,
+// which nobody can predict.
+func appendSlot(dst []byte, slot hashslot.Slot) []byte {
+	high, low := uint64(slot)/100, uint64(slot)%100
+	digits := high/100 | high/10%10<<8 | high%10<<16 | low/10<<24 | low%10<<32 // the first is the lowest byte
+	zeros := bits.TrailingZeros64(digits|1<<32) / 8                            // in front; 0 itself is a digit
+	dst = binary.LittleEndian.AppendUint64(dst, (digits+'0'*0x0101010101)>>(8*zeros))
+	return dst[:len(dst)-8+5-zeros]
 }
 
 // unhexAll decodes keys in place. The error is that of the first key that is

@@ -98,3 +98,9 @@ func TestTagsOfAllSlots(t *testing.T) {
 	}
 	assert.Equal(t, hashslot.Count, want)
 }
+
+func TestAppendSlot(t *testing.T) {
+	for s := range hashslot.Slot(hashslot.Count) {
+		require.Equal(t, fmt.Sprint("-", int(s)), string(appendSlot([]byte("-"), s)))
+	}
+}

@@ -80,6 +80,7 @@ func runStat(e *env) int {
 	if err != nil {
 		return e.badUse(err)
 	}
+	// One worker: the counts of tags depend on the order, if there are many.
 	s := spread{tags: newTopTags(statTags)}
 	var slots []hashslot.Slot
 	code := e.answer(in, 1, func() worker {

@@ -81,6 +81,20 @@ func TestStat(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
+// Long lines and short ones come to the same counts, in order.
+func TestStatLong(t *testing.T) {
+	var in strings.Builder
+	for i := range 30 {
+		in.WriteString(strings.Repeat("x", 3*blockSize) + "\n")
+		for j := range 10_000 {
+			fmt.Fprintf(&in, "{%d}\n", 10_000*i+j)
+		}
+	}
+	want := runOn(in.String(), "stat")
+	assert.Contains(t, want.out, "keys             300030\n  with a tag     300000\n")
+	assert.Equal(t, want, runOn(in.String(), "stat"))
+}
+
 func TestStatForms(t *testing.T) {
 	head := func(keys, tagged, slots int) string {
 		return fmt.Sprintf("keys             %d\n  with a tag     %d\nslots with keys  %d of 16384\n", keys, tagged, slots)

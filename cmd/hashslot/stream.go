@@ -51,10 +51,13 @@ func (f *inputFlags) sep() byte {
 // it returns. The calls of one worker come one after the other.
 type worker func(o *output, items [][]byte) (int, error)
 
-// answer has up to so many workers answer all the arguments, or all lines of standard input,
+// answer has workers answer all the arguments, or all lines of standard input,
 // writes the answers in order, and returns the exit code. What was read is
 // answered before it waits for more, however little it is. It holds at most
-// maxWorkers+2 blocks with their answers, or lines that are longer, without.
+// workers+2 blocks with their answers, or lines that are longer, without.
+//
+// If workers is 1, the one worker gets all items, in their order. Otherwise
+// there is one for each CPU, at most workers of them, and one more.
 func (e *env) answer(in inputFlags, workers int, newWorker func() worker) int {
 	if len(e.args) > 0 {
 		return e.answerArgs(newWorker())
@@ -70,15 +73,18 @@ func (e *env) answer(in inputFlags, workers int, newWorker func() worker) int {
 	jobs := workers + 2 // one to read and one to write
 	s := &stream{
 		r: e.stdin, sep: in.sep(), max: in.max,
-		free: make(chan *job, jobs), todo: make(chan *job, jobs), order: make(chan *job, jobs),
+		free: make(chan *job, jobs), order: make(chan *job, jobs),
 		quit: make(chan struct{}),
 	}
 	defer close(s.quit)
 	for range jobs {
 		s.free <- &job{done: make(chan struct{}, 1)}
 	}
-	for range workers {
-		go s.work(newWorker())
+	if workers > 1 {
+		s.todo = make(chan *job, jobs)
+		for range workers {
+			go s.work(newWorker())
+		}
 	}
 	go s.read()
 	return e.write(s, newWorker())
@@ -107,7 +113,7 @@ type stream struct {
 	sep   byte
 	max   int           // the longest line
 	free  chan *job     // to read into
-	todo  chan *job     // to work on
+	todo  chan *job     // to work on; nil if write does that
 	order chan *job     // to write; may be in work
 	quit  chan struct{} // closed when nobody writes any more
 }
@@ -129,7 +135,9 @@ type job struct {
 // going on.
 func (s *stream) read() {
 	defer close(s.order)
-	defer close(s.todo)
+	if s.todo != nil {
+		defer close(s.todo)
+	}
 	var rest []byte // the start of a line
 	for {
 		var j *job
@@ -141,7 +149,9 @@ func (s *stream) read() {
 		rest = s.fill(j, rest)
 		then := j.then
 		s.order <- j // has room for all jobs
-		s.todo <- j
+		if s.todo != nil {
+			s.todo <- j
+		}
 		if then != nil {
 			return
 		}
@@ -255,10 +265,12 @@ func (e *env) write(s *stream, work worker) int {
 	defer p.end()
 	lines := int64(0)
 	for j := range s.order {
-		<-j.done
+		if s.todo != nil {
+			<-j.done
+		}
 		o := &j.out
 		o.w = e.stdout
-		if j.long() {
+		if s.todo == nil || j.long() {
 			s.answer(j, o, work)
 		}
 		if err := o.flush(); err != nil {

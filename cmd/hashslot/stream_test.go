@@ -49,10 +49,12 @@ func quote(o *output, items [][]byte) (int, error) {
 	return len(items), nil
 }
 
-func answer(r io.Reader, in inputFlags) result {
+func answer(r io.Reader, in inputFlags) result { return answerBy(maxWorkers, r, in) }
+
+func answerBy(workers int, r io.Reader, in inputFlags) result {
 	var out, errOut bytes.Buffer
 	e := &env{stdin: r, stdout: &out, stderr: &errOut, terminal: isTerminal}
-	code := e.answer(in, maxWorkers, func() worker { return quote })
+	code := e.answer(in, workers, func() worker { return quote })
 	return result{code, out.String(), errOut.String()}
 }
 
@@ -106,6 +108,7 @@ func FuzzAnswer(f *testing.F) {
 		want := slowAnswer(input, in)
 		require.Equal(t, want, answer(strings.NewReader(input), in))
 		require.Equal(t, want, answer(&pieces{strings.NewReader(input), rand.New(rand.NewPCG(seed, 0))}, in), "in pieces")
+		require.Equal(t, want, answerBy(1, strings.NewReader(input), in), "by one worker")
 	})
 }
 
@@ -132,12 +135,16 @@ func TestAnswerLarge(t *testing.T) {
 			"bytes":    iotest.OneByteReader(strings.NewReader(input[:50_000])),
 			"halves":   iotest.HalfReader(strings.NewReader(input)),
 			"buffered": bufio.NewReaderSize(strings.NewReader(input), 1000),
+			"one":      strings.NewReader(input),
 		} {
-			want := want
+			want, workers := want, maxWorkers
+			if name == "one" {
+				workers = 1
+			}
 			if name == "bytes" {
 				want = slowAnswer(input[:50_000], in)
 			}
-			if got := answer(r, in); got != want { // megabytes: nobody wants to see them
+			if got := answerBy(workers, r, in); got != want { // megabytes: nobody wants to see them
 				t.Errorf("max %d, %s: code %d, %d bytes, %q; want code %d, %d bytes, %q",
 					in.max, name, got.code, len(got.out), got.errOut, want.code, len(want.out), want.errOut)
 			}

@@ -53,7 +53,10 @@ func newState(c *topology.Cluster, opts Options) (*state, error) {
 		e := &StateError{Problem: Disagreement, Advice: ds[0].Reason + "; ask the nodes again when they agree"}
 		for _, d := range ds {
 			e.Slots = e.Slots.Union(d.Slots)
-			e.Nodes = append(e.Nodes, d.Owner.ID, d.Other.ID)
+			e.Nodes = append(e.Nodes, d.Owner.ID)
+			if d.Other != nil {
+				e.Nodes = append(e.Nodes, d.Other.ID)
+			}
 		}
 		return nil, e.compact()
 	}
@@ -136,11 +139,16 @@ func (s *state) sort(opts Options) error {
 			}
 		}
 	} else {
+		asked := 0
 		for i, n := range s.cluster.Nodes() {
 			place[n.ID] = i
 			if n.Myself() {
 				place[n.ID] = -1
+				asked++
 			}
+		}
+		if asked > 1 {
+			return &InputError{Field: "Order", Reason: "is needed: the view is of several nodes, and the tool asks one"}
 		}
 	}
 	slices.SortFunc(s.nodes, func(a, b node) int { return place[a.id] - place[b.id] })

@@ -172,16 +172,22 @@ func (c *Cluster) resolve(from Origin) {
 	}
 }
 
-// build makes the rest of c from the nodes in c.store.
+// build makes the rest of c from the nodes in c.store. A parser may have made
+// c.byKey already.
 func (c *Cluster) build() {
 	c.nodes = make([]*Node, len(c.store))
-	c.byKey = make(map[string]int32, len(c.store))
+	fill := c.byKey == nil
+	if fill {
+		c.byKey = make(map[string]int32, len(c.store))
+	}
 	primaries := 0
 	for i := range c.store {
 		n := &c.store[i]
 		c.nodes[i] = n
-		if _, taken := c.byKey[n.key]; !taken {
-			c.byKey[n.key] = int32(i)
+		if fill {
+			if _, taken := c.byKey[n.key]; !taken {
+				c.byKey[n.key] = int32(i)
+			}
 		}
 		if n.Role == RolePrimary {
 			primaries++

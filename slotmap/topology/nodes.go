@@ -44,7 +44,7 @@ func ParseNodes(text string) (*Cluster, error) {
 	}
 	// Make room for all nodes at once, if the lines are of a credible length.
 	p.c.store = make([]Node, 0, min(strings.Count(text, "\n")+1, len(text)/60+1, maxNodes))
-	p.ids = make(map[string]struct{}, cap(p.c.store))
+	p.c.byKey = make(map[string]int32, cap(p.c.store))
 	for line := 1; start < len(text); line++ {
 		end := strings.IndexByte(text[start:], '\n')
 		if end < 0 {
@@ -69,7 +69,6 @@ func ParseNodes(text string) (*Cluster, error) {
 // nodesParser reads one line after the other.
 type nodesParser struct {
 	c      *Cluster
-	ids    map[string]struct{}
 	myself bool
 
 	line          string
@@ -112,10 +111,10 @@ func (p *nodesParser) parseLine() error {
 	case len(p.c.store) == maxNodes:
 		return p.fail(at, "more than 65536 nodes")
 	}
-	if _, ok := p.ids[id]; ok {
+	if _, ok := p.c.byKey[id]; ok {
 		return p.fail(at, "a second line for node "+quote(id))
 	}
-	p.ids[id] = struct{}{}
+	p.c.byKey[id] = int32(len(p.c.store))
 	p.c.store = append(p.c.store, Node{ID: id, key: id})
 	n := &p.c.store[len(p.c.store)-1]
 

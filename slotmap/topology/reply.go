@@ -205,11 +205,20 @@ func number(v any, most int64) (int64, *ParseError) {
 
 // replyNodes collects the nodes of CLUSTER SLOTS and SHARDS.
 type replyNodes struct {
-	c      *Cluster
-	places map[nodeName]int32
-	names  []nodeName      // by place
-	split  map[string]bool // ids that stand for more than one address
-	fields []field         // scratch
+	c     *Cluster
+	byID  map[string]int32
+	named map[nodeName]int32 // of those that are not known by an id
+	names []nodeName         // by place
+	split map[string]bool    // ids that stand for more than one address
+
+	done, all int // how many entries or shards of the reply were read before this one, and how many there are
+
+	fields, shard []field // scratch
+	members       []int32
+}
+
+func newReplyNodes(command string, entries int) *replyNodes {
+	return &replyNodes{c: &Cluster{command: command}, byID: make(map[string]int32), all: entries}
 }
 
 type nodeName struct {
@@ -221,31 +230,55 @@ type nodeName struct {
 // is new. A node is known by its id. If a reply gives one id to two addresses,
 // as proxies do, that id names neither, and they are told apart by the address.
 func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool, err *ParseError) {
-	name := nodeName{id: id}
-	if id == "" {
-		name = nodeName{"", endpoint, port}
-	}
 	full := nodeName{id, endpoint, port}
-	place, found := r.places[name]
-	if found && r.names[place] != full {
-		if r.split == nil {
-			r.split = make(map[string]bool)
+	found := false
+	if id != "" {
+		if place, found = r.byID[id]; found && r.names[place] == full {
+			return place, false, nil
 		}
-		r.split[id] = true
-		place, found = r.places[full]
-		name = full
+	}
+	if found && r.split == nil {
+		r.split = make(map[string]bool)
 	}
 	if found {
-		return place, false, nil
+		r.split[id] = true
+	}
+	if found || id == "" {
+		if place, found := r.named[full]; found {
+			return place, false, nil
+		}
 	}
 	if len(r.c.store) == maxNodes {
 		return 0, false, &ParseError{Reason: "more than 65536 nodes"}
 	}
 	place = int32(len(r.c.store))
+	r.grow()
 	r.c.store = append(r.c.store, Node{ID: id, Endpoint: endpoint, Port: port, told: endpointTold})
 	r.names = append(r.names, full)
-	r.places[name] = place
+	switch {
+	case id != "" && !found:
+		r.byID[id] = place
+	case r.named == nil:
+		r.named = map[nodeName]int32{full: place}
+	default:
+		r.named[full] = place
+	}
 	return place, true, nil
+}
+
+// grow makes room for another node. Nodes are large: when there is no room, it
+// makes as much as the whole reply needs if it goes on as it began.
+func (r *replyNodes) grow() {
+	n := len(r.c.store)
+	if n < cap(r.c.store) {
+		return
+	}
+	more := max(n/4, 8)
+	if r.done > 0 {
+		more = max(more, min(n*r.all/r.done, maxNodes)-n+n/8)
+	}
+	r.c.store = slices.Grow(r.c.store, more)
+	r.names = slices.Grow(r.names, more)
 }
 
 // finish completes the nodes and the cluster.
@@ -271,6 +304,9 @@ func (r *replyNodes) finish(from Origin) *Cluster {
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.split)) {
 		r.c.warn(Place{}, "node id "+quote(id)+" stands for more than one address")
+	}
+	if len(r.named) == 0 {
+		r.c.byKey = r.byID
 	}
 	r.c.resolve(from)
 	r.c.build()

@@ -28,7 +28,6 @@ import (
 //
 // The format is that of clusterCommandShards in Valkey's cluster_legacy.c.
 func ParseShards(reply any, from Origin) (*Cluster, error) {
-	r := replyNodes{c: &Cluster{command: shardsCommand}, places: make(map[nodeName]int32)}
 	shards, err := list(reply)
 	if err == nil && len(shards) > maxNodes {
 		err = &ParseError{Reason: "more than 65536 shards"}
@@ -37,8 +36,10 @@ func ParseShards(reply any, from Origin) (*Cluster, error) {
 		err.Command = shardsCommand
 		return nil, err
 	}
+	r := newReplyNodes(shardsCommand, len(shards))
 	for i, shard := range shards {
-		if err := r.shard(i, shard); err != nil {
+		r.done = i
+		if err := r.parseShard(i, shard); err != nil {
 			err.in(index("shards", i)).Command = shardsCommand
 			return nil, err
 		}
@@ -46,20 +47,19 @@ func ParseShards(reply any, from Origin) (*Cluster, error) {
 	return r.finish(from), nil
 }
 
-func (r *replyNodes) shard(i int, v any) *ParseError {
+func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
 	if v == nil {
 		return wrong("is", v, "not a shard")
 	}
-	fields, err := appendFields(nil, v)
-	if err != nil {
+	if r.shard, err = appendFields(r.shard[:0], v); err != nil {
 		return err
 	}
 	var slots []slotmap.Range
 	var members []int32
 	var id string
 	hasSlots, hasNodes := false, false
-	unknown := fields[:0]
-	for _, f := range fields {
+	unknown := r.shard[:0]
+	for _, f := range r.shard {
 		switch f.name {
 		case "slots":
 			hasSlots = true
@@ -94,7 +94,7 @@ func (r *replyNodes) shard(i int, v any) *ParseError {
 		return nil
 	}
 	n := &r.c.store[owner]
-	n.Slots = append(n.Slots, slots...)
+	n.Slots = slots
 	for _, m := range members {
 		if r.c.store[m].Role == RoleReplica {
 			r.c.store[m].primary = owner + 1
@@ -105,7 +105,12 @@ func (r *replyNodes) shard(i int, v any) *ParseError {
 
 // shardOwner returns the place of the primary that has the slots, or -1.
 func (r *replyNodes) shardOwner(i int, members []int32, matters bool) int32 {
-	primaries := slices.DeleteFunc(slices.Clone(members), func(m int32) bool { return r.c.store[m].Role != RolePrimary })
+	var primaries []int32
+	for _, m := range members {
+		if r.c.store[m].Role == RolePrimary {
+			primaries = append(primaries, m)
+		}
+	}
 	if len(primaries) == 0 {
 		if matters {
 			r.c.warn(Place{Path: index("shards", i)}, "slots without a primary")
@@ -151,7 +156,7 @@ func (r *replyNodes) shardNodes(i int, v any) ([]int32, *ParseError) {
 	if err != nil {
 		return nil, err.in("nodes")
 	}
-	members := make([]int32, 0, min(len(nodes), maxNodes))
+	members := r.members[:0]
 	for j, v := range nodes {
 		place, err := r.shardNode(i, j, v)
 		if err != nil {
@@ -161,6 +166,7 @@ func (r *replyNodes) shardNodes(i int, v any) ([]int32, *ParseError) {
 			members = append(members, place)
 		}
 	}
+	r.members = members
 	return members, nil
 }
 

@@ -24,7 +24,6 @@ import (
 //
 // The format is that of generateClusterSlotResponse in Valkey's cluster.c.
 func ParseSlots(reply any, from Origin) (*Cluster, error) {
-	r := replyNodes{c: &Cluster{command: slotsCommand}, places: make(map[nodeName]int32)}
 	entries, err := list(reply)
 	if err == nil && len(entries) > 1<<16 {
 		err = &ParseError{Reason: "more than 65536 entries"}
@@ -33,7 +32,9 @@ func ParseSlots(reply any, from Origin) (*Cluster, error) {
 		err.Command = slotsCommand
 		return nil, err
 	}
+	r := newReplyNodes(slotsCommand, len(entries))
 	for i, entry := range entries {
+		r.done = i
 		if err := r.slotsEntry(i, entry); err != nil {
 			err.in(index("slots", i)).Command = slotsCommand
 			return nil, err
