@@ -144,6 +144,8 @@ func runPlan(e *env) int {
 		err = fmt.Errorf("%q is not an option, and plan %s takes nothing else", args[0], kind)
 	case kind != "create" && o.nodes.check() != nil:
 		err = o.nodes.check()
+	case o.compat && len(o.nodes.files) > 1:
+		err = errors.New("-compat takes one -nodes: the tool has the order of nodes from one of them")
 	case o.load == "-" && o.nodes.stdin() > 0:
 		err = errors.New("-load and -nodes cannot both be standard input")
 	case kind == "reshard" && (!given["from"] || !given["to"] || !given["slots"]):

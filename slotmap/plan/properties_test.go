@@ -517,8 +517,7 @@ func TestInputErrors(t *testing.T) {
 	}
 }
 
-// Views of several nodes are refused where they differ, and have no order of their
-// own for Compat.
+// Views of several nodes are refused where they differ.
 func TestMergedViews(t *testing.T) {
 	merge := func(views ...string) *topology.Cluster {
 		var list []*topology.Cluster
@@ -535,10 +534,6 @@ func TestMergedViews(t *testing.T) {
 	p, err := Rebalance(c, Options{})
 	require.NoError(t, err)
 	require.Empty(t, p.Moves)
-	_, err = Rebalance(c, Options{Compat: true})
-	require.EqualError(t, err, "plan: Order: is needed: the view is of several nodes, and the tool asks one")
-	_, err = Rebalance(c, Options{Compat: true, Order: []string{"b", "a"}})
-	require.NoError(t, err)
 	for _, other := range []string{
 		strings.Replace(b, "0-8191", "0-8190", 1),
 		strings.NewReplacer("0-8191", "0-8190", "8192-", "8191-", "2 connected", "7 connected").Replace(b),

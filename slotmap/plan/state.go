@@ -139,16 +139,11 @@ func (s *state) sort(opts Options) error {
 			}
 		}
 	} else {
-		asked := 0
 		for i, n := range s.cluster.Nodes() {
 			place[n.ID] = i
 			if n.Myself() {
 				place[n.ID] = -1
-				asked++
 			}
-		}
-		if asked > 1 {
-			return &InputError{Field: "Order", Reason: "is needed: the view is of several nodes, and the tool asks one"}
 		}
 	}
 	slices.SortFunc(s.nodes, func(a, b node) int { return place[a.id] - place[b.id] })
