@@ -29,12 +29,13 @@ func AppendOfBytes(dst []Slot, keys [][]byte) []Slot {
 // ends, the first one at 0. As slicing would, it panics if an end lies before
 // the one in front of it or past len(data); the message names the index.
 func AppendOfPacked(dst []Slot, data []byte, ends []uint32) []Slot {
-	start := uint32(0)
-	for i, end := range ends {
-		if end < start || uint64(end) > uint64(len(data)) {
-			panicPacked(i, start, end, len(data))
-		}
-		start = end
+	last, ordered := uint32(0), true
+	for _, end := range ends {
+		ordered = ordered && last <= end
+		last = end
+	}
+	if !ordered || uint64(last) > uint64(len(data)) {
+		panicPacked(data, ends)
 	}
 	n := len(dst)
 	dst = slices.Grow(dst, len(ends))[:n+len(ends)]
@@ -42,9 +43,16 @@ func AppendOfPacked(dst []Slot, data []byte, ends []uint32) []Slot {
 	return dst
 }
 
-func panicPacked(i int, start, end uint32, length int) {
-	if uint64(end) > uint64(length) {
-		panic(fmt.Sprintf("hashslot: AppendOfPacked: ends[%d] = %d is out of range with data of length %d", i, end, length))
+// panicPacked panics for the first of ends that is out of order or range.
+func panicPacked(data []byte, ends []uint32) {
+	start := uint32(0)
+	for i, end := range ends {
+		if uint64(end) > uint64(len(data)) {
+			panic(fmt.Sprintf("hashslot: AppendOfPacked: ends[%d] = %d is out of range with data of length %d", i, end, len(data)))
+		}
+		if end < start {
+			panic(fmt.Sprintf("hashslot: AppendOfPacked: ends[%d] = %d is less than ends[%d] = %d", i, end, i-1, start))
+		}
+		start = end
 	}
-	panic(fmt.Sprintf("hashslot: AppendOfPacked: ends[%d] = %d is less than ends[%d] = %d", i, end, i-1, start))
 }

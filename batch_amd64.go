@@ -4,7 +4,7 @@ package hashslot
 
 import "unsafe"
 
-// matrices is what the kernel slots8 multiplies by. In a matrix for
+// matrices is what the kernels slots8 and slotsShort multiply by. In a matrix for
 // GF2P8AFFINEQB byte 7-i is the row of bit i of the result.
 type matrices struct {
 	// For keys that end 64-byte registers: [j][0] makes the low byte, [j][1] the
@@ -16,6 +16,14 @@ type matrices struct {
 	// For keys of up to 16 bytes: quadword 2l+h of [j] is for the byte 4l+2j+h
 	// from the end.
 	at16 [2][2][8]uint64
+
+	// For keys that end 32-byte halves of registers: quadword 2l+h of [2j+i] is
+	// for byte 16(l%2)+8j+4(l/2)+2i+h of the half.
+	at32 [4][2][8]uint64
+
+	// Indexes of quadwords in two registers: of addresses and lengths in slices,
+	// which have three words each; and in eight addresses and eight lengths.
+	slices, pairs [2][8]uint64
 
 	tops [65]uint64 // [n] has the n highest bits set
 }
@@ -32,11 +40,22 @@ func newMatrices() *matrices {
 				low, high := matrix(63 - (16*l + 2*j + h))
 				m.at64[j][0][2*l+h], m.at64[j][1][2*l+h] = low, high
 			}
+			for j := range 4 {
+				low, high := matrix(31 - (16*(l%2) + 8*(j/2) + 4*(l/2) + 2*(j%2) + h))
+				m.at32[j][0][2*l+h], m.at32[j][1][2*l+h] = low, high
+			}
 			for j := range 2 {
 				low, high := matrix(4*l + 2*j + h)
 				m.at16[j][0][2*l+h], m.at16[j][1][2*l+h] = low, high
 			}
 		}
+	}
+	for i := range 8 {
+		word := uint64(3*(i/2) + i%2)
+		m.slices[0][i] = word          // in the first and the second register
+		m.slices[1][i] = word + 12 - 8 // in the second and the third
+		m.pairs[0][i] = uint64(i/2 + 8*(i%2))
+		m.pairs[1][i] = m.pairs[0][i] + 4
 	}
 	for n := range m.tops {
 		m.tops[n] = ^(^uint64(0) >> n)
@@ -72,22 +91,37 @@ func matrix(p int) (low, high uint64) {
 	return low, high
 }
 
-var avx512 *matrices
+// gfni has the matrices of tiers avx512 and avx2. It is nil where the CPU has no
+// GFNI: batches of tier avx2 are then those of clmul.
+var gfni *matrices
 
 //go:noescape
 func slots1(dst *Slot, keys *string, n int) int
 
 //go:noescape
-func slots8(dst *Slot, keys *string, n int, m *matrices) int
+func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, start uint32, m *matrices) int
 
-// maxBatch is how many keys an assembly call takes at most: assembly is not
-// preempted.
+//go:noescape
+func slotsShort(dst *Slot, keys *string, n int, m *[2][2][8]uint64) int
+
+// maxBatch is how many keys an assembly call takes at most: a goroutine cannot be
+// preempted inside of assembly.
 const maxBatch = 512
 
+// The functions that take keys do so in pieces of maxBatch, by calls of their
+// own: a goroutine can be preempted where a Go function starts, nowhere in a
+// loop around nothing but assembly.
+
 func slotsOf(dst []Slot, keys []string) {
+	for len(keys) > maxBatch {
+		slotsOf(dst[:maxBatch], keys[:maxBatch])
+		dst, keys = dst[maxBatch:], keys[maxBatch:]
+	}
 	switch {
 	case tier == tierAVX512 && len(keys) >= 8:
-		slotsOf8(dst, keys)
+		slotsOf8(dst, keyList{strings: keys, first: unsafe.Pointer(&keys[0]), form: unsafe.Sizeof(keys[0])})
+	case tier == tierAVX2 && gfni != nil && len(keys) >= 8:
+		slotsOfShort(dst, keys)
 	case tier != tierGeneric:
 		slotsOf1(dst, keys)
 	default:
@@ -95,36 +129,15 @@ func slotsOf(dst []Slot, keys []string) {
 	}
 }
 
-func slotsOf8(dst []Slot, keys []string) {
-	for i := 0; i < len(keys); {
-		// The last eight keys may overlap the eight before them.
-		i = min(i, len(keys)-8)
-		n := min(len(keys)-i, maxBatch) &^ 7
-		done := slots8(&dst[i], &keys[i], n, avx512)
-		i += done
-		if done < n {
-			slotsOf1(dst[i:i+8], keys[i:i+8])
-			i += 8
-		}
-	}
-}
-
-func slotsOf1(dst []Slot, keys []string) {
-	for i := 0; i < len(keys); {
-		n := min(len(keys)-i, maxBatch)
-		done := slots1(&dst[i], &keys[i], n)
-		i += done
-		if done < n {
-			dst[i] = Of(keys[i])
-			i++
-		}
-	}
-}
-
-// chunk is how many keys that are not strings are made strings at a time.
-const chunk = 64
-
 func slotsOfBytes(dst []Slot, keys [][]byte) {
+	for len(keys) > maxBatch {
+		slotsOfBytes(dst[:maxBatch], keys[:maxBatch])
+		dst, keys = dst[maxBatch:], keys[maxBatch:]
+	}
+	if tier == tierAVX512 && len(keys) >= 8 {
+		slotsOf8(dst, keyList{slices: keys, first: unsafe.Pointer(&keys[0]), form: unsafe.Sizeof(keys[0])})
+		return
+	}
 	var s [chunk]string
 	for len(keys) > 0 {
 		n := min(len(keys), chunk)
@@ -136,9 +149,19 @@ func slotsOfBytes(dst []Slot, keys [][]byte) {
 	}
 }
 
-func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
+func slotsOfPacked(dst []Slot, data []byte, ends []uint32) { slotsOfPackedFrom(dst, data, ends, 0) }
+
+func slotsOfPackedFrom(dst []Slot, data []byte, ends []uint32, start uint32) {
+	for len(ends) > maxBatch {
+		slotsOfPackedFrom(dst[:maxBatch], data, ends[:maxBatch], start)
+		start = ends[maxBatch-1]
+		dst, ends = dst[maxBatch:], ends[maxBatch:]
+	}
+	if tier == tierAVX512 && len(ends) >= 8 {
+		slotsOf8(dst, keyList{ends: ends, start: start, data: data, first: unsafe.Pointer(&ends[0]), form: unsafe.Sizeof(ends[0])})
+		return
+	}
 	var s [chunk]string
-	start := uint32(0)
 	for len(ends) > 0 {
 		n := min(len(ends), chunk)
 		for i, end := range ends[:n] {
@@ -148,5 +171,90 @@ func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
 		}
 		slotsOf(dst[:n], s[:n])
 		dst, ends = dst[n:], ends[n:]
+	}
+}
+
+// chunk is how many keys that are not strings are made strings at a time, where
+// the kernel takes nothing else.
+const chunk = 64
+
+// keyList is a list of keys in one of the three forms that slots8 takes: strings,
+// slices, or the ends of keys in data, of which the first begins at start.
+type keyList struct {
+	strings []string
+	slices  [][]byte
+	ends    []uint32
+	start   uint32
+	data    []byte
+
+	first unsafe.Pointer // the first of these
+	form  uintptr        // and their size
+}
+
+// startOf returns where in data key i begins.
+func (l *keyList) startOf(i int) uint32 {
+	if i == 0 || l.ends == nil {
+		return l.start
+	}
+	return l.ends[i-1]
+}
+
+// of returns the slot of key i.
+func (l *keyList) of(i int) Slot {
+	switch {
+	case l.strings != nil:
+		return Of(l.strings[i])
+	case l.slices != nil:
+		return OfBytes(l.slices[i])
+	default:
+		return OfBytes(l.data[l.startOf(i):l.ends[i]])
+	}
+}
+
+func slotsOf8(dst []Slot, l keyList) {
+	for i := 0; i < len(dst); {
+		// The last eight keys may overlap the eight before them.
+		i = min(i, len(dst)-8)
+		n := (len(dst) - i) &^ 7
+		done := slots8(&dst[i], unsafe.Add(l.first, uintptr(i)*l.form), n, l.form, unsafe.SliceData(l.data), l.startOf(i), gfni)
+		i += done
+		if done < n {
+			for end := i + 8; i < end; i++ {
+				dst[i] = l.of(i)
+			}
+		}
+	}
+}
+
+func slotsOfShort(dst []Slot, keys []string) {
+	// How many keys slots1 takes where slotsShort stops: the more, the more often
+	// slotsShort stopped at once.
+	rest := 8
+	for i := 0; i < len(keys); {
+		i = min(i, len(keys)-8)
+		n := min(len(keys)-i, maxBatch) &^ 7
+		done := slotsShort(&dst[i], &keys[i], n, &gfni.at16)
+		i += done
+		if done > 0 {
+			rest = 8
+		}
+		if done < n {
+			end := i + min(len(keys)-i, rest)
+			slotsOf1(dst[i:end], keys[i:end])
+			i = end
+			rest *= 2
+		}
+	}
+}
+
+func slotsOf1(dst []Slot, keys []string) {
+	for i := 0; i < len(keys); {
+		n := len(keys) - i
+		done := slots1(&dst[i], &keys[i], n)
+		i += done
+		if done < n {
+			dst[i] = Of(keys[i])
+			i++
+		}
 	}
 }

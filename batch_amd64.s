@@ -41,6 +41,10 @@ DATA short16<>+0(SB)/8, $0x1000
 DATA short16<>+8(SB)/8, $~15
 GLOBL short16<>(SB), RODATA|NOPTR, $16
 
+DATA short32<>+0(SB)/8, $0
+DATA short32<>+8(SB)/8, $~31
+GLOBL short32<>(SB), RODATA|NOPTR, $16
+
 DATA short64<>+0(SB)/8, $0
 DATA short64<>+8(SB)/8, $~63
 GLOBL short64<>(SB), RODATA|NOPTR, $16
@@ -61,7 +65,8 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 
 // Registers, the same throughout.
 #define DST  DI // where the next eight slots go
-#define KEYS SI // the next eight keys
+#define KEYS SI // behind the eight keys at hand: strings, slices, or ends
+#define FROM AX // their headers, as strings
 #define LEFT CX // keys still to do
 #define MAT  DX // the matrices
 
@@ -69,7 +74,10 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 #define PLACES 1024
 #define FIRSTS 1088
 #define AT16   1152
-#define TOPS   1408 // [n] has the n highest bits set
+#define AT32   1408
+#define SLICES 1920 // where in two registers of slices the headers of strings are
+#define PAIRS  2048 // the same of addresses and lengths
+#define TOPS   2176 // [n] has the n highest bits set
 
 #define STEP     Z16
 #define POINTERS Z17
@@ -81,18 +89,20 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 #define CLOSES   Z23
 #define ZIP      X24
 #define SHORT64  Z25
+#define SHORT32  Z26
+#define ENDS     Y27 // of packed keys, those of the eight before
 #define LOW0     Z28 // the matrices of LOAD16's two registers
 #define HIGH0    Z29
 #define LOW1     Z30
 #define HIGH1    Z31
 
-// LOAD16 loads four keys of 1 to 16 bytes, whose headers are at KEYS+at and
+// LOAD16 loads four keys of 1 to 16 bytes, whose headers are at FROM+at and
 // in h, and makes z of them: dword p has the byte p from the end of each.
 #define LOAD16(at, h, x, z, len, k) \
-	MOVQ         (at+0)(KEYS), R8;     \
-	MOVQ         (at+16)(KEYS), R9;    \
-	MOVQ         (at+32)(KEYS), R10;   \
-	MOVQ         (at+48)(KEYS), R11;   \
+	MOVQ         (at+0)(FROM), R8;     \
+	MOVQ         (at+16)(FROM), R9;    \
+	MOVQ         (at+32)(FROM), R10;   \
+	MOVQ         (at+48)(FROM), R11;   \
 	VMOVDQU      (R8), x;              \
 	VINSERTI32X4 $1, (R9), z, z;       \
 	VINSERTI32X4 $2, (R10), z, z;      \
@@ -102,15 +112,16 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 	VPADDB       FIRST, len, len;      \
 	VPERMB.Z     z, len, k, z
 
-// HEADER takes the key with the header at KEYS+at: its address and its length.
+// HEADER takes the key with the header at FROM+at: its address and its length.
 #define HEADER(at) \
-	MOVQ       (at+0)(KEYS), R8;       \
-	MOVQ       (at+8)(KEYS), R9
+	MOVQ       (at+0)(FROM), R8;       \
+	MOVQ       (at+8)(FROM), R9
 
 // PLACE64 loads the key of R9 = 1 to 64 bytes at R8 so that it ends the
 // register, zeros in front. What is masked off is not read; but a load that
 // touches a page which is not there costs over a hundred nanoseconds, masked or
-// not, so EDGE64 takes the keys that start in the first 64 bytes of a page.
+// not, so EDGE64 takes the keys that start in the first 64 bytes of a page: it
+// loads 64 bytes from there, and VPEXPANDB takes as many as the key has.
 #define PLACE64(z, atEdge, placed) \
 	TESTL      $0xfc0, R8;             \
 	JZ         atEdge;                 \
@@ -121,44 +132,95 @@ placed:
 #define EDGE64(z, atEdge, placed) \
 atEdge:                                    \
 	KMOVQ      TOPS(MAT)(R9*8), K1;    \
-	MOVQ       $-1, R10;               \
-	BZHIQ      R9, R10, R10;           \
-	KMOVQ      R10, K2;                \
-	VMOVDQU8.Z (R8), K2, z;            \
+	VMOVDQU64  (R8), z;                \
 	VPEXPANDB.Z z, K1, z;              \
 	JMP        placed
 
-// RESOLVE finds the tag of the key in z. If it has one, R8 and R9 are set to
-// the tag. R12 is the place of the first '{' in the register, R11 has a bit for
-// every '}' behind it, R13 is the address behind the '{', and R10 the length of
-// the tag if there is a '}'.
-#define RESOLVE(z) \
+// LOW32 loads a key of R9 = 1 to 32 bytes so that it ends the lower half z of a
+// register, HIGH32 another so that it ends the upper.
+#define LOW32(z, atEdge, placed) \
+	TESTL      $0xfe0, R8;             \
+	JZ         atEdge;                 \
+	KMOVD      (TOPS+4)(MAT)(R9*8), K1; \
+	VMOVDQU8.Z -32(R8)(R9*1), K1, z;   \
+placed:
+
+#define LOWEDGE32(z, atEdge, placed) \
+atEdge:                                    \
+	KMOVD      (TOPS+4)(MAT)(R9*8), K1; \
+	VMOVDQU    (R8), z;                \
+	VPEXPANDB.Z z, K1, z;              \
+	JMP        placed
+
+#define HIGH32(z, atEdge, placed) \
+	TESTL      $0xfc0, R8;             \
+	JZ         atEdge;                 \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	VMOVDQU8   -64(R8)(R9*1), K1, z;   \
+placed:
+
+#define HIGHEDGE32(z, atEdge, placed) \
+atEdge:                                    \
+	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	VMOVDQU64  (R8), Z8;               \
+	VPEXPANDB  Z8, K1, z;              \
+	JMP        placed
+
+// BRACES sets R10 and R11 to where z has '{' and '}'.
+#define BRACES(z) \
 	VPCMPEQB   OPENS, z, K2;           \
 	VPCMPEQB   CLOSES, z, K3;          \
 	KMOVQ      K2, R10;                \
-	KMOVQ      K3, R11;                \
-	TZCNTQ     R10, R12;               \
-	BLSMSKQ    R10, R10;               \
-	ANDNQ      R11, R10, R11;          \
-	TZCNTQ     R11, R10;               \
-	LEAQ       -63(R8)(R9*1), R13;     \
-	ADDQ       R12, R13;               \
-	NOTQ       R12;                    \
-	ADDQ       R12, R10;               \
-	TESTQ      R11, R11;               \
-	CMOVQEQ    R11, R10;               \
-	TESTQ      R10, R10;               \
+	KMOVQ      K3, R11
+
+// TAG finds the tag of the key of R9 bytes at R8, that ends a register or half
+// of one, size bytes, with '{' where open has a bit and '}' where close has. If
+// it has one, R8 and R9 are set to the tag. What R13 is behind the '{'; open
+// becomes the length of the tag if there is a '}', which close tells.
+#define TAG(size, open, close) \
+	TZCNTQ     open, R13;              \
+	BLSMSKQ    open, open;             \
+	ANDNQ      close, open, close;     \
+	TZCNTQ     close, open;            \
+	SUBQ       R13, open;              \
+	DECQ       open;                   \
+	ADDQ       R9, R13;                \
+	LEAQ       (1-size)(R8)(R13*1), R13; \
+	TESTQ      close, close;           \
+	CMOVQEQ    close, open;            \
+	TESTQ      open, open;             \
 	CMOVQNE    R13, R8;                \
-	CMOVQNE    R10, R9
+	CMOVQNE    open, R9
 
 #define LOAD64(at, z, atEdge, placed) \
 	HEADER(at);                        \
 	PLACE64(z, atEdge, placed)
 
-#define LOADTAG(at, z, atEdge, placed) \
+#define LOADTAG64(at, z, atEdge, placed) \
 	HEADER(at);                        \
-	RESOLVE(z);                        \
+	BRACES(z);                         \
+	TAG(64, R10, R11);                 \
 	PLACE64(z, atEdge, placed)
+
+#define LOAD32(at, y, z, lowEdge, lowPlaced, highEdge, highPlaced) \
+	HEADER(at);                        \
+	LOW32(y, lowEdge, lowPlaced);      \
+	HEADER((at+64));                   \
+	HIGH32(z, highEdge, highPlaced)
+
+#define LOADTAG32(at, y, z, lowEdge, lowPlaced, highEdge, highPlaced) \
+	BRACES(z);                         \
+	MOVL       R10, R12;               \
+	MOVL       R11, BX;                \
+	SHRQ       $32, R10;               \
+	SHRQ       $32, R11;               \
+	HEADER(at);                        \
+	TAG(32, R12, BX);                  \
+	MOVQ       R10, R12;               \
+	LOW32(y, lowEdge, lowPlaced);      \
+	HEADER((at+64));                   \
+	TAG(32, R12, R11);                 \
+	HIGH32(z, highEdge, highPlaced)
 
 // PREFETCH asks for the keys whose headers are at KEYS+at and behind.
 #define PREFETCH(at) \
@@ -171,10 +233,10 @@ atEdge:                                    \
 	PREFETCHT0 (R10);                  \
 	PREFETCHT0 (R11)
 
-// MULTIPLY multiplies the places in z by matrices number at of eight.
+// MULTIPLY multiplies the places in z by the two matrices at MAT+at.
 #define MULTIPLY(at, z, low, high) \
-	VGF2P8AFFINEQB $0, (128*at+0)(MAT), z, low; \
-	VGF2P8AFFINEQB $0, (128*at+64)(MAT), z, high
+	VGF2P8AFFINEQB $0, (at+0)(MAT), z, low; \
+	VGF2P8AFFINEQB $0, (at+64)(MAT), z, high
 
 // STORE sums up the quadwords of Z8, the low bytes, and of Z9, the high bytes,
 // and stores eight slots.
@@ -189,22 +251,26 @@ atEdge:                                    \
 	VPSHUFB       ZIP, X10, X10; \
 	VMOVDQU       X10, (DST)
 
-// func slots8(dst *Slot, keys *string, n int, m *matrices) int
+// func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, start uint32, m *matrices) int
 //
-// The slots of n keys, a multiple of 8, to dst. It stops in front of the first
-// eight keys of which one is empty or has more than 64 bytes, and returns the
-// number of keys done.
+// The slots of n keys, a multiple of 8, to dst. form is 16 for strings at keys,
+// 24 for slices, and 4 for ends of keys in data, the first of which begins at
+// start. It stops in front of the first eight keys of which one is empty or has
+// more than 64 bytes, and returns the number of keys done.
 //
-// Requires: AVX512F, BW, VL, DQ, VBMI, VBMI2, GFNI, BMI1, BMI2.
-TEXT ·slots8(SB), NOSPLIT, $0-40
+// Requires: AVX512F, BW, VL, DQ, VBMI, VBMI2, GFNI, BMI1.
+TEXT ·slots8(SB), NOSPLIT, $128-64
 	MOVQ dst+0(FP), DST
 	MOVQ keys+8(FP), KEYS
 	MOVQ n+16(FP), LEFT
-	MOVQ m+24(FP), MAT
+	MOVQ m+48(FP), MAT
+	MOVL start+40(FP), R8
+	VPBROADCASTD R8, ENDS
 	VBROADCASTI32X4 step<>(SB), STEP
 	VBROADCASTI32X4 pointers<>(SB), POINTERS
 	VBROADCASTI32X4 short16<>(SB), SHORT16
 	VBROADCASTI32X4 short64<>(SB), SHORT64
+	VBROADCASTI32X4 short32<>(SB), SHORT32
 	VPBROADCASTD lengths<>(SB), LENGTHS
 	VMOVDQU64 PLACES(MAT), PLACE
 	VMOVDQU64 FIRSTS(MAT), FIRST
@@ -217,8 +283,14 @@ TEXT ·slots8(SB), NOSPLIT, $0-40
 	VMOVDQU64 (AT16+192)(MAT), HIGH1
 
 group:
+	CMPQ       form+24(FP), $16
+	JNE        convert
 	VMOVDQU64  0(KEYS), Z0
 	VMOVDQU64  64(KEYS), Z1
+	MOVQ       KEYS, FROM
+	ADDQ       $128, KEYS
+
+headers:
 	VPADDQ     STEP, Z0, Z2
 	VPADDQ     STEP, Z1, Z3
 	VPTERNLOGQ $0x78, POINTERS, Z0, Z2 // Z2 ^ Z0&POINTERS
@@ -226,14 +298,14 @@ group:
 	VPORQ      Z2, Z3, Z2
 	VPTESTMQ   SHORT16, Z2, K1
 	KORTESTB   K1, K1
-	JNZ        upTo64
+	JNZ        longer
 
 	LOAD16(0, Z0, X4, Z4, Z6, K1)
 	LOAD16(64, Z1, X5, Z5, Z7, K2)
 	VPCMPEQB   OPENS, Z4, K3
 	VPCMPEQB   OPENS, Z5, K4
 	KORTESTQ   K3, K4
-	JNZ        load64
+	JNZ        load32
 	VPUNPCKLDQ Z5, Z4, Z6
 	VPUNPCKHDQ Z5, Z4, Z7
 	VGF2P8AFFINEQB $0, LOW0, Z6, Z8
@@ -246,25 +318,64 @@ group:
 store:
 	STORE
 	ADDQ $16, DST
-	ADDQ $128, KEYS
 	SUBQ $8, LEFT
 	JNZ  group
 
 done:
 	MOVQ n+16(FP), AX
 	SUBQ LEFT, AX
-	MOVQ AX, ret+32(FP)
+	MOVQ AX, ret+56(FP)
 	VZEROUPPER
 	RET
 
-upTo64:
+convert:
+	// Make the headers of strings in the frame.
+	JB         packed
+	VMOVDQU64  0(KEYS), Z0
+	VMOVDQU64  64(KEYS), Z1
+	VMOVDQU64  (SLICES+0)(MAT), Z2
+	VMOVDQU64  (SLICES+64)(MAT), Z3
+	VPERMT2Q   Z1, Z2, Z0
+	VPERMT2Q   128(KEYS), Z3, Z1
+	ADDQ       $192, KEYS
+
+converted:
+	VMOVDQU64  Z0, 0(SP)
+	VMOVDQU64  Z1, 64(SP)
+	MOVQ       SP, FROM
+	JMP        headers
+
+packed:
+	VMOVDQU    (KEYS), Y2
+	ADDQ       $32, KEYS
+	VALIGND    $7, ENDS, Y2, Y0 // the end before each, where the key begins
+	VMOVDQA64  Y2, ENDS
+	VPSUBD     Y0, Y2, Y2
+	VPMOVZXDQ  Y2, Z2
+	VPMOVZXDQ  Y0, Z0
+	VPADDQ.BCST data+32(FP), Z0, Z0
+	VMOVDQA64  Z0, Z1
+	VMOVDQU64  (PAIRS+0)(MAT), Z3
+	VMOVDQU64  (PAIRS+64)(MAT), Z4
+	VPERMT2Q   Z2, Z3, Z0
+	VPERMT2Q   Z2, Z4, Z1
+	JMP        converted
+
+longer:
+	CMPQ form+24(FP), $16
+	JNE  near
+	CMPQ LEFT, $40
+	JL   near
+	PREFETCH(384)
+	PREFETCH(448)
+
+near:
+	VPTESTMQ SHORT32, Z2, K1
+	KORTESTB K1, K1
+	JZ       load32
 	VPTESTMQ SHORT64, Z2, K1
 	KORTESTB K1, K1
 	JNZ      done
-	CMPQ     LEFT, $40
-	JL       load64
-	PREFETCH(512)
-	PREFETCH(576)
 
 load64:
 	LOAD64(0, Z0, edge0, placed0)
@@ -293,9 +404,9 @@ load64:
 	VPMINUB  Z8, Z12, Z8
 	VPTESTNMB Z8, Z8, K1
 	KORTESTQ K1, K1
-	JNZ      tagged
+	JNZ      tagged64
 
-transpose:
+transpose64:
 	// Bytes of two keys side by side, then of four, then of eight. What was byte
 	// b of a lane is in the end in register b/2, quadword b%2 of the lane.
 	VPUNPCKLBW Z1, Z0, Z8
@@ -320,36 +431,36 @@ transpose:
 	VPUNPCKHDQ Z5, Z1, Z13
 	VPUNPCKLDQ Z6, Z2, Z14
 	VPUNPCKHDQ Z6, Z2, Z15
-	VPUNPCKLDQ Z7, Z3, Z26
-	VPUNPCKHDQ Z7, Z3, Z27
-	MULTIPLY(0, Z10, Z8, Z9)
-	MULTIPLY(1, Z11, Z0, Z1)
-	MULTIPLY(2, Z12, Z2, Z3)
+	VPUNPCKLDQ Z7, Z3, Z4
+	VPUNPCKHDQ Z7, Z3, Z5
+	MULTIPLY(0x000, Z10, Z8, Z9)
+	MULTIPLY(0x080, Z11, Z0, Z1)
+	MULTIPLY(0x100, Z12, Z2, Z3)
 	VPTERNLOGQ $0x96, Z0, Z2, Z8
 	VPTERNLOGQ $0x96, Z1, Z3, Z9
-	MULTIPLY(3, Z13, Z0, Z1)
-	MULTIPLY(4, Z14, Z2, Z3)
+	MULTIPLY(0x180, Z13, Z0, Z1)
+	MULTIPLY(0x200, Z14, Z2, Z3)
 	VPTERNLOGQ $0x96, Z0, Z2, Z8
 	VPTERNLOGQ $0x96, Z1, Z3, Z9
-	MULTIPLY(5, Z15, Z0, Z1)
-	MULTIPLY(6, Z26, Z2, Z3)
+	MULTIPLY(0x280, Z15, Z0, Z1)
+	MULTIPLY(0x300, Z4, Z2, Z3)
 	VPTERNLOGQ $0x96, Z0, Z2, Z8
 	VPTERNLOGQ $0x96, Z1, Z3, Z9
-	MULTIPLY(7, Z27, Z0, Z1)
+	MULTIPLY(0x380, Z5, Z0, Z1)
 	VPXORQ     Z0, Z8, Z8
 	VPXORQ     Z1, Z9, Z9
 	JMP        store
 
-tagged:
-	LOADTAG(0, Z0, tagEdge0, tagPlaced0)
-	LOADTAG(16, Z1, tagEdge1, tagPlaced1)
-	LOADTAG(32, Z2, tagEdge2, tagPlaced2)
-	LOADTAG(48, Z3, tagEdge3, tagPlaced3)
-	LOADTAG(64, Z4, tagEdge4, tagPlaced4)
-	LOADTAG(80, Z5, tagEdge5, tagPlaced5)
-	LOADTAG(96, Z6, tagEdge6, tagPlaced6)
-	LOADTAG(112, Z7, tagEdge7, tagPlaced7)
-	JMP transpose
+tagged64:
+	LOADTAG64(0, Z0, tagEdge0, tagPlaced0)
+	LOADTAG64(16, Z1, tagEdge1, tagPlaced1)
+	LOADTAG64(32, Z2, tagEdge2, tagPlaced2)
+	LOADTAG64(48, Z3, tagEdge3, tagPlaced3)
+	LOADTAG64(64, Z4, tagEdge4, tagPlaced4)
+	LOADTAG64(80, Z5, tagEdge5, tagPlaced5)
+	LOADTAG64(96, Z6, tagEdge6, tagPlaced6)
+	LOADTAG64(112, Z7, tagEdge7, tagPlaced7)
+	JMP transpose64
 
 	EDGE64(Z0, edge0, placed0)
 	EDGE64(Z1, edge1, placed1)
@@ -367,3 +478,73 @@ tagged:
 	EDGE64(Z5, tagEdge5, tagPlaced5)
 	EDGE64(Z6, tagEdge6, tagPlaced6)
 	EDGE64(Z7, tagEdge7, tagPlaced7)
+
+load32:
+	// Keys 0 to 3 in the lower halves, 4 to 7 in the upper.
+	LOAD32(0, Y0, Z0, low0, lowPlaced0, high0, highPlaced0)
+	LOAD32(16, Y1, Z1, low1, lowPlaced1, high1, highPlaced1)
+	LOAD32(32, Y2, Z2, low2, lowPlaced2, high2, highPlaced2)
+	LOAD32(48, Y3, Z3, low3, lowPlaced3, high3, highPlaced3)
+	VPXORQ   OPENS, Z0, Z8
+	VPXORQ   OPENS, Z1, Z9
+	VPXORQ   OPENS, Z2, Z10
+	VPXORQ   OPENS, Z3, Z11
+	VPMINUB  Z8, Z9, Z8
+	VPMINUB  Z10, Z11, Z10
+	VPMINUB  Z8, Z10, Z8
+	VPTESTNMB Z8, Z8, K1
+	KORTESTQ K1, K1
+	JNZ      tagged32
+
+transpose32:
+	// Bytes of two keys side by side, then of four; then those of the lower halves
+	// beside those of the upper.
+	VPUNPCKLBW Z1, Z0, Z8
+	VPUNPCKHBW Z1, Z0, Z9
+	VPUNPCKLBW Z3, Z2, Z10
+	VPUNPCKHBW Z3, Z2, Z11
+	VPUNPCKLWD Z10, Z8, Z0
+	VPUNPCKHWD Z10, Z8, Z1
+	VPUNPCKLWD Z11, Z9, Z2
+	VPUNPCKHWD Z11, Z9, Z3
+	VSHUFI64X2 $0x44, Z1, Z0, Z4
+	VSHUFI64X2 $0xee, Z1, Z0, Z5
+	VSHUFI64X2 $0x44, Z3, Z2, Z6
+	VSHUFI64X2 $0xee, Z3, Z2, Z7
+	VPUNPCKLDQ Z5, Z4, Z0
+	VPUNPCKHDQ Z5, Z4, Z1
+	VPUNPCKLDQ Z7, Z6, Z2
+	VPUNPCKHDQ Z7, Z6, Z3
+	MULTIPLY((AT32+0x000), Z0, Z8, Z9)
+	MULTIPLY((AT32+0x080), Z1, Z10, Z11)
+	MULTIPLY((AT32+0x100), Z2, Z12, Z13)
+	VPTERNLOGQ $0x96, Z10, Z12, Z8
+	VPTERNLOGQ $0x96, Z11, Z13, Z9
+	MULTIPLY((AT32+0x180), Z3, Z10, Z11)
+	VPXORQ     Z10, Z8, Z8
+	VPXORQ     Z11, Z9, Z9
+	JMP        store
+
+tagged32:
+	LOADTAG32(0, Y0, Z0, tagLow0, tagLowPlaced0, tagHigh0, tagHighPlaced0)
+	LOADTAG32(16, Y1, Z1, tagLow1, tagLowPlaced1, tagHigh1, tagHighPlaced1)
+	LOADTAG32(32, Y2, Z2, tagLow2, tagLowPlaced2, tagHigh2, tagHighPlaced2)
+	LOADTAG32(48, Y3, Z3, tagLow3, tagLowPlaced3, tagHigh3, tagHighPlaced3)
+	JMP transpose32
+
+	LOWEDGE32(Y0, low0, lowPlaced0)
+	HIGHEDGE32(Z0, high0, highPlaced0)
+	LOWEDGE32(Y1, low1, lowPlaced1)
+	HIGHEDGE32(Z1, high1, highPlaced1)
+	LOWEDGE32(Y2, low2, lowPlaced2)
+	HIGHEDGE32(Z2, high2, highPlaced2)
+	LOWEDGE32(Y3, low3, lowPlaced3)
+	HIGHEDGE32(Z3, high3, highPlaced3)
+	LOWEDGE32(Y0, tagLow0, tagLowPlaced0)
+	HIGHEDGE32(Z0, tagHigh0, tagHighPlaced0)
+	LOWEDGE32(Y1, tagLow1, tagLowPlaced1)
+	HIGHEDGE32(Z1, tagHigh1, tagHighPlaced1)
+	LOWEDGE32(Y2, tagLow2, tagLowPlaced2)
+	HIGHEDGE32(Z2, tagHigh2, tagHighPlaced2)
+	LOWEDGE32(Y3, tagLow3, tagLowPlaced3)
+	HIGHEDGE32(Z3, tagHigh3, tagHighPlaced3)

@@ -37,9 +37,9 @@
 // have.
 //
 // Hash tags: all blocks are compared with '{'. Most keys have none. If there
-// is one, the comparisons with '{' and '}' are packed to 64 bits, one for each
-// byte, the first byte the highest; two CLZ find the tag, and the kernel starts
-// over with the tag as the key and the test for '{' off.
+// is one, the comparisons with '{' and '}' are packed to 64 bits each, bit d for
+// the byte at distance d from the end; two CLZ find the tag, and the kernel
+// starts over with the tag as the key and the test for '{' off.
 //
 // All of this was verified, but never timed, for want of an arm64 machine.
 
@@ -226,9 +226,9 @@ GLOBL ·factors(SB), RODATA|NOPTR, $0x70
 	VEOR  X4.B16, X6.B16, X4.B16  \
 	VEOR  X4.B16, SUM.B16, SUM.B16
 
-// PLACES sets g to one bit for each byte of blocks X0 to X3, 1 where the byte
-// is that of vector c, the first byte of the key the highest. BITS has the
-// values 1, 2, 4 … 128 in bytes 0 to 7 and again in bytes 8 to 15.
+// PLACES sets bit d of g to 1 if the byte of the key at distance d from its end
+// is that of vector c. BITS has the values 1, 2, 4 … 128 in bytes 0 to 7 and
+// again in bytes 8 to 15.
 #define BITS V22
 #define PLACES(c, g) \
 	VCMEQ X0.B16, c.B16, X4.B16    \
@@ -246,25 +246,26 @@ GLOBL ·factors(SB), RODATA|NOPTR, $0x70
 	VMOV  X4.D[0], g
 
 // TAG makes PTR and LEN those of the tag, if the key, which has a '{', has one.
-// With k = CLZ of the '{', the first one is k-63+n bytes after the first byte.
-// The '}' are shifted so that the byte behind it is the highest: CLZ is the
-// length of the tag, 0 if that is empty and 64 if there is no '}'.
+// With k = CLZ of the bits of '{', the first '{' is at distance 63-k, and the
+// byte behind it at PTR+LEN-63+k. The bits of '}' are shifted until that byte
+// has the highest: their CLZ is the length of the tag, 0 if that is empty and
+// 64 if there is no '}'.
 #define CLOSE V23
 #define TAG \
-	VMOVI $0x7d, CLOSE.B16                               \
+	VMOVI $0x7d, CLOSE.B16           \
 	VMOVQ $DIAGONAL, $DIAGONAL, BITS \
-	PLACES(OPEN, TMP)                                    \
-	PLACES(CLOSE, TMP1)                                  \
-	CLZ   TMP, TMP                                       \
-	LSL   TMP, TMP1, TMP1                                \
-	LSL   $1, TMP1, TMP1                                 \
-	CLZ   TMP1, TMP1                                     \
-	ADD   PTR, LEN, TMP2                                 \
-	ADD   TMP, TMP2, TMP2                                \
-	SUB   $63, TMP2, TMP2                                \
-	SUB   $1, TMP1, TMP                                  \
-	CMP   $63, TMP                                       \
-	CSEL  LO, TMP2, PTR, PTR                             \
+	PLACES(OPEN, TMP)                \
+	PLACES(CLOSE, TMP1)              \
+	CLZ   TMP, TMP                   \
+	LSL   TMP, TMP1, TMP1            \
+	LSL   $1, TMP1, TMP1             \
+	CLZ   TMP1, TMP1                 \
+	ADD   PTR, LEN, TMP2             \
+	ADD   TMP, TMP2, TMP2            \
+	SUB   $63, TMP2, TMP2            \
+	SUB   $1, TMP1, TMP              \
+	CMP   $63, TMP                   \
+	CSEL  LO, TMP2, PTR, PTR         \
 	CSEL  LO, TMP1, LEN, LEN
 
 // KEY sets SUM to T of the LEN <= 64 bytes at PTR: of their tag, if TEST is -1

@@ -14,9 +14,10 @@
 //	          of 64 bits has one bit flipped
 //	register  the first two operands change places
 //
-// The sources stay as they are: the go command is given the mutant as an
-// overlay. A mutant that does not assemble, fails a test, crashes or runs into
-// the time limit is killed. One that passes either shows a missing test or
+// The sources stay as they are: the go command is given the mutants as an
+// overlay, many at a time, and each run of the tests is told which one to call.
+// A mutant that does not assemble, fails a test, crashes or takes ten
+// times as long is killed. One that passes either shows a missing test or
 // makes no difference. The latter are explained in a file of lines
 //
 //	file: kind: instruction => mutant // why it makes no difference
@@ -33,10 +34,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"go/build"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -49,7 +52,6 @@ func main() {
 	seed := flag.Uint64("seed", 1, "the seed of that choice")
 	part := flag.String("part", "1/1", "try only the i-th of k parts of what was chosen, as i/k")
 	run := flag.String("run", fastProofs, "the tests to run, each word as go test -run")
-	flag.DurationVar(&m.timeout, "timeout", 90*time.Second, "the time limit of a mutant's tests")
 	execute := flag.String("exec", "", "a command to run the tests with, as go test -exec")
 	explained := flag.String("explained", "internal/mutate/explained.txt", "the explanations of survivors")
 	list := flag.Bool("list", false, "only list the mutants")
@@ -61,19 +63,22 @@ func main() {
 	}
 }
 
-// fastProofs are tests that together see every kernel at every length, and
-// take seconds. The first word is what kills most mutants at once.
-const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestLongBuffers|TestUpdateSplitAnywhere)$ " +
-	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestEveryPlaceInAPage|TestSingleBits|TestLaneMixes|" +
-	"TestTagAtEveryPosition|TestBracesInEveryLane|TestAllShortStringsOverBraces|TestSingleBitsOfLongBuffers)$"
+// fastProofs are tests that together see every kernel but the plain Go at every
+// length, and take seconds. The first word takes a fraction of one, and kills
+// most mutants.
+const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere)$/kernel=[^g] " +
+	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces)$/kernel=[^g] " +
+	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
+	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards)$/kernel=[^g]"
 
 type mutator struct {
 	file      string
 	run, exec []string
-	timeout   time.Duration
+	limits    []time.Duration // of the words of run: ten times what it takes without a mutant
 
-	lines []string // the original
-	dir   string   // for what is temporary
+	lines     []string // the original
+	dir       string   // for what is temporary
+	assembled []bool   // which of the mutants that were last built are in the tests
 }
 
 func (m *mutator) main(n int, seed uint64, part, explained string, list bool) error {
@@ -102,17 +107,24 @@ func (m *mutator) main(n int, seed uint64, part, explained string, list bool) er
 	}
 	defer os.RemoveAll(m.dir)
 
-	// Tests that fail anyway would kill every mutant.
-	if outcome, err := m.test(m.lines); err != nil {
-		return err
-	} else if outcome != survived {
-		return fmt.Errorf("%s: the tests fail without a mutant: %s", m.file, outcome)
-	}
 	counts := map[string]int{}
 	wrong := 0
 	tried := map[string]bool{}
-	for _, mu := range chosen {
-		outcome, err := m.test(mu.apply(m.lines))
+	for i, mu := range chosen {
+		if i%perBuild == 0 {
+			if err := m.build(chosen[i:min(i+perBuild, len(chosen))]); err != nil {
+				return err
+			}
+		}
+		if i == 0 {
+			// Tests that fail anyway would kill every mutant.
+			if outcome, err := m.test(original); err != nil {
+				return err
+			} else if outcome != survived {
+				return fmt.Errorf("%s: the tests fail without a mutant: %s", m.file, outcome)
+			}
+		}
+		outcome, err := m.test(i % perBuild)
 		if err != nil {
 			return err
 		}
@@ -181,49 +193,162 @@ const (
 	outputSize = 1 << 20
 )
 
-// test runs the tests over the mutant. Its error is one of the tool, not of
-// the mutant.
-func (m *mutator) test(lines []string) (outcome string, err error) {
+// perBuild is how many mutants go into one build of the tests.
+const perBuild = 64
+
+// original is what stands for the file as it is where a mutant is named.
+const original = -1
+
+// selector is how the tests know which mutant to call: by an environment
+// variable. It is added to the package.
+const selector = `package hashslot
+
+import (
+	"os"
+	"strconv"
+)
+
+var mutant = func() uint64 {
+	i, err := strconv.ParseUint(os.Getenv("` + variable + `"), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return i
+}()
+`
+
+const variable = "HASHSLOT_MUTANT"
+
+// call is the body of the functions of the original file, which go on to the
+// same function of the mutant. The arguments are on the stack, and no register
+// means anything: they are filled with ones, so that a mutant that forgets to
+// set one does not find there what the caller happened to leave.
+var call = map[string]string{
+	"amd64": forEach("\tMOVQ $-1, %s\n", "CX DX SI DI R8 R9 R10 R11 R12 R13 R15") +
+		forEach("\tPCMPEQB %[1]s, %[1]s\n", "X0 X1 X2 X3 X4 X5 X6 X7 X8 X9 X10 X11 X12 X13 X14 X15") +
+		"\tMOVQ ·mutant(SB), AX\n\tLEAQ table<>(SB), BX\n\tMOVQ (BX)(AX*8), AX\n\tMOVQ $-1, BX\n\tJMP AX\n",
+	"arm64": forEach("\tMOVD $-1, %s\n", "R2 R3 R4 R5 R6 R7 R8 R9 R10 R11 R12 R13 R14 R15 R16 R17 R19 R20 R21 R22 R23 R24 R25") +
+		forEach("\tVMOVI $255, %s.B16\n", "V0 V1 V2 V3 V4 V5 V6 V7 V8 V9 V10 V11 V12 V13 V14 V15 "+
+			"V16 V17 V18 V19 V20 V21 V22 V23 V24 V25 V26 V27 V28 V29 V30 V31") +
+		"\tMOVD ·mutant(SB), R0\n\tMOVD $table<>(SB), R1\n\tMOVD (R1)(R0<<3), R1\n\tMOVD $-1, R0\n\tJMP (R1)\n",
+}
+
+func forEach(format, registers string) string {
+	var code strings.Builder
+	for _, register := range strings.Fields(registers) {
+		fmt.Fprintf(&code, format, register)
+	}
+	return code.String()
+}
+
+var function = regexp.MustCompile(`(?m)^TEXT ·(\w+)\(SB\),.*$`)
+
+// build builds the tests with the original and those of the mutants that
+// assemble. Each has its functions under names of its own.
+func (m *mutator) build(chosen []mutant) error {
+	arch := build.Default.GOARCH
+	if call[arch] == "" {
+		return fmt.Errorf("GOARCH %s is not supported", arch)
+	}
 	source, err := filepath.Abs(m.file)
 	if err != nil {
-		return "", err
+		return err
 	}
-	mutated := filepath.Join(m.dir, "mutant.s")
-	if err := os.WriteFile(mutated, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
-		return "", err
+	replace := map[string]string{}
+	write := func(path, text string) (file string, err error) {
+		file = filepath.Join(m.dir, filepath.Base(path))
+		replace[path] = file
+		return file, os.WriteFile(file, []byte(text), 0o600)
 	}
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{source: mutated}})
+	functions := function.FindAllStringSubmatch(strings.Join(m.lines, "\n"), -1)
+	variant := func(i int, lines []string) (file string, err error) {
+		text := strings.Join(lines, "\n")
+		for _, f := range functions {
+			text = strings.ReplaceAll(text, "·"+f[1]+"(SB)", fmt.Sprintf("·%s_%d(SB)", f[1], i))
+		}
+		return write(filepath.Join(filepath.Dir(source), fmt.Sprintf("mutant%d_%s.s", i, arch)), text)
+	}
+
+	// Number 0 is the original.
+	if _, err := variant(0, m.lines); err != nil {
+		return err
+	}
+	m.assembled = make([]bool, len(chosen))
+	for i, mu := range chosen {
+		file, err := variant(i+1, mu.apply(m.lines))
+		if err != nil {
+			return err
+		}
+		object := filepath.Join(m.dir, "mutant.o")
+		err = exec.Command("go", "tool", "asm", "-p", "hashslot", "-I", filepath.Join(build.Default.GOROOT, "pkg", "include"),
+			"-o", object, file).Run()
+		if m.assembled[i] = err == nil; err != nil {
+			delete(replace, filepath.Join(filepath.Dir(source), filepath.Base(file)))
+		}
+	}
+	stubs := new(strings.Builder)
+	fmt.Fprint(stubs, "//go:build gc && !purego\n\n#include \"textflag.h\"\n")
+	for _, f := range functions {
+		fmt.Fprintf(stubs, "DATA %s<>+0(SB)/8, $·%s_0(SB)\n", f[1], f[1])
+		for i, ok := range m.assembled {
+			if ok {
+				fmt.Fprintf(stubs, "DATA %s<>+%d(SB)/8, $·%s_%d(SB)\n", f[1], 8*(i+1), f[1], i+1)
+			}
+		}
+		fmt.Fprintf(stubs, "GLOBL %s<>(SB), NOPTR, $%d\n", f[1], 8*(len(chosen)+1))
+		fmt.Fprintf(stubs, "%s\n%s", f[0], strings.Replace(call[arch], "table", f[1], 1))
+	}
+	if _, err := write(source, stubs.String()); err != nil {
+		return err
+	}
+	if _, err := write(filepath.Join(filepath.Dir(source), "mutant_selector.go"), selector); err != nil {
+		return err
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
-		return "", err
+		return err
 	}
 	overlayFile := filepath.Join(m.dir, "overlay.json")
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
-		return "", err
+		return err
 	}
-	binary := filepath.Join(m.dir, "mutant.test")
-	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlayFile, "-o", binary, ".").CombinedOutput()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		if slices.Equal(lines, m.lines) {
-			return "", fmt.Errorf("the tests do not build: %s", out)
-		}
-		return notBuilt, nil
-	} else if err != nil {
-		return "", err
+	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlayFile, "-o", m.binary(), ".").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("the tests do not build: %w: %s", err, out)
 	}
+	return nil
+}
 
-	ctx, cancel := context.WithTimeout(context.Background(), m.timeout)
-	defer cancel()
-	for _, run := range m.run {
-		if outcome, err := m.runTests(ctx, binary, run); err != nil || outcome != survived {
+func (m *mutator) binary() string { return filepath.Join(m.dir, "mutant.test") }
+
+// test runs the tests over a mutant of those that were last built, or the
+// original. Its error is one of the tool, not of the mutant.
+func (m *mutator) test(mutant int) (outcome string, err error) {
+	if mutant != original && !m.assembled[mutant] {
+		return notBuilt, nil
+	}
+	for i, run := range m.run {
+		limit := time.Hour
+		if i < len(m.limits) {
+			limit = m.limits[i]
+		}
+		start := time.Now()
+		if outcome, err := m.runTests(mutant, run, limit); err != nil || outcome != survived {
 			return outcome, err
+		}
+		if i == len(m.limits) {
+			m.limits = append(m.limits, 2*time.Second+10*time.Since(start))
 		}
 	}
 	return survived, nil
 }
 
-func (m *mutator) runTests(ctx context.Context, binary, run string) (outcome string, err error) {
-	args := append(slices.Clone(m.exec), binary, "-test.short", "-test.failfast", "-test.run", run)
+func (m *mutator) runTests(mutant int, run string, limit time.Duration) (outcome string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	args := append(slices.Clone(m.exec), m.binary(), "-test.short", "-test.failfast", "-test.run", run)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, mutant+1))
 	cmd.WaitDelay = time.Second
 	var output limited
 	cmd.Stdout, cmd.Stderr = &output, &output
