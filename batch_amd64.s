@@ -66,8 +66,10 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 // Registers, the same throughout.
 #define DST  DI // where the next eight slots go
 #define KEYS SI // behind the eight keys at hand: strings, slices, or ends
-#define FROM AX // their headers, as strings
-#define LEFT CX // keys still to do
+#define LOW  AX // the headers of the first four of them: strings or slices, or
+#define HIGH BX // strings in the frame; those of the second four
+#define SIZE R14 // of a header
+#define SIZE3 R15
 #define MAT  DX // the matrices
 
 // Where in the matrices the other tables are.
@@ -96,13 +98,23 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 #define LOW1     Z30
 #define HIGH1    Z31
 
-// LOAD16 loads four keys of 1 to 16 bytes, whose headers are at FROM+at and
-// in h, and makes z of them: dword p has the byte p from the end of each.
-#define LOAD16(at, h, x, z, len, k) \
-	MOVQ         (at+0)(FROM), R8;     \
-	MOVQ         (at+16)(FROM), R9;    \
-	MOVQ         (at+32)(FROM), R10;   \
-	MOVQ         (at+48)(FROM), R11;   \
+// HEADERn(field) is a field of the header of key n: its address, 0, its length, 8.
+#define HEADER0(field) field(LOW)
+#define HEADER1(field) field(LOW)(SIZE*1)
+#define HEADER2(field) field(LOW)(SIZE*2)
+#define HEADER3(field) field(LOW)(SIZE3*1)
+#define HEADER4(field) field(HIGH)
+#define HEADER5(field) field(HIGH)(SIZE*1)
+#define HEADER6(field) field(HIGH)(SIZE*2)
+#define HEADER7(field) field(HIGH)(SIZE3*1)
+
+// LOAD16 loads four keys of 1 to 16 bytes, whose headers are at base and in h,
+// and makes z of them: dword p has the byte p from the end of each.
+#define LOAD16(base, h, x, z, len, k) \
+	MOVQ         (base), R8;           \
+	MOVQ         (base)(SIZE*1), R9;   \
+	MOVQ         (base)(SIZE*2), R10;  \
+	MOVQ         (base)(SIZE3*1), R11; \
 	VMOVDQU      (R8), x;              \
 	VINSERTI32X4 $1, (R9), z, z;       \
 	VINSERTI32X4 $2, (R10), z, z;      \
@@ -112,10 +124,10 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 	VPADDB       FIRST, len, len;      \
 	VPERMB.Z     z, len, k, z
 
-// HEADER takes the key with the header at FROM+at: its address and its length.
-#define HEADER(at) \
-	MOVQ       (at+0)(FROM), R8;       \
-	MOVQ       (at+8)(FROM), R9
+// KEY takes a key by its header: its address and its length.
+#define KEY(header) \
+	MOVQ       header(0), R8;          \
+	MOVQ       header(8), R9
 
 // PLACE64 loads the key of R9 = 1 to 64 bytes at R8 so that it ends the
 // register, zeros in front. What is masked off is not read; but a load that
@@ -192,35 +204,46 @@ atEdge:                                    \
 	CMOVQNE    R13, R8;                \
 	CMOVQNE    open, R9
 
-#define LOAD64(at, z, atEdge, placed) \
-	HEADER(at);                        \
+#define LOAD64(header, z, atEdge, placed) \
+	KEY(header);                        \
 	PLACE64(z, atEdge, placed)
 
-#define LOADTAG64(at, z, atEdge, placed) \
-	HEADER(at);                        \
+#define LOADTAG64(header, z, atEdge, placed) \
+	KEY(header);                        \
 	BRACES(z);                         \
 	TAG(64, R10, R11);                 \
 	PLACE64(z, atEdge, placed)
 
-#define LOAD32(at, y, z, lowEdge, lowPlaced, highEdge, highPlaced) \
-	HEADER(at);                        \
+#define LOAD32(low, high, y, z, lowEdge, lowPlaced, highEdge, highPlaced) \
+	KEY(low);                        \
 	LOW32(y, lowEdge, lowPlaced);      \
-	HEADER((at+64));                   \
+	KEY(high);                         \
 	HIGH32(z, highEdge, highPlaced)
 
-#define LOADTAG32(at, y, z, lowEdge, lowPlaced, highEdge, highPlaced) \
+#define LOADTAG32(low, high, y, z, lowEdge, lowPlaced, highEdge, highPlaced) \
 	BRACES(z);                         \
 	MOVL       R10, R12;               \
-	MOVL       R11, BX;                \
+	MOVL       R11, CX;                \
 	SHRQ       $32, R10;               \
 	SHRQ       $32, R11;               \
-	HEADER(at);                        \
-	TAG(32, R12, BX);                  \
+	KEY(low);                        \
+	TAG(32, R12, CX);                  \
 	MOVQ       R10, R12;               \
 	LOW32(y, lowEdge, lowPlaced);      \
-	HEADER((at+64));                   \
+	KEY(high);                         \
 	TAG(32, R12, R11);                 \
 	HIGH32(z, highEdge, highPlaced)
+
+// FRAME puts the header of packed key n, which begins at R8, into the frame, and
+// R8 to its end. R10 is where the packed keys are.
+#define FRAME(n) \
+	MOVL       (4*n)(KEYS), R9;        \
+	MOVQ       R8, (16*n)(SP);         \
+	ADDQ       R10, R9;                \
+	MOVQ       R9, R11;                \
+	SUBQ       R8, R9;                 \
+	MOVQ       R9, (16*n+8)(SP);       \
+	MOVQ       R11, R8
 
 // PREFETCH asks for the keys whose headers are at KEYS+at and behind.
 #define PREFETCH(at) \
@@ -262,7 +285,7 @@ atEdge:                                    \
 TEXT ·slots8(SB), NOSPLIT, $128-64
 	MOVQ dst+0(FP), DST
 	MOVQ keys+8(FP), KEYS
-	MOVQ n+16(FP), LEFT
+	MOVQ $0, ret+56(FP)
 	MOVQ m+48(FP), MAT
 	MOVL start+40(FP), R8
 	VPBROADCASTD R8, ENDS
@@ -282,12 +305,20 @@ TEXT ·slots8(SB), NOSPLIT, $128-64
 	VMOVDQU64 (AT16+128)(MAT), LOW1
 	VMOVDQU64 (AT16+192)(MAT), HIGH1
 
+	MOVQ form+24(FP), SIZE
+	LEAQ (SIZE)(SIZE*2), SIZE3
+	CMPQ SIZE, $4
+	JNE  group
+	MOVL $16, SIZE // of the headers made of them
+	MOVL $48, SIZE3
+
 group:
 	CMPQ       form+24(FP), $16
 	JNE        convert
 	VMOVDQU64  0(KEYS), Z0
 	VMOVDQU64  64(KEYS), Z1
-	MOVQ       KEYS, FROM
+	MOVQ       KEYS, LOW
+	LEAQ       64(KEYS), HIGH
 	ADDQ       $128, KEYS
 
 headers:
@@ -300,8 +331,8 @@ headers:
 	KORTESTB   K1, K1
 	JNZ        longer
 
-	LOAD16(0, Z0, X4, Z4, Z6, K1)
-	LOAD16(64, Z1, X5, Z5, Z7, K2)
+	LOAD16(LOW, Z0, X4, Z4, Z6, K1)
+	LOAD16(HIGH, Z1, X5, Z5, Z7, K2)
 	VPCMPEQB   OPENS, Z4, K3
 	VPCMPEQB   OPENS, Z5, K4
 	KORTESTQ   K3, K4
@@ -318,18 +349,17 @@ headers:
 store:
 	STORE
 	ADDQ $16, DST
-	SUBQ $8, LEFT
-	JNZ  group
+	MOVQ ret+56(FP), R8
+	ADDQ $8, R8
+	MOVQ R8, ret+56(FP)
+	CMPQ R8, n+16(FP)
+	JNE  group
 
 done:
-	MOVQ n+16(FP), AX
-	SUBQ LEFT, AX
-	MOVQ AX, ret+56(FP)
 	VZEROUPPER
 	RET
 
 convert:
-	// Make the headers of strings in the frame.
 	JB         packed
 	VMOVDQU64  0(KEYS), Z0
 	VMOVDQU64  64(KEYS), Z1
@@ -337,18 +367,15 @@ convert:
 	VMOVDQU64  (SLICES+64)(MAT), Z3
 	VPERMT2Q   Z1, Z2, Z0
 	VPERMT2Q   128(KEYS), Z3, Z1
+	MOVQ       KEYS, LOW
+	LEAQ       96(KEYS), HIGH
 	ADDQ       $192, KEYS
-
-converted:
-	VMOVDQU64  Z0, 0(SP)
-	VMOVDQU64  Z1, 64(SP)
-	MOVQ       SP, FROM
 	JMP        headers
 
 packed:
 	VMOVDQU    (KEYS), Y2
-	ADDQ       $32, KEYS
 	VALIGND    $7, ENDS, Y2, Y0 // the end before each, where the key begins
+	VMOVD      X0, R8
 	VMOVDQA64  Y2, ENDS
 	VPSUBD     Y0, Y2, Y2
 	VPMOVZXDQ  Y2, Z2
@@ -359,12 +386,29 @@ packed:
 	VMOVDQU64  (PAIRS+64)(MAT), Z4
 	VPERMT2Q   Z2, Z3, Z0
 	VPERMT2Q   Z2, Z4, Z1
-	JMP        converted
+	// The same by words in the frame: they could not be loaded from a store of a
+	// register before that is done.
+	MOVQ       data+32(FP), R10
+	LEAQ       0(SP), LOW
+	LEAQ       64(SP), HIGH
+	ADDQ       R10, R8
+	FRAME(0)
+	FRAME(1)
+	FRAME(2)
+	FRAME(3)
+	FRAME(4)
+	FRAME(5)
+	FRAME(6)
+	FRAME(7)
+	ADDQ       $32, KEYS
+	JMP        headers
 
 longer:
 	CMPQ form+24(FP), $16
 	JNE  near
-	CMPQ LEFT, $40
+	MOVQ n+16(FP), R8
+	SUBQ ret+56(FP), R8
+	CMPQ R8, $40
 	JL   near
 	PREFETCH(384)
 	PREFETCH(448)
@@ -378,14 +422,14 @@ near:
 	JNZ      done
 
 load64:
-	LOAD64(0, Z0, edge0, placed0)
-	LOAD64(16, Z1, edge1, placed1)
-	LOAD64(32, Z2, edge2, placed2)
-	LOAD64(48, Z3, edge3, placed3)
-	LOAD64(64, Z4, edge4, placed4)
-	LOAD64(80, Z5, edge5, placed5)
-	LOAD64(96, Z6, edge6, placed6)
-	LOAD64(112, Z7, edge7, placed7)
+	LOAD64(HEADER0, Z0, edge0, placed0)
+	LOAD64(HEADER1, Z1, edge1, placed1)
+	LOAD64(HEADER2, Z2, edge2, placed2)
+	LOAD64(HEADER3, Z3, edge3, placed3)
+	LOAD64(HEADER4, Z4, edge4, placed4)
+	LOAD64(HEADER5, Z5, edge5, placed5)
+	LOAD64(HEADER6, Z6, edge6, placed6)
+	LOAD64(HEADER7, Z7, edge7, placed7)
 	// A byte is '{' where its XOR with '{' is 0.
 	VPXORQ   OPENS, Z0, Z8
 	VPXORQ   OPENS, Z1, Z9
@@ -452,14 +496,14 @@ transpose64:
 	JMP        store
 
 tagged64:
-	LOADTAG64(0, Z0, tagEdge0, tagPlaced0)
-	LOADTAG64(16, Z1, tagEdge1, tagPlaced1)
-	LOADTAG64(32, Z2, tagEdge2, tagPlaced2)
-	LOADTAG64(48, Z3, tagEdge3, tagPlaced3)
-	LOADTAG64(64, Z4, tagEdge4, tagPlaced4)
-	LOADTAG64(80, Z5, tagEdge5, tagPlaced5)
-	LOADTAG64(96, Z6, tagEdge6, tagPlaced6)
-	LOADTAG64(112, Z7, tagEdge7, tagPlaced7)
+	LOADTAG64(HEADER0, Z0, tagEdge0, tagPlaced0)
+	LOADTAG64(HEADER1, Z1, tagEdge1, tagPlaced1)
+	LOADTAG64(HEADER2, Z2, tagEdge2, tagPlaced2)
+	LOADTAG64(HEADER3, Z3, tagEdge3, tagPlaced3)
+	LOADTAG64(HEADER4, Z4, tagEdge4, tagPlaced4)
+	LOADTAG64(HEADER5, Z5, tagEdge5, tagPlaced5)
+	LOADTAG64(HEADER6, Z6, tagEdge6, tagPlaced6)
+	LOADTAG64(HEADER7, Z7, tagEdge7, tagPlaced7)
 	JMP transpose64
 
 	EDGE64(Z0, edge0, placed0)
@@ -481,10 +525,10 @@ tagged64:
 
 load32:
 	// Keys 0 to 3 in the lower halves, 4 to 7 in the upper.
-	LOAD32(0, Y0, Z0, low0, lowPlaced0, high0, highPlaced0)
-	LOAD32(16, Y1, Z1, low1, lowPlaced1, high1, highPlaced1)
-	LOAD32(32, Y2, Z2, low2, lowPlaced2, high2, highPlaced2)
-	LOAD32(48, Y3, Z3, low3, lowPlaced3, high3, highPlaced3)
+	LOAD32(HEADER0, HEADER4, Y0, Z0, low0, lowPlaced0, high0, highPlaced0)
+	LOAD32(HEADER1, HEADER5, Y1, Z1, low1, lowPlaced1, high1, highPlaced1)
+	LOAD32(HEADER2, HEADER6, Y2, Z2, low2, lowPlaced2, high2, highPlaced2)
+	LOAD32(HEADER3, HEADER7, Y3, Z3, low3, lowPlaced3, high3, highPlaced3)
 	VPXORQ   OPENS, Z0, Z8
 	VPXORQ   OPENS, Z1, Z9
 	VPXORQ   OPENS, Z2, Z10
@@ -526,10 +570,10 @@ transpose32:
 	JMP        store
 
 tagged32:
-	LOADTAG32(0, Y0, Z0, tagLow0, tagLowPlaced0, tagHigh0, tagHighPlaced0)
-	LOADTAG32(16, Y1, Z1, tagLow1, tagLowPlaced1, tagHigh1, tagHighPlaced1)
-	LOADTAG32(32, Y2, Z2, tagLow2, tagLowPlaced2, tagHigh2, tagHighPlaced2)
-	LOADTAG32(48, Y3, Z3, tagLow3, tagLowPlaced3, tagHigh3, tagHighPlaced3)
+	LOADTAG32(HEADER0, HEADER4, Y0, Z0, tagLow0, tagLowPlaced0, tagHigh0, tagHighPlaced0)
+	LOADTAG32(HEADER1, HEADER5, Y1, Z1, tagLow1, tagLowPlaced1, tagHigh1, tagHighPlaced1)
+	LOADTAG32(HEADER2, HEADER6, Y2, Z2, tagLow2, tagLowPlaced2, tagHigh2, tagHighPlaced2)
+	LOADTAG32(HEADER3, HEADER7, Y3, Z3, tagLow3, tagLowPlaced3, tagHigh3, tagHighPlaced3)
 	JMP transpose32
 
 	LOWEDGE32(Y0, low0, lowPlaced0)
