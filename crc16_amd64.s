@@ -286,8 +286,8 @@ atEdge:                                  \
 // func of(key string) uint64
 //
 // The checksum of the hashed part of key, for a key of any length. The plain
-// Go takes over for keys of more than 4096 bytes, and in avx512 for those of
-// more than 64 with a '{'.
+// Go takes over for an empty key and for those of more than 4096 bytes, and in
+// avx512 for those of more than 64 with a '{'.
 //
 // Requires: nothing for tier generic; PCLMULQDQ, SSSE3, SSE4.1 for clmul and
 // avx2; AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ, BMI1, BMI2 for avx512.
@@ -366,10 +366,8 @@ whole:
 	JMP ·sum(SB)
 
 blocks64:
-	// An empty key, or one of more than 64 bytes, four blocks after four.
-	TESTQ N, N
-	JZ    empty
-	CMPQ  N, $4096
+	// A key of more than 64 bytes, four blocks after four.
+	CMPQ  AX, $4095
 	JHI   generic
 	HEAD64
 	VBROADCASTI32X4 open<>(SB), OPEN4
@@ -392,9 +390,7 @@ next64:
 
 blocks16:
 	// A key of 17 to 4096 bytes, one block after the other.
-	TESTQ N, N
-	JZ    empty
-	CMPQ  N, $4096
+	CMPQ  AX, $4095
 	JHI   generic
 	ANDL  $15, AX
 	INCL  AX
@@ -468,10 +464,6 @@ closed:
 	MOVQ P, key_base+0(FP)
 	MOVQ AX, key_len+8(FP)
 	JMP  ·sum(SB)
-
-empty:
-	MOVQ $0, ret+16(FP)
-	RET
 
 generic:
 	JMP ·ofGeneric(SB)
