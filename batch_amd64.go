@@ -227,16 +227,19 @@ func slotsOf8(dst []Slot, l keyList) {
 }
 
 func slotsOfShort(dst []Slot, keys []string) {
-	// How many keys slots1 takes where slotsShort stops: the more, the more often
-	// slotsShort stopped at once.
+	// How many keys slots1 takes where slotsShort stops: twice as many as last
+	// time if slotsShort has done none in between, half as many if it has.
 	rest := 8
 	for i := 0; i < len(keys); {
 		i = min(i, len(keys)-8)
-		n := min(len(keys)-i, maxBatch) &^ 7
-		done := slotsShort(&dst[i], &keys[i], n, &gfni.at16)
+		n := (len(keys) - i) &^ 7
+		done := 0
+		if len(keys[i]) <= 16 { // or the call is in vain
+			done = slotsShort(&dst[i], &keys[i], n, &gfni.at16)
+		}
 		i += done
 		if done > 0 {
-			rest = 8
+			rest = max(8, rest/4)
 		}
 		if done < n {
 			end := i + min(len(keys)-i, rest)

@@ -77,7 +77,7 @@ const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhe
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
 	"TestBatchKernelsStopOnlyWhereTheyMust|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
-	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards)$/kernel=[^g]"
+	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards|TestWhatSlotsShortTakes)$/kernel=[^g]"
 
 type mutator struct {
 	file      string

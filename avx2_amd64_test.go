@@ -1,0 +1,165 @@
+//go:build gc && !purego
+
+package hashslot
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/internal/hashtest"
+)
+
+// setGFNI replaces the matrices for the time of a test.
+func setGFNI(t *testing.T, m *matrices) {
+	old := gfni
+	t.Cleanup(func() { gfni = old })
+	gfni = m
+}
+
+// shortAndLong returns n keys: in front short ones only, then more and more
+// that slotsShort does not take.
+func shortAndLong(n int) []string {
+	rng := rand.New(rand.NewPCG(uint64(n), 30))
+	keys := make([]string, n)
+	for i := range keys {
+		key := []byte(strings.Repeat("0123456789", 4))[:1+rng.IntN(16)]
+		if rng.IntN(2*n) < i-100 {
+			key = key[:cap(key)][:rng.IntN(25)]
+			if rng.IntN(2) == 0 {
+				copy(key, "{3}")
+			}
+		}
+		for j := range key {
+			if key[j] >= '0' && key[j] <= '9' {
+				key[j] += byte(rng.IntN(50)) // '0' to 'j'
+			}
+		}
+		keys[i] = string(key)
+	}
+	return keys
+}
+
+func TestAVX2WithAndWithoutGFNI(t *testing.T) {
+	present := gfni
+	hashtest.EachKernel(t, func(t *testing.T) {
+		if tier != tierAVX2 {
+			return
+		}
+		for _, m := range []*matrices{present, nil} {
+			setGFNI(t, m)
+			for n := range 700 {
+				keys := shortAndLong(n)
+				got, want := make([]Slot, n), make([]Slot, n)
+				for i, key := range keys {
+					want[i] = Slot(hashtest.Slot([]byte(key)))
+				}
+				slotsOf(got, keys)
+				if !slices.Equal(got, want) {
+					t.Fatalf("%d keys, GFNI %v: %v, want %v", n, m != nil, got, want)
+				}
+			}
+		}
+	})
+}
+
+// TestShortKeysOfAVX2 tells by matrices that are all zero which keys are
+// multiplied by them.
+func TestShortKeysOfAVX2(t *testing.T) {
+	if gfni == nil {
+		t.Log("this CPU has no GFNI")
+		return
+	}
+	hashtest.EachKernel(t, func(t *testing.T) {
+		if tier != tierAVX2 {
+			return
+		}
+		setGFNI(t, new(matrices))
+		keys := slices.Repeat([]string{string(twoPages()[:5])}, 1200)
+		for _, long := range []int{48, 49, 55, 600, 1195} {
+			keys[long] = strings.Repeat("long", 5)
+		}
+		got := slices.Repeat([]Slot{Count}, len(keys))
+		slotsOf(got, keys)
+		want := make([]Slot, len(keys))
+		for _, start := range []int{48, 600, 1192} {
+			for i := start; i < start+8; i++ {
+				want[i] = Slot(hashtest.Slot([]byte(keys[i])))
+			}
+		}
+		assert.Equal(t, want, got)
+	})
+}
+
+// twoPages returns bytes that start with a page.
+func twoPages() []byte {
+	p := bytes.Repeat([]byte("x"), 3*4096)
+	return p[-uintptr(unsafe.Pointer(&p[0]))&4095:][:2*4096]
+}
+
+// TestWhatSlotsShortTakes holds that the kernel does all keys that it says, and
+// stops in front of the eight in which there is another.
+func TestWhatSlotsShortTakes(t *testing.T) {
+	if gfni == nil {
+		t.Log("this CPU has no GFNI")
+		return
+	}
+	type header struct {
+		p *byte
+		n int
+	}
+	done := func(keys []header) int {
+		dst := slices.Repeat([]Slot{Count}, len(keys)+1)
+		n := slotsShort(&dst[0], (*string)(unsafe.Pointer(&keys[0])), len(keys), &gfni.at16)
+		for i, s := range dst {
+			if i >= n {
+				require.Equal(t, Slot(Count), s, "%d of %d keys done, slot %d", n, len(keys), i)
+			} else {
+				key := unsafe.String(keys[i].p, keys[i].n)
+				require.Equal(t, Slot(hashtest.Slot([]byte(key))), s, "key %d of %d: %q", i, len(keys), key)
+			}
+		}
+		return n
+	}
+	pages := twoPages()
+	good := header{&pages[2000], 7}
+	for lane := range 8 {
+		check := func(want bool, h header) {
+			t.Helper()
+			keys := slices.Repeat([]header{good}, 24)
+			keys[8+lane] = h
+			n := 8
+			if want {
+				n = 24
+			}
+			require.Equal(t, n, done(keys), "lane %d, %d bytes, address %p", lane, h.n, h.p)
+			require.Equal(t, n-8, done(keys[8:]), "lane %d, %d bytes, address %p", lane, h.n, h.p)
+		}
+		for n := range 40 {
+			check(n >= 1 && n <= 16, header{good.p, n})
+		}
+		for bit := 4; bit < 63; bit++ {
+			check(false, header{good.p, 1<<bit + 5})
+		}
+		for at := range 4096 {
+			check(at <= 4096-16, header{&pages[at], 1 + at%16})
+		}
+		check(false, header{nil, 0})
+		p := unsafe.Slice(&pages[1000], 48)
+		for n := 1; n <= 16; n++ {
+			for at := range 48 {
+				p[at] = '{'
+				check(at < 16 || at >= 16+n, header{&p[16], n})
+				p[at] = '}'
+				check(true, header{&p[16], n})
+				p[at] = 'x'
+			}
+		}
+	}
+}
