@@ -1,0 +1,263 @@
+package lincheck
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A Router beside an array of owners: who has the slots after views and
+// redirects that came at once, what each of them was told, and what readers saw
+// meanwhile. The nodes are n0 to n3, all primaries; the slots are those of the
+// Map.
+
+const routerNodes = 4
+
+type routerState struct {
+	owners  contents // as indexes of nodes
+	changed contents // the generation in which each slot changed its owner
+	gen     int
+	epoch   int // of the last view that was taken
+}
+
+type routerInput struct {
+	kind   kind
+	slot   int      // For, Moved: index in slots
+	to     int      // Moved: the node
+	seen   int      // Moved: the generation
+	epoch  int      // Apply: of all nodes in the view; each is used once
+	owners contents // Apply
+}
+
+type routerOutput struct {
+	owner   int
+	owners  contents
+	seen    int // a generation that is not newer than what was read
+	outcome topology.Outcome
+	gen     int // of the change, 0 if there was none
+}
+
+const (
+	opFor   kind = "For"
+	opTable kind = "Table"
+	opApply kind = "Apply"
+	opMoved kind = "Moved"
+)
+
+var routerModel = porcupine.Model{
+	Init: func() any { return routerState{} },
+	Step: func(state, in, out any) (bool, any) {
+		s, i, o := state.(routerState), in.(routerInput), out.(routerOutput)
+		switch i.kind {
+		case opFor:
+			return o.owner == s.owners[i.slot] && o.seen <= s.gen, s
+		case opTable:
+			return o.owners == s.owners && o.seen <= s.gen, s
+		case opApply:
+			if i.epoch < s.epoch {
+				return o.outcome == topology.Stale && o.gen == 0, s
+			}
+			next := s
+			next.epoch = i.epoch
+			next.gen++
+			for slot, owner := range i.owners {
+				if s.owners[slot] != owner {
+					next.changed[slot] = next.gen
+				}
+			}
+			next.owners = i.owners
+			return o.outcome == topology.Applied && o.gen == next.gen, next
+		case opMoved:
+			switch {
+			case s.owners[i.slot] == i.to:
+				return o.outcome == topology.Unchanged && o.gen == 0, s
+			case s.changed[i.slot] > i.seen:
+				return o.outcome == topology.Stale && o.gen == 0, s
+			}
+			next := s
+			next.gen++
+			next.owners[i.slot] = i.to
+			next.changed[i.slot] = next.gen
+			return o.outcome == topology.Patched && o.gen == next.gen, next
+		}
+		panic(i.kind)
+	},
+	DescribeOperation: func(in, out any) string { return fmt.Sprintf("%+v -> %+v", in, out) },
+	DescribeState:     func(state any) string { return fmt.Sprintf("%+v", state) },
+}
+
+// routerView is a view with the owners, in which all nodes have the epoch.
+func routerView(owners contents, epoch int) *topology.Cluster {
+	var b slotmap.Builder[int]
+	if err := b.Assign(slotmap.MustParseRange("0-16383"), 0); err != nil {
+		panic(err)
+	}
+	for i, slot := range slots {
+		if err := b.Assign(slotmap.Range{First: slot, Last: slot}, owners[i]); err != nil {
+			panic(err)
+		}
+	}
+	var text strings.Builder
+	for n := range routerNodes {
+		set := b.Build().SlotsOf(n)
+		fmt.Fprintf(&text, "n%d n%d.example:1@2 master - 0 0 %d connected %v\n", n, n, epoch, set)
+	}
+	c, err := topology.ParseNodes(text.String())
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+func (r *recorder) recordRouter(in routerInput, do func() routerOutput) {
+	call := time.Since(r.start)
+	out := do()
+	r.operations = append(r.operations, porcupine.Operation{
+		ClientId: r.client, Input: in, Call: int64(call), Output: out, Return: int64(time.Since(r.start)),
+	})
+}
+
+func index(s *topology.Shard) int { return int(s.Primary.ID[1] - '0') }
+
+func routerHistory(goroutines, n int, seed uint64) []porcupine.Operation {
+	var r topology.Router
+	r.Apply(routerView(contents{}, 0))
+	// The first view is generation 1; the model starts at 0.
+	generation := func(g topology.Generation) int { return int(g) - 1 }
+	change := func(res topology.Result) routerOutput {
+		o := routerOutput{outcome: res.Outcome}
+		if res.Change != nil {
+			o.gen = generation(res.Change.Generation)
+		}
+		return o
+	}
+	recorders := make([]recorder, goroutines)
+	start := time.Now()
+	var ready, done sync.WaitGroup
+	ready.Add(goroutines)
+	for g := range goroutines {
+		rec := &recorders[g]
+		*rec = recorder{client: g, start: start}
+		rng := rand.New(rand.NewPCG(seed, uint64(g)))
+		// Views are made beforehand: the writes themselves should be close together.
+		var views []*topology.Cluster
+		var inputs []routerInput
+		for k := range n {
+			in := routerInput{kind: opApply, epoch: 1 + k*goroutines + g}
+			for i := range in.owners {
+				in.owners[i] = rng.IntN(routerNodes)
+			}
+			inputs = append(inputs, in)
+			views = append(views, routerView(in.owners, in.epoch))
+		}
+		done.Go(func() {
+			ready.Done()
+			ready.Wait()
+			seen := 0
+			for k := range n {
+				slot := rng.IntN(len(slots))
+				switch rng.IntN(5) {
+				case 0:
+					rec.recordRouter(inputs[k], func() routerOutput { return change(r.Apply(views[k])) })
+				case 1, 2:
+					in := routerInput{kind: opMoved, slot: slot, to: rng.IntN(routerNodes), seen: seen}
+					rd := topology.Redirect{Kind: topology.Moved, Slot: slots[slot], Host: fmt.Sprintf("n%d.example", in.to), Port: 1}
+					rec.recordRouter(in, func() routerOutput { return change(r.Moved(rd, topology.Generation(seen+1))) })
+				case 3:
+					rec.recordRouter(routerInput{kind: opFor, slot: slot}, func() routerOutput {
+						shard, gen := r.For(slots[slot])
+						seen = generation(gen)
+						return routerOutput{owner: index(shard), seen: seen}
+					})
+				default:
+					rec.recordRouter(routerInput{kind: opTable}, func() routerOutput {
+						table, gen := r.Table()
+						o := routerOutput{seen: generation(gen)}
+						for i, slot := range slots {
+							shard, _ := table.Lookup(slot)
+							o.owners[i] = index(shard)
+						}
+						return o
+					})
+				}
+			}
+		})
+	}
+	done.Wait()
+	var all []porcupine.Operation
+	for _, rec := range recorders {
+		all = append(all, rec.operations...)
+	}
+	return all
+}
+
+func TestRouterIsLinearizable(t *testing.T) {
+	overlaps := 0
+	count := map[topology.Outcome]int{}
+	for seed := range uint64(60) {
+		h := routerHistory(5, 30, seed)
+		overlaps += overlapping(h)
+		for _, op := range h {
+			if in := op.Input.(routerInput); in.kind == opApply || in.kind == opMoved {
+				count[op.Output.(routerOutput).outcome]++
+			}
+		}
+		if got := porcupine.CheckOperationsTimeout(routerModel, h, 20*time.Second); got != porcupine.Ok {
+			t.Fatalf("seed %d: %v", seed, got)
+		}
+	}
+	if overlaps == 0 {
+		t.Error("no two operations overlapped: nothing was shown")
+	}
+	for _, o := range []topology.Outcome{topology.Unchanged, topology.Applied, topology.Stale, topology.Patched} {
+		if count[o] == 0 {
+			t.Errorf("nothing was %v", o)
+		}
+	}
+	t.Logf("%d operations overlapped the next; %v", overlaps, count)
+}
+
+// Histories of routers that are not linearizable are refused.
+func TestRouterViolationsAreFound(t *testing.T) {
+	apply := routerInput{kind: opApply, epoch: 2, owners: contents{1, 1, 1, 1, 1, 1}}
+	applied := routerOutput{outcome: topology.Applied, gen: 1}
+	older := routerInput{kind: opApply, epoch: 1}
+	moved := routerInput{kind: opMoved, slot: 2, to: 3, seen: 0}
+	operation := func(client int, call, ret int64, in routerInput, out routerOutput) porcupine.Operation {
+		return porcupine.Operation{ClientId: client, Call: call, Return: ret, Input: in, Output: out}
+	}
+	for name, h := range map[string][]porcupine.Operation{
+		"a read that misses a view": {
+			operation(0, 0, 1, apply, applied),
+			operation(1, 2, 3, routerInput{kind: opFor, slot: 2}, routerOutput{owner: 0}),
+		},
+		"half a view": {
+			operation(0, 0, 9, apply, applied),
+			operation(1, 1, 2, routerInput{kind: opTable}, routerOutput{owners: contents{1, 1, 1, 0, 0, 0}}),
+		},
+		"an older view that wins": {
+			operation(0, 0, 1, apply, applied),
+			operation(0, 2, 3, older, routerOutput{outcome: topology.Applied, gen: 2}),
+		},
+		"a stale redirect that wins": {
+			operation(0, 0, 1, apply, applied),
+			operation(0, 2, 3, moved, routerOutput{outcome: topology.Patched, gen: 2}),
+		},
+		"a generation from the future": {
+			operation(0, 0, 1, routerInput{kind: opFor, slot: 2}, routerOutput{owner: 0, seen: 1}),
+			operation(1, 2, 3, apply, applied),
+		},
+	} {
+		if porcupine.CheckOperations(routerModel, h) {
+			t.Errorf("%s was not found", name)
+		}
+	}
+}

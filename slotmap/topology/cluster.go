@@ -1,0 +1,468 @@
+package topology
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"slices"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// A Cluster is what one node says about its cluster, or, from [Merge], what
+// several nodes say. It never changes, and all methods are safe for concurrent
+// use. What they return belongs to the Cluster and must not be changed.
+type Cluster struct {
+	command string
+	from    Origin
+	store   []Node
+	nodes   []*Node
+	byKey   map[string]int32 // place in store
+	shards  []*Shard
+	table   *slotmap.Table[*Shard]
+	open    []OpenSlot
+
+	currentEpoch  uint64
+	disagreements []Disagreement
+	warnings      []Warning
+	unkept        int // warnings beyond maxWarnings
+}
+
+// A Shard is a primary and its replicas: the owner of slots. A primary that has
+// no slots has a Shard too, and so has a dead primary that was replaced.
+type Shard struct {
+	ID       string  // shard id; "" if the reply has none
+	Primary  *Node   // never nil
+	Replicas []*Node // in the order of the reply
+}
+
+// String returns what is known of the primary.
+func (s *Shard) String() string { return s.Primary.String() }
+
+// An OpenSlot is a slot that is being moved by CLUSTER SETSLOT, or was and was
+// left open. If all is well, both ends say so. A node tells only of its own
+// slots, so a view of one node may have one end only.
+type OpenSlot struct {
+	Slot      hashslot.Slot
+	From, To  string // node ids
+	Migrating bool   // From says that it moves the slot away
+	Importing bool   // To says that it takes the slot in
+}
+
+// A Disagreement is that two nodes claim the same slots, in one reply or in
+// the views of several nodes, or that only some views know an owner.
+type Disagreement struct {
+	Slots  slotmap.Set
+	Owner  *Node // who has them in this Cluster
+	Other  *Node // who claims them as well; nil if it is that nobody has them in another view
+	Reason string
+}
+
+// Nodes returns all nodes in the order of the reply, those in handshake too.
+func (c *Cluster) Nodes() []*Node { return c.nodes }
+
+// Node returns the node with the id, or nil.
+func (c *Cluster) Node(id string) *Node {
+	if i, ok := c.byKey[id]; ok && c.store[i].ID == id {
+		return c.nodes[i]
+	}
+	for _, n := range c.nodes {
+		if n.ID == id {
+			return n
+		}
+	}
+	return nil
+}
+
+// Shards returns the shards: first those that own slots, by their first slot,
+// then those that own none, in the order of the reply. A replica whose primary
+// the reply does not have is in no shard.
+func (c *Cluster) Shards() []*Shard { return c.shards }
+
+// Table returns who owns which slot.
+func (c *Cluster) Table() *slotmap.Table[*Shard] { return c.table }
+
+// Unassigned returns the slots that nobody owns.
+func (c *Cluster) Unassigned() slotmap.Set { return c.table.Unassigned() }
+
+// Open returns the slots that are being moved by CLUSTER SETSLOT, ascending.
+func (c *Cluster) Open() []OpenSlot { return c.open }
+
+// Myself returns the node that was asked, or nil if the reply does not tell.
+// Only CLUSTER NODES does.
+func (c *Cluster) Myself() *Node {
+	if c.command == merged {
+		return nil
+	}
+	for _, n := range c.nodes {
+		if n.Myself() {
+			return n
+		}
+	}
+	return nil
+}
+
+// CurrentEpoch returns the epoch that nodes.conf has in its last line, or, if
+// it has none or the reply is another, the highest config epoch of a node: 0 in
+// CLUSTER SLOTS and SHARDS, which have no epochs.
+func (c *Cluster) CurrentEpoch() uint64 {
+	epoch := c.currentEpoch
+	for _, n := range c.nodes {
+		epoch = max(epoch, n.ConfigEpoch)
+	}
+	return epoch
+}
+
+// Disagreements returns what slots more than one node claims. There are at most
+// 1000 of them, even if there is more to say.
+func (c *Cluster) Disagreements() []Disagreement { return c.disagreements }
+
+// Warnings returns what of the reply was not used. There are at most 1000 of
+// them, and one more that counts the rest.
+func (c *Cluster) Warnings() []Warning {
+	if c.unkept == 0 {
+		return c.warnings
+	}
+	return append(slices.Clip(c.warnings), Warning{Reason: fmt.Sprintf("%d more warnings", c.unkept)})
+}
+
+func (c *Cluster) warn(at Place, reason string) {
+	if len(c.warnings) < maxWarnings {
+		c.warnings = append(c.warnings, Warning{at, reason})
+	} else {
+		c.unkept++
+	}
+}
+
+// WithOrigin returns the Cluster as if it had been asked for over the
+// connection from. It is for CLUSTER NODES, which says of the node that was
+// asked, if it does not know its own address, nothing but "myself", and for
+// nodes.conf, which has ports for TLS and without. The result of [Merge] has no
+// single origin and is returned as it is.
+func (c *Cluster) WithOrigin(from Origin) *Cluster {
+	if c.command == merged {
+		return c
+	}
+	o := &Cluster{
+		command: c.command, store: slices.Clone(c.store), currentEpoch: c.currentEpoch,
+		warnings: slices.Clip(c.warnings), unkept: c.unkept,
+	}
+	o.resolve(from)
+	o.build()
+	return o
+}
+
+// resolve finds the addresses and keys of the nodes in c.store.
+func (c *Cluster) resolve(from Origin) {
+	c.from = from
+	anyTLS := false
+	for i := range c.store {
+		anyTLS = anyTLS || c.store[i].TLSPort != 0
+	}
+	for i := range c.store {
+		n := &c.store[i]
+		tls := from.TLS && anyTLS
+		if c.command != shardsCommand {
+			tls = from.TLS && n.TLSPort != 0
+		}
+		n.resolve(from, tls)
+	}
+}
+
+// build makes the rest of c from the nodes in c.store. A parser may have made
+// c.byKey already.
+func (c *Cluster) build() {
+	c.nodes = make([]*Node, len(c.store))
+	fill := c.byKey == nil
+	if fill {
+		c.byKey = make(map[string]int32, len(c.store))
+	}
+	primaries := 0
+	for i := range c.store {
+		n := &c.store[i]
+		c.nodes[i] = n
+		if fill {
+			if _, taken := c.byKey[n.key]; !taken {
+				c.byKey[n.key] = int32(i)
+			}
+		}
+		if n.Role == RolePrimary {
+			primaries++
+		}
+	}
+	for i := range c.store {
+		n := &c.store[i]
+		if n.told == endpointIP && n.Role == RoleReplica {
+			n.primary = 0
+			if p, ok := c.byKey[n.PrimaryID]; ok {
+				n.primary = p + 1
+			}
+		}
+		c.addOpen(n)
+	}
+	c.sortOpen()
+
+	store := make([]Shard, 0, primaries)
+	shardOf := make([]*Shard, len(c.store)) // of each primary
+	for i := range c.store {
+		if n := &c.store[i]; n.Role == RolePrimary {
+			store = append(store, Shard{ID: n.ShardID, Primary: n})
+			shardOf[i] = &store[len(store)-1]
+		}
+	}
+	for i := range c.store {
+		if n := &c.store[i]; n.Role == RoleReplica {
+			if p := c.primaryOf(n); p != 0 {
+				shardOf[p-1].Replicas = append(shardOf[p-1].Replicas, n)
+			}
+		}
+	}
+
+	owners := new(owners)
+	if !c.claim(owners) {
+		c.settle(owners)
+	}
+	c.shards = make([]*Shard, 0, primaries)
+	listed := make([]bool, len(c.store))
+	var table slotmap.Builder[*Shard]
+	for r, owner := range owners.ranges() {
+		table.Assign(r, shardOf[owner-1])
+		if !listed[owner-1] {
+			listed[owner-1] = true
+			c.shards = append(c.shards, shardOf[owner-1])
+		}
+	}
+	c.table = table.Build()
+	for i, s := range shardOf {
+		if s != nil && !listed[i] {
+			c.shards = append(c.shards, s)
+		}
+	}
+}
+
+// owners has the owner of each slot: its place in Cluster.store from 1, or 0.
+type owners [hashslot.Count]int32
+
+// ranges yields the ranges of slots that have the same owner.
+func (o *owners) ranges() iter.Seq2[slotmap.Range, int32] {
+	return func(yield func(slotmap.Range, int32) bool) {
+		for first := 0; first < len(o); {
+			last := first
+			for last+1 < len(o) && o[last+1] == o[first] {
+				last++
+			}
+			r := slotmap.Range{First: hashslot.Slot(first), Last: hashslot.Slot(last)}
+			if o[first] != 0 && !yield(r, o[first]) {
+				return
+			}
+			first = last + 1
+		}
+	}
+}
+
+// claim gives each primary the slots it claims, and stops and reports false
+// when it comes to a slot that two of them claim.
+func (c *Cluster) claim(owners *owners) bool {
+	for i := range c.store {
+		n := &c.store[i]
+		if n.Role != RolePrimary {
+			continue
+		}
+		for _, r := range n.Slots {
+			part := owners[r.First : r.Last+1]
+			for j := range part {
+				if part[j] != 0 && part[j] != int32(i)+1 {
+					return false
+				}
+				part[j] = int32(i) + 1
+			}
+		}
+	}
+	return true
+}
+
+// settle is claim for primaries that claim the same slots.
+func (c *Cluster) settle(owners *owners) {
+	*owners = [hashslot.Count]int32{}
+	var order []int32
+	for i := range c.store {
+		if n := &c.store[i]; n.Role == RolePrimary && len(n.Slots) > 0 {
+			order = append(order, int32(i))
+		}
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		n, m := &c.store[a], &c.store[b]
+		return cmp.Or(
+			-cmp.Compare(n.ConfigEpoch, m.ConfigEpoch),
+			compareBool(m.Routable(), n.Routable()),
+			cmp.Compare(n.key, m.key),
+			cmp.Compare(a, b))
+	})
+	// next[s] leads to the first slot from s on that has no owner yet, so that
+	// slots that many nodes claim are not walked over and over.
+	var next [hashslot.Count + 1]uint16
+	for s := range next {
+		next[s] = uint16(s)
+	}
+	free := func(s uint16) uint16 {
+		for next[s] != s {
+			next[s] = next[next[s]]
+			s = next[s]
+		}
+		return s
+	}
+	for _, i := range order {
+		n := &c.store[i]
+		if len(c.disagreements) < maxDisagreements {
+			c.disagree(owners, n)
+		}
+		for _, r := range n.Slots {
+			for s := free(uint16(r.First)); s <= uint16(r.Last); s = free(s) {
+				owners[s] = i + 1
+				next[s] = s + 1
+			}
+		}
+	}
+}
+
+// maxDisagreements bounds what a hostile reply can make of them.
+const maxDisagreements = 1000
+
+// disagree notes which of the slots that n claims others have already.
+func (c *Cluster) disagree(owners *owners, n *Node) {
+	var ids []int32 // of the others, in the order of the slots
+	slots := map[int32]*slotmap.Set{}
+	seen := slotmap.Set{}
+	for _, r := range n.Slots {
+		for s := r.First; s <= r.Last; s++ {
+			o := owners[s]
+			if o == 0 || seen.Contains(s) {
+				continue
+			}
+			seen.Add(s)
+			if slots[o] == nil {
+				ids = append(ids, o)
+				slots[o] = new(slotmap.Set)
+			}
+			slots[o].Add(s)
+		}
+	}
+	for _, o := range ids[:min(len(ids), maxDisagreements-len(c.disagreements))] {
+		owner := &c.store[o-1]
+		var reason string
+		switch {
+		case owner.ConfigEpoch != n.ConfigEpoch:
+			reason = fmt.Sprintf("config epoch %d over %d", owner.ConfigEpoch, n.ConfigEpoch)
+		case owner.Routable() != n.Routable():
+			reason = "the node with an address over the one without"
+		default:
+			reason = "the smaller node id"
+		}
+		c.disagreements = append(c.disagreements, Disagreement{*slots[o], owner, n, reason})
+	}
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return +1
+	}
+	return -1
+}
+
+// addOpen notes the open slots of n.
+func (c *Cluster) addOpen(n *Node) {
+	// Valkey tells replicas of the open slots of their shard: the end is their
+	// primary.
+	id := n.ID
+	if n.Role == RoleReplica && n.PrimaryID != "" {
+		id = n.PrimaryID
+	}
+	for _, p := range n.Migrating {
+		c.open = append(c.open, OpenSlot{Slot: p.Slot, From: id, To: p.Node, Migrating: true})
+	}
+	for _, p := range n.Importing {
+		c.open = append(c.open, OpenSlot{Slot: p.Slot, From: p.Node, To: id, Importing: true})
+	}
+}
+
+// sortOpen sorts the open slots and makes one of those that both ends tell.
+func (c *Cluster) sortOpen() {
+	slices.SortFunc(c.open, func(a, b OpenSlot) int {
+		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	n := 0
+	for _, o := range c.open {
+		if n > 0 && c.open[n-1].Slot == o.Slot && c.open[n-1].From == o.From && c.open[n-1].To == o.To {
+			c.open[n-1].Migrating = c.open[n-1].Migrating || o.Migrating
+			c.open[n-1].Importing = c.open[n-1].Importing || o.Importing
+			continue
+		}
+		c.open[n] = o
+		n++
+	}
+	c.open = slices.Clip(c.open[:n])
+}
+
+// primaryOf returns the place, from 1, of the primary whose shard the replica n
+// is in, or 0.
+func (c *Cluster) primaryOf(n *Node) int32 {
+	// For a moment a replica may have a replica for its primary. More than a few
+	// steps are no cluster any more.
+	for range 8 {
+		place := n.primary
+		if place == 0 {
+			return 0
+		}
+		n = &c.store[place-1]
+		if n.Role == RolePrimary {
+			return place
+		}
+	}
+	return 0
+}
+
+// Equal reports whether two views say the same: the same nodes in the same roles
+// under the same primaries, and the same owners of the slots. It looks at
+// neither the order of nodes nor addresses, which depend on who asks, nor
+// failure flags, epochs, open slots and times. Nodes without a role do not
+// count.
+//
+// CLUSTER SLOTS leaves out replicas that have failed or are new, so only views
+// from the same command should be compared. Equal costs O(n log n) for n nodes.
+func (c *Cluster) Equal(other *Cluster) bool {
+	return c == other || bytes.Equal(c.canonical(), other.canonical())
+}
+
+// Fingerprint returns a number that is equal for views that are [Cluster.Equal],
+// and in all likelihood different for others: a way to count votes. It is the
+// same in every process and on every machine. It is no protection from
+// somebody who wants two views to have the same number.
+func (c *Cluster) Fingerprint() uint64 {
+	h := fnv.New64a()
+	h.Write(c.canonical())
+	return h.Sum64()
+}
+
+func (c *Cluster) canonical() []byte {
+	nodes := slices.DeleteFunc(slices.Clone(c.nodes), func(n *Node) bool { return n.Role == RoleUnknown })
+	slices.SortFunc(nodes, func(a, b *Node) int { return cmp.Compare(a.key, b.key) })
+	var b []byte
+	for _, n := range nodes {
+		b = append(append(b, n.key...), 0, byte(n.Role))
+		if p := c.primaryOf(n); n.Role == RoleReplica && p != 0 {
+			b = append(b, c.store[p-1].key...)
+		}
+		b = append(b, '\n')
+	}
+	for r, shard := range c.table.Ranges() {
+		b, _ = r.AppendText(b)
+		b = append(append(append(b, ' '), shard.Primary.key...), '\n')
+	}
+	return b
+}

@@ -1,0 +1,61 @@
+// Package topology reads what the nodes of a Valkey or Redis cluster say about
+// their cluster, and routes by it.
+//
+// [ParseNodes], [ParseSlots] and [ParseShards] read the three replies there
+// are, of every server version that ever sent them, and give a [Cluster]: its
+// nodes, its shards, and a table of who owns which slot. [Merge] makes one
+// Cluster of what several nodes say. [ParseRedirect] reads MOVED and ASK,
+// [Classify] tells what a client should do about the other errors of a cluster.
+// A [Router] is what a client embeds: lookups that never wait, corrected by
+// redirects and replaced by newer views.
+//
+// A node is known by its id. Its address is not its identity: it depends on who
+// asks, on the connection's protocol and on the server's settings, and two nodes
+// without an address have the same one. Only where a reply has no ids (CLUSTER
+// SLOTS before version 4.0) a node is known by its address.
+//
+// # Addresses
+//
+// [Node.Addr] is the address to dial, or "" if there is none. These are the
+// rules, for the cases that clients get wrong:
+//
+//   - In CLUSTER SLOTS and CLUSTER SHARDS the endpoint is what the server prefers
+//     clients to use, and it is used as it is: an IP address is not replaced by
+//     a hostname that stands beside it, nor the other way round.
+//   - There, an endpoint that is null, "", 0.0.0.0 or :: is the host that was
+//     asked, as [Origin] names it. On a CLUSTER NODES line only the line of that
+//     node itself ("myself") can mean that; the empty address of any other node
+//     is unknown.
+//   - An endpoint "?" says that the server prefers hostnames and that the node
+//     has none. A "?" is never an address. The node's IP, where the reply has
+//     it, stays readable in [Node.IP].
+//   - CLUSTER SHARDS of some proxies have no endpoint at all. Then it is the
+//     hostname, else the IP, else the host that was asked.
+//   - A node with port 0, or with the flag noaddr, has no address.
+//   - IPv6 addresses come without brackets; Addr has them.
+//   - Over TLS the port is the tls-port of CLUSTER SHARDS. If no node of the
+//     reply has one, TLS is the matter of something in front of the servers, and
+//     the port is the plain one. CLUSTER NODES and SLOTS show the port that fits
+//     the connection they were asked over.
+//   - Loopback addresses are left as they are.
+//
+// # Owners
+//
+// Only primaries own slots. A node in handshake, a node without a role or a
+// replica that a reply gives slots to owns nothing, and a warning says so. A
+// primary without an address does own its slots, as the servers have it: a
+// client gets a shard it cannot reach, not the illusion that the slots are free.
+// Where two nodes claim a slot, the higher config epoch has it, as in the
+// servers (clusterUpdateSlotsConfigWith in Valkey's cluster_legacy.c), then the
+// node that has an address, then the smaller node id, which is the one that
+// gets the higher epoch when servers settle a tie
+// (clusterHandleConfigEpochCollision).
+// A shard of CLUSTER SHARDS may list its dead primary beside the new one: its
+// owner is the primary that has not failed.
+//
+// # Limits
+//
+// A reply may have 65536 nodes and a text 64 MiB; CLUSTER SLOTS may have 65536
+// entries. More is an error. Time and memory are proportional to the reply's
+// length, whatever is in it.
+package topology

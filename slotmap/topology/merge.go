@@ -1,0 +1,318 @@
+package topology
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// ErrNoViews is the error of [Merge] without views.
+var ErrNoViews = errors.New("topology: no views to merge")
+
+// Merge makes one view of what several nodes say. Views of different commands
+// can be merged, and their order does not matter.
+//
+// Of each node, the view with its highest config epoch counts, and what others
+// say of its slots is outdated. A slot that several nodes then claim goes to
+//
+//  1. the claim with the highest config epoch, and any epoch is higher than that
+//     of a view without epochs (CLUSTER SLOTS and SHARDS);
+//  2. the node that says so itself;
+//  3. the node that most views name;
+//  4. the one whose view has an owner for the most slots;
+//  5. the one that has an address;
+//  6. the smaller node id.
+//
+// A slot that only some of the views have an owner for goes to that owner.
+// [Cluster.Disagreements] has the slots about which the views differ, with what
+// decided. A node has failed if most views say so, and is suspected (FlagPFail)
+// if any does. The nodes are in the order of their ids.
+//
+// Merge of one view is that view. A view that is nil is an error. Merge takes
+// time proportional to the sum of the views' nodes, and to the number of views
+// times that of ranges.
+func Merge(views ...*Cluster) (*Cluster, error) {
+	if len(views) == 0 {
+		return nil, ErrNoViews
+	}
+	for i, v := range views {
+		if v == nil {
+			return nil, fmt.Errorf("topology: view %d is nil", i)
+		}
+	}
+	if len(views) == 1 {
+		return views[0], nil
+	}
+	m := merger{views: views, byKey: make(map[string]*mergedNode)}
+	for i, v := range views {
+		m.assigned = append(m.assigned, hashslot.Count-v.table.Unassigned().Len())
+		for _, n := range v.nodes {
+			node := m.byKey[n.key]
+			if node == nil {
+				node = &mergedNode{key: n.key}
+				m.byKey[n.key] = node
+				m.nodes = append(m.nodes, node)
+			}
+			node.lines = append(node.lines, line{n, i})
+			if n.hasEpoch() {
+				node.epoch = max(node.epoch, n.ConfigEpoch)
+			}
+		}
+	}
+	slices.SortFunc(m.nodes, func(a, b *mergedNode) int { return cmp.Compare(a.key, b.key) })
+	m.elect()
+	return m.build(), nil
+}
+
+type merger struct {
+	views    []*Cluster
+	assigned []int // by view: how many slots have an owner
+	nodes    []*mergedNode
+	byKey    map[string]*mergedNode
+
+	disagreements []mergedDisagreement
+	byReason      map[mergedDisagreement]int // place in disagreements, by all but the slots
+}
+
+type mergedNode struct {
+	key   string
+	lines []line
+	epoch uint64 // the highest
+	slots slotmap.Set
+	place int32 // in the result, from 1
+}
+
+// A line is what one view says of a node.
+type line struct {
+	node *Node
+	view int
+}
+
+type mergedDisagreement struct {
+	owner, other *mergedNode
+	reason       string
+	slots        *slotmap.Set
+}
+
+// A candidate is a node that views name as the owner of a slot.
+type candidate struct {
+	node     *mergedNode
+	epoch    uint64 // of the claim, from 1; 0 if it has none
+	own      bool   // the node itself says so
+	votes    int
+	assigned int
+	routable bool
+}
+
+// elect gives each slot to one of the nodes that claim it.
+func (m *merger) elect() {
+	m.byReason = make(map[mergedDisagreement]int)
+	owners := make([]*Shard, len(m.views)) // of the slot, by view
+	before := make([]*Shard, len(m.views)) // of the slot before
+	var winner *mergedNode
+	var rivals []mergedDisagreement
+	for slot := range hashslot.Slot(hashslot.Count) {
+		for i, v := range m.views {
+			owners[i], _ = v.table.Lookup(slot)
+		}
+		if slot == 0 || !slices.Equal(owners, before) {
+			winner, rivals = m.vote(owners)
+			copy(before, owners)
+		}
+		if winner != nil {
+			winner.slots.Add(slot)
+		}
+		for _, d := range rivals {
+			i, ok := m.byReason[d]
+			if !ok {
+				if len(m.disagreements) == maxDisagreements {
+					continue
+				}
+				i = len(m.disagreements)
+				m.byReason[d] = i
+				d.slots = new(slotmap.Set)
+				m.disagreements = append(m.disagreements, d)
+			}
+			m.disagreements[i].slots.Add(slot)
+		}
+	}
+}
+
+// vote returns who gets a slot that has these owners in the views, and whom that
+// contradicts.
+func (m *merger) vote(owners []*Shard) (winner *mergedNode, rivals []mergedDisagreement) {
+	var candidates []*candidate
+	var nobody int
+	for i, shard := range owners {
+		if shard == nil {
+			nobody++
+			continue
+		}
+		n := shard.Primary
+		node := m.byKey[n.key]
+		if n.hasEpoch() && n.ConfigEpoch < node.epoch {
+			continue // outdated
+		}
+		j := slices.IndexFunc(candidates, func(c *candidate) bool { return c.node == node })
+		if j < 0 {
+			j = len(candidates)
+			candidates = append(candidates, &candidate{node: node})
+		}
+		c := candidates[j]
+		c.votes++
+		if n.hasEpoch() {
+			c.epoch = max(c.epoch, n.ConfigEpoch+1)
+			c.own = c.own || n.Myself() && m.views[i].command != merged
+		}
+		c.assigned = max(c.assigned, m.assigned[i])
+		c.routable = c.routable || n.Routable()
+	}
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	best := slices.MaxFunc(candidates, func(a, b *candidate) int { order, _ := compareCandidates(a, b); return order })
+	for _, c := range candidates {
+		if c != best {
+			_, reason := compareCandidates(best, c)
+			rivals = append(rivals, mergedDisagreement{best.node, c.node, reason, nil})
+		}
+	}
+	if nobody > 0 {
+		rivals = append(rivals, mergedDisagreement{best.node, nil, fmt.Sprintf("nobody in %d of %d views", nobody, len(owners)), nil})
+	}
+	return best.node, rivals
+}
+
+// compareCandidates returns a positive number if a goes before b, and why.
+func compareCandidates(a, b *candidate) (order int, reason string) {
+	if a.epoch != b.epoch {
+		if b.epoch == 0 {
+			reason = "a config epoch over none"
+		} else {
+			reason = fmt.Sprintf("config epoch %d over %d", a.epoch-1, b.epoch-1)
+		}
+		return cmp.Compare(a.epoch, b.epoch), reason
+	}
+	if a.own != b.own {
+		return compareBool(a.own, b.own), "the node says so itself"
+	}
+	if a.votes != b.votes {
+		return cmp.Compare(a.votes, b.votes), fmt.Sprintf("%d views over %d", a.votes, b.votes)
+	}
+	if a.assigned != b.assigned {
+		return cmp.Compare(a.assigned, b.assigned), "the view that has more slots"
+	}
+	if a.routable != b.routable {
+		return compareBool(a.routable, b.routable), "the node with an address over the one without"
+	}
+	return cmp.Compare(b.node.key, a.node.key), "the smaller node id"
+}
+
+func (m *merger) build() *Cluster {
+	c := &Cluster{command: merged, store: make([]Node, len(m.nodes))}
+	for i, node := range m.nodes {
+		node.place = int32(i) + 1
+	}
+	for i, node := range m.nodes {
+		c.store[i] = m.describe(node)
+	}
+	for _, v := range m.views {
+		c.currentEpoch = max(c.currentEpoch, v.CurrentEpoch())
+		for _, w := range v.warnings {
+			c.warn(w.Place, w.Reason)
+		}
+		c.unkept += v.unkept
+	}
+	c.build()
+	for _, d := range m.disagreements {
+		var other *Node
+		if d.other != nil {
+			other = c.nodes[d.other.place-1]
+		}
+		c.disagreements = append(c.disagreements, Disagreement{*d.slots, c.nodes[d.owner.place-1], other, d.reason})
+	}
+	for _, v := range m.views {
+		for _, d := range v.disagreements {
+			if len(c.disagreements) == maxDisagreements {
+				break
+			}
+			d.Owner = c.nodes[m.byKey[d.Owner.key].place-1]
+			if d.Other != nil {
+				d.Other = c.nodes[m.byKey[d.Other.key].place-1]
+			}
+			c.disagreements = append(c.disagreements, d)
+		}
+	}
+	return c
+}
+
+// describe makes one description of a node of what the views say of it.
+func (m *merger) describe(node *mergedNode) Node {
+	best := slices.MaxFunc(node.lines, func(a, b line) int {
+		n, o := a.node, b.node
+		return cmp.Or(
+			compareBool(n.Role != RoleUnknown, o.Role != RoleUnknown),
+			compareBool(n.hasEpoch(), o.hasEpoch()),
+			cmp.Compare(n.ConfigEpoch, o.ConfigEpoch),
+			compareBool(n.Myself(), o.Myself()),
+			compareBool(n.Routable(), o.Routable()),
+			cmp.Compare(m.assigned[a.view], m.assigned[b.view]),
+			cmp.Compare(o.addr, n.addr))
+	})
+	n := *best.node
+	n.primary = 0
+	if p := best.node.primary; p != 0 {
+		n.primary = m.byKey[m.views[best.view].store[p-1].key].place
+	}
+	failed, suspected := 0, false
+	var address *Node
+	for _, l := range node.lines {
+		o := l.node
+		if o.Failed() {
+			failed++
+		}
+		suspected = suspected || o.Flags&(FlagFail|FlagPFail) != 0
+		if o.Routable() && (address == nil || o.addr < address.addr) {
+			address = o
+		}
+		n.IP = cmp.Or(n.IP, o.IP)
+		n.Hostname = cmp.Or(n.Hostname, o.Hostname)
+		n.AvailabilityZone = cmp.Or(n.AvailabilityZone, o.AvailabilityZone)
+		n.ShardID = cmp.Or(n.ShardID, o.ShardID)
+		n.Health = cmp.Or(n.Health, o.Health)
+		n.Migrating = mergePeers(n.Migrating, o.Migrating)
+		n.Importing = mergePeers(n.Importing, o.Importing)
+	}
+	if !n.Routable() && address != nil {
+		n.Host, n.addr = address.Host, address.addr
+		n.Endpoint, n.Port, n.TLSPort = address.Endpoint, address.Port, address.TLSPort
+		n.Flags &^= FlagNoAddr
+	}
+	n.Flags &^= FlagMyself | FlagFail | FlagPFail
+	switch {
+	case 2*failed > len(node.lines):
+		n.Flags |= FlagFail
+	case suspected:
+		n.Flags |= FlagPFail
+	}
+	n.Slots = slices.Collect(node.slots.Ranges())
+	if len(n.Slots) > 0 && n.Role != RolePrimary {
+		n = *n.as(RolePrimary, "")
+		n.primary = 0
+	}
+	return n
+}
+
+// mergePeers returns the union, ascending.
+func mergePeers(a, b []Peer) []Peer {
+	if len(b) == 0 {
+		return a
+	}
+	all := append(slices.Clone(a), b...)
+	slices.SortFunc(all, func(p, q Peer) int { return cmp.Or(cmp.Compare(p.Slot, q.Slot), cmp.Compare(p.Node, q.Node)) })
+	return slices.Compact(all)
+}

@@ -1,0 +1,205 @@
+package topology
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+)
+
+func disagreements(c *Cluster) []string {
+	var list []string
+	for _, d := range c.Disagreements() {
+		other := "nobody"
+		if d.Other != nil {
+			other = d.Other.ID
+		}
+		list = append(list, fmt.Sprintf("%v %s not %s: %s", d.Slots, d.Owner.ID, other, d.Reason))
+	}
+	return list
+}
+
+func clusterOwners(c *Cluster) string {
+	var parts []string
+	for rg, s := range c.Table().Ranges() {
+		parts = append(parts, fmt.Sprintf("%v %s", rg, s.Primary.ID))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// slotsView is a view without epochs: "first-last id"...
+func slotsView(t *testing.T, parts ...string) *Cluster {
+	var reply []any
+	for _, p := range parts {
+		text, id, _ := strings.Cut(p, " ")
+		rg, ok := parseRange(text)
+		require.True(t, ok)
+		reply = append(reply, []any{rg.First, rg.Last, []any{id + ".example", 6379, id}})
+	}
+	c, err := ParseSlots(reply, Origin{})
+	require.NoError(t, err)
+	return c
+}
+
+func TestMerge(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		views  []*Cluster
+		want   string
+		differ []string
+	}{
+		{"views that agree", []*Cluster{
+			view(t, "a master,myself 1 0-9", "b master 2 10-19"),
+			view(t, "b master,myself 2 10-19", "a master 1 0-9"),
+		}, "0-9 a, 10-19 b", nil},
+		{"the higher epoch, not the majority", []*Cluster{
+			view(t, "a master 1 0-9", "b master 2 10-19"),
+			view(t, "a master 1 0-9", "b master 2 10-19"),
+			view(t, "a master 1 0-4", "b master 3 5-19"),
+		}, "0-4 a, 5-19 b", []string{"5-9 b not a: config epoch 3 over 1"}},
+		{"a node that was away", []*Cluster{
+			view(t, "a master,myself 1 0-9", "a1 slave:a 1", "b master 2 10-19"),
+			view(t, "a master,fail 1", "a1 master,myself 6 0-9", "b master 2 10-19"),
+		}, "0-9 a1, 10-19 b", []string{"0-9 a1 not a: config epoch 6 over 1"}},
+		{"a node knows best what it has given up", []*Cluster{
+			view(t, "a master 1 0-9", "b master 2 10-19"),
+			view(t, "a master,myself 8 1-9", "b master 2 0 10-19"),
+		}, "0 b, 1-9 a, 10-19 b", nil},
+		{"equal epochs: the node itself", []*Cluster{
+			view(t, "a master 0 0-9", "b master 0 10-19"),
+			view(t, "a master 0 0-9", "b master 0 10-19"),
+			view(t, "a master 0 0-4", "b master,myself 0 5-19"),
+		}, "0-4 a, 5-19 b", []string{"5-9 b not a: the node says so itself"}},
+		{"no epochs: the majority", []*Cluster{
+			slotsView(t, "0-9 a", "10-19 b"), slotsView(t, "0-4 a", "5-19 b"), slotsView(t, "0-9 a", "10-19 b"),
+		}, "0-9 a, 10-19 b", []string{"5-9 a not b: 2 views over 1"}},
+		{"a tie: the view that has more", []*Cluster{
+			slotsView(t, "0-9 b"), slotsView(t, "0-9 c", "10-19 a"),
+		}, "0-9 c, 10-19 a", []string{"0-9 c not b: the view that has more slots", "10-19 a not nobody: nobody in 1 of 2 views"}},
+		{"a tie of equals: the smaller id", []*Cluster{
+			slotsView(t, "0-9 b"), slotsView(t, "0-9 a"),
+		}, "0-9 a", []string{"0-9 a not b: the smaller node id"}},
+		{"an epoch over none", []*Cluster{
+			slotsView(t, "0-9 b"), slotsView(t, "0-9 b"), view(t, "a master 0 0-9", "b master 0"),
+		}, "0-9 a", []string{"0-9 a not b: a config epoch over none"}},
+		{"slots that one view knows", []*Cluster{
+			view(t, "a master 1 0-9"), view(t, "a master 1 0-9", "b master 2 10-19"),
+		}, "0-9 a, 10-19 b", []string{"10-19 b not nobody: nobody in 1 of 2 views"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var first *Cluster
+			for range 6 {
+				got, err := Merge(c.views...)
+				require.NoError(t, err)
+				assert.Equal(t, c.want, clusterOwners(got))
+				assert.Equal(t, c.differ, disagreements(got))
+				if first == nil {
+					first = got
+				}
+				assert.Equal(t, first.Fingerprint(), got.Fingerprint())
+				assert.Nil(t, got.Myself())
+				assert.Same(t, got, got.WithOrigin(Origin{Host: "h"}))
+				rand.Shuffle(len(c.views), func(i, j int) { c.views[i], c.views[j] = c.views[j], c.views[i] })
+			}
+		})
+	}
+	_, err := Merge()
+	assert.ErrorIs(t, err, ErrNoViews)
+	_, err = Merge(view(t, "a master 1"), nil)
+	assert.EqualError(t, err, "topology: view 1 is nil")
+	one := view(t, "b master 1", "a master 1")
+	same, err := Merge(one)
+	require.NoError(t, err)
+	assert.Same(t, one, same)
+}
+
+// What several views say of one node.
+func TestMergeNodes(t *testing.T) {
+	a, err := ParseNodes("a :6379@16379 myself,master - 0 0 5 connected 0-9 [3->-b]\nb 10.0.0.2:6379@16379 master,fail? - 0 0 2 connected 10-19\nc :0@0 slave,noaddr,fail b 0 0 2 disconnected\n")
+	require.NoError(t, err)
+	b, err := ParseNodes("a 10.0.0.1:6379@16379,host-a master - 0 0 5 connected 0-9\nb 10.0.0.2:6379@16379 myself,master - 0 0 2 connected 10-19 [3-<-a]\nc 10.0.0.3:6379@16379 slave b 0 0 2 connected\n")
+	require.NoError(t, err)
+	d, err := ParseShards([]any{map[string]any{"id": "shard-a", "slots": []any{0, 9}, "nodes": []any{
+		map[string]any{"id": "a", "endpoint": "host-a", "port": 6379, "ip": "10.0.0.1", "role": "master", "health": "online", "availability-zone": "z"}}}}, Origin{})
+	require.NoError(t, err)
+	c, err := Merge(a, b, d)
+	require.NoError(t, err)
+	assert.Equal(t, "a b c", ids(c.Nodes()))
+	n := c.Node("a")
+	assert.Equal(t, []any{"10.0.0.1:6379", "10.0.0.1", "host-a", "z", "shard-a", uint64(5), FlagPrimary},
+		[]any{n.Addr(), n.IP, n.Hostname, n.AvailabilityZone, n.ShardID, n.ConfigEpoch, n.Flags})
+	assert.Equal(t, FlagPrimary|FlagPFail, c.Node("b").Flags, "one cannot reach it")
+	assert.Equal(t, "10.0.0.3:6379", c.Node("c").Addr())
+	assert.Equal(t, []OpenSlot{{3, "a", "b", true, true}}, c.Open())
+	require.Len(t, c.Shards(), 2)
+	assert.Equal(t, "c", ids(c.Shards()[1].Replicas))
+
+	// Of three, two say that it has failed.
+	failed := view(t, "a master 5 0-9", "b master,fail 2 10-19")
+	c, err = Merge(a, failed, failed)
+	require.NoError(t, err)
+	assert.Equal(t, FlagPrimary|FlagFail, c.Node("b").Flags)
+}
+
+// Views of the same state merge to that state; views of a state that is
+// changing merge to one of those that they show.
+func TestMergeCaptures(t *testing.T) {
+	states := map[string][]capture{}
+	for _, c := range captures(t) {
+		state := c.name[:strings.LastIndexByte(c.name, '/')]
+		if !strings.Contains(state, "alternating") {
+			states[state] = append(states[state], c)
+		}
+	}
+	several := 0
+	for state, cs := range states {
+		if len(cs) < 2 {
+			continue
+		}
+		several++
+		var views []*Cluster
+		equal := true
+		for _, c := range cs {
+			views = append(views, c.parseNodes(t))
+			equal = equal && views[0].Equal(views[len(views)-1])
+		}
+		c, err := Merge(views...)
+		require.NoError(t, err, state)
+		slices.Reverse(views)
+		again, err := Merge(views...)
+		require.NoError(t, err)
+		require.True(t, c.Equal(again), state)
+		if equal {
+			assert.True(t, c.Equal(views[0]), state)
+			assert.Empty(t, c.Disagreements(), state)
+		}
+		for slot := range 16384 {
+			owner, _ := c.Table().Lookup(hashslot.Slot(slot))
+			ok := slices.ContainsFunc(views, func(v *Cluster) bool {
+				o, _ := v.Table().Lookup(hashslot.Slot(slot))
+				return owner == o || owner != nil && o != nil && owner.Primary.ID == o.Primary.ID
+			})
+			require.True(t, ok, "%s: slot %d", state, slot)
+		}
+		switch state {
+		case "redis-7.0.15/migrated_target_only":
+			// The source has the higher epoch and does not know yet.
+			assert.Equal(t, "0-5460", c.Table().SlotsOf(c.Shards()[0]).String())
+			require.NotEmpty(t, c.Disagreements())
+			assert.Equal(t, "0", c.Disagreements()[0].Slots.String())
+		case "redis-7.0.15/migrating", "valkey-8.0.1/migrating":
+			// Both ends of slot 0, of which each tells its own.
+			require.NotEmpty(t, c.Open())
+			for _, o := range c.Open() {
+				assert.True(t, o.Migrating || o.Importing)
+			}
+		}
+	}
+	assert.Greater(t, several, 20)
+}

@@ -1,0 +1,251 @@
+package topology
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// An Origin is the connection over which a reply came: what the reply means by
+// "the host you asked". The zero Origin knows no host and no TLS; nodes whose
+// endpoint is the host that was asked then have no address.
+type Origin struct {
+	Host string // host name or IP address, without port; IPv6 with or without brackets
+	TLS  bool   // whether the connection was over TLS
+}
+
+// A Role is what a node is in its shard.
+type Role uint8
+
+const (
+	RoleUnknown Role = iota // in handshake, or known only by name
+	RolePrimary             // "master" in replies
+	RoleReplica             // "slave" or "replica" in replies
+)
+
+// String returns "primary", "replica" or "unknown".
+func (r Role) String() string {
+	switch r {
+	case RolePrimary:
+		return "primary"
+	case RoleReplica:
+		return "replica"
+	}
+	return "unknown"
+}
+
+// Flags are the flags of a node in CLUSTER NODES. The other replies have few of
+// them: the role, and FlagFail for a node whose health is "fail".
+type Flags uint16
+
+const (
+	FlagMyself     Flags = 1 << iota // the node that was asked
+	FlagPrimary                      // "master"
+	FlagReplica                      // "slave"
+	FlagPFail                        // "fail?": the node that was asked cannot reach it
+	FlagFail                         // "fail": the majority of primaries cannot reach it
+	FlagHandshake                    // not a member yet; its id is random
+	FlagNoAddr                       // its address is unknown
+	FlagNoFailover                   // a replica that will not take over
+)
+
+var flagNames = [...]string{"myself", "master", "slave", "fail?", "fail", "handshake", "noaddr", "nofailover"}
+
+// Has reports whether all flags of set are among f.
+func (f Flags) Has(set Flags) bool { return f&set == set }
+
+// String lists the flags as CLUSTER NODES does: "myself,master", and "noflags"
+// if there are none.
+func (f Flags) String() string {
+	if f == 0 {
+		return "noflags"
+	}
+	var names []string
+	for i, name := range flagNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// Health is the health that CLUSTER SHARDS tells of a node. It is "" in the
+// other replies. A server may send words that are not among the constants.
+type Health string
+
+const (
+	HealthOnline  Health = "online"
+	HealthFail    Health = "fail"    // as FlagFail
+	HealthLoading Health = "loading" // a replica that has not got its data yet
+)
+
+// A Node is one server of a cluster, as one reply describes it. What a reply
+// does not tell is the zero value.
+//
+// The strings of a Node share memory with the reply. A Node must not be
+// changed.
+type Node struct {
+	// ID is the node id, 40 characters on Valkey and Redis. It is "" in CLUSTER
+	// SLOTS before version 4.0.
+	ID string
+
+	// Host is what to dial: the node's preferred endpoint, with the host that
+	// was asked put in where the reply means that. It is "" if it is not known.
+	Host string
+
+	// Port is the port that CLUSTER NODES and CLUSTER SLOTS tell, which is the
+	// TLS port if they were asked over TLS, and the plain port in CLUSTER SHARDS
+	// and nodes.conf. TLSPort is the TLS port that the latter two tell beside
+	// it, BusPort the port of the cluster bus. 0 is none.
+	Port, TLSPort, BusPort int
+
+	Endpoint string // the preferred endpoint as the reply has it: possibly "" or "?"; in CLUSTER NODES the IP
+	IP       string // IP address; "" if the reply does not tell
+	Hostname string // announced host name; "" if there is none
+
+	ShardID          string // from CLUSTER SHARDS of Valkey 9.1 and from nodes.conf
+	AvailabilityZone string
+
+	Flags     Flags
+	Role      Role
+	PrimaryID string // id of a replica's primary; "" if it is not a replica
+	Health    Health
+
+	// ConfigEpoch is the version of the node's claim to its slots. Only CLUSTER
+	// NODES has it, and on the line of a replica it is worth nothing.
+	ConfigEpoch uint64
+
+	PingSent, PongReceived int64  // Unix time in milliseconds, 0 for none; CLUSTER NODES
+	LinkState              string // "connected" or "disconnected": the cluster bus link from the node that was asked; CLUSTER NODES
+	ReplicationOffset      int64  // in bytes; CLUSTER SHARDS
+
+	// Slots are the slots that the node claims, as the reply lists them. If two
+	// nodes claim a slot, the cluster's table has the one of them it goes to.
+	Slots []slotmap.Range
+
+	// Migrating and Importing are the node's open slots: those being moved away
+	// from it and to it by CLUSTER SETSLOT. A node tells only its own, in
+	// CLUSTER NODES. Migrating slots are among Slots, importing ones are not.
+	// Atomic slot migration (Valkey 9.0) does not show here.
+	Migrating, Importing []Peer
+
+	// Extra has what has no field of its own: metadata of CLUSTER SLOTS, text and
+	// number fields of CLUSTER SHARDS, auxiliary fields of nodes.conf. It is nil
+	// if there is nothing.
+	Extra map[string]string
+
+	key  string // ID, or, if the reply has none or gives it to two nodes, the address
+	addr string
+	told endpointKind
+
+	primary int32 // of a replica: its primary's place among the nodes of the cluster, from 1; 0 if it is not among them
+}
+
+// A Peer is a slot being moved, and the id of the node at the other end.
+type Peer struct {
+	Slot hashslot.Slot
+	Node string
+}
+
+type endpointKind uint8
+
+const (
+	endpointIP     endpointKind = iota // CLUSTER NODES: the IP in front of the port
+	endpointTold                       // the preferred endpoint
+	endpointAbsent                     // CLUSTER SHARDS without an endpoint
+)
+
+// Addr returns the address to dial, "host:port" with brackets around an IPv6
+// host, or "" if the node has none: then a client must not guess one, but wait
+// for a view or a redirect that tells. It does not allocate.
+func (n *Node) Addr() string { return n.addr }
+
+// Routable reports whether the node has an address.
+func (n *Node) Routable() bool { return n.addr != "" }
+
+// Myself reports whether the node is the one that was asked. Only CLUSTER NODES
+// tells.
+func (n *Node) Myself() bool { return n.Flags&FlagMyself != 0 }
+
+// Failed reports whether the cluster has agreed that the node is not reachable.
+func (n *Node) Failed() bool { return n.Flags&FlagFail != 0 }
+
+// Serves reports whether the node can be expected to answer: it has a role and
+// an address, it has neither failed nor is it suspected to have (FlagPFail), and
+// it is not loading.
+func (n *Node) Serves() bool {
+	return n.Role != RoleUnknown && n.addr != "" && n.Flags&(FlagFail|FlagPFail) == 0 && (n.Health == "" || n.Health == HealthOnline)
+}
+
+// String returns the id and the address.
+func (n *Node) String() string {
+	switch {
+	case n.ID == "":
+		return n.key
+	case n.addr == "":
+		return n.ID
+	}
+	return n.ID + " " + n.addr
+}
+
+// resolve finds the node's host, address and key. tls says to use TLSPort.
+func (n *Node) resolve(from Origin, tls bool) {
+	asked := strings.TrimSuffix(strings.TrimPrefix(from.Host, "["), "]")
+	if wildcard(asked) || asked == "?" {
+		asked = ""
+	}
+	host := n.Endpoint
+	if n.told == endpointAbsent || host == "?" {
+		host = n.Hostname
+		if host == "" && n.told == endpointAbsent {
+			host = n.IP
+		}
+	}
+	port := n.Port
+	if tls {
+		port = n.TLSPort
+	}
+	if wildcard(host) || host == "?" {
+		switch {
+		case port == 0 || n.Flags&FlagNoAddr != 0:
+			host = "" // nothing is known of it
+		case n.told == endpointIP && n.Flags&FlagMyself == 0:
+			host = "" // another node's
+		case n.Endpoint == "?":
+			host = ""
+		default:
+			host = asked
+		}
+	}
+	n.Host = host
+	n.addr = ""
+	if host != "" && port != 0 && n.Flags&FlagNoAddr == 0 {
+		n.addr = joinHostPort(host, port)
+	}
+	if n.key == "" || n.key != n.ID {
+		n.key = n.addr
+		if n.key == "" {
+			n.key = n.Endpoint + ":" + strconv.Itoa(port)
+		}
+	}
+}
+
+// wildcard reports whether host stands for no host in particular.
+func wildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+
+func joinHostPort(host string, port int) string {
+	if len(host) > 240 || strings.IndexByte(host, ':') >= 0 {
+		return net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	var buf [256]byte
+	return string(strconv.AppendInt(append(append(buf[:0], host...), ':'), int64(port), 10))
+}
+
+func isIP(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil
+}

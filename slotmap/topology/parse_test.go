@@ -1,0 +1,572 @@
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// What is asked over different connections, and what is the address then.
+func TestAddresses(t *testing.T) {
+	zero := Origin{}
+	plain := Origin{Host: "asked"}
+	v6 := Origin{Host: "[fe80::1]"}
+	tls := Origin{Host: "asked", TLS: true}
+	for _, c := range []struct {
+		field  string // of CLUSTER NODES
+		flags  string
+		origin Origin
+		host   string
+		addr   string
+	}{
+		{"10.0.0.1:6379@16379", "master", zero, "10.0.0.1", "10.0.0.1:6379"},
+		{"10.0.0.1:6379", "master", zero, "10.0.0.1", "10.0.0.1:6379"},
+		{"10.0.0.1:6379@16379,name", "master", zero, "10.0.0.1", "10.0.0.1:6379"},
+		{"10.0.0.1:6379@16379,", "master", zero, "10.0.0.1", "10.0.0.1:6379"},
+		{"2001:db8::1:6379@16379", "master", zero, "2001:db8::1", "[2001:db8::1]:6379"},
+		{"[2001:db8::1]:6379@16379", "master", zero, "2001:db8::1", "[2001:db8::1]:6379"},
+		{"fe80::1:2:17252@27252", "master", zero, "fe80::1:2", "[fe80::1:2]:17252"},
+		{"node.example:6379@16379", "master", zero, "node.example", "node.example:6379"},
+		// The node that was asked does not know its address.
+		{":6379@16379", "myself,master", zero, "", ""},
+		{":6379@16379", "myself,master", plain, "asked", "asked:6379"},
+		{":6379@16379", "myself,master", v6, "fe80::1", "[fe80::1]:6379"},
+		{":6379@16379,name", "myself,master", plain, "asked", "asked:6379"},
+		{"0.0.0.0:6379@16379", "myself,master", plain, "asked", "asked:6379"},
+		{":::6379@16379", "myself,master", plain, "asked", "asked:6379"},
+		{":6379@16379", "myself,master", Origin{Host: "?"}, "", ""},
+		// Of another it is not known.
+		{":6379@16379", "master", plain, "", ""},
+		{":6379@16379", "slave", plain, "", ""},
+		{":6379@16379,name", "master,fail?", plain, "", ""},
+		{"0.0.0.0:6379@16379", "master", plain, "", ""},
+		// No port, no address.
+		{":0@0", "myself,master", plain, "", ""},
+		{":0@0", "master,noaddr", plain, "", ""},
+		{"10.0.0.1:0@0", "master", plain, "10.0.0.1", ""},
+		{"10.0.0.1:6379@16379", "master,noaddr", plain, "10.0.0.1", ""},
+		{"?:6379@16379", "myself,master", plain, "", ""},
+		// nodes.conf has both ports; CLUSTER NODES the one that fits.
+		{"10.0.0.1:6379@16379,,tls-port=6380,shard-id=x", "master", plain, "10.0.0.1", "10.0.0.1:6379"},
+		{"10.0.0.1:6379@16379,,tls-port=6380,shard-id=x", "master", tls, "10.0.0.1", "10.0.0.1:6380"},
+		{"10.0.0.1:6379@16379,,tls-port=0,shard-id=x", "master", tls, "10.0.0.1", "10.0.0.1:6379"},
+		{"10.0.0.1:0@16379,,tls-port=6380,shard-id=x", "master", plain, "10.0.0.1", ""},
+		{"10.0.0.1:6380@16379,,tcp-port=6379,shard-id=x", "master", plain, "10.0.0.1", "10.0.0.1:6379"},
+		{"10.0.0.1:6380@16379,,tcp-port=6379,shard-id=x", "master", tls, "10.0.0.1", "10.0.0.1:6380"},
+		{"10.0.0.1:6380@16379", "master", tls, "10.0.0.1", "10.0.0.1:6380"},
+	} {
+		what := fmt.Sprintf("%s %s %v", c.field, c.flags, c.origin)
+		cluster, err := ParseNodes("a " + c.field + " " + c.flags + " - 0 0 1 connected")
+		require.NoError(t, err, what)
+		n := cluster.WithOrigin(c.origin).Nodes()[0]
+		assert.Equal(t, c.host, n.Host, what)
+		assert.Equal(t, c.addr, n.Addr(), what)
+		assert.Equal(t, c.addr != "", n.Routable(), what)
+	}
+
+	for _, c := range []struct {
+		node   []any // of CLUSTER SLOTS
+		origin Origin
+		host   string
+		addr   string
+	}{
+		{[]any{"10.0.0.1", 6379, "a"}, zero, "10.0.0.1", "10.0.0.1:6379"},
+		{[]any{"10.0.0.1", 6379, "a", []any{"hostname", "name"}}, zero, "10.0.0.1", "10.0.0.1:6379"},
+		{[]any{"name", 6379, "a", []any{"ip", "10.0.0.1"}}, zero, "name", "name:6379"},
+		{[]any{"2001:db8::1", 6379, "a"}, zero, "2001:db8::1", "[2001:db8::1]:6379"},
+		{[]any{nil, 6379, "a"}, plain, "asked", "asked:6379"},
+		{[]any{nil, 6379, "a", []any{"ip", "10.0.0.1", "hostname", "name"}}, plain, "asked", "asked:6379"},
+		{[]any{nil, 6379, "a", []any{"ip", "10.0.0.1"}}, zero, "", ""},
+		{[]any{"", 6379, "a"}, v6, "fe80::1", "[fe80::1]:6379"},
+		{[]any{"0.0.0.0", 6379, "a"}, plain, "asked", "asked:6379"},
+		{[]any{"::", 6379, "a"}, plain, "asked", "asked:6379"},
+		{[]any{"", 0, "a"}, plain, "", ""},
+		{[]any{"10.0.0.1", 0, "a"}, plain, "10.0.0.1", ""},
+		{[]any{"?", 6379, "a", []any{"ip", "10.0.0.1"}}, plain, "", ""},
+		{[]any{"?", 6379, "a", []any{"ip", "10.0.0.1", "hostname", "name"}}, plain, "name", "name:6379"},
+		{[]any{"?", 6379, "a"}, plain, "", ""},
+		{[]any{"10.0.0.1", 6379, "a"}, tls, "10.0.0.1", "10.0.0.1:6379"},
+	} {
+		what := fmt.Sprint(c.node, c.origin)
+		cluster, err := ParseSlots([]any{[]any{0, 1, c.node}}, c.origin)
+		require.NoError(t, err, what)
+		n := cluster.Nodes()[0]
+		assert.Equal(t, c.host, n.Host, what)
+		assert.Equal(t, c.addr, n.Addr(), what)
+	}
+
+	for _, c := range []struct {
+		node   string // of CLUSTER SHARDS, name=value
+		origin Origin
+		addr   string
+	}{
+		{"endpoint=10.0.0.1 port=6379", zero, "10.0.0.1:6379"},
+		{"endpoint=10.0.0.1 port=6379 tls-port=6380", zero, "10.0.0.1:6379"},
+		{"endpoint=10.0.0.1 port=6379 tls-port=6380", tls, "10.0.0.1:6380"},
+		{"endpoint=10.0.0.1 port=6379", tls, "10.0.0.1:6379"}, // TLS is not the servers' matter
+		{"endpoint=10.0.0.1 tls-port=6380", zero, ""},
+		{"endpoint=name ip=10.0.0.1 hostname=name port=6379", zero, "name:6379"},
+		{"endpoint=10.0.0.1 ip=10.0.0.1 hostname=name port=6379", zero, "10.0.0.1:6379"},
+		{"endpoint= ip=10.0.0.1 port=6379", plain, "asked:6379"},
+		{"endpoint= ip=10.0.0.1 port=6379", zero, ""},
+		{"endpoint=? ip=10.0.0.1 port=6379", plain, ""},
+		{"endpoint=? hostname=name port=6379", plain, "name:6379"},
+		{"hostname=name ip=10.0.0.1 port=6379", plain, "name:6379"},
+		{"ip=10.0.0.1 port=6379", plain, "10.0.0.1:6379"},
+		{"port=6379", plain, "asked:6379"},
+		{"endpoint= ip=", plain, ""},
+	} {
+		node := []any{"id", "a", "role", "master"}
+		for _, f := range strings.Fields(c.node) {
+			name, value, _ := strings.Cut(f, "=")
+			node = append(node, name, value)
+		}
+		cluster, err := ParseShards([]any{[]any{"slots", []any{}, "nodes", []any{node}}}, c.origin)
+		require.NoError(t, err, c.node)
+		assert.Equal(t, c.addr, cluster.Nodes()[0].Addr(), "%s %v", c.node, c.origin)
+	}
+	// Some nodes speak TLS: those that do not cannot be reached over it.
+	cluster, err := ParseShards([]any{[]any{"slots", []any{}, "nodes", []any{
+		[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1, "tls-port", 2},
+		[]any{"id", "b", "role", "replica", "endpoint", "h", "port", 3}}}}, tls)
+	require.NoError(t, err)
+	assert.Equal(t, "h:2", cluster.Node("a").Addr())
+	assert.Equal(t, "", cluster.Node("b").Addr())
+}
+
+// All fields of a node, of each reply.
+func TestNodeFields(t *testing.T) {
+	c, err := ParseNodes("txt:" +
+		"07c3 127.0.0.1:30004@31004,host4,availability-zone=z,tls-port=5,nodename=n,shard-id=s slave,nofailover e7d1 12 1426238317239 4 connected\n" +
+		"e7d1 127.0.0.1:30001@31001 myself,master,fail? - 0 0 7 disconnected 0-5460 5462 [93->-07c3] [77-<-67ed]\n" +
+		"vars currentEpoch 9 lastVoteEpoch 0\n")
+	require.NoError(t, err)
+	assert.Empty(t, c.Warnings())
+	n := *c.Node("07c3")
+	n.key, n.addr, n.primary = "", "", 0
+	assert.Equal(t, Node{
+		ID: "07c3", Host: "127.0.0.1", Port: 30004, TLSPort: 5, BusPort: 31004, Endpoint: "127.0.0.1", IP: "127.0.0.1", Hostname: "host4",
+		ShardID: "s", AvailabilityZone: "z", Flags: FlagReplica | FlagNoFailover, Role: RoleReplica, PrimaryID: "e7d1", ConfigEpoch: 4,
+		PingSent: 12, PongReceived: 1426238317239, LinkState: "connected", Extra: map[string]string{"nodename": "n"},
+	}, n)
+	p := c.Myself()
+	assert.Equal(t, "e7d1", p.ID)
+	assert.Equal(t, "myself,master,fail?", p.Flags.String())
+	assert.Equal(t, []slotmap.Range{{First: 0, Last: 5460}, {First: 5462, Last: 5462}}, p.Slots)
+	assert.Equal(t, []Peer{{93, "07c3"}}, p.Migrating)
+	assert.Equal(t, []Peer{{77, "67ed"}}, p.Importing)
+	assert.Equal(t, []OpenSlot{{77, "67ed", "e7d1", false, true}, {93, "e7d1", "07c3", true, false}}, c.Open())
+	assert.Equal(t, uint64(9), c.CurrentEpoch())
+	assert.Equal(t, "5461 5463-16383", c.Unassigned().String())
+	require.Len(t, c.Shards(), 1)
+	assert.Same(t, p, c.Shards()[0].Primary)
+	assert.Equal(t, []*Node{c.Node("07c3")}, c.Shards()[0].Replicas)
+	assert.False(t, p.Serves())
+	assert.False(t, p.Failed())
+	assert.Nil(t, c.Node("nobody"))
+
+	c, err = ParseSlots([]any{[]any{int64(0), "5460", []any{"h1", "30001", []byte("e7d1"), map[string]any{"ip": "10.0.0.1", "Availability-Zone": "z", "new": int64(7)}, "more"},
+		[]any{"10.0.0.2", int64(30004), "07c3"}, "junk"}}, Origin{})
+	require.NoError(t, err)
+	p = c.Node("e7d1")
+	assert.Equal(t, []any{"h1", 30001, "10.0.0.1", "z", "7", RolePrimary}, []any{p.Host, p.Port, p.IP, p.AvailabilityZone, p.Extra["new"], p.Role})
+	r := c.Node("07c3")
+	assert.Equal(t, []any{"10.0.0.2", "e7d1", RoleReplica}, []any{r.IP, r.PrimaryID, r.Role})
+	assert.Equal(t, []string{
+		`slots[0].nodes[0].metadata: unknown field "new"`,
+		`slots[0].nodes[0]: 1 unknown elements`,
+		`slots[0][4]: unknown element`,
+	}, texts(c.Warnings()))
+
+	c, err = ParseShards([]any{map[any]any{"id": "s", "new": 1, "slots": []any{0, 1, "5", "7"}, "nodes": []any{
+		map[string]any{"id": "e7d1", "port": 30001, "tls-port": 30002, "ip": "10.0.0.1", "endpoint": "h1", "hostname": "h1", "role": "master",
+			"replication-offset": 72156, "health": "online", "availability-zone": "z", "b": "2", "a": []any{}}}}}, Origin{})
+	require.NoError(t, err)
+	n = *c.Node("e7d1")
+	n.key, n.addr, n.told = "", "", 0
+	assert.Equal(t, Node{
+		ID: "e7d1", Host: "h1", Port: 30001, TLSPort: 30002, Endpoint: "h1", IP: "10.0.0.1", Hostname: "h1", ShardID: "s", AvailabilityZone: "z",
+		Flags: FlagPrimary, Role: RolePrimary, Health: HealthOnline, ReplicationOffset: 72156,
+		Slots: []slotmap.Range{{First: 0, Last: 1}, {First: 5, Last: 7}}, Extra: map[string]string{"b": "2"},
+	}, n)
+	assert.Equal(t, []string{
+		`shards[0].nodes[0]: unknown field "a"`,
+		`shards[0].nodes[0]: unknown field "b"`,
+		`shards[0]: unknown field "new"`,
+	}, texts(c.Warnings()))
+}
+
+func texts(warnings []Warning) []string {
+	var s []string
+	for _, w := range warnings {
+		s = append(s, w.String())
+	}
+	return s
+}
+
+func TestParseNodesWarnings(t *testing.T) {
+	for _, c := range []struct{ text, warning string }{
+		{"a 1:1@x master - 0 0 1 connected", `line 1, byte 6: cluster bus port "x" is not a port`},
+		{"a 1:1@2,h,new=1 master - 0 0 1 connected", `line 1, byte 10: unknown auxiliary field "new"`},
+		{"a 1:1@2,h,new master - 0 0 1 connected", `line 1, byte 10: auxiliary field "new" is not name=value`},
+		{"a 1:1@2,h,=new master - 0 0 1 connected", `line 1, byte 10: auxiliary field "=new" is not name=value`},
+		{"a 1:1@2,h,tls-port=x master - 0 0 1 connected", `line 1, byte 10: tls-port "x" is not a port`},
+		{"a 1:1@2,h,tcp-port=x master - 0 0 1 connected", `line 1, byte 10: tcp-port "x" is not a port`},
+		{"a 1:1@2 master,new - 0 0 1 connected", `line 1, byte 15: unknown flag "new"`},
+		{"\n\na 1:1@2 master - 0 0 1 connected 1 new 2", `line 3, byte 37: unknown field "new"`},
+		{"a 1:1@2 slave b 0 0 1 connected 1", `line 1, byte 0: slots of a node that is no primary, which owns none: "a"`},
+		{"a 1:1@2 master,handshake - 0 0 1 connected 1", `line 1, byte 0: slots of a node that is no primary, which owns none: "a"`},
+		{"a 1:1@2 noflags - 0 0 1 connected 1", `line 1, byte 0: slots of a node that is no primary, which owns none: "a"`},
+		{"a 1:1@2 myself,master - 0 0 1 connected\nb 1:1@2 myself,master - 0 0 1 connected", `line 2, byte 40: a second node is myself`},
+		{"a 1:1@2 master - 0 0 1 connected 0-16383 5", `line 1, byte 0: slots more than once`},
+		{"a 1:1@2 master - 0 0 1 connected\nvars new 1", `line 2, byte 42: unknown variable "new"`},
+		{"a 1:1@2,,availability-zone=x y,tls-port=7 master - 0 0 1 connected 5", `line 1, byte 2: spaces in the address field "1:1@2,,availability-zone=x y,tls-port=7"`},
+	} {
+		cluster, err := ParseNodes(c.text)
+		require.NoError(t, err, c.text)
+		assert.Equal(t, []string{c.warning}, texts(cluster.Warnings()), c.text)
+		assert.Equal(t, texts(cluster.Warnings()), texts(cluster.WithOrigin(Origin{Host: "h"}).Warnings()))
+	}
+	cluster, err := ParseNodes("a 1:1@2,,availability-zone=x y,tls-port=7 master - 0 0 1 connected 5")
+	require.NoError(t, err)
+	assert.Equal(t, "x y", cluster.Nodes()[0].AvailabilityZone)
+	assert.Equal(t, 7, cluster.Nodes()[0].TLSPort)
+	assert.Equal(t, 16383, cluster.Unassigned().Len())
+}
+
+func TestParseNodesErrors(t *testing.T) {
+	const good = "b 1:1@2 master - 0 0 1 connected 9\n"
+	for _, c := range []struct {
+		line   string
+		offset int // in the line
+		reason string
+	}{
+		{"a", 1, "too few fields: there is no address or no flags"},
+		{"a 1:1", 5, "too few fields: there is no address or no flags"},
+		{"a 1:1 master", 12, "too few fields: there is no primary"},
+		{"a 1 master - 0 0 1 connected", 2, `address "1" has no port`},
+		{"a 1@2 master - 0 0 1 connected", 2, `address "1@2" has no port`},
+		{"a 1:@2 master - 0 0 1 connected", 4, `port "" is not a number from 0 to 65535`},
+		{"a 1:65536@2 master - 0 0 1 connected", 4, `port "65536" is not a number from 0 to 65535`},
+		{"a 1:-1@2 master - 0 0 1 connected", 4, `port "-1" is not a number from 0 to 65535`},
+		{"a 1:1@2 master,slave - 0 0 1 connected", 8, `flags "master,slave" are both those of a primary and of a replica`},
+		{"a 1:1@2 master - x 0 1 connected", 17, `ping-sent "x" is not a number`},
+		{"a 1:1@2 master - 0 x 1 connected", 19, `pong-recv "x" is not a number`},
+		{"a 1:1@2 master - 0 0 -1 connected", 21, `config-epoch "-1" is not a number`},
+		{"a 1:1@2 master - 0 0 1", 22, `link-state "" is neither connected nor disconnected`},
+		{"a 1:1@2 master - 0 0 1 0-5", 23, `link-state "0-5" is neither connected nor disconnected`},
+		{"a 1:1@2 master - 0 0 1 connected 5-", 33, `"5-" is not a slot or a range of slots from 0 to 16383`},
+		{"a 1:1@2 master - 0 0 1 connected 1 5-3", 35, `"5-3" is not a slot or a range of slots from 0 to 16383`},
+		{"a 1:1@2 master - 0 0 1 connected 16384", 33, `"16384" is not a slot or a range of slots from 0 to 16383`},
+		{"a 1:1@2 master - 0 0 1 connected 05", 33, `"05" is not a slot or a range of slots from 0 to 16383`},
+		{"a 1:1@2 master - 0 0 1 connected [5->-]", 33, `"[5->-]" is not an open slot, [slot->-id] or [slot-<-id]`},
+		{"a 1:1@2 master - 0 0 1 connected [5->-x", 33, `"[5->-x" is not an open slot, [slot->-id] or [slot-<-id]`},
+		{"a 1:1@2 master - 0 0 1 connected [x->-y]", 33, `"[x->-y]" is not an open slot, [slot->-id] or [slot-<-id]`},
+		{"a 1:1@2 master - 0 0 1 connected [16384-<-y]", 33, `"[16384-<-y]" is not an open slot, [slot->-id] or [slot-<-id]`},
+		{"b 1:1@2 master - 0 0 1 connected", 0, `a second line for node "b"`},
+		{"vars currentEpoch x", 18, `currentEpoch "x" is not a number`},
+		{"a 1:1@2 master - 0 0 1 " + strings.Repeat("x", 100), 23, `link-state "` + strings.Repeat("x", 60) + `"... is neither connected nor disconnected`},
+	} {
+		_, err := ParseNodes(good + c.line + "\n")
+		var e *ParseError
+		require.ErrorAs(t, err, &e, c.line)
+		assert.Equal(t, ParseError{"CLUSTER NODES", Place{Line: 2, Offset: len(good) + c.offset}, c.reason}, *e, c.line)
+	}
+	for _, text := range []string{"", "\n\n", "txt:", "vars currentEpoch 1 lastVoteEpoch 0\n"} {
+		_, err := ParseNodes(text)
+		assert.EqualError(t, err, "topology: CLUSTER NODES: line 1, byte 0: no node")
+	}
+	_, err := ParseNodes(strings.Repeat("\n", maxText+1))
+	assert.EqualError(t, err, "topology: CLUSTER NODES: reply: longer than 64 MiB")
+}
+
+func TestParseReplyErrors(t *testing.T) {
+	node := []any{"h", 1, "a"}
+	for _, c := range []struct {
+		reply any
+		want  string
+	}{
+		{nil, "reply: is null, not a list"},
+		{"x", `reply: is the text "x", not a list`},
+		{7, "reply: is the number 7, not a list"},
+		{errors.New("LOADING x"), `reply: is the error "LOADING x", not a list`},
+		{map[any]any{}, "reply: is a map, not a list"},
+		{struct{}{}, "reply: is a struct {}, not a list"},
+		{(*int)(nil), "reply: is a *int, not a list"},
+		{[]any{7}, "slots[0]: is the number 7, not a list"},
+		{[]any{[]any{}}, "slots[0]: 0 elements are not two slots and a primary"},
+		{[]any{[]any{0, 1}}, "slots[0]: 2 elements are not two slots and a primary"},
+		{[]any{[]any{0, 1, node}, []any{-1, 1, node}}, "slots[1][0]: is the number -1, not a slot from 0 to 16383"},
+		{[]any{[]any{0, 16384, node}}, "slots[0][1]: is the number 16384, not a slot from 0 to 16383"},
+		{[]any{[]any{0, "x", node}}, `slots[0][1]: is the text "x", not a slot from 0 to 16383`},
+		{[]any{[]any{5, 3, node}}, "slots[0][0]: the first slot, 5, is greater than the last, 3"},
+		{[]any{[]any{0, 1, "x"}}, `slots[0].nodes[0]: is the text "x", not a list`},
+		{[]any{[]any{0, 1, []any{"h"}}}, "slots[0].nodes[0]: 1 elements are not an endpoint and a port"},
+		{[]any{[]any{0, 1, []any{7, 1}}}, "slots[0].nodes[0].endpoint: is the number 7, not text"},
+		{[]any{[]any{0, 1, []any{"h", nil}}}, "slots[0].nodes[0].port: is null, not a port"},
+		{[]any{[]any{0, 1, []any{"h", 65536}}}, "slots[0].nodes[0].port: is the number 65536, not a number from 0 to 65535"},
+		{[]any{[]any{0, 1, []any{"h", -1}}}, "slots[0].nodes[0].port: is the number -1, not a number from 0 to 65535"},
+		{[]any{[]any{0, 1, node, []any{"h", 1.5}}}, "slots[0].nodes[1].port: is a float64, not a number from 0 to 65535"},
+		{[]any{[]any{0, 1, []any{"h", 1, 7}}}, "slots[0].nodes[0].id: is the number 7, not text"},
+		{[]any{[]any{0, 1, []any{"h", 1, "a", "x"}}}, `slots[0].nodes[0].metadata: is the text "x", neither a map nor a list of names and values`},
+		{[]any{[]any{0, 1, []any{"h", 1, "a", []any{"ip"}}}}, "slots[0].nodes[0].metadata: a list of 1 elements is not names and values"},
+		{[]any{[]any{0, 1, []any{"h", 1, "a", []any{7, "x"}}}}, "slots[0].nodes[0].metadata[0]: has a name that is the number 7, not text"},
+		{[]any{[]any{0, 1, []any{"h", 1, "a", map[any]any{7: "x"}}}}, "slots[0].nodes[0].metadata: has a name that is the number 7, not text"},
+		{[]any{[]any{0, 1, []any{"h", 1, "a", []any{"ip", 7}}}}, "slots[0].nodes[0].metadata.ip: is the number 7, not text"},
+		{make([]any, 1<<16+1), "reply: more than 65536 entries"},
+	} {
+		_, err := ParseSlots(c.reply, Origin{})
+		assert.EqualError(t, err, "topology: CLUSTER SLOTS: "+c.want)
+		var e *ParseError
+		require.ErrorAs(t, err, &e)
+	}
+
+	shard := func(nodes ...any) []any { return []any{[]any{"slots", []any{0, 1}, "nodes", nodes}} }
+	for _, c := range []struct {
+		reply any
+		want  string
+	}{
+		{nil, "reply: is null, not a list"},
+		{[]any{nil}, "shards[0]: is null, not a shard"},
+		{[]any{[]any{"slots"}}, "shards[0]: a list of 1 elements is not names and values"},
+		{[]any{[]any{"nodes", []any{}}}, "shards[0]: has no slots"},
+		{[]any{[]any{"slots", []any{}}}, "shards[0]: has no nodes"},
+		{[]any{[]any{"slots", "x", "nodes", []any{}}}, `shards[0].slots: is the text "x", not a list`},
+		{[]any{[]any{"slots", []any{1}, "nodes", []any{}}}, "shards[0].slots: 1 slots are not pairs"},
+		{[]any{[]any{"slots", []any{0, 1, 7, 16384}, "nodes", []any{}}}, "shards[0].slots[2]: is the number 16384, not a slot from 0 to 16383"},
+		{[]any{[]any{"slots", []any{0, 1, 7, 6}, "nodes", []any{}}}, "shards[0].slots[2]: the first slot, 7, is greater than the last, 6"},
+		{[]any{[]any{"slots", []any{}, "nodes", "x"}}, `shards[0].nodes: is the text "x", not a list`},
+		{shard(nil), "shards[0].nodes[0]: is null, not a node"},
+		{shard("x"), `shards[0].nodes[0]: is the text "x", neither a map nor a list of names and values`},
+		{shard([]any{"id", "a"}), "shards[0].nodes[0]: has no role"},
+		{shard([]any{"role", "x"}), `shards[0].nodes[0].role: is the text "x", neither master nor replica`},
+		{shard([]any{"role", 7}), `shards[0].nodes[0].role: is the number 7, not text`},
+		{append(shard(), append(shard(), shard([]any{"role", "master"}, map[string]any{"role": "replica", "port": 70000})...)...), "shards[2].nodes[1].port: is the number 70000, not a number from 0 to 65535"},
+		{shard([]any{"role", "master", "replication-offset", -1}), "shards[0].nodes[0].replication-offset: is the number -1, not a number from 0 to 9223372036854775807"},
+		{shard([]any{"role", "master", "hostname", 7}), "shards[0].nodes[0].hostname: is the number 7, not text"},
+		{make([]any, maxNodes+1), "reply: more than 65536 shards"},
+	} {
+		_, err := ParseShards(c.reply, Origin{})
+		assert.EqualError(t, err, "topology: CLUSTER SHARDS: "+c.want)
+		var e *ParseError
+		require.ErrorAs(t, err, &e)
+	}
+}
+
+// Which of two primaries of a shard has the slots.
+func TestTwoPrimaries(t *testing.T) {
+	node := func(id, role, health string, offset int) any {
+		return map[string]any{"id": id, "role": role, "health": health, "endpoint": id, "port": 1, "replication-offset": offset}
+	}
+	for _, c := range []struct {
+		name  string
+		nodes []any
+		owner string
+		warns bool
+	}{
+		{"the dead one is listed first", []any{node("a", "master", "fail", 9), node("b", "master", "online", 9), node("c", "replica", "online", 9)}, "b", false},
+		{"the dead one is listed last", []any{node("c", "replica", "online", 9), node("b", "master", "online", 1), node("a", "master", "fail", 9)}, "b", false},
+		{"both live", []any{node("a", "master", "online", 7), node("b", "master", "online", 9)}, "b", true},
+		{"both live, at the same offset", []any{node("b", "master", "online", 9), node("a", "master", "online", 9)}, "a", true},
+		{"both dead", []any{node("b", "master", "fail", 9), node("a", "master", "fail", 8)}, "b", true},
+		{"the only one is dead", []any{node("a", "master", "fail", 9), node("c", "replica", "online", 9)}, "a", false},
+		{"none", []any{node("c", "replica", "online", 9)}, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cluster, err := ParseShards([]any{map[string]any{"slots": []any{5, 6}, "nodes": c.nodes}}, Origin{})
+			require.NoError(t, err)
+			shard, ok := cluster.Table().Lookup(5)
+			assert.Equal(t, c.owner != "", ok)
+			if ok {
+				assert.Equal(t, c.owner, shard.Primary.ID)
+				for _, n := range shard.Replicas {
+					assert.Equal(t, c.owner, n.PrimaryID)
+				}
+			}
+			assert.Equal(t, c.warns, len(cluster.Warnings()) > 0, texts(cluster.Warnings()))
+		})
+	}
+}
+
+func TestDisagreementsInOneReply(t *testing.T) {
+	c := view(t, "c master 4 0-9", "b master 5 5-14", "a master 5 10-19", "d slave:a 5 0-16383")
+	var got []string
+	for _, d := range c.Disagreements() {
+		got = append(got, fmt.Sprintf("%v %s %s: %s", d.Slots, d.Owner.ID, d.Other.ID, d.Reason))
+	}
+	assert.Equal(t, []string{
+		"10-14 a b: the smaller node id",
+		"5-9 b c: config epoch 5 over 4",
+	}, got)
+	assert.Equal(t, "0-4 c, 5-9 b, 10-19 a", func() string { var r Router; r.Apply(c); return ownersOf(&r) }())
+
+	c, err := ParseSlots([]any{[]any{0, 0, []any{"", 4, ""}, []any{"?", 1, ""}}, []any{0, 0, []any{"?", 4, ""}}}, Origin{Host: "h"})
+	require.NoError(t, err)
+	require.Len(t, c.Disagreements(), 1)
+	assert.Equal(t, "the node with an address over the one without", c.Disagreements()[0].Reason)
+	shard, _ := c.Table().Lookup(0)
+	assert.Equal(t, "h:4", shard.Primary.Addr())
+}
+
+// One id for two addresses names neither.
+func TestSharedIDs(t *testing.T) {
+	for _, order := range [][2]int{{0, 1}, {1, 0}} {
+		entries := []any{
+			[]any{0, 1, []any{"h1", 1, "x"}, []any{"h3", 1, "x"}},
+			[]any{2, 3, []any{"h2", 1, "x"}, []any{"h4", 1, "y"}}}
+		c, err := ParseSlots([]any{entries[order[0]], entries[order[1]]}, Origin{})
+		require.NoError(t, err)
+		assert.Equal(t, []string{`reply: node id "x" stands for more than one address`}, texts(c.Warnings()))
+		require.Len(t, c.Nodes(), 4)
+		a, _ := c.Table().Lookup(0)
+		b, _ := c.Table().Lookup(2)
+		assert.Equal(t, "h1:1", a.Primary.Addr())
+		assert.Equal(t, "h2:1", b.Primary.Addr())
+		assert.Equal(t, "h3:1", a.Replicas[0].Addr())
+		assert.Equal(t, uint64(0xb69cc3f7f8b5b17d), c.Fingerprint())
+	}
+}
+
+// A node that is one thing here and another there.
+func TestInconsistentSlots(t *testing.T) {
+	a, b, c := []any{"h", 1, "a"}, []any{"h", 2, "b"}, []any{"h", 3, "c"}
+	cluster, err := ParseSlots([]any{[]any{0, 1, a, b, c}, []any{2, 3, b, c}, []any{4, 5, a, b}}, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"slots[1].nodes[0]: a primary that is a replica elsewhere",
+		"slots[1].nodes[1]: a replica that is in another shard too",
+		"slots[2].nodes[1]: a replica that is in another shard too",
+	}, texts(cluster.Warnings()))
+	assert.Equal(t, RolePrimary, cluster.Node("b").Role)
+	assert.Equal(t, "a", cluster.Node("c").PrimaryID)
+
+	cluster, err = ParseShards([]any{
+		[]any{"slots", []any{0, 1}, "nodes", []any{[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1}}},
+		[]any{"slots", []any{2, 3}, "nodes", []any{[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1}}}}, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{`shards[1].nodes[0]: node "a" a second time`, `shards[1]: slots without a primary`}, texts(cluster.Warnings()))
+}
+
+// Types that are not the usual ones: they are what they are underneath.
+func TestUnusualTypes(t *testing.T) {
+	type text string
+	type number uint16
+	name := text("h")
+	c, err := ParseSlots([][]any{{number(0), int32(5), []any{&name, uint64(7), text("a"), map[text]text{"Hostname": "n"}}}}, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, "h:7", c.Node("a").Addr())
+	assert.Equal(t, "n", c.Node("a").Hostname)
+	assert.Equal(t, "6-16383", c.Unassigned().String())
+}
+
+func TestFingerprint(t *testing.T) {
+	a := view(t, "a master 1 0-5", "b slave:a 1", "c master 2 6-16383")
+	same := []*Cluster{
+		view(t, "c master 2 6-16383", "b slave:a 1", "a master 1 0-5"),
+		view(t, "a master,fail? 7 0-5", "b slave:a,fail 1", "c master,myself 2 6-9 10-16383", "x handshake 0"),
+	}
+	different := []*Cluster{
+		view(t, "a master 1 0-4", "b slave:a 1", "c master 2 5-16383"),
+		view(t, "a master 1 0-5", "b slave:c 1", "c master 2 6-16383"),
+		view(t, "a master 1 0-5", "b master 1", "c master 2 6-16383"),
+		view(t, "a master 1 0-5", "c master 2 6-16383"),
+		view(t, "a master 1 0-5", "b slave:a 1", "c master 2 6-16383", "d slave:a 1"),
+		view(t, "a master 1 0-5", "b slave:a 1", "d master 2 6-16383"),
+		view(t, "a master 1 0-5", "b slave:a 1", "c master 2 6-16382"),
+	}
+	for i, b := range same {
+		assert.True(t, a.Equal(b), i)
+		assert.Equal(t, a.Fingerprint(), b.Fingerprint(), i)
+	}
+	for i, b := range different {
+		assert.False(t, a.Equal(b), i)
+		assert.NotEqual(t, a.Fingerprint(), b.Fingerprint(), i)
+	}
+	assert.Equal(t, uint64(0x23c7a73b03ea321c), a.Fingerprint(), "it is the same everywhere")
+}
+
+// What costs a server some megabytes must not cost a client much more.
+func TestHostileReplies(t *testing.T) {
+	const line = "a%d 1:1@2 master - 0 0 1 connected %s\n"
+	many := func(n int, slots string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, line, i, slots)
+		}
+		return b.String()
+	}
+	for _, c := range []struct {
+		name string
+		text string
+		ok   bool
+	}{
+		{"everybody claims everything", many(1<<15, "0-16383"), true},
+		{"too many nodes", many(1<<16+1, ""), false},
+		{"one claims everything over and over", many(1, strings.Repeat("0-16383 ", 1<<18)), true},
+		{"and so do all", many(1000, strings.Repeat("0-16383 ", 1<<8)), true},
+		{"open slots", many(1, strings.Repeat("[0->-x] [1-<-y] ", 1<<16)), true},
+		{"unknown fields", many(1, strings.Repeat("x ", 1<<20)), true},
+		{"blank lines", strings.Repeat("\n", 1<<21), false},
+		{"spaces", strings.Repeat(" ", 1<<21), false},
+		{"auxiliary fields", "a 1:1@2," + strings.Repeat(",x", 1<<19) + " master - 0 0 1 connected", true},
+		{"a chain of replicas", func() string {
+			var b strings.Builder
+			for i := range 1 << 15 {
+				fmt.Fprintf(&b, "a%d 1:1@2 slave a%d 0 0 1 connected\n", i, i+1)
+			}
+			return b.String()
+		}(), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			cluster, err := ParseNodes(c.text)
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			assert.Equal(t, c.ok, err == nil, "%v", err)
+			if err == nil {
+				assert.LessOrEqual(t, len(cluster.Warnings()), maxWarnings+1)
+			}
+			used := after.TotalAlloc - before.TotalAlloc
+			t.Logf("%d bytes: %v, %d bytes allocated", len(c.text), took, used)
+			assert.Less(t, used, uint64(48*len(c.text)+8<<20))
+		})
+	}
+	// The same of decoded replies.
+	entry := []any{0, 16383, nil}
+	var entries []any
+	for i := range 1 << 15 {
+		e := append([]any(nil), entry...)
+		e[2] = []any{"h", i, fmt.Sprint("a", i)}
+		entries = append(entries, e)
+	}
+	start := time.Now()
+	c, err := ParseSlots(entries, Origin{})
+	require.NoError(t, err)
+	t.Logf("%d entries: %v", len(entries), time.Since(start))
+	assert.Len(t, c.Disagreements(), maxDisagreements)
+	one := []any{0, 16383, []any{"h", 1, "a"}}
+	for i := range entries {
+		entries[i] = one
+	}
+	c, err = ParseSlots(entries, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, []slotmap.Range{{First: 0, Last: hashslot.Count - 1}}, c.Nodes()[0].Slots)
+	// A list that contains itself is no reply, but no trap either.
+	loop := []any{nil, nil, nil}
+	loop[0], loop[1], loop[2] = loop, loop, loop
+	_, err = ParseSlots(loop, Origin{})
+	assert.Error(t, err)
+	_, err = ParseShards(loop, Origin{})
+	assert.Error(t, err)
+}

@@ -1,0 +1,190 @@
+package topology
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/hashslot/hashslot"
+)
+
+// A RedirectKind is MOVED or ASK.
+type RedirectKind uint8
+
+const (
+	Moved RedirectKind = 1 + iota // the slot has another owner: send the command there, and correct the map
+	Ask                           // the slot is being moved: send ASKING and the command there, once; the map is right
+)
+
+// String returns "MOVED" or "ASK".
+func (k RedirectKind) String() string {
+	switch k {
+	case Moved:
+		return "MOVED"
+	case Ask:
+		return "ASK"
+	}
+	return "unknown redirect"
+}
+
+// A Redirect is a server's answer that another node has the slot.
+type Redirect struct {
+	Kind RedirectKind
+	Slot hashslot.Slot
+	Host string // without brackets; "" is the host that answered, "?" one that is unknown
+	Port int    // 0 if the node has no address
+}
+
+// ErrNotRedirect is what the errors of [ParseRedirect] are, for errors.Is.
+var ErrNotRedirect = errors.New("topology: not a redirect")
+
+// A RedirectError says why a message that starts as MOVED or ASK do is not a
+// redirect.
+type RedirectError struct {
+	Message string
+	Offset  int // the byte of Message at which the trouble starts
+	Reason  string
+}
+
+func (e *RedirectError) Error() string {
+	return "topology: not a redirect: " + e.Reason + ": " + quote(e.Message)
+}
+
+// Is reports whether target is [ErrNotRedirect].
+func (e *RedirectError) Is(target error) bool { return target == ErrNotRedirect }
+
+// ParseRedirect reads the error message of a MOVED or ASK redirect:
+//
+//	MOVED 3999 127.0.0.1:6381
+//	ASK 3999 node.example.com:6381
+//	MOVED 3999 2001:db8::1:6381     the port is behind the last colon
+//	MOVED 3999 :6381                the host that answered; see Redirect.WithOrigin
+//	MOVED 3999 ?:6381               the server has no name for the node
+//	MOVED 3999 :0                   the node has no address
+//
+// A '-' in front of it, as on the wire, brackets around an IPv6 host and white
+// space at the end are allowed. Every other message is not a redirect: the
+// error is [ErrNotRedirect] itself, or a [*RedirectError] if the message starts
+// with MOVED or ASK, and allocates only then. REDIRECT of a server that is not
+// in a cluster has no slot and is none of this.
+func ParseRedirect(message string) (Redirect, error) {
+	text := strings.TrimPrefix(message, "-")
+	var r Redirect
+	switch {
+	case text == "MOVED" || strings.HasPrefix(text, "MOVED "):
+		r.Kind, text = Moved, text[len("MOVED"):]
+	case text == "ASK" || strings.HasPrefix(text, "ASK "):
+		r.Kind, text = Ask, text[len("ASK"):]
+	default:
+		return Redirect{}, ErrNotRedirect
+	}
+	fail := func(at string, reason string) (Redirect, error) {
+		return Redirect{}, &RedirectError{message, len(message) - len(at), reason}
+	}
+	text = strings.TrimPrefix(text, " ")
+	slot, endpoint, _ := strings.Cut(text, " ")
+	var ok bool
+	if r.Slot, ok = parseSlot(slot); !ok {
+		return fail(text, "the slot is not a number from 0 to 16383")
+	}
+	rest := endpoint
+	host, port, ok := cutLast(strings.TrimRight(endpoint, " \t\r\n"), ':')
+	if !ok {
+		return fail(rest, "the endpoint has no port")
+	}
+	if r.Port, ok = parsePort(port); !ok {
+		return fail(rest[len(host)+1:], "the port is not a number from 0 to 65535")
+	}
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+	}
+	if strings.ContainsAny(host, " \t\r\n[]") || strings.IndexByte(host, ':') >= 0 && !isIP(host) {
+		return fail(rest, "the host is neither a name nor an address")
+	}
+	r.Host = host
+	return r, nil
+}
+
+// WithOrigin returns r with the host of from, the connection that the redirect
+// came over, if r means the host that answered.
+func (r Redirect) WithOrigin(from Origin) Redirect {
+	if wildcard(r.Host) {
+		r.Host = strings.TrimSuffix(strings.TrimPrefix(from.Host, "["), "]")
+	}
+	return r
+}
+
+// Addr returns the address of the node to go to, "host:port" with brackets
+// around an IPv6 host, or "" if there is none: then the redirect says that the
+// map is wrong, but not what is right.
+func (r Redirect) Addr() string {
+	if !r.Routable() {
+		return ""
+	}
+	return joinHostPort(r.Host, r.Port)
+}
+
+// Routable reports whether the redirect has an address.
+func (r Redirect) Routable() bool { return !wildcard(r.Host) && r.Host != "?" && r.Port != 0 }
+
+// An Action is what a client should do about an error.
+type Action uint8
+
+const (
+	// ActionNone: the error is not about the cluster. It belongs to the caller.
+	ActionNone Action = iota
+	// ActionMoved: MOVED. Tell [Router.Moved], and send the command where the
+	// redirect says.
+	ActionMoved
+	// ActionAsk: ASK. Send ASKING, then the command, where the redirect says. The
+	// next command goes where it always went.
+	ActionAsk
+	// ActionRetry: TRYAGAIN. The keys of the command are on two nodes while their
+	// slot is moved. Send the command again, to the same node, after a pause.
+	ActionRetry
+	// ActionRefresh: CLUSTERDOWN. The slot has no owner, or too many nodes are
+	// missing. Ask for a new view, and send the command again after a pause.
+	ActionRefresh
+	// ActionOtherNode: LOADING and MASTERDOWN. This node cannot answer now. A read
+	// can go to another node of the shard, else send it again after a pause.
+	ActionOtherNode
+	// ActionPrimary: READONLY. The node is a replica now. Ask for a new view, and
+	// send the command to the primary.
+	ActionPrimary
+	// ActionFail: CROSSSLOT. The keys of the command are in different slots. No
+	// node will ever take it, and the caller must know.
+	ActionFail
+)
+
+var actionNames = [...]string{"none", "moved", "ask", "retry", "refresh", "other node", "primary", "fail"}
+
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return "unknown action"
+}
+
+// Classify tells what a client should do about the error message of a server,
+// with or without the '-' of the wire. It looks at the first word only, so an
+// error that starts with MOVED is [ActionMoved] even if [ParseRedirect] cannot
+// read it. It does not allocate.
+func Classify(message string) Action {
+	word, _, _ := strings.Cut(strings.TrimPrefix(message, "-"), " ")
+	switch strings.TrimRight(word, "\r\n") {
+	case "MOVED":
+		return ActionMoved
+	case "ASK":
+		return ActionAsk
+	case "TRYAGAIN":
+		return ActionRetry
+	case "CLUSTERDOWN":
+		return ActionRefresh
+	case "LOADING", "MASTERDOWN":
+		return ActionOtherNode
+	case "READONLY":
+		return ActionPrimary
+	case "CROSSSLOT":
+		return ActionFail
+	}
+	return ActionNone
+}

@@ -1,0 +1,206 @@
+package topology
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseRedirect(t *testing.T) {
+	for _, c := range []struct {
+		message string
+		want    Redirect
+		addr    string
+	}{
+		{"MOVED 3999 127.0.0.1:6381", Redirect{Moved, 3999, "127.0.0.1", 6381}, "127.0.0.1:6381"},
+		{"ASK 0 127.0.0.1:1", Redirect{Ask, 0, "127.0.0.1", 1}, "127.0.0.1:1"},
+		{"-MOVED 16383 127.0.0.1:65535\r\n", Redirect{Moved, 16383, "127.0.0.1", 65535}, "127.0.0.1:65535"},
+		{"MOVED 1 node-1.example.com:6379", Redirect{Moved, 1, "node-1.example.com", 6379}, "node-1.example.com:6379"},
+		{"MOVED 1 ::1:17243", Redirect{Moved, 1, "::1", 17243}, "[::1]:17243"},
+		{"MOVED 1 [2001:db8::3]:17243", Redirect{Moved, 1, "2001:db8::3", 17243}, "[2001:db8::3]:17243"},
+		{"MOVED 1 fe80::1%eth0:7", Redirect{Moved, 1, "fe80::1%eth0", 7}, "[fe80::1%eth0]:7"},
+		{"MOVED 1 :17203", Redirect{Moved, 1, "", 17203}, ""},
+		{"MOVED 1 ?:17203", Redirect{Moved, 1, "?", 17203}, ""},
+		{"MOVED 1 :0", Redirect{Moved, 1, "", 0}, ""},
+		{"MOVED 1 10.0.0.1:0", Redirect{Moved, 1, "10.0.0.1", 0}, ""},
+	} {
+		got, err := ParseRedirect(c.message)
+		require.NoError(t, err, c.message)
+		assert.Equal(t, c.want, got, c.message)
+		assert.Equal(t, c.addr, got.Addr(), c.message)
+		assert.Equal(t, c.addr != "", got.Routable(), c.message)
+	}
+}
+
+func TestParseRedirectNot(t *testing.T) {
+	for message, reason := range map[string]string{
+		"":                               "",
+		"OK":                             "",
+		"MOVEDX 1 127.0.0.1:1":           "",
+		"moved 1 127.0.0.1:1":            "",
+		"ERR MOVED 1 127.0.0.1:1":        "",
+		"REDIRECT 127.0.0.1:6380":        "",
+		"TRYAGAIN Multiple keys request": "",
+		"MOVED":                          "slot",
+		"MOVED ":                         "slot",
+		"ASK  1 127.0.0.1:1":             "slot",
+		"MOVED x 127.0.0.1:1":            "slot",
+		"MOVED -1 127.0.0.1:1":           "slot",
+		"MOVED +1 127.0.0.1:1":           "slot",
+		"MOVED 01 127.0.0.1:1":           "slot",
+		"MOVED 16384 127.0.0.1:1":        "slot",
+		"MOVED 99999999999999999999 a:1": "slot",
+		"MOVED 1":                        "no port",
+		"ASK 1 ":                         "no port",
+		"MOVED 1 127.0.0.1":              "no port",
+		"MOVED 1 127.0.0.1:":             "port is not",
+		"MOVED 1 127.0.0.1:65536":        "port is not",
+		"MOVED 1 127.0.0.1:-1":           "port is not",
+		"MOVED 1 127.0.0.1:1 and more":   "port is not",
+		"MOVED 1 a b:1":                  "host",
+		"MOVED 1 ::1":                    "host",
+		"MOVED 1 a:b:1":                  "host",
+		"MOVED 1 [::1:1":                 "host",
+	} {
+		_, err := ParseRedirect(message)
+		require.ErrorIs(t, err, ErrNotRedirect, message)
+		var re *RedirectError
+		if reason == "" {
+			assert.False(t, errors.As(err, &re), message)
+			continue
+		}
+		require.ErrorAs(t, err, &re, message)
+		assert.Contains(t, re.Reason, reason, message)
+		assert.LessOrEqual(t, re.Offset, len(message))
+	}
+	_, err := ParseRedirect("MOVED 16384 127.0.0.1:1")
+	assert.EqualError(t, err, `topology: not a redirect: the slot is not a number from 0 to 16383: "MOVED 16384 127.0.0.1:1"`)
+	var re *RedirectError
+	require.ErrorAs(t, err, &re)
+	assert.Equal(t, 6, re.Offset)
+}
+
+func TestRedirectOrigin(t *testing.T) {
+	r, err := ParseRedirect("MOVED 1 :17203")
+	require.NoError(t, err)
+	assert.Equal(t, "10.0.0.1:17203", r.WithOrigin(Origin{Host: "10.0.0.1"}).Addr())
+	assert.Equal(t, "[::1]:17203", r.WithOrigin(Origin{Host: "[::1]"}).Addr())
+	assert.Equal(t, "", r.WithOrigin(Origin{}).Addr())
+	r.Host = "?"
+	assert.Equal(t, "", r.WithOrigin(Origin{Host: "10.0.0.1"}).Addr())
+	r.Host = "b"
+	assert.Equal(t, "b:17203", r.WithOrigin(Origin{Host: "10.0.0.1"}).Addr())
+}
+
+func TestClassify(t *testing.T) {
+	for message, want := range map[string]Action{
+		"MOVED 1 127.0.0.1:1":    ActionMoved,
+		"-ASK 1 127.0.0.1:1\r\n": ActionAsk,
+		"TRYAGAIN Multiple keys request during rehashing of slot": ActionRetry,
+		"CLUSTERDOWN Hash slot not served":                        ActionRefresh,
+		"CLUSTERDOWN The cluster is down":                         ActionRefresh,
+		"CROSSSLOT Keys in request don't hash to the same slot":   ActionFail,
+		"LOADING Valkey is loading the dataset in memory":         ActionOtherNode,
+		"MASTERDOWN Link with MASTER is down":                     ActionOtherNode,
+		"READONLY You can't write against a read only replica.":   ActionPrimary,
+		"ERR unknown command":                                     ActionNone,
+		"WRONGTYPE Operation":                                     ActionNone,
+		"EXECABORT Transaction discarded":                         ActionNone,
+		"MOVEDX":                                                  ActionNone,
+		"LOADING\r\n":                                             ActionOtherNode,
+		"":                                                        ActionNone,
+	} {
+		assert.Equal(t, want, Classify(message), message)
+	}
+}
+
+// Every error that a server was made to give is classified, and each that is a
+// redirect is read.
+func TestCapturedErrors(t *testing.T) {
+	paths, err := filepath.Glob("testdata/captures/*/errors/*.txt")
+	require.NoError(t, err)
+	require.Len(t, paths, 13)
+	wire := regexp.MustCompile(`b['"]-((?:[A-Z]+) [^\\]*)\\r\\n['"]`)
+	count := map[Action]int{}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, match := range wire.FindAllStringSubmatch(string(data), -1) {
+			message := match[1]
+			action := Classify(message)
+			count[action]++
+			r, err := ParseRedirect(message)
+			switch action {
+			case ActionMoved, ActionAsk:
+				require.NoError(t, err, message)
+				want := strings.Fields(message)
+				assert.Equal(t, want[0], r.Kind.String())
+				assert.Equal(t, want[1]+" "+want[2], joinWire(r))
+			default:
+				assert.ErrorIs(t, err, ErrNotRedirect, message)
+			}
+		}
+	}
+	for a := ActionNone; a <= ActionFail; a++ {
+		if a != ActionPrimary {
+			assert.NotZero(t, count[a], a)
+		}
+	}
+}
+
+// joinWire is the slot and the endpoint as servers print them.
+func joinWire(r Redirect) string {
+	b, _ := json.Marshal(r.Slot)
+	port, _ := json.Marshal(r.Port)
+	return string(b) + " " + r.Host + ":" + string(port)
+}
+
+func TestRedirectAllocs(t *testing.T) {
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		ParseRedirect("ERR something else")
+		ParseRedirect("MOVED 3999 127.0.0.1:6381")
+		ParseRedirect("MOVED 3999 node.example.com:6381")
+		Classify("MOVED 3999 127.0.0.1:6381")
+	}))
+}
+
+func FuzzParseRedirect(f *testing.F) {
+	for _, s := range []string{"MOVED 3999 127.0.0.1:6381", "ASK 1 ::1:2", "MOVED 1 [::1]:2", "MOVED 1 ?:2", "MOVED 1 :0", "-MOVED 1 a:2\r\n", "ASK"} {
+		f.Add(s)
+	}
+	// What a redirect is, as a regular expression.
+	form := regexp.MustCompile(`^-?(MOVED|ASK) (0|[1-9]\d{0,4}) (\[([^][ \t\r\n]*)\]|[^][ \t\r\n]*):(0|[1-9]\d{0,4})[ \t\r\n]*$`)
+	f.Fuzz(func(t *testing.T, message string) {
+		r, err := ParseRedirect(message)
+		m := form.FindStringSubmatch(message)
+		ok := m != nil
+		var slot, port int
+		var host string
+		if ok {
+			host = m[3]
+			if strings.HasPrefix(host, "[") {
+				host = m[4]
+			}
+			require.NoError(t, json.Unmarshal([]byte(m[2]), &slot))
+			require.NoError(t, json.Unmarshal([]byte(m[5]), &port))
+			ok = slot < 16384 && port < 65536 && (!strings.Contains(host, ":") || isIP(host))
+		}
+		if !ok {
+			require.ErrorIs(t, err, ErrNotRedirect)
+			require.Equal(t, Redirect{}, r)
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, m[1], r.Kind.String())
+		require.Equal(t, slot, int(r.Slot))
+		require.Equal(t, host, r.Host)
+		require.Equal(t, port, r.Port)
+	})
+}

@@ -1,0 +1,732 @@
+package topology
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// text makes CLUSTER NODES of lines "id role epoch slots", where role is
+// "master", or "slave:id of the primary", with more flags behind a comma. The
+// address of node x is x.example:6379.
+func nodesText(lines ...string) string {
+	var b strings.Builder
+	for _, l := range lines {
+		f := strings.Fields(l)
+		flags, more, _ := strings.Cut(f[1], ",")
+		role, primary, isReplica := strings.Cut(flags, ":")
+		if !isReplica {
+			primary = "-"
+		}
+		if more != "" {
+			role += "," + more
+		}
+		fmt.Fprintf(&b, "%s %s.example:6379@16379 %s %s 0 0 %s connected %s\n", f[0], f[0], role, primary, f[2], strings.Join(f[3:], " "))
+	}
+	return b.String()
+}
+
+func view(t testing.TB, lines ...string) *Cluster {
+	c, err := ParseNodes(nodesText(lines...))
+	require.NoError(t, err)
+	return c
+}
+
+// Three shards, of a primary and two replicas each.
+func threeShards(t testing.TB) *Cluster {
+	return view(t,
+		"a master 1 0-5460", "a1 slave:a 1", "a2 slave:a 1",
+		"b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2",
+		"c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3")
+}
+
+// ownersOf lists the owners of all ranges.
+func ownersOf(r *Router) string {
+	table, _ := r.Table()
+	var parts []string
+	for rg, s := range table.Ranges() {
+		name := s.Primary.ID
+		if name == "" {
+			name = s.Primary.Addr()
+		}
+		parts = append(parts, fmt.Sprintf("%v %s", rg, name))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func moved(slot hashslot.Slot, id string) Redirect {
+	return Redirect{Moved, slot, id + ".example", 6379}
+}
+
+func ids(nodes []*Node) string {
+	var names []string
+	for _, n := range nodes {
+		name := n.ID
+		if name == "" {
+			name = n.Addr()
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
+}
+
+func updates(c *Change) string {
+	var names []string
+	for _, u := range c.Updated {
+		names = append(names, u.After.ID)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestRouterZero(t *testing.T) {
+	var r Router
+	shard, seen := r.For(0)
+	assert.Nil(t, shard)
+	assert.Zero(t, seen)
+	n, _ := r.Read(0, ReadAny)
+	assert.Nil(t, n)
+	assert.Zero(t, r.Generation())
+	groups, unassigned, _ := r.Split([]string{"a", "b"})
+	assert.Empty(t, groups)
+	assert.Equal(t, []int{0, 1}, unassigned)
+	assert.Nil(t, r.Node("a"))
+	assert.Equal(t, Unroutable, r.Moved(Redirect{Kind: Moved, Host: "?", Port: 1}, 0).Outcome)
+
+	// A redirect is all that a client knows in the beginning.
+	var s Router
+	got := s.Moved(moved(7, "a"), 0)
+	assert.Equal(t, UnknownNode, got.Outcome)
+	assert.True(t, got.Refresh)
+	shard, _ = s.For(7)
+	assert.Equal(t, "a.example:6379", shard.Primary.Addr())
+}
+
+// The five cases of a MOVED redirect.
+func TestMoved(t *testing.T) {
+	const slot = 100
+	for _, c := range []struct {
+		name    string
+		to      string
+		outcome Outcome
+		owners  string
+		change  string // added, removed, updated
+	}{
+		{"the owner", "a", Unchanged, "0-5460 a, 5461-10922 b, 10923-16383 c", ""},
+		{"a replica of the shard", "a1", FailedOver, "0-5460 a1, 5461-10922 b, 10923-16383 c", "||a a1 a2"},
+		{"another primary", "c", Patched, "0-99 a, 100 c, 101-5460 a, 5461-10922 b, 10923-16383 c", "||"},
+		{"a replica of another shard", "c1", Patched, "0-99 a, 100 c1, 101-5460 a, 5461-10922 b, 10923-16383 c", "||c1"},
+		{"an unknown node", "x", UnknownNode, "0-99 a, 100 x.example:6379, 101-5460 a, 5461-10922 b, 10923-16383 c", "x.example:6379||"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var r Router
+			var events []*Change
+			r.OnChange = func(c *Change) { events = append(events, c) }
+			require.Equal(t, Applied, r.Apply(threeShards(t)).Outcome)
+			require.Len(t, events, 1)
+			_, seen := r.For(slot)
+			got := r.Moved(moved(slot, c.to), seen)
+			assert.Equal(t, c.outcome, got.Outcome)
+			assert.Equal(t, c.owners, ownersOf(&r))
+			assert.Equal(t, c.to+".example:6379", got.Node.Addr())
+			assert.Equal(t, c.outcome != Unchanged, got.Refresh)
+			if c.outcome == Unchanged {
+				assert.Nil(t, got.Change)
+				assert.Len(t, events, 1)
+				return
+			}
+			assert.Equal(t, c.change, ids(got.Change.Added)+"|"+ids(got.Change.Removed)+"|"+updates(got.Change))
+			require.Len(t, events, 2)
+			assert.Same(t, got.Change, events[1])
+			assert.Equal(t, r.Generation(), got.Change.Generation)
+			assert.True(t, got.Change.Slots.Contains(slot))
+			shard, after := r.For(slot)
+			assert.Same(t, got.Node, shard.Primary)
+			assert.Equal(t, RolePrimary, shard.Primary.Role)
+			assert.Equal(t, seen+1, after)
+			switch c.to {
+			case "a1":
+				assert.Equal(t, "a a2", ids(shard.Replicas))
+				assert.Equal(t, RoleReplica, shard.Replicas[0].Role)
+				assert.Equal(t, "a1", shard.Replicas[0].PrimaryID)
+				assert.Equal(t, 5461, got.Change.Slots.Len())
+			case "c1":
+				assert.Empty(t, shard.Replicas)
+				c, _ := r.For(16383)
+				assert.Equal(t, "c2", ids(c.Replicas))
+			}
+			// The same redirect, of a command that was sent at the same time.
+			assert.Equal(t, Unchanged, r.Moved(moved(slot, c.to), seen).Outcome)
+			// One that was on its way longer, and says what was true before.
+			old := r.Moved(moved(slot, "b"), seen)
+			assert.Equal(t, Stale, old.Outcome)
+			assert.False(t, old.Refresh)
+			assert.Equal(t, "b.example:6379", old.Node.Addr())
+			assert.Equal(t, c.owners, ownersOf(&r))
+			// For a slot that has not changed it is as good as ever.
+			if c.outcome != FailedOver {
+				assert.Equal(t, Patched, r.Moved(moved(slot+1, "b"), seen).Outcome)
+			}
+		})
+	}
+}
+
+func TestMovedUnroutable(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t))
+	for i, rd := range []Redirect{{Moved, 1, "?", 6379}, {Moved, 1, "", 6379}, {Moved, 1, "a", 0}, {Moved, 1, "0.0.0.0", 1}} {
+		got := r.Moved(rd, r.Generation())
+		assert.Equal(t, Unroutable, got.Outcome)
+		assert.Nil(t, got.Node)
+		assert.Equal(t, i == 0, got.Refresh, "one refresh for all")
+	}
+	assert.Equal(t, Generation(1), r.Generation())
+}
+
+func TestAsking(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t))
+	ask := Redirect{Ask, 100, "c.example", 6379}
+	before, gen := r.Table()
+	assert.Same(t, r.Node("c"), r.Asking(ask))
+	got := r.Moved(ask, gen)
+	assert.Equal(t, Result{Node: r.Node("c")}, got)
+	ask.Host = "x.example"
+	assert.Equal(t, "x.example:6379", r.Asking(ask).Addr())
+	ask.Host = "?"
+	assert.Nil(t, r.Asking(ask))
+	after, genAfter := r.Table()
+	assert.Same(t, before, after)
+	assert.Equal(t, gen, genAfter)
+}
+
+// A node is found under every address that views and redirects give it.
+func TestMovedAddresses(t *testing.T) {
+	c, err := ParseNodes("a 10.0.0.1:1@2,a.example,tls-port=7 myself,master - 0 0 1 connected 0\nb 10.0.0.2:1@2,b.example,tls-port=7 master - 0 0 1 connected 1\n")
+	require.NoError(t, err)
+	for _, rd := range []Redirect{{Moved, 0, "10.0.0.2", 1}, {Moved, 0, "b.example", 1}, {Moved, 0, "b.example", 7}, {Moved, 0, "10.0.0.2", 7}} {
+		var r Router
+		r.Apply(c)
+		got := r.Moved(rd, 1)
+		assert.Equal(t, Patched, got.Outcome, rd)
+		assert.Equal(t, "b", got.Node.ID, rd)
+	}
+	// Nodes behind a proxy share an address.
+	c, err = ParseNodes("a 10.0.0.1:1@2 master - 0 0 1 connected 0\nb 10.0.0.1:1@3 master - 0 0 1 connected 1\n")
+	require.NoError(t, err)
+	var r Router
+	r.Apply(c)
+	for slot := range hashslot.Slot(2) {
+		assert.Equal(t, Unchanged, r.Moved(Redirect{Moved, slot, "10.0.0.1", 1}, 1).Outcome)
+	}
+}
+
+// However many commands find the map wrong, one is told to refresh it, until
+// there is a view, or none could be got.
+func TestRefreshOnce(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t))
+	seen := r.Generation()
+	assert.True(t, r.Moved(moved(1, "b"), seen).Refresh)
+	assert.False(t, r.Moved(moved(2, "b"), seen).Refresh)
+	assert.False(t, r.Moved(moved(3, "x"), seen).Refresh)
+	assert.False(t, r.Failed(r.Node("c1")).Refresh)
+	r.RefreshFailed()
+	assert.True(t, r.Moved(moved(4, "b"), seen).Refresh)
+	// A stale view is no answer: whoever got it asks another node.
+	stale := r.Apply(view(t, "a master 0 0-5460", "b master 0 5461-10922", "c master 0 10923-16383"))
+	assert.Equal(t, Stale, stale.Outcome)
+	assert.True(t, stale.Refresh)
+	assert.False(t, r.Moved(moved(5, "b"), seen).Refresh)
+	fresh := r.Apply(view(t, "a master 1 6-5460", "b master 4 0-5 5461-10922", "c master 3 10923-16383", "x master 0"))
+	assert.Equal(t, Applied, fresh.Outcome)
+	assert.False(t, fresh.Refresh)
+	assert.Equal(t, "0-5 b, 6-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+	assert.True(t, r.Moved(moved(100, "b"), r.Generation()).Refresh)
+	// Without anything wrong, a stale view is nobody's concern.
+	var s Router
+	s.Apply(threeShards(t))
+	assert.Equal(t, Result{Outcome: Stale}, s.Apply(view(t, "a master 0 0-5460", "b master 2 5461-10922", "c master 3 10923-16383")))
+}
+
+func TestFailedAndPromote(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t))
+	got := r.Failed(r.Node("a1"))
+	assert.Equal(t, Suspected, got.Outcome)
+	assert.Equal(t, "a1", updates(got.Change))
+	assert.True(t, got.Change.Slots.IsEmpty())
+	assert.True(t, r.Node("a1").Flags.Has(FlagPFail))
+	for range 100 {
+		n, _ := r.Read(0, ReadReplica)
+		require.Equal(t, "a2", n.ID)
+	}
+	assert.Equal(t, Unchanged, r.Failed(r.Node("a1")).Outcome)
+	r.Failed(r.Node("a2"))
+	n, _ := r.Read(0, ReadReplica)
+	assert.Equal(t, "a", n.ID, "the primary if no replica serves")
+	r.Failed(r.Node("a"))
+	n, _ = r.Read(0, ReadAny)
+	assert.Equal(t, "a", n.ID, "better than nobody")
+	shard, _ := r.For(0)
+	assert.Equal(t, "a", shard.Primary.ID, "who is the owner is not for the client to decide")
+
+	got = r.Promote(r.Node("a2"))
+	assert.Equal(t, FailedOver, got.Outcome)
+	assert.Equal(t, "0-5460 a2, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+	assert.True(t, r.Node("a2").Serves())
+	assert.Equal(t, Unchanged, r.Promote(r.Node("a2")).Outcome)
+	assert.Equal(t, Unchanged, r.Promote(&Node{ID: "x", key: "x"}).Outcome)
+	assert.Equal(t, Unchanged, r.Failed(&Node{ID: "x", key: "x"}).Outcome)
+
+	// The next view sets it right.
+	got = r.Apply(view(t, "a slave:a2 9", "a1 slave:a2 9", "a2 master 9 0-5460",
+		"b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2", "c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3"))
+	assert.Equal(t, Applied, got.Outcome)
+	assert.Equal(t, "a a1", updates(got.Change), "a2 is what it was")
+	assert.True(t, r.Node("a1").Serves())
+}
+
+// A view that was on its way when a redirect corrected the map does not undo it.
+func TestApplyAfterRedirect(t *testing.T) {
+	old := threeShards(t)
+	var r Router
+	r.Apply(old)
+	r.Moved(moved(100, "b"), 1)
+	r.Moved(moved(101, "x"), 1)
+	patched := "0-99 a, 100 b, 101 x.example:6379, 102-5460 a, 5461-10922 b, 10923-16383 c"
+	require.Equal(t, patched, ownersOf(&r))
+
+	// Of a third node, which does not know yet.
+	for range believe - 1 {
+		got := r.Apply(old)
+		require.Equal(t, Stale, got.Outcome)
+		require.Equal(t, patched, ownersOf(&r))
+	}
+	// Of a node that knows.
+	got := r.Apply(view(t, "a master 1 0-99 102-5460", "b master 2 100 5461-10922", "c master 3 10923-16383", "x master 0 101"))
+	assert.Equal(t, Applied, got.Outcome)
+	assert.Equal(t, "0-99 a, 100 b, 101 x, 102-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+	assert.Empty(t, r.told)
+	assert.Equal(t, "a1 a2 b1 b2 c1 c2", ids(got.Change.Removed))
+	assert.Empty(t, got.Change.Added, "x has got an id, it is not new")
+	assert.Contains(t, updates(got.Change), "x")
+
+	// Of the node that claims the slot itself.
+	r = Router{}
+	r.Apply(old)
+	r.Moved(moved(100, "b"), 1)
+	r.Apply(view(t, "a master,myself 1 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"))
+	assert.Equal(t, "0-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+
+	// Of a claim that is newer than the one the redirect contradicted.
+	r = Router{}
+	r.Apply(old)
+	r.Moved(moved(100, "a1"), 1)
+	r.Apply(view(t, "a slave:c 7", "a1 slave:a 1", "a2 slave:a 1", "b master 2 5461-10922", "c master 7 0-5460 10923-16383"))
+	assert.Equal(t, "0-5460 c, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+
+	// If all say so, the redirect was wrong.
+	r = Router{}
+	r.Apply(old)
+	r.Moved(moved(100, "a1"), 1)
+	for range believe - 1 {
+		require.Equal(t, Stale, r.Apply(old).Outcome)
+	}
+	require.Equal(t, Applied, r.Apply(old).Outcome)
+	assert.Equal(t, "0-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+}
+
+// AskedAt tells of views without epochs what they cannot know.
+func TestApplyAskedAt(t *testing.T) {
+	reply := func(first string, rest string) *Cluster {
+		c, err := ParseSlots([]any{
+			[]any{0, 100, []any{first + ".example", 6379, first}},
+			[]any{101, 16383, []any{rest + ".example", 6379, rest}}}, Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	var r Router
+	r.Apply(reply("a", "b"))
+	asked := r.Generation()
+	r.Moved(moved(5, "b"), asked)
+	got := r.Apply(reply("a", "b"), AskedAt(asked))
+	assert.Equal(t, Stale, got.Outcome)
+	assert.Equal(t, "0-4 a, 5 b, 6-100 a, 101-16383 b", ownersOf(&r))
+	// The rest of such a view is good.
+	got = r.Apply(reply("a", "c"), AskedAt(asked))
+	assert.Equal(t, Partly, got.Outcome)
+	assert.True(t, got.Refresh)
+	assert.Equal(t, "0-4 a, 5 b, 6-100 a, 101-16383 c", ownersOf(&r))
+	// One that was asked for later is.
+	got = r.Apply(reply("a", "c"), AskedAt(r.Generation()))
+	assert.Equal(t, Applied, got.Outcome)
+	assert.Equal(t, "0-100 a, 101-16383 c", ownersOf(&r))
+	assert.Equal(t, "b", ids(got.Change.Removed))
+	// Slots that lose their owner lose it.
+	c, err := ParseSlots([]any{[]any{0, 50, []any{"a.example", 6379, "a"}}}, Origin{})
+	require.NoError(t, err)
+	r.Apply(c)
+	assert.Equal(t, "0-50 a", ownersOf(&r))
+	// But nothing comes of a node that knows nobody.
+	c, err = ParseSlots([]any{}, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, Stale, r.Apply(c).Outcome)
+	assert.Equal(t, Applied, r.Apply(c, Force()).Outcome)
+	assert.Equal(t, "", ownersOf(&r))
+}
+
+// A claim with a lower config epoch never replaces one with a higher.
+func TestApplyEpochs(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		known []string
+		view  []string
+		want  Outcome
+		after string
+	}{
+		{"the same", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"b master 2 10-19", "a master 1 0-9"},
+			Unchanged, "0-9 a, 10-19 b"},
+		{"a higher claim", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"a master 1 0-4", "b master 3 5-19"},
+			Applied, "0-4 a, 5-19 b"},
+		{"a lower claim", []string{"a master 1 0-4", "b master 3 5-19"}, []string{"a master 1 0-9", "b master 2 10-19"},
+			Stale, "0-4 a, 5-19 b"},
+		{"the owner has given a slot up without a new epoch", []string{"a master 8 0-9", "b master 7 10-19"}, []string{"a master 8 1-9", "b master 7 0 10-19"},
+			Applied, "0 b, 1-9 a, 10-19 b"},
+		{"an owner with an older claim has not", []string{"a master 8 0-9", "b master 7 10-19"}, []string{"a master 1 1-9", "b master 7 0 10-19"},
+			Stale, "0-9 a, 10-19 b"},
+		{"equal epochs", []string{"a master 0 0-9", "b master 0 10-19"}, []string{"a master 0 0-4", "b master 0 5-19"},
+			Applied, "0-4 a, 5-19 b"},
+		{"older and newer", []string{"a master 5 0-9", "b master 2 10-19", "c master 3 20-29"},
+			[]string{"a master 1", "b master 2 0-9", "c master 6 10-29"},
+			Partly, "0-9 a, 10-29 c"},
+		{"a failover that is not known there", []string{"a master,fail 1", "a1 master 4 0-9", "b master 2 10-19"},
+			[]string{"a master 1 0-9", "a1 slave:a 1", "b master 2 10-19"},
+			Stale, "0-9 a1, 10-19 b"},
+		{"an owner that has gone", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"b master 2 10-19", "c master 3 0-9"},
+			Applied, "0-9 c, 10-19 b"},
+		{"an owner that has not come yet", []string{"a master 5 0-9", "b master 2 10-19"}, []string{"b master 2 0-19"},
+			Stale, "0-9 a, 10-19 b"},
+		{"slots that nobody has any more", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"a master 1", "b master 2 10-19"},
+			Applied, "10-19 b"},
+		{"slots that nobody has yet", []string{"a master 4 0-9", "b master 2 10-19"}, []string{"a master 1", "b master 2 10-19"},
+			Stale, "0-9 a, 10-19 b"},
+		{"a node that knows only itself", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"b master,myself 2"},
+			Stale, "0-9 a, 10-19 b"},
+		{"a new cluster", []string{"a master 7 0-9", "b master 8 10-19"}, []string{"x master 1 0-19"},
+			Recreated, "0-19 x"},
+		{"a new cluster that is not made yet", []string{"a master 7 0-9", "b master 8 10-19"}, []string{"x master 1 0-15"},
+			Stale, "0-9 a, 10-19 b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var r Router
+			require.Equal(t, Applied, r.Apply(view(t, c.known...)).Outcome)
+			before := ownersOf(&r)
+			got := r.Apply(view(t, c.view...))
+			assert.Equal(t, c.want, got.Outcome)
+			assert.Equal(t, c.after, ownersOf(&r))
+			if c.want == Stale || c.want == Unchanged {
+				assert.Equal(t, before, ownersOf(&r))
+				assert.Nil(t, got.Change)
+				assert.Equal(t, Generation(1), r.Generation())
+			} else {
+				require.NotNil(t, got.Change)
+				assert.Equal(t, Generation(2), r.Generation())
+			}
+			// Force knows no epochs.
+			r.Apply(view(t, c.view...), Force())
+			var s Router
+			s.Apply(view(t, c.view...))
+			assert.Equal(t, ownersOf(&s), ownersOf(&r))
+		})
+	}
+}
+
+// In a partly stale view, the owner that is kept may be a replica. It is none.
+func TestPartlyTidy(t *testing.T) {
+	var r Router
+	r.Apply(view(t, "a master,fail 1", "a1 master 5 0-9", "b master 2 10-19"))
+	got := r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 6 10-29"))
+	require.Equal(t, Partly, got.Outcome)
+	require.Equal(t, "0-9 a1, 10-29 b", ownersOf(&r))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.idle {
+		assert.Empty(t, s.Replicas, s)
+	}
+}
+
+// The transitions that were captured, through one Router: a slot is moved, the
+// primary is killed, its replica takes over, the old primary comes back.
+func TestCapturedTransitions(t *testing.T) {
+	type step struct {
+		state, port, owners string
+	}
+	for _, c := range []struct {
+		server string
+		steps  []step
+	}{
+		{"redis-7.0.15", []step{
+			{"fresh_3m3r", "17104", "0-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"migrating", "17104", "0-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"migrated_target_only", "17104", "0 af4b, 1-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"migrated", "17104", "0 af4b, 1-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"killed_master_pfail", "17104", "0 af4b, 1-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"killed_master_fail", "17104", "0 af4b, 1-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"after_failover", "17104", "0 af4b, 1-5460 174b, 5461-10922 af4b, 10923-16383 76a2"},
+			{"old_master_rejoined", "17104", "0 af4b, 1-5460 174b, 5461-10922 af4b, 10923-16383 76a2"},
+		}},
+		// Seen by the source of the slot, which has the higher epoch and knows last.
+		{"redis-7.0.15", []step{
+			{"fresh_3m3r", "17101", "0-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"migrating", "17101", "0-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"migrated_target_only", "17101", "0-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"migrated", "17101", "0 af4b, 1-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"killed_master_fail", "17102", "0 af4b, 1-5460 1e47, 5461-10922 af4b, 10923-16383 76a2"},
+			{"after_failover", "17106", "0 af4b, 1-5460 174b, 5461-10922 af4b, 10923-16383 76a2"},
+			{"old_master_rejoined", "17101", "0 af4b, 1-5460 174b, 5461-10922 af4b, 10923-16383 76a2"},
+		}},
+		{"valkey-8.0.1", []step{
+			{"fresh_3m3r", "17101", "0-5460 233e, 5461-10922 c700, 10923-16383 3911"},
+			{"migrating", "17101", "0-5460 233e, 5461-10922 c700, 10923-16383 3911"},
+			{"migrated", "17101", "0 c700, 1-5460 233e, 5461-10922 c700, 10923-16383 3911"},
+			{"killed_master_pfail", "17102", "0 c700, 1-5460 233e, 5461-10922 c700, 10923-16383 3911"},
+			{"killed_master_fail", "17104", "0 c700, 1-5460 233e, 5461-10922 c700, 10923-16383 3911"},
+			{"after_failover", "17106", "0 c700, 1-5460 5ae3, 5461-10922 c700, 10923-16383 3911"},
+			{"old_master_rejoined", "17101", "0 c700, 1-5460 5ae3, 5461-10922 c700, 10923-16383 3911"},
+		}},
+		{"valkey-9.1.2", []step{
+			{"asm_in_progress", "17291", "0-5460 16ab, 5461-10922 ba31, 10923-16383 b672"},
+			{"asm_done", "17293", "0-10 ba31, 11-99 16ab, 100-200 ba31, 201-4999 16ab, 5000-5460 b672, 5461-10922 ba31, 10923-16383 b672"},
+		}},
+	} {
+		byName := map[string]capture{}
+		for _, cp := range captures(t) {
+			byName[cp.name] = cp
+		}
+		short := func(r *Router) string {
+			s := ownersOf(r)
+			table, _ := r.Table()
+			for shard := range table.Owners() {
+				s = strings.ReplaceAll(s, shard.Primary.ID, shard.Primary.ID[:4])
+			}
+			return s
+		}
+		var r Router
+		var past []*Cluster
+		for i, s := range c.steps {
+			cluster := byName[c.server+"/"+s.state+"/"+s.port].parseNodes(t)
+			got := r.Apply(cluster)
+			require.Equal(t, s.owners, short(&r), "%s %v: %v", c.server, s, got.Outcome)
+			// No view of before that says otherwise wins.
+			for j, old := range past {
+				if c.steps[j].owners != s.owners && !(c.steps[j].state == "migrated_target_only" && s.state == "migrated") {
+					require.Equal(t, Stale, r.Apply(old).Outcome, "%v after %v", c.steps[j], c.steps[i])
+					require.Equal(t, s.owners, short(&r))
+				}
+			}
+			past = append(past, cluster)
+		}
+	}
+}
+
+func TestSplit(t *testing.T) {
+	var r Router
+	r.Apply(view(t, "a master 1 0-5460", "b master 2 5461-10922"))
+	keys := []string{"foo", "bar", "hello", "x", "{bar}2"} // 12182 5061 866 16287 5061
+	groups, unassigned, seen := r.Split(keys)
+	assert.Equal(t, Generation(1), seen)
+	require.Len(t, groups, 1)
+	assert.Equal(t, "a", groups[0].Owner.Primary.ID)
+	assert.Equal(t, []int{1, 2, 4}, groups[0].Keys)
+	assert.Equal(t, []int{0, 3}, unassigned)
+}
+
+func TestRead(t *testing.T) {
+	c, err := ParseNodes(strings.ReplaceAll(
+		"a 10.0.0.1:1@2,,availability-zone=x myself,master - 0 0 1 connected 0-16383\n"+
+			"b 10.0.0.2:1@2,,availability-zone=y slave a 0 0 1 connected\n"+
+			"c 10.0.0.3:1@2,,availability-zone=x slave a 0 0 1 connected\n"+
+			"d 10.0.0.4:1@2,,availability-zone=x slave a 0 0 1 connected\n"+
+			"e 10.0.0.5:1@2,,availability-zone=y slave,fail a 0 0 1 connected\n"+
+			"f 10.0.0.6:1@2,,availability-zone=y slave,fail? a 0 0 1 connected\n"+
+			"g :0@0,,availability-zone=y slave,noaddr a 0 0 1 connected\n", "\t", ""))
+	require.NoError(t, err)
+	for _, c2 := range []struct {
+		zone   string
+		policy ReadPolicy
+		want   string
+	}{
+		{"x", ReadPrimary, "a"},
+		{"x", ReadReplica, "bcd"},
+		{"x", ReadAny, "abcd"},
+		{"x", ReadSameZone, "acd"},
+		{"y", ReadSameZone, "b"},
+		{"z", ReadSameZone, "bcd"},
+		{"", ReadSameZone, "bcd"},
+	} {
+		r := Router{Zone: c2.zone}
+		r.Apply(c)
+		count := map[string]int{}
+		const rounds = 30000
+		for i := range rounds {
+			n, _ := r.ReadKey(fmt.Sprint(i), c2.policy)
+			count[n.ID]++
+		}
+		assert.Len(t, count, len(c2.want), "%v", c2)
+		for _, id := range c2.want {
+			// Six standard deviations of a fair choice among two or more.
+			assert.InDelta(t, rounds/len(c2.want), count[string(id)], 6*87, "%v %c", c2, id)
+		}
+	}
+}
+
+func TestRouterAllocs(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t))
+	shards := 0
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		for _, p := range []ReadPolicy{ReadPrimary, ReadReplica, ReadAny, ReadSameZone} {
+			if n, _ := r.ReadKey("user:{42}", p); n.Addr() != "" {
+				shards++
+			}
+		}
+		if s, _ := r.ForKey("user:{42}"); s != nil {
+			shards++
+		}
+		r.Table()
+	}))
+	assert.NotZero(t, shards)
+}
+
+// Readers see whole maps only, in order, while redirects and views change them,
+// and one goroutine is told to refresh for each time that the map was found
+// wrong.
+func TestRouterConcurrent(t *testing.T) {
+	// In view i, all slots of each shard have the same owner, and it tells i.
+	const views = 200
+	names := []string{"a", "b", "c"}
+	cluster := make([]*Cluster, views)
+	for i := range cluster {
+		lines := make([]string, 3)
+		for j, name := range names {
+			slots := []string{"0-5460", "5461-10922", "10923-16383"}[(i+j)%3]
+			lines[j] = fmt.Sprintf("%s master %d %s", name, i+1, slots)
+		}
+		cluster[i] = view(t, lines...)
+	}
+	var r Router
+	var changes atomic.Int64
+	var lastSeen Generation
+	r.OnChange = func(c *Change) {
+		if c.Generation != lastSeen+1 {
+			t.Errorf("change %d after %d", c.Generation, lastSeen)
+		}
+		lastSeen = c.Generation
+		changes.Add(1)
+	}
+	r.Apply(cluster[0])
+	stop := make(chan struct{})
+	var readers, writers sync.WaitGroup
+	for g := range 4 {
+		readers.Go(func() {
+			var last Generation
+			var lastEpoch uint64
+			for i := g; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				table, gen := r.Table()
+				if gen < last {
+					t.Errorf("generation %d after %d", gen, last)
+				}
+				last = gen
+				var epoch uint64
+				set := map[string]slotmap.Set{}
+				for s := range table.Owners() {
+					epoch = max(epoch, s.Primary.ConfigEpoch)
+					set[s.Primary.ID] = table.SlotsOf(s)
+				}
+				if epoch < lastEpoch {
+					t.Errorf("epoch %d after %d", epoch, lastEpoch)
+				}
+				lastEpoch = epoch
+				shard, seen := r.For(hashslot.Slot(i % hashslot.Count))
+				if shard == nil {
+					t.Error("no owner")
+					continue
+				}
+				if i%7 == 0 {
+					r.Moved(moved(hashslot.Slot(i%hashslot.Count), names[i%3]), seen)
+				}
+				r.Read(hashslot.Slot(i%hashslot.Count), ReadAny)
+				r.Split([]string{"x", "foo", "bar"})
+			}
+		})
+	}
+	var refreshes atomic.Int64
+	for range 2 {
+		writers.Go(func() {
+			for i := range cluster {
+				r.Apply(cluster[i])
+				if r.Moved(moved(hashslot.Slot(i), "x"), r.Generation()).Refresh {
+					refreshes.Add(1)
+				}
+				r.Failed(r.Node("a"))
+			}
+		})
+	}
+	writers.Wait()
+	close(stop)
+	readers.Wait()
+	r.Apply(cluster[views-1], Force())
+	table, gen := r.Table()
+	assert.True(t, func() bool {
+		for slot := range hashslot.Slot(hashslot.Count) {
+			a, _ := table.Lookup(slot)
+			b, _ := cluster[views-1].Table().Lookup(slot)
+			if a.Primary.ID != b.Primary.ID {
+				return false
+			}
+		}
+		return true
+	}())
+	assert.Equal(t, int64(gen), changes.Load())
+	assert.NotZero(t, refreshes.Load())
+}
+
+// A hundred redirects at once: one refresh.
+func TestRedirectStorm(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t))
+	for round := range 20 {
+		seen := r.Generation()
+		var refreshes, patched atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				slot := hashslot.Slot(i % 10)
+				got := r.Moved(moved(slot, []string{"b", "c"}[round%2]), seen)
+				if got.Refresh {
+					refreshes.Add(1)
+				}
+				if got.Outcome == Patched {
+					patched.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		require.Equal(t, int64(1), refreshes.Load())
+		require.Equal(t, int64(10), patched.Load(), "each slot once")
+		r.RefreshFailed()
+	}
+}

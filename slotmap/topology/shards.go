@@ -1,0 +1,259 @@
+package topology
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// ParseShards reads a reply to CLUSTER SHARDS (since 7.0) that a client has
+// decoded to Go values: a list of shards, each a map or a flat list of names
+// and values. It takes the same types as [ParseSlots]. from is the connection
+// that was asked.
+//
+// The reply has no epochs, and a node that only the node that was asked cannot
+// reach is "online" in it. If a shard has two primaries, which happens after a
+// failover, its slots belong to the one that has not failed; if neither or both
+// have, to the one with the greater replication offset, then to the one with
+// the smaller id, with a warning. A primary that has failed and is the only one
+// keeps its slots. The slots of a shard without a primary are unassigned, with
+// a warning.
+//
+// Unknown fields are skipped with a warning; text and numbers are kept in
+// [Node.Extra]. The error is a [*ParseError]. The Cluster keeps the strings of
+// reply.
+//
+// The format is that of clusterCommandShards in Valkey's cluster_legacy.c.
+func ParseShards(reply any, from Origin) (*Cluster, error) {
+	shards, err := list(reply)
+	if err == nil && len(shards) > maxNodes {
+		err = &ParseError{Reason: "more than 65536 shards"}
+	}
+	if err != nil {
+		err.Command = shardsCommand
+		return nil, err
+	}
+	r := newReplyNodes(shardsCommand, len(shards))
+	for i, shard := range shards {
+		r.done = i
+		if err := r.parseShard(i, shard); err != nil {
+			err.in(index("shards", i)).Command = shardsCommand
+			return nil, err
+		}
+	}
+	return r.finish(from), nil
+}
+
+func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
+	if v == nil {
+		return wrong("is", v, "not a shard")
+	}
+	if r.shard, err = appendFields(r.shard[:0], v); err != nil {
+		return err
+	}
+	var slots []slotmap.Range
+	var members []int32
+	var id string
+	hasSlots, hasNodes := false, false
+	unknown := r.shard[:0]
+	for _, f := range r.shard {
+		switch f.name {
+		case "slots":
+			hasSlots = true
+			if slots, err = shardSlots(f.value); err != nil {
+				return err.in("slots")
+			}
+		case "nodes":
+			hasNodes = true
+			if members, err = r.shardNodes(i, f.value); err != nil {
+				return err
+			}
+		case "id":
+			if id, err = text(f.value); err != nil {
+				return err.in("id")
+			}
+		default:
+			unknown = append(unknown, f)
+		}
+	}
+	r.warnOf(unknown, func() string { return index("shards", i) })
+	switch {
+	case !hasSlots:
+		return &ParseError{Reason: "has no slots"}
+	case !hasNodes:
+		return &ParseError{Reason: "has no nodes"}
+	}
+	for _, m := range members {
+		r.c.store[m].ShardID = id
+	}
+	owner := r.shardOwner(i, members, len(slots) > 0)
+	if owner < 0 {
+		return nil
+	}
+	n := &r.c.store[owner]
+	n.Slots = slots
+	for _, m := range members {
+		if r.c.store[m].Role == RoleReplica {
+			r.c.store[m].primary = owner + 1
+		}
+	}
+	return nil
+}
+
+// shardOwner returns the place of the primary that has the slots, or -1.
+func (r *replyNodes) shardOwner(i int, members []int32, matters bool) int32 {
+	var primaries []int32
+	for _, m := range members {
+		if r.c.store[m].Role == RolePrimary {
+			primaries = append(primaries, m)
+		}
+	}
+	if len(primaries) == 0 {
+		if matters {
+			r.c.warn(Place{Path: index("shards", i)}, "slots without a primary")
+		}
+		return -1
+	}
+	slices.SortStableFunc(primaries, func(a, b int32) int {
+		n, m := &r.c.store[a], &r.c.store[b]
+		return cmp.Or(
+			compareBool(n.Failed(), m.Failed()),
+			-cmp.Compare(n.ReplicationOffset, m.ReplicationOffset),
+			cmp.Compare(n.ID, m.ID))
+	})
+	if len(primaries) > 1 && matters && r.c.store[primaries[0]].Failed() == r.c.store[primaries[1]].Failed() {
+		r.c.warn(Place{Path: index("shards", i)}, "more than one primary: "+quote(r.c.store[primaries[0]].ID)+" is taken")
+	}
+	return primaries[0]
+}
+
+// shardSlots reads the flat list first, last, first, last...
+func shardSlots(v any) ([]slotmap.Range, *ParseError) {
+	if v == nil {
+		return nil, nil
+	}
+	ends, err := list(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(ends)%2 != 0 {
+		return nil, &ParseError{Reason: fmt.Sprintf("%d slots are not pairs", len(ends))}
+	}
+	ranges := make([]slotmap.Range, len(ends)/2)
+	for i := range ranges {
+		if ranges[i], err = slotRange(ends[2*i], ends[2*i+1], "", ""); err != nil {
+			return nil, err.in(index("", 2*i))
+		}
+	}
+	return ranges, nil
+}
+
+func (r *replyNodes) shardNodes(i int, v any) ([]int32, *ParseError) {
+	nodes, err := list(v)
+	if err != nil {
+		return nil, err.in("nodes")
+	}
+	members := r.members[:0]
+	for j, v := range nodes {
+		place, err := r.shardNode(i, j, v)
+		if err != nil {
+			return nil, err.in(index("nodes", j))
+		}
+		if place >= 0 {
+			members = append(members, place)
+		}
+	}
+	r.members = members
+	return members, nil
+}
+
+// shardNode reads a node and returns its place, or -1 if the node was in the
+// reply before.
+func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
+	if v == nil {
+		return 0, wrong("is", v, "not a node")
+	}
+	if r.fields, err = appendFields(r.fields[:0], v); err != nil {
+		return 0, err
+	}
+	n := Node{told: endpointAbsent}
+	unknown := r.fields[:0]
+	for _, f := range r.fields {
+		known := true
+		var i int64
+		var s string
+		switch f.name {
+		case "id":
+			n.ID, err = text(f.value)
+		case "endpoint":
+			n.told = endpointTold
+			n.Endpoint, err = text(f.value)
+		case "port":
+			i, err = number(f.value, 65535)
+			n.Port = int(i)
+		case "tls-port":
+			i, err = number(f.value, 65535)
+			n.TLSPort = int(i)
+		case "role":
+			s, err = text(f.value)
+			switch s {
+			case "master", "primary":
+				n.Role, n.Flags = RolePrimary, n.Flags|FlagPrimary
+			case "replica", "slave":
+				n.Role, n.Flags = RoleReplica, n.Flags|FlagReplica
+			default:
+				err = cmp.Or(err, wrong("is", f.value, "neither master nor replica"))
+			}
+		case "replication-offset":
+			n.ReplicationOffset, err = number(f.value, math.MaxInt64)
+		case "health":
+			s, err = text(f.value)
+			n.Health = Health(s)
+			if n.Health == HealthFail {
+				n.Flags |= FlagFail
+			}
+		default:
+			known, err = n.common(f)
+		}
+		if err != nil {
+			if err.Path == "" {
+				err.in(f.name)
+			}
+			return 0, err
+		}
+		if !known {
+			unknown = append(unknown, f)
+		}
+	}
+	path := func() string { return fmt.Sprintf("shards[%d].nodes[%d]", i, j) }
+	if n.Role == RoleUnknown {
+		return 0, &ParseError{Reason: "has no role"}
+	}
+	switch n.Health {
+	case "", HealthOnline, HealthFail, HealthLoading:
+	default:
+		r.c.warn(Place{Path: path()}, "unknown health "+quote(string(n.Health)))
+	}
+	port := n.Port
+	if port == 0 {
+		port = n.TLSPort
+	}
+	endpoint := n.Endpoint
+	if n.told == endpointAbsent {
+		endpoint = cmp.Or(n.Hostname, n.IP)
+	}
+	place, isNew, err := r.add(n.ID, endpoint, port)
+	if err != nil {
+		return 0, err
+	}
+	if !isNew {
+		r.c.warn(Place{Path: path()}, "node "+quote(n.ID)+" a second time")
+		return -1, nil
+	}
+	r.c.store[place] = n
+	r.extra(&r.c.store[place], unknown, path)
+	return place, nil
+}
