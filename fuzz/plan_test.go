@@ -1,0 +1,204 @@
+package fuzz
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/plan"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// FuzzRebalance has clusters whose slots are as runs says, two bytes for each
+// run: its owner and its length. The reference computes the exact shares and the
+// fewest moves.
+func FuzzRebalance(f *testing.F) {
+	f.Add([]byte{0, 255}, []byte{1, 1, 1}, true)
+	f.Add([]byte{0, 9, 1, 9, 2, 9, 3, 9}, []byte{10, 10, 10, 10}, false)
+	f.Add([]byte{0, 1, 1, 0, 2, 200}, []byte{0, 1, 255, 7}, true)
+	f.Add([]byte{}, []byte{3, 0}, true)
+	f.Fuzz(func(t *testing.T, runs, weights []byte, useEmpty bool) {
+		n := min(len(weights), 40)
+		if n == 0 || len(runs) < 2 {
+			runs, weights, n = []byte{0, 1}, []byte{1}, 1
+		}
+		var owner [hashslot.Count]int
+		for s, i := 0, 0; s < len(owner); i += 2 {
+			i %= len(runs) - 1
+			for k := 0; k <= int(runs[i+1])*16 && s < len(owner); k++ {
+				owner[s] = int(runs[i]) % n
+				s++
+			}
+		}
+		slots := make([]strings.Builder, n)
+		have := make([]int, n)
+		for s, o := range owner {
+			have[o]++
+			fmt.Fprintf(&slots[o], " %d", s)
+		}
+		var text strings.Builder
+		opts := plan.Options{UseEmpty: useEmpty}
+		total := 0.0
+		for i := range n {
+			id := fmt.Sprintf("%02x%038x", i, 0)
+			fmt.Fprintf(&text, "%s 10.0.0.%d:6379@16379 master - 0 0 1 connected%s\n", id, i+1, slots[i].String())
+			opts.Weights = append(opts.Weights, plan.Weight{ID: id, Weight: float64(weights[i]) / 10})
+			if have[i] > 0 || useEmpty {
+				total += float64(weights[i])
+			}
+		}
+		c, err := topology.ParseNodes(text.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := plan.Rebalance(c, opts)
+		if total == 0 {
+			var input *plan.InputError
+			if !errors.As(err, &input) {
+				t.Fatalf("no weight: %v", err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		least, up, spared := 0, hashslot.Count, 0
+		for i := range n {
+			share := 0.0
+			if have[i] > 0 || useEmpty {
+				share = hashslot.Count * float64(weights[i]) / total
+			}
+			has := p.After.SlotsOf(opts.Weights[i].ID)
+			if math.Abs(float64(has.Len())-share) >= 1-1e-6 {
+				t.Fatalf("node %d has %d slots, its share is %g", i, has.Len(), share)
+			}
+			down := int(share + 1e-6)
+			up -= down
+			least += max(0, have[i]-down)
+			if share-float64(down) > 1e-6 && have[i] > down {
+				spared++
+			}
+		}
+		if least -= min(up, spared); p.Slots() != least {
+			t.Fatalf("%d slots moved, %d would do", p.Slots(), least)
+		}
+		var moved slotmap.Set
+		for _, m := range p.Moves {
+			if x := moved.Intersect(m.Slots); !x.IsEmpty() {
+				t.Fatalf("slots %v move twice", x)
+			}
+			moved = moved.Union(m.Slots)
+		}
+		checkMoves(t, p)
+	})
+}
+
+// checkMoves tries the plan on paper.
+func checkMoves(t *testing.T, p plan.Plan) {
+	var ids []string
+	for _, m := range p.Moves {
+		ids = append(ids, m.To)
+	}
+	m := plan.NewModel(p.Before, ids...)
+	for _, s := range p.MigrateSlots() {
+		if err := m.Do(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !m.Table().Equal(p.After) {
+		t.Fatal("the moves do not lead to After")
+	}
+}
+
+// FuzzPlan makes plans of all kinds for whatever can be read as CLUSTER NODES.
+func FuzzPlan(f *testing.F) {
+	f.Add("a h:1@2 myself,master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n", "a", "b", 1.0, 100, byte(0))
+	f.Add("a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@3 master - 0 0 2 connected\nr h:3@4 slave b 0 0 2 connected\n", "b", "a", 0.0, 1, byte(1))
+	f.Add("a h:1@2 myself,master - 0 0 1 connected 0-9 [7->-b]\nb :0@0 master,noaddr - 0 0 2 connected 5\n", "b", "r", -1.0, -1, byte(3))
+	f.Fuzz(func(t *testing.T, nodes, a, b string, weight float64, n int, bits byte) {
+		c, err := topology.ParseNodes(nodes)
+		if err != nil {
+			return
+		}
+		opts := plan.Options{
+			Compat: bits&1 != 0, UseEmpty: bits&2 != 0, AssignUnassigned: bits&4 != 0,
+			Weights: []plan.Weight{{ID: a, Weight: weight}},
+		}
+		if bits&8 != 0 {
+			opts.Threshold = weight
+		}
+		check := func(p plan.Plan, err error) {
+			if err != nil {
+				var input *plan.InputError
+				var state *plan.StateError
+				if !errors.As(err, &input) && !errors.As(err, &state) && !errors.Is(err, plan.ErrEndless) {
+					t.Fatalf("%T %v", err, err)
+				}
+				return
+			}
+			checkMoves(t, p)
+			if _, err := p.MarshalJSON(); err != nil || p.Summary() == "" {
+				t.Fatal(err)
+			}
+			batches, err := p.Batches(max(1000, n)) // few, for each is tried on paper
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range batches {
+				checkMoves(t, b)
+			}
+		}
+		check(plan.Rebalance(c, opts))
+		check(plan.Reshard(c, []string{a}, b, n, plan.Options{Compat: opts.Compat}))
+		check(plan.Reshard(c, nil, a, n, plan.Options{}))
+		opts.Compat, opts.Threshold = false, 0
+		check(plan.Drain(c, []string{a}, opts))
+		check(plan.Drain(c, []string{a}, plan.Options{Receivers: []string{b}}))
+		if _, err := plan.Promote(c, []string{a, b}); err != nil {
+			var input *plan.InputError
+			if !errors.As(err, &input) {
+				t.Fatalf("%T %v", err, err)
+			}
+		}
+	})
+}
+
+// FuzzCreate lays out clusters over hosts that are listed as address=zone.
+func FuzzCreate(f *testing.F) {
+	f.Add("a:1=x b:1=x c:1=y d:1=y", 1)
+	f.Add("a:1 a:2 a:3 a:4 a:5 b:1 b:2", 2)
+	f.Add("a:1 a:1 b :: [::1]:5 a:99999", 0)
+	f.Fuzz(func(t *testing.T, list string, replicas int) {
+		var hosts []plan.Host
+		for _, word := range strings.Fields(list) {
+			addr, zone, _ := strings.Cut(word, "=")
+			hosts = append(hosts, plan.Host{Addr: addr, Zone: zone})
+		}
+		for _, opts := range [][]plan.CreateOption{nil, {plan.Compat}} {
+			l, err := plan.Create(hosts, replicas, opts...)
+			if err != nil {
+				var input *plan.InputError
+				if !errors.As(err, &input) {
+					t.Fatalf("%T %v", err, err)
+				}
+				continue
+			}
+			var all slotmap.Set
+			used := len(l.Unused)
+			for _, s := range l.Shards {
+				if x := all.Intersect(s.Slots); !x.IsEmpty() || s.Slots.IsEmpty() {
+					t.Fatalf("slots %v", s.Slots)
+				}
+				all = all.Union(s.Slots)
+				used += 1 + len(s.Replicas)
+			}
+			if all.Len() != hashslot.Count || used != len(hosts) {
+				t.Fatalf("%d slots and %d of %d hosts", all.Len(), used, len(hosts))
+			}
+		}
+	})
+}

@@ -1,0 +1,224 @@
+package plan
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/hashslot/hashslot"
+)
+
+// The arithmetic of valkey-cli --cluster (9.1.2; redis-cli 7.0 to 8.0 and
+// valkey-cli 8.0 have the same): 32-bit floats, truncated, ceiled and floored as
+// there. The conversions to float32 keep compilers from fusing operations.
+
+// ErrEndless is the error of a rebalance in Compat mode that valkey-cli would
+// never finish: every node is above its truncated share, so that the remainder
+// of the rounding finds no receiver and the tool loops for ever.
+var ErrEndless = errors.New("plan: valkey-cli would loop for ever: every node has more slots than its rounded-down share, so the remainder has no receiver")
+
+// compatAllot is the slot allotment of clusterManagerCommandCreate: the last
+// slot of each of n primaries. A primary has no slot of its own when n is above
+// 16384; the caller excludes that.
+func compatAllot(n int) []hashslot.Slot {
+	perNode := float32(hashslot.Count) / float32(n)
+	cursor := float32(0)
+	first := 0
+	lasts := make([]hashslot.Slot, n)
+	for i := range lasts {
+		last := int(math.Round(float64(float32(float32(cursor+perNode) - 1))))
+		if last > hashslot.Count || i == n-1 {
+			last = hashslot.Count - 1
+		}
+		last = max(last, first)
+		lasts[i] = hashslot.Slot(last)
+		first = last + 1
+		cursor = float32(cursor + perNode)
+	}
+	return lasts
+}
+
+// compatReplicas is the replica placement of clusterManagerCommandCreate up to
+// its random anti-affinity step. hosts has the host of each node in the order of
+// the arguments. It returns the primaries and, for each, its replicas, as
+// indexes, and the nodes that are left without a role.
+func compatReplicas(hosts []string, replicas int) (primaries []int, placed [][]int, unused []int) {
+	// Interleave: one node of each host in turn, hosts by first appearance.
+	byHost := map[string][]int{}
+	var order []string
+	for i, h := range hosts {
+		if byHost[h] == nil {
+			order = append(order, h)
+		}
+		byHost[h] = append(byHost[h], i)
+	}
+	var nodes []int
+	for len(nodes) < len(hosts) {
+		for _, h := range order {
+			if left := byHost[h]; len(left) > 0 {
+				nodes = append(nodes, left[0])
+				byHost[h] = left[1:]
+			}
+		}
+	}
+	n := len(hosts) / (replicas + 1)
+	primaries, unused = nodes[:n:n], slices.Clone(nodes[n:])
+	if len(unused) > 1 {
+		unused = append(unused[1:], unused[0])
+	}
+	placed = make([][]int, n)
+	place := func(p int) bool {
+		if len(unused) == 0 {
+			return false
+		}
+		// The first node of another host, or else the first.
+		at := max(0, slices.IndexFunc(unused, func(i int) bool { return hosts[i] != hosts[primaries[p]] }))
+		placed[p] = append(placed[p], unused[at])
+		unused = slices.Delete(unused, at, at+1)
+		return true
+	}
+	for p := range primaries {
+		for range replicas {
+			place(p)
+		}
+	}
+	if replicas > 0 {
+		for p := range primaries { // "Adding extra replicas..."
+			place(p)
+		}
+	}
+	return primaries, placed, unused
+}
+
+// compatScore is clusterManagerGetAntiAffinityScore: 0 when no replica shares a
+// host with its primary or with a replica of the same primary.
+func compatScore(hosts []string, primaries []int, placed [][]int) (onPrimary, together int) {
+	for i, p := range primaries {
+		count := map[string]int{}
+		for _, r := range placed[i] {
+			count[hosts[r]]++
+		}
+		onPrimary += count[hosts[p]]
+		for _, c := range count {
+			if c > 1 {
+				together += c
+			}
+		}
+	}
+	return onPrimary, together
+}
+
+// A toolNode is a primary as valkey-cli keeps it.
+type toolNode struct {
+	owner   int32 // in the caller's numbering
+	slots   []bool
+	count   int // at the start: the tool does not update it while it moves slots
+	weight  float32
+	balance int
+}
+
+// A toolMove is one "Moving n slots from a to b".
+type toolMove struct {
+	from, to  int32
+	announced int
+	slots     []hashslot.Slot // in fact: at times one more than announced
+}
+
+// compatTable is clusterManagerComputeReshardTable: which slots to take from
+// which source so that about n are taken in all. It takes them off the sources.
+func compatTable(sources []*toolNode, n int, take func(src *toolNode, slots []hashslot.Slot)) {
+	sources = slices.Clone(sources)
+	slices.SortStableFunc(sources, func(a, b *toolNode) int { return b.count - a.count })
+	total := 0
+	for _, s := range sources {
+		total += s.count
+	}
+	if total == 0 {
+		return
+	}
+	for i, s := range sources {
+		part := float64(float32(float32(float32(n)/float32(total)) * float32(s.count)))
+		if i == 0 {
+			part = math.Ceil(part)
+		} else {
+			part = math.Floor(part)
+		}
+		var slots []hashslot.Slot
+		for slot := 0; slot < hashslot.Count && len(slots) < int(part); slot++ {
+			if s.slots[slot] {
+				s.slots[slot] = false
+				slots = append(slots, hashslot.Slot(slot))
+			}
+		}
+		if len(slots) > 0 {
+			take(s, slots)
+		}
+	}
+}
+
+// compatRebalance is clusterManagerCommandRebalance for the involved primaries
+// in the tool's order.
+func compatRebalance(involved []*toolNode, threshold float32) ([]toolMove, error) {
+	total := float32(0)
+	for _, n := range involved {
+		total = float32(total + n.weight)
+	}
+	sum, over := 0, false
+	for _, n := range involved {
+		share := float32(float32(float32(hashslot.Count)/total) * n.weight)
+		if !(share <= hashslot.Count+1) { // also NaN
+			return nil, &InputError{Field: "Weights", Reason: "the weights are beyond the tool's 32-bit arithmetic"}
+		}
+		expected := int(share)
+		n.balance = n.count - expected
+		sum += n.balance
+		if threshold > 0 {
+			if n.count > 0 {
+				over = over || float32(math.Abs(100-100.0*float64(expected)/float64(n.count))) > threshold
+			} else {
+				over = over || expected > 1
+			}
+		}
+	}
+	if !over {
+		return nil, nil
+	}
+	for sum > 0 {
+		before := sum
+		for _, n := range involved {
+			if n.balance <= 0 && sum > 0 {
+				n.balance--
+				sum--
+			}
+		}
+		if sum == before {
+			return nil, ErrEndless
+		}
+	}
+	sorted := slices.Clone(involved)
+	slices.SortStableFunc(sorted, func(a, b *toolNode) int { return a.balance - b.balance })
+	var moves []toolMove
+	for d, s := 0, len(sorted)-1; d < s; {
+		dst, src := sorted[d], sorted[s]
+		n := min(abs(dst.balance), abs(src.balance))
+		if n > 0 {
+			move := toolMove{from: src.owner, to: dst.owner, announced: n}
+			compatTable([]*toolNode{src}, n, func(_ *toolNode, slots []hashslot.Slot) { move.slots = slots })
+			for _, slot := range move.slots {
+				dst.slots[slot] = true
+			}
+			moves = append(moves, move)
+		}
+		dst.balance += n
+		src.balance -= n
+		if dst.balance == 0 {
+			d++
+		}
+		if src.balance == 0 {
+			s--
+		}
+	}
+	return moves, nil
+}
+
+func abs(n int) int { return max(n, -n) }

@@ -1,0 +1,563 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// A Host is a server of a cluster that is to be created.
+type Host struct {
+	Addr    string // "host:port", with brackets around an IPv6 host
+	Machine string // what it shares with servers that fail together with it; "" is the host of Addr
+	Zone    string // availability zone
+}
+
+func (h Host) machine() string {
+	if h.Machine != "" {
+		return h.Machine
+	}
+	return h.Addr[:strings.LastIndexByte(h.Addr, ':')]
+}
+
+// A Layout is a cluster to create.
+type Layout struct {
+	Shards   []LayoutShard // by first slot
+	Unused   []Host        // in Compat: those that valkey-cli leaves without a role
+	Warnings []string      // wishes that could not be kept, and dangers
+}
+
+// A LayoutShard is a primary, its replicas and its slots.
+type LayoutShard struct {
+	Primary  Host
+	Replicas []Host
+	Slots    slotmap.Set
+}
+
+// A CreateOption is an option of [Create].
+type CreateOption int
+
+// Compat has Create plan as valkey-cli --cluster create does, up to the random
+// exchanges that it makes where replicas share a host: see the package comment.
+const Compat CreateOption = 1
+
+// Create lays out a new cluster over hosts: as many shards as there can be with
+// a primary and the given number of replicas each. Hosts that are left over
+// become further replicas.
+//
+// Shares are exact and contiguous: no two shards differ by more than one slot.
+// The nodes of a shard are spread over the zones and within them over the
+// machines as evenly as the hosts allow: of any zone and of any machine, no
+// shard has more nodes than the average, rounded up. So two nodes of a shard
+// share a zone or a machine only if that cannot be avoided. Among the nodes of
+// each shard the primary is chosen such that, in this order, the fewest
+// replicas are on the machine of their primary, the primaries are spread over
+// the zones, then over the machines, the fewest replicas are in the zone of
+// their primary, and hosts earlier in the list are primaries. That choice is
+// the best for up to 4000 hosts, and beyond that made shard by shard.
+//
+// The same hosts in the same order give the same layout. Layout.Warnings names
+// the wishes that could not be kept. Fewer than three primaries are allowed,
+// with a warning: a majority of the primaries has to agree to a failover, and
+// that of two is two.
+//
+// The error is an [*InputError].
+func Create(hosts []Host, replicas int, opts ...CreateOption) (Layout, error) {
+	compat := false
+	for i, o := range opts {
+		if o != Compat {
+			return Layout{}, &InputError{Field: fmt.Sprintf("opts[%d]", i), Value: fmt.Sprint(int(o)), Reason: "is no option"}
+		}
+		compat = true
+	}
+	if replicas < 0 {
+		return Layout{}, &InputError{Field: "replicas", Value: fmt.Sprint(replicas), Reason: "must be from 0"}
+	}
+	if replicas >= len(hosts) {
+		return Layout{}, &InputError{Field: "hosts", Reason: fmt.Sprintf("a shard with %d replicas takes %d hosts, and there are %d", replicas, replicas+1, len(hosts))}
+	}
+	if len(hosts)/(replicas+1) > hashslot.Count {
+		return Layout{}, &InputError{Field: "hosts", Reason: fmt.Sprintf("are more primaries than the %d slots", hashslot.Count)}
+	}
+	first := map[string]int{}
+	zone := map[string]string{}
+	for i, h := range hosts {
+		field := fmt.Sprintf("hosts[%d]", i)
+		host, port, err := net.SplitHostPort(h.Addr)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
+			return Layout{}, &InputError{Field: field, Value: h.Addr, Reason: "is not host:port"}
+		}
+		if at, twice := first[h.Addr]; twice {
+			return Layout{}, &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("is hosts[%d] as well", at)}
+		}
+		first[h.Addr] = i
+		if z, known := zone[h.machine()]; known && z != h.Zone {
+			return Layout{}, &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("machine %s is in two zones, %q and %q", h.machine(), z, h.Zone)}
+		}
+		zone[h.machine()] = h.Zone
+	}
+	if compat {
+		return compatCreate(hosts, replicas)
+	}
+	n := len(hosts) / (replicas + 1)
+	shards := deal(hosts, n)
+	primaries := choosePrimaries(hosts, shards)
+	earlierFirst(hosts, shards, primaries)
+	// Shards in the order of their primaries.
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return primaries[a] - primaries[b] })
+	var l Layout
+	for i, s := range order {
+		// i/n of the slots, rounded to the nearest.
+		at := func(i int) hashslot.Slot { return hashslot.Slot((2*hashslot.Count*i + n) / (2 * n)) }
+		shard := LayoutShard{Primary: hosts[primaries[s]]}
+		shard.Slots.AddRange(slotmap.Range{First: at(i), Last: at(i+1) - 1}) // valid: there are no more shards than slots
+		for _, h := range shards[s] {
+			if h != primaries[s] {
+				shard.Replicas = append(shard.Replicas, hosts[h])
+			}
+		}
+		l.Shards = append(l.Shards, shard)
+	}
+	l.warn(replicas)
+	return l, nil
+}
+
+// deal gives the hosts to n shards in turn, zone by zone and within a zone
+// machine by machine. What is consecutive in that order, a zone or a machine,
+// is spread over the shards as evenly as can be.
+func deal(hosts []Host, n int) [][]int {
+	// By the first appearance of the zone, then of the machine.
+	zones, machines := map[string]int{}, map[string]int{}
+	order := make([]int, len(hosts))
+	for i, h := range hosts {
+		order[i] = i
+		if _, ok := zones[h.Zone]; !ok {
+			zones[h.Zone] = i
+		}
+		if _, ok := machines[h.machine()]; !ok {
+			machines[h.machine()] = i
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		if d := zones[hosts[a].Zone] - zones[hosts[b].Zone]; d != 0 {
+			return d
+		}
+		return machines[hosts[a].machine()] - machines[hosts[b].machine()]
+	})
+	shards := make([][]int, n)
+	for i, h := range order {
+		shards[i%n] = append(shards[i%n], h)
+	}
+	for _, s := range shards {
+		slices.Sort(s)
+	}
+	return shards
+}
+
+// A price weighs the wishes in choosing primaries. Each wish is worth more than
+// all that follow it together.
+type price struct {
+	hi, lo int64
+}
+
+func (p price) plus(q price) price { return price{p.hi + q.hi, p.lo + q.lo} }
+func (p price) minus() price       { return price{-p.hi, -p.lo} }
+func (p price) less(q price) bool  { return p.hi < q.hi || p.hi == q.hi && p.lo < q.lo }
+
+// maxExact is up to how many hosts the primaries are chosen together.
+const maxExact = 4000
+
+// choosePrimaries returns the primary of each shard, which is one of its hosts.
+func choosePrimaries(hosts []Host, shards [][]int) []int {
+	n := int64(len(hosts) + 1)
+	// The k-th primary, from 0, in a zone or on a machine costs 2k+1: k of them
+	// cost k squared, so that an even spread is the cheapest.
+	zoneSpread := func(k int) price { return price{hi: int64(2*k + 1)} }
+	machineSpread := func(k int) price { return price{lo: int64(2*k+1) * n * n} }
+	cost := func(s, h int) price {
+		var p price
+		for _, o := range shards[s] {
+			if o != h && hosts[o].machine() == hosts[h].machine() {
+				p.hi += n * n
+			}
+			if o != h && hosts[o].Zone == hosts[h].Zone {
+				p.lo += n
+			}
+		}
+		if h >= len(shards) {
+			p.lo++
+		}
+		return p
+	}
+	zones, machines := map[string]int{}, map[string]int{}
+	for _, h := range hosts {
+		if _, ok := zones[h.Zone]; !ok {
+			zones[h.Zone] = len(zones)
+		}
+		if _, ok := machines[h.machine()]; !ok {
+			machines[h.machine()] = len(machines)
+		}
+	}
+	primaries := make([]int, len(shards))
+	if len(hosts) > maxExact {
+		inZone, onMachine := make([]int, len(zones)), make([]int, len(machines))
+		for s, list := range shards {
+			var least price
+			for i, h := range list {
+				z, m := zones[hosts[h].Zone], machines[hosts[h].machine()]
+				p := cost(s, h).plus(zoneSpread(inZone[z])).plus(machineSpread(onMachine[m]))
+				if i == 0 || p.less(least) {
+					least, primaries[s] = p, h
+				}
+			}
+			inZone[zones[hosts[primaries[s]].Zone]]++
+			onMachine[machines[hosts[primaries[s]].machine()]]++
+		}
+		return primaries
+	}
+	// A flow of the least cost: from the source one unit through each shard, one
+	// of its hosts, the machine and the zone of that to the sink.
+	var f flow
+	source, sink := f.node(), f.node()
+	zoneAt, machineAt := f.nodes(len(zones)), f.nodes(len(machines))
+	hostAt := f.nodes(len(hosts))
+	zoneOf := make([]int, len(machines))
+	primariesIn, primariesOn := make([]int, len(zones)), make([]int, len(machines))
+	for s, list := range shards {
+		at := f.node()
+		f.edge(source, at, price{})
+		seen := map[int]bool{}
+		for _, h := range list {
+			z, m := zones[hosts[h].Zone], machines[hosts[h].machine()]
+			zoneOf[m] = z
+			f.edge(at, hostAt+h, cost(s, h))
+			f.edge(hostAt+h, machineAt+m, price{})
+			// No more than one primary of each shard.
+			if !seen[m] {
+				seen[m] = true
+				primariesOn[m]++
+			}
+			if !seen[-1-z] {
+				seen[-1-z] = true
+				primariesIn[z]++
+			}
+		}
+	}
+	for m, most := range primariesOn {
+		for k := range most {
+			f.edge(machineAt+m, zoneAt+zoneOf[m], machineSpread(k))
+		}
+	}
+	for z, most := range primariesIn {
+		for k := range most {
+			f.edge(zoneAt+z, sink, zoneSpread(k))
+		}
+	}
+	for f.augment(source, sink) {
+	}
+	for s, list := range shards {
+		for _, h := range list {
+			if f.used(hostAt + h) {
+				primaries[s] = h
+			}
+		}
+	}
+	return primaries
+}
+
+// earlierFirst exchanges the hosts of each machine, which are all the same to the
+// wishes, so that the earlier ones are primaries.
+func earlierFirst(hosts []Host, shards [][]int, primaries []int) {
+	type role struct {
+		shard, host int
+		primary     bool
+	}
+	roles := map[string][]role{} // of each machine, primaries first
+	for s, p := range primaries {
+		m := hosts[p].machine()
+		roles[m] = append(roles[m], role{s, p, true})
+	}
+	for s, list := range shards {
+		for _, h := range list {
+			if h != primaries[s] {
+				m := hosts[h].machine()
+				roles[m] = append(roles[m], role{s, h, false})
+			}
+		}
+	}
+	for _, list := range roles {
+		mine := make([]int, len(list))
+		for i, r := range list {
+			mine[i] = r.host
+		}
+		slices.Sort(mine)
+		for i, r := range list {
+			list[i].host = mine[i]
+			if r.primary {
+				primaries[r.shard] = mine[i]
+			}
+		}
+	}
+	for s := range shards {
+		shards[s] = shards[s][:0]
+	}
+	for _, list := range roles {
+		for _, r := range list {
+			shards[r.shard] = append(shards[r.shard], r.host)
+		}
+	}
+	for _, list := range shards {
+		slices.Sort(list)
+	}
+}
+
+// A flow is a network in which every edge has room for one unit.
+type flow struct {
+	out [][]int // edges from each node; edge e^1 is e backwards
+	to  []int
+	// cost of an edge that has room, and minus that of its way back
+	cost []price
+	full []bool
+}
+
+func (f *flow) node() int { return f.nodes(1) }
+
+func (f *flow) nodes(n int) (first int) {
+	first = len(f.out)
+	f.out = append(f.out, make([][]int, n)...)
+	return first
+}
+
+func (f *flow) edge(from, to int, cost price) {
+	f.out[from] = append(f.out[from], len(f.to))
+	f.out[to] = append(f.out[to], len(f.to)+1)
+	f.to = append(f.to, to, from)
+	f.cost = append(f.cost, cost, cost.minus())
+	f.full = append(f.full, false, true)
+}
+
+// used reports whether a unit flows into a node.
+func (f *flow) used(node int) bool {
+	for _, e := range f.out[node] {
+		if e&1 == 1 && !f.full[e] {
+			return true
+		}
+	}
+	return false
+}
+
+// augment sends one more unit over the cheapest way there is, and reports whether
+// there was one.
+func (f *flow) augment(source, sink int) bool {
+	dist, via := make([]price, len(f.out)), make([]int, len(f.out))
+	known, queued := make([]bool, len(f.out)), make([]bool, len(f.out))
+	known[source] = true
+	for queue := []int{source}; len(queue) > 0; queue = queue[1:] {
+		n := queue[0]
+		queued[n] = false
+		for _, e := range f.out[n] {
+			if f.full[e] {
+				continue
+			}
+			m, d := f.to[e], dist[n].plus(f.cost[e])
+			if known[m] && !d.less(dist[m]) {
+				continue
+			}
+			dist[m], via[m], known[m] = d, e, true
+			if !queued[m] {
+				queued[m] = true
+				queue = append(queue, m)
+			}
+		}
+	}
+	if !known[sink] {
+		return false
+	}
+	for n := sink; n != source; n = f.to[via[n]^1] {
+		f.full[via[n]], f.full[via[n]^1] = true, false
+	}
+	return true
+}
+
+// warn adds the warnings that a layout deserves.
+func (l *Layout) warn(replicas int) {
+	switch n := len(l.Shards); {
+	case n == 1:
+		l.Warnings = append(l.Warnings, "1 primary: no automatic failover is possible, for there is no other primary to agree to it")
+	case n == 2:
+		l.Warnings = append(l.Warnings, "2 primaries: no automatic failover is possible, for a majority of 2 is 2. When one fails, the whole cluster stops, with replicas or without")
+	}
+	if replicas == 0 {
+		l.Warnings = append(l.Warnings, "no replicas: when a primary fails, its slots are lost to the cluster")
+	}
+	machine := Host.machine
+	zone := func(h Host) string { return h.Zone }
+	l.warnShared("on the same host", machine)
+	l.warnMajority("host", machine)
+	zones := map[string]bool{}
+	for _, s := range l.Shards {
+		for _, h := range append([]Host{s.Primary}, s.Replicas...) {
+			zones[h.Zone] = true
+		}
+	}
+	if len(zones) > 1 {
+		l.warnShared("in the same zone", zone)
+		l.warnMajority("zone", zone)
+	}
+}
+
+// warnShared names the replicas that share a machine or a zone with their primary
+// or with another replica of it.
+func (l *Layout) warnShared(what string, of func(Host) string) {
+	var withPrimary, together []string
+	for _, s := range l.Shards {
+		other := map[string]string{}
+		for _, r := range s.Replicas {
+			if of(r) == of(s.Primary) {
+				withPrimary = append(withPrimary, r.Addr+" and "+s.Primary.Addr)
+			} else if o, ok := other[of(r)]; ok {
+				together = append(together, r.Addr+" and "+o)
+			} else {
+				other[of(r)] = r.Addr
+			}
+		}
+	}
+	if len(withPrimary) > 0 {
+		l.Warnings = append(l.Warnings, fmt.Sprintf("replicas %s as their primary: %s", what, some(withPrimary)))
+	}
+	if len(together) > 0 {
+		l.Warnings = append(l.Warnings, fmt.Sprintf("replicas of one primary %s: %s", what, some(together)))
+	}
+}
+
+// some lists up to ten.
+func some(list []string) string {
+	if len(list) > 10 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:10], ", "), len(list)-10)
+	}
+	return strings.Join(list, ", ")
+}
+
+// warnMajority tells of a machine or zone without which the other primaries are no
+// majority.
+func (l *Layout) warnMajority(what string, of func(Host) string) {
+	if len(l.Shards) < 3 {
+		return
+	}
+	count := map[string]int{}
+	var names []string
+	for _, s := range l.Shards {
+		name := of(s.Primary)
+		if count[name] == 0 {
+			names = append(names, name)
+		}
+		count[name]++
+	}
+	for _, name := range names {
+		if n := count[name]; 2*n >= len(l.Shards) {
+			l.Warnings = append(l.Warnings, fmt.Sprintf("%s %s has %d of %d primaries: if it fails, the others are no majority and nothing fails over", what, name, n, len(l.Shards)))
+		}
+	}
+}
+
+// compatCreate is the layout of valkey-cli.
+func compatCreate(hosts []Host, replicas int) (Layout, error) {
+	names := make([]string, len(hosts))
+	for i, h := range hosts {
+		names[i] = h.Addr[:strings.LastIndexByte(h.Addr, ':')]
+	}
+	primaries, placed, unused := compatReplicas(names, replicas)
+	var l Layout
+	first := hashslot.Slot(0)
+	for i, last := range compatAllot(len(primaries)) {
+		shard := LayoutShard{Primary: hosts[primaries[i]]}
+		if err := shard.Slots.AddRange(slotmap.Range{First: first, Last: last}); err != nil {
+			// From some 7500 primaries on the sum of its 32-bit floats can run ahead.
+			return Layout{}, &InputError{Field: "hosts", Reason: fmt.Sprintf("with %d primaries the tool counts beyond slot %d", len(primaries), hashslot.Count-1)}
+		}
+		first = last + 1
+		for _, r := range placed[i] {
+			shard.Replicas = append(shard.Replicas, hosts[r])
+		}
+		l.Shards = append(l.Shards, shard)
+	}
+	l.warn(replicas)
+	for _, u := range unused {
+		l.Unused = append(l.Unused, hosts[u])
+		l.Warnings = append(l.Warnings, hosts[u].Addr+" is left without a role: it becomes a primary without slots")
+	}
+	if onPrimary, together := compatScore(names, primaries, placed); onPrimary+together > 0 {
+		l.Warnings = append(l.Warnings, "the tool goes on to exchange replicas at random, to keep those of a primary on different hosts: which ones cannot be told")
+	}
+	return l, nil
+}
+
+// MarshalJSON returns the layout as {"shards":[{"primary","replicas","slots"}],"warnings":[...]}.
+func (l Layout) MarshalJSON() ([]byte, error) {
+	type shard struct {
+		Primary  string      `json:"primary"`
+		Replicas []string    `json:"replicas"`
+		Slots    slotmap.Set `json:"slots"`
+	}
+	out := struct {
+		Shards   []shard  `json:"shards"`
+		Warnings []string `json:"warnings"`
+	}{[]shard{}, append([]string{}, l.Warnings...)}
+	for _, s := range l.Shards {
+		j := shard{s.Primary.Addr, []string{}, s.Slots}
+		for _, r := range s.Replicas {
+			j.Replicas = append(j.Replicas, r.Addr)
+		}
+		out.Shards = append(out.Shards, j)
+	}
+	return json.Marshal(out)
+}
+
+// Summary returns the layout as text for a person to check.
+func (l Layout) Summary() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", count(len(l.Shards), "shard"))
+	for _, s := range l.Shards {
+		fmt.Fprintf(&b, "  %-12s %5d slots  primary %s", s.Slots, s.Slots.Len(), describe(s.Primary))
+		for i, r := range s.Replicas {
+			if i == 0 {
+				b.WriteString("  replicas")
+			}
+			b.WriteString(" " + describe(r))
+		}
+		b.WriteByte('\n')
+	}
+	writeWarnings(&b, l.Warnings)
+	return b.String()
+}
+
+func describe(h Host) string {
+	if h.Zone != "" {
+		return h.Addr + " (" + h.Zone + ")"
+	}
+	return h.Addr
+}
+
+// count returns "1 shard" or "2 shards".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func writeWarnings(b *strings.Builder, warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintf(b, "warning: %s\n", w)
+	}
+}

@@ -1,0 +1,269 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+func hostsOf(addrs ...string) []Host {
+	hosts := make([]Host, len(addrs))
+	for i, a := range addrs {
+		hosts[i].Addr = a
+	}
+	return hosts
+}
+
+func TestCreateSharesAreExact(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 5, 7, 77, 78, 100, 1000, 4096, 16383, 16384} {
+		var hosts []Host
+		for i := range n {
+			hosts = append(hosts, Host{Addr: fmt.Sprintf("h%d:1", i)})
+		}
+		l, err := Create(hosts, 0)
+		require.NoError(t, err)
+		require.Len(t, l.Shards, n)
+		var all slotmap.Set
+		least, most := hashslot.Count, 0
+		for _, s := range l.Shards {
+			require.True(t, all.Intersect(s.Slots).IsEmpty())
+			all = all.Union(s.Slots)
+			least, most = min(least, s.Slots.Len()), max(most, s.Slots.Len())
+		}
+		require.Equal(t, hashslot.Count, all.Len())
+		require.LessOrEqual(t, most-least, 1)
+	}
+}
+
+// leastPrice is the reference: the least price of any choice of primaries, by
+// trying all.
+func leastPrice(hosts []Host, shards [][]int) [5]int {
+	best := [5]int{1 << 30}
+	primaries := make([]int, len(shards))
+	var try func(s int)
+	try = func(s int) {
+		if s == len(shards) {
+			if p := priceOf(hosts, shards, primaries); slices.Compare(p[:], best[:]) < 0 {
+				best = p
+			}
+			return
+		}
+		for _, h := range shards[s] {
+			primaries[s] = h
+			try(s + 1)
+		}
+	}
+	try(0)
+	return best
+}
+
+// priceOf counts the wishes in choosing primaries that are not kept, in order.
+func priceOf(hosts []Host, shards [][]int, primaries []int) (p [5]int) {
+	zones, machines := map[string]int{}, map[string]int{}
+	for s, list := range shards {
+		h := hosts[primaries[s]]
+		zones[h.Zone]++
+		machines[h.machine()]++
+		for _, r := range list {
+			if r == primaries[s] {
+				continue
+			}
+			if hosts[r].machine() == h.machine() {
+				p[0]++
+			}
+			if hosts[r].Zone == h.Zone {
+				p[3]++
+			}
+		}
+		if primaries[s] >= len(shards) {
+			p[4]++
+		}
+	}
+	for _, n := range zones {
+		p[1] += n * n
+	}
+	for _, n := range machines {
+		p[2] += n * n
+	}
+	return p
+}
+
+func randomHosts(rng *rand.Rand, n int) []Host {
+	machines, zones := 1+rng.IntN(n), 1+rng.IntN(4)
+	hosts := make([]Host, n)
+	for i := range hosts {
+		m := rng.IntN(machines)
+		hosts[i] = Host{Addr: fmt.Sprintf("m%d:%d", m, 7000+i), Zone: fmt.Sprint("z", m%zones)}
+	}
+	return hosts
+}
+
+func TestCreateChoosesTheBestPrimaries(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 400 {
+		hosts := randomHosts(rng, 2+rng.IntN(11))
+		n := len(hosts) / (1 + rng.IntN(min(3, len(hosts))))
+		if n > 6 {
+			continue
+		}
+		shards := deal(hosts, n)
+		require.Equal(t, leastPrice(hosts, shards), priceOf(hosts, shards, choosePrimaries(hosts, shards)))
+	}
+}
+
+// Of no machine and no zone has a shard more nodes than the average rounded up or
+// fewer than it rounded down, and every host has one role.
+func TestCreateSpreads(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		hosts := randomHosts(rng, 1+rng.IntN(60))
+		replicas := rng.IntN(min(4, len(hosts)))
+		l, err := Create(hosts, replicas)
+		require.NoError(t, err)
+		n := len(hosts) / (replicas + 1)
+		require.Len(t, l.Shards, n)
+		seen := map[string]bool{}
+		all, of := map[string]int{}, map[[2]string]int{}
+		for _, s := range l.Shards {
+			require.GreaterOrEqual(t, len(s.Replicas), replicas)
+			for _, h := range append([]Host{s.Primary}, s.Replicas...) {
+				require.False(t, seen[h.Addr])
+				seen[h.Addr] = true
+				for _, group := range []string{"machine " + h.machine(), "zone " + h.Zone} {
+					all[group]++
+					of[[2]string{s.Primary.Addr, group}]++
+				}
+			}
+		}
+		require.Len(t, seen, len(hosts))
+		for _, s := range l.Shards {
+			for group, count := range all {
+				k := of[[2]string{s.Primary.Addr, group}]
+				require.GreaterOrEqual(t, k, count/n, group)
+				require.LessOrEqual(t, k, (count+n-1)/n, group)
+			}
+		}
+		again, err := Create(hosts, replicas)
+		require.NoError(t, err)
+		require.Equal(t, l, again)
+		// No warning of a wish that was kept, none missing of one that was not.
+		text := strings.Join(l.Warnings, "\n")
+		shared := false
+		for k, v := range of {
+			shared = shared || v > 1 && strings.HasPrefix(k[1], "machine")
+		}
+		require.Equal(t, shared, strings.Contains(text, "on the same host"))
+	}
+}
+
+func TestCreateExamples(t *testing.T) {
+	two := "2 primaries: no automatic failover is possible, for a majority of 2 is 2. When one fails, the whole cluster stops, with replicas or without"
+	for _, c := range []struct {
+		name     string
+		hosts    []Host
+		replicas int
+		want     string
+	}{
+		{"the first hosts are primaries", hostsOf("a:1", "b:1", "c:1", "d:1", "e:1", "f:1"), 1,
+			"a:1 d:1|b:1 e:1|c:1 f:1"},
+		{"two on each machine", hostsOf("a:1", "a:2", "b:1", "b:2", "c:1", "c:2"), 1,
+			"a:1 b:2|b:1 c:2|c:1 a:2"},
+		{"a zone for each copy", []Host{{"a:1", "", "x"}, {"b:1", "", "x"}, {"c:1", "", "y"}, {"d:1", "", "y"}, {"e:1", "", "z"}, {"f:1", "", "z"}}, 1,
+			"a:1 d:1|c:1 f:1|e:1 b:1"},
+		{"two primaries", hostsOf("a:1", "b:1", "a:2", "b:2"), 1, "a:1 b:2|b:1 a:2\n" + two},
+		{"one machine", hostsOf("a:1", "a:2", "a:3"), 0, "a:1|a:2|a:3\n" +
+			"no replicas: when a primary fails, its slots are lost to the cluster\n" +
+			"host a has 3 of 3 primaries: if it fails, the others are no majority and nothing fails over"},
+		{"too many on one machine", hostsOf("a:1", "a:2", "a:3", "a:4", "b:1", "c:1"), 1, "a:1 a:2|b:1 a:3|c:1 a:4\n" +
+			"replicas on the same host as their primary: a:2 and a:1"},
+		{"machines by name", []Host{{"a:1", "m", ""}, {"b:1", "m", ""}, {"c:1", "n", ""}, {"d:1", "n", ""}}, 1, "a:1 d:1|c:1 b:1\n" + two},
+	} {
+		l, err := Create(c.hosts, c.replicas)
+		require.NoError(t, err)
+		var shards []string
+		for _, s := range l.Shards {
+			text := s.Primary.Addr
+			for _, r := range s.Replicas {
+				text += " " + r.Addr
+			}
+			shards = append(shards, text)
+		}
+		require.Equal(t, c.want, strings.Join(append([]string{strings.Join(shards, "|")}, l.Warnings...), "\n"), c.name)
+	}
+}
+
+func TestCreateCompat(t *testing.T) {
+	lines(t, "create_placement.jsonl", func(line string) {
+		g := unmarshal[placement](t, line)
+		l, err := Create(hostsOf(g.Addrs...), g.Replicas, Compat)
+		require.NoError(t, err)
+		require.Len(t, l.Shards, len(g.Alloc))
+		placed := map[[2]string]bool{}
+		for i, s := range l.Shards {
+			require.Equal(t, fmt.Sprintf("%d-%d", g.Alloc[i][1], g.Alloc[i][2]), s.Slots.String())
+			for _, r := range s.Replicas {
+				placed[[2]string{r.Addr, s.Primary.Addr}] = true
+			}
+		}
+		require.Len(t, placed, len(g.Adding))
+		for _, a := range g.Adding {
+			require.True(t, placed[[2]string{a.Replica, a.Primary}])
+		}
+	})
+	// One pass for what is left over, so the second of them gets no role.
+	l, err := Create(hostsOf("a:1", "b:1", "c:1", "d:1", "e:1"), 2, Compat)
+	require.NoError(t, err)
+	require.Len(t, l.Shards[0].Replicas, 3)
+	require.Equal(t, hostsOf("b:1"), l.Unused)
+}
+
+func TestCreateErrors(t *testing.T) {
+	many := make([]Host, hashslot.Count+1)
+	for i := range many {
+		many[i].Addr = fmt.Sprintf("h:%d", i)
+	}
+	for _, c := range []struct {
+		want     string
+		hosts    []Host
+		replicas int
+		opts     []CreateOption
+	}{
+		{`plan: hosts: a shard with 0 replicas takes 1 hosts, and there are 0`, nil, 0, nil},
+		{`plan: hosts: a shard with 2 replicas takes 3 hosts, and there are 2`, hostsOf("a:1", "b:1"), 2, nil},
+		{`plan: replicas "-1": must be from 0`, hostsOf("a:1"), -1, nil},
+		{`plan: hosts[1] "b": is not host:port`, hostsOf("a:1", "b"), 0, nil},
+		{`plan: hosts[0] ":1": is not host:port`, hostsOf(":1"), 0, nil},
+		{`plan: hosts[0] "a:0": is not host:port`, hostsOf("a:0"), 0, nil},
+		{`plan: hosts[0] "a:65536": is not host:port`, hostsOf("a:65536"), 0, nil},
+		{`plan: hosts[2] "a:1": is hosts[0] as well`, hostsOf("a:1", "b:1", "a:1"), 0, nil},
+		{`plan: hosts[1] "a:2": machine a is in two zones, "x" and "y"`, []Host{{"a:1", "", "x"}, {"a:2", "", "y"}}, 0, nil},
+		{`plan: hosts: are more primaries than the 16384 slots`, many, 0, nil},
+		{`plan: hosts: with 7542 primaries the tool counts beyond slot 16383`, many[1:7543], 0, []CreateOption{Compat}},
+		{`plan: opts[0] "7": is no option`, hostsOf("a:1"), 0, []CreateOption{7}},
+	} {
+		_, err := Create(c.hosts, c.replicas, c.opts...)
+		var input *InputError
+		require.ErrorAs(t, err, &input, c.want)
+		require.EqualError(t, err, c.want)
+	}
+}
+
+func TestLayoutJSON(t *testing.T) {
+	l, err := Create(hostsOf("a:1", "b:1", "c:1", "d:1"), 1)
+	require.NoError(t, err)
+	text, err := json.Marshal(l)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"shards":[{"primary":"a:1","replicas":["c:1"],"slots":"0-8191"},{"primary":"b:1","replicas":["d:1"],"slots":"8192-16383"}],
+		"warnings":["2 primaries: no automatic failover is possible, for a majority of 2 is 2. When one fails, the whole cluster stops, with replicas or without"]}`, string(text))
+	text, err = json.Marshal(Layout{})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"shards":[],"warnings":[]}`, string(text))
+}

@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// An InputError is an argument that no plan can be made from.
+type InputError struct {
+	Field  string // the parameter or field of Options, "Weights[2]" for one of several
+	Value  string // what was given; "" when it does not say more
+	Reason string
+}
+
+func (e *InputError) Error() string {
+	s := "plan: " + e.Field
+	if e.Value != "" {
+		s += fmt.Sprintf(" %q", e.Value)
+	}
+	return s + ": " + e.Reason
+}
+
+// A Problem is why a cluster cannot be planned for.
+type Problem string
+
+// The problems a [StateError] names.
+const (
+	OpenSlots    Problem = "open slots"        // slots being migrated or imported, or left so
+	Unassigned   Problem = "unassigned slots"  // slots without an owner
+	Disagreement Problem = "disagreement"      // nodes that do not agree who owns slots
+	Unreachable  Problem = "unreachable nodes" // slots of a node that has failed or may have
+	NodeIDs      Problem = "node ids"          // a node without an id, or two nodes with one
+)
+
+// A StateError is a state of the cluster in which moving slots could lose data
+// or could not work.
+type StateError struct {
+	Problem Problem
+	Slots   slotmap.Set // the slots in question
+	Nodes   []string    // the ids of the nodes in question, ascending
+	Advice  string
+}
+
+func (e *StateError) Error() string {
+	s := "plan: " + string(e.Problem)
+	if !e.Slots.IsEmpty() {
+		s += " " + e.Slots.String()
+	}
+	if len(e.Nodes) > 0 {
+		s += " (" + strings.Join(e.Nodes, ", ") + ")"
+	}
+	return s + ": " + e.Advice
+}
+
+// compact sorts the nodes and drops repetitions.
+func (e *StateError) compact() *StateError {
+	slices.Sort(e.Nodes)
+	e.Nodes = slices.Compact(e.Nodes)
+	return e
+}

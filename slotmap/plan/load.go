@@ -1,0 +1,176 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/hashslot/hashslot"
+)
+
+// units measures slots: each slot counts 1, or, to balance by load, its load as
+// a whole number. All the arithmetic of shares and ranges is in units, so both
+// kinds of balance are one.
+type units struct {
+	s     *state
+	load  []float64 // nil: by the number of slots
+	size  [hashslot.Count]int32
+	total int
+	free  int // the units of the slots that nobody owns
+}
+
+// loadUnits is the whole load in units: fine enough that rounding does not show,
+// small enough for 32 bits.
+const loadUnits = 1 << 29
+
+func checkLoad(load []float64) error {
+	if load == nil {
+		return nil
+	}
+	if len(load) != hashslot.Count {
+		return &InputError{Field: "Load", Reason: fmt.Sprintf("has %d numbers, not one for each of the %d slots", len(load), hashslot.Count)}
+	}
+	sum := 0.0
+	for slot, l := range load {
+		if !(l >= 0) || math.IsInf(l, 0) {
+			return &InputError{Field: fmt.Sprintf("Load[%d]", slot), Value: fmt.Sprint(l), Reason: "a load is a number from 0"}
+		}
+		sum += l
+	}
+	if sum == 0 || math.IsInf(sum, 0) {
+		return &InputError{Field: "Load", Value: fmt.Sprint(sum), Reason: "the sum must be above 0 and finite"}
+	}
+	return nil
+}
+
+func (s *state) units(load []float64) *units {
+	u := &units{s: s, load: load}
+	sum := 0.0
+	for _, l := range load {
+		sum += l
+	}
+	for slot := range u.size {
+		u.size[slot] = 1
+		if load != nil {
+			// A slot without load still must have an owner: it counts a little.
+			u.size[slot] = max(1, int32(math.Round(load[slot]/sum*loadUnits)))
+		}
+		u.total += int(u.size[slot])
+		if s.owner[slot] == nobody {
+			u.free += int(u.size[slot])
+		}
+	}
+	return u
+}
+
+// have returns how many units each node has.
+func (u *units) have() []int { return u.held(&u.s.owner) }
+
+func (u *units) held(o *owners) []int {
+	have := make([]int, len(u.s.nodes))
+	for slot, i := range o {
+		if i != nobody {
+			have[i] += int(u.size[slot])
+		}
+	}
+	return have
+}
+
+func (u *units) of(nodes []int) []int {
+	all := u.have()
+	have := make([]int, len(nodes))
+	for k, i := range nodes {
+		have[k] = all[i]
+	}
+	return have
+}
+
+// spread returns the owners when every node has the units it is to have: exactly,
+// if slots are counted, and within the heaviest slot, if it is the load.
+func (u *units) spread(want []int) *owners {
+	none := int32(len(want)) // the owner of unassigned slots
+	h := handout{surplus: make([]int32, none+1), deficit: make([]int32, none+1)}
+	for i, n := range u.have() {
+		h.surplus[i] = int32(max(0, n-want[i]))
+		h.deficit[i] = int32(max(0, want[i]-n))
+	}
+	h.surplus[none] = int32(u.free)
+	at := int32(0)
+	for slot, o := range u.s.owner {
+		if o == nobody {
+			o = none
+		}
+		h.pieces = appendPiece(h.pieces, piece{at, u.size[slot], o, o})
+		at += u.size[slot]
+	}
+	after := new(owners)
+	ps := fewRanges(h)
+	at = 0
+	for slot, n := range u.size {
+		// The piece in which the middle of the slot is. Units of slots that stay
+		// with no-one do not exist: the surplus of none is given to the last.
+		for ps[0].first+ps[0].len <= at+n/2 {
+			ps = ps[1:]
+		}
+		after[slot] = ps[0].now
+		at += n
+	}
+	if u.load != nil {
+		u.correct(after, want)
+	}
+	return after
+}
+
+// correct moves single slots from the node that is most above its load to the one
+// that is most below, until both together are off by no more than the heaviest
+// slot. Every correction lessens the sum of the squares of what nodes are off.
+func (u *units) correct(after *owners, want []int) {
+	off := u.held(after)
+	for i := range off {
+		off[i] -= want[i]
+	}
+	heaviest := 0
+	for _, n := range u.size {
+		heaviest = max(heaviest, int(n))
+	}
+	for range hashslot.Count {
+		over, under := 0, -1
+		for i, d := range off {
+			if d > off[over] {
+				over = i
+			}
+			if want[i] > 0 && (under < 0 || d < off[under]) {
+				under = i
+			}
+		}
+		if off[over]-off[under] <= heaviest {
+			return
+		}
+		// The slot that comes nearest to what one of them is off, and among equals
+		// one that adds no range.
+		goal := min(off[over], -off[under])
+		best, bestCost := -1, 0
+		for slot, o := range after {
+			if int(o) != over {
+				continue
+			}
+			cost := 4 * abs(goal-int(u.size[slot])) / (heaviest + 1) * 4
+			for _, nb := range [2]int{slot - 1, slot + 1} {
+				if nb < 0 || nb >= hashslot.Count || after[nb] != after[slot] {
+					cost--
+				}
+				if nb >= 0 && nb < hashslot.Count && int(after[nb]) == under {
+					cost--
+				}
+			}
+			if best < 0 || cost < bestCost {
+				best, bestCost = slot, cost
+			}
+		}
+		if best < 0 {
+			return
+		}
+		after[best] = int32(under)
+		off[over] -= int(u.size[best])
+		off[under] += int(u.size[best])
+	}
+}

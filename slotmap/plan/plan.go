@@ -1,0 +1,497 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// Options say how to plan. The zero Options are the default mode: all weights
+// equal, primaries without slots left out, balance by the number of slots, exact.
+type Options struct {
+	// Compat plans as valkey-cli 9.1.2 does, slot for slot and move for move: see
+	// the package comment.
+	Compat bool
+
+	// Order, in Compat, is the order in which the tool has the nodes: the ids of
+	// all primaries, and of replicas at will. If it is nil, it is the node that
+	// was asked ("myself") and then the others as the reply has them.
+	Order []string
+
+	// Weights are the weights of nodes; others have weight 1. A node of weight 0
+	// ends without slots.
+	Weights []Weight
+
+	// UseEmpty lets primaries without slots take part: to add nodes.
+	UseEmpty bool
+
+	// Threshold is a tolerance in percent: nothing is moved while every node's
+	// slots differ from its share by at most that part of them. 0 is no
+	// tolerance. In Compat it is the tool's --cluster-threshold, whose default is
+	// [CompatThreshold], and where 0 and less mean that nothing is ever moved.
+	Threshold float64
+
+	// Load, if not nil, is what to balance in the place of the number of slots: a
+	// number from 0 for each of the 16384 slots, in any unit, as the key-count,
+	// cpu-usec or memory-bytes of CLUSTER SLOT-STATS.
+	Load []float64
+
+	// AssignUnassigned gives slots that nobody owns an owner as well. If it is
+	// not set, they are an error.
+	AssignUnassigned bool
+
+	// Receivers, for Drain, are the ids of the primaries that get the slots. If
+	// it is nil, they are all primaries that have slots and, with UseEmpty, the
+	// others.
+	Receivers []string
+}
+
+// CompatThreshold is the threshold, in percent, that valkey-cli uses if it is
+// not told one.
+const CompatThreshold = 2
+
+// A Weight is how much of the slots a node is to have in proportion to others.
+type Weight struct {
+	ID     string // the id of a primary, or enough of its beginning
+	Weight float64
+}
+
+// A Move is slots that go from one node to another.
+type Move struct {
+	From  string // node id; "" for slots that nobody owns
+	To    string // node id
+	Slots slotmap.Set
+}
+
+// A Plan says which slots to move from which node to which. It holds what is
+// needed of the cluster it was made for. Its methods do not change it and are
+// safe for concurrent use.
+type Plan struct {
+	// Moves are what to do. No slot is in two of them, and in the default mode no
+	// two have the same source and target. They can be done in any order.
+	Moves []Move
+
+	Before *slotmap.Table[string] // who owns what, by node id
+	After  *slotmap.Table[string] // the same when all moves are done
+
+	Warnings []string // what a person should know before acting
+
+	nodes    []node // all primaries that can take part
+	replicas []node // for rendering: no slots
+	load     []float64
+}
+
+// Slots returns how many slots the plan moves.
+func (p *Plan) Slots() int {
+	n := 0
+	for _, m := range p.Moves {
+		n += m.Slots.Len()
+	}
+	return n
+}
+
+// Rebalance plans how the primaries of c get the slots that their weights give
+// them. In the default mode
+//
+//   - every share is exact: a node of weight w ends with its part of the slots,
+//     16384*w/sum, rounded down or up. With equal weights no two nodes differ by
+//     more than one slot;
+//   - the number of moved slots is the least with which that can be reached;
+//   - among the ways to do so, it looks for the one with the fewest ranges
+//     afterwards, and among these for few source-target pairs. This is a search
+//     that need not find the fewest, but in tests against all possibilities of
+//     small cases nearly always does, and is within one range of them else;
+//   - the same cluster gives the same plan, whatever the order of the reply;
+//   - from a state that is half-way through a plan it finishes the job, with no
+//     slot moved twice. (Not so with a tolerance within which the state is.)
+//
+// With opts.Load it is the load that is balanced: the moved load is about the
+// least possible, and the largest excess of a node over its share and the
+// largest shortfall together are at most the load of the heaviest slot, unless
+// that takes more than 16384 corrections.
+//
+// The error is a [*StateError] if moving slots of c could lose data, an
+// [*InputError] for bad options, or, in Compat, [ErrEndless].
+func Rebalance(c *topology.Cluster, opts Options) (Plan, error) {
+	s, err := start(c, opts)
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := opts.refuse("Receivers", opts.Receivers != nil, "is for Drain"); err != nil {
+		return Plan{}, err
+	}
+	var involved []int
+	for i, n := range s.nodes {
+		if n.slots > 0 || opts.UseEmpty {
+			involved = append(involved, i)
+		}
+	}
+	if len(involved) == 0 && opts.AssignUnassigned {
+		return Plan{}, &InputError{Field: "UseEmpty", Reason: "no primary has slots: to give out all slots, empty primaries must take part"}
+	}
+	if err := s.weighty(involved); err != nil {
+		return Plan{}, err
+	}
+	if opts.Compat {
+		return s.compatRebalance(involved, opts)
+	}
+	u := s.units(opts.Load)
+	have, weights := u.of(involved), s.weightsOf(involved)
+	if opts.Threshold > 0 && u.free == 0 && within(have, weights, u.total, opts.Threshold) {
+		return s.plan(&s.owner, opts), nil
+	}
+	want := u.have() // of all nodes; those not involved have none
+	for k, n := range shares(have, weights, u.total) {
+		want[involved[k]] = n
+	}
+	return s.plan(u.spread(want), opts), nil
+}
+
+// within reports whether every node is within the tolerance of its share.
+func within(have []int, weights []float64, total int, percent float64) bool {
+	sum := 0.0
+	heaviest := slices.Max(weights)
+	for _, w := range weights {
+		sum += w / heaviest
+	}
+	for i, n := range have {
+		share := float64(total) * (weights[i] / heaviest) / sum
+		// As in the tool: relative to what the node has.
+		if n > 0 && math.Abs(100-100*share/float64(n)) > percent || n == 0 && share > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// Drain plans how the nodes with the given ids give away all their slots. Nothing
+// else moves: the slots go where they level the receivers, in proportion to
+// their weights, as far as that is possible. Everything else is as in
+// [Rebalance], which also drains a node, by weight 0, but evens out all others.
+func Drain(c *topology.Cluster, nodes []string, opts Options) (Plan, error) {
+	if err := opts.refuse("Compat", opts.Compat, "the tool drains by a rebalance with weight 0"); err != nil {
+		return Plan{}, err
+	}
+	if err := opts.refuse("Threshold", opts.Threshold != 0, "is for Rebalance"); err != nil {
+		return Plan{}, err
+	}
+	s, err := start(c, opts)
+	if err != nil {
+		return Plan{}, err
+	}
+	if len(nodes) == 0 {
+		return Plan{}, &InputError{Field: "nodes", Reason: "no node to drain"}
+	}
+	drained := make([]bool, len(s.nodes))
+	for i, id := range nodes {
+		at, err := s.find(fmt.Sprintf("nodes[%d]", i), id)
+		if err != nil {
+			return Plan{}, err
+		}
+		drained[at] = true
+	}
+	var receivers []int
+	for i, id := range opts.Receivers {
+		field := fmt.Sprintf("Receivers[%d]", i)
+		at, err := s.find(field, id)
+		if err != nil {
+			return Plan{}, err
+		}
+		if drained[at] {
+			return Plan{}, &InputError{Field: field, Value: id, Reason: "is to be drained"}
+		}
+		if slices.Contains(receivers, at) {
+			return Plan{}, &InputError{Field: field, Value: id, Reason: "is named twice"}
+		}
+		receivers = append(receivers, at)
+	}
+	if opts.Receivers == nil {
+		for i, n := range s.nodes {
+			if !drained[i] && (n.slots > 0 || opts.UseEmpty) {
+				receivers = append(receivers, i)
+			}
+		}
+	}
+	if len(receivers) == 0 {
+		return Plan{}, &InputError{Field: "Receivers", Reason: "no primary is left that could take the slots; empty ones take part only if asked to"}
+	}
+	if err := s.weighty(receivers); err != nil {
+		return Plan{}, err
+	}
+	u := s.units(opts.Load)
+	want := u.have()
+	given := u.free
+	for i, d := range drained {
+		if d {
+			given += want[i]
+			want[i] = 0
+		}
+	}
+	// Only receivers below the common level get something. Those above it keep
+	// what they have and leave the others a lower level.
+	slices.Sort(receivers)
+	level := slices.Clone(receivers)
+	for {
+		have, weights := u.of(level), s.weightsOf(level)
+		total := given
+		for _, n := range have {
+			total += n
+		}
+		target := shares(have, weights, total)
+		below := level[:0:0]
+		for k, i := range level {
+			if have[k] <= target[k] {
+				below = append(below, i)
+			}
+		}
+		if len(below) == len(level) {
+			for k, i := range level {
+				want[i] = target[k]
+			}
+			break
+		}
+		level = below
+	}
+	return s.plan(u.spread(want), opts), nil
+}
+
+// Reshard plans to move slots, a number of them, to the primary with the id to.
+// They come from the primaries with the ids from, in proportion to what these
+// have; from nil is all others. In the default mode the number is exact, each
+// source gives its part of it rounded down or up, and the slots are chosen for
+// few ranges. In Compat the number can differ from what was asked for, as it
+// does with the tool.
+//
+// Errors are those of [Rebalance].
+func Reshard(c *topology.Cluster, from []string, to string, slots int, opts Options) (Plan, error) {
+	for _, o := range []struct {
+		field string
+		set   bool
+	}{{"Weights", opts.Weights != nil}, {"Load", opts.Load != nil}, {"AssignUnassigned", opts.AssignUnassigned},
+		{"Threshold", opts.Threshold != 0}, {"Receivers", opts.Receivers != nil}} {
+		if err := opts.refuse(o.field, o.set, "is not for Reshard"); err != nil {
+			return Plan{}, err
+		}
+	}
+	s, err := start(c, opts)
+	if err != nil {
+		return Plan{}, err
+	}
+	target, err := s.find("to", to)
+	if err != nil {
+		return Plan{}, err
+	}
+	var sources []int
+	for i, id := range from {
+		field := fmt.Sprintf("from[%d]", i)
+		at, err := s.find(field, id)
+		if err != nil {
+			return Plan{}, err
+		}
+		if at == target {
+			return Plan{}, &InputError{Field: field, Value: id, Reason: "is the target"}
+		}
+		if slices.Contains(sources, at) {
+			return Plan{}, &InputError{Field: field, Value: id, Reason: "is named twice"}
+		}
+		sources = append(sources, at)
+	}
+	if from == nil {
+		for i := range s.nodes {
+			if i != target {
+				sources = append(sources, i)
+			}
+		}
+	}
+	total := 0
+	for _, i := range sources {
+		total += s.nodes[i].slots
+	}
+	most := total
+	if opts.Compat {
+		most = hashslot.Count
+	}
+	if slots < 1 || slots > most {
+		return Plan{}, &InputError{Field: "slots", Value: fmt.Sprint(slots), Reason: fmt.Sprintf("must be from 1 to %d", most)}
+	}
+	if opts.Compat {
+		return s.compatReshard(sources, target, slots, opts), nil
+	}
+	slices.Sort(sources)
+	weights := make([]float64, len(sources))
+	for k, i := range sources {
+		weights[k] = float64(s.nodes[i].slots)
+	}
+	u := s.units(nil)
+	want := u.have()
+	want[target] += slots
+	for k, n := range shares(make([]int, len(sources)), weights, slots) {
+		want[sources[k]] -= n
+	}
+	return s.plan(u.spread(want), opts), nil
+}
+
+// start checks the options that all kinds of plans have, and the cluster.
+func start(c *topology.Cluster, opts Options) (*state, error) {
+	for _, o := range []struct {
+		field string
+		set   bool
+	}{{"Load", opts.Load != nil}, {"AssignUnassigned", opts.AssignUnassigned}} {
+		if err := opts.refuse(o.field, o.set && opts.Compat, "the tool has nothing like it"); err != nil {
+			return nil, err
+		}
+	}
+	if err := opts.refuse("Order", opts.Order != nil && !opts.Compat, "is for Compat: otherwise the order does not matter"); err != nil {
+		return nil, err
+	}
+	if math.IsNaN(opts.Threshold) || math.IsInf(opts.Threshold, 0) || opts.Threshold < 0 && !opts.Compat {
+		return nil, &InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "a threshold is a number of percent from 0"}
+	}
+	if err := checkLoad(opts.Load); err != nil {
+		return nil, err
+	}
+	s, err := newState(c, opts)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.setWeights(opts)
+}
+
+// refuse is for options that have no meaning where they are set.
+func (o Options) refuse(field string, set bool, reason string) error {
+	if set {
+		return &InputError{Field: field, Reason: reason}
+	}
+	return nil
+}
+
+// weighty is an error if nodes is empty or has no weight.
+func (s *state) weighty(nodes []int) error {
+	sum := 0.0
+	for _, w := range s.weightsOf(nodes) {
+		sum += w
+	}
+	switch {
+	case len(nodes) == 0:
+		return &InputError{Field: "Cluster", Reason: "no primary can take part"}
+	case sum == 0:
+		return &InputError{Field: "Weights", Reason: "all weights are 0: nobody is left to have the slots"}
+	}
+	return nil
+}
+
+func (s *state) weightsOf(nodes []int) []float64 {
+	weights := make([]float64, len(nodes))
+	for k, i := range nodes {
+		weights[k] = s.nodes[i].weight
+	}
+	return weights
+}
+
+// plan returns the plan from s to the owners after.
+func (s *state) plan(after *owners, opts Options) Plan {
+	p := Plan{
+		Before: s.table(&s.owner), After: s.table(after),
+		Warnings: s.warnings, nodes: s.nodes, load: opts.Load,
+	}
+	at := map[[2]int32]int{}
+	left := make([]int, len(s.nodes))
+	for slot, to := range after {
+		if to != nobody {
+			left[to]++
+		}
+		from := s.owner[slot]
+		if from == to {
+			continue
+		}
+		k, ok := at[[2]int32{from, to}]
+		if !ok {
+			k = len(p.Moves)
+			at[[2]int32{from, to}] = k
+			m := Move{To: s.nodes[to].id}
+			if from != nobody {
+				m.From = s.nodes[from].id
+			}
+			p.Moves = append(p.Moves, m)
+		}
+		p.Moves[k].Slots.Add(hashslot.Slot(slot))
+	}
+	s.warnEmptied(&p, left)
+	return p
+}
+
+// warnEmptied tells of nodes that give their last slots.
+func (s *state) warnEmptied(p *Plan, left []int) {
+	for i, n := range s.nodes {
+		if n.slots > 0 && left[i] == 0 {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s gives its last slots: with cluster-allow-replica-migration yes, the default, it then becomes a replica of the receiver", n.id))
+		}
+	}
+}
+
+// toolNodes returns nodes as valkey-cli has them.
+func (s *state) toolNodes(nodes []int) []*toolNode {
+	byOwner := make([]*toolNode, len(s.nodes))
+	list := make([]*toolNode, len(nodes))
+	for k, i := range nodes {
+		list[k] = &toolNode{owner: int32(i), slots: make([]bool, hashslot.Count), count: s.nodes[i].slots, weight: float32(s.nodes[i].weight)}
+		byOwner[i] = list[k]
+	}
+	for slot, o := range s.owner {
+		if o != nobody && byOwner[o] != nil {
+			byOwner[o].slots[slot] = true
+		}
+	}
+	return list
+}
+
+func (s *state) compatRebalance(involved []int, opts Options) (Plan, error) {
+	moves, err := compatRebalance(s.toolNodes(involved), float32(opts.Threshold))
+	if err != nil {
+		return Plan{}, err
+	}
+	if len(moves) == 0 && opts.Threshold <= 0 {
+		s.warnings = append(s.warnings, "with a threshold of 0 or less the tool never moves anything")
+	}
+	return s.compatPlan(moves, opts), nil
+}
+
+func (s *state) compatReshard(sources []int, target, slots int, opts Options) Plan {
+	var moves []toolMove
+	compatTable(s.toolNodes(sources), slots, func(src *toolNode, list []hashslot.Slot) {
+		moves = append(moves, toolMove{from: src.owner, to: int32(target), announced: len(list), slots: list})
+	})
+	p := s.compatPlan(moves, opts)
+	if n := p.Slots(); n != slots {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the tool moves %d slots, not %d, by the rounding of its 32-bit floats", n, slots))
+	}
+	return p
+}
+
+// compatPlan is plan for the tool's moves, in its order.
+func (s *state) compatPlan(moves []toolMove, opts Options) Plan {
+	after := s.owner
+	p := Plan{Before: s.table(&s.owner), Warnings: s.warnings, nodes: s.nodes}
+	for _, m := range moves {
+		move := Move{From: s.nodes[m.from].id, To: s.nodes[m.to].id}
+		for _, slot := range m.slots {
+			after[slot] = m.to
+			move.Slots.Add(slot)
+		}
+		if len(m.slots) != m.announced {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("from %s to %s the tool announces %d slots and moves %d", move.From, move.To, m.announced, len(m.slots)))
+		}
+		p.Moves = append(p.Moves, move)
+	}
+	p.After = s.table(&after)
+	left := make([]int, len(s.nodes))
+	for _, o := range after {
+		left[o]++
+	}
+	s.warnEmptied(&p, left)
+	return p
+}

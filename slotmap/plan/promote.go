@@ -1,0 +1,144 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A Promotion says which replica is to take over from a lost primary.
+type Promotion struct {
+	Lost      string      // id of the primary
+	Slots     slotmap.Set // its slots
+	Replica   string      // id of the replica; "" when none can
+	Reason    string      // why this one, or why none
+	Automatic bool        // whether the cluster does it by itself
+	Step      Step        // how to do it by hand; no Command when no replica can
+}
+
+// Promote plans the failover of lost primaries, given by id. All are taken to be
+// gone at once, whatever the view says of them.
+//
+// Of the replicas that can be reached and are loaded, it takes the one that has
+// got the most of the primary's replication stream, as the servers' own election
+// does (the rank of clusterGetReplicaRank); only CLUSTER SHARDS tells that. A
+// replica that is set never to take over comes last. Among equals the one that
+// the asked node has a link to, then the smallest id.
+//
+// The cluster elects a replica by itself if a majority of the primaries with
+// slots, the lost ones counted, is left to vote, and the replica is not set
+// against it. Otherwise only CLUSTER FAILOVER TAKEOVER helps, which asks nobody:
+// it is safe only if the lost primary does not come back with clients of its
+// own.
+//
+// The result is in the order of lost. The error is an [*InputError].
+func Promote(c *topology.Cluster, lost []string) ([]Promotion, error) {
+	if c == nil {
+		return nil, &InputError{Field: "Cluster", Reason: "is nil"}
+	}
+	byID := map[string]*topology.Shard{}
+	voters := 0 // primaries with slots
+	slots := map[*topology.Shard]slotmap.Set{}
+	for _, s := range c.Shards() {
+		byID[s.Primary.ID] = s
+		slots[s] = c.Table().SlotsOf(s)
+		if set := slots[s]; !set.IsEmpty() {
+			voters++
+		}
+	}
+	gone := map[*topology.Shard]bool{}
+	for i, id := range lost {
+		s := byID[id]
+		switch {
+		case s == nil && c.Node(id) == nil:
+			return nil, &InputError{Field: fmt.Sprintf("lost[%d]", i), Value: id, Reason: "no node has this id"}
+		case s == nil || id == "":
+			return nil, &InputError{Field: fmt.Sprintf("lost[%d]", i), Value: id, Reason: "is not a primary"}
+		case gone[s]:
+			return nil, &InputError{Field: fmt.Sprintf("lost[%d]", i), Value: id, Reason: "is named twice"}
+		}
+		gone[s] = true
+	}
+	left := 0
+	for s, set := range slots {
+		if !set.IsEmpty() && !gone[s] && !down(s.Primary) {
+			left++
+		}
+	}
+	majority := voters/2 + 1
+	var promotions []Promotion
+	for _, id := range lost {
+		promotions = append(promotions, promote(byID[id], slots[byID[id]], left, majority))
+	}
+	return promotions, nil
+}
+
+func promote(s *topology.Shard, slots slotmap.Set, left, majority int) Promotion {
+	p := Promotion{Lost: s.Primary.ID, Slots: slots}
+	if slots.IsEmpty() {
+		p.Reason = "the primary has no slots: there is nothing to take over"
+		return p
+	}
+	var able []*topology.Node
+	var unable []string
+	for _, r := range s.Replicas {
+		switch {
+		case r.Health != "" && r.Health != topology.HealthOnline:
+			unable = append(unable, r.ID+" is "+string(r.Health))
+		case down(r):
+			unable = append(unable, r.ID+" is not reachable")
+		default:
+			able = append(able, r)
+		}
+	}
+	if len(able) == 0 {
+		p.Reason = "the primary has no replicas"
+		if len(unable) > 0 {
+			p.Reason = "no replica can: " + strings.Join(unable, ", ")
+		}
+		return p
+	}
+	never := func(r *topology.Node) bool { return r.Flags&topology.FlagNoFailover != 0 }
+	last := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(able, func(a, b *topology.Node) int {
+		return cmp.Or(
+			last(never(a))-last(never(b)),
+			cmp.Compare(b.ReplicationOffset, a.ReplicationOffset),
+			last(a.LinkState == "disconnected")-last(b.LinkState == "disconnected"),
+			cmp.Compare(a.ID, b.ID))
+	})
+	r := able[0]
+	p.Replica = r.ID
+	switch {
+	case len(able) == 1:
+		p.Reason = "the only replica that can"
+	case never(able[1]) && !never(r):
+		p.Reason = "the others are set not to take over"
+	case r.ReplicationOffset > able[1].ReplicationOffset:
+		p.Reason = fmt.Sprintf("the most of the replication stream: offset %d, the next has %d", r.ReplicationOffset, able[1].ReplicationOffset)
+	case r.LinkState != able[1].LinkState:
+		p.Reason = "the asked node has a link to it"
+	default:
+		p.Reason = "the smallest id: nothing else tells the replicas apart in this view"
+	}
+	p.Step = Step{Node: r.ID, Addr: r.Addr(), Command: []string{"CLUSTER", "FAILOVER", "FORCE"}}
+	switch {
+	case left < majority:
+		p.Step.Command[2] = "TAKEOVER"
+		p.Reason += fmt.Sprintf("; %d of the voting primaries are left and a majority is %d, so the cluster cannot elect it", left, majority)
+	case never(r):
+		p.Reason += "; it is set not to take over by itself"
+	default:
+		p.Automatic = true
+	}
+	return p
+}

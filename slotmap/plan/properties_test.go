@@ -1,0 +1,510 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A paper is a cluster on paper: who owns each slot, as an index of ids, or nobody.
+type paper struct {
+	ids   []string
+	owner []int
+}
+
+// randomPaper has runs of slots of random lengths; some primaries have none.
+func randomPaper(rng *rand.Rand, nodes int) paper {
+	var p paper
+	for range nodes {
+		p.ids = append(p.ids, fmt.Sprintf("%016x%016x%08x", rng.Uint64(), rng.Uint64(), rng.Uint32()))
+	}
+	owning := 1 + rng.IntN(nodes)
+	mean := []int{1, 5, 50, 500, 5000}[rng.IntN(5)]
+	for len(p.owner) < hashslot.Count {
+		o := rng.IntN(owning)
+		for range 1 + rng.IntN(2*mean) {
+			if len(p.owner) < hashslot.Count {
+				p.owner = append(p.owner, o)
+			}
+		}
+	}
+	return p
+}
+
+// nodes returns CLUSTER NODES text, the lines in the given order.
+func (p paper) nodes(order []int) string {
+	var text strings.Builder
+	for _, i := range order {
+		fmt.Fprintf(&text, "%s 10.0.%d.%d:6379@16379 master - 0 0 %d connected", p.ids[i], i/250, i%250, i+1)
+		for first := 0; first < len(p.owner); {
+			last := first
+			for last+1 < len(p.owner) && p.owner[last+1] == p.owner[first] {
+				last++
+			}
+			if p.owner[first] == i {
+				fmt.Fprintf(&text, " %d-%d", first, last)
+			}
+			first = last + 1
+		}
+		text.WriteByte('\n')
+	}
+	return text.String()
+}
+
+func (p paper) cluster(t testing.TB) *topology.Cluster {
+	t.Helper()
+	order := make([]int, len(p.ids))
+	for i := range order {
+		order[i] = i
+	}
+	c, err := topology.ParseNodes(p.nodes(order))
+	require.NoError(t, err)
+	return c
+}
+
+// do moves slots.
+func (p paper) do(moves []Move) paper {
+	owner := slices.Clone(p.owner)
+	for _, m := range moves {
+		for s := range m.Slots.Slots() {
+			owner[s] = slices.Index(p.ids, m.To)
+		}
+	}
+	return paper{p.ids, owner}
+}
+
+func randomWeights(rng *rand.Rand, ids []string) (weights []Weight) {
+	choice := []float64{0, 0.1, 0.5, 1, 1.5, 2, 3, 10}
+	for _, id := range ids[1:] {
+		if rng.IntN(3) == 0 {
+			weights = append(weights, Weight{id, choice[rng.IntN(len(choice))]})
+		}
+	}
+	return weights
+}
+
+func TestRebalanceProperties(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for range 60 {
+		p := randomPaper(rng, 1+rng.IntN(30))
+		c := p.cluster(t)
+		opts := Options{UseEmpty: true, Weights: randomWeights(rng, p.ids)}
+		plan, err := Rebalance(c, opts)
+		require.NoError(t, err)
+		requireExact(t, c, plan, opts)
+
+		// The order of the reply does not matter.
+		shuffled, err := topology.ParseNodes(p.nodes(rng.Perm(len(p.ids))))
+		require.NoError(t, err)
+		again, err := Rebalance(shuffled, opts)
+		require.NoError(t, err)
+		require.Equal(t, plan.Moves, again.Moves)
+
+		// From anywhere on the way it finishes, and moves no slot more.
+		var done []Move
+		for _, m := range plan.Moves {
+			half := Move{From: m.From, To: m.To}
+			for s := range m.Slots.Slots() {
+				if rng.IntN(3) > 0 {
+					half.Slots.Add(s)
+				}
+			}
+			done = append(done, half)
+		}
+		halfway := p.do(done).cluster(t)
+		rest, err := Rebalance(halfway, opts)
+		require.NoError(t, err)
+		require.Equal(t, plan.Slots(), (&Plan{Moves: done}).Slots()+rest.Slots())
+		requireSound(t, halfway, rest)
+
+		// When all is done there is nothing to do.
+		nothing, err := Rebalance(p.do(plan.Moves).cluster(t), opts)
+		require.NoError(t, err)
+		require.Empty(t, nothing.Moves)
+	}
+}
+
+// With a tolerance nothing moves within it, and all is exact once it is exceeded.
+func TestRebalanceThreshold(t *testing.T) {
+	c := parse(t, "a 127.0.0.1:1@2 master - 0 0 1 connected 0-8291\nb 127.0.0.1:3@4 master - 0 0 2 connected 8292-16383\n") // 100 too many: 1.2% and 1.24%
+	for _, tc := range []struct {
+		threshold float64
+		moved     int
+	}{{0, 100}, {1.2, 100}, {1.23, 100}, {1.25, 0}, {2, 0}} {
+		p, err := Rebalance(c, Options{Threshold: tc.threshold})
+		require.NoError(t, err)
+		require.Equal(t, tc.moved, p.Slots(), tc.threshold)
+	}
+}
+
+// leastMoves is the reference: the fewest moved slots of any exact balance, by
+// trying all ways to round the shares.
+func leastMoves(have []int, weights []float64, total int) int {
+	sum := 0.0
+	for _, w := range weights {
+		sum += w
+	}
+	best := math.MaxInt
+	var try func(i, left, moved int)
+	try = func(i, left, moved int) {
+		if i == len(have) {
+			if left == 0 {
+				best = min(best, moved)
+			}
+			return
+		}
+		share := float64(total) * weights[i] / sum
+		for n := int(math.Floor(share + 1e-9)); float64(n) < share+1-1e-9; n++ {
+			try(i+1, left-n, moved+max(0, have[i]-n))
+		}
+	}
+	try(0, total, 0)
+	return best
+}
+
+func TestSharesMoveTheLeast(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for range 3000 {
+		n := 1 + rng.IntN(6)
+		have, weights, total := make([]int, n), make([]float64, n), 0
+		for i := range have {
+			have[i] = rng.IntN(12)
+			weights[i] = float64(rng.IntN(8)) / 2
+			total += have[i]
+		}
+		weights[0] += 1
+		want := shares(have, weights, total)
+		moved, sum := 0, 0
+		for i, w := range want {
+			moved += max(0, have[i]-w)
+			sum += w
+		}
+		require.Equal(t, total, sum)
+		require.Equal(t, leastMoves(have, weights, total), moved, "%v %v", have, weights)
+	}
+}
+
+// Weights far from one another, and sums that are no exact binary fractions.
+func TestSharesOfOddWeights(t *testing.T) {
+	for _, weights := range [][]float64{
+		{0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1},
+		{0.1, 0.2, 0.3, 0.4},
+		{1e300, 1e300, 1e-300},
+		{math.MaxFloat64, math.MaxFloat64},
+		{math.SmallestNonzeroFloat64, math.SmallestNonzeroFloat64},
+		{1, 1e-9},
+		{1. / 3, 2. / 3},
+	} {
+		have := make([]int, len(weights))
+		have[0] = hashslot.Count
+		sum := 0
+		heaviest := slices.Max(weights)
+		total := 0.0
+		for _, w := range weights {
+			total += w / heaviest
+		}
+		for i, n := range shares(have, weights, hashslot.Count) {
+			sum += n
+			require.InDelta(t, hashslot.Count*(weights[i]/heaviest)/total, n, 1)
+		}
+		require.Equal(t, hashslot.Count, sum)
+	}
+	require.Equal(t, []int{2048, 2048, 2048, 2048, 2048, 2048, 2048, 2048}, shares(make([]int, 8), []float64{.1, .1, .1, .1, .1, .1, .1, .1}, hashslot.Count))
+}
+
+func TestDrainProperties(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	for range 60 {
+		p := randomPaper(rng, 2+rng.IntN(20))
+		c := p.cluster(t)
+		order := rng.Perm(len(p.ids))
+		gone := 1 + rng.IntN(len(order)-1)
+		var ids []string
+		for _, i := range order[:gone] {
+			ids = append(ids, p.ids[i])
+		}
+		plan, err := Drain(c, ids, Options{UseEmpty: true})
+		require.NoError(t, err)
+		requireSound(t, c, plan)
+		// Only the slots of the drained move, and they are level: a node that got
+		// some has at most one slot more than any other.
+		least, most := hashslot.Count, 0
+		moved := 0
+		for _, id := range p.ids {
+			was, is := plan.Before.SlotsOf(id).Len(), plan.After.SlotsOf(id).Len()
+			if slices.Contains(ids, id) {
+				require.Zero(t, is)
+				moved += was
+				continue
+			}
+			require.GreaterOrEqual(t, is, was)
+			least = min(least, is)
+			if is > was {
+				most = max(most, is)
+			}
+		}
+		require.Equal(t, moved, plan.Slots())
+		require.LessOrEqual(t, most, least+1)
+	}
+}
+
+func TestDrainReceivers(t *testing.T) {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-99\nb h:2@3 master - 0 0 2 connected 100-8191\nc h:3@4 master - 0 0 3 connected 8192-16383\nd h:4@5 master - 0 0 4 connected\n")
+	after := func(opts Options, ids ...string) string {
+		p, err := Drain(c, ids, opts)
+		require.NoError(t, err)
+		return p.After.String()
+	}
+	require.Equal(t, "b 0-8191\nc 8192-16383\n", after(Options{}, "a"))
+	require.Equal(t, "d 0-99\nb 100-8191\nc 8192-16383\n", after(Options{UseEmpty: true}, "a"))
+	require.Equal(t, "c 0-99 8192-16383\nb 100-8191\n", after(Options{Receivers: []string{"c"}}, "a"))
+	require.Equal(t, "d 0-8191\nc 8192-16383\n", after(Options{Receivers: []string{"d"}}, "a", "b"))
+	require.Equal(t, "c 0-16383\n", after(Options{}, "a", "b"))
+	require.Equal(t, "b 0-16383\n", after(Options{Weights: []Weight{{"c", 0}}}, "a", "c"))
+	p, err := Drain(c, []string{"a"}, Options{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a gives its last slots: with cluster-allow-replica-migration yes, the default, it then becomes a replica of the receiver"}, p.Warnings)
+}
+
+func TestReshardProperties(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	for range 60 {
+		p := randomPaper(rng, 2+rng.IntN(20))
+		c := p.cluster(t)
+		to := rng.IntN(len(p.ids))
+		total := hashslot.Count - c.Table().SlotsOf(shardOf(c, p.ids[to])).Len()
+		if total == 0 {
+			continue
+		}
+		n := 1 + rng.IntN(total)
+		plan, err := Reshard(c, nil, p.ids[to], n, Options{})
+		require.NoError(t, err)
+		require.Equal(t, n, plan.Slots())
+		requireSound(t, c, plan)
+		for _, m := range plan.Moves {
+			require.Equal(t, p.ids[to], m.To)
+			share := float64(n) * float64(plan.Before.SlotsOf(m.From).Len()) / float64(total)
+			require.InDelta(t, share, m.Slots.Len(), 1)
+		}
+	}
+}
+
+func shardOf(c *topology.Cluster, id string) *topology.Shard {
+	for _, s := range c.Shards() {
+		if s.Primary.ID == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// On the tool's own reshards: the number that was asked for, and no more ranges.
+func TestReshardBeatsTheTool(t *testing.T) {
+	asked, rangesHere, rangesThere := 0, 0, 0
+	lines(t, "reshard.jsonl", func(line string) {
+		g := unmarshal[reshardRun](t, line)
+		c := clusterOf(t, g.Order, g.Nodes)
+		p, err := Reshard(c, g.from(), ids(g.Nodes)[g.To], g.Slots, Options{})
+		var tooMany *InputError
+		if errors.As(err, &tooMany) {
+			require.Equal(t, "slots", tooMany.Field) // the tool moves what there is
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, g.Slots, p.Slots())
+		tool, err := Reshard(c, g.from(), ids(g.Nodes)[g.To], g.Slots, Options{Compat: true})
+		require.NoError(t, err)
+		if tool.Slots() == g.Slots {
+			asked++
+			require.LessOrEqual(t, p.After.Len(), tool.After.Len())
+		}
+		rangesHere += p.After.Len()
+		rangesThere += tool.After.Len()
+	})
+	t.Logf("the tool moved what was asked %d times; %d ranges in all, tool %d", asked, rangesHere, rangesThere)
+	require.Less(t, rangesHere, rangesThere)
+}
+
+func TestLoadProperties(t *testing.T) {
+	rng := rand.New(rand.NewPCG(15, 16))
+	for range 40 {
+		p := randomPaper(rng, 1+rng.IntN(20))
+		c := p.cluster(t)
+		load := make([]float64, hashslot.Count)
+		skew := rng.Float64() * 3
+		total, heaviest := 0.0, 0.0
+		for s := range load {
+			if rng.IntN(4) > 0 {
+				load[s] = math.Exp(rng.NormFloat64() * skew)
+			}
+			total += load[s]
+			heaviest = max(heaviest, load[s])
+		}
+		opts := Options{UseEmpty: true, Load: load, Weights: randomWeights(rng, p.ids)}
+		plan, err := Rebalance(c, opts)
+		require.NoError(t, err)
+		requireSound(t, c, plan)
+		most, least := math.Inf(-1), math.Inf(1)
+		for id, f := range fairOf(c, opts) {
+			has := 0.0
+			set := plan.After.SlotsOf(id)
+			for s := range set.Slots() {
+				has += load[s]
+			}
+			if f.share == 0 {
+				require.True(t, set.IsEmpty())
+			}
+			off := has - f.share/hashslot.Count*total
+			most, least = max(most, off), min(least, off)
+		}
+		require.LessOrEqual(t, most-least, heaviest+total*1e-4)
+		again, err := Rebalance(c, opts)
+		require.NoError(t, err)
+		require.Equal(t, plan.Moves, again.Moves)
+
+		drained, err := Drain(c, p.ids[:1], Options{UseEmpty: true, Load: load})
+		if len(p.ids) > 1 {
+			require.NoError(t, err)
+			requireSound(t, c, drained)
+			left := drained.After.SlotsOf(p.ids[0])
+			require.True(t, left.IsEmpty())
+		}
+	}
+}
+
+func TestUnassigned(t *testing.T) {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-99\nb h:2@3 master - 0 0 2 connected 200-16383\n")
+	_, err := Rebalance(c, Options{})
+	var state *StateError
+	require.ErrorAs(t, err, &state)
+	require.Equal(t, Unassigned, state.Problem)
+	require.Equal(t, "100-199", state.Slots.String())
+	for _, opts := range []Options{{AssignUnassigned: true}, {AssignUnassigned: true, Threshold: 99.9}} {
+		p, err := Rebalance(c, opts)
+		require.NoError(t, err)
+		require.Equal(t, "a 0-8191\nb 8192-16383\n", p.After.String())
+		require.Equal(t, 8092, p.Slots())
+		require.Equal(t, "b", p.Moves[1].From)
+		require.Equal(t, Move{"", "a", slotmap.MustParseSet("100-199")}, p.Moves[0])
+	}
+	p, err := Drain(c, []string{"a"}, Options{AssignUnassigned: true})
+	require.NoError(t, err)
+	require.Equal(t, "b 0-16383\n", p.After.String())
+	none := parse(t, "a h:1@2 master - 0 0 1 connected\nb h:2@3 master - 0 0 2 connected\n")
+	p, err = Rebalance(none, Options{AssignUnassigned: true, UseEmpty: true})
+	require.NoError(t, err)
+	require.Equal(t, "a 0-8191\nb 8192-16383\n", p.After.String())
+}
+
+func TestStateErrors(t *testing.T) {
+	for _, c := range []struct{ want, nodes string }{
+		{"plan: open slots 5 (a, b): finish or close them first: a key of such a slot can be at either end",
+			"a h:1@2 myself,master - 0 0 1 connected 0-8191 [5->-b]\nb h:2@3 master - 0 0 2 connected 8192-16383\n"},
+		{"plan: open slots 5 7 (a, b): finish or close them first: a key of such a slot can be at either end",
+			"a h:1@2 myself,master - 0 0 1 connected 0-8191 [5-<-b] [7-<-b]\nb h:2@3 master - 0 0 2 connected 8192-16383\n"},
+		{"plan: unassigned slots 16383: find out first whether their data is lost, then ask to assign them",
+			"a h:1@2 myself,master - 0 0 1 connected 0-16382\n"},
+		{"plan: unreachable nodes 0-99 200-299 (a, c): their slots cannot be moved; let a replica take over first",
+			"a h:1@2 master,fail - 0 0 1 connected 0-99\nb h:2@3 master - 0 0 2 connected 100-199 300-16383\nc h:3@4 master,fail? - 0 0 3 connected 200-299\n"},
+		{"plan: disagreement 5-9 (a, b): config epoch 2 over 1; ask the nodes again when they agree",
+			"a h:1@2 myself,master - 0 0 1 connected 0-9\nb h:2@3 master - 0 0 2 connected 5-16383\n"},
+	} {
+		cluster := parse(t, c.nodes)
+		for _, compat := range []bool{false, true} {
+			_, err := Rebalance(cluster, Options{Compat: compat})
+			var state *StateError
+			require.ErrorAs(t, err, &state)
+			require.EqualError(t, err, c.want)
+			_, err = Reshard(cluster, nil, "b", 1, Options{Compat: compat})
+			require.EqualError(t, err, c.want)
+		}
+		_, err := Drain(cluster, []string{"a"}, Options{})
+		require.EqualError(t, err, c.want)
+	}
+	// A failed primary without slots is left out, and the plan says so.
+	p, err := Rebalance(parse(t, "a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@3 master,fail - 0 0 2 disconnected\n"), Options{UseEmpty: true})
+	require.NoError(t, err)
+	require.Empty(t, p.Moves)
+	require.Equal(t, []string{"left out: primary b has no slots and is not reachable (master,fail)"}, p.Warnings)
+}
+
+func TestInputErrors(t *testing.T) {
+	c := parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-8191\nab h:2@3 master - 0 0 2 connected 8192-16383\nr h:3@4 slave aa 0 0 1 connected\nd h:4@5 master,fail - 0 0 3 connected\n")
+	rebalance := func(o Options) func() (Plan, error) { return func() (Plan, error) { return Rebalance(c, o) } }
+	weight := func(id string, w float64) func() (Plan, error) {
+		return rebalance(Options{Weights: []Weight{{id, w}}})
+	}
+	drain := func(o Options, ids ...string) func() (Plan, error) {
+		return func() (Plan, error) { return Drain(c, ids, o) }
+	}
+	reshard := func(o Options, slots int, to string, from ...string) func() (Plan, error) {
+		return func() (Plan, error) { return Reshard(c, from, to, slots, o) }
+	}
+	load := make([]float64, hashslot.Count)
+	bad := slices.Clone(load)
+	bad[7] = math.NaN()
+	for _, tc := range []struct {
+		want string
+		plan func() (Plan, error)
+	}{
+		{`plan: Cluster: is nil`, func() (Plan, error) { return Rebalance(nil, Options{}) }},
+		{`plan: Weights[0] "-1": a weight is a number from 0`, weight("aa", -1)},
+		{`plan: Weights[0] "NaN": a weight is a number from 0`, weight("aa", math.NaN())},
+		{`plan: Weights[0] "+Inf": a weight is a number from 0`, weight("aa", math.Inf(1))},
+		{`plan: Weights[0] "x": no node has an id that starts so`, weight("x", 1)},
+		{`plan: Weights[0]: has no node id`, weight("", 1)},
+		{`plan: Weights[0] "a": 2 nodes have an id that starts so`, weight("a", 1)},
+		{`plan: Weights[0] "r": is a replica, of aa`, weight("r", 1)},
+		{`plan: Weights[0] "d": is not reachable`, weight("d", 1)},
+		{`plan: Weights[1] "ab": is the node of Weights[0]`, rebalance(Options{Weights: []Weight{{"ab", 1}, {"ab", 2}}})},
+		{`plan: Weights: all weights are 0: nobody is left to have the slots`, rebalance(Options{Weights: []Weight{{"aa", 0}, {"ab", 0}}})},
+		{`plan: Weights: all weights are 0: nobody is left to have the slots`, rebalance(Options{Compat: true, Weights: []Weight{{"aa", 0}, {"ab", 0}}})},
+		{`plan: Weights: the weights are beyond the tool's 32-bit arithmetic`, rebalance(Options{Compat: true, Threshold: 2, Weights: []Weight{{"aa", 1e300}}})},
+		{`plan: Threshold "-1": a threshold is a number of percent from 0`, rebalance(Options{Threshold: -1})},
+		{`plan: Threshold "NaN": a threshold is a number of percent from 0`, rebalance(Options{Compat: true, Threshold: math.NaN()})},
+		{`plan: Order: is for Compat: otherwise the order does not matter`, rebalance(Options{Order: []string{"aa"}})},
+		{`plan: Order: primary ab is missing`, rebalance(Options{Compat: true, Order: []string{"aa"}})},
+		{`plan: Order[1] "zz": no node has this id`, rebalance(Options{Compat: true, Order: []string{"aa", "zz"}})},
+		{`plan: Order[1] "aa": is named twice`, rebalance(Options{Compat: true, Order: []string{"aa", "aa"}})},
+		{`plan: Receivers: is for Drain`, rebalance(Options{Receivers: []string{"aa"}})},
+		{`plan: Load: has 3 numbers, not one for each of the 16384 slots`, rebalance(Options{Load: make([]float64, 3)})},
+		{`plan: Load "0": the sum must be above 0 and finite`, rebalance(Options{Load: load})},
+		{`plan: Load[7] "NaN": a load is a number from 0`, rebalance(Options{Load: bad})},
+		{`plan: Load: the tool has nothing like it`, rebalance(Options{Compat: true, Load: append(load[:0:0], bad[8:]...)})},
+		{`plan: AssignUnassigned: the tool has nothing like it`, rebalance(Options{Compat: true, AssignUnassigned: true})},
+		{`plan: nodes: no node to drain`, drain(Options{})},
+		{`plan: nodes[0] "zz": no node has this id`, drain(Options{}, "zz")},
+		{`plan: nodes[0] "r": is a replica, of aa`, drain(Options{}, "r")},
+		{`plan: nodes[1] "d": is not reachable`, drain(Options{}, "aa", "d")},
+		{`plan: Receivers: no primary is left that could take the slots; empty ones take part only if asked to`, drain(Options{}, "aa", "ab")},
+		{`plan: Receivers[0] "aa": is to be drained`, drain(Options{Receivers: []string{"aa"}}, "aa")},
+		{`plan: Receivers[1] "ab": is named twice`, drain(Options{Receivers: []string{"ab", "ab"}}, "aa")},
+		{`plan: Receivers[0] "r": is a replica, of aa`, drain(Options{Receivers: []string{"r"}}, "aa")},
+		{`plan: Weights: all weights are 0: nobody is left to have the slots`, drain(Options{Weights: []Weight{{"ab", 0}}}, "aa")},
+		{`plan: Compat: the tool drains by a rebalance with weight 0`, drain(Options{Compat: true}, "aa")},
+		{`plan: Threshold: is for Rebalance`, drain(Options{Threshold: 1}, "aa")},
+		{`plan: to "zz": no node has this id`, reshard(Options{}, 1, "zz")},
+		{`plan: to "r": is a replica, of aa`, reshard(Options{}, 1, "r")},
+		{`plan: from[0] "aa": is the target`, reshard(Options{}, 1, "aa", "aa")},
+		{`plan: from[1] "ab": is named twice`, reshard(Options{}, 1, "aa", "ab", "ab")},
+		{`plan: slots "0": must be from 1 to 8192`, reshard(Options{}, 0, "aa")},
+		{`plan: slots "8193": must be from 1 to 8192`, reshard(Options{}, 8193, "aa")},
+		{`plan: slots "16385": must be from 1 to 16384`, reshard(Options{Compat: true}, 16385, "aa")},
+		{`plan: Load: is not for Reshard`, reshard(Options{Load: load}, 1, "aa")},
+	} {
+		_, err := tc.plan()
+		var input *InputError
+		require.True(t, errors.As(err, &input), tc.want)
+		require.EqualError(t, err, tc.want)
+	}
+}

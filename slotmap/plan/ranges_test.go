@@ -1,0 +1,121 @@
+package plan
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// leastRanges is the reference: the fewest ranges of any handout, by trying
+// everything slot by slot, with equal situations solved once.
+func leastRanges(h handout) int {
+	var was []int32
+	for _, p := range h.pieces {
+		for range p.len {
+			was = append(was, p.was)
+		}
+	}
+	memo := map[string]int{}
+	left := make([]int32, len(h.surplus)) // still to give, or still to get
+	for i := range left {
+		left[i] = h.surplus[i] + h.deficit[i]
+	}
+	var from func(s int, last int32) int
+	from = func(s int, last int32) int {
+		if s == len(was) {
+			for _, l := range left {
+				if l != 0 {
+					return 1 << 20
+				}
+			}
+			return 0
+		}
+		key := fmt.Sprint(s, last, left)
+		if n, ok := memo[key]; ok {
+			return n
+		}
+		one := func(owner int32) int {
+			n := from(s+1, owner)
+			if owner != last {
+				n++
+			}
+			return n
+		}
+		d := was[s]
+		best := one(d)
+		if h.surplus[d] > 0 && left[d] > 0 {
+			left[d]--
+			for r := range h.deficit {
+				if h.deficit[r] > 0 && left[r] > 0 {
+					left[r]--
+					best = min(best, one(int32(r)))
+					left[r]++
+				}
+			}
+			left[d]++
+		}
+		memo[key] = best
+		return best
+	}
+	return from(0, -1)
+}
+
+// randomHandout is a small problem: slots in random runs, and random surplus.
+func randomHandout(rng *rand.Rand, slots, owners int) handout {
+	h := handout{surplus: make([]int32, owners), deficit: make([]int32, owners)}
+	donors := 1 + rng.IntN(owners-1)
+	have := make([]int32, owners)
+	meanRun := 1 + rng.IntN(6)
+	for s := 0; s < slots; {
+		n := min(1+rng.IntN(2*meanRun), slots-s)
+		o := int32(rng.IntN(owners))
+		h.pieces = appendPiece(h.pieces, piece{int32(s), int32(n), o, o})
+		have[o] += int32(n)
+		s += n
+	}
+	total := int32(0)
+	for i := range donors {
+		if have[i] > 0 {
+			h.surplus[i] = rng.Int32N(have[i] + 1)
+			total += h.surplus[i]
+		}
+	}
+	for range total {
+		h.deficit[donors+rng.IntN(owners-donors)]++
+	}
+	return h
+}
+
+func TestFewRangesNearTheLeast(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	over := map[int]int{}
+	for range 1500 {
+		h := randomHandout(rng, 6+rng.IntN(14), 2+rng.IntN(4))
+		got := fewRanges(h)
+		checkHandout(t, h, got)
+		n := newWork(h).score(got).ranges - leastRanges(h)
+		require.GreaterOrEqual(t, n, 0)
+		require.LessOrEqual(t, n, 1)
+		over[n]++
+	}
+	t.Log("ranges above the least, and how often:", over)
+	require.Less(t, over[1], 15, "not one in a hundred")
+}
+
+func checkHandout(t *testing.T, h handout, got []piece) {
+	t.Helper()
+	gave, gotten := make([]int32, len(h.surplus)), make([]int32, len(h.surplus))
+	next := int32(0)
+	for _, p := range got {
+		require.Equal(t, next, p.first)
+		next += p.len
+		if p.was != p.now {
+			gave[p.was] += p.len
+			gotten[p.now] += p.len
+		}
+	}
+	require.Equal(t, h.surplus, gave)
+	require.Equal(t, h.deficit, gotten)
+}

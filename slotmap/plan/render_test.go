@@ -1,0 +1,187 @@
+package plan
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// threeNodes: a has two slots too many for b, c is empty and not in the plan, and
+// u has no address.
+const threeNodes = `a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8193
+b 10.0.0.2:6379@16379 master - 0 0 2 connected 8194-16383
+c 10.0.0.3:6379@16379 master - 0 0 3 connected
+r 10.0.0.4:6379@16379 slave a 0 0 1 connected
+`
+
+func TestSetSlots(t *testing.T) {
+	p, err := Rebalance(parse(t, threeNodes), Options{})
+	require.NoError(t, err)
+	steps, err := p.SetSlots()
+	require.NoError(t, err)
+	var got []string
+	for s := range steps {
+		got = append(got, s.String())
+	}
+	one := `10.0.0.2:6379> CLUSTER SETSLOT @ IMPORTING a
+10.0.0.1:6379> CLUSTER SETSLOT @ MIGRATING b
+10.0.0.1:6379> CLUSTER GETKEYSINSLOT @ 100  # until there are none: the next step with these keys
+10.0.0.1:6379> MIGRATE 10.0.0.2 6379 "" 0 60000 KEYS <keys>
+10.0.0.2:6379> CLUSTER SETSLOT @ NODE b
+10.0.0.1:6379> CLUSTER SETSLOT @ NODE b
+10.0.0.3:6379> CLUSTER SETSLOT @ NODE b
+`
+	require.Equal(t, strings.ReplaceAll(one, "@", "8192")+strings.ReplaceAll(one, "@", "8193"), strings.Join(got, "\n")+"\n")
+
+	// One can stop at any step.
+	n := 0
+	for range steps {
+		if n++; n == 3 {
+			break
+		}
+	}
+	require.Equal(t, 3, n)
+}
+
+// A source that has given its last slot may be a replica by then.
+func TestSetSlotsLeavesOutEmptiedNodes(t *testing.T) {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0\nb h:2@3 master - 0 0 2 connected 1\nc h:3@4 master - 0 0 3 connected 2-16383\n")
+	p, err := Drain(c, []string{"a", "b"}, Options{})
+	require.NoError(t, err)
+	steps, err := p.SetSlots()
+	require.NoError(t, err)
+	var got []string
+	for s := range steps {
+		if s.Command[len(s.Command)-2] == "NODE" {
+			got = append(got, s.String())
+		}
+	}
+	last := "  # its last slot: it may answer that it is a replica by now, which is all right"
+	require.Equal(t, []string{
+		"h:3> CLUSTER SETSLOT 0 NODE c", "h:1> CLUSTER SETSLOT 0 NODE c" + last, "h:2> CLUSTER SETSLOT 0 NODE c",
+		"h:3> CLUSTER SETSLOT 1 NODE c", "h:2> CLUSTER SETSLOT 1 NODE c" + last}, got)
+}
+
+func TestSetSlotsNeedsAddresses(t *testing.T) {
+	p, err := Rebalance(parse(t, strings.ReplaceAll(threeNodes, "10.0.0.2", "")), Options{})
+	require.NoError(t, err)
+	_, err = p.SetSlots()
+	require.EqualError(t, err, `plan: Plan "b": the view has no address of this node, which MIGRATE needs`)
+	require.Equal(t, "10.0.0.1:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 8192 8193 NODE b  # then CLUSTER GETSLOTMIGRATIONS until each state is success", p.MigrateSlots()[0].String())
+}
+
+// fiveMoves has several targets for a source, several ranges, and new slots.
+func fiveMoves(t *testing.T) Plan {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-9 20-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\nc h:3@4 master - 0 0 3 connected\nd h:4@5 master - 0 0 3 connected\n")
+	p, err := Rebalance(c, Options{UseEmpty: true, AssignUnassigned: true})
+	require.NoError(t, err)
+	p.Moves = []Move{
+		{"", "c", slotmap.MustParseSet("10-19")},
+		{"a", "c", slotmap.MustParseSet("0-9 20")},
+		{"b", "c", slotmap.MustParseSet("9000-9001")},
+		{"a", "d", slotmap.MustParseSet("30")},
+	}
+	return p
+}
+
+func TestAtomicMigrations(t *testing.T) {
+	p := fiveMoves(t)
+	text := func(steps []Step) (s string) {
+		for _, step := range steps {
+			s += step.Node + " " + strings.Join(step.Command, " ") + "\n"
+		}
+		return s
+	}
+	require.Equal(t, `c CLUSTER ADDSLOTSRANGE 10 19
+a CLUSTER MIGRATESLOTS SLOTSRANGE 0 9 20 20 NODE c SLOTSRANGE 30 30 NODE d
+b CLUSTER MIGRATESLOTS SLOTSRANGE 9000 9001 NODE c
+`, text(p.MigrateSlots()))
+	require.Equal(t, `c CLUSTER ADDSLOTSRANGE 10 19
+c CLUSTER MIGRATION IMPORT 0 9 20 20
+c CLUSTER MIGRATION IMPORT 9000 9001
+d CLUSTER MIGRATION IMPORT 30 30
+`, text(p.MigrationImport()))
+}
+
+func TestPlanJSON(t *testing.T) {
+	p, err := Rebalance(parse(t, threeNodes), Options{})
+	require.NoError(t, err)
+	text, err := json.Marshal(p)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"moves":[{"from":"a","to":"b","slots":"8192-8193"}],
+		"before":[{"id":"a","slots":"0-8193"},{"id":"b","slots":"8194-16383"},{"id":"c","slots":""}],
+		"after":[{"id":"a","slots":"0-8191"},{"id":"b","slots":"8192-16383"},{"id":"c","slots":""}],"warnings":[]}`, string(text))
+	text, err = json.Marshal(Plan{})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"moves":[],"before":[],"after":[],"warnings":[]}`, string(text))
+}
+
+func TestPlanSummary(t *testing.T) {
+	p, err := Rebalance(parse(t, threeNodes), Options{})
+	require.NoError(t, err)
+	require.Equal(t, `2 slots in 1 move, 2 ranges before, 2 after
+
+node                                      addr           weight  before   after  change  ranges
+a                                         10.0.0.1:6379       1    8194    8192      -2       1
+b                                         10.0.0.2:6379       1    8190    8192      +2       1
+c                                         10.0.0.3:6379       1       0       0      +0       0
+
+    2 from 10.0.0.1:6379 to 10.0.0.2:6379: 8192-8193
+`, p.Summary())
+	load := make([]float64, hashslot.Count)
+	load[0], load[1] = 3, 1
+	p, err = Rebalance(parse(t, threeNodes), Options{Load: load})
+	require.NoError(t, err)
+	require.Contains(t, p.Summary(), "load before and after\n")
+	require.Contains(t, p.Summary(), "  100.00% 75.00%\n")
+	require.Contains(t, p.Summary(), "  0.00% 25.00%\n")
+}
+
+func TestBatches(t *testing.T) {
+	p := randomPlan(t)
+	for _, most := range []int{1, 7, 100, 5000, hashslot.Count} {
+		batches, err := p.Batches(most)
+		require.NoError(t, err)
+		before := p.Before
+		var all slotmap.Set
+		for _, b := range batches {
+			require.True(t, before.Equal(b.Before))
+			before = b.After
+			busy := map[string]int{}
+			for _, m := range b.Moves {
+				busy[m.From] += m.Slots.Len()
+				busy[m.To] += m.Slots.Len()
+				require.True(t, all.Intersect(m.Slots).IsEmpty())
+				all = all.Union(m.Slots)
+				require.True(t, slices.ContainsFunc(p.Moves, func(n Move) bool {
+					return n.From == m.From && n.To == m.To && m.Slots.Subtract(n.Slots).IsEmpty()
+				}))
+			}
+			for id, n := range busy {
+				require.LessOrEqual(t, n, most, id)
+			}
+		}
+		require.True(t, p.After.Equal(before))
+		require.Equal(t, p.Slots(), all.Len())
+		// No plan can have fewer than the busiest node needs.
+		work := map[string]int{}
+		for _, m := range p.Moves {
+			work[m.From] += m.Slots.Len()
+			work[m.To] += m.Slots.Len()
+		}
+		busiest := 0
+		for _, n := range work {
+			busiest = max(busiest, n)
+		}
+		t.Logf("most=%d: %d batches, at least %d", most, len(batches), (busiest+most-1)/most)
+		require.LessOrEqual(t, len(batches), 2*((busiest+most-1)/most))
+	}
+	_, err := p.Batches(0)
+	require.EqualError(t, err, `plan: most "0": must be from 1`)
+}

@@ -1,0 +1,268 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// nobody is the owner of unassigned slots.
+const nobody = -1
+
+// A node is a primary that can take part in a plan.
+type node struct {
+	id, addr string
+	slots    int // how many it owns
+	weight   float64
+	shard    *topology.Shard
+}
+
+// owners says who owns each slot: indexes of nodes, or nobody.
+type owners [hashslot.Count]int32
+
+// A state is a cluster that is fit to be planned for.
+type state struct {
+	cluster  *topology.Cluster
+	nodes    []node // by id; in Compat in the tool's order
+	index    map[string]int
+	owner    owners
+	warnings []string
+}
+
+// newState checks that slots can be moved without loss, and numbers the primaries.
+func newState(c *topology.Cluster, opts Options) (*state, error) {
+	if c == nil {
+		return nil, &InputError{Field: "Cluster", Reason: "is nil"}
+	}
+	s := &state{cluster: c, index: map[string]int{}}
+	if open := c.Open(); len(open) > 0 {
+		e := &StateError{Problem: OpenSlots, Advice: "finish or close them first: a key of such a slot can be at either end"}
+		for _, o := range open {
+			e.Slots.Add(o.Slot)
+			e.Nodes = append(e.Nodes, o.From, o.To)
+		}
+		return nil, e.compact()
+	}
+	if ds := c.Disagreements(); len(ds) > 0 {
+		e := &StateError{Problem: Disagreement, Advice: ds[0].Reason + "; ask the nodes again when they agree"}
+		for _, d := range ds {
+			e.Slots = e.Slots.Union(d.Slots)
+			e.Nodes = append(e.Nodes, d.Owner.ID, d.Other.ID)
+		}
+		return nil, e.compact()
+	}
+	if free := c.Unassigned(); !free.IsEmpty() && !opts.AssignUnassigned {
+		return nil, &StateError{Problem: Unassigned, Slots: free, Advice: "find out first whether their data is lost, then ask to assign them"}
+	}
+	unreachable := &StateError{Problem: Unreachable, Advice: "their slots cannot be moved; let a replica take over first"}
+	for _, sh := range c.Shards() {
+		p := sh.Primary
+		if p.ID == "" {
+			return nil, &StateError{Problem: NodeIDs, Nodes: []string{p.Addr()}, Advice: "the reply has a node without an id"}
+		}
+		if _, twice := s.index[p.ID]; twice {
+			return nil, &StateError{Problem: NodeIDs, Nodes: []string{p.ID}, Advice: "the reply has two primaries with the same id"}
+		}
+		s.index[p.ID] = nobody
+		if down(p) {
+			slots := c.Table().SlotsOf(sh)
+			if slots.IsEmpty() {
+				s.warnings = append(s.warnings, fmt.Sprintf("left out: primary %s has no slots and is not reachable (%s)", p.ID, p.Flags))
+				continue
+			}
+			unreachable.Slots = unreachable.Slots.Union(slots)
+			unreachable.Nodes = append(unreachable.Nodes, p.ID)
+			continue
+		}
+		s.nodes = append(s.nodes, node{id: p.ID, addr: p.Addr(), weight: 1, shard: sh})
+	}
+	if len(unreachable.Nodes) > 0 {
+		return nil, unreachable.compact()
+	}
+	slices.Sort(s.warnings)
+	if err := s.sort(opts); err != nil {
+		return nil, err
+	}
+	for i, n := range s.nodes {
+		s.index[n.id] = i
+	}
+	for i := range s.owner {
+		s.owner[i] = nobody
+	}
+	for r, sh := range c.Table().Ranges() {
+		i := s.index[sh.Primary.ID]
+		s.nodes[i].slots += r.Len()
+		for slot := r.First; slot <= r.Last; slot++ {
+			s.owner[slot] = int32(i)
+		}
+	}
+	return s, nil
+}
+
+// down reports whether a primary cannot be reached, or may not be: nothing can be
+// moved from it or to it.
+func down(n *topology.Node) bool {
+	return n.Flags&(topology.FlagFail|topology.FlagPFail|topology.FlagNoAddr|topology.FlagHandshake) != 0 ||
+		n.Health != "" && n.Health != topology.HealthOnline
+}
+
+// sort puts the nodes in order: by id, so that the order of the reply does not
+// matter; in Compat as valkey-cli has them, the node that was asked first.
+func (s *state) sort(opts Options) error {
+	if !opts.Compat {
+		slices.SortFunc(s.nodes, func(a, b node) int { return cmp.Compare(a.id, b.id) })
+		return nil
+	}
+	place := map[string]int{}
+	if opts.Order != nil {
+		for i, id := range opts.Order {
+			if s.cluster.Node(id) == nil {
+				return &InputError{Field: fmt.Sprintf("Order[%d]", i), Value: id, Reason: "no node has this id"}
+			}
+			if _, twice := place[id]; twice {
+				return &InputError{Field: fmt.Sprintf("Order[%d]", i), Value: id, Reason: "is named twice"}
+			}
+			place[id] = i
+		}
+		for _, n := range s.nodes {
+			if _, ok := place[n.id]; !ok {
+				return &InputError{Field: "Order", Reason: "primary " + n.id + " is missing"}
+			}
+		}
+	} else {
+		for i, n := range s.cluster.Nodes() {
+			place[n.ID] = i
+			if n.Myself() {
+				place[n.ID] = -1
+			}
+		}
+	}
+	slices.SortFunc(s.nodes, func(a, b node) int { return place[a.id] - place[b.id] })
+	return nil
+}
+
+// find returns the index of the primary with the id.
+func (s *state) find(field, id string) (int, error) {
+	if i, ok := s.index[id]; ok && i != nobody {
+		return i, nil
+	}
+	return 0, &InputError{Field: field, Value: id, Reason: s.whyNot(id)}
+}
+
+// whyNot says why id is not the id of a primary that can take part.
+func (s *state) whyNot(id string) string {
+	n := s.cluster.Node(id)
+	switch {
+	case n == nil:
+		return "no node has this id"
+	case n.Role == topology.RoleReplica:
+		return "is a replica, of " + n.PrimaryID
+	case n.Role != topology.RolePrimary:
+		return "is not a primary"
+	}
+	return "is not reachable"
+}
+
+// setWeights gives the nodes the weights of opts.
+func (s *state) setWeights(opts Options) error {
+	given := map[string]int{}
+	for i, w := range opts.Weights {
+		field := fmt.Sprintf("Weights[%d]", i)
+		if !(w.Weight >= 0) || math.IsInf(w.Weight, 0) {
+			return &InputError{Field: field, Value: fmt.Sprint(w.Weight), Reason: "a weight is a number from 0"}
+		}
+		prefix := strings.ToLower(w.ID)
+		var found []*topology.Node
+		for _, n := range s.ordered(opts) {
+			if strings.HasPrefix(n.ID, prefix) && n.Role != topology.RoleUnknown {
+				found = append(found, n)
+			}
+		}
+		switch {
+		case prefix == "":
+			return &InputError{Field: field, Reason: "has no node id"}
+		case len(found) == 0:
+			return &InputError{Field: field, Value: w.ID, Reason: "no node has an id that starts so"}
+		case opts.Compat:
+			// The first match counts, be it a replica, and the last weight for it.
+			if at, ok := s.index[found[0].ID]; ok && at != nobody {
+				s.nodes[at].weight = w.Weight
+			}
+			continue
+		case len(found) > 1:
+			return &InputError{Field: field, Value: w.ID, Reason: fmt.Sprintf("%d nodes have an id that starts so", len(found))}
+		}
+		at, err := s.find(field, found[0].ID)
+		if err != nil {
+			return err
+		}
+		if first, twice := given[found[0].ID]; twice {
+			return &InputError{Field: field, Value: w.ID, Reason: fmt.Sprintf("is the node of Weights[%d]", first)}
+		}
+		given[found[0].ID] = i
+		s.nodes[at].weight = w.Weight
+		if s.nodes[at].slots == 0 && !opts.UseEmpty {
+			s.warnings = append(s.warnings, fmt.Sprintf("the weight of %s does nothing: it has no slots, and empty primaries are left out", s.nodes[at].id))
+		}
+	}
+	return nil
+}
+
+// ordered returns all nodes, replicas too, in the tool's order when that matters.
+func (s *state) ordered(opts Options) []*topology.Node {
+	nodes := s.cluster.Nodes()
+	if !opts.Compat {
+		return nodes
+	}
+	if opts.Order != nil {
+		var list []*topology.Node
+		for _, id := range opts.Order {
+			list = append(list, s.cluster.Node(id))
+		}
+		return list
+	}
+	list := slices.Clone(nodes)
+	slices.SortStableFunc(list, func(a, b *topology.Node) int {
+		first := func(n *topology.Node) int {
+			if n.Myself() {
+				return 0
+			}
+			return 1
+		}
+		return first(a) - first(b)
+	})
+	return list
+}
+
+// table returns the owners as a table of ids.
+func (s *state) table(o *owners) *slotmap.Table[string] {
+	var b slotmap.Builder[string]
+	for r, i := range o.ranges() {
+		if i != nobody {
+			b.Assign(r, s.nodes[i].id) // r is valid
+		}
+	}
+	return b.Build()
+}
+
+// ranges yields the maximal ranges of slots with one owner, or nobody.
+func (o *owners) ranges() func(func(slotmap.Range, int32) bool) {
+	return func(yield func(slotmap.Range, int32) bool) {
+		for first := 0; first < len(o); {
+			last := first
+			for last+1 < len(o) && o[last+1] == o[first] {
+				last++
+			}
+			if !yield(slotmap.Range{First: hashslot.Slot(first), Last: hashslot.Slot(last)}, o[first]) {
+				return
+			}
+			first = last + 1
+		}
+	}
+}
