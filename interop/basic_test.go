@@ -167,8 +167,18 @@ func TestCreate(t *testing.T) {
 		for command, f := range ask {
 			for _, policy := range []topology.ReadPolicy{topology.ReadPrimary, topology.ReadReplica} {
 				t.Run(fmt.Sprintf("%s/policy=%d", command, policy), func(t *testing.T) {
-					view, err := f()
-					require.NoError(t, err)
+					var view *topology.Cluster
+					c.Wait("new replicas are shown as serving", func() bool {
+						var err error
+						view, err = f()
+						require.NoError(t, err)
+						for _, shard := range view.Shards() {
+							if len(shard.Replicas) != 1 || !shard.Replicas[0].Serves() {
+								return false
+							}
+						}
+						return true
+					})
 					assert.Empty(t, view.Warnings())
 					assert.Empty(t, view.Unassigned())
 					router := new(topology.Router)

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
@@ -107,7 +108,9 @@ func (s Server) node(t testing.TB, i int, dir string, c Config) *Node {
 		if c.TLS != nil {
 			n.TLSPort, n.tls = freePorts(t, c.Host), c.TLS.Client
 			n.args = append(n.args, "--tls-port", strconv.Itoa(n.TLSPort), "--tls-cert-file", c.TLS.cert,
-				"--tls-key-file", c.TLS.key, "--tls-ca-cert-file", c.TLS.cert, "--tls-auth-clients", "no")
+				"--tls-key-file", c.TLS.key, "--tls-ca-cert-file", c.TLS.cert, "--tls-auth-clients", "no",
+				// Without it, version 7.0 does not tell the TLS port to clients.
+				"--tls-cluster", "yes")
 		}
 		if c.More != nil {
 			for k, arg := range c.More(i) {
@@ -123,13 +126,7 @@ func (s Server) node(t testing.TB, i int, dir string, c Config) *Node {
 			t.Fatalf("node %d: %v", i, err)
 		}
 	}
-	t.Cleanup(func() {
-		n.Kill()
-		if t.Failed() && testing.Verbose() {
-			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			t.Logf("the end of the log of %s:\n%s", n.Addr(), log[max(0, len(log)-1500):])
-		}
-	})
+	t.Cleanup(n.Kill)
 	n.ID = n.String("CLUSTER", "MYID")
 	return n
 }
@@ -351,7 +348,8 @@ func (c *Cluster) Meet() {
 	c.t.Helper()
 	for i, n := range c.Nodes {
 		for _, m := range c.Nodes[:i] {
-			n.String("CLUSTER", "MEET", m.Host, strconv.Itoa(m.Port))
+			port := cmp.Or(m.TLSPort, m.Port) // the bus is at one of them and 10000
+			n.String("CLUSTER", "MEET", m.Host, strconv.Itoa(port))
 		}
 	}
 	c.Wait("all nodes know all", func() bool {

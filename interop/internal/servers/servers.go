@@ -58,11 +58,13 @@ var find = sync.OnceValue(func() (found []Server) {
 	return found
 })
 
-// Each runs test for every server there is, each in a parallel subtest. A server
+// Each runs test for every server there is, each in a subtest, and all in parallel
+// to other tests: they wait most of the time. A server
 // that HASHSLOT_REQUIRE_SERVERS names ("redis,valkey") and that is not there is
 // a failure.
 func Each(t *testing.T, test func(t *testing.T, s Server)) {
 	t.Helper()
+	t.Parallel()
 	found := find()
 	for name := range strings.FieldsFuncSeq(os.Getenv("HASHSLOT_REQUIRE_SERVERS"), func(r rune) bool { return r == ',' }) {
 		if !slices.ContainsFunc(found, func(s Server) bool { return s.Name == name }) {

@@ -1,0 +1,179 @@
+package interop_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/stretchr/testify/require"
+)
+
+// A checker writes and reads the keys of a cluster and notices every answer that
+// is wrong. A key has one writer, which counts it up. So what is read is at least
+// what was acknowledged when the read began, and at most what was tried when it
+// ended. Commands whose connection broke may have been done or not.
+//
+// Two keys each share a tag, for commands of two keys.
+type checker struct {
+	client  *redigocluster.Client
+	keys    []string
+	acked   []atomic.Int64        // by key
+	tried   []atomic.Int64        // by key
+	mayLose func(key string) bool // whether acknowledged writes may be lost: their only node was killed
+	done    atomic.Int64          // operations that were answered
+	doubt   atomic.Int64          // operations that were not
+	stopped atomic.Bool
+	wg      sync.WaitGroup
+
+	mu    sync.Mutex
+	wrong []string
+}
+
+func newChecker(client *redigocluster.Client, pairs int) *checker {
+	c := &checker{client: client, acked: make([]atomic.Int64, 2*pairs), tried: make([]atomic.Int64, 2*pairs),
+		mayLose: func(string) bool { return false }}
+	for i := range pairs {
+		c.keys = append(c.keys, fmt.Sprintf("{pair%d}a", i), fmt.Sprintf("{pair%d}b", i))
+	}
+	return c
+}
+
+func (c *checker) fail(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrong = append(c.wrong, fmt.Sprintf(format, args...))
+}
+
+// answered counts an operation, and reports whether it has an answer to check.
+func (c *checker) answered(key string, err error) bool {
+	switch {
+	case err == nil:
+		c.done.Add(1)
+		return true
+	case errors.As(err, new(redis.Error)):
+		c.fail("%s: %v", key, err)
+	default:
+		c.doubt.Add(1)
+	}
+	return false
+}
+
+const inPipeline = 50
+
+// write writes all keys once.
+func (c *checker) write() {
+	for i := 0; i < len(c.keys); i += inPipeline {
+		var which []int
+		for k := i; k < min(i+inPipeline, len(c.keys)); k++ {
+			which = append(which, k)
+		}
+		c.set(which)
+	}
+}
+
+// set counts different keys up.
+func (c *checker) set(which []int) {
+	commands, values := make([]redigocluster.Command, len(which)), make([]int64, len(which))
+	for k, i := range which {
+		values[k] = c.tried[i].Add(1)
+		commands[k] = redigocluster.Command{Name: "SET", Key: c.keys[i], Args: []any{values[k]}}
+	}
+	for k, reply := range c.client.Pipeline(commands) {
+		if c.answered(c.keys[which[k]], reply.Err) {
+			c.acked[which[k]].Store(values[k])
+		}
+	}
+}
+
+// get reads keys, two by two if pairs says so: then which has the first of each.
+func (c *checker) get(which []int, pairs bool) {
+	commands, least := make([]redigocluster.Command, len(which)), make([][2]int64, len(which))
+	for k, i := range which {
+		commands[k] = redigocluster.Command{Name: "GET", Key: c.keys[i]}
+		least[k][0] = c.acked[i].Load()
+		if pairs {
+			commands[k] = redigocluster.Command{Name: "MGET", Key: c.keys[i], Args: []any{c.keys[i+1]}}
+			least[k][1] = c.acked[i+1].Load()
+		}
+	}
+	for k, reply := range c.client.Pipeline(commands) {
+		if !c.answered(c.keys[which[k]], reply.Err) {
+			continue
+		}
+		values := []any{reply.Value}
+		if pairs {
+			values = reply.Value.([]any)
+		}
+		for m, value := range values {
+			i := which[k] + m
+			least, most := least[k][m], c.tried[i].Load()
+			if c.mayLose(c.keys[i]) {
+				least = 0
+			}
+			got := int64(0)
+			if value != nil {
+				got, _ = strconv.ParseInt(string(value.([]byte)), 10, 64)
+			}
+			if got < least || got > most {
+				c.fail("%s is %v, and not %d to %d", c.keys[i], value, least, most)
+			}
+		}
+	}
+}
+
+// start runs writers and readers until finish. Writer w has the keys whose index
+// modulo the number of writers is w.
+func (c *checker) start(writers, readers int) {
+	for w := range writers {
+		c.wg.Go(func() {
+			own := len(c.keys) / writers
+			for !c.stopped.Load() {
+				which := make([]int, 1+rand.IntN(min(inPipeline, own)))
+				for k, first := 0, rand.IntN(own); k < len(which); k++ {
+					which[k] = (first+k)%own*writers + w
+				}
+				c.set(which)
+			}
+		})
+	}
+	for range readers {
+		c.wg.Go(func() {
+			for !c.stopped.Load() {
+				which, pairs := make([]int, 1+rand.IntN(inPipeline)), rand.IntN(2) == 0
+				for k := range which {
+					if which[k] = rand.IntN(len(c.keys)); pairs {
+						which[k] &^= 1
+					}
+				}
+				c.get(which, pairs)
+			}
+		})
+	}
+}
+
+// finish stops the writers and readers, reads all keys, and fails if anything was
+// wrong.
+func (c *checker) finish(t *testing.T) {
+	t.Helper()
+	c.stopped.Store(true)
+	ended := make(chan struct{})
+	go func() { c.wg.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		t.Fatal("a command does not come to an end")
+	}
+	for i := range c.keys {
+		c.get([]int{i}, false)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.Empty(t, c.wrong[:min(20, len(c.wrong))], "%d answers of %d were wrong", len(c.wrong), c.done.Load())
+}
