@@ -88,11 +88,17 @@ func slots1(dst *Slot, keys *string, n int) int
 //go:noescape
 func slots8(dst *Slot, keys *string, n int, m *matrices) int
 
-// maxBatch is how many keys an assembly call takes at most: assembly is not
-// preempted.
+// maxBatch is how many keys an assembly call takes at most: a goroutine cannot be
+// preempted inside of assembly.
 const maxBatch = 512
 
 func slotsOf(dst []Slot, keys []string) {
+	// A goroutine can be preempted where a Go function starts, nowhere in a loop
+	// around nothing but assembly. Hence each piece is a call of this one.
+	for len(keys) > maxBatch {
+		slotsOf(dst[:maxBatch], keys[:maxBatch])
+		dst, keys = dst[maxBatch:], keys[maxBatch:]
+	}
 	switch {
 	case tier == tierAVX512 && len(keys) >= 8:
 		slotsOf8(dst, keys)
@@ -107,7 +113,7 @@ func slotsOf8(dst []Slot, keys []string) {
 	for i := 0; i < len(keys); {
 		// The last eight keys may overlap the eight before them.
 		i = min(i, len(keys)-8)
-		n := min(len(keys)-i, maxBatch) &^ 7
+		n := (len(keys) - i) &^ 7
 		done := slots8(&dst[i], &keys[i], n, avx512)
 		i += done
 		if done < n {
@@ -119,7 +125,7 @@ func slotsOf8(dst []Slot, keys []string) {
 
 func slotsOf1(dst []Slot, keys []string) {
 	for i := 0; i < len(keys); {
-		n := min(len(keys)-i, maxBatch)
+		n := len(keys) - i
 		done := slots1(&dst[i], &keys[i], n)
 		i += done
 		if done < n {

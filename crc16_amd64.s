@@ -60,13 +60,13 @@ DATA barrett<>+0(SB)/8, $MU
 DATA barrett<>+8(SB)/8, $POLY
 GLOBL barrett<>(SB), RODATA|NOPTR, $16
 
-DATA fold<>+0(SB)/8, $FOLDL
-DATA fold<>+8(SB)/8, $FOLDH
-GLOBL fold<>(SB), RODATA|NOPTR, $16
+DATA foldBy1<>+0(SB)/8, $FOLDL
+DATA foldBy1<>+8(SB)/8, $FOLDH
+GLOBL foldBy1<>(SB), RODATA|NOPTR, $16
 
-DATA fold4<>+0(SB)/8, $FOLD4L
-DATA fold4<>+8(SB)/8, $FOLD4H
-GLOBL fold4<>(SB), RODATA|NOPTR, $16
+DATA foldBy4<>+0(SB)/8, $FOLD4L
+DATA foldBy4<>+8(SB)/8, $FOLD4H
+GLOBL foldBy4<>(SB), RODATA|NOPTR, $16
 
 DATA open<>+0(SB)/8, $OPEN
 DATA open<>+8(SB)/8, $OPEN
@@ -187,10 +187,9 @@ atEdge:                                  \
 	PXOR      A, T;                  \
 	PEXTRW    $3, T, AX
 
-// LOADHEAD loads the first AX = (N-1)&15 + 1 bytes of a key of more than 16,
-// all of it inside the key, right-aligned into T, and steps over them.
-#define LOADHEAD \
-	MOVOU  (P), T;                   \
+// HEAD makes T, the first 16 bytes of a key of more, its first AX = (N-1)&15 + 1
+// bytes, reversed and right-aligned, and steps over them.
+#define HEAD \
 	LEAQ   starting<>+16(SB), DX;    \
 	SUBQ   AX, DX;                   \
 	MOVOU  (DX), A;                  \
@@ -257,14 +256,14 @@ atEdge:                                  \
 	VPXORQ        X17, X16, X16
 
 #define REV4  Z20 // starting<> in each block
-#define FOLD4 Z21 // fold4<> in each block
+#define FOLD4 Z21 // foldBy4<> in each block
 #define OPEN4 Z22 // '{' in every byte
 
 // HEAD64 loads the first (N-1)&63 + 1 bytes of more than 64 into Z16, from
 // inside of them, so that they end the register, and steps over them.
 #define HEAD64 \
 	VBROADCASTI32X4 starting<>(SB), REV4; \
-	VBROADCASTI32X4 fold4<>(SB), FOLD4; \
+	VBROADCASTI32X4 foldBy4<>(SB), FOLD4; \
 	LEAQ        -1(N), DX;           \
 	ANDQ        $63, DX;             \
 	MOVQ        $1<<63, AX;          \
@@ -405,10 +404,11 @@ blocks16:
 	INCL  AX
 	MOVOU open<>(SB), X5
 	MOVOU starting<>(SB), REV
-	MOVOU fold<>(SB), X6
+	MOVOU foldBy1<>(SB), X6
 	MOVOU (P), TAG
 	PCMPEQB X5, TAG
-	LOADHEAD
+	MOVOU (P), T
+	HEAD
 
 next:
 	MOVOU   (P), X2
@@ -523,8 +523,9 @@ blocks16:
 	ANDL  $15, AX
 	INCL  AX
 	MOVOU starting<>(SB), REV
-	MOVOU fold<>(SB), X6
-	LOADHEAD
+	MOVOU foldBy1<>(SB), X6
+	MOVOU (P), T
+	HEAD
 
 next:
 	MOVOU  (P), X2
@@ -537,14 +538,44 @@ empty:
 	MOVQ $0, ret+16(FP)
 	RET
 
-// func fold(crc uint64, p *byte, n int) uint64
+// func fold1(crc uint64, p *byte, n int) uint64
+//
+// The checksum of the n > 16 bytes at p, continued from crc, which is given with
+// its high byte first in memory. If crc is not 0, n mod 16 must not be 1: it is
+// added to the first two bytes, and both must be in the head.
+//
+// Requires: PCLMULQDQ, SSSE3, SSE4.1.
+TEXT ·fold1(SB), NOSPLIT, $0-32
+	MOVQ  crc+0(FP), A
+	MOVQ  p+8(FP), P
+	MOVQ  n+16(FP), N
+	LEAQ  -1(N), AX
+	ANDL  $15, AX
+	INCL  AX
+	MOVOU starting<>(SB), REV
+	MOVOU foldBy1<>(SB), X6
+	MOVOU (P), T
+	PXOR  A, T
+	HEAD
+
+next:
+	MOVOU  (P), X2
+	PSHUFB REV, X2
+	NEXT
+	JNZ    next
+	FOLD16
+	REDUCE
+	MOVQ AX, ret+24(FP)
+	RET
+
+// func fold4(crc uint64, p *byte, n int) uint64
 //
 // The checksum of the n > 64 bytes at p, continued from crc, which is given with
 // its high byte first in memory. If crc is not 0, n mod 64 must not be 1: it is
 // added to the first two bytes, and both must be in the head.
 //
-// Requires: PCLMULQDQ; AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ, BMI2.
-TEXT ·fold(SB), NOSPLIT, $0-32
+// Requires: PCLMULQDQ, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ, BMI2.
+TEXT ·fold4(SB), NOSPLIT, $0-32
 	MOVQ        crc+0(FP), BX
 	MOVQ        p+8(FP), P
 	MOVQ        n+16(FP), N
@@ -581,7 +612,7 @@ TEXT ·slots1(SB), NOSPLIT, $0-32
 	MOVQ  n+16(FP), LEFT
 	MOVOU open<>(SB), X5
 	MOVOU starting<>(SB), REV
-	MOVOU fold<>(SB), X6
+	MOVOU foldBy1<>(SB), X6
 
 key:
 	MOVQ 0(KEYS), P
@@ -629,7 +660,8 @@ blocks16:
 	PCMPEQB X5, TAG
 	ANDL    $15, AX
 	INCL    AX
-	LOADHEAD
+	MOVOU (P), T
+	HEAD
 
 next:
 	MOVOU   (P), X2

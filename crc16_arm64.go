@@ -119,9 +119,15 @@ func slotsOf(dst []Slot, keys []string) { slotsOfAny(dst, keys) }
 func slotsOfBytes(dst []Slot, keys [][]byte) { slotsOfAny(dst, keys) }
 
 func slotsOfAny[T string | []byte](dst []Slot, keys []T) {
+	// A goroutine can be preempted where a Go function starts, nowhere in a loop
+	// around nothing but assembly. Hence each piece is a call of this one.
+	for len(keys) > maxKeys {
+		slotsOfAny(dst[:maxKeys], keys[:maxKeys])
+		dst, keys = dst[maxKeys:], keys[maxKeys:]
+	}
 	for len(keys) > 0 {
 		done := uint64(0)
-		if n := min(len(keys), maxKeys) &^ 3; n > 0 && tier != tierGeneric {
+		if n := len(keys) &^ 3; n > 0 && tier != tierGeneric {
 			done = batch(&dst[0], unsafe.Pointer(&keys[0]), uint64(unsafe.Sizeof(keys[0])), uint64(n))
 		}
 		if done == 0 {
@@ -152,6 +158,10 @@ func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
 }
 
 func update(crc uint16, p []byte) uint16 {
+	for len(p) > maxBytes { // as in slotsOfAny
+		crc = update(crc, p[:maxBytes])
+		p = p[maxBytes:]
+	}
 	switch {
 	case tier == tierGeneric || crc != 0 && len(p) < foldMin:
 		return crc16.Update(crc, p)
@@ -167,17 +177,14 @@ func update(crc uint16, p []byte) uint16 {
 		crc = update(crc, head)
 		p = p[len(head):]
 	}
-	for len(p) > 0 {
-		n := min(len(p), maxBytes)
-		switch {
-		case block == 64:
-			crc = uint16(fold(uint64(crc), &p[0], uint64(n)))
-		case tier == tierSHA3:
-			crc = uint16(longSHA3(uint64(crc), &p[0], uint64(n)))
-		default:
-			crc = uint16(long(uint64(crc), &p[0], uint64(n)))
-		}
-		p = p[n:]
+	switch n := uint64(len(p)); {
+	case n == 0:
+	case block == 64:
+		crc = uint16(fold(uint64(crc), &p[0], n))
+	case tier == tierSHA3:
+		crc = uint16(longSHA3(uint64(crc), &p[0], n))
+	default:
+		crc = uint16(long(uint64(crc), &p[0], n))
 	}
 	return crc
 }

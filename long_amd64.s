@@ -16,8 +16,8 @@
 // this with words.
 //
 // The checksum so far counts as added to the first two bytes of the buffer: it
-// is taken for b[-16]. What the registers leave is checksummed by sum and fold
-// of crc16_amd64.s, which also serve what is too short for them.
+// is taken for b[-16]. What the registers leave is checksummed by fold1 and
+// fold4 of crc16_amd64.s, which also serve what is too short for them.
 
 #define P SI
 #define N CX

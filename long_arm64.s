@@ -31,11 +31,11 @@
 //
 // All of this was verified, but never timed, for want of an arm64 machine.
 
-#define CRC R0        // the checksum so far
-#define SRC R1        // the next byte
-#define LEFT R2       // bytes that are left
-#define FACTORS R3    // ·factors, of crc16_arm64.s
-#define INDEXES R4    // ·indexes
+#define CRC R8        // the checksum so far
+#define SRC R9        // the next byte
+#define LEFT R10      // bytes that are left
+#define FACTORS R11   // ·factors, of crc16_arm64.s
+#define INDEXES R12   // ·indexes
 
 // fold and the end of long. V0 to V15 may be the sixteen vectors of long.
 #define F512 V30      // the factors of 512 bits

@@ -184,6 +184,10 @@ func TestCreateExamples(t *testing.T) {
 			"host a has 3 of 3 primaries: if it fails, the others are no majority and nothing fails over"},
 		{"too many on one machine", hostsOf("a:1", "a:2", "a:3", "a:4", "b:1", "c:1"), 1, "a:1 a:2|b:1 a:3|c:1 a:4\n" +
 			"replicas on the same host as their primary: a:2 and a:1"},
+		{"half of the primaries on each machine", hostsOf("a:1", "a:2", "b:1", "b:2"), 0, "a:1|a:2|b:1|b:2\n" +
+			"no replicas: when a primary fails, its slots are lost to the cluster\n" +
+			"host a has 2 of 4 primaries: if it fails, the others are no majority and nothing fails over\n" +
+			"host b has 2 of 4 primaries: if it fails, the others are no majority and nothing fails over"},
 		{"machines by name", []Host{{"a:1", "m", ""}, {"b:1", "m", ""}, {"c:1", "n", ""}, {"d:1", "n", ""}}, 1, "a:1 d:1|c:1 b:1\n" + two},
 	} {
 		l, err := Create(c.hosts, c.replicas)

@@ -303,7 +303,11 @@ func (p *Plan) list(t *slotmap.Table[string]) []nodeSlot {
 // will have, and the moves.
 func (p *Plan) Summary() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s in %s, %d ranges before, %d after\n\n", count(p.Slots(), "slot"), count(len(p.Moves), "move"), p.Before.Len(), p.After.Len())
+	if len(p.Moves) == 0 {
+		fmt.Fprintf(&b, "nothing to move, %s\n\n", count(p.Before.Len(), "range"))
+	} else {
+		fmt.Fprintf(&b, "%s in %s, %s before, %d after\n\n", count(p.Slots(), "slot"), count(len(p.Moves), "move"), count(p.Before.Len(), "range"), p.After.Len())
+	}
 	before, after := p.bySlots(p.Before), p.bySlots(p.After)
 	addr := 4
 	for _, n := range p.nodes {

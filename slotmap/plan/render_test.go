@@ -134,6 +134,9 @@ c                                         10.0.0.3:6379       1       0       0 
 
     2 from 10.0.0.1:6379 to 10.0.0.2:6379: 8192-8193
 `, p.Summary())
+	nothing, err := Drain(parse(t, threeNodes), []string{"c"}, Options{})
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(nothing.Summary(), "nothing to move, 2 ranges\n\nnode "), nothing.Summary())
 	load := make([]float64, hashslot.Count)
 	load[0], load[1] = 3, 1
 	p, err = Rebalance(parse(t, threeNodes), Options{Load: load})

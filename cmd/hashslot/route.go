@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/hashtag"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+var routeCommand = command{
+	name:  "route",
+	args:  "[KEY...]",
+	short: "the slot and the owner of each key",
+	run:   runRoute,
+	doc: `The owners are read from what CLUSTER NODES replies, or from a nodes.conf, as
+"hashslot check" does. Keys are read as "hashslot slot" reads them.
+
+Text has one line for each key, with four columns and a TAB between them: slot,
+id of the primary that owns it, its address, key. Where there is none it is "-".
+
+JSON is one object a line: that of "hashslot slot", with what "hashslot check"
+tells of the slot. Its shard is the owner, "migrating" tells if the slot is being
+moved, and "problems" what is wrong with it.
+
+If nobody owns the slot of a key, the exit status is 1, after all keys.
+`,
+	example: `$ hashslot route -nodes testdata/nodes.txt foo bar {bar}2
+12182	292f	10.0.0.3:30003	foo
+5061	e7d1	10.0.0.1:30001	bar
+5061	e7d1	10.0.0.1:30001	{bar}2
+`,
+}
+
+func runRoute(e *env) int {
+	var (
+		fs         flag.FlagSet
+		nodes      nodesFlags
+		in         inputFlags
+		form       outputFlag
+		hex, unhex bool
+	)
+	nodes.add(&fs)
+	in.add(&fs)
+	form.add(&fs)
+	fs.BoolVar(&hex, "hex", false, "write key, tag and hashed part in hex")
+	fs.BoolVar(&unhex, "unhex", false, "read keys in hex")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	err := errors.Join(nodes.check(), in.check(), form.check())
+	if err == nil && nodes.stdin() > 0 && len(e.args) == 0 {
+		err = errors.New("standard input cannot have both -nodes and the keys")
+	}
+	if err != nil {
+		return e.badUse(err)
+	}
+	c, err := nodes.load(e)
+	if err != nil {
+		return e.fail(err)
+	}
+	r := newRoutes(c, form.json())
+	enc := appendText
+	switch {
+	case hex:
+		enc = appendHex
+	case form.json():
+		enc = appendJSON
+	}
+	var lost atomic.Int64 // keys without an owner
+	code := e.answer(in, maxWorkers, func() worker {
+		var slots []hashslot.Slot
+		return func(o *output, keys [][]byte) (int, error) {
+			var bad error
+			if unhex {
+				keys, bad = unhexAll(keys)
+			}
+			slots = hashslot.AppendOfBytes(slots[:0], keys)
+			for i, key := range keys {
+				if form.json() && !hex && !utf8.Valid(key) {
+					return i, errNotUTF8
+				}
+				if _, ok := c.Table().Lookup(slots[i]); !ok {
+					lost.Add(1)
+				}
+				if form.json() {
+					r.json(o, enc, key, slots[i])
+				} else {
+					r.text(o, enc, key, slots[i])
+				}
+			}
+			return len(keys), bad
+		}
+	})
+	if n := lost.Load(); code == exitOK && n > 0 {
+		return e.fail(fmt.Errorf("%d keys are in slots that nobody owns", n))
+	}
+	return code
+}
+
+// routes has the answers for each owner.
+type routes struct {
+	table   *slotmap.Table[*topology.Shard]
+	columns map[*topology.Shard][]byte // text: id and address
+	objects map[*topology.Shard][]byte // JSON: what follows the key, if nothing is wrong with the slot
+	whole   clusterJSON
+	special slotmap.Set // slots with which something is
+}
+
+func newRoutes(c *topology.Cluster, json bool) *routes {
+	r := &routes{table: c.Table(), columns: map[*topology.Shard][]byte{nil: []byte("\t-\t-\t")}, objects: map[*topology.Shard][]byte{}}
+	if json {
+		r.whole = describe(c)
+		for _, p := range r.whole.Problems {
+			r.special = r.special.Union(p.Slots)
+		}
+		for _, o := range r.whole.Migrating {
+			_ = r.special.Add(o.Slot) // it is a valid one
+		}
+	}
+	for i, s := range c.Shards() {
+		r.columns[s] = fmt.Appendf(nil, "\t%s\t%s\t", plain(s.Primary.ID), plain(s.Primary.Addr()))
+		if i < len(r.whole.Shards) {
+			r.objects[s] = r.of(clusterJSON{OK: true, Shards: r.whole.Shards[i : i+1], Migrating: []openJSON{}, Problems: []problemJSON{}})
+		}
+	}
+	return r
+}
+
+// of returns d as the rest of an object, with its end.
+func (r *routes) of(d clusterJSON) []byte {
+	d.Assigned = r.whole.Assigned
+	return append([]byte(","), bytes.TrimPrefix(line(d), []byte("{"))...)
+}
+
+func (r *routes) text(o *output, enc encoder, key []byte, slot hashslot.Slot) {
+	shard, _ := r.table.Lookup(slot)
+	o.buf = appendSlot(o.buf, slot)
+	o.buf = append(o.buf, r.columns[shard]...)
+	o.value(enc, key)
+	o.text("\n")
+}
+
+func (r *routes) json(o *output, enc encoder, key []byte, slot hashslot.Slot) {
+	start, end, tagged := hashtag.Find(key)
+	hashed, tag := key[start:end], key[:0]
+	if tagged {
+		tag = hashed
+	}
+	o.text(`{"key":"`)
+	o.value(enc, key)
+	o.text(`","slot":`)
+	o.buf = appendSlot(o.buf, slot)
+	o.text(`,"tag":"`)
+	o.value(enc, tag)
+	o.text(`","hashed":"`)
+	o.value(enc, hashed)
+	o.text(`"`)
+	shard, _ := r.table.Lookup(slot)
+	if shard != nil && !r.special.Contains(slot) {
+		o.buf = append(o.buf, r.objects[shard]...)
+		return
+	}
+	d := clusterJSON{Shards: []shardJSON{}, Migrating: []openJSON{}, Problems: []problemJSON{}}
+	for _, s := range r.whole.Shards {
+		if s.Slots.Contains(slot) {
+			d.Shards = append(d.Shards, s)
+		}
+	}
+	d.Migrating = append(d.Migrating, slices.DeleteFunc(slices.Clone(r.whole.Migrating), func(m openJSON) bool { return m.Slot != slot })...)
+	for _, p := range r.whole.Problems {
+		if p.Slots.Contains(slot) {
+			d.Problems = append(d.Problems, p)
+		}
+	}
+	d.OK = len(d.Problems) == 0
+	o.buf = append(o.buf, r.of(d)...)
+}

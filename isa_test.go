@@ -1,0 +1,273 @@
+package hashslot_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The tests of this file hold that a kernel has no instruction that a CPU it is
+// chosen for may lack. An emulator does not notice all of them.
+
+// instruction is one line of the assembler's listing.
+type instruction struct {
+	pc       int
+	name     string // without suffixes such as .Z
+	operands string
+	line     string // of the source, for messages
+}
+
+var listingLine = regexp.MustCompile(`^\t0x[0-9a-f]+ (\d+) \(([^)]*)\)\t([A-Z0-9]+)[A-Z.]*(?:\t(.*))?$`)
+
+// listing returns the instructions of the assembly functions for an
+// architecture, macros expanded.
+func listing(t *testing.T, arch string) map[string][]instruction {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("the go command is not here")
+	}
+	cmd := exec.Command("go", "build", "-asmflags=-S", ".")
+	cmd.Env = append(os.Environ(), "GOARCH="+arch, "GOOS=linux", "CGO_ENABLED=0", "GOFLAGS=")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	functions := map[string][]instruction{}
+	function := ""
+	for line := range strings.Lines(strings.ReplaceAll(string(out), module+".", "")) {
+		m := listingLine.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if m == nil {
+			continue
+		}
+		pc, err := strconv.Atoi(m[1])
+		require.NoError(t, err)
+		switch m[3] {
+		case "TEXT":
+			function, _, _ = strings.Cut(m[4], "(")
+		case "FUNCDATA", "PCDATA", "NOP", "PCALIGN":
+		default:
+			functions[function] = append(functions[function], instruction{pc, m[3], m[4], filepath.Base(m[2])})
+		}
+	}
+	require.NotEmpty(t, functions)
+	return functions
+}
+
+// What the CPU needs for an instruction on registers of 128 bits of the old
+// kind, one of 256 bits, and one of 512 bits or with a new register or mask.
+// "" is what every CPU of the architecture has.
+var amd64Features = func() map[string][3]string {
+	m := map[string][3]string{}
+	add := func(sse, avx, avx512 string, names string) {
+		for name := range strings.FieldsSeq(names) {
+			m[name] = [3]string{sse, avx, avx512}
+		}
+	}
+	add("", "", "", `MOVQ MOVL MOVW MOVB MOVBLZX MOVWLZX ADDQ ADDL SUBQ SUBL LEAQ LEAL ANDQ ANDL ORQ ORL XORQ XORL NOTQ NEGQ
+		INCQ INCL DECQ DECL SHLQ SHLL SHRQ SHRL SARQ ROLW TESTQ TESTL TESTB CMPQ CMPL CMPB BSRL BSRQ BSFL BSFQ BTQ BTL
+		CMOVQEQ CMOVQNE CMOVQCS CMOVQCC CMOVQHI CMOVQLS CMOVQLT CMOVQGT CMOVLEQ CMOVLNE BSWAPQ BSWAPL
+		JMP JEQ JNE JHI JLS JCS JCC JLT JGE JGT JLE JMI JPL CALL RET
+		PREFETCHT0 PREFETCHNTA MOVOU MOVO MOVUPS MOVAPS PXOR POR PAND PANDN PADDQ PSUBQ PCMPEQB PCMPEQL PMOVMSKB PEXTRW PINSRW
+		PSRLQ PSLLQ PSRLO PSLLO PSHUFD PSHUFL PUNPCKLQDQ PUNPCKHQDQ MOVHLPS MOVLHPS`)
+	add("SSSE3", "", "", "PSHUFB PALIGNR")
+	add("SSE4.1", "", "", "PTEST PINSRQ PEXTRQ PINSRD PEXTRD PBLENDW PBLENDVB PCMPEQQ PMINUD")
+	add("CLMUL", "", "", "PCLMULQDQ")
+	add("BMI1", "", "", "TZCNTQ TZCNTL ANDNQ ANDNL BLSMSKQ BLSRQ BLSIQ BEXTRQ")
+	add("BMI2", "", "", "BZHIQ BZHIL SARXQ SHLXQ SHRXQ SHLXL SHRXL RORXQ RORXL MULXQ PDEPQ PEXTQ")
+	add("MOVBE", "", "", "MOVBEQQ MOVBEQ MOVBEL MOVBELL")
+	add("POPCNT", "", "", "POPCNTQ POPCNTL")
+	add("LZCNT", "", "", "LZCNTQ LZCNTL")
+	add("AVX", "AVX", "AVX512F", "VMOVDQU VMOVDQA VZEROUPPER VMOVQ VMOVD VPTEST")
+	add("AVX", "AVX2", "AVX512F", `VPXOR VPOR VPAND VPADDQ VPSRLQ VPSLLQ VPUNPCKLDQ VPUNPCKHDQ VPUNPCKLQDQ VPUNPCKHQDQ
+		VPSHUFD VPERMQ`)
+	add("AVX", "AVX2", "AVX512BW", "VPSHUFB VPCMPEQB VPMINUB VPADDB VPUNPCKLBW VPUNPCKHBW VPUNPCKLWD VPUNPCKHWD VPSRLDQ VPSLLDQ VPALIGNR")
+	add("AVX", "AVX", "AVX512BW", "VPEXTRW VPINSRW")
+	add("AVX2", "AVX2", "AVX512F", "VPBROADCASTQ VPBROADCASTD VBROADCASTI128 VINSERTI128 VEXTRACTI128 VPERM2I128")
+	add("AVX2", "AVX2", "AVX512BW", "VPBROADCASTB VPBROADCASTW")
+	add("AVX512F", "AVX512F", "AVX512F", `VPXORQ VPXORD VPORQ VPANDQ VPANDNQ VMOVDQU64 VMOVDQU32 VMOVDQA64 VMOVDQA32 VPTERNLOGQ VPTERNLOGD
+		VPTESTMQ VPTESTNMQ VBROADCASTI32X4 VBROADCASTI64X4 VINSERTI32X4 VINSERTI64X4 VEXTRACTI32X4 VEXTRACTI64X4
+		VPERMT2Q VPERMI2Q VPERMT2D VPERMI2D VSHUFI64X2 VSHUFI32X4 VALIGNQ VPCMPUQ VPCMPUD VPMOVQW VPMOVDW VPMOVQD VPROLQ
+		VPCOMPRESSQ VPEXPANDQ KMOVW KORTESTW KORW KANDW KXORW KNOTW VPGATHERQQ`)
+	add("AVX512DQ", "AVX512DQ", "AVX512DQ", "VEXTRACTI64X2 VINSERTI64X2 VBROADCASTI64X2 KMOVB KORTESTB KTESTB KORB KANDB VPMOVQ2M VPMOVM2Q")
+	add("AVX512BW", "AVX512BW", "AVX512BW", `VMOVDQU8 VMOVDQU16 VPCMPUB VPCMPUW VPTESTMB VPTESTNMB VPMOVM2B VPMOVB2M VPERMW
+		KMOVQ KMOVD KORTESTQ KORTESTD KTESTQ KORQ KANDQ KSHIFTRQ KSHIFTLQ KNOTQ KUNPCKDQ`)
+	add("AVX512VBMI", "AVX512VBMI", "AVX512VBMI", "VPERMB VPERMT2B VPERMI2B VPMULTISHIFTQB")
+	add("AVX512VBMI2", "AVX512VBMI2", "AVX512VBMI2", "VPEXPANDB VPEXPANDW VPCOMPRESSB VPSHLDQ VPSHRDQ")
+	add("GFNI", "GFNI", "GFNI", "VGF2P8AFFINEQB VGF2P8MULB")
+	add("CLMUL", "VPCLMULQDQ", "VPCLMULQDQ", "VPCLMULQDQ")
+	return m
+}()
+
+var (
+	wide     = regexp.MustCompile(`\bZ\d+\b`)
+	half     = regexp.MustCompile(`\bY\d+\b`)
+	xmm      = regexp.MustCompile(`\bX\d+\b`)
+	extended = regexp.MustCompile(`\b[XY](1[6-9]|2\d|3[01])\b|\bK[0-7]\b`)
+)
+
+// needsOf returns the features that an instruction needs.
+func needsOf(t *testing.T, in instruction) []string {
+	t.Helper()
+	features, known := amd64Features[in.name]
+	if !known {
+		t.Errorf("%s: %s is an instruction whose feature this test does not know", in.line, in.name)
+		return nil
+	}
+	evex := wide.MatchString(in.operands) || extended.MatchString(in.operands) || strings.HasPrefix(features[0], "AVX512")
+	switch {
+	case in.name[0] != 'V' && in.name[0] != 'K':
+		return features[:1]
+	case evex:
+		needs := []string{features[2]}
+		scalar := in.name == "VMOVQ" || in.name == "VMOVD" || in.name == "VPEXTRW" || in.name == "VPINSRW" ||
+			strings.HasPrefix(in.name, "VINSERT") || strings.HasPrefix(in.name, "VEXTRACT")
+		if !scalar && !wide.MatchString(in.operands) && (half.MatchString(in.operands) || xmm.MatchString(in.operands)) {
+			needs = append(needs, "AVX512VL")
+		}
+		return needs
+	case half.MatchString(in.operands):
+		return features[1:2]
+	default:
+		return []string{features[0], "AVX"}
+	}
+}
+
+func TestInstructionsBelongToTheirKernel(t *testing.T) {
+	functions := listing(t, "amd64")
+	// The numbers and needs of the kernels as crc16_amd64.go has them, and the
+	// functions that Go code calls when the kernel is in use.
+	clmul := []string{"", "CLMUL", "SSSE3", "SSE4.1"}
+	avx2 := append(slices.Clip(clmul), "AVX", "AVX2")
+	avx512 := append(slices.Clip(avx2), "BMI1", "BMI2", "AVX512F", "AVX512BW", "AVX512VL", "AVX512DQ", "AVX512VBMI", "AVX512VBMI2",
+		"GFNI", "VPCLMULQDQ")
+	called := map[string]bool{}
+	for _, kernel := range []struct {
+		name    string
+		tier    int
+		has     []string
+		entries []string
+	}{
+		{"generic", 0, []string{""}, []string{"of"}},
+		{"clmul", 1, clmul, []string{"of", "sum", "slots1", "fold1"}},
+		{"avx2", 2, avx2, []string{"of", "sum", "slots1", "fold1", "lfsr256"}},
+		{"avx512", 3, avx512, []string{"of", "sum", "slots1", "fold1", "slots8", "lfsr512", "fold4"}},
+	} {
+		for _, in := range reachable(t, functions, kernel.tier, kernel.entries, called) {
+			for _, feature := range needsOf(t, in) {
+				assert.Contains(t, kernel.has, feature, "kernel %s: %s: %s %s", kernel.name, in.line, in.name, in.operands)
+			}
+		}
+	}
+	for name := range functions {
+		assert.True(t, called[name], "%s: no kernel is said to call it", name)
+	}
+}
+
+// reachable returns the instructions that run when the kernel of that tier is in
+// use: a jump that depends on the tier goes one way.
+func reachable(t *testing.T, functions map[string][]instruction, tier int, entries []string, called map[string]bool) []instruction {
+	t.Helper()
+	var found []instruction
+	type place struct {
+		function string
+		index    int
+	}
+	seen := map[place]bool{}
+	var walk func(place)
+	walk = func(at place) {
+		body := functions[at.function]
+		for !seen[at] {
+			require.Less(t, at.index, len(body), "%s runs past its end", at.function)
+			seen[at] = true
+			called[at.function] = true
+			in := body[at.index]
+			found = append(found, in)
+			next := place{at.function, at.index + 1}
+			switch {
+			case in.name == "RET":
+				return
+			case in.name == "JMP" || in.name == "CALL" || in.name[0] == 'J':
+				target, err := strconv.Atoi(in.operands)
+				if err != nil {
+					// Another function, of assembly or Go.
+					name, _, _ := strings.Cut(in.operands, "(")
+					if functions[name] != nil {
+						walk(place{name, 0})
+					}
+				} else {
+					i := slices.IndexFunc(body, func(in instruction) bool { return in.pc == target })
+					require.GreaterOrEqual(t, i, 0, "%s: no instruction at %d", in.line, target)
+					taken, decided := decide(t, body, at.index, tier)
+					if !decided || taken {
+						walk(place{at.function, i})
+					}
+					if decided && taken {
+						return
+					}
+				}
+				if in.name == "JMP" {
+					return
+				}
+			}
+			at = next
+		}
+	}
+	for _, name := range entries {
+		require.NotEmpty(t, functions[name], "no function %s", name)
+		walk(place{name, 0})
+	}
+	return found
+}
+
+var tierTest = regexp.MustCompile(`^tier\(SB\), \$(\d+)$`)
+
+// decide says whether the conditional jump at index is taken in that tier, if it
+// follows a comparison of the tier.
+func decide(t *testing.T, body []instruction, index, tier int) (taken, decided bool) {
+	t.Helper()
+	if index == 0 || body[index].name == "JMP" {
+		return false, false
+	}
+	m := tierTest.FindStringSubmatch(body[index-1].operands)
+	if m == nil || body[index-1].name != "CMPB" {
+		return false, false
+	}
+	n, err := strconv.Atoi(m[1])
+	require.NoError(t, err)
+	switch body[index].name {
+	case "JCS":
+		return tier < n, true
+	case "JCC":
+		return tier >= n, true
+	case "JHI":
+		return tier > n, true
+	case "JLS":
+		return tier <= n, true
+	case "JEQ":
+		return tier == n, true
+	case "JNE":
+		return tier != n, true
+	}
+	t.Fatalf("%s: a jump on the tier that this test does not know: %s", body[index].line, body[index].name)
+	return
+}
+
+// TestSHA3InstructionsAreApart holds that of the functions for arm64 only those
+// named so need the extension SHA3, and those do.
+func TestSHA3InstructionsAreApart(t *testing.T) {
+	sha3 := []string{"VEOR3", "VBCAX", "VRAX1", "VXAR"}
+	for name, body := range listing(t, "arm64") {
+		i := slices.IndexFunc(body, func(in instruction) bool { return slices.Contains(sha3, in.name) })
+		if strings.Contains(name, "SHA3") {
+			assert.GreaterOrEqual(t, i, 0, "%s needs no SHA3", name)
+		} else if i >= 0 {
+			assert.Fail(t, "needs SHA3", "%s: %s %s", name, body[i].line, body[i].name)
+		}
+	}
+}
