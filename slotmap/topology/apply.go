@@ -113,10 +113,10 @@ type applying struct {
 // related reports whether the view has a node of the map.
 func (a *applying) related() bool {
 	for _, n := range a.view.nodes {
-		if _, ok := a.r.nodes[n.key]; ok {
+		if _, ok := a.r.nodes().byKey[n.key]; ok {
 			return true
 		}
-		if m, ok := a.r.nodes[a.r.byAddr[n.addr]]; ok && m.node.same(n) {
+		if m, ok := a.r.nodes().byAddr[n.addr]; ok && m.node.same(n) {
 			return true
 		}
 	}
@@ -140,7 +140,7 @@ func (a *applying) choose() {
 	for _, s := range a.view.shards {
 		key := s.Primary.key
 		a.shards[key] = s
-		m, ok := a.r.nodes[key]
+		m, ok := a.r.nodes().byKey[key]
 		if !ok || m.shard.Primary != m.node {
 			continue
 		}
@@ -230,7 +230,7 @@ func (a *applying) stale(old, next *Shard, slot hashslot.Slot) bool {
 	}
 	claims := next != nil && next.Primary.hasEpoch() // and the claim has an epoch
 	if claims {
-		if m, ok := a.r.nodes[next.Primary.key]; ok && older(next.Primary, m.shard.Primary) {
+		if m, ok := a.r.nodes().byKey[next.Primary.key]; ok && older(next.Primary, m.shard.Primary) {
 			return true // the claimant has given the slot up since, or is a replica now
 		}
 	}

@@ -18,10 +18,11 @@ import (
 // to use. A Router must not be copied after its first use.
 //
 // Any number of goroutines may use a Router at once. For, ForKey, Read, ReadKey,
-// Split, Table and Generation are reads: they never wait, and all but Split
-// never allocate. Apply, Moved, Failed, Promote and RefreshFailed are writes,
-// done one after the other. A write synchronizes before any read that observes
-// its effect, and a read sees a write as a whole or not at all.
+// Split, Asking, Node, Table and Generation are reads: they never wait, and For,
+// ForKey, Read and ReadKey never allocate. Apply, Moved, Failed, Promote and
+// RefreshFailed are writes, done one after the other. A write synchronizes
+// before any read that observes its effect, and a read sees a write as a whole
+// or not at all.
 //
 // A client's loop is this. It takes the shard of a key and the generation that
 // comes with it, and sends the command to the shard's primary. A redirect it
@@ -39,14 +40,13 @@ type Router struct {
 	// before the first use.
 	OnChange func(*Change)
 
-	table slotmap.Map[*Shard]
-	gen   atomic.Uint64
+	table   slotmap.Map[*Shard]
+	gen     atomic.Uint64
+	members atomic.Pointer[members]
 
 	mu      sync.Mutex // for what follows, and for writes to what precedes
-	nodes   map[string]member
-	byAddr  map[string]string // addresses, in all forms that are known, to keys of nodes
-	idle    []*Shard          // shards without slots
-	view    *Cluster          // the last one that was applied
+	idle    []*Shard   // shards without slots
+	view    *Cluster   // the last one that was applied
 	changed *[hashslot.Count]Generation
 	told    map[hashslot.Slot]*told
 	pending bool // a refresh was asked for
@@ -61,6 +61,21 @@ type Generation uint64
 type member struct {
 	node  *Node
 	shard *Shard
+}
+
+// members finds nodes. It never changes.
+type members struct {
+	byKey  map[string]member
+	byAddr map[string]member // by address, in all forms that are known
+}
+
+var noMembers members
+
+func (r *Router) nodes() *members {
+	if m := r.members.Load(); m != nil {
+		return m
+	}
+	return &noMembers
 }
 
 // told is that a redirect gave a slot its owner. The views that are on their
@@ -275,9 +290,7 @@ func (r *Router) RefreshFailed() {
 
 // Node returns the node of the map that has the id, or nil.
 func (r *Router) Node(id string) *Node {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m, ok := r.nodes[id]; ok && m.node.ID == id {
+	if m, ok := r.nodes().byKey[id]; ok && m.node.ID == id {
 		return m.node
 	}
 	return nil
@@ -290,8 +303,6 @@ func (r *Router) Asking(rd Redirect) *Node {
 	if !rd.Routable() {
 		return nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	shard, _ := r.table.Lookup(rd.Slot)
 	if m, ok := r.find(rd.Addr(), shard); ok {
 		return m.node
@@ -312,7 +323,7 @@ func (r *Router) find(addr string, shard *Shard) (member, bool) {
 			}
 		}
 	}
-	m, ok := r.nodes[r.byAddr[addr]]
+	m, ok := r.nodes().byAddr[addr]
 	return m, ok
 }
 
@@ -422,7 +433,7 @@ func (r *Router) Moved(rd Redirect, seen Generation) Result {
 func (r *Router) Promote(node *Node) Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, ok := r.nodes[node.key]
+	m, ok := r.nodes().byKey[node.key]
 	if !ok || m.node == m.shard.Primary {
 		return Result{Node: node}
 	}
@@ -474,7 +485,7 @@ func (r *Router) tell(t *told, shard *Shard, slot hashslot.Slot) {
 func (r *Router) Failed(node *Node) Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, ok := r.nodes[node.key]
+	m, ok := r.nodes().byKey[node.key]
 	if !ok || m.node.Flags&FlagPFail != 0 {
 		return Result{Node: node}
 	}
@@ -558,7 +569,7 @@ func (w *write) give(slot hashslot.Slot, shard *Shard) {
 	before, _ := w.before.Lookup(slot)
 	w.builder.Assign(slotmap.Range{First: slot, Last: slot}, shard)
 	w.moved.Add(slot)
-	if m, ok := w.r.nodes[shard.Primary.key]; !ok || m.shard != shard {
+	if m, ok := w.r.nodes().byKey[shard.Primary.key]; !ok || m.shard != shard {
 		w.reshape = true
 	}
 	// Of a shard without slots it is known whether it is idle only in the end.
@@ -601,14 +612,15 @@ func (w *write) done() *Change {
 	}
 	change := &Change{Slots: w.moved}
 	if w.reshape {
-		nodes := make(map[string]member, len(r.nodes))
+		before := r.nodes()
+		byKey := make(map[string]member, len(before.byKey))
 		add := func(s *Shard) {
 			for _, n := range s.Replicas {
-				if _, ok := nodes[n.key]; !ok {
-					nodes[n.key] = member{n, s}
+				if _, ok := byKey[n.key]; !ok {
+					byKey[n.key] = member{n, s}
 				}
 			}
-			nodes[s.Primary.key] = member{s.Primary, s}
+			byKey[s.Primary.key] = member{s.Primary, s}
 		}
 		for _, s := range idle {
 			add(s)
@@ -616,19 +628,19 @@ func (w *write) done() *Change {
 		for s := range after.Owners() {
 			add(s)
 		}
-		change.compare(r.nodes, nodes)
-		r.nodes = nodes
-		r.byAddr = make(map[string]string, len(nodes))
 		// Where an address is that of several nodes, it means a primary, then the
 		// node with the smaller id.
-		for key, m := range nodes {
+		byAddr := make(map[string]member, len(byKey))
+		for key, m := range byKey {
 			for a := range m.node.addrs {
-				if before, ok := nodes[r.byAddr[a]]; !ok ||
-					cmp.Or(compareBool(m.node.Role == RolePrimary, before.node.Role == RolePrimary), -cmp.Compare(key, before.node.key)) > 0 {
-					r.byAddr[a] = key
+				if other, ok := byAddr[a]; !ok ||
+					cmp.Or(compareBool(m.node.Role == RolePrimary, other.node.Role == RolePrimary), -cmp.Compare(key, other.node.key)) > 0 {
+					byAddr[a] = m
 				}
 			}
 		}
+		change.compare(before.byKey, byKey)
+		r.members.Store(&members{byKey, byAddr})
 	}
 	r.idle = idle
 	if r.changed == nil {
