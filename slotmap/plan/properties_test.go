@@ -516,3 +516,32 @@ func TestInputErrors(t *testing.T) {
 		require.EqualError(t, err, tc.want)
 	}
 }
+
+// Views of several nodes are refused where they differ.
+func TestMergedViews(t *testing.T) {
+	merge := func(views ...string) *topology.Cluster {
+		var list []*topology.Cluster
+		for _, v := range views {
+			list = append(list, parse(t, v))
+		}
+		c, err := topology.Merge(list...)
+		require.NoError(t, err)
+		return c
+	}
+	a := "a h:1@2 myself,master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n"
+	b := "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 myself,master - 0 0 2 connected 8192-16383\n"
+	c := merge(a, b)
+	p, err := Rebalance(c, Options{})
+	require.NoError(t, err)
+	require.Empty(t, p.Moves)
+	for _, other := range []string{
+		strings.Replace(b, "0-8191", "0-8190", 1),
+		strings.NewReplacer("0-8191", "0-8190", "8192-", "8191-", "2 connected", "7 connected").Replace(b),
+	} {
+		_, err := Rebalance(merge(a, other), Options{})
+		var state *StateError
+		require.ErrorAs(t, err, &state)
+		require.Equal(t, Disagreement, state.Problem)
+		require.Equal(t, "8191", state.Slots.String())
+	}
+}
