@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/hashslot/hashslot/slotmap"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,11 +26,12 @@ import (
 type checker struct {
 	client  *redigocluster.Client
 	keys    []string
-	acked   []atomic.Int64        // by key
-	tried   []atomic.Int64        // by key
-	mayLose func(key string) bool // whether acknowledged writes may be lost: their only node was killed
-	done    atomic.Int64          // operations that were answered
-	doubt   atomic.Int64          // operations that were not
+	acked   []atomic.Int64 // by key
+	tried   []atomic.Int64 // by key
+	done    atomic.Int64   // operations that were answered
+	doubt   atomic.Int64   // operations that were not
+	losses  atomic.Int64   // how often losing or found were called
+	lost    atomic.Pointer[slotmap.Set]
 	stopped atomic.Bool
 	wg      sync.WaitGroup
 
@@ -37,8 +40,7 @@ type checker struct {
 }
 
 func newChecker(client *redigocluster.Client, pairs int) *checker {
-	c := &checker{client: client, acked: make([]atomic.Int64, 2*pairs), tried: make([]atomic.Int64, 2*pairs),
-		mayLose: func(string) bool { return false }}
+	c := &checker{client: client, acked: make([]atomic.Int64, 2*pairs), tried: make([]atomic.Int64, 2*pairs)}
 	for i := range pairs {
 		c.keys = append(c.keys, fmt.Sprintf("{pair%d}a", i), fmt.Sprintf("{pair%d}b", i))
 	}
@@ -65,6 +67,41 @@ func (c *checker) answered(key string, err error) bool {
 	return false
 }
 
+// losing says that acknowledged writes to these slots may be lost, because their
+// primary is to be killed: replication is asynchronous. That ends with found.
+func (c *checker) losing(slots slotmap.Set) {
+	c.lost.Store(&slots)
+	c.losses.Add(1)
+}
+
+// found says that a replica has taken over: what it has must not be lost again.
+func (c *checker) found() {
+	for i := range c.keys {
+		if c.mayLose(i) {
+			reply := c.client.Do(redigocluster.Command{Name: "GET", Key: c.keys[i]})
+			if reply.Err != nil {
+				c.fail("%s: %v", c.keys[i], reply.Err)
+				continue
+			}
+			c.acked[i].Store(number(reply.Value))
+		}
+	}
+	c.losses.Add(1)
+	c.lost.Store(nil)
+}
+
+func (c *checker) mayLose(i int) bool {
+	lost := c.lost.Load()
+	return lost != nil && lost.Contains(hashslot.Of(c.keys[i]))
+}
+
+func number(value any) (n int64) {
+	if value != nil {
+		n, _ = strconv.ParseInt(string(value.([]byte)), 10, 64)
+	}
+	return n
+}
+
 const inPipeline = 50
 
 // write writes all keys once.
@@ -80,13 +117,16 @@ func (c *checker) write() {
 
 // set counts different keys up.
 func (c *checker) set(which []int) {
+	losses := c.losses.Load()
 	commands, values := make([]redigocluster.Command, len(which)), make([]int64, len(which))
 	for k, i := range which {
 		values[k] = c.tried[i].Add(1)
 		commands[k] = redigocluster.Command{Name: "SET", Key: c.keys[i], Args: []any{values[k]}}
 	}
 	for k, reply := range c.client.Pipeline(commands) {
-		if c.answered(c.keys[which[k]], reply.Err) {
+		// An acknowledgement that came from a node before it was killed counts for
+		// nothing.
+		if c.answered(c.keys[which[k]], reply.Err) && c.losses.Load() == losses {
 			c.acked[which[k]].Store(values[k])
 		}
 	}
@@ -94,6 +134,7 @@ func (c *checker) set(which []int) {
 
 // get reads keys, two by two if pairs says so: then which has the first of each.
 func (c *checker) get(which []int, pairs bool) {
+	losses := c.losses.Load()
 	commands, least := make([]redigocluster.Command, len(which)), make([][2]int64, len(which))
 	for k, i := range which {
 		commands[k] = redigocluster.Command{Name: "GET", Key: c.keys[i]}
@@ -114,14 +155,10 @@ func (c *checker) get(which []int, pairs bool) {
 		for m, value := range values {
 			i := which[k] + m
 			least, most := least[k][m], c.tried[i].Load()
-			if c.mayLose(c.keys[i]) {
+			if c.mayLose(i) || c.losses.Load() != losses {
 				least = 0
 			}
-			got := int64(0)
-			if value != nil {
-				got, _ = strconv.ParseInt(string(value.([]byte)), 10, 64)
-			}
-			if got < least || got > most {
+			if got := number(value); got < least || got > most {
 				c.fail("%s is %v, and not %d to %d", c.keys[i], value, least, most)
 			}
 		}

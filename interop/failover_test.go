@@ -28,8 +28,8 @@ func TestKill(t *testing.T) {
 		victim := c.At(lost.Primary.Addr())
 		table, _ := cl.Router.Table()
 		slots := table.SlotsOf(lost)
-		check.mayLose = func(key string) bool { slot := hashslot.Of(key); return slots.Contains(slot) }
 		check.start(2, 2)
+		check.losing(slots)
 		victim.Kill()
 		killed := time.Now()
 		heir := lost.Replicas[0]

@@ -332,15 +332,6 @@ func (c *Cluster) Create(l plan.Layout) {
 		}
 	}
 	c.Settle()
-	c.Wait("all replicas have their data", func() bool {
-		for _, s := range l.Shards {
-			role, err := redis.Values(c.At(s.Primary.Addr).Do("ROLE"))
-			if err != nil || len(role) < 3 || len(role[2].([]any)) != len(s.Replicas) {
-				return false
-			}
-		}
-		return true
-	})
 }
 
 // Meet joins all nodes and waits until each knows all.
@@ -369,7 +360,7 @@ func (c *Cluster) Meet() {
 }
 
 // Settle waits until all running nodes have the state ok and agree on who owns
-// what and who is whose replica.
+// what and who is whose replica, and the replicas have the data.
 func (c *Cluster) Settle() {
 	c.t.Helper()
 	c.Wait("the nodes agree and are ok", c.Settled)
@@ -391,6 +382,12 @@ func (c *Cluster) Settled() bool {
 		}
 		if !v.Equal(first) {
 			return false
+		}
+		if v.Myself().Role == topology.RoleReplica {
+			info, err := redis.String(n.Do("INFO", "replication"))
+			if err != nil || !strings.Contains(info, "master_link_status:up") {
+				return false
+			}
 		}
 	}
 	return true
