@@ -102,7 +102,10 @@ func number(value any) (n int64) {
 	return n
 }
 
-const inPipeline = 50
+const (
+	inPipeline = 50
+	breath     = time.Millisecond // for the servers, which have the same few cores
+)
 
 // write writes all keys once.
 func (c *checker) write() {
@@ -177,6 +180,7 @@ func (c *checker) start(writers, readers int) {
 					which[k] = (first+k)%own*writers + w
 				}
 				c.set(which)
+				time.Sleep(breath)
 			}
 		})
 	}
@@ -190,6 +194,7 @@ func (c *checker) start(writers, readers int) {
 					}
 				}
 				c.get(which, pairs)
+				time.Sleep(breath)
 			}
 		})
 	}
