@@ -104,7 +104,7 @@ func number(value any) (n int64) {
 
 const (
 	inPipeline = 50
-	breath     = time.Millisecond // for the servers, which have the same few cores
+	breath     = 5 * time.Millisecond // for the servers, which have the same few cores
 )
 
 // write writes all keys once.
