@@ -28,8 +28,10 @@ func New(opt redis.ClusterOptions) *Client {
 	opt.ClusterSlots = c.slots // called at the start, after a MOVED, and now and then
 	c.ClusterClient = redis.NewClusterClient(&opt)
 	c.OnNewNode(func(node *redis.Client) {
-		c.nodes.Store(node.Options().Addr, node)
-		node.AddHook(learner{c, node.Options().Addr})
+		// The address as slots has it: go-redis makes ":7000" of "127.0.0.1:7000".
+		addr := node.Options().NodeAddress
+		c.nodes.Store(addr, node)
+		node.AddHook(learner{c, addr})
 	})
 	return c
 }
