@@ -12,6 +12,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/interop/internal/servers"
 	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap"
 	"github.com/stretchr/testify/require"
@@ -102,10 +103,7 @@ func number(value any) (n int64) {
 	return n
 }
 
-const (
-	inPipeline = 50
-	breath     = 5 * time.Millisecond // for the servers, which have the same few cores
-)
+const inPipeline = 50
 
 // write writes all keys once.
 func (c *checker) write() {
@@ -162,15 +160,16 @@ func (c *checker) get(which []int, pairs bool) {
 				least = 0
 			}
 			if got := number(value); got < least || got > most {
-				c.fail("%s is %v, and not %d to %d", c.keys[i], value, least, most)
+				c.fail("%s is %d, and not %d to %d", c.keys[i], got, least, most)
 			}
 		}
 	}
 }
 
-// start runs writers and readers until finish. Writer w has the keys whose index
-// modulo the number of writers is w.
-func (c *checker) start(writers, readers int) {
+// start runs two writers and two readers until finish, each of which waits for
+// pause after every pipeline: the servers have the same few cores.
+func (c *checker) start(pause time.Duration) {
+	const writers, readers = 2, 2 // writer w has the keys whose index modulo writers is w
 	for w := range writers {
 		c.wg.Go(func() {
 			own := len(c.keys) / writers
@@ -180,7 +179,7 @@ func (c *checker) start(writers, readers int) {
 					which[k] = (first+k)%own*writers + w
 				}
 				c.set(which)
-				time.Sleep(breath)
+				time.Sleep(pause)
 			}
 		})
 	}
@@ -194,7 +193,7 @@ func (c *checker) start(writers, readers int) {
 					}
 				}
 				c.get(which, pairs)
-				time.Sleep(breath)
+				time.Sleep(pause)
 			}
 		})
 	}
@@ -218,4 +217,26 @@ func (c *checker) finish(t *testing.T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	require.Empty(t, c.wrong[:min(20, len(c.wrong))], "%d answers of %d were wrong", len(c.wrong), c.done.Load())
+}
+
+// The checker itself must notice a key that is lost, and a write that is.
+func TestChecker(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s servers.Server) {
+		c := s.Three(t, 0)
+		cl := client(t, c)
+		check := newChecker(cl, 50)
+		check.write()
+		check.write()
+		check.get([]int{0, 2, 4}, true)
+		require.Empty(t, check.wrong)
+		require.NoError(t, cl.Do(redigocluster.Command{Name: "DEL", Key: check.keys[3]}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[5], Args: []any{1}}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[7], Args: []any{3}}).Err)
+		check.get([]int{2, 4, 6}, true)
+		require.Equal(t, []string{
+			"{pair1}b is 0, and not 2 to 2",
+			"{pair2}b is 1, and not 2 to 2",
+			"{pair3}b is 3, and not 2 to 2",
+		}, check.wrong)
+	})
 }

@@ -28,7 +28,7 @@ func TestKill(t *testing.T) {
 		victim := c.At(lost.Primary.Addr())
 		table, _ := cl.Router.Table()
 		slots := table.SlotsOf(lost)
-		check.start(2, 2)
+		check.start(5 * time.Millisecond)
 		check.losing(slots)
 		victim.Kill()
 		killed := time.Now()

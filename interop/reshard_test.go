@@ -28,7 +28,7 @@ func TestReshard(t *testing.T) {
 		check := newChecker(cl, 5000)
 		check.write()
 		require.Zero(t, cl.Errors[topology.ActionMoved].Load())
-		check.start(2, 2)
+		check.start(10 * time.Millisecond)
 
 		before, err := c.Nodes[0].View()
 		require.NoError(t, err)

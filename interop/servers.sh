@@ -18,7 +18,7 @@ fail() {
 	exit 1
 }
 
-# Options that point apt-get at the -backports suite and at nothing else.
+# backports adds options to apt that point apt-get at the -backports suite and at nothing else.
 backports() {
 	local codename
 	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -29,8 +29,8 @@ backports() {
 			sub("Suites:[^\n]*", "Suites: " suite "-backports"); print }
 	' /etc/apt/sources.list.d/*.sources >"$dir/apt/parts/backports.sources"
 	[[ -s $dir/apt/parts/backports.sources ]] || fail "no .sources file has the suite $codename"
-	apt=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/apt/parts"
-		-o "Dir::State::Lists=$dir/apt/lists" -o APT::Sandbox::User=root)
+	apt+=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/apt/parts"
+		-o "Dir::State::Lists=$dir/apt/lists")
 	"${sudo[@]}" apt-get "${apt[@]}" update -qq
 }
 
@@ -41,7 +41,7 @@ unpack() {
 	[[ ! -x $dir/$name/usr/bin/$name-server ]] || return 0
 	rm -rf "$dir/$name.debs"
 	mkdir -p "$dir/$name.debs"
-	apt=()
+	apt=(-o APT::Sandbox::User=root)
 	apt-cache show "$@" >/dev/null 2>&1 || backports
 	(cd "$dir/$name.debs" && apt-get "${apt[@]}" download -qq "$@" >&2) ||
 		{ # the lists are older than the archive

@@ -45,7 +45,7 @@ func TestSoak(t *testing.T) {
 		cl := client(t, c)
 		check := newChecker(cl, 2000)
 		check.write()
-		check.start(2, 2)
+		check.start(5 * time.Millisecond)
 		looked := look(t, c, &cl.Router)
 
 		view := func() *topology.Cluster {
