@@ -18,7 +18,8 @@ fail() {
 	exit 1
 }
 
-# backports adds options to apt that point apt-get at the -backports suite and at nothing else.
+# backports adds what points apt-get at the -backports suite, and at nothing else,
+# to its options.
 backports() {
 	local codename
 	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
