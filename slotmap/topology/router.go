@@ -484,13 +484,19 @@ func (r *Router) tell(t *told, shard *Shard, slot hashslot.Slot) {
 // Failed says that the client could not reach the node. Until a view shows it
 // again without the flag that the cluster gives to such nodes (FlagPFail), it
 // is no longer picked for reads, if there is another. Its slots stay where they
-// are: who has them next is not the client's to decide.
+// are: who has them next is not the client's to decide. If that was known
+// already, the node was the only one to send to, and the map needs a view that
+// has another: such views may take a while to come, so that Failed asks for one
+// after the other.
 func (r *Router) Failed(node *Node) Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, ok := r.nodes().byKey[node.key]
-	if !ok || m.node.Flags&FlagPFail != 0 {
+	if !ok {
 		return Result{Node: node}
+	}
+	if m.node.Flags&FlagPFail != 0 {
+		return Result{Node: m.node, Refresh: r.refresh()}
 	}
 	suspect := *m.node
 	suspect.Flags |= FlagPFail

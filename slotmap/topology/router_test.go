@@ -256,6 +256,24 @@ func TestRefreshOnce(t *testing.T) {
 	assert.Equal(t, Result{Outcome: Stale}, s.Apply(view(t, "a master 0 0-5460", "b master 2 5461-10922", "c master 3 10923-16383")))
 }
 
+// Views show a primary that is gone as suspected before they show who replaced
+// it: a client that cannot reach it goes on to ask for them.
+func TestRefreshUntilFailover(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t))
+	assert.True(t, r.Failed(r.Node("a")).Refresh)
+	suspected := view(t, "a master,fail? 1 0-5460", "a1 slave:a 1", "b master 2 5461-10922", "c master 3 10923-16383")
+	for range 3 {
+		assert.False(t, r.Apply(suspected).Refresh)
+		got := r.Failed(r.Node("a"))
+		assert.Equal(t, Unchanged, got.Outcome)
+		assert.True(t, got.Refresh)
+		assert.False(t, r.Failed(r.Node("a")).Refresh, "once")
+	}
+	r.Apply(view(t, "a master,fail 1", "a1 master 4 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"))
+	assert.Equal(t, "0-5460 a1, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+}
+
 func TestFailedAndPromote(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t))
