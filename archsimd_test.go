@@ -1,0 +1,67 @@
+//go:build goexperiment.simd && amd64
+
+package hashslot_test
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"simd/archsimd"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/crc16"
+)
+
+// simdChecksum is a third way to the checksum, apart from the plain Go and the
+// assembly: the Go compiler's own vector instructions. It folds 16 bytes at a
+// time and divides by multiplication with the reciprocal, like the kernels, but
+// through whole words in between, with other constants.
+func simdChecksum(p []byte) uint16 {
+	const (
+		p17  = 0x11021 // P
+		x16  = 0x1021  // x^16 mod P, and so on
+		x64  = 0xb861
+		x80  = 0xeb23
+		x128 = 0xaefc
+		x192 = 0x650b
+		mu   = 0x111303471a041 // floor(x^64 / P)
+	)
+	// Leading zeros change nothing: fill up the first block.
+	padded := append(make([]byte, (16-len(p)%16)%16), p...)
+	fold := archsimd.LoadUint64x2(&[2]uint64{x128, x192})
+	var t archsimd.Uint64x2
+	for ; len(padded) > 0; padded = padded[16:] {
+		block := archsimd.LoadUint64x2(&[2]uint64{binary.BigEndian.Uint64(padded[8:]), binary.BigEndian.Uint64(padded)})
+		t = t.CarrylessMultiply(0, 0, fold).Xor(t.CarrylessMultiply(1, 1, fold)).Xor(block)
+	}
+	multiply := func(a, b uint64) (high, low uint64) {
+		r := archsimd.LoadUint64x2(&[2]uint64{a}).CarrylessMultiply(0, 0, archsimd.LoadUint64x2(&[2]uint64{b}))
+		return r.GetElem(1), r.GetElem(0)
+	}
+	// t·x^16 in 80 bits, then in 64.
+	h1, h0 := multiply(t.GetElem(1), x80)
+	l1, l0 := multiply(t.GetElem(0), x16)
+	_, w := multiply(h1^l1, x64)
+	w ^= h0 ^ l0
+	// The quotient by P, and what is left.
+	q1, q0 := multiply(w>>16, mu)
+	_, product := multiply(q1<<16|q0>>48, p17)
+	return uint16(w ^ product)
+}
+
+func TestArchsimd(t *testing.T) {
+	require.True(t, archsimd.X86.AVX(), "this CPU has no AVX")
+	rng := rand.New(rand.NewPCG(1, 2))
+	for n := range 600 {
+		for range 20 {
+			p := make([]byte, n)
+			for i := range p {
+				p[i] = byte(rng.Uint32())
+			}
+			require.Equal(t, crc16.Bitwise(p), simdChecksum(p), "%x", p)
+			require.Equal(t, hashslot.Checksum(p), simdChecksum(p), "%x", p)
+		}
+	}
+}
