@@ -380,7 +380,7 @@ TEXT ·sum(SB), NOSPLIT|NOFRAME, $0-24
 
 // func batch(slots *Slot, headers unsafe.Pointer, stride, n uint64) (done uint64)
 //
-// The slots of n keys, a multiple of 4. Headers are a pointer and a length,
+// The slots of n keys, a multiple of 4, and at least 4. Headers are a pointer and a length,
 // stride bytes apart: strings or byte slices. The batch ends early, after a
 // multiple of 4 keys, in front of four that have one of more than 64 bytes
 // among them, and returns the number of slots written.
@@ -395,7 +395,6 @@ TEXT ·batch(SB), NOSPLIT|NOFRAME, $0-40
 	MOVD $0x3fff, TMP
 	VDUP TMP, MASK.H8
 	MOVD $0, DONE
-	CBZ  COUNT, done
 	SUB  $1, COUNT, TMP
 	MADD TMP, HEADERS, STRIDE, LAST
 

@@ -9,9 +9,9 @@ import (
 // A SlotSplitter divides the keys of a request by slot, as MGET, DEL and
 // transactions need it; the owner of each group is then one lookup. The zero
 // SlotSplitter is ready to use. It keeps its memory from one call to the next,
-// 32 KiB and up to 40 bytes for each key of the largest request, and allocates
-// only for a request larger than those before. So it must not be used by several
-// goroutines at once.
+// 32 KiB and some 12 bytes for each key and 42 for each group of the largest
+// request, and allocates only for a request larger than those before. So it must
+// not be used by several goroutines at once.
 type SlotSplitter struct {
 	slots  []hashslot.Slot
 	sorter sorter
@@ -52,10 +52,10 @@ func (sp *SlotSplitter) split() []SlotGroup {
 
 // An OwnerSplitter divides the keys of a request by the owner of their slots, as
 // pipelines need it. The zero OwnerSplitter is ready to use. It keeps its memory
-// from one call to the next, up to 40 bytes for each key of the largest request
-// and one owner value and 2 bytes for each owner, and allocates only for a
-// request larger than those before. So it must not be used by several goroutines
-// at once.
+// from one call to the next, some 14 bytes for each key and 34 and an owner value
+// for each group of the largest request, and 2 bytes for each owner. It allocates
+// only for a request, or a table, larger than those before. So it must not be
+// used by several goroutines at once.
 type OwnerSplitter[N comparable] struct {
 	slots  []hashslot.Slot
 	codes  []uint16
@@ -87,11 +87,12 @@ func (sp *OwnerSplitter[N]) SplitBytes(t *Table[N], keys [][]byte) (groups []Own
 
 func (sp *OwnerSplitter[N]) split(t *Table[N]) (groups []OwnerGroup[N], unassigned []int) {
 	t = ready(t)
-	sp.codes = slices.Grow(sp.codes[:0], len(sp.slots))[:len(sp.slots)]
+	codes := slices.Grow(sp.codes[:0], len(sp.slots))[:len(sp.slots)]
 	for i, slot := range sp.slots {
-		sp.codes[i] = t.code[t.number(slot)]
+		codes[i] = t.code[t.number(slot)]
 	}
-	sortByLabel(&sp.sorter, sp.codes, len(t.owners))
+	sp.codes = codes
+	sortByLabel(&sp.sorter, codes, len(t.owners))
 	clear(sp.groups) // so that owners of before are not kept alive
 	sp.groups = sp.groups[:0]
 	start := 0
@@ -126,30 +127,34 @@ func sortByLabel[L ~uint16](s *sorter, labels []L, n int) {
 	}
 	s.of = slices.Grow(s.of[:0], len(labels))[:len(labels)]
 	s.sorted = slices.Grow(s.sorted[:0], len(labels))[:len(labels)]
-	s.labels, s.ends = s.labels[:0], s.ends[:0]
+	s.labels = s.labels[:0]
+	// Local variables stay in registers, which halves the time.
+	of, sorted, group, ends := s.of, s.sorted, s.group, s.ends[:0]
 	for i, label := range labels {
-		g := s.group[label]
+		g := group[label]
 		if g == 0 {
 			s.labels = append(s.labels, uint16(label))
-			s.ends = append(s.ends, 0)
-			g = uint16(len(s.labels))
-			s.group[label] = g
+			ends = append(ends, 0)
+			g = uint16(len(ends))
+			group[label] = g
 		}
-		s.of[i] = g - 1
-		s.ends[g-1]++
+		of[i] = g - 1
+		ends[g-1]++
 	}
 	// From the counts to the starts.
 	start := 0
-	for g, count := range s.ends {
-		s.ends[g] = start
+	for g, count := range ends {
+		ends[g] = start
 		start += count
 	}
 	// Each start moves to its end.
-	for i, g := range s.of {
-		s.sorted[s.ends[g]] = i
-		s.ends[g]++
+	for i, g := range of {
+		end := ends[g]
+		sorted[end] = i
+		ends[g] = end + 1
 	}
 	for _, label := range s.labels {
-		s.group[label] = 0
+		group[label] = 0
 	}
+	s.ends = ends
 }

@@ -2,13 +2,10 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"iter"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,8 +31,7 @@ var planCommand = command{
   drain      moves all slots away from each -node: -nodes, -weight, -use-empty,
              -receiver, -load, -assign-unassigned
 
--nodes is a file with the reply to CLUSTER NODES, or a nodes.conf; "-" is
-standard input:
+-nodes is as in "hashslot check":
 
   valkey-cli cluster nodes | hashslot plan rebalance -nodes - -use-empty
 
@@ -67,23 +63,24 @@ $ hashslot plan rebalance -nodes testdata/three.nodes -use-empty -format migrate
 
 // planOptions are the options of all kinds of plans.
 type planOptions struct {
-	nodes, from, to, load string
-	replicas, slots       int
-	batch                 int
-	weights, drained      stringList
-	receivers             stringList
-	threshold             float64
-	compat, useEmpty      bool
-	assign                bool
-	format                string
+	nodes            nodesFlags
+	from, to, load   string
+	replicas, slots  int
+	batch            int
+	weights, drained stringList
+	receivers        stringList
+	threshold        float64
+	compat, useEmpty bool
+	assign           bool
+	format           string
 }
 
 // planKinds are the options of each kind of plan.
 var planKinds = map[string][]string{
 	"create":    {"replicas", "compat", "format"},
-	"rebalance": {"nodes", "weight", "use-empty", "threshold", "load", "assign-unassigned", "compat", "format", "batch"},
-	"reshard":   {"nodes", "from", "to", "slots", "compat", "format", "batch"},
-	"drain":     {"nodes", "node", "receiver", "weight", "use-empty", "load", "assign-unassigned", "format", "batch"},
+	"rebalance": {"nodes", "host", "tls", "weight", "use-empty", "threshold", "load", "assign-unassigned", "compat", "format", "batch"},
+	"reshard":   {"nodes", "host", "tls", "from", "to", "slots", "compat", "format", "batch"},
+	"drain":     {"nodes", "host", "tls", "node", "receiver", "weight", "use-empty", "load", "assign-unassigned", "format", "batch"},
 }
 
 // A stringList is an option that may be given several times.
@@ -97,7 +94,7 @@ func runPlan(e *env) int {
 		fs flag.FlagSet
 		o  planOptions
 	)
-	fs.StringVar(&o.nodes, "nodes", "", "read CLUSTER NODES text from `file`, or - for standard input")
+	o.nodes.add(&fs)
 	fs.IntVar(&o.replicas, "replicas", 0, "create: so `many` replicas for each primary")
 	fs.BoolVar(&o.compat, "compat", false, "plan as valkey-cli --cluster does")
 	fs.Var(&o.weights, "weight", "`ID=W`: a node's weight, 1 if not told; may be repeated")
@@ -145,8 +142,12 @@ func runPlan(e *env) int {
 		err = errors.New("no hosts to create a cluster of")
 	case kind != "create" && len(args) > 0:
 		err = fmt.Errorf("%q is not an option, and plan %s takes nothing else", args[0], kind)
-	case kind != "create" && o.nodes == "":
-		err = errors.New("-nodes is missing")
+	case kind != "create" && o.nodes.check() != nil:
+		err = o.nodes.check()
+	case o.compat && len(o.nodes.files) > 1:
+		err = errors.New("-compat takes one -nodes: the tool has the order of nodes from one of them")
+	case o.load == "-" && o.nodes.stdin() > 0:
+		err = errors.New("-load and -nodes cannot both be standard input")
 	case kind == "reshard" && (!given["from"] || !given["to"] || !given["slots"]):
 		err = errors.New("plan reshard needs -from, -to and -slots")
 	case kind == "drain" && !given["node"]:
@@ -179,19 +180,15 @@ func (e *env) planCreate(args []string, o *planOptions) int {
 		return e.noPlan(err)
 	}
 	if o.format == "json" {
-		return e.printJSON(layout)
+		return e.print(string(line(layout)))
 	}
 	return e.print(layout.Summary())
 }
 
 func (e *env) planMoves(kind string, o *planOptions) int {
-	text, err := e.planInput(o.nodes)
+	c, err := o.nodes.load(e)
 	if err != nil {
 		return e.fail(err)
-	}
-	c, err := topology.ParseNodes(text)
-	if err != nil {
-		return e.fail(fmt.Errorf("%s: %w", o.nodes, err))
 	}
 	opts := plan.Options{Compat: o.compat, UseEmpty: o.useEmpty, Threshold: o.threshold, AssignUnassigned: o.assign}
 	for _, w := range o.weights {
@@ -231,7 +228,7 @@ func (e *env) planMoves(kind string, o *planOptions) int {
 	case "text":
 		return e.print(p.Summary())
 	case "json":
-		return e.printJSON(p)
+		return e.print(string(line(p)))
 	}
 	batches := []plan.Plan{p}
 	if o.batch > 0 {
@@ -280,46 +277,17 @@ func (e *env) noPlan(err error) int {
 	return e.fail(text)
 }
 
-func (e *env) printJSON(v any) int {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return e.fail(err)
-	}
-	return e.print(string(text) + "\n")
-}
-
-// maxPlanInput bounds the files that are read: a thousand primaries of scattered
-// slots are well below.
-const maxPlanInput = 64 << 20
-
-func (e *env) planInput(name string) (string, error) {
-	in := e.stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, maxPlanInput+1))
-	if err == nil && len(text) > maxPlanInput {
-		err = fmt.Errorf("%s: more than %d MiB", name, maxPlanInput>>20)
-	}
-	return string(text), err
-}
-
 // readLoad reads lines of a slot and its load.
 func (e *env) readLoad(name string) ([]float64, error) {
-	text, err := e.planInput(name)
+	text, err := readNodes(e, name)
 	if err != nil {
 		return nil, err
 	}
 	load := make([]float64, hashslot.Count)
 	number := 0
-	for line := range strings.Lines(text) {
+	for text := range strings.Lines(string(text)) {
 		number++
-		fields := strings.Fields(line)
+		fields := strings.Fields(text)
 		if len(fields) == 0 {
 			continue
 		}
@@ -333,7 +301,7 @@ func (e *env) readLoad(name string) ([]float64, error) {
 			bad = err1 != nil || err2 != nil
 		}
 		if bad {
-			return nil, fmt.Errorf("%s: line %d is not a slot and its load: %q", name, number, strings.TrimSpace(line))
+			return nil, fmt.Errorf("%s: line %d is not a slot and its load: %q", nodesName(name), number, strings.TrimSpace(text))
 		}
 		load[slot] = l
 	}

@@ -207,6 +207,8 @@ func TestPlan(t *testing.T) {
 		{"plan rebalance -nodes - -use-empty -weight 10.0.0.1:6379=2 -format json", string(three), 0, `{"moves":[{"from":"` + b + `","to":"` + c + `","slots":"8192-12287"}],`, ""},
 		{"plan rebalance -nodes - -load " + load + " -format json", string(three), 0, `{"moves":[{"from":"` + a + `","to":"` + b + `","slots":"1`, ""},
 		{"plan rebalance -nodes - -load " + badLoad, string(three), 1, "", badLoad + `: line 2 is not a slot and its load: "16384 1"`},
+		{"plan rebalance -nodes - -load -", "", 2, "", "-load and -nodes cannot both be standard input (hashslot plan -h for help)"},
+		{"plan rebalance -nodes a -nodes b -compat", "", 2, "", "-compat takes one -nodes: the tool has the order of nodes from one of them (hashslot plan -h for help)"},
 		{"plan reshard -nodes -", "", 2, "", "plan reshard needs -from, -to and -slots (hashslot plan -h for help)"},
 		{"plan reshard -nodes - -from all -to 292f -slots 4 -format json", string(three), 0, `{"moves":[{"from":"` + a + `","to":"` + c + `","slots":"8190-8191"},{"from":"` + b + `","to":"` + c + `","slots":"8192-8193"}],`, ""},
 		{"plan reshard -nodes - -from 07,10.0.0.2:6379 -to 10.0.0.3:6379 -slots 1 -format migration", string(three), 0, "10.0.0.3:6379> CLUSTER MIGRATION IMPORT ", ""},

@@ -267,9 +267,9 @@ func (m *Model) migrate(set slotmap.Set, to string) {
 }
 
 // Route follows a command for a key of slot that is first sent to node, by the
-// redirects that the nodes give, and returns the node that serves it. It is a
-// key that is at the source or the target of a move as its slot is. The error is
-// a [*ModelError]: nobody owns the slot, or the redirects go round.
+// redirects that the nodes give, and returns the node that serves it. The key is
+// taken to be where the keys of its slot are. The error is a [*ModelError]:
+// nobody owns the slot, or the redirects go round.
 func (m *Model) Route(slot hashslot.Slot, node string) (served string, err error) {
 	if _, ok := m.slots[node]; !ok {
 		return "", &ModelError{Reason: "unknown node " + node}

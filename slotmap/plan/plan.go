@@ -19,7 +19,8 @@ type Options struct {
 
 	// Order, in Compat, is the order in which the tool has the nodes: the ids of
 	// all primaries, and of replicas at will. If it is nil, it is the node that
-	// was asked ("myself") and then the others as the reply has them.
+	// was asked ("myself") and then the others as the view has them; a merged
+	// view has them by id, which is not the tool's order.
 	Order []string
 
 	// Weights are the weights of nodes; others have weight 1. A node of weight 0

@@ -108,7 +108,7 @@ func TestRebalanceProperties(t *testing.T) {
 		require.NoError(t, err)
 		again, err := Rebalance(shuffled, opts)
 		require.NoError(t, err)
-		require.Equal(t, plan.Moves, again.Moves)
+		require.True(t, slices.Equal(plan.Moves, again.Moves))
 
 		// From anywhere on the way it finishes, and moves no slot more.
 		var done []Move
@@ -374,7 +374,7 @@ func TestLoadProperties(t *testing.T) {
 		require.LessOrEqual(t, most-least, heaviest+total*1e-4)
 		again, err := Rebalance(c, opts)
 		require.NoError(t, err)
-		require.Equal(t, plan.Moves, again.Moves)
+		require.True(t, slices.Equal(plan.Moves, again.Moves))
 
 		drained, err := Drain(c, p.ids[:1], Options{UseEmpty: true, Load: load})
 		if len(p.ids) > 1 {
@@ -514,5 +514,34 @@ func TestInputErrors(t *testing.T) {
 		var input *InputError
 		require.True(t, errors.As(err, &input), tc.want)
 		require.EqualError(t, err, tc.want)
+	}
+}
+
+// Views of several nodes are refused where they differ.
+func TestMergedViews(t *testing.T) {
+	merge := func(views ...string) *topology.Cluster {
+		var list []*topology.Cluster
+		for _, v := range views {
+			list = append(list, parse(t, v))
+		}
+		c, err := topology.Merge(list...)
+		require.NoError(t, err)
+		return c
+	}
+	a := "a h:1@2 myself,master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n"
+	b := "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 myself,master - 0 0 2 connected 8192-16383\n"
+	c := merge(a, b)
+	p, err := Rebalance(c, Options{})
+	require.NoError(t, err)
+	require.Empty(t, p.Moves)
+	for _, other := range []string{
+		strings.Replace(b, "0-8191", "0-8190", 1),
+		strings.NewReplacer("0-8191", "0-8190", "8192-", "8191-", "2 connected", "7 connected").Replace(b),
+	} {
+		_, err := Rebalance(merge(a, other), Options{})
+		var state *StateError
+		require.ErrorAs(t, err, &state)
+		require.Equal(t, Disagreement, state.Problem)
+		require.Equal(t, "8191", state.Slots.String())
 	}
 }

@@ -39,10 +39,11 @@ type handout struct {
 	surplus, deficit []int32 // per owner
 }
 
-// The search ends after so many rounds, or visits of pieces (about 10 ns each).
+// The search ends after so many rounds, or when the next might bring it over so
+// many visits of pieces (some 10 ns each).
 const (
-	maxRounds = 2000
-	maxVisits = 400_000
+	maxRounds = 4000
+	maxVisits = 600_000
 )
 
 // fewRanges returns the pieces after the handout: every surplus given, every
@@ -53,6 +54,7 @@ func fewRanges(h handout) []piece {
 	w.fill()
 	best := w.appendPieces(nil)
 	bestScore := w.score(best)
+	round := w.visits // the most that a round may take
 
 	var receivers []int32
 	for i, d := range h.deficit {
@@ -67,7 +69,7 @@ func fewRanges(h handout) []piece {
 	cur, curScore := slices.Clone(best), bestScore
 	var ruined, next []piece
 	chosen := make([]bool, len(h.deficit))
-	for round := 0; round < maxRounds && w.visits < maxVisits; round++ {
+	for i := 0; i < maxRounds && w.visits+round <= maxVisits; i++ {
 		// Take back the slots of one to four receivers, now and then of all.
 		clear(chosen)
 		k := 1 + w.rng.IntN(4)
@@ -152,6 +154,7 @@ type work struct {
 	head             int32
 	live             []int32 // pieces that may have slots to give
 	cursor           int     // where in live the next search begins
+	seeds            int     // how many searches there were
 	needy            []int32 // owners that may want slots
 	heap             []candidate
 	order            []int32
@@ -181,7 +184,7 @@ func (w *work) load(ps []piece) {
 	w.was, w.now = w.was[:0], w.now[:0]
 	w.prev, w.next = w.prev[:0], w.next[:0]
 	w.live, w.needy = w.live[:0], w.needy[:0]
-	w.head, w.cursor = 0, 0
+	w.head, w.cursor, w.seeds = 0, 0, 0
 	for i, p := range ps {
 		w.first = append(w.first, p.first)
 		w.len = append(w.len, p.len)
@@ -429,8 +432,10 @@ func (w *work) seed() bool {
 		}
 		try(p)
 	}
-	w.live = slices.DeleteFunc(w.live, func(x int32) bool { return w.gives(x) == 0 })
-	w.visits += len(w.live) / 8
+	if w.seeds++; w.seeds%16 == 1 || len(w.live) <= maxLook {
+		w.live = slices.DeleteFunc(w.live, func(x int32) bool { return w.gives(x) == 0 })
+		w.visits += len(w.live) / 8
+	}
 	// In later rounds chance leaves out some places, so that others get their turn.
 	for skip := w.rng != nil; !found; skip = false {
 		for i := range w.live {
@@ -447,6 +452,9 @@ func (w *work) seed() bool {
 				continue
 			}
 			a, p, q := w.gives(x), w.prev[x], w.next[x]
+			if a == 0 {
+				continue
+			}
 			if a == w.len[x] && a <= want {
 				// Whole: it reaches on to both neighbours.
 				try(place{x: x, whole: true, capacity: a + w.gives(p) + w.gives(q)})
@@ -472,7 +480,7 @@ func (w *work) seed() bool {
 }
 
 // maxLook bounds how many pieces are looked at to place one range.
-const maxLook = 2048
+const maxLook = 1024
 
 // plant gives r slots from the right end of piece l and the left end of piece q.
 func (w *work) plant(l, q, r int32) {

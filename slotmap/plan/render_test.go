@@ -122,6 +122,22 @@ func TestPlanJSON(t *testing.T) {
 	require.JSONEq(t, `{"moves":[],"before":[],"after":[],"warnings":[]}`, string(text))
 }
 
+func TestZeroPlan(t *testing.T) {
+	var p Plan
+	require.Contains(t, p.Summary(), "nothing to move, 0 ranges")
+	require.Empty(t, p.MigrateSlots())
+	require.Empty(t, p.MigrationImport())
+	steps, err := p.SetSlots()
+	require.NoError(t, err)
+	for range steps {
+		t.Fatal("a step")
+	}
+	batches, err := p.Batches(1)
+	require.NoError(t, err)
+	require.Empty(t, batches)
+	require.Zero(t, p.Slots())
+}
+
 func TestPlanSummary(t *testing.T) {
 	p, err := Rebalance(parse(t, threeNodes), Options{})
 	require.NoError(t, err)

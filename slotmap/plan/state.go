@@ -53,7 +53,10 @@ func newState(c *topology.Cluster, opts Options) (*state, error) {
 		e := &StateError{Problem: Disagreement, Advice: ds[0].Reason + "; ask the nodes again when they agree"}
 		for _, d := range ds {
 			e.Slots = e.Slots.Union(d.Slots)
-			e.Nodes = append(e.Nodes, d.Owner.ID, d.Other.ID)
+			e.Nodes = append(e.Nodes, d.Owner.ID)
+			if d.Other != nil {
+				e.Nodes = append(e.Nodes, d.Other.ID)
+			}
 		}
 		return nil, e.compact()
 	}

@@ -113,10 +113,10 @@ type applying struct {
 // related reports whether the view has a node of the map.
 func (a *applying) related() bool {
 	for _, n := range a.view.nodes {
-		if _, ok := a.r.nodes[n.key]; ok {
+		if _, ok := a.r.nodes().byKey[n.key]; ok {
 			return true
 		}
-		if m, ok := a.r.nodes[a.r.byAddr[n.addr]]; ok && m.node.same(n) {
+		if m, ok := a.r.nodes().byAddr[n.addr]; ok && m.node.same(n) {
 			return true
 		}
 	}
@@ -140,9 +140,17 @@ func (a *applying) choose() {
 	for _, s := range a.view.shards {
 		key := s.Primary.key
 		a.shards[key] = s
-		m, ok := a.r.nodes[key]
+		m, ok := a.r.nodes().byKey[key]
 		if !ok || m.shard.Primary != m.node {
 			continue
+		}
+		if !a.force && !s.Primary.versioned && m.node.versioned {
+			// A view without epochs does not make the map forget them.
+			p, t := *s.Primary, *s
+			p.ConfigEpoch, p.versioned = m.node.ConfigEpoch, true
+			t.Primary = &p
+			s = &t
+			a.shards[key] = s
 		}
 		if !a.force && older(s.Primary, m.node) || s.routesAs(m.shard) {
 			a.shards[key] = m.shard
@@ -152,7 +160,7 @@ func (a *applying) choose() {
 
 // older reports whether n has a lower epoch than m.
 func older(n, m *Node) bool {
-	return n.hasEpoch() && m.hasEpoch() && n.ConfigEpoch < m.ConfigEpoch
+	return n.versioned && m.versioned && n.ConfigEpoch < m.ConfigEpoch
 }
 
 // routesAs reports whether s and t mean the same to a Router.
@@ -160,12 +168,16 @@ func (s *Shard) routesAs(t *Shard) bool {
 	if s == t {
 		return true
 	}
+	if s.ID != t.ID || !s.Primary.routesAs(t.Primary) || len(s.Replicas) != len(t.Replicas) ||
+		s.Primary.versioned != t.Primary.versioned || s.Primary.ConfigEpoch != t.Primary.ConfigEpoch {
+		return false
+	}
+	if slices.EqualFunc(s.Replicas, t.Replicas, (*Node).routesAs) {
+		return true
+	}
 	// Each view has the replicas in an order of its own.
 	byKey := func(a, b *Node) int { return cmp.Compare(a.key, b.key) }
-	return s.ID == t.ID && s.Primary.routesAs(t.Primary) &&
-		s.Primary.hasEpoch() == t.Primary.hasEpoch() && s.Primary.ConfigEpoch == t.Primary.ConfigEpoch &&
-		len(s.Replicas) == len(t.Replicas) &&
-		slices.EqualFunc(slices.SortedFunc(slices.Values(s.Replicas), byKey), slices.SortedFunc(slices.Values(t.Replicas), byKey), (*Node).routesAs)
+	return slices.EqualFunc(slices.SortedFunc(slices.Values(s.Replicas), byKey), slices.SortedFunc(slices.Values(t.Replicas), byKey), (*Node).routesAs)
 }
 
 // decide gives the slots to their new owners.
@@ -223,14 +235,14 @@ func (a *applying) decideRange(w *write, rg slotmap.Range, old, next *Shard) {
 // has another owner for it: old. next may be nil.
 func (a *applying) stale(old, next *Shard, slot hashslot.Slot) bool {
 	owner := old.Primary
-	epoch, known := owner.ConfigEpoch, owner.hasEpoch()
+	epoch, known := owner.ConfigEpoch, owner.versioned
 	t := a.r.told[slot]
 	if t != nil {
 		epoch, known = t.epoch, t.known
 	}
-	claims := next != nil && next.Primary.hasEpoch() // and the claim has an epoch
+	claims := next != nil && next.Primary.versioned // and the claim has an epoch
 	if claims {
-		if m, ok := a.r.nodes[next.Primary.key]; ok && older(next.Primary, m.shard.Primary) {
+		if m, ok := a.r.nodes().byKey[next.Primary.key]; ok && older(next.Primary, m.shard.Primary) {
 			return true // the claimant has given the slot up since, or is a replica now
 		}
 	}
@@ -267,7 +279,7 @@ func (a *applying) stale(old, next *Shard, slot hashslot.Slot) bool {
 }
 
 func (a *applying) hasEpochs() bool {
-	return len(a.view.nodes) > 0 && a.view.nodes[0].hasEpoch()
+	return len(a.view.nodes) > 0 && a.view.nodes[0].versioned
 }
 
 // find returns what the view has of the node n of the map, or nil.

@@ -58,7 +58,7 @@ func Merge(views ...*Cluster) (*Cluster, error) {
 				m.nodes = append(m.nodes, node)
 			}
 			node.lines = append(node.lines, line{n, i})
-			if n.hasEpoch() {
+			if n.versioned {
 				node.epoch = max(node.epoch, n.ConfigEpoch)
 			}
 		}
@@ -154,7 +154,7 @@ func (m *merger) vote(owners []*Shard) (winner *mergedNode, rivals []mergedDisag
 		}
 		n := shard.Primary
 		node := m.byKey[n.key]
-		if n.hasEpoch() && n.ConfigEpoch < node.epoch {
+		if n.versioned && n.ConfigEpoch < node.epoch {
 			continue // outdated
 		}
 		j := slices.IndexFunc(candidates, func(c *candidate) bool { return c.node == node })
@@ -164,7 +164,7 @@ func (m *merger) vote(owners []*Shard) (winner *mergedNode, rivals []mergedDisag
 		}
 		c := candidates[j]
 		c.votes++
-		if n.hasEpoch() {
+		if n.versioned {
 			c.epoch = max(c.epoch, n.ConfigEpoch+1)
 			c.own = c.own || n.Myself() && m.views[i].command != merged
 		}
@@ -256,7 +256,7 @@ func (m *merger) describe(node *mergedNode) Node {
 		n, o := a.node, b.node
 		return cmp.Or(
 			compareBool(n.Role != RoleUnknown, o.Role != RoleUnknown),
-			compareBool(n.hasEpoch(), o.hasEpoch()),
+			compareBool(n.versioned, o.versioned),
 			cmp.Compare(n.ConfigEpoch, o.ConfigEpoch),
 			compareBool(n.Myself(), o.Myself()),
 			compareBool(n.Routable(), o.Routable()),

@@ -140,8 +140,11 @@ func TestMergeNodes(t *testing.T) {
 	require.Len(t, c.Shards(), 2)
 	assert.Equal(t, "c", ids(c.Shards()[1].Replicas))
 
-	// Of three, two say that it has failed.
+	// Of three, one or two say that it has failed.
 	failed := view(t, "a master 5 0-9", "b master,fail 2 10-19")
+	c, err = Merge(a, b, failed)
+	require.NoError(t, err)
+	assert.Equal(t, FlagPrimary|FlagPFail, c.Node("b").Flags)
 	c, err = Merge(a, failed, failed)
 	require.NoError(t, err)
 	assert.Equal(t, FlagPrimary|FlagFail, c.Node("b").Flags)

@@ -142,6 +142,8 @@ type Node struct {
 	addr string
 	told endpointKind
 
+	versioned bool // ConfigEpoch is known
+
 	primary int32 // of a replica: its primary's place among the nodes of the cluster, from 1; 0 if it is not among them
 }
 

@@ -115,7 +115,7 @@ func (p *nodesParser) parseLine() error {
 		return p.fail(at, "a second line for node "+quote(id))
 	}
 	p.c.byKey[id] = int32(len(p.c.store))
-	p.c.store = append(p.c.store, Node{ID: id, key: id})
+	p.c.store = append(p.c.store, Node{ID: id, key: id, versioned: true})
 	n := &p.c.store[len(p.c.store)-1]
 
 	addr, addrAt := p.token()

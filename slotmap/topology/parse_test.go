@@ -152,7 +152,7 @@ func TestNodeFields(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, c.Warnings())
 	n := *c.Node("07c3")
-	n.key, n.addr, n.primary = "", "", 0
+	n.key, n.addr, n.primary, n.versioned = "", "", 0, false
 	assert.Equal(t, Node{
 		ID: "07c3", Host: "127.0.0.1", Port: 30004, TLSPort: 5, BusPort: 31004, Endpoint: "127.0.0.1", IP: "127.0.0.1", Hostname: "host4",
 		ShardID: "s", AvailabilityZone: "z", Flags: FlagReplica | FlagNoFailover, Role: RoleReplica, PrimaryID: "e7d1", ConfigEpoch: 4,
@@ -360,6 +360,21 @@ func TestParseReplyErrors(t *testing.T) {
 		var e *ParseError
 		require.ErrorAs(t, err, &e)
 	}
+}
+
+// Replicas of replicas, of nodes that are not there and of themselves.
+func TestReplicas(t *testing.T) {
+	c := view(t, "r3 slave:r2 1", "r2 slave:r1 1", "r1 slave:a 1", "a master 1 0-9", "x slave:nobody 1", "y slave:y 1", "z1 slave:z2 1", "z2 slave:z1 1", "h slave,handshake 1")
+	require.Len(t, c.Shards(), 1)
+	assert.Equal(t, "r3 r2 r1", ids(c.Shards()[0].Replicas))
+	assert.Equal(t, "r2", c.Node("r3").PrimaryID, "as the reply has it")
+	assert.Equal(t, RoleUnknown, c.Node("h").Role)
+
+	// Valkey tells a replica of the open slots of its shard.
+	c, err := ParseNodes("a 1:1@2 master - 0 0 1 connected 0-9\nr 1:2@2 myself,slave a 0 0 1 connected [5->-b] [12-<-b]\nb 1:3@2 master - 0 0 2 connected 10-19")
+	require.NoError(t, err)
+	assert.Empty(t, c.Warnings())
+	assert.Equal(t, []OpenSlot{{5, "a", "b", true, false}, {12, "b", "a", false, true}}, c.Open())
 }
 
 // Which of two primaries of a shard has the slots.

@@ -22,7 +22,7 @@ type refNode struct {
 	role, primary, health                                 string
 	myself, fail, pfail, noaddr, handshake                bool
 	epoch                                                 uint64
-	slots                                                 map[int]bool
+	slots                                                 *[hashslot.Count]bool
 	migrating, importing                                  []string // "slot id"
 	extra                                                 map[string]string
 
@@ -88,7 +88,7 @@ func refNodesText(text string, from Origin) (*refCluster, error) {
 		if len(f) < 8 {
 			return nil, fmt.Errorf("%d fields", len(f))
 		}
-		n := &refNode{id: f[0], name: f[0], slots: map[int]bool{}, of: -1, role: "unknown", extra: map[string]string{}}
+		n := &refNode{id: f[0], name: f[0], slots: new([hashslot.Count]bool), of: -1, role: "unknown", extra: map[string]string{}}
 		if slices.ContainsFunc(c.nodes, func(o *refNode) bool { return o.id == n.id }) {
 			return nil, fmt.Errorf("twice")
 		}
@@ -435,7 +435,7 @@ func refSlotsReply(reply any, from Origin) (*refCluster, error) {
 			if len(node) < 2 || node[1] == nil {
 				return nil, fmt.Errorf("short node")
 			}
-			n := &refNode{slots: map[int]bool{}, of: -1, role: "unknown", extra: map[string]string{}}
+			n := &refNode{slots: new([hashslot.Count]bool), of: -1, role: "unknown", extra: map[string]string{}}
 			if n.endpoint, err = refText(node[0]); err != nil {
 				return nil, err
 			}
@@ -602,7 +602,7 @@ func refShardsReply(reply any, from Origin) (*refCluster, error) {
 			if err != nil || m == nil {
 				return nil, fmt.Errorf("no node")
 			}
-			n := &refNode{slots: map[int]bool{}, of: -1, shardID: id}
+			n := &refNode{slots: new([hashslot.Count]bool), of: -1, shardID: id}
 			told := false
 			var offset int64
 			for _, f := range fields {

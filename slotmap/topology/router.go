@@ -18,10 +18,11 @@ import (
 // to use. A Router must not be copied after its first use.
 //
 // Any number of goroutines may use a Router at once. For, ForKey, Read, ReadKey,
-// Split, Table and Generation are reads: they never wait, and all but Split
-// never allocate. Apply, Moved, Failed, Promote and RefreshFailed are writes,
-// done one after the other. A write synchronizes before any read that observes
-// its effect, and a read sees a write as a whole or not at all.
+// Split, Asking, Node, Table and Generation are reads: they never wait, and For,
+// ForKey, Read and ReadKey never allocate. Apply, Moved, Failed, Promote and
+// RefreshFailed are writes, done one after the other. A write synchronizes
+// before any read that observes its effect, and a read sees a write as a whole
+// or not at all.
 //
 // A client's loop is this. It takes the shard of a key and the generation that
 // comes with it, and sends the command to the shard's primary. A redirect it
@@ -39,14 +40,13 @@ type Router struct {
 	// before the first use.
 	OnChange func(*Change)
 
-	table slotmap.Map[*Shard]
-	gen   atomic.Uint64
+	table   slotmap.Map[*Shard]
+	gen     atomic.Uint64
+	members atomic.Pointer[members]
 
 	mu      sync.Mutex // for what follows, and for writes to what precedes
-	nodes   map[string]member
-	byAddr  map[string]string // addresses, in all forms that are known, to keys of nodes
-	idle    []*Shard          // shards without slots
-	view    *Cluster          // the last one that was applied
+	idle    []*Shard   // shards without slots
+	view    *Cluster   // the last one that was applied
 	changed *[hashslot.Count]Generation
 	told    map[hashslot.Slot]*told
 	pending bool // a refresh was asked for
@@ -61,6 +61,21 @@ type Generation uint64
 type member struct {
 	node  *Node
 	shard *Shard
+}
+
+// members finds nodes. It never changes.
+type members struct {
+	byKey  map[string]member
+	byAddr map[string]member // by address, in all forms that are known
+}
+
+var noMembers members
+
+func (r *Router) nodes() *members {
+	if m := r.members.Load(); m != nil {
+		return m
+	}
+	return &noMembers
 }
 
 // told is that a redirect gave a slot its owner. The views that are on their
@@ -188,7 +203,7 @@ const (
 	ReadPrimary  ReadPolicy = iota // the primary only
 	ReadReplica                    // the replicas; the primary if none of them serves
 	ReadAny                        // the primary and the replicas
-	ReadSameZone                   // the nodes in the client's zone; if none serves, as ReadReplica
+	ReadSameZone                   // the nodes in the client's zone; if none serves, or Zone is "", as ReadReplica
 )
 
 // Read returns a node for a read from slot, or nil if nobody owns the slot, and
@@ -220,8 +235,10 @@ func (s *Shard) pick(policy ReadPolicy, zone string) *Node {
 			return n
 		}
 	case ReadSameZone:
-		if n := s.choose(true, true, zone); n != nil {
-			return n
+		if zone != "" {
+			if n := s.choose(true, true, zone); n != nil {
+				return n
+			}
 		}
 		return s.pick(ReadReplica, "")
 	}
@@ -275,9 +292,7 @@ func (r *Router) RefreshFailed() {
 
 // Node returns the node of the map that has the id, or nil.
 func (r *Router) Node(id string) *Node {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m, ok := r.nodes[id]; ok && m.node.ID == id {
+	if m, ok := r.nodes().byKey[id]; ok && m.node.ID == id {
 		return m.node
 	}
 	return nil
@@ -290,8 +305,6 @@ func (r *Router) Asking(rd Redirect) *Node {
 	if !rd.Routable() {
 		return nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	shard, _ := r.table.Lookup(rd.Slot)
 	if m, ok := r.find(rd.Addr(), shard); ok {
 		return m.node
@@ -312,7 +325,7 @@ func (r *Router) find(addr string, shard *Shard) (member, bool) {
 			}
 		}
 	}
-	m, ok := r.nodes[r.byAddr[addr]]
+	m, ok := r.nodes().byAddr[addr]
 	return m, ok
 }
 
@@ -372,8 +385,9 @@ func stranger(rd Redirect) *Node {
 // stale and changes nothing. A redirect without an address changes nothing, but
 // the map is known to be wrong then. ASK changes nothing.
 //
-// Moved takes some microseconds, and a failover some more for each slot of the
-// shard.
+// A redirect to the owner that the map has costs a lookup. All others take time
+// linear in the number of shards: some microseconds for few, up to 0.1 ms for a
+// thousand, and ten times that where nodes change, in a failover.
 func (r *Router) Moved(rd Redirect, seen Generation) Result {
 	if rd.Kind != Moved || !rd.Slot.Valid() {
 		return Result{Node: r.Asking(rd)}
@@ -422,7 +436,7 @@ func (r *Router) Moved(rd Redirect, seen Generation) Result {
 func (r *Router) Promote(node *Node) Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, ok := r.nodes[node.key]
+	m, ok := r.nodes().byKey[node.key]
 	if !ok || m.node == m.shard.Primary {
 		return Result{Node: node}
 	}
@@ -458,7 +472,7 @@ func (r *Router) tell(t *told, shard *Shard, slot hashslot.Slot) {
 	if before := r.told[slot]; before != nil {
 		t.epoch, t.known = max(t.epoch, before.epoch), t.known || before.known
 	}
-	if shard != nil && shard.Primary.hasEpoch() {
+	if shard != nil && shard.Primary.versioned {
 		t.epoch, t.known = max(t.epoch, shard.Primary.ConfigEpoch), true
 	}
 	if r.told == nil {
@@ -470,13 +484,19 @@ func (r *Router) tell(t *told, shard *Shard, slot hashslot.Slot) {
 // Failed says that the client could not reach the node. Until a view shows it
 // again without the flag that the cluster gives to such nodes (FlagPFail), it
 // is no longer picked for reads, if there is another. Its slots stay where they
-// are: who has them next is not the client's to decide.
+// are: who has them next is not the client's to decide. If that was known
+// already, the node was the only one to send to, and the map needs a view that
+// has another: such views may take a while to come, so that Failed asks for one
+// after the other.
 func (r *Router) Failed(node *Node) Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, ok := r.nodes[node.key]
-	if !ok || m.node.Flags&FlagPFail != 0 {
+	m, ok := r.nodes().byKey[node.key]
+	if !ok {
 		return Result{Node: node}
+	}
+	if m.node.Flags&FlagPFail != 0 {
+		return Result{Node: m.node, Refresh: r.refresh()}
 	}
 	suspect := *m.node
 	suspect.Flags |= FlagPFail
@@ -523,8 +543,6 @@ func (n *Node) promoted() *Node {
 	return o
 }
 
-func (n *Node) hasEpoch() bool { return n.told == endpointIP }
-
 // same reports whether n and m are the same node. One that only a redirect told
 // of has no id yet.
 func (n *Node) same(m *Node) bool {
@@ -558,7 +576,7 @@ func (w *write) give(slot hashslot.Slot, shard *Shard) {
 	before, _ := w.before.Lookup(slot)
 	w.builder.Assign(slotmap.Range{First: slot, Last: slot}, shard)
 	w.moved.Add(slot)
-	if m, ok := w.r.nodes[shard.Primary.key]; !ok || m.shard != shard {
+	if m, ok := w.r.nodes().byKey[shard.Primary.key]; !ok || m.shard != shard {
 		w.reshape = true
 	}
 	// Of a shard without slots it is known whether it is idle only in the end.
@@ -601,14 +619,15 @@ func (w *write) done() *Change {
 	}
 	change := &Change{Slots: w.moved}
 	if w.reshape {
-		nodes := make(map[string]member, len(r.nodes))
+		before := r.nodes()
+		byKey := make(map[string]member, len(before.byKey))
 		add := func(s *Shard) {
 			for _, n := range s.Replicas {
-				if _, ok := nodes[n.key]; !ok {
-					nodes[n.key] = member{n, s}
+				if _, ok := byKey[n.key]; !ok {
+					byKey[n.key] = member{n, s}
 				}
 			}
-			nodes[s.Primary.key] = member{s.Primary, s}
+			byKey[s.Primary.key] = member{s.Primary, s}
 		}
 		for _, s := range idle {
 			add(s)
@@ -616,19 +635,19 @@ func (w *write) done() *Change {
 		for s := range after.Owners() {
 			add(s)
 		}
-		change.compare(r.nodes, nodes)
-		r.nodes = nodes
-		r.byAddr = make(map[string]string, len(nodes))
 		// Where an address is that of several nodes, it means a primary, then the
 		// node with the smaller id.
-		for key, m := range nodes {
+		byAddr := make(map[string]member, len(byKey))
+		for key, m := range byKey {
 			for a := range m.node.addrs {
-				if before, ok := nodes[r.byAddr[a]]; !ok ||
-					cmp.Or(compareBool(m.node.Role == RolePrimary, before.node.Role == RolePrimary), -cmp.Compare(key, before.node.key)) > 0 {
-					r.byAddr[a] = key
+				if other, ok := byAddr[a]; !ok ||
+					cmp.Or(compareBool(m.node.Role == RolePrimary, other.node.Role == RolePrimary), -cmp.Compare(key, other.node.key)) > 0 {
+					byAddr[a] = m
 				}
 			}
 		}
+		change.compare(before.byKey, byKey)
+		r.members.Store(&members{byKey, byAddr})
 	}
 	r.idle = idle
 	if r.changed == nil {

@@ -256,6 +256,24 @@ func TestRefreshOnce(t *testing.T) {
 	assert.Equal(t, Result{Outcome: Stale}, s.Apply(view(t, "a master 0 0-5460", "b master 2 5461-10922", "c master 3 10923-16383")))
 }
 
+// Views show a primary that is gone as suspected before they show who replaced
+// it: a client that cannot reach it goes on to ask for them.
+func TestRefreshUntilFailover(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t))
+	assert.True(t, r.Failed(r.Node("a")).Refresh)
+	suspected := view(t, "a master,fail? 1 0-5460", "a1 slave:a 1", "b master 2 5461-10922", "c master 3 10923-16383")
+	for range 3 {
+		assert.False(t, r.Apply(suspected).Refresh)
+		got := r.Failed(r.Node("a"))
+		assert.Equal(t, Unchanged, got.Outcome)
+		assert.True(t, got.Refresh)
+		assert.False(t, r.Failed(r.Node("a")).Refresh, "once")
+	}
+	r.Apply(view(t, "a master,fail 1", "a1 master 4 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"))
+	assert.Equal(t, "0-5460 a1, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+}
+
 func TestFailedAndPromote(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t))
@@ -410,6 +428,9 @@ func TestApplyEpochs(t *testing.T) {
 		{"a failover that is not known there", []string{"a master,fail 1", "a1 master 4 0-9", "b master 2 10-19"},
 			[]string{"a master 1 0-9", "a1 slave:a 1", "b master 2 10-19"},
 			Stale, "0-9 a1, 10-19 b"},
+		{"a claim of before the claimant was demoted", []string{"a slave:a1 1", "a1 master 9 0-9", "b master 7 10-19"},
+			[]string{"a master 7 0-19", "a1 slave:a 7", "b master 7"},
+			Stale, "0-9 a1, 10-19 b"},
 		{"an owner that has gone", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"b master 2 10-19", "c master 3 0-9"},
 			Applied, "0-9 c, 10-19 b"},
 		{"an owner that has not come yet", []string{"a master 5 0-9", "b master 2 10-19"}, []string{"b master 2 0-19"},
@@ -447,6 +468,35 @@ func TestApplyEpochs(t *testing.T) {
 			assert.Equal(t, ownersOf(&s), ownersOf(&r))
 		})
 	}
+}
+
+// What a partly stale view says of a node by an older epoch is not taken.
+func TestPartlyOlder(t *testing.T) {
+	var r Router
+	r.Apply(view(t, "a master 5 0-9", "a1 slave:a 5", "b master 2 10-19"))
+	before, _ := r.For(0)
+	got := r.Apply(view(t, "a master 1 0-9", "b master 6 10-29"))
+	require.Equal(t, Partly, got.Outcome)
+	after, _ := r.For(0)
+	assert.Same(t, before, after)
+	assert.Equal(t, "a1", ids(after.Replicas))
+	// So the same claim is still too old.
+	assert.Equal(t, Stale, r.Apply(view(t, "a master 2", "b master 6 10-29", "c master 4 0-9")).Outcome)
+}
+
+// A view without epochs does not make the Router forget those it knows.
+func TestApplyMixedCommands(t *testing.T) {
+	var r Router
+	r.Apply(view(t, "a master,fail 1", "a1 master 6 0-9", "b master 2 10-19"))
+	slots := slotsView(t, "0-9 a1", "10-19 b")
+	assert.Equal(t, Applied, r.Apply(slots).Outcome, "a is not in it")
+	assert.Equal(t, Unchanged, r.Apply(slotsView(t, "0-9 a1", "10-19 b")).Outcome)
+	assert.Equal(t, Stale, r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 2 10-19")).Outcome)
+	assert.Equal(t, "0-9 a1, 10-19 b", ownersOf(&r))
+	assert.Zero(t, slots.Node("b").ConfigEpoch, "the view itself stays what it is")
+	// Two views without epochs: the later one.
+	r.Apply(slotsView(t, "0-4 a1", "5-19 b"))
+	assert.Equal(t, "0-4 a1, 5-19 b", ownersOf(&r))
 }
 
 // In a partly stale view, the owner that is kept may be a replica. It is none.
@@ -571,6 +621,7 @@ func TestRead(t *testing.T) {
 		{"y", ReadSameZone, "b"},
 		{"z", ReadSameZone, "bcd"},
 		{"", ReadSameZone, "bcd"},
+		{"", ReadPolicy(9), "a"},
 	} {
 		r := Router{Zone: c2.zone}
 		r.Apply(c)

@@ -1,0 +1,242 @@
+package interop_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/interop/internal/servers"
+	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/stretchr/testify/require"
+)
+
+// A checker writes and reads the keys of a cluster and notices every answer that
+// is wrong. A key has one writer, which counts it up. So what is read is at least
+// what was acknowledged when the read began, and at most what was tried when it
+// ended. Commands whose connection broke may have been done or not.
+//
+// Two keys each share a tag, for commands of two keys.
+type checker struct {
+	client  *redigocluster.Client
+	keys    []string
+	acked   []atomic.Int64 // by key
+	tried   []atomic.Int64 // by key
+	done    atomic.Int64   // operations that were answered
+	doubt   atomic.Int64   // operations that were not
+	losses  atomic.Int64   // how often losing or found were called
+	lost    atomic.Pointer[slotmap.Set]
+	stopped atomic.Bool
+	wg      sync.WaitGroup
+
+	mu    sync.Mutex
+	wrong []string
+}
+
+func newChecker(client *redigocluster.Client, pairs int) *checker {
+	c := &checker{client: client, acked: make([]atomic.Int64, 2*pairs), tried: make([]atomic.Int64, 2*pairs)}
+	for i := range pairs {
+		c.keys = append(c.keys, fmt.Sprintf("{pair%d}a", i), fmt.Sprintf("{pair%d}b", i))
+	}
+	return c
+}
+
+func (c *checker) fail(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrong = append(c.wrong, fmt.Sprintf(format, args...))
+}
+
+// answered counts an operation, and reports whether it has an answer to check.
+func (c *checker) answered(key string, err error) bool {
+	switch {
+	case err == nil:
+		c.done.Add(1)
+		return true
+	case errors.As(err, new(redis.Error)):
+		c.fail("%s: %v", key, err)
+	default:
+		c.doubt.Add(1)
+	}
+	return false
+}
+
+// losing says that acknowledged writes to these slots may be lost, because their
+// primary is to be killed: replication is asynchronous. That ends with found.
+func (c *checker) losing(slots slotmap.Set) {
+	c.lost.Store(&slots)
+	c.losses.Add(1)
+}
+
+// found says that a replica has taken over: what it has must not be lost again.
+func (c *checker) found() {
+	for i := range c.keys {
+		if c.mayLose(i) {
+			reply := c.client.Do(redigocluster.Command{Name: "GET", Key: c.keys[i]})
+			if reply.Err != nil {
+				c.fail("%s: %v", c.keys[i], reply.Err)
+				continue
+			}
+			c.acked[i].Store(number(reply.Value))
+		}
+	}
+	c.losses.Add(1)
+	c.lost.Store(nil)
+}
+
+func (c *checker) mayLose(i int) bool {
+	lost := c.lost.Load()
+	return lost != nil && lost.Contains(hashslot.Of(c.keys[i]))
+}
+
+func number(value any) (n int64) {
+	if value != nil {
+		n, _ = strconv.ParseInt(string(value.([]byte)), 10, 64)
+	}
+	return n
+}
+
+const inPipeline = 50
+
+// write writes all keys once.
+func (c *checker) write() {
+	for i := 0; i < len(c.keys); i += inPipeline {
+		var which []int
+		for k := i; k < min(i+inPipeline, len(c.keys)); k++ {
+			which = append(which, k)
+		}
+		c.set(which)
+	}
+}
+
+// set counts different keys up.
+func (c *checker) set(which []int) {
+	losses := c.losses.Load()
+	commands, values := make([]redigocluster.Command, len(which)), make([]int64, len(which))
+	for k, i := range which {
+		values[k] = c.tried[i].Add(1)
+		commands[k] = redigocluster.Command{Name: "SET", Key: c.keys[i], Args: []any{values[k]}}
+	}
+	for k, reply := range c.client.Pipeline(commands) {
+		// An acknowledgement that came from a node before it was killed counts for
+		// nothing.
+		if c.answered(c.keys[which[k]], reply.Err) && c.losses.Load() == losses {
+			c.acked[which[k]].Store(values[k])
+		}
+	}
+}
+
+// get reads keys, two by two if pairs says so: then which has the first of each.
+func (c *checker) get(which []int, pairs bool) {
+	losses := c.losses.Load()
+	commands, least := make([]redigocluster.Command, len(which)), make([][2]int64, len(which))
+	for k, i := range which {
+		commands[k] = redigocluster.Command{Name: "GET", Key: c.keys[i]}
+		least[k][0] = c.acked[i].Load()
+		if pairs {
+			commands[k] = redigocluster.Command{Name: "MGET", Key: c.keys[i], Args: []any{c.keys[i+1]}}
+			least[k][1] = c.acked[i+1].Load()
+		}
+	}
+	for k, reply := range c.client.Pipeline(commands) {
+		if !c.answered(c.keys[which[k]], reply.Err) {
+			continue
+		}
+		values := []any{reply.Value}
+		if pairs {
+			values = reply.Value.([]any)
+		}
+		for m, value := range values {
+			i := which[k] + m
+			least, most := least[k][m], c.tried[i].Load()
+			if c.mayLose(i) || c.losses.Load() != losses {
+				least = 0
+			}
+			if got := number(value); got < least || got > most {
+				c.fail("%s is %d, and not %d to %d", c.keys[i], got, least, most)
+			}
+		}
+	}
+}
+
+// start runs two writers and two readers until finish, each of which waits for
+// pause after every pipeline: the servers have the same few cores.
+func (c *checker) start(pause time.Duration) {
+	const writers, readers = 2, 2 // writer w has the keys whose index modulo writers is w
+	for w := range writers {
+		c.wg.Go(func() {
+			own := len(c.keys) / writers
+			for !c.stopped.Load() {
+				which := make([]int, 1+rand.IntN(min(inPipeline, own)))
+				for k, first := 0, rand.IntN(own); k < len(which); k++ {
+					which[k] = (first+k)%own*writers + w
+				}
+				c.set(which)
+				time.Sleep(pause)
+			}
+		})
+	}
+	for range readers {
+		c.wg.Go(func() {
+			for !c.stopped.Load() {
+				which, pairs := make([]int, 1+rand.IntN(inPipeline)), rand.IntN(2) == 0
+				for k := range which {
+					if which[k] = rand.IntN(len(c.keys)); pairs {
+						which[k] &^= 1
+					}
+				}
+				c.get(which, pairs)
+				time.Sleep(pause)
+			}
+		})
+	}
+}
+
+// finish stops the writers and readers, reads all keys, and fails if anything was
+// wrong.
+func (c *checker) finish(t *testing.T) {
+	t.Helper()
+	c.stopped.Store(true)
+	ended := make(chan struct{})
+	go func() { c.wg.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		t.Fatal("a command does not come to an end")
+	}
+	for i := range c.keys {
+		c.get([]int{i}, false)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.Empty(t, c.wrong[:min(20, len(c.wrong))], "%d answers of %d were wrong", len(c.wrong), c.done.Load())
+}
+
+// The checker itself must notice a key that is lost, and a write that is.
+func TestChecker(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s servers.Server) {
+		c := s.Three(t, 0)
+		cl := client(t, c)
+		check := newChecker(cl, 50)
+		check.write()
+		check.write()
+		check.get([]int{0, 2, 4}, true)
+		require.Empty(t, check.wrong)
+		require.NoError(t, cl.Do(redigocluster.Command{Name: "DEL", Key: check.keys[3]}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[5], Args: []any{1}}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[7], Args: []any{3}}).Err)
+		check.get([]int{2, 4, 6}, true)
+		require.Equal(t, []string{
+			"{pair1}b is 0, and not 2 to 2",
+			"{pair2}b is 1, and not 2 to 2",
+			"{pair3}b is 3, and not 2 to 2",
+		}, check.wrong)
+	})
+}

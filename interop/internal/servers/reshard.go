@@ -1,0 +1,87 @@
+package servers
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/hashslot/hashslot/slotmap/plan"
+)
+
+// Reshard moves slots and their keys from one node to another.
+func (c *Cluster) Reshard(from, to *Node, slots int) {
+	c.t.Helper()
+	view, err := c.Nodes[0].View()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p, err := plan.Reshard(view, []string{from.ID}, to.ID, slots, plan.Options{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := redigocluster.Move(&p, Dial); err != nil {
+		c.t.Fatal(err)
+	}
+	c.Settle()
+}
+
+// Errors is how many errors that start with the word all running nodes have
+// replied, by their own count.
+func (c *Cluster) Errors(word string) (n int) {
+	c.t.Helper()
+	for _, node := range c.Nodes {
+		if !node.Running() {
+			continue
+		}
+		for line := range strings.Lines(node.String("INFO", "errorstats")) {
+			if count, ok := strings.CutPrefix(strings.TrimSpace(line), "errorstat_"+word+":count="); ok {
+				more, err := strconv.Atoi(count)
+				if err != nil {
+					c.t.Fatal(err)
+				}
+				n += more
+			}
+		}
+	}
+	return n
+}
+
+// DBSize is how many keys all primaries have.
+func (c *Cluster) DBSize() (n int) {
+	c.t.Helper()
+	view, err := c.Nodes[0].View()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for shard := range view.Table().Owners() {
+		size, err := redis.Int(c.At(shard.Primary.Addr()).Do("DBSIZE"))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		n += size
+	}
+	return n
+}
+
+// Addrs are the addresses of all nodes.
+func (c *Cluster) Addrs() []string {
+	addrs := make([]string, len(c.Nodes))
+	for i, n := range c.Nodes {
+		addrs[i] = n.Addr()
+	}
+	return addrs
+}
+
+// Three starts three primaries, and nodes without slots.
+func (s Server) Three(t testing.TB, empty int) *Cluster {
+	t.Helper()
+	c := s.Start(t, 3+empty, Config{})
+	l, err := plan.Create(c.Hosts()[:3], 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Create(l)
+	return c
+}

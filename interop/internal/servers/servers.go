@@ -1,0 +1,106 @@
+// Package servers starts real clusters of Valkey and Redis on loopback, for
+// tests. Every process is ended by its handle when its test ends, and, on Linux,
+// by the kernel when the test's process ends in any other way.
+package servers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A Server is a program that can be a node of a cluster.
+type Server struct {
+	Name         string // "redis" or "valkey"
+	Version      string // "8.0.1"
+	Major, Minor int
+	program, cli string
+}
+
+// AtLeast reports whether the server's version is not before major.minor.
+func (s Server) AtLeast(major, minor int) bool {
+	return s.Major > major || s.Major == major && s.Minor >= minor
+}
+
+func (s Server) String() string { return s.Name + "-" + s.Version }
+
+var version = regexp.MustCompile(`^(Redis|Valkey) server v=((\d+)\.(\d+)\.\d+)`)
+
+// find looks for servers in the folders of HASHSLOT_SERVERS and of PATH. A
+// program counts as what it says it is, since distributions link the one's name
+// to the other.
+var find = sync.OnceValue(func() (found []Server) {
+	folders := append(filepath.SplitList(os.Getenv("HASHSLOT_SERVERS")), filepath.SplitList(os.Getenv("PATH"))...)
+	for _, folder := range folders {
+		for _, name := range []string{"redis", "valkey"} {
+			program := filepath.Join(folder, name+"-server")
+			out, err := exec.Command(program, "--version").Output()
+			m := version.FindStringSubmatch(string(out))
+			if folder == "" || err != nil || m == nil {
+				continue
+			}
+			s := Server{Name: strings.ToLower(m[1]), Version: m[2], program: program, cli: filepath.Join(folder, name+"-cli")}
+			s.Major, _ = strconv.Atoi(m[3])
+			s.Minor, _ = strconv.Atoi(m[4])
+			known := slices.ContainsFunc(found, func(f Server) bool { return f.String() == s.String() })
+			if s.AtLeast(6, 2) && !known {
+				found = append(found, s)
+			}
+		}
+	}
+	return found
+})
+
+// Each runs test for every server there is, each in a subtest, and all in parallel
+// to other tests: they wait most of the time. A server
+// that HASHSLOT_REQUIRE_SERVERS names ("redis,valkey") and that is not there is
+// a failure.
+func Each(t *testing.T, test func(t *testing.T, s Server)) {
+	t.Helper()
+	t.Parallel()
+	found := find()
+	for name := range strings.FieldsFuncSeq(os.Getenv("HASHSLOT_REQUIRE_SERVERS"), func(r rune) bool { return r == ',' }) {
+		if !slices.ContainsFunc(found, func(s Server) bool { return s.Name == name }) {
+			t.Errorf("HASHSLOT_REQUIRE_SERVERS wants %s, and no %s-server (6.2 or later) is in the folders of HASHSLOT_SERVERS or on PATH", name, name)
+		}
+	}
+	if len(found) == 0 && !t.Failed() {
+		t.Skip("no redis-server or valkey-server (6.2 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
+	}
+	for _, s := range found {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			test(t, s)
+		})
+	}
+}
+
+// One returns one of the servers, the first that is found, for tests that are
+// about a client and not about a server.
+func One(t testing.TB) Server {
+	t.Helper()
+	found := find()
+	if len(found) == 0 {
+		if os.Getenv("HASHSLOT_REQUIRE_SERVERS") != "" {
+			t.Fatal("HASHSLOT_REQUIRE_SERVERS is set, and there is no server")
+		}
+		t.Skip("no redis-server or valkey-server (6.2 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
+	}
+	return found[0]
+}
+
+// CLI runs redis-cli or valkey-cli, and returns all its output.
+func (s Server) CLI(args ...string) (string, error) {
+	out, err := exec.Command(s.cli, args...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w", s.cli, strings.Join(args, " "), err)
+	}
+	return string(out), err
+}

@@ -1,0 +1,169 @@
+package proxy_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot/interop/internal/servers"
+	"github.com/hashslot/hashslot/interop/proxy"
+	"github.com/hashslot/hashslot/slotmap/topology"
+	"github.com/mediocregopher/radix/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const count = 3000
+
+// A client that knows nothing of clusters works through a proxy, and goes on to
+// when slots are moved.
+func TestProxy(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s servers.Server) {
+		c := s.Three(t, 0)
+		p := &proxy.Proxy{Router: new(topology.Router), Dial: func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }}
+		p.Refresh = func() {
+			view, err := c.Nodes[0].View()
+			if err != nil {
+				p.Router.RefreshFailed()
+				return
+			}
+			p.Router.Apply(view)
+		}
+		p.Refresh()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		go func() {
+			for {
+				client, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go p.Serve(client)
+			}
+		}()
+
+		client, err := servers.Dial(l.Addr().String())
+		require.NoError(t, err)
+		defer client.Close()
+		key := func(i int) string { return "k\x00\r\n{" + strconv.Itoa(i) + "}" }
+		all := func(command func(i int) []any, check func(i int, reply any)) {
+			t.Helper()
+			for from := 0; from < count; from += 500 {
+				for i := range 500 {
+					args := command(from + i)
+					require.NoError(t, client.Send(args[0].(string), args[1:]...))
+				}
+				require.NoError(t, client.Flush())
+				for i := range 500 {
+					reply, err := client.Receive()
+					require.NoError(t, err)
+					check(from+i, reply)
+				}
+			}
+		}
+		get := func() {
+			t.Helper()
+			all(func(i int) []any { return []any{"GET", key(i)} },
+				func(i int, reply any) { require.Equal(t, []byte(strconv.Itoa(i)), reply) })
+		}
+		all(func(i int) []any { return []any{"SET", key(i), i} }, func(i int, reply any) { require.Equal(t, "OK", reply) })
+		require.Equal(t, count, c.DBSize())
+		get()
+		require.Zero(t, c.Errors("MOVED"))
+
+		c.Reshard(c.Nodes[0], c.Nodes[1], 2000)
+		get()
+		first := c.Errors("MOVED")
+		assert.Positive(t, first)
+		get()
+		assert.Equal(t, first, c.Errors("MOVED"), "MOVED after the Router has learned")
+		t.Logf("%d of %d commands got MOVED, then none", first, count)
+
+		_, err = client.Do("HGET", key(0), "field")
+		require.ErrorContains(t, err, "WRONGTYPE", "errors are handed on")
+		_, err = client.Do("DEL", "big")
+		require.NoError(t, err)
+		big := strings.Repeat("x", 3<<20)
+		_, err = client.Do("SET", "big", big)
+		require.NoError(t, err)
+		got, err := redis.String(client.Do("GET", "big"))
+		require.NoError(t, err)
+		require.True(t, got == big)
+	})
+}
+
+func TestNotRESP(t *testing.T) {
+	for _, in := range []string{"PING\r\n", "*1\r\n$4\r\nPING\r\n", "*2\r\n$3\r\nGET\r\n$-1\r\n", "*2\r\n$3\r\nGET\r\n$99999999999999999999\r\n",
+		"*2\r\n$3\r\nGET\r\n:1\r\n", "*99999999999\r\n", "*-1\r\n", "\r\n", "*0\r\n", strings.Repeat("*", 5000)} {
+		s := (&proxy.Proxy{Router: new(topology.Router)}).NewSession()
+		err := s.Read(bufio.NewReader(strings.NewReader(in)))
+		require.Error(t, err, "%q", in)
+		require.ErrorContains(t, err, "not RESP", "%q", in)
+	}
+	s := (&proxy.Proxy{Router: new(topology.Router)}).NewSession()
+	err := s.Read(bufio.NewReader(strings.NewReader("*2\r\n$3\r\nGET\r\n$10\r\nabc")))
+	require.True(t, errors.Is(err, io.ErrUnexpectedEOF), "%v", err)
+}
+
+var sink int
+
+// batch is a session that has read a batch of n commands.
+func batch(tb testing.TB, n int) (*proxy.Session, [][]byte) {
+	var in strings.Builder
+	var keys [][]byte
+	for i := range n {
+		key := "user:" + strconv.Itoa(i*7919) + ":profile"
+		keys = append(keys, []byte(key))
+		fmt.Fprintf(&in, "*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n", len(key), key)
+	}
+	view, err := topology.ParseNodes(
+		"a 127.0.0.1:7000@17000 master - 0 0 1 connected 0-5460\n" +
+			"b 127.0.0.1:7001@17001 master - 0 0 2 connected 5461-10922\n" +
+			"c 127.0.0.1:7002@17002 master - 0 0 3 connected 10923-16383\n")
+	require.NoError(tb, err)
+	router := new(topology.Router)
+	router.Apply(view)
+	s := (&proxy.Proxy{Router: router}).NewSession()
+	require.NoError(tb, s.Read(bufio.NewReaderSize(strings.NewReader(in.String()), 1<<20)))
+	return s, keys
+}
+
+func TestRouteAllocatesNothing(t *testing.T) {
+	s, _ := batch(t, 200)
+	s.Route()
+	assert.Zero(t, testing.AllocsPerRun(100, func() { s.Route() }))
+}
+
+// Dividing a batch of commands by owner, by the Router and as it is mostly done:
+// the time of a batch.
+func BenchmarkRoute(b *testing.B) {
+	const n = 200
+	s, keys := batch(b, n)
+	b.Run("by=Router", func(b *testing.B) {
+		for b.Loop() {
+			groups, _, _ := s.Route()
+			sink += len(groups)
+		}
+	})
+	b.Run("by=map", func(b *testing.B) {
+		var owners [16384]int
+		for slot := range owners {
+			owners[slot] = slot / 5462
+		}
+		for b.Loop() {
+			groups := map[int][]int{}
+			for i, k := range keys {
+				owner := owners[radix.ClusterSlot(k)]
+				groups[owner] = append(groups[owner], i)
+			}
+			sink += len(groups)
+		}
+	})
+}

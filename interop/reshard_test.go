@@ -1,0 +1,134 @@
+package interop_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/interop/internal/servers"
+	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/hashslot/hashslot/slotmap/plan"
+	"github.com/hashslot/hashslot/slotmap/topology"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Two primaries join three and take their share of the slots, and give it back,
+// while others write and read. No key is lost and no answer is wrong.
+func TestReshard(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s servers.Server) {
+		c := s.Start(t, 5, servers.Config{})
+		layout, err := plan.Create(c.Hosts()[:3], 0)
+		require.NoError(t, err)
+		c.Create(layout)
+
+		cl := client(t, c)
+		check := newChecker(cl, 5000)
+		check.write()
+		require.Zero(t, cl.Errors[topology.ActionMoved].Load())
+		check.start(10 * time.Millisecond)
+
+		before, err := c.Nodes[0].View()
+		require.NoError(t, err)
+		p, err := plan.Rebalance(before, plan.Options{UseEmpty: true})
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, p.Slots(), hashslot.Count*2/5-1)
+		move(t, c, cl, &p)
+		require.GreaterOrEqual(t, cl.Errors[topology.ActionMoved].Load(), int64(1))
+		learns(t, c, before, &p, check.keys)
+
+		after, err := c.Nodes[0].View()
+		require.NoError(t, err)
+		drained := []string{c.Nodes[3].ID, c.Nodes[4].ID}
+		p, err = plan.Drain(after, drained, plan.Options{})
+		require.NoError(t, err)
+		move(t, c, cl, &p)
+		learns(t, c, after, &p, check.keys)
+
+		check.finish(t)
+		assert.Zero(t, check.doubt.Load(), "no connection broke")
+		assert.Positive(t, cl.Errors[topology.ActionAsk].Load())
+		total := 0
+		for _, n := range c.Nodes[:3] {
+			size, err := redis.Int(n.Do("DBSIZE"))
+			require.NoError(t, err)
+			total += size
+		}
+		assert.Equal(t, len(check.keys), total)
+		t.Logf("%d operations", check.done.Load())
+	})
+}
+
+// move does what the plan says, and wants what the plan promised.
+func move(t *testing.T, c *servers.Cluster, cl *redigocluster.Client, p *plan.Plan) {
+	t.Helper()
+	var before [topology.ActionFail + 1]int64
+	for a := range before {
+		before[a] = cl.Errors[a].Load()
+	}
+	begin := time.Now()
+	require.NoError(t, redigocluster.Move(p, servers.Dial))
+	took := time.Since(begin)
+	c.Settle()
+	out, err := c.CLI("--cluster", "check", c.Nodes[0].Addr())
+	require.NoError(t, err, out)
+	for _, n := range c.Nodes {
+		view, err := n.View()
+		require.NoError(t, err)
+		got := slotOwners(view)
+		for slot := range hashslot.Slot(hashslot.Count) {
+			want, _ := p.After.Lookup(slot)
+			require.Equal(t, want, got[slot], "slot %d, as %s has it", slot, n.Addr())
+		}
+	}
+	t.Logf("%d slots moved in %.1f s; of the commands meanwhile, %d got MOVED, %d ASK and %d TRYAGAIN", p.Slots(), took.Seconds(),
+		cl.Errors[topology.ActionMoved].Load()-before[topology.ActionMoved],
+		cl.Errors[topology.ActionAsk].Load()-before[topology.ActionAsk],
+		cl.Errors[topology.ActionRetry].Load()-before[topology.ActionRetry])
+}
+
+// slotOwners are the ids of the owners.
+func slotOwners(view *topology.Cluster) []string {
+	ids := make([]string, hashslot.Count)
+	for r, shard := range view.Table().Ranges() {
+		for slot := r.First; slot <= r.Last; slot++ {
+			ids[slot] = shard.Primary.ID
+		}
+	}
+	return ids
+}
+
+// learns has a client that knows the map from before the plan alone: it is sent
+// around once, and then never again. What it would have cost not to learn is the
+// number of keys in moved slots, each time.
+func learns(t *testing.T, c *servers.Cluster, before *topology.Cluster, p *plan.Plan, keys []string) {
+	t.Helper()
+	cl := &redigocluster.Client{Dial: servers.Dial, Seeds: []string{c.Nodes[0].Addr()}}
+	require.Equal(t, topology.Applied, cl.Router.Apply(before).Outcome)
+	commands := make([]redigocluster.Command, len(keys))
+	misplaced := int64(0)
+	for i, k := range keys {
+		commands[i] = redigocluster.Command{Name: "GET", Key: k}
+		slot := hashslot.Of(k)
+		from, _ := p.Before.Lookup(slot)
+		if to, _ := p.After.Lookup(slot); from != to {
+			misplaced++
+		}
+	}
+	moved := &cl.Errors[topology.ActionMoved]
+	for part := range slices.Chunk(commands, inPipeline) {
+		for _, reply := range cl.Pipeline(part) {
+			require.NoError(t, reply.Err)
+		}
+	}
+	first := moved.Load()
+	assert.Positive(t, first)
+	assert.LessOrEqual(t, first, int64(inPipeline), "all of them in the first pipeline: then the map is new")
+	for _, reply := range cl.Pipeline(commands) {
+		require.NoError(t, reply.Err)
+	}
+	assert.Equal(t, first, moved.Load(), "MOVED of a map that is right")
+	t.Logf("a client with the old map: %d of %d commands got MOVED, then none; without a Router that learns %d, each time", first, len(keys), misplaced)
+}

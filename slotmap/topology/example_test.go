@@ -1,0 +1,144 @@
+package topology_test
+
+import (
+	"fmt"
+
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+const nodes = `07c37dfe 10.0.0.4:6379@16379 slave e7d1eecc 0 1426238317239 4 connected
+67ed2db8 10.0.0.2:6379@16379,node-2.example.com master - 0 1426238316232 2 connected 8192-16383 [8192->-e7d1eecc]
+e7d1eecc :6379@16379 myself,master - 0 0 4 connected 0-8191
+`
+
+func ExampleParseNodes() {
+	c, err := topology.ParseNodes(nodes)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The node that was asked does not know its address. The client does.
+	c = c.WithOrigin(topology.Origin{Host: "10.0.0.1"})
+	for _, s := range c.Shards() {
+		slots := c.Table().SlotsOf(s)
+		fmt.Println(s.Primary.ID, s.Primary.Addr(), slots)
+		for _, r := range s.Replicas {
+			fmt.Println("  replica", r.ID, r.Addr())
+		}
+	}
+	for _, o := range c.Open() {
+		fmt.Println("slot", o.Slot, "goes from", o.From, "to", o.To)
+	}
+	// Output:
+	// e7d1eecc 10.0.0.1:6379 0-8191
+	//   replica 07c37dfe 10.0.0.4:6379
+	// 67ed2db8 10.0.0.2:6379 8192-16383
+	// slot 8192 goes from 67ed2db8 to e7d1eecc
+}
+
+func ExampleParseSlots() {
+	// The reply to CLUSTER SLOTS, as a client decodes it.
+	reply := []any{
+		[]any{int64(0), int64(8191), []any{nil, int64(6379), "e7d1eecc", []any{"ip", "10.0.0.1"}}},
+		[]any{int64(8192), int64(16383), []any{"?", int64(6379), "67ed2db8", []any{"ip", "10.0.0.2"}}},
+	}
+	c, err := topology.ParseSlots(reply, topology.Origin{Host: "cache.example.com"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, n := range c.Nodes() {
+		fmt.Printf("%s %q\n", n.ID, n.Addr())
+	}
+
+	_, err = topology.ParseSlots([]any{[]any{int64(0), int64(16384), []any{"h", int64(6379)}}}, topology.Origin{})
+	fmt.Println(err)
+	// Output:
+	// e7d1eecc "cache.example.com:6379"
+	// 67ed2db8 ""
+	// topology: CLUSTER SLOTS: slots[0][1]: is the number 16384, not a slot from 0 to 16383
+}
+
+func ExampleMerge() {
+	// A node that was away still believes it owns its slots.
+	away, _ := topology.ParseNodes("a h:1@2 myself,master - 0 0 1 connected 0-99\nb h:2@2 slave a 0 0 1 connected\n")
+	fresh, _ := topology.ParseNodes("a h:1@2 master,fail - 0 0 1 disconnected\nb h:2@2 myself,master - 0 0 6 connected 0-99\n")
+	c, err := topology.Merge(away, fresh)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c.Table())
+	for _, d := range c.Disagreements() {
+		fmt.Println(d.Slots, d.Owner, "not", d.Other, "-", d.Reason)
+	}
+	// Output:
+	// b h:2 0-99
+	// (unassigned) 100-16383
+	//
+	// 0-99 b h:2 not a h:1 - config epoch 6 over 1
+}
+
+func ExampleRouter() {
+	view, err := topology.ParseNodes(nodes)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var router topology.Router
+	router.OnChange = func(c *topology.Change) {
+		for _, n := range c.Added {
+			fmt.Println("open a pool for", n.ID)
+		}
+	}
+	router.Apply(view.WithOrigin(topology.Origin{Host: "10.0.0.1"}))
+
+	// A command: the shard of its key, and the generation of the map it goes by.
+	shard, seen := router.ForKey("user:{42}:name")
+	fmt.Println("send to", shard.Primary.Addr())
+
+	// What the node answers.
+	answer := "MOVED 8000 10.0.0.2:6379"
+	if topology.Classify(answer) == topology.ActionMoved {
+		redirect, err := topology.ParseRedirect(answer)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		result := router.Moved(redirect.WithOrigin(topology.Origin{Host: shard.Primary.Host}), seen)
+		fmt.Println(result.Outcome, "- send to", result.Node.Addr(), "- refresh:", result.Refresh)
+	}
+	shard, _ = router.ForKey("user:{42}:mail")
+	fmt.Println("send to", shard.Primary.Addr())
+	// Output:
+	// open a pool for 07c37dfe
+	// open a pool for 67ed2db8
+	// open a pool for e7d1eecc
+	// send to 10.0.0.1:6379
+	// patched - send to 10.0.0.2:6379 - refresh: true
+	// send to 10.0.0.2:6379
+}
+
+func ExampleRouter_Split() {
+	view, err := topology.ParseNodes(nodes)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var router topology.Router
+	router.Apply(view)
+	keys := []string{"foo", "bar", "hello", "{foo}2"}
+	groups, unassigned, _ := router.Split(keys)
+	for _, g := range groups {
+		fmt.Print(g.Owner.Primary.ID, ":")
+		for _, i := range g.Keys {
+			fmt.Print(" ", keys[i])
+		}
+		fmt.Println()
+	}
+	fmt.Println(len(unassigned), "keys of slots that nobody owns")
+	// Output:
+	// 67ed2db8: foo {foo}2
+	// e7d1eecc: bar hello
+	// 0 keys of slots that nobody owns
+}
