@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"testing"
 	"unsafe"
@@ -197,14 +198,16 @@ func TestNilAndEmptyKeys(t *testing.T) {
 }
 
 func TestShortKeysAtPageEnds(t *testing.T) {
-	// One key of a group ends with its page, and the page behind is unreadable.
-	// The page has an even number, then an odd one: whether a load would leave the
-	// page is seen from a bit that changes.
-	var pages [2]*guard.Buffer
-	for pages[0] == nil || pages[1] == nil {
+	// Keys that end with their page, and the page behind is unreadable. Where pages
+	// are of 4 KiB one has an even number and one an odd: whether a load would
+	// leave the page is seen from a bit that changes.
+	pages := map[uintptr]*guard.Buffer{}
+	for tries := 0; tries < 50 && len(pages) < 2; tries++ {
 		page := guard.New(t, 1)
-		number := uintptr(unsafe.Pointer(unsafe.SliceData(page.Head(1)))) / 4096
-		pages[number%2] = page
+		pages[uintptr(unsafe.Pointer(unsafe.SliceData(page.Tail(1))))/4096%2] = page
+	}
+	if guard.Protected && os.Getpagesize() == 4096 {
+		assert.Len(t, pages, 2)
 	}
 	hashtest.EachKernel(t, func(t *testing.T) {
 		rng := seeded(25)
@@ -215,6 +218,28 @@ func TestShortKeysAtPageEnds(t *testing.T) {
 					keys[lane] = page.Tail(n)
 					fillBraces(rng, keys[lane], 30)
 					checkAppend(t, keys)
+				}
+				// Eight packed keys end with the page.
+				var (
+					want []hashslot.Slot
+					ends []uint32
+					size int
+				)
+				for range 8 {
+					size += 1 + rng.IntN(n)
+					ends = append(ends, uint32(size))
+				}
+				data := page.Tail(size)
+				fillBraces(rng, data, 100)
+				for i, end := range ends {
+					start := uint32(0)
+					if i > 0 {
+						start = ends[i-1]
+					}
+					want = append(want, hashslot.Slot(hashtest.Slot(data[start:end])))
+				}
+				if got := hashslot.AppendOfPacked(nil, data, ends); !slices.Equal(got, want) {
+					t.Fatalf("AppendOfPacked of keys that end at %d: %v, want %v", ends, got, want)
 				}
 			}
 		}

@@ -233,9 +233,9 @@ const variable = "HASHSLOT_MUTANT"
 // so that a mutant that forgets to set one does not find there what the caller
 // happened to leave.
 var call = map[string]string{
-	"amd64": forEach("\tMOVQ $3, %s\n", "CX DX SI DI R8 R9 R10 R11 R12 R13 R14 R15") +
+	"amd64": forEach("\tMOVQ $3, %s\n", "BX CX DX SI DI R8 R9 R10 R11 R12 R13 R14") +
 		forEach("\tPCMPEQB %[1]s, %[1]s\n", "X0 X1 X2 X3 X4 X5 X6 X7 X8 X9 X10 X11 X12 X13 X14 X15") +
-		"\tMOVQ ·mutant(SB), AX\n\tLEAQ table<>(SB), BX\n\tMOVQ (BX)(AX*8), AX\n\tMOVQ $3, BX\n\tJMP AX\n",
+		"\tMOVQ ·mutant(SB), AX\n\tLEAQ table<>(SB), R15\n\tMOVQ (R15)(AX*8), R15\n\tMOVQ $3, AX\n\tJMP R15\n",
 	"arm64": forEach("\tMOVD $3, %s\n", "R2 R3 R4 R5 R6 R7 R8 R9 R10 R11 R12 R13 R14 R15 R16 R17 R19 R20 R21 R22 R23 R24 R25") +
 		forEach("\tVMOVI $255, %s.B16\n", "V0 V1 V2 V3 V4 V5 V6 V7 V8 V9 V10 V11 V12 V13 V14 V15 "+
 			"V16 V17 V18 V19 V20 V21 V22 V23 V24 V25 V26 V27 V28 V29 V30 V31") +
