@@ -66,10 +66,10 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 // Registers, the same throughout.
 #define DST  DI // where the next eight slots go
 #define KEYS SI // behind the eight keys at hand: strings, slices, or ends
-#define LOW  AX // the headers of the first four of them: strings or slices, or
-#define HIGH BX // strings in the frame; those of the second four
-#define SIZE R14 // of a header
-#define SIZE3 R15
+#define LOW  AX // the headers of the first four of them: KEYS, or strings in the frame
+#define HIGH BX // those of the second four
+#define SIZE  R14 // of a header
+#define SIZE3 R15 // of three
 #define MAT  DX // the matrices
 
 // Where in the matrices the other tables are.
@@ -187,8 +187,9 @@ atEdge:                                    \
 
 // TAG finds the tag of the key of R9 bytes at R8, that ends a register or half
 // of one, size bytes, with '{' where open has a bit and '}' where close has. If
-// it has one, R8 and R9 are set to the tag. What R13 is behind the '{'; open
-// becomes the length of the tag if there is a '}', which close tells.
+// it has one, R8 and R9 are set to the tag. R13 becomes the address behind the
+// first '{', close the '}' behind that, and open the length of the tag if there
+// is one of these.
 #define TAG(size, open, close) \
 	TZCNTQ     open, R13;              \
 	BLSMSKQ    open, open;             \
@@ -205,17 +206,17 @@ atEdge:                                    \
 	CMOVQNE    open, R9
 
 #define LOAD64(header, z, atEdge, placed) \
-	KEY(header);                        \
+	KEY(header);                       \
 	PLACE64(z, atEdge, placed)
 
 #define LOADTAG64(header, z, atEdge, placed) \
-	KEY(header);                        \
+	KEY(header);                       \
 	BRACES(z);                         \
 	TAG(64, R10, R11);                 \
 	PLACE64(z, atEdge, placed)
 
 #define LOAD32(low, high, y, z, lowEdge, lowPlaced, highEdge, highPlaced) \
-	KEY(low);                        \
+	KEY(low);                          \
 	LOW32(y, lowEdge, lowPlaced);      \
 	KEY(high);                         \
 	HIGH32(z, highEdge, highPlaced)
@@ -226,7 +227,7 @@ atEdge:                                    \
 	MOVL       R11, CX;                \
 	SHRQ       $32, R10;               \
 	SHRQ       $32, R11;               \
-	KEY(low);                        \
+	KEY(low);                          \
 	TAG(32, R12, CX);                  \
 	MOVQ       R10, R12;               \
 	LOW32(y, lowEdge, lowPlaced);      \
