@@ -116,7 +116,7 @@ func TestGroupsAreApart(t *testing.T) {
 
 // A splitter does not keep alive the owners of the call before the last.
 func TestSplitForgetsOwners(t *testing.T) {
-	type node struct{ addr [100]byte }
+	type node struct{ _ [100]byte }
 	var sp slotmap.OwnerSplitter[*node]
 	split := func(set string) weak.Pointer[node] {
 		owner := new(node)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
@@ -143,13 +142,6 @@ type placement struct {
 	Alloc    [][3]int
 	Adding   []struct{ Replica, Primary string }
 	Messages []string
-}
-
-func setOf(slots []hashslot.Slot) (s slotmap.Set) {
-	for _, slot := range slots {
-		s.Add(slot)
-	}
-	return s
 }
 
 // ranges counts the ranges of a table.

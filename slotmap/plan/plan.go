@@ -81,9 +81,8 @@ type Plan struct {
 
 	Warnings []string // what a person should know before acting
 
-	nodes    []node // all primaries that can take part
-	replicas []node // for rendering: no slots
-	load     []float64
+	nodes []node // all primaries that can take part
+	load  []float64
 }
 
 // Slots returns how many slots the plan moves.

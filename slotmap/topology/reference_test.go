@@ -40,7 +40,6 @@ var (
 	refSlot = regexp.MustCompile(`^(0|[1-9]\d{0,4})(?:-(0|[1-9]\d{0,4}))?$`)
 	refOpen = regexp.MustCompile(`^\[(0|[1-9]\d{0,4})-([<>])-(.+)\]$`)
 	refRole = regexp.MustCompile(`(^|,)(master|primary|slave|replica|handshake|noaddr|noflags)(,|$)`)
-	refFlag = regexp.MustCompile(`^(myself|master|primary|slave|replica|fail\?|fail|handshake|noaddr|nofailover|noflags)$`)
 )
 
 func refNumber(s string, most int) (int, bool) {
