@@ -235,7 +235,8 @@ func TestMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	require.Equal(t, exitOK, run([]string{"slot", "-max", "100000000"}, strings.NewReader(key), w, io.Discard))
-	assert.Less(t, w.peak, before.HeapInuse+32<<20)
+	// Held, it would take 64 MiB; what is not held is collected late on a busy machine.
+	assert.Less(t, w.peak, before.HeapInuse+48<<20)
 	assert.Equal(t, uint64(2*4*len(key)+len(fmt.Sprint(hashslot.Of(key), "\t\t\t\n"))), w.bytes)
 
 	in := &endless{line: "x"}
