@@ -73,7 +73,7 @@ func Update(crc uint16, p []byte) uint16 {
 // a, crc2, the checksum of b, and len2, the length of b in bytes. It costs
 // O(log len2), at most fifteen steps, whatever the length. Combine panics if
 // len2 is negative.
-func Combine[N int | int64](crc1, crc2 uint16, len2 N) uint16 {
+func Combine[N int | int64 | uint | uint64](crc1, crc2 uint16, len2 N) uint16 {
 	if len2 < 0 {
 		panic("crc16: Combine: negative length")
 	}
