@@ -29,10 +29,10 @@ the order of their first slots. There are 36 colours: 12, the same darker, and
 the same lighter. After 36 shards they repeat in that order; a viewer that shows
 titles tells the shard of a slot under the pointer.
 
-Slots that nobody owns are hatched in red. Open slots, which are being moved by
-CLUSTER SETSLOT or were left so, have a black square on the colour of their
-owner. Lines below the legend tell from where to where they go, and whether the
-source says so (migrating), the target (importing) or both.
+Unassigned slots are hatched in red. Open slots, which are being moved by CLUSTER
+SETSLOT or were left so, have a black square on the colour of their owner. Lines
+below the legend tell from where to where they go, and whether the source says so
+(migrating), the target (importing) or both.
 `,
 	example: `$ hashslot draw -nodes testdata/nodes.txt -o slots.svg
 `,
@@ -93,7 +93,7 @@ func drawOwners(c *topology.Cluster) []byte {
 		add(slotKind{colour: shardColour(i), cells: []string{id(s.ID), shorten(plain(s.Addr), 40)}}, s.Slots)
 	}
 	if none := c.Unassigned(); !none.IsEmpty() {
-		add(slotKind{colour: hatched, cells: []string{"-", "nobody"}}, none)
+		add(slotKind{colour: hatched, cells: []string{"-", "unassigned"}}, none)
 	}
 	if len(d.Shards) > shardColours {
 		m.notes = append(m.notes, fmt.Sprintf("Colours repeat after %d shards", shardColours))

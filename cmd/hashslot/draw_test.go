@@ -69,9 +69,10 @@ func TestDraw(t *testing.T) {
 			}
 			if !rest.IsEmpty() {
 				rows++
-				assert.Equal(t, []string{hatched, "-", "nobody", strconv.Itoa(rest.Len()), firstRanges(rest)}, got.legend[rows-1])
+				assert.Equal(t, []string{hatched, "-", "unassigned", strconv.Itoa(rest.Len()), firstRanges(rest)}, got.legend[rows-1])
 			}
 			assert.Len(t, got.legend, rows)
+			assert.Equal(t, !rest.IsEmpty(), strings.Contains(r.out, `<pattern id="hatched"`))
 			open := map[int]bool{}
 			for _, o := range want.Migrating {
 				open[int(o.Slot)] = true

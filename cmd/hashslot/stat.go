@@ -39,13 +39,13 @@ Tags longer than 1024 bytes are left out of the list.
 
 With -nodes, which is as in "hashslot check", it also tells how many keys each
 shard has, in the order of their first slots: its share of all keys, the number
-of its slots and the keys in one of them. If slots have no owner, a line
-tells how many keys are in them.
+of its slots and the keys in one of them. If slots have no owner, a line tells
+how many keys are in them.
 
 JSON is one object; -nodes adds "owners" and "unowned". A share is 0 to 1 there.
 
--svg draws a map of the 16384 slots, 128 in a row, in colours
-that tell how many keys a slot has; "-svg -" writes it in place of the report.
+-svg draws a map of the 16384 slots, 128 in a row, in colours that tell how many
+keys a slot has; "-svg -" writes it in place of the report.
 `,
 	example: `$ hashslot stat {42}:name {42}:mail {7}:name queue
 keys             4

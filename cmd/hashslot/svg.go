@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -59,7 +60,10 @@ func (m *slotMap) svg() []byte {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="13" fill="#222">`+"\n", width, height)
 	b.WriteString("<title>")
 	_ = xml.EscapeText(&b, []byte(m.title))
-	b.WriteString("</title>\n" + hatch + "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n")
+	b.WriteString("</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n")
+	if slices.ContainsFunc(m.kinds, func(k slotKind) bool { return k.colour == hatched }) {
+		b.WriteString(hatch)
+	}
 	text(mapLeft, 32, ` font-size="18" font-weight="bold"`, m.title)
 
 	for column := 0; column < mapRow; column += 16 {
