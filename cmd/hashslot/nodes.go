@@ -41,6 +41,9 @@ func (f *nodesFlags) check() error {
 	return nil
 }
 
+// given reports whether any of the options is there.
+func (f *nodesFlags) given() bool { return len(f.files) > 0 || f.from != topology.Origin{} }
+
 // stdin returns how many of the files are standard input.
 func (f *nodesFlags) stdin() (n int) {
 	for _, name := range f.files {
@@ -50,6 +53,8 @@ func (f *nodesFlags) stdin() (n int) {
 	}
 	return n
 }
+
+var errNodesAndKeys = errors.New("standard input cannot have both -nodes and the keys")
 
 // maxNodesFile is what topology.ParseNodes takes.
 const maxNodesFile = 64 << 20

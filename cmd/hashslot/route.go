@@ -57,7 +57,7 @@ func runRoute(e *env) int {
 	}
 	err := errors.Join(nodes.check(), in.check(), form.check())
 	if err == nil && nodes.stdin() > 0 && len(e.args) == 0 {
-		err = errors.New("standard input cannot have both -nodes and the keys")
+		err = errNodesAndKeys
 	}
 	if err != nil {
 		return e.badUse(err)

@@ -11,16 +11,19 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/hashtag"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 var statCommand = command{
 	name:  "stat",
 	args:  "[KEY...]",
-	short: "how keys spread over the slots",
+	short: "how keys spread over the slots, and over the shards",
 	run:   runStat,
 	doc: `Keys are read as "hashslot slot" reads them. The report tells how many keys there
 are, how many slots have keys and how many keys a slot has, and lists the slots
@@ -34,8 +37,15 @@ Up to 16384 different tags are counted exactly. With more of them the counts are
 of the most frequent ones, and the report tells by how much they may be too low.
 Tags longer than 1024 bytes are left out of the list.
 
-JSON is one object. -svg draws a map of the 16384 slots, 128 in a row, in colours
-that tell how many keys a slot has; "-svg -" writes it in place of the report.
+With -nodes, which is as in "hashslot check", it also tells how many keys each
+shard has, in the order of their first slots: its share of all keys, the number
+of its slots and the keys in one of them. If slots have no owner, a line tells
+how many keys are in them.
+
+JSON is one object; -nodes adds "owners" and "unowned". A share is 0 to 1 there.
+
+-svg draws a map of the 16384 slots, 128 in a row, in colours that tell how many
+keys a slot has; "-svg -" writes it in place of the report.
 `,
 	example: `$ hashslot stat {42}:name {42}:mail {7}:name queue
 keys             4
@@ -52,18 +62,31 @@ deviation        0.019135, by chance 0.015625
  slot  keys    share  tag
  8000     2   50.00%  42
  1716     1   25.00%  7
+$ hashslot stat -nodes testdata/nodes.txt -top 0 {42}:name {42}:mail {7}:name queue
+keys             4
+  with a tag     3
+slots with keys  3 of 16384
+keys per slot    min 0, mean 0.00024414, max 2
+deviation        0.019135, by chance 0.015625
+
+keys    share  slots   keys/slot  id    address
+   1   25.00%   5461  0.00018312  e7d1  10.0.0.1:30001
+   2   50.00%   5462  0.00036617  67ed  10.0.0.2:30002
+   1   25.00%   5461  0.00018312  292f  10.0.0.3:30003
 `,
 }
 
 func runStat(e *env) int {
 	var (
 		fs         flag.FlagSet
+		nodes      nodesFlags
 		in         inputFlags
 		form       outputFlag
 		hex, unhex bool
 		top        int
 		svg        string
 	)
+	nodes.add(&fs)
 	in.add(&fs)
 	form.add(&fs)
 	fs.BoolVar(&hex, "hex", false, "write tags in hex")
@@ -77,8 +100,20 @@ func runStat(e *env) int {
 	if top < 0 || top > 1000 {
 		err = errors.Join(err, fmt.Errorf("-top %d is not 0 to 1000", top))
 	}
+	if nodes.given() {
+		err = errors.Join(err, nodes.check())
+		if err == nil && nodes.stdin() > 0 && len(e.args) == 0 {
+			err = errNodesAndKeys
+		}
+	}
 	if err != nil {
 		return e.badUse(err)
+	}
+	var cluster *topology.Cluster
+	if nodes.given() {
+		if cluster, err = nodes.load(e); err != nil {
+			return e.fail(err)
+		}
 	}
 	// One worker: the counts of tags depend on the order, if there are many.
 	s := spread{tags: newTopTags(statTags)}
@@ -98,6 +133,9 @@ func runStat(e *env) int {
 		return code
 	}
 	r := s.report(top)
+	if cluster != nil {
+		r.own(cluster, s.keys[:])
+	}
 	if svg != "" {
 		picture := r.draw(s.keys[:])
 		if svg == "-" {
@@ -199,6 +237,25 @@ type report struct {
 	HotSlots  []slotCount `json:"hot_slots"`
 	HotTags   []tagCount  `json:"hot_tags"`
 	TagsLost  uint64      `json:"hot_tags_error"`
+
+	// With -nodes.
+	Owners  []ownerCount  `json:"owners,omitzero"`
+	Unowned *unownedCount `json:"unowned,omitzero"`
+}
+
+type ownerCount struct {
+	ID          string  `json:"id"`
+	Addr        string  `json:"addr"`
+	Keys        uint64  `json:"keys"`
+	Share       float64 `json:"share"`
+	Slots       int     `json:"slots"`
+	KeysPerSlot float64 `json:"keys_per_slot"`
+}
+
+type unownedCount struct {
+	Keys  uint64  `json:"keys"`
+	Share float64 `json:"share"`
+	Slots int     `json:"slots"`
 }
 
 type slotCount struct {
@@ -245,6 +302,41 @@ func (s *spread) report(top int) report {
 	return r
 }
 
+// own adds what each shard of c has of the keys, and what nobody has.
+func (r *report) own(c *topology.Cluster, keys []uint64) {
+	count := func(slots slotmap.Set) (n uint64, share float64, size int) {
+		for slot := range slots.Slots() {
+			n += keys[slot]
+		}
+		return n, float64(n) / float64(max(r.Keys, 1)), slots.Len()
+	}
+	r.Owners = []ownerCount{}
+	for _, s := range describe(c).Shards {
+		o := ownerCount{ID: s.ID, Addr: s.Addr}
+		o.Keys, o.Share, o.Slots = count(s.Slots)
+		o.KeysPerSlot = float64(o.Keys) / float64(o.Slots) // a shard there has slots
+		r.Owners = append(r.Owners, o)
+	}
+	r.Unowned = new(unownedCount)
+	r.Unowned.Keys, r.Unowned.Share, r.Unowned.Slots = count(c.Unassigned())
+}
+
+func (r report) ownersText(b *bytes.Buffer) {
+	if len(r.Owners) > 0 {
+		width := max(len("keys"), len(fmt.Sprint(r.Keys)))
+		rows := [][]string{{fmt.Sprintf("%*s  %7s  %5s  %10s", width, "keys", "share", "slots", "keys/slot"), "id", "address"}}
+		for _, o := range r.Owners {
+			rows = append(rows, []string{fmt.Sprintf("%*d  %6.2f%%  %5d  %10.5g", width, o.Keys, 100*o.Share, o.Slots, o.KeysPerSlot), plain(o.ID), plain(o.Addr)})
+		}
+		var table strings.Builder
+		columns(&table, rows)
+		b.WriteString("\n" + table.String())
+	}
+	if u := r.Unowned; u != nil && u.Slots > 0 {
+		fmt.Fprintf(b, "\nNobody owns %d slots, and the %d keys in them: %.2f%% of all.\n", u.Slots, u.Keys, 100*u.Share)
+	}
+}
+
 func (r report) text(hex bool) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "keys             %d\n", r.Keys)
@@ -252,6 +344,7 @@ func (r report) text(hex bool) []byte {
 	fmt.Fprintf(&b, "slots with keys  %d of %d\n", r.Slots, hashslot.Count)
 	fmt.Fprintf(&b, "keys per slot    min %d, mean %.5g, max %d\n", r.Min, r.Mean, r.Max)
 	fmt.Fprintf(&b, "deviation        %.5g, by chance %.5g\n", r.Deviation, r.ByChance)
+	r.ownersText(&b)
 	width := max(len("keys"), len(fmt.Sprint(r.Max)))
 	line := func(slot int, keys uint64) {
 		fmt.Fprintf(&b, "%5d  %*d  %6.2f%%", slot, width, keys, 100*float64(keys)/float64(r.Keys))
@@ -327,9 +420,9 @@ func (r report) draw(keys []uint64) []byte {
 		}
 	}
 	m := slotMap{
-		title: fmt.Sprintf("%d keys in %d of %d slots", r.Keys, r.Slots, hashslot.Count),
-		unit:  "keys in a slot",
-		kinds: []slotKind{{colour: "#f4f4f4", label: "0"}},
+		title:   fmt.Sprintf("%d keys in %d of %d slots", r.Keys, r.Slots, hashslot.Count),
+		columns: []string{"keys in a slot"},
+		kinds:   []slotKind{{colour: "#f4f4f4", cells: []string{"0"}}},
 	}
 	for i, limit := range limits {
 		from := low
@@ -340,7 +433,7 @@ func (r report) draw(keys []uint64) []byte {
 		if from < limit {
 			label = fmt.Sprintf("%d to %d", from, limit)
 		}
-		m.kinds = append(m.kinds, slotKind{heat(i, len(limits)), label})
+		m.kinds = append(m.kinds, slotKind{colour: heat(i, len(limits)), cells: []string{label}})
 	}
 	for slot, n := range keys {
 		kind, _ := slices.BinarySearch(limits, n)

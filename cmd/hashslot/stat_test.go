@@ -162,15 +162,33 @@ func TestTopTags(t *testing.T) {
 	assert.Contains(t, r.out, "\nThere are many tags: each may have up to 1 keys more.\n")
 }
 
-// slotsOf reads the picture: the colour of every slot, and what the legend says
-// of a colour.
-func slotsOf(t *testing.T, svg string) (colours [hashslot.Count]string, legend map[string][2]string) {
+// A picture is what an SVG shows.
+type picture struct {
+	colours [hashslot.Count]string
+	titles  [hashslot.Count]string // what a viewer shows under the pointer
+	open    map[int]bool           // the slots with a mark
+	legend  [][]string             // colour and texts of each line
+	notes   []string               // the texts behind
+}
+
+// readPicture reads the SVG of a slotMap that has these titles over its legend.
+func readPicture(t *testing.T, svg string, titles ...string) picture {
 	dec := xml.NewDecoder(strings.NewReader(svg))
 	dec.Strict = true
-	legend = make(map[string][2]string)
-	var texts []string
-	var fills []string
+	p := picture{open: map[int]bool{}}
+	var texts, fills []string
+	var path []int // slots
+	element := ""
 	bar := regexp.MustCompile(`^M(\d+) (\d+)h(\d+)v6h-(\d+)z`)
+	number := func(s string) int {
+		n, err := strconv.Atoi(s)
+		require.NoError(t, err)
+		return n
+	}
+	slotAt := func(x, y int) int {
+		require.True(t, mapLeft <= x && x < mapLeft+mapSide && mapTop <= y && y < mapTop+mapSide)
+		return (y-mapTop)/mapCell*mapRow + (x-mapLeft)/mapCell
+	}
 	for {
 		token, err := dec.Token()
 		if err == io.EOF {
@@ -178,50 +196,72 @@ func slotsOf(t *testing.T, svg string) (colours [hashslot.Count]string, legend m
 		}
 		require.NoError(t, err)
 		switch token := token.(type) {
+		case xml.EndElement:
+			element = ""
+			if token.Name.Local == "path" {
+				path = nil
+			}
 		case xml.CharData:
-			if s := strings.TrimSpace(string(token)); s != "" {
-				texts = append(texts, s)
+			switch {
+			case element == "text":
+				texts[len(texts)-1] += string(token)
+			case element == "title" && path != nil:
+				for _, slot := range path {
+					p.titles[slot] += string(token)
+				}
 			}
 		case xml.StartElement:
+			element = token.Name.Local
 			attr := make(map[string]string)
 			for _, a := range token.Attr {
 				attr[a.Name.Local] = a.Value
 			}
-			switch token.Name.Local {
-			case "rect":
-				if attr["width"] == "14" {
-					fills = append(fills, attr["fill"])
-				}
-			case "path":
-				d := attr["d"]
-				for d != "" {
+			switch {
+			case element == "text":
+				texts = append(texts, "")
+			case element == "rect" && attr["width"] == "14":
+				fills = append(fills, attr["fill"])
+			case element == "rect" && attr["class"] == "open":
+				slot := slotAt(number(attr["x"]), number(attr["y"]))
+				require.False(t, p.open[slot], "slot %d is marked twice", slot)
+				p.open[slot] = true
+			case element == "path":
+				for d := attr["d"]; d != ""; {
 					m := bar.FindStringSubmatch(d)
 					require.NotNil(t, m, "%.30s", d)
 					d = d[len(m[0]):]
 					require.Equal(t, m[3], m[4])
-					var n [4]int
-					for i := range n {
-						n[i], err = strconv.Atoi(m[i+1])
-						require.NoError(t, err)
-					}
-					require.LessOrEqual(t, n[0]+n[2], mapLeft+mapSide)
-					for i := range n[2] / mapCell {
-						slot := (n[1]-mapTop)/mapCell*mapRow + (n[0]-mapLeft)/mapCell + i
-						require.Empty(t, colours[slot], "slot %d is drawn twice", slot)
-						colours[slot] = attr["fill"]
+					for x := 0; x < number(m[3]); x += mapCell {
+						slot := slotAt(number(m[1])+x, number(m[2]))
+						require.Empty(t, p.colours[slot], "slot %d is drawn twice", slot)
+						p.colours[slot] = attr["fill"]
+						path = append(path, slot)
 					}
 				}
 			}
 		}
 	}
-	all := strings.Join(texts, "\x00")
-	_, all, ok := strings.Cut(all, "\x00keys in a slot\x00slots\x00")
+	head := "\x00" + strings.Join(titles, "\x00") + "\x00"
+	_, rest, ok := strings.Cut(strings.Join(texts, "\x00")+"\x00", head)
 	require.True(t, ok)
-	words := strings.Split(all, "\x00")
-	for i, fill := range fills {
-		legend[fill] = [2]string{words[2*i], words[2*i+1]}
+	words := strings.Split(strings.TrimSuffix(rest, "\x00"), "\x00")
+	for _, fill := range fills {
+		p.legend = append(p.legend, append([]string{fill}, words[:len(titles)]...))
+		words = words[len(titles):]
 	}
-	return colours, legend
+	p.notes = words
+	return p
+}
+
+// slotsOf returns the colour of every slot, and what the legend says of a colour.
+func slotsOf(t *testing.T, svg string) (colours [hashslot.Count]string, legend map[string][2]string) {
+	p := readPicture(t, svg, "keys in a slot", "slots")
+	legend = make(map[string][2]string)
+	for _, l := range p.legend {
+		legend[l[0]] = [2]string{l[1], l[2]}
+	}
+	require.Len(t, legend, len(p.legend), "each line has its own colour")
+	return p.colours, legend
 }
 
 func TestPicture(t *testing.T) {
@@ -284,4 +324,66 @@ func TestStatSVG(t *testing.T) {
 	var errOut bytes.Buffer
 	assert.Equal(t, exitFailed, run([]string{"stat", "foo"}, nil, &failingWriter{3, errors.New("full")}, &errOut))
 	assert.Equal(t, "hashslot stat: full\n", errOut.String())
+}
+
+// What each shard has is what its slots have.
+func TestStatNodes(t *testing.T) {
+	var keys strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&keys, "key:%d\n", i)
+	}
+	for _, nodes := range []string{
+		"testdata/nodes.txt",
+		captured + "redis-7.0.15/gaps_partial_coverage/17261.nodes.txt",
+		captured + "redis-7.0.15/alternating_all_single_slots/17265.nodes.txt",
+		captured + "redis-7.0.15/empty_cluster_node/17282.nodes.txt",
+	} {
+		want := map[string]uint64{} // by id, as route has it
+		routed := runOn(keys.String(), "route", "-nodes", nodes)
+		for _, l := range strings.Split(strings.TrimSuffix(routed.out, "\n"), "\n") {
+			want[strings.Split(l, "\t")[1]]++
+		}
+		var whole clusterJSON
+		require.NoError(t, json.Unmarshal([]byte(runOn("", "check", "-format", "json", "-nodes", nodes).out), &whole))
+
+		r := runOn(keys.String(), "stat", "-nodes", nodes, "-format", "json")
+		require.Equal(t, result{out: r.out}, r)
+		var got report
+		require.NoError(t, json.Unmarshal([]byte(r.out), &got))
+		require.Len(t, got.Owners, len(whole.Shards))
+		text := runOn(keys.String(), "stat", "-nodes", nodes).out
+		for i, s := range whole.Shards {
+			n := want[s.ID]
+			size := s.Slots.Len()
+			assert.Equal(t, ownerCount{s.ID, s.Addr, n, float64(n) / 3000, size, float64(n) / float64(size)}, got.Owners[i])
+			assert.Contains(t, text, fmt.Sprintf("\n%4d  %6.2f%%  %5d  %10.5g  %s  %s\n", n, float64(n)/30, size, float64(n)/float64(size), s.ID, s.Addr))
+		}
+		none := want["-"]
+		assert.Equal(t, &unownedCount{none, float64(none) / 3000, 16384 - whole.Assigned}, got.Unowned)
+		unowned := fmt.Sprintf("\nNobody owns %d slots, and the %d keys in them: %.2f%% of all.\n", 16384-whole.Assigned, none, float64(none)/30)
+		assert.Equal(t, whole.Assigned < 16384, strings.Contains(text, unowned), text)
+		assert.Equal(t, whole.Assigned < 16384, strings.Contains(text, "Nobody"), text)
+
+		// All else is as without -nodes.
+		got.Owners, got.Unowned = nil, nil
+		assert.Equal(t, runOn(keys.String(), "stat", "-format", "json").out, string(line(got)))
+		assert.NotContains(t, string(line(got)), "owne")
+	}
+	r := runOn("", "stat", "-format", "json", "-nodes", "testdata/nodes.txt")
+	assert.Contains(t, r.out, `"addr":"10.0.0.1:30001","keys":0,"share":0,"slots":5461,"keys_per_slot":0}`)
+	assert.Contains(t, r.out, `"unowned":{"keys":0,"share":0,"slots":0}}`)
+	r = runOn("a h:1@2 myself,master - 0 0 1 connected\n", "stat", "-format", "json", "-nodes", "-", "foo")
+	assert.Contains(t, r.out, `"owners":[],"unowned":{"keys":1,"share":1,"slots":16384}}`)
+
+	for _, c := range []struct {
+		args, in string
+		want     result
+	}{
+		{"stat -nodes -", "", result{2, "", "hashslot stat: standard input cannot have both -nodes and the keys (hashslot stat -h for help)\n"}},
+		{"stat -nodes - -nodes - foo", "", result{2, "", "hashslot stat: -nodes - is there twice (hashslot stat -h for help)\n"}},
+		{"stat -host h foo", "", result{2, "", "hashslot stat: -nodes is missing (hashslot stat -h for help)\n"}},
+		{"stat -nodes - foo", "", result{1, "", "hashslot stat: standard input: topology: CLUSTER NODES: line 1, byte 0: no node\n"}},
+	} {
+		assert.Equal(t, c.want, runOn(c.in, strings.Fields(c.args)...), c.args)
+	}
 }
