@@ -34,18 +34,19 @@ func newMatrices() *matrices {
 	space := make([]byte, unsafe.Sizeof(matrices{})+63)
 	p := unsafe.Pointer(unsafe.SliceData(space))
 	m := (*matrices)(unsafe.Add(p, -uintptr(p)&63))
+	powers := powersOfX()
 	for l := range 4 {
 		for h := range 2 {
 			for j := range 8 {
-				low, high := matrix(63 - (16*l + 2*j + h))
+				low, high := matrix(&powers, 63-(16*l+2*j+h))
 				m.at64[j][0][2*l+h], m.at64[j][1][2*l+h] = low, high
 			}
 			for j := range 4 {
-				low, high := matrix(31 - (16*(l%2) + 8*(j/2) + 4*(l/2) + 2*(j%2) + h))
+				low, high := matrix(&powers, 31-(16*(l%2)+8*(j/2)+4*(l/2)+2*(j%2)+h))
 				m.at32[j][0][2*l+h], m.at32[j][1][2*l+h] = low, high
 			}
 			for j := range 2 {
-				low, high := matrix(4*l + 2*j + h)
+				low, high := matrix(&powers, 4*l+2*j+h)
 				m.at16[j][0][2*l+h], m.at16[j][1][2*l+h] = low, high
 			}
 		}
@@ -69,18 +70,25 @@ func newMatrices() *matrices {
 	return m
 }
 
+// powersOfX returns x^n mod P for each n that matrix asks for.
+func powersOfX() (powers [8*64 + 16]uint16) {
+	v := uint16(1)
+	for n := range powers {
+		powers[n] = v
+		carry := v>>15 != 0
+		v <<= 1
+		if carry {
+			v ^= 0x1021
+		}
+	}
+	return powers
+}
+
 // matrix returns the two matrices by which a byte with p bytes behind it is
 // multiplied, to get what it adds to the low and the high byte of the slot.
-func matrix(p int) (low, high uint64) {
+func matrix(powers *[8*64 + 16]uint16, p int) (low, high uint64) {
 	for m := range 8 {
-		v := uint16(1) << m // x^m
-		for range 8*p + 16 {
-			carry := v>>15 != 0
-			v <<= 1
-			if carry {
-				v ^= 0x1021
-			}
-		}
+		v := powers[8*p+16+m]
 		for i := range 8 {
 			low |= uint64(v>>i&1) << (8*(7-i) + m)
 			if i < 6 {
