@@ -1,6 +1,7 @@
 package slotmap
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -24,7 +25,7 @@ type Builder[N comparable] struct {
 	word   int          // where the last count ended,
 	below  int          // and the count of starts in front of that word
 
-	starts [hashslot.Count / 64]uint64 // as in Table
+	starts [hashslot.Count / 64]uint64 // bit s%64 of word s/64: a range starts at slot s. Not set for slot 0
 }
 
 // Assign gives the slots of r to owner, whoever has had them. If r is not
@@ -215,70 +216,133 @@ func (b *Builder[N]) Build() *Table[N] {
 	t := new(Table[N])
 
 	// Owners are given codes in the order in which they come.
-	var few [64]uint16
-	newCode := few[:] // by old code
-	if len(b.owners) > len(few) {
+	var fewCodes, fewRanges [64]uint16
+	newCode, code := fewCodes[:], append(fewRanges[:0], b.code...) // by old code; by range
+	if len(b.owners) > len(newCode) {
 		newCode = make([]uint16, len(b.owners))
 	}
-	owners := append(make([]N, 0, min(len(b.owners), len(b.code)+1)), *new(N))
-	code := make([]uint16, 1+len(b.code))
-	for i, c := range b.code {
+	t.own = append(make([]N, 0, min(len(b.owners), len(b.code)+1)), *new(N))
+	for i, c := range code {
 		if c == 0 {
 			continue
 		}
 		t.ranges++
 		if newCode[c] == 0 {
-			newCode[c] = uint16(len(owners))
-			owners = append(owners, b.owners[c])
+			newCode[c] = uint16(len(t.own))
+			t.own = append(t.own, b.owners[c])
 		}
-		code[1+i] = newCode[c]
+		code[i] = newCode[c]
 	}
-	t.owners = owners
-
-	t.starts = b.starts
-	if len(b.code) > maxCompact {
-		t.own = owners
-		t.code = identityTo(len(owners))
-		t.flat = new([hashslot.Count]int16)
-		number := 0
-		for i, w := range t.starts {
-			for s := range 64 {
-				number += int(w >> s & 1)
-				t.flat[i<<6+s] = int16(code[1+number])
-			}
-		}
-		return t
+	t.codes = len(t.own)
+	t.code = identityTo(t.codes)
+	if !t.setIndex(&b.starts, code) {
+		t.setFlat(&b.starts, code)
 	}
-
-	mixed := 0
-	for _, w := range t.starts {
-		if w&^1 != 0 {
-			mixed++
-		}
-	}
-	number := int16(1)
-	for i, w := range t.starts {
-		if w&^1 == 0 && mixed <= maxMixed {
-			t.rank[i] = number + int16(w)
-		} else {
-			t.rank[i] = -number
-		}
-		number += int16(bits.OnesCount64(w))
-	}
-	if len(owners) == len(code) && t.ranges == len(code)-1 {
-		// Each owner has one range, and so number and code are the same.
-		t.own, t.code = owners, identityTo(len(owners))
-		return t
-	}
-	t.own = make([]N, len(code))
-	for i, c := range code {
-		t.own[i] = owners[c]
-	}
-	t.code = code
 	return t
 }
 
-// identityTo returns 0 to n-1.
+// With more blocks that have leaves flat is used, if it can be. Measured by
+// BenchmarkLookupDependent in package bench.
+const maxLeaves = 32
+
+// setIndex says in index whose slots are whose: ranges start at slot 0 and at
+// those in starts, and the owners' codes are in code. If flat is the better way,
+// it gives up and reports false.
+func (t *Table[N]) setIndex(starts *[hashslot.Count / 64]uint64, code []uint16) bool {
+	var pairs pairTable
+	k := 0 // of the range
+	for i, w := range starts {
+		if n := code[k]; w == 0 && n < leaves>>4 {
+			*(*[4]uint16)(t.index[i<<2:]) = [4]uint16{n << 4, n << 4, n << 4, n << 4}
+			continue
+		}
+		for block := i << 2; block < i<<2+4; block++ {
+			k += int(w & 1)
+			within := uint16(w) &^ 1
+			w >>= 16
+			if n := code[k]; within == 0 && n < leaves>>4 {
+				t.index[block] = n << 4
+				continue
+			}
+			if within != 0 && within&(within-1) == 0 {
+				if n, ok := t.pair(&pairs, code[k], code[k+1]); ok {
+					t.index[block] = n<<4 + 16 - uint16(bits.TrailingZeros16(within))
+					k++
+					continue
+				}
+			}
+			if len(t.leaf) == maxLeaves*16 && t.codes <= 256 {
+				return false
+			}
+			t.index[block] = uint16(leaves + len(t.leaf))
+			for s := range 16 {
+				k += int(within >> s & 1)
+				t.leaf = append(t.leaf, code[k])
+			}
+		}
+	}
+	return true
+}
+
+// A pairTable has numbers at which pairs of owners were put, by a hash of both.
+type pairTable [64]uint16
+
+// pair returns a number n such that own[n] and own[n+1] are the owners with the
+// codes a and b, one of which may be put there. If none can be, ok is false.
+func (t *Table[N]) pair(known *pairTable, a, b uint16) (n uint16, ok bool) {
+	const limit = leaves>>4 - 2
+	if b == a+1 {
+		return a, a <= limit
+	}
+	if a == 0 || b == 0 {
+		return 0, false // as no number but 0 is nobody's
+	}
+	at := &known[(7*a+b)%uint16(len(known))]
+	if n := *at; n != 0 && t.code[n] == a && t.code[n+1] == b {
+		return n, true
+	}
+	if len(t.own) > limit {
+		return 0, false
+	}
+	// The last pair may end with what this one begins with.
+	if last := len(t.own) - 1; last < t.codes || t.code[last] != a {
+		t.own = append(t.own, t.own[a])
+		t.code = append(t.code, a)
+	}
+	*at = uint16(len(t.own) - 1)
+	t.own = append(t.own, t.own[b])
+	t.code = append(t.code, b)
+	return *at, true
+}
+
+// setFlat says in flat what setIndex does in index. Codes are less than 256.
+func (t *Table[N]) setFlat(starts *[hashslot.Count / 64]uint64, code []uint16) {
+	t.own, t.code, t.leaf = t.own[:t.codes:t.codes], identityTo(t.codes), nil
+	clear(t.index[:])
+	t.flat = new([hashslot.Count]uint8)
+	first, k := 0, 0
+	for i, w := range starts {
+		for ; w != 0; w &= w - 1 {
+			next := i<<6 + bits.TrailingZeros64(w)
+			fill(t.flat[first:next], uint8(code[k]))
+			first = next
+			k++
+		}
+	}
+	fill(t.flat[first:], uint8(code[k]))
+}
+
+func fill(slots []uint8, number uint8) {
+	for len(slots) >= 8 {
+		binary.LittleEndian.PutUint64(slots, repeated(number))
+		slots = slots[8:]
+	}
+	for i := range slots {
+		slots[i] = number
+	}
+}
+
+// identityTo returns 0 to n-1, in a slice that an append copies.
 func identityTo(n int) []uint16 {
 	if n <= len(identity) {
 		return identity[:n:n]
@@ -290,20 +354,26 @@ func identityTo(n int) []uint16 {
 	return id
 }
 
+// identity is the code of tables in which number and code are the same.
+var identity = func() (id [1025]uint16) {
+	for i := range id {
+		id[i] = uint16(i)
+	}
+	return id
+}()
+
 // Builder returns a new builder that assigns what t assigns.
 func (t *Table[N]) Builder() *Builder[N] {
 	b := new(Builder[N])
-	if t.own == nil {
+	if t.codes == 0 {
 		return b
 	}
-	b.starts = t.starts
-	b.owners = slices.Clip(t.owners) // they are only ever appended to
-	if t.flat == nil {
-		b.code = append(make([]uint16, 0, len(t.code)+4), t.code[1:]...) // room for two changes
-		return b
-	}
-	for _, code := range t.all() {
+	b.owners = t.own[:t.codes:t.codes] // they are only ever appended to
+	b.code = make([]uint16, 0, t.ranges+4)
+	for r, code := range t.all() {
+		b.starts[r.First>>6] |= 1 << (r.First & 63)
 		b.code = append(b.code, code)
 	}
+	b.starts[0] &^= 1
 	return b
 }

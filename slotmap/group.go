@@ -92,7 +92,7 @@ func (sp *OwnerSplitter[N]) split(t *Table[N]) (groups []OwnerGroup[N], unassign
 		codes[i] = t.code[t.number(slot)]
 	}
 	sp.codes = codes
-	sortByLabel(&sp.sorter, codes, len(t.owners))
+	sortByLabel(&sp.sorter, codes, t.codes)
 	clear(sp.groups) // so that owners of before are not kept alive
 	sp.groups = sp.groups[:0]
 	start := 0
@@ -101,7 +101,7 @@ func (sp *OwnerSplitter[N]) split(t *Table[N]) (groups []OwnerGroup[N], unassign
 		if same := sp.sorter.sorted[start:end:end]; code == 0 {
 			unassigned = same
 		} else {
-			sp.groups = append(sp.groups, OwnerGroup[N]{t.owners[code], same})
+			sp.groups = append(sp.groups, OwnerGroup[N]{t.own[code], same})
 		}
 		start = end
 	}

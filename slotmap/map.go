@@ -1,7 +1,6 @@
 package slotmap
 
 import (
-	"math/bits"
 	"sync/atomic"
 
 	"golang.org/x/sys/cpu"
@@ -36,18 +35,21 @@ type Map[N comparable] struct {
 func (m *Map[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 	// This is Table.Lookup, written out because the compiler inlines it into the
 	// caller so, and would not if it were a call. TestInlining holds that.
-	t := m.table.Load()
-	if t == nil || slot >= hashslot.Count {
+	t, i := m.table.Load(), uint32(slot)
+	if t == nil || i >= hashslot.Count {
 		return
 	}
-	i := t.rank[slot>>6]
-	if i < 0 {
-		i = int16(bits.OnesCount64(t.starts[slot>>6]<<(^slot&63))) - i
-	}
 	if t.flat != nil {
-		i = t.flat[slot]
+		i = uint32(t.flat[i])
+	} else {
+		i = uint32(t.index[i>>4]) + i&15
+		if i < leaves {
+			i >>= 4
+		} else {
+			i = uint32(t.leaf[i-leaves])
+		}
 	}
-	return t.own[i], t.code[i] != 0
+	return t.own[i], i != 0
 }
 
 // LookupKey returns the slot of key and its owner. If nobody owns the slot, ok
@@ -101,7 +103,7 @@ func (m *Map[N]) Update(change func(*Builder[N])) {
 // ready returns t such that lookups in it need no check: an empty table for nil
 // and the zero Table.
 func ready[N comparable](t *Table[N]) *Table[N] {
-	if t == nil || t.own == nil {
+	if t == nil || t.codes == 0 {
 		return new(Builder[N]).Build()
 	}
 	return t

@@ -129,24 +129,51 @@ func form[N comparable](t *Table[N]) string {
 	switch {
 	case t.flat != nil:
 		return "flat"
-	case !slices.ContainsFunc(t.rank[:], func(k int16) bool { return k > 0 }):
-		return "all blocks counted"
-	case &t.own[0] == &t.owners[0]:
-		return "few blocks counted, a range for each owner"
+	case len(t.leaf) > 0 && t.codes > 256:
+		return "leaves, many owners"
+	case len(t.leaf) > 0:
+		return "leaves"
+	case len(t.own) > t.codes:
+		return "pairs"
 	}
-	return "few blocks counted"
+	return "index alone"
 }
 
 func TestForms(t *testing.T) {
-	for owners, want := range map[int]string{
-		16: "few blocks counted, a range for each owner", 100: "all blocks counted", 2048: "all blocks counted", 2049: "flat",
-	} {
-		var b Builder[int]
+	even := func(owners int) *Builder[int] {
+		b := new(Builder[int])
 		for i := range owners {
 			r := Range{hashslot.Slot(i * hashslot.Count / owners), hashslot.Slot((i+1)*hashslot.Count/owners - 1)}
 			require.NoError(t, b.Assign(r, i))
 		}
-		require.Equal(t, want, form(b.Build()), "%d owners", owners)
+		return b
+	}
+	// A moved slot in each of so many blocks.
+	moved := func(owners, slots int) *Builder[int] {
+		b := even(owners)
+		for i := range slots {
+			s := hashslot.Slot(i*32 + 5)
+			require.NoError(t, b.Assign(Range{s, s}, owners-1))
+		}
+		return b
+	}
+	again := even(3)
+	require.NoError(t, again.Assign(Range{16001, hashslot.Count - 1}, 0))
+	for name, c := range map[string]struct {
+		builder *Builder[int]
+		want    string
+	}{
+		"nobody":                   {new(Builder[int]), "index alone"},
+		"16 owners":                {even(16), "index alone"},
+		"1000 owners":              {even(1000), "index alone"},
+		"2046 owners":              {even(2046), "leaves, many owners"},
+		"an owner twice":           {again, "pairs"},
+		"a few slots moved":        {moved(16, maxLeaves), "leaves"},
+		"more slots moved":         {moved(16, maxLeaves+1), "flat"},
+		"255 owners, the same":     {moved(255, maxLeaves+1), "flat"},
+		"256 owners, one too many": {moved(256, maxLeaves+1), "leaves, many owners"},
+	} {
+		require.Equal(t, c.want, form(c.builder.Build()), name)
 	}
 }
 
@@ -204,38 +231,46 @@ func TestTableIsTheModel(t *testing.T) {
 			}
 		})
 	}
-	require.Len(t, forms, 4, "%v: not all forms of a table came about", forms)
+	require.Len(t, forms, 5, "%v: not all forms of a table came about", forms)
 }
 
-// In all tables of few ranges, a lookup counts the starts of ranges at the right
-// places: at every slot, beside it, and at the ends of the blocks.
+// Wherever a range starts, and however its block is looked up, the slots beside
+// the start and those at the ends of the blocks are whose they should be.
 func TestEveryStart(t *testing.T) {
+	type edit struct {
+		first, last int
+		owner       string
+	}
 	for s := range hashslot.Count {
-		first, next := s&^63, s&^63+64
-		var b Builder[string]
-		edit := func(first, last int, owner string) {
-			if first < hashslot.Count {
-				require.NoError(t, b.Assign(Range{hashslot.Slot(first), hashslot.Slot(min(last, hashslot.Count-1))}, owner))
+		first, next := s&^15, s&^15+16
+		for _, edits := range [][]edit{
+			{{0, hashslot.Count - 1, "a"}, {s, hashslot.Count - 1, "b"}},                         // a split
+			{{0, hashslot.Count - 1, "a"}, {s, hashslot.Count - 1, "b"}, {next, next + 39, "a"}}, // and one the other way
+			{{s, hashslot.Count - 1, "a"}},                                                       // nobody in front
+			{{0, s, "a"}},                                                                        // nobody behind
+			{{0, hashslot.Count - 1, "a"}, {s, s, "b"}, {next, next + 6, "c"}},                   // leaves
+		} {
+			var b Builder[string]
+			for _, e := range edits {
+				if e.first < hashslot.Count {
+					require.NoError(t, b.Assign(Range{hashslot.Slot(e.first), hashslot.Slot(min(e.last, hashslot.Count-1))}, e.owner))
+				}
 			}
-		}
-		edit(0, hashslot.Count-1, "a")
-		edit(s, s, "b")
-		edit(next, next+6, "c")
-		table := b.Build()
-		for _, x := range []int{0, s - 1, s, s + 1, first, next - 1, first - 1, next, next + 6, next + 7, hashslot.Count - 1} {
-			if x < 0 || x >= hashslot.Count {
-				continue
-			}
-			want := "a"
-			switch {
-			case x == s:
-				want = "b"
-			case next <= x && x <= next+6:
-				want = "c"
-			}
-			owner, ok := table.Lookup(hashslot.Slot(x))
-			if !ok || owner != want {
-				require.Failf(t, "Lookup", "start %d, slot %d: %q, want %q", s, x, owner, want)
+			table := b.Build()
+			for _, x := range []int{0, s - 1, s, s + 1, first - 1, first, next - 1, next, next + 6, next + 7, next + 39, next + 40, hashslot.Count - 1} {
+				if x < 0 || x >= hashslot.Count {
+					continue
+				}
+				want := ""
+				for _, e := range edits {
+					if e.first <= x && x <= e.last {
+						want = e.owner
+					}
+				}
+				owner, ok := table.Lookup(hashslot.Slot(x))
+				if ok != (want != "") || owner != want {
+					require.Failf(t, "Lookup", "%v, slot %d: %q, want %q", edits, x, owner, want)
+				}
 			}
 		}
 	}

@@ -1,9 +1,10 @@
 package slotmap
 
 import (
+	"encoding/binary"
 	"fmt"
 	"iter"
-	"math/bits"
+	"slices"
 
 	"github.com/hashslot/hashslot"
 )
@@ -15,73 +16,65 @@ import (
 // Adjacent slots of the same owner form one range, and the methods report the
 // same whichever way the table was built.
 type Table[N comparable] struct {
-	// The ranges, with those that nobody owns among them, are numbered from 1 in
-	// the order of their slots. The number of the range in which a slot is, is 1
-	// and the count of the ranges that start after slot 0 and not after the slot.
-	// It is found in one of three ways, each for the tables in which it is the
-	// fastest:
+	// A slot has a number, the index of its owner in own. It is found in one of
+	// two ways. In tables that are not much fragmented, index says for each block
+	// of 16 slots:
 	//
-	//   - rank[s/64] is positive: it is the number for the whole block of 64 slots;
-	//   - it is negative: it is minus the number in front of the block, and the
-	//     starts in the block are counted. If only a few blocks have a start within
-	//     them, only those are marked so, and the processor foresees which way a
-	//     lookup goes; if there are many, it could not, and all blocks are;
-	//   - flat is not nil: there are too many ranges to be worth a word for each
-	//     of them, and flat[s] is used in the place of a number: it is the code
-	//     of the owner.
+	//   - that all of them have the number n: it is n<<4;
+	//   - that the first k of them have the number n and the others n+1: it is
+	//     n<<4 + 16-k, so that the sum with s&15 carries into the number from the
+	//     k-th slot on;
+	//   - that it is neither: it is leaves + i, and leaf[i:i+16] are the numbers.
 	//
-	// own has the owner for each number, and code its code: 1 and up for the
-	// owners in the order of their first slots, 0 for nobody. Thus own[0] and
-	// owners[0] are never anybody's.
+	// Of the first two a lookup knows no difference. It branches for the third,
+	// which the processor foresees as long as few blocks have leaves. If many had,
+	// and there are few enough owners, flat is not nil and has the numbers of all
+	// slots.
+	//
+	// The numbers from 1 on are the codes of the owners, which are given in the
+	// order of their first slots, and 0 is nobody's. Where an owner is followed by
+	// one whose code is not the next, both of them stand in own again, behind the
+	// others, as the pair that the second kind of block needs. No number but 0 is
+	// nobody's.
 	//
 	// The fields with pointers come first, so that the garbage collector need not
 	// look at the others.
-	own    []N      // is owners, if flat is used or each owner has one range
-	code   []uint16 // is part of identity, if it can be
-	flat   *[hashslot.Count]int16
-	owners []N // by code
-	ranges int // how many of the ranges are somebody's
-	rank   [hashslot.Count / 64]int16
-	starts [hashslot.Count / 64]uint64 // bit s%64 of word s/64: a range starts at slot s. Not set for slot 0
+	own    []N      // by number; own[0] is never anybody's
+	code   []uint16 // by number: the code of the owner
+	leaf   []uint16
+	flat   *[hashslot.Count]uint8
+	codes  int // how many codes there are, with 0; none in the zero Table
+	ranges int // how many ranges are somebody's
+	index  [hashslot.Count / 16]uint16
 }
 
-// Which way to look slots up was measured: BenchmarkLookup in package bench.
-const (
-	maxCompact = 2048 // with more ranges, flat is used
-	maxMixed   = 32   // with more blocks that have a start within, all of them are counted
-)
-
-// identity is the code of tables in which number and code are the same.
-var identity = func() (id [1025]uint16) {
-	for i := range id {
-		id[i] = uint16(i)
-	}
-	return id
-}()
+// leaves and more, in an index, is a place in leaf.
+const leaves = 1 << 15
 
 // Lookup returns the owner of slot. If nobody owns it, or if it is not one of
 // the 16384 slots, ok is false. Lookup takes the same time however many owners
 // and ranges there are.
 func (t *Table[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 	// Map.Lookup says the same again, in full.
-	if slot >= hashslot.Count || t.own == nil {
+	if slot >= hashslot.Count || t.codes == 0 {
 		return
 	}
 	i := t.number(slot)
-	return t.own[i], t.code[i] != 0
+	return t.own[i], i != 0
 }
 
 // number returns the index of slot in own and code. Slot is valid and the table
 // is not the zero one.
-func (t *Table[N]) number(slot hashslot.Slot) int16 {
-	i := t.rank[slot>>6]
-	if i < 0 {
-		i = int16(bits.OnesCount64(t.starts[slot>>6]<<(^slot&63))) - i
-	}
+func (t *Table[N]) number(slot hashslot.Slot) uint32 {
+	i := uint32(slot)
 	if t.flat != nil {
-		i = t.flat[slot]
+		return uint32(t.flat[i])
 	}
-	return i
+	i = uint32(t.index[i>>4]) + i&15
+	if i < leaves {
+		return i >> 4
+	}
+	return uint32(t.leaf[i-leaves])
 }
 
 // Len returns the number of ranges that [Table.Ranges] yields.
@@ -91,7 +84,7 @@ func (t *Table[N]) Len() int { return t.ranges }
 func (t *Table[N]) Ranges() iter.Seq2[Range, N] {
 	return func(yield func(Range, N) bool) {
 		for r, code := range t.all() {
-			if code != 0 && !yield(r, t.owners[code]) {
+			if code != 0 && !yield(r, t.own[code]) {
 				return
 			}
 		}
@@ -102,45 +95,81 @@ func (t *Table[N]) Ranges() iter.Seq2[Range, N] {
 // owners.
 func (t *Table[N]) all() iter.Seq2[Range, uint16] {
 	return func(yield func(Range, uint16) bool) {
-		first := hashslot.Slot(0)
-		for i, w := range t.starts {
-			for ; w != 0; w &= w - 1 {
-				next := hashslot.Slot(i<<6 + bits.TrailingZeros64(w))
-				if !yield(Range{first, next - 1}, t.codeOf(first)) {
-					return
-				}
-				first = next
+		for first := 0; first < hashslot.Count; {
+			code, end := t.rangeAt(first)
+			if !yield(Range{hashslot.Slot(first), hashslot.Slot(end - 1)}, code) {
+				return
 			}
+			first = end
 		}
-		yield(Range{first, hashslot.Count - 1}, t.codeOf(first))
 	}
 }
 
-// codeOf returns the code of the owner of slot, 0 for nobody. Slot is valid.
-func (t *Table[N]) codeOf(slot hashslot.Slot) uint16 {
-	if t.own == nil {
-		return 0
+// rangeAt returns the code of the owner of slot first, 0 for nobody, and the
+// first slot behind it that is not its owner's, or [hashslot.Count].
+func (t *Table[N]) rangeAt(first int) (code uint16, end int) {
+	if t.codes == 0 {
+		return 0, hashslot.Count
 	}
-	return t.code[t.number(slot)]
+	code = t.codeOf(first)
+	for end = first; end < hashslot.Count && t.codeOf(end) == code; {
+		end = t.skip(end)
+	}
+	return code, end
 }
+
+// codeOf returns the code of the owner of slot. Slot is valid and the table is
+// not the zero one.
+func (t *Table[N]) codeOf(slot int) uint16 { return t.code[t.number(hashslot.Slot(slot))] }
+
+// skip returns a slot behind slot up to which the owner is the same, in few
+// steps if there are many such slots. Slot is as for codeOf.
+func (t *Table[N]) skip(slot int) int {
+	if t.flat != nil {
+		eight := repeated(t.flat[slot])
+		for slot++; slot&7 == 0 && slot < hashslot.Count && binary.LittleEndian.Uint64(t.flat[slot:]) == eight; {
+			slot += 8
+		}
+		return slot
+	}
+	block := slot >> 4
+	e := t.index[block]
+	if e >= leaves {
+		return slot + 1
+	}
+	if carry := e & 15; carry != 0 {
+		if k := block<<4 + 16 - int(carry); slot < k {
+			return k
+		}
+		e += 16 - carry // as if the rest were a whole block
+	}
+	for block++; block < len(t.index) && t.index[block] == e; {
+		block++
+	}
+	return block << 4
+}
+
+// repeated returns eight slots with the same number, as flat has them.
+func repeated(number uint8) uint64 { return uint64(number) * 0x01_01_01_01_01_01_01_01 }
 
 // Owners yields each owner once, in the order of their first slots.
 func (t *Table[N]) Owners() iter.Seq[N] {
 	return func(yield func(N) bool) {
-		for code := 1; code < len(t.owners); code++ {
-			if !yield(t.owners[code]) {
+		for _, owner := range t.owners() {
+			if !yield(owner) {
 				return
 			}
 		}
 	}
 }
 
+// owners returns the owners in the order of their codes, of which the first is 1.
+func (t *Table[N]) owners() []N { return t.own[min(1, t.codes):t.codes] }
+
 // SlotsOf returns the slots of owner; none, if it owns nothing.
 func (t *Table[N]) SlotsOf(owner N) Set {
-	for code := 1; code < len(t.owners); code++ {
-		if t.owners[code] == owner {
-			return t.slotsOf(uint16(code))
-		}
+	if i := slices.Index(t.owners(), owner); i >= 0 {
+		return t.slotsOf(uint16(i + 1))
 	}
 	return Set{}
 }
@@ -160,28 +189,15 @@ func (t *Table[N]) slotsOf(code uint16) (s Set) {
 // Equal reports whether each slot has the same owner in t and in other, or none
 // in either.
 func (t *Table[N]) Equal(other *Table[N]) bool {
-	if t.starts != other.starts || t.ranges != other.ranges {
+	if t.ranges != other.ranges || t.index != other.index || !slices.Equal(t.owners(), other.owners()) {
 		return false
 	}
-	if t.ranges == 0 {
-		return true
+	// How a table says who owns which slots depends on that alone.
+	if t.flat != nil && other.flat != nil {
+		return *t.flat == *other.flat
 	}
-	if len(t.owners) != len(other.owners) {
-		return false
-	}
-	// Codes are given in the order of the slots, so those of equal tables are
-	// the same.
-	for code := 1; code < len(t.owners); code++ {
-		if t.owners[code] != other.owners[code] {
-			return false
-		}
-	}
-	for r, code := range t.all() {
-		if other.codeOf(r.First) != code {
-			return false
-		}
-	}
-	return true
+	return t.flat == other.flat && slices.Equal(t.leaf, other.leaf) &&
+		(t.ranges == 0 || slices.Equal(t.code, other.code))
 }
 
 // A Change is a range of slots that go from one owner to another.
@@ -198,24 +214,30 @@ type Change[N comparable] struct {
 // after. To lose the owner, or to get one, is a change too.
 func (t *Table[N]) Diff(next *Table[N]) iter.Seq[Change[N]] {
 	return func(yield func(Change[N]) bool) {
-		// Between two starts, of either table, nothing changes in either.
-		first := hashslot.Slot(0)
-		part := func(end int) bool {
-			c := Change[N]{Range: Range{first, hashslot.Slot(end - 1)}}
-			c.From, c.Assigned = t.Lookup(first)
-			c.To, c.Assigns = next.Lookup(first)
-			first = hashslot.Slot(end)
-			same := c.Assigned == c.Assigns && c.From == c.To
-			return same || yield(c)
-		}
-		for i := range t.starts {
-			for w := t.starts[i] | next.starts[i]; w != 0; w &= w - 1 {
-				if !part(i<<6 + bits.TrailingZeros64(w)) {
-					return
-				}
+		var (
+			from, to       uint16 // codes
+			fromEnd, toEnd int    // behind the ranges with them
+		)
+		for slot := 0; slot < hashslot.Count; {
+			if slot == fromEnd {
+				from, fromEnd = t.rangeAt(slot)
 			}
+			if slot == toEnd {
+				to, toEnd = next.rangeAt(slot)
+			}
+			end := min(fromEnd, toEnd)
+			c := Change[N]{Range: Range{hashslot.Slot(slot), hashslot.Slot(end - 1)}, Assigned: from != 0, Assigns: to != 0}
+			if c.Assigned {
+				c.From = t.own[from]
+			}
+			if c.Assigns {
+				c.To = next.own[to]
+			}
+			if same := c.Assigned == c.Assigns && c.From == c.To; !same && !yield(c) {
+				return
+			}
+			slot = end
 		}
-		part(hashslot.Count)
 	}
 }
 
@@ -225,9 +247,9 @@ func (t *Table[N]) Diff(next *Table[N]) iter.Seq[Change[N]] {
 // always nil.
 func (t *Table[N]) MarshalText() ([]byte, error) {
 	var text []byte
-	for code := 1; code < len(t.owners); code++ {
-		s := t.slotsOf(uint16(code))
-		text = append(s.append(fmt.Appendf(text, "%v ", t.owners[code])), '\n')
+	for i, owner := range t.owners() {
+		s := t.slotsOf(uint16(i + 1))
+		text = append(s.append(fmt.Appendf(text, "%v ", owner)), '\n')
 	}
 	if s := t.Unassigned(); !s.IsEmpty() {
 		text = append(s.append(append(text, "(unassigned) "...)), '\n')
