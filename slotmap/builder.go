@@ -3,7 +3,6 @@ package slotmap
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"github.com/hashslot/hashslot"
@@ -15,17 +14,14 @@ import (
 // goroutines at once, and not be copied after its first use.
 //
 // A change takes time linear in the number of ranges, but so little for each
-// that even 16384 changes to single slots, in random order, take a few
+// that even 16384 changes to single slots, in random order, take some ten
 // milliseconds.
 type Builder[N comparable] struct {
-	code   []uint16     // index in owners of each range, 0 for nobody; empty in the zero Builder
+	first  []uint16     // of each range, those that nobody owns among them, its first slot; empty in the zero Builder
+	code   []uint16     // of each range, its owner's index in owners, 0 for nobody
 	owners []N          // owners[0] is nobody's; some may own nothing any more
 	index  map[N]uint16 // the inverse of owners, once a search was found to take too long
 	looked int          // how many owners were compared in searches without index
-	word   int          // where the last count ended,
-	below  int          // and the count of starts in front of that word
-
-	starts [hashslot.Count / 64]uint64 // bit s%64 of word s/64: a range starts at slot s. Not set for slot 0
 }
 
 // Assign gives the slots of r to owner, whoever has had them. If r is not
@@ -46,17 +42,11 @@ func (b *Builder[N]) Claim(r Range, owner N) error {
 		return err
 	}
 	b.init()
-	for first := int(r.First); first <= int(r.Last); {
-		end, ok := nextBit(&b.starts, first+1, 0)
-		if !ok {
-			end = hashslot.Count
-		}
-		code := b.code[b.countBelow(first+1)]
-		if code != 0 && b.owners[code] != owner {
-			taken := Range{hashslot.Slot(first), min(hashslot.Slot(end-1), r.Last)}
+	for i := b.from(int(r.First)+1) - 1; i < len(b.code) && b.first[i] <= uint16(r.Last); i++ {
+		if code := b.code[i]; code != 0 && b.owners[code] != owner {
+			taken := Range{max(hashslot.Slot(b.first[i]), r.First), min(hashslot.Slot(b.end(i)-1), r.Last)}
 			return &ConflictError[N]{taken, b.owners[code], owner}
 		}
-		first = end
 	}
 	b.set(r, b.codeOf(owner))
 	return nil
@@ -78,7 +68,7 @@ func (b *Builder[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 	if slot >= hashslot.Count || len(b.code) == 0 {
 		return
 	}
-	code := b.code[b.countBelow(int(slot)+1)]
+	code := b.code[b.from(int(slot)+1)-1]
 	return b.owners[code], code != 0
 }
 
@@ -95,67 +85,56 @@ func (e *ConflictError[N]) Error() string {
 
 func (b *Builder[N]) init() {
 	if len(b.code) == 0 {
+		b.first = append(b.first, 0)
 		b.code = append(b.code, 0)
 		b.owners = append(b.owners, *new(N))
 	}
+}
+
+// from returns the index of the first range that starts at slot or behind it. It
+// is at least 1 if slot is.
+func (b *Builder[N]) from(slot int) int {
+	n := len(b.first)
+	if slot > int(b.first[n-1]) { // as in a builder that gets ranges in order
+		return n
+	}
+	i, _ := slices.BinarySearch(b.first, uint16(slot))
+	return i
+}
+
+// end returns the first slot behind the i-th range.
+func (b *Builder[N]) end(i int) int {
+	if i+1 == len(b.first) {
+		return hashslot.Count
+	}
+	return int(b.first[i+1])
 }
 
 // set gives the slots of r, which is valid, to the owner with the given code.
 func (b *Builder[N]) set(r Range, code uint16) {
 	b.init()
 	first, end := int(r.First), int(r.Last)+1
-	lo := b.countBelow(first) // the first of the ranges that start in r
-	if first > 0 {
-		lo++ // slot 0 has no bit
-	}
-	word, below := b.word, b.below
-	hi := 1 + b.countBelow(end)
-	var with [2]uint16 // the owners of the ranges that start in r and at its end
+	lo, hi := b.from(first), b.from(end) // the ranges that start in r
+	// What is there instead, in r and at its end.
+	var withFirst, withCode [2]uint16
 	n := 0
-	joins := lo > 0 && b.code[lo-1] == code
-	if !joins {
-		with[n] = code
+	if lo == 0 || b.code[lo-1] != code {
+		withFirst[n], withCode[n] = uint16(first), code
 		n++
 	}
 	if end < hashslot.Count {
-		next, bit := b.code[hi-1], uint64(1)<<(end&63)
-		if b.starts[end>>6]&bit != 0 {
+		next := b.code[hi-1]
+		if hi < len(b.first) && int(b.first[hi]) == end {
 			next = b.code[hi]
 			hi++
 		}
 		if next != code {
-			with[n] = next
+			withFirst[n], withCode[n] = uint16(end), next
 			n++
-			b.starts[end>>6] |= bit
-		} else {
-			b.starts[end>>6] &^= bit
 		}
 	}
-	for w := first >> 6; w <= (end-1)>>6; w++ {
-		b.starts[w] &^= r.mask(w)
-	}
-	if first > 0 && !joins {
-		b.starts[first>>6] |= 1 << (first & 63)
-	}
-	b.word, b.below = word, below // in front of r nothing changed
-	b.code = slices.Replace(b.code, lo, hi, with[:n]...)
-}
-
-// countBelow returns how many ranges start at a slot less than n; that of slot
-// 0 does not count. It goes on from where the last count ended, as most builders
-// go through the slots in order.
-func (b *Builder[N]) countBelow(n int) int {
-	word := n >> 6
-	if word < b.word {
-		b.word, b.below = 0, 0
-	}
-	for ; b.word < word; b.word++ {
-		b.below += bits.OnesCount64(b.starts[b.word])
-	}
-	if n&63 == 0 {
-		return b.below
-	}
-	return b.below + bits.OnesCount64(b.starts[word]<<(64-n&63))
+	b.first = slices.Replace(b.first, lo, hi, withFirst[:n]...)
+	b.code = slices.Replace(b.code, lo, hi, withCode[:n]...)
 }
 
 // codeOf returns the code of owner and gives it one if it has none.
@@ -235,8 +214,8 @@ func (b *Builder[N]) Build() *Table[N] {
 	}
 	t.codes = len(t.own)
 	t.code = identityTo(t.codes)
-	if !t.setIndex(&b.starts, code) {
-		t.setFlat(&b.starts, code)
+	if !t.setIndex(b.first, code) {
+		t.setFlat(b.first, code)
 	}
 	return t
 }
@@ -245,41 +224,52 @@ func (b *Builder[N]) Build() *Table[N] {
 // BenchmarkLookupDependent in package bench.
 const maxLeaves = 32
 
-// setIndex says in index whose slots are whose: ranges start at slot 0 and at
-// those in starts, and the owners' codes are in code. If flat is the better way,
-// it gives up and reports false.
-func (t *Table[N]) setIndex(starts *[hashslot.Count / 64]uint64, code []uint16) bool {
+// setIndex says in index whose slots are whose: first has the first slots of the
+// ranges, and code their owners. If flat is the better way, it gives up and
+// reports false.
+func (t *Table[N]) setIndex(first, code []uint16) bool {
 	var pairs pairTable
-	k := 0 // of the range
-	for i, w := range starts {
-		if n := code[k]; w == 0 && n < leaves>>4 {
-			*(*[4]uint16)(t.index[i<<2:]) = [4]uint16{n << 4, n << 4, n << 4, n << 4}
+	end := func(k int) int { // of the k-th range
+		if k+1 < len(first) {
+			return int(first[k+1])
+		}
+		return hashslot.Count
+	}
+	k := 0 // the range of the first slot of block
+	for block := 0; block < len(t.index); {
+		here := end(k)
+		if whole := here >> 4; whole > block && code[k] < leaves>>4 {
+			for ; block < whole; block++ {
+				t.index[block] = code[k] << 4
+			}
+			if here&15 == 0 {
+				k++
+			}
 			continue
 		}
-		for block := i << 2; block < i<<2+4; block++ {
-			k += int(w & 1)
-			within := uint16(w) &^ 1
-			w >>= 16
-			if n := code[k]; within == 0 && n < leaves>>4 {
-				t.index[block] = n << 4
+		behind := (block + 1) << 4
+		if here < behind && end(k+1) >= behind {
+			if n, ok := t.pair(&pairs, code[k], code[k+1]); ok {
+				t.index[block] = n<<4 + 16 - uint16(here&15)
+				block++
+				k++
+				if end(k) == behind {
+					k++
+				}
 				continue
 			}
-			if within != 0 && within&(within-1) == 0 {
-				if n, ok := t.pair(&pairs, code[k], code[k+1]); ok {
-					t.index[block] = n<<4 + 16 - uint16(bits.TrailingZeros16(within))
-					k++
-					continue
-				}
-			}
-			if len(t.leaf) == maxLeaves*16 && t.codes <= 256 {
-				return false
-			}
-			t.index[block] = uint16(leaves + len(t.leaf))
-			for s := range 16 {
-				k += int(within >> s & 1)
-				t.leaf = append(t.leaf, code[k])
+		}
+		if len(t.leaf) == maxLeaves*16 && t.codes <= 256 {
+			return false
+		}
+		t.index[block] = uint16(leaves + len(t.leaf))
+		for slot := block << 4; slot < behind; {
+			t.leaf = append(t.leaf, code[k])
+			if slot++; slot == end(k) {
+				k++
 			}
 		}
+		block++
 	}
 	return true
 }
@@ -315,21 +305,18 @@ func (t *Table[N]) pair(known *pairTable, a, b uint16) (n uint16, ok bool) {
 	return *at, true
 }
 
-// setFlat says in flat what setIndex does in index. Codes are less than 256.
-func (t *Table[N]) setFlat(starts *[hashslot.Count / 64]uint64, code []uint16) {
+// setFlat says in flat what setIndex does in index. No code is above 255.
+func (t *Table[N]) setFlat(first, code []uint16) {
 	t.own, t.code, t.leaf = t.own[:t.codes:t.codes], identityTo(t.codes), nil
 	clear(t.index[:])
 	t.flat = new([hashslot.Count]uint8)
-	first, k := 0, 0
-	for i, w := range starts {
-		for ; w != 0; w &= w - 1 {
-			next := i<<6 + bits.TrailingZeros64(w)
-			fill(t.flat[first:next], uint8(code[k]))
-			first = next
-			k++
+	for k, c := range code {
+		slots := t.flat[first[k]:]
+		if k+1 < len(first) {
+			slots = t.flat[first[k]:first[k+1]]
 		}
+		fill(slots, uint8(c))
 	}
-	fill(t.flat[first:], uint8(code[k]))
 }
 
 func fill(slots []uint8, number uint8) {
@@ -369,11 +356,11 @@ func (t *Table[N]) Builder() *Builder[N] {
 		return b
 	}
 	b.owners = t.own[:t.codes:t.codes] // they are only ever appended to
-	b.code = make([]uint16, 0, t.ranges+4)
+	n := t.ranges + 4                  // there is room for two changes
+	b.first, b.code = make([]uint16, 0, n), make([]uint16, 0, n)
 	for r, code := range t.all() {
-		b.starts[r.First>>6] |= 1 << (r.First & 63)
+		b.first = append(b.first, uint16(r.First))
 		b.code = append(b.code, code)
 	}
-	b.starts[0] &^= 1
 	return b
 }

@@ -143,6 +143,9 @@ func (t *Table[N]) skip(slot int) int {
 		}
 		e += 16 - carry // as if the rest were a whole block
 	}
+	for four := [4]uint16{e, e, e, e}; block+5 <= len(t.index) && [4]uint16(t.index[block+1:]) == four; {
+		block += 4
+	}
 	for block++; block < len(t.index) && t.index[block] == e; {
 		block++
 	}
