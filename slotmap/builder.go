@@ -239,8 +239,12 @@ func (t *Table[N]) setIndex(first, code []uint16) bool {
 	for block := 0; block < len(t.index); {
 		here := end(k)
 		if whole := here >> 4; whole > block && code[k] < leaves>>4 {
+			e := code[k] << 4
+			for eight := eightOf(e); block+8 <= whole; block += 8 {
+				*(*[8]uint16)(t.index[block:]) = eight
+			}
 			for ; block < whole; block++ {
-				t.index[block] = code[k] << 4
+				t.index[block] = e
 			}
 			if here&15 == 0 {
 				k++
