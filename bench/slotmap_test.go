@@ -328,7 +328,7 @@ func BenchmarkLookupBesideWriter(b *testing.B) {
 	l := layouts()[1]
 	for _, perSecond := range []int{0, 1_000, 100_000} {
 		beside := func(b *testing.B, write func(i int), read func(i int) uint32) {
-			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(min(readers+1, runtime.NumCPU())))
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(readers + 1))
 			var writes atomic.Int64
 			stop, stopped := make(chan struct{}), make(chan struct{})
 			go func() {

@@ -139,7 +139,7 @@ func TestSplitAllocatesNothing(t *testing.T) {
 	keys, raw := splitKeys(rng, 1000)
 	var bySlot slotmap.SlotSplitter
 	var byOwner slotmap.OwnerSplitter[*int]
-	for _, table := range []*slotmap.Table[*int]{even(t, 3), even(t, 1000), alternating(t)} {
+	for _, table := range []*slotmap.Table[*int]{even(t, 3), even(t, 1000), alternating(t, 2)} {
 		all := func(n int) {
 			bySlot.Split(keys[:n])
 			bySlot.SplitBytes(raw[:n])

@@ -159,6 +159,10 @@ func TestForms(t *testing.T) {
 	}
 	again := even(3)
 	require.NoError(t, again.Assign(Range{16001, hashslot.Count - 1}, 0))
+	eights := new(Builder[int])
+	for i := range hashslot.Count / 8 {
+		require.NoError(t, eights.Assign(Range{hashslot.Slot(i * 8), hashslot.Slot(i*8 + 7)}, i%2))
+	}
 	for name, c := range map[string]struct {
 		builder *Builder[int]
 		want    string
@@ -168,6 +172,7 @@ func TestForms(t *testing.T) {
 		"1000 owners":              {even(1000), "index alone"},
 		"2046 owners":              {even(2046), "leaves, many owners"},
 		"an owner twice":           {again, "pairs"},
+		"two owners in each block": {eights, "index alone"},
 		"a few slots moved":        {moved(16, maxLeaves), "leaves"},
 		"more slots moved":         {moved(16, maxLeaves+1), "flat"},
 		"255 owners, the same":     {moved(255, maxLeaves+1), "flat"},
@@ -232,6 +237,121 @@ func TestTableIsTheModel(t *testing.T) {
 		})
 	}
 	require.Len(t, forms, 5, "%v: not all forms of a table came about", forms)
+}
+
+// Ranges of 16 slots and more have at most two owners in a block, the second of
+// which may be any.
+func TestPairs(t *testing.T) {
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		owners := []int{2, 3, 20, 100, 300, 1000}[seed%6]
+		longest := []int{16, 17, 40}[seed%3]
+		var m model
+		var b Builder[string]
+		for first := 0; first < hashslot.Count; {
+			last := min(first+15+rng.IntN(longest-15), hashslot.Count-1)
+			owner := fmt.Sprint("n", rng.IntN(owners))
+			if seed%4 == 3 && rng.IntN(50) == 0 {
+				owner = ""
+			} else {
+				require.NoError(t, b.Assign(Range{hashslot.Slot(first), hashslot.Slot(last)}, owner))
+			}
+			m.set(Range{hashslot.Slot(first), hashslot.Slot(last)}, owner)
+			first = last + 1
+		}
+		table := b.Build()
+		m.check(t, table)
+		require.True(t, seed%4 == 3 || table.flat == nil, "seed %d", seed)
+		// The same ranges, one of them another's.
+		for r, before := range table.Ranges() {
+			after := fmt.Sprint("n", rng.IntN(owners))
+			other := table.Builder()
+			require.NoError(t, other.Assign(r, after))
+			require.Equal(t, before == after, other.Build().Equal(table), "seed %d: %v to %s", seed, r, after)
+			if rng.IntN(20) == 0 {
+				break
+			}
+		}
+	}
+}
+
+// Two owners take turns, so that blocks are alike: what is the same from one
+// block to the next is not therefore one range.
+func TestTurns(t *testing.T) {
+	for _, length := range []int{1, 2, 4, 8, 16, 32} {
+		for offset := range length {
+			var m model
+			b := new(Builder[string])
+			for first := offset - length; first < hashslot.Count; first += length {
+				r := Range{hashslot.Slot(max(first, 0)), hashslot.Slot(min(first+length, hashslot.Count) - 1)}
+				if first+length <= 0 {
+					continue
+				}
+				owner := []string{"a", "b"}[(first+length)/length%2]
+				require.NoError(t, b.Assign(r, owner))
+				m.set(r, owner)
+			}
+			m.check(t, b.Build())
+		}
+	}
+}
+
+// Owners, and pairs of them, of which there are more than index can number.
+func TestManyOwners(t *testing.T) {
+	for _, singles := range []int{1500, 2040, 2046, 2047, 2048, 2100} {
+		var m model
+		b := new(Builder[string])
+		assign := func(first, last int, owner string) {
+			r := Range{hashslot.Slot(first), hashslot.Slot(min(last, hashslot.Count-1))}
+			require.NoError(t, b.Assign(r, owner))
+			m.set(r, owner)
+		}
+		for s := range singles {
+			assign(s, s, fmt.Sprint("n", s))
+		}
+		// Neighbours have codes that are not next to each other.
+		for i, s := 0, singles; s < hashslot.Count; i, s = i+1, s+17 {
+			assign(s, s+16, fmt.Sprint("n", i*7%singles))
+		}
+		m.check(t, b.Build())
+		assign(12_000, 12_100, "a range of many blocks")
+		m.check(t, b.Build())
+	}
+}
+
+// Tables that differ in a slot, or in two, are not equal, in whatever form they
+// are.
+func TestOneSlotDiffers(t *testing.T) {
+	for _, shape := range shapes {
+		rng := rand.New(rand.NewPCG(1, 2))
+		b := new(Builder[string])
+		for i := range 20 {
+			require.NoError(t, b.Assign(Range{hashslot.Slot(i * 819), hashslot.Slot(i*819 + 818)}, fmt.Sprint("n", i%shape.owners)))
+		}
+		for edits := range 300 {
+			first := rng.IntN(hashslot.Count)
+			last := min(first+rng.IntN(shape.length), hashslot.Count-1)
+			require.NoError(t, b.Assign(Range{hashslot.Slot(first), hashslot.Slot(last)}, fmt.Sprint("n", rng.IntN(shape.owners))))
+			if edits%10 != 0 {
+				continue
+			}
+			table := b.Build()
+			var starts []hashslot.Slot
+			for r := range table.Ranges() {
+				starts = append(starts, r.First)
+			}
+			for range 30 {
+				s := max(1, starts[rng.IntN(len(starts))])
+				other := table.Builder()
+				one, _ := other.Lookup(s - 1)
+				two, _ := other.Lookup(s)
+				require.NoError(t, other.Assign(Range{s - 1, s - 1}, two))
+				require.Equal(t, one == two, table.Equal(other.Build()), "%s: %s gets slot %d", shape.name, two, s-1)
+				require.NoError(t, other.Assign(Range{s, s}, one))
+				require.Equal(t, one == two, table.Equal(other.Build()), "%s: %s gets slot %d for it", shape.name, one, s)
+			}
+		}
+	}
 }
 
 // Wherever a range starts, and however its block is looked up, the slots beside

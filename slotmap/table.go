@@ -127,7 +127,7 @@ func (t *Table[N]) codeOf(slot int) uint16 { return t.code[t.number(hashslot.Slo
 func (t *Table[N]) skip(slot int) int {
 	if t.flat != nil {
 		eight := repeated(t.flat[slot])
-		for slot++; slot&7 == 0 && slot < hashslot.Count && binary.LittleEndian.Uint64(t.flat[slot:]) == eight; {
+		for slot++; slot+8 <= hashslot.Count && binary.LittleEndian.Uint64(t.flat[slot:]) == eight; {
 			slot += 8
 		}
 		return slot
