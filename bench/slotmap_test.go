@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/bench/internal/owners"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -24,130 +24,6 @@ import (
 //	         a look at the clock: go-redis
 //	locked   [16384]interface under a RWMutex: rueidis and valkey-go
 //	none     no lookup: what the loop itself takes
-
-type node struct{ id uint32 }
-
-func (n *node) number() uint32 { return n.id }
-
-type numbered interface{ number() uint32 }
-
-type arrayMap struct{ p atomic.Pointer[arrayTable] }
-
-type arrayTable struct {
-	index  [hashslot.Count]uint16 // 1 and up; owners[0] is nobody
-	owners []*node
-}
-
-func (m *arrayMap) Lookup(s hashslot.Slot) (*node, bool) {
-	t := m.p.Load()
-	if s >= hashslot.Count {
-		return nil, false
-	}
-	i := t.index[s]
-	return t.owners[i], i != 0
-}
-
-type sortedMap struct{ p atomic.Pointer[sortedTable] }
-
-type sortedTable struct {
-	made   time.Time
-	ranges []ownedRange
-}
-
-type ownedRange struct {
-	slotmap.Range
-	owner *node
-}
-
-var reloads int // how often sortedMap would have asked the servers again
-
-func (m *sortedMap) Lookup(s hashslot.Slot) (*node, bool) {
-	t := m.p.Load()
-	if time.Since(t.made) > time.Hour {
-		reloads++
-	}
-	i := sort.Search(len(t.ranges), func(i int) bool { return t.ranges[i].Last >= s })
-	if i == len(t.ranges) || t.ranges[i].First > s {
-		return nil, false
-	}
-	return t.ranges[i].owner, true
-}
-
-type lockedMap struct {
-	mu     sync.RWMutex
-	owners [hashslot.Count]numbered
-}
-
-func (m *lockedMap) Lookup(s hashslot.Slot) (numbered, bool) {
-	m.mu.RLock()
-	n := m.owners[s]
-	m.mu.RUnlock()
-	return n, n != nil
-}
-
-// A layout is a way to spread the slots over owners.
-type layout struct {
-	name   string
-	owners int
-	of     func(slot int) int // 0 and up
-}
-
-func layouts() []layout {
-	var all []layout
-	for _, n := range []int{3, 16, 100, 1000} {
-		all = append(all, layout{fmt.Sprintf("owners=%d", n), n, func(s int) int { return s * n / hashslot.Count }})
-	}
-	moved := map[int]int{}
-	rng := rand.New(rand.NewPCG(1, 1))
-	for len(moved) < 100 {
-		moved[rng.IntN(hashslot.Count)] = rng.IntN(16)
-	}
-	return append(all,
-		layout{"owners=16/moved=100", 16, func(s int) int {
-			if to, ok := moved[s]; ok {
-				return to
-			}
-			return s * 16 / hashslot.Count
-		}},
-		layout{"owners=2/alternating", 2, func(s int) int { return s & 1 }},
-	)
-}
-
-type contenders struct {
-	nodes   []*node
-	builder slotmap.Builder[*node]
-	mapped  slotmap.Map[*node]
-	array   arrayMap
-	sorted  sortedMap
-	locked  lockedMap
-}
-
-func newContenders(l layout) *contenders {
-	c := new(contenders)
-	for i := range l.owners {
-		c.nodes = append(c.nodes, &node{uint32(i)*2654435761 + 1})
-	}
-	at := &arrayTable{owners: append([]*node{nil}, c.nodes...)}
-	st := &sortedTable{made: time.Now()}
-	for s := range hashslot.Count {
-		slot, owner := hashslot.Slot(s), l.of(s)
-		r := slotmap.Range{First: slot, Last: slot}
-		if err := c.builder.Assign(r, c.nodes[owner]); err != nil {
-			panic(err)
-		}
-		at.index[s] = uint16(owner + 1)
-		if s > 0 && l.of(s-1) == owner {
-			st.ranges[len(st.ranges)-1].Last = slot
-		} else {
-			st.ranges = append(st.ranges, ownedRange{r, c.nodes[owner]})
-		}
-		c.locked.owners[s] = c.nodes[owner]
-	}
-	c.mapped.Store(c.builder.Build())
-	c.array.p.Store(at)
-	c.sorted.p.Store(st)
-	return c
-}
 
 var mapSink uint32
 
@@ -164,40 +40,40 @@ func someSlots() (slots [randomSlots]hashslot.Slot) {
 // BenchmarkLookup is random lookups that do not wait for each other.
 func BenchmarkLookup(b *testing.B) {
 	slots := someSlots()
-	for _, l := range layouts() {
-		c := newContenders(l)
-		b.Run(l.name+"/by=map", func(b *testing.B) {
+	for _, l := range owners.Layouts() {
+		c := owners.New(l)
+		b.Run(l.Name+"/by=map", func(b *testing.B) {
 			sum := uint32(0)
 			for i := range b.N {
-				if n, ok := c.mapped.Lookup(slots[i%randomSlots]); ok {
-					sum += n.id
+				if n, ok := c.Map.Lookup(slots[i%randomSlots]); ok {
+					sum += n.ID
 				}
 			}
 			mapSink += sum
 		})
-		b.Run(l.name+"/by=array", func(b *testing.B) {
+		b.Run(l.Name+"/by=array", func(b *testing.B) {
 			sum := uint32(0)
 			for i := range b.N {
-				if n, ok := c.array.Lookup(slots[i%randomSlots]); ok {
-					sum += n.id
+				if n, ok := c.Array.Lookup(slots[i%randomSlots]); ok {
+					sum += n.ID
 				}
 			}
 			mapSink += sum
 		})
-		b.Run(l.name+"/by=sorted", func(b *testing.B) {
+		b.Run(l.Name+"/by=sorted", func(b *testing.B) {
 			sum := uint32(0)
 			for i := range b.N {
-				if n, ok := c.sorted.Lookup(slots[i%randomSlots]); ok {
-					sum += n.id
+				if n, ok := c.Sorted.Lookup(slots[i%randomSlots]); ok {
+					sum += n.ID
 				}
 			}
 			mapSink += sum
 		})
-		b.Run(l.name+"/by=locked", func(b *testing.B) {
+		b.Run(l.Name+"/by=locked", func(b *testing.B) {
 			sum := uint32(0)
 			for i := range b.N {
-				if n, ok := c.locked.Lookup(slots[i%randomSlots]); ok {
-					sum += n.number()
+				if n, ok := c.Locked.Lookup(slots[i%randomSlots]); ok {
+					sum += n.Number()
 				}
 			}
 			mapSink += sum
@@ -211,40 +87,40 @@ func step(x, id uint32) uint32 { return x*1664525 + id }
 // BenchmarkLookupDependent is random lookups of which each waits for the one
 // before: the slot comes from the owner that was found.
 func BenchmarkLookupDependent(b *testing.B) {
-	for _, l := range layouts() {
-		c := newContenders(l)
-		b.Run(l.name+"/by=map", func(b *testing.B) {
+	for _, l := range owners.Layouts() {
+		c := owners.New(l)
+		b.Run(l.Name+"/by=map", func(b *testing.B) {
 			x := uint32(1)
 			for range b.N {
-				if n, ok := c.mapped.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, n.id)
+				if n, ok := c.Map.Lookup(hashslot.Slot(x >> 18)); ok {
+					x = step(x, n.ID)
 				}
 			}
 			mapSink += x
 		})
-		b.Run(l.name+"/by=array", func(b *testing.B) {
+		b.Run(l.Name+"/by=array", func(b *testing.B) {
 			x := uint32(1)
 			for range b.N {
-				if n, ok := c.array.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, n.id)
+				if n, ok := c.Array.Lookup(hashslot.Slot(x >> 18)); ok {
+					x = step(x, n.ID)
 				}
 			}
 			mapSink += x
 		})
-		b.Run(l.name+"/by=sorted", func(b *testing.B) {
+		b.Run(l.Name+"/by=sorted", func(b *testing.B) {
 			x := uint32(1)
 			for range b.N {
-				if n, ok := c.sorted.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, n.id)
+				if n, ok := c.Sorted.Lookup(hashslot.Slot(x >> 18)); ok {
+					x = step(x, n.ID)
 				}
 			}
 			mapSink += x
 		})
-		b.Run(l.name+"/by=locked", func(b *testing.B) {
+		b.Run(l.Name+"/by=locked", func(b *testing.B) {
 			x := uint32(1)
 			for range b.N {
-				if n, ok := c.locked.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, n.number())
+				if n, ok := c.Locked.Lookup(hashslot.Slot(x >> 18)); ok {
+					x = step(x, n.Number())
 				}
 			}
 			mapSink += x
@@ -272,10 +148,10 @@ func (w *workingSet) touch(x uint32, lines int) uint32 {
 // by=none.
 func BenchmarkLookupPressure(b *testing.B) {
 	w := new(workingSet)
-	for _, l := range layouts() {
-		c := newContenders(l)
+	for _, l := range owners.Layouts() {
+		c := owners.New(l)
 		for _, lines := range []int{16, 64, len(w)} {
-			name := fmt.Sprintf("%s/lines=%d", l.name, lines)
+			name := fmt.Sprintf("%s/lines=%d", l.Name, lines)
 			b.Run(name+"/by=none", func(b *testing.B) {
 				x := uint32(1)
 				for range b.N {
@@ -287,8 +163,8 @@ func BenchmarkLookupPressure(b *testing.B) {
 			b.Run(name+"/by=map", func(b *testing.B) {
 				x := uint32(1)
 				for range b.N {
-					if n, ok := c.mapped.Lookup(hashslot.Slot(x >> 18)); ok {
-						x = step(x, n.id)
+					if n, ok := c.Map.Lookup(hashslot.Slot(x >> 18)); ok {
+						x = step(x, n.ID)
 					}
 					x += w.touch(x, lines)
 				}
@@ -297,8 +173,8 @@ func BenchmarkLookupPressure(b *testing.B) {
 			b.Run(name+"/by=array", func(b *testing.B) {
 				x := uint32(1)
 				for range b.N {
-					if n, ok := c.array.Lookup(hashslot.Slot(x >> 18)); ok {
-						x = step(x, n.id)
+					if n, ok := c.Array.Lookup(hashslot.Slot(x >> 18)); ok {
+						x = step(x, n.ID)
 					}
 					x += w.touch(x, lines)
 				}
@@ -307,8 +183,8 @@ func BenchmarkLookupPressure(b *testing.B) {
 			b.Run(name+"/by=sorted", func(b *testing.B) {
 				x := uint32(1)
 				for range b.N {
-					if n, ok := c.sorted.Lookup(hashslot.Slot(x >> 18)); ok {
-						x = step(x, n.id)
+					if n, ok := c.Sorted.Lookup(hashslot.Slot(x >> 18)); ok {
+						x = step(x, n.ID)
 					}
 					x += w.touch(x, lines)
 				}
@@ -325,7 +201,7 @@ func BenchmarkLookupPressure(b *testing.B) {
 func BenchmarkLookupBesideWriter(b *testing.B) {
 	const readers = 2
 	slots := someSlots()
-	l := layouts()[1]
+	l := owners.Layouts()[1]
 	for _, perSecond := range []int{0, 1_000, 100_000} {
 		beside := func(b *testing.B, write func(i int), read func(i int) uint32) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(readers + 1))
@@ -365,24 +241,24 @@ func BenchmarkLookupBesideWriter(b *testing.B) {
 			close(stop)
 			<-stopped
 		}
-		c := newContenders(l)
-		name := fmt.Sprintf("%s/writes=%d", l.name, perSecond)
+		c := owners.New(l)
+		name := fmt.Sprintf("%s/writes=%d", l.Name, perSecond)
 		b.Run(name+"/by=map", func(b *testing.B) {
 			beside(b, func(i int) { patchMap(c, i) }, func(i int) uint32 {
-				n, _ := c.mapped.Lookup(slots[i])
-				return n.id
+				n, _ := c.Map.Lookup(slots[i])
+				return n.ID
 			})
 		})
 		b.Run(name+"/by=array", func(b *testing.B) {
 			beside(b, func(i int) { patchArray(c, i) }, func(i int) uint32 {
-				n, _ := c.array.Lookup(slots[i])
-				return n.id
+				n, _ := c.Array.Lookup(slots[i])
+				return n.ID
 			})
 		})
 		b.Run(name+"/by=locked", func(b *testing.B) {
 			beside(b, func(i int) { patchLocked(c, i) }, func(i int) uint32 {
-				n, _ := c.locked.Lookup(slots[i])
-				return n.number()
+				n, _ := c.Locked.Lookup(slots[i])
+				return n.Number()
 			})
 		})
 	}
@@ -390,52 +266,50 @@ func BenchmarkLookupBesideWriter(b *testing.B) {
 
 // The i-th patch gives a slot to another owner; after two patches it is where
 // it was, so that the table does not grow with the number of patches.
-func patch(c *contenders, i int) (hashslot.Slot, *node) {
+func patch(c *owners.Contenders, i int) (hashslot.Slot, *owners.Node) {
 	s := i / 2 * 7919 % hashslot.Count
-	owner := s * len(c.nodes) / hashslot.Count
+	owner := s * len(c.Nodes) / hashslot.Count
 	if i%2 == 0 {
-		owner = (owner + 1) % len(c.nodes)
+		owner = (owner + 1) % len(c.Nodes)
 	}
-	return hashslot.Slot(s), c.nodes[owner]
+	return hashslot.Slot(s), c.Nodes[owner]
 }
 
-func patchMap(c *contenders, i int) {
+func patchMap(c *owners.Contenders, i int) {
 	s, n := patch(c, i)
-	c.mapped.Update(func(b *slotmap.Builder[*node]) {
+	c.Map.Update(func(b *slotmap.Builder[*owners.Node]) {
 		if err := b.Assign(slotmap.Range{First: s, Last: s}, n); err != nil {
 			panic(err)
 		}
 	})
 }
 
-func patchArray(c *contenders, i int) {
+func patchArray(c *owners.Contenders, i int) {
 	s, n := patch(c, i)
-	next := new(arrayTable)
-	*next = *c.array.p.Load()
-	for k, o := range next.owners {
+	next := new(owners.ArrayTable)
+	*next = *c.Array.Table.Load()
+	for k, o := range next.Owners {
 		if o == n {
-			next.index[s] = uint16(k)
+			next.Index[s] = uint16(k)
 		}
 	}
-	c.array.p.Store(next)
+	c.Array.Table.Store(next)
 }
 
-func patchLocked(c *contenders, i int) {
+func patchLocked(c *owners.Contenders, i int) {
 	s, n := patch(c, i)
-	c.locked.mu.Lock()
-	c.locked.owners[s] = n
-	c.locked.mu.Unlock()
+	c.Locked.Set(s, n)
 }
 
 // BenchmarkPatch gives one slot to another owner.
 func BenchmarkPatch(b *testing.B) {
-	for _, l := range layouts()[:4] {
-		c := newContenders(l)
+	for _, l := range owners.Layouts()[:4] {
+		c := owners.New(l)
 		for _, by := range []struct {
 			name  string
-			patch func(*contenders, int)
+			patch func(*owners.Contenders, int)
 		}{{"map", patchMap}, {"array", patchArray}, {"locked", patchLocked}} {
-			b.Run(l.name+"/by="+by.name, func(b *testing.B) {
+			b.Run(l.Name+"/by="+by.name, func(b *testing.B) {
 				b.ReportAllocs()
 				for i := range b.N {
 					by.patch(c, i)
@@ -447,39 +321,39 @@ func BenchmarkPatch(b *testing.B) {
 
 // BenchmarkBuild makes a table of all ranges.
 func BenchmarkBuild(b *testing.B) {
-	for _, l := range layouts() {
-		c := newContenders(l)
-		ranges := c.sorted.p.Load().ranges
-		b.Run(l.name+"/by=map", func(b *testing.B) {
+	for _, l := range owners.Layouts() {
+		c := owners.New(l)
+		ranges := c.Sorted.Ranges()
+		b.Run(l.Name+"/by=map", func(b *testing.B) {
 			b.ReportAllocs()
 			for range b.N {
-				var builder slotmap.Builder[*node]
+				var builder slotmap.Builder[*owners.Node]
 				for _, r := range ranges {
-					if err := builder.Assign(r.Range, r.owner); err != nil {
+					if err := builder.Assign(r.Range, r.Owner); err != nil {
 						b.Fatal(err)
 					}
 				}
-				c.mapped.Store(builder.Build())
+				c.Map.Store(builder.Build())
 			}
 		})
-		b.Run(l.name+"/by=array", func(b *testing.B) {
+		b.Run(l.Name+"/by=array", func(b *testing.B) {
 			b.ReportAllocs()
 			for range b.N {
-				t := new(arrayTable)
-				t.owners = append(t.owners, nil)
-				index := map[*node]uint16{}
+				t := new(owners.ArrayTable)
+				t.Owners = append(t.Owners, nil)
+				index := map[*owners.Node]uint16{}
 				for _, r := range ranges {
-					i, ok := index[r.owner]
+					i, ok := index[r.Owner]
 					if !ok {
-						i = uint16(len(t.owners))
-						t.owners = append(t.owners, r.owner)
-						index[r.owner] = i
+						i = uint16(len(t.Owners))
+						t.Owners = append(t.Owners, r.Owner)
+						index[r.Owner] = i
 					}
 					for s := r.First; s <= r.Last; s++ {
-						t.index[s] = i
+						t.Index[s] = i
 					}
 				}
-				c.array.p.Store(t)
+				c.Array.Table.Store(t)
 			}
 		})
 	}
@@ -531,16 +405,16 @@ func someKeys(n, length int) []string {
 
 // BenchmarkLookupKey is keys to owners.
 func BenchmarkLookupKey(b *testing.B) {
-	for _, l := range []layout{layouts()[0], layouts()[1], layouts()[3]} {
-		c := newContenders(l)
+	for _, l := range []owners.Layout{owners.Layouts()[0], owners.Layouts()[1], owners.Layouts()[3]} {
+		c := owners.New(l)
 		for _, length := range []int{8, 16, 32, 64} {
 			keys := someKeys(1024, length)
-			name := fmt.Sprintf("%s/bytes=%d", l.name, length)
+			name := fmt.Sprintf("%s/bytes=%d", l.Name, length)
 			b.Run(name+"/by=map", func(b *testing.B) {
 				sum := uint32(0)
 				for i := range b.N {
-					if _, n, ok := c.mapped.LookupKey(keys[i%1024]); ok {
-						sum += n.id
+					if _, n, ok := c.Map.LookupKey(keys[i%1024]); ok {
+						sum += n.ID
 					}
 				}
 				mapSink += sum
@@ -548,8 +422,8 @@ func BenchmarkLookupKey(b *testing.B) {
 			b.Run(name+"/by=sorted", func(b *testing.B) {
 				sum := uint32(0)
 				for i := range b.N {
-					if n, ok := c.sorted.Lookup(slotByByte(keys[i%1024])); ok {
-						sum += n.id
+					if n, ok := c.Sorted.Lookup(slotByByte(keys[i%1024])); ok {
+						sum += n.ID
 					}
 				}
 				mapSink += sum
@@ -557,8 +431,8 @@ func BenchmarkLookupKey(b *testing.B) {
 			b.Run(name+"/by=locked", func(b *testing.B) {
 				sum := uint32(0)
 				for i := range b.N {
-					if n, ok := c.locked.Lookup(slotByByte(keys[i%1024])); ok {
-						sum += n.number()
+					if n, ok := c.Locked.Lookup(slotByByte(keys[i%1024])); ok {
+						sum += n.Number()
 					}
 				}
 				mapSink += sum
@@ -574,14 +448,14 @@ func BenchmarkLookupKey(b *testing.B) {
 //	maps       what clients write: a hash for each key, and appends to a map of slices
 //	maps+hash  the same with the slots from hashslot.AppendOf
 func BenchmarkSplit(b *testing.B) {
-	for _, l := range layouts()[:4] {
-		c := newContenders(l)
-		t := c.mapped.Load()
+	for _, l := range owners.Layouts()[:4] {
+		c := owners.New(l)
+		t := c.Map.Load()
 		for _, n := range []int{16, 100, 1000, 10_000} {
 			keys := someKeys(n, 16)
-			name := fmt.Sprintf("%s/keys=%d", l.name, n)
+			name := fmt.Sprintf("%s/keys=%d", l.Name, n)
 			b.Run(name+"/of=owner/by=splitter", func(b *testing.B) {
-				var sp slotmap.OwnerSplitter[*node]
+				var sp slotmap.OwnerSplitter[*owners.Node]
 				sp.Split(t, keys)
 				b.ReportAllocs()
 				for b.Loop() {
@@ -592,9 +466,9 @@ func BenchmarkSplit(b *testing.B) {
 			b.Run(name+"/of=owner/by=maps", func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					groups := map[*node][]int{}
+					groups := map[*owners.Node][]int{}
 					for i, key := range keys {
-						n, _ := c.sorted.Lookup(slotByByte(key))
+						n, _ := c.Sorted.Lookup(slotByByte(key))
 						groups[n] = append(groups[n], i)
 					}
 					mapSink += uint32(len(groups))
@@ -605,15 +479,15 @@ func BenchmarkSplit(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					slots = hashslot.AppendOf(slots[:0], keys)
-					groups := map[*node][]int{}
+					groups := map[*owners.Node][]int{}
 					for i, slot := range slots {
-						n, _ := c.mapped.Lookup(slot)
+						n, _ := c.Map.Lookup(slot)
 						groups[n] = append(groups[n], i)
 					}
 					mapSink += uint32(len(groups))
 				}
 			})
-			if l.owners != 16 {
+			if l.Owners != 16 {
 				continue
 			}
 			b.Run(name+"/of=slot/by=splitter", func(b *testing.B) {

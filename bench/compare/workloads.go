@@ -11,6 +11,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/bench/internal/owners"
 	"github.com/hashslot/hashslot/crc16"
 	"github.com/hashslot/hashslot/internal/impl"
 )
@@ -71,6 +72,11 @@ func workloads() []workload {
 	for _, kib := range []int{64, 1 << 10, 8 << 10, 64 << 10} {
 		all = append(all, coldBatch(kib))
 	}
+	for _, l := range owners.Layouts() {
+		all = append(all, fromSlots(l))
+	}
+	few := owners.Layouts()[1] // 16 owners
+	all = append(all, fromKeys(few, 8), fromKeys(few, 16), fromKeys(few, 32), split(few, 100), split(few, 1000))
 	for _, n := range []int{64, 128, 256, 512, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20} {
 		all = append(all, long(n, 0), long(n, 13))
 	}

@@ -1,0 +1,170 @@
+// Package owners holds the ways in which clients keep who owns a slot, each in
+// its simplest form, and the tables of owners in which they are compared with
+// slotmap.
+package owners
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// A Node is an owner.
+type Node struct{ ID uint32 }
+
+// Number returns the ID.
+func (n *Node) Number() uint32 { return n.ID }
+
+// A Numbered is a node as rueidis and valkey-go keep it, behind an interface.
+type Numbered interface{ Number() uint32 }
+
+// Array is a bare array of numbers with the owners beside it, behind an atomic
+// pointer.
+type Array struct{ Table atomic.Pointer[ArrayTable] }
+
+// An ArrayTable is what an Array holds.
+type ArrayTable struct {
+	Index  [hashslot.Count]uint16 // 1 and up; Owners[0] is nobody
+	Owners []*Node
+}
+
+// Lookup returns the owner of s.
+func (m *Array) Lookup(s hashslot.Slot) (*Node, bool) {
+	t := m.Table.Load()
+	if s >= hashslot.Count {
+		return nil, false
+	}
+	i := t.Index[s]
+	return t.Owners[i], i != 0
+}
+
+// Sorted is ranges in order and a binary search, behind an atomic pointer and
+// with a look at the clock: go-redis.
+type Sorted struct{ p atomic.Pointer[sortedTable] }
+
+type sortedTable struct {
+	made   time.Time
+	ranges []Owned
+}
+
+// Owned is a range and its owner.
+type Owned struct {
+	slotmap.Range
+	Owner *Node
+}
+
+var reloads int // how often Sorted would have asked the servers again
+
+// Ranges returns all ranges.
+func (m *Sorted) Ranges() []Owned { return m.p.Load().ranges }
+
+// Lookup returns the owner of s.
+func (m *Sorted) Lookup(s hashslot.Slot) (*Node, bool) {
+	t := m.p.Load()
+	if time.Since(t.made) > time.Hour {
+		reloads++
+	}
+	i := sort.Search(len(t.ranges), func(i int) bool { return t.ranges[i].Last >= s })
+	if i == len(t.ranges) || t.ranges[i].First > s {
+		return nil, false
+	}
+	return t.ranges[i].Owner, true
+}
+
+// Locked is [16384]interface under a RWMutex: rueidis and valkey-go.
+type Locked struct {
+	mu     sync.RWMutex
+	owners [hashslot.Count]Numbered
+}
+
+// Lookup returns the owner of s.
+func (m *Locked) Lookup(s hashslot.Slot) (Numbered, bool) {
+	m.mu.RLock()
+	n := m.owners[s]
+	m.mu.RUnlock()
+	return n, n != nil
+}
+
+// Set gives s to n.
+func (m *Locked) Set(s hashslot.Slot, n Numbered) {
+	m.mu.Lock()
+	m.owners[s] = n
+	m.mu.Unlock()
+}
+
+// A Layout is a way to spread the slots over owners.
+type Layout struct {
+	Name   string
+	Owners int
+	Of     func(slot int) int // 0 and up
+}
+
+// Layouts returns those that are compared.
+func Layouts() []Layout {
+	var all []Layout
+	for _, n := range []int{3, 16, 100, 1000} {
+		all = append(all, Layout{fmt.Sprintf("owners=%d", n), n, func(s int) int { return s * n / hashslot.Count }})
+	}
+	moved := func(n int) Layout {
+		to := map[int]int{}
+		rng := rand.New(rand.NewPCG(1, 1))
+		for len(to) < 100 {
+			to[rng.IntN(hashslot.Count)] = rng.IntN(n)
+		}
+		return Layout{fmt.Sprintf("owners=%d/moved=100", n), n, func(s int) int {
+			if owner, ok := to[s]; ok {
+				return owner
+			}
+			return s * n / hashslot.Count
+		}}
+	}
+	return append(all,
+		moved(16),
+		moved(1000),
+		Layout{"owners=2/alternating", 2, func(s int) int { return s & 1 }},
+	)
+}
+
+// Contenders hold the same owners, each in its way.
+type Contenders struct {
+	Nodes  []*Node
+	Map    slotmap.Map[*Node]
+	Array  Array
+	Sorted Sorted
+	Locked Locked
+}
+
+// New returns contenders that hold l.
+func New(l Layout) *Contenders {
+	c := new(Contenders)
+	var b slotmap.Builder[*Node]
+	for i := range l.Owners {
+		c.Nodes = append(c.Nodes, &Node{uint32(i)*2654435761 + 1})
+	}
+	at := &ArrayTable{Owners: append([]*Node{nil}, c.Nodes...)}
+	st := &sortedTable{made: time.Now()}
+	for s := range hashslot.Count {
+		slot, owner := hashslot.Slot(s), l.Of(s)
+		r := slotmap.Range{First: slot, Last: slot}
+		if err := b.Assign(r, c.Nodes[owner]); err != nil {
+			panic(err)
+		}
+		at.Index[s] = uint16(owner + 1)
+		if s > 0 && l.Of(s-1) == owner {
+			st.ranges[len(st.ranges)-1].Last = slot
+		} else {
+			st.ranges = append(st.ranges, Owned{r, c.Nodes[owner]})
+		}
+		c.Locked.owners[s] = c.Nodes[owner]
+	}
+	c.Map.Store(b.Build())
+	c.Array.Table.Store(at)
+	c.Sorted.p.Store(st)
+	return c
+}
