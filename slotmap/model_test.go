@@ -188,7 +188,7 @@ func TestTableIsTheModel(t *testing.T) {
 		t.Run(shape.name, func(t *testing.T) {
 			const seed = 1
 			rng := rand.New(rand.NewPCG(seed, 0))
-			var m model
+			var m, beforeModel model
 			b := new(Builder[string])
 			edit := func(r Range, owner string) {
 				m.set(r, owner)
@@ -198,7 +198,7 @@ func TestTableIsTheModel(t *testing.T) {
 					require.NoError(t, b.Assign(r, owner))
 				}
 			}
-			before, beforeModel := b.Build(), m
+			before := b.Build()
 			m.check(t, before)
 			if shape.start {
 				for i := range min(shape.owners, 1000) {

@@ -18,6 +18,11 @@ import (
 // The text form of a set is its ranges in ascending order, none of them
 // touching the next, with one space between them, as CLUSTER NODES lists them:
 // "0-5460 5462". That of the empty set is "".
+//
+// On s390x, a fault of Go 1.26's compiler can crash a program that copies a set
+// to the element behind it, or twice copies a set behind which its allocation
+// ends, as that of new(Set) does; methods that read a set copy it. There, keep
+// such sets in structs, with a field behind the set.
 type Set struct {
 	words [hashslot.Count / 64]uint64 // slot s is bit s%64 of word s/64
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-func readOwners(t *testing.T, svg string) picture {
+func readOwners(t *testing.T, svg string) *picture {
 	return readPicture(t, svg, "id", "address", "slots", "ranges")
 }
 

@@ -172,10 +172,10 @@ type picture struct {
 }
 
 // readPicture reads the SVG of a slotMap that has these titles over its legend.
-func readPicture(t *testing.T, svg string, titles ...string) picture {
+func readPicture(t *testing.T, svg string, titles ...string) *picture {
 	dec := xml.NewDecoder(strings.NewReader(svg))
 	dec.Strict = true
-	p := picture{open: map[int]bool{}}
+	p := &picture{open: map[int]bool{}}
 	var texts, fills []string
 	var path []int // slots
 	element := ""
@@ -254,14 +254,14 @@ func readPicture(t *testing.T, svg string, titles ...string) picture {
 }
 
 // slotsOf returns the colour of every slot, and what the legend says of a colour.
-func slotsOf(t *testing.T, svg string) (colours [hashslot.Count]string, legend map[string][2]string) {
+func slotsOf(t *testing.T, svg string) (colours *[hashslot.Count]string, legend map[string][2]string) {
 	p := readPicture(t, svg, "keys in a slot", "slots")
 	legend = make(map[string][2]string)
 	for _, l := range p.legend {
 		legend[l[0]] = [2]string{l[1], l[2]}
 	}
 	require.Len(t, legend, len(p.legend), "each line has its own colour")
-	return p.colours, legend
+	return &p.colours, legend
 }
 
 func TestPicture(t *testing.T) {

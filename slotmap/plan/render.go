@@ -226,12 +226,12 @@ func (p *Plan) Batches(most int) ([]Plan, error) {
 				}
 				n--
 				now.Slots.Add(slot)
+				m.Slots.Remove(slot)
 				b.Assign(slotmap.Range{First: slot, Last: slot}, m.To)
 			}
 			if now.Slots.IsEmpty() {
 				continue
 			}
-			m.Slots = m.Slots.Subtract(now.Slots)
 			used[m.To] += now.Slots.Len()
 			if m.From != "" {
 				used[m.From] += now.Slots.Len()

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -160,6 +161,39 @@ c                                         10.0.0.3:6379       1       0       0 
 	require.Contains(t, p.Summary(), "load before and after\n")
 	require.Contains(t, p.Summary(), "  100.00% 75.00%\n")
 	require.Contains(t, p.Summary(), "  0.00% 25.00%\n")
+}
+
+// 256 moves fill their pages of memory, so what follows the last one is not
+// theirs. No address of that place may be in a frame when memory is collected:
+// the compiler for s390x keeps one if a set is copied twice.
+func TestBatchesWhileCollecting(t *testing.T) {
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	}()
+	var junk [10][]byte
+	for i := range 40 {
+		junk[i%len(junk)] = make([]byte, (i%7+1)<<16) // so that the pages are not always the same
+		p := Plan{Moves: make([]Move, 256)}
+		for i := range p.Moves {
+			p.Moves[i].To = "a"
+		}
+		all := slotmap.MustParseSet("0-16383")
+		p.Moves[255].Slots = all
+		batches, err := p.Batches(hashslot.Count)
+		require.NoError(t, err)
+		require.Len(t, batches, 1)
+		require.Equal(t, []Move{{To: "a", Slots: all}}, batches[0].Moves)
+	}
+	runtime.KeepAlive(junk)
 }
 
 func TestBatches(t *testing.T) {
