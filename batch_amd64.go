@@ -219,7 +219,22 @@ func (l *keyList) of(i int) Slot {
 	}
 }
 
+// A rest is how many keys are taken one by one where a kernel for eight at a time
+// stops: twice as many as the last time if it has done none in between, for a
+// call in vain is not free, and fewer if it has. It starts as 8.
+type rest int
+
+func (r *rest) next(done int) int {
+	if done > 0 {
+		*r = max(8, *r/4)
+	}
+	n := int(*r)
+	*r *= 2
+	return n
+}
+
 func slotsOf8(dst []Slot, l keyList) {
+	rest := rest(8)
 	for i := 0; i < len(dst); {
 		// The last eight keys may overlap the eight before them.
 		i = min(i, len(dst)-8)
@@ -227,7 +242,7 @@ func slotsOf8(dst []Slot, l keyList) {
 		done := slots8(&dst[i], unsafe.Add(l.first, uintptr(i)*l.form), n, l.form, unsafe.SliceData(l.data), l.startOf(i), gfni)
 		i += done
 		if done < n {
-			for end := i + 8; i < end; i++ {
+			for end := min(i+rest.next(done), len(dst)); i < end; i++ {
 				dst[i] = l.of(i)
 			}
 		}
@@ -235,9 +250,7 @@ func slotsOf8(dst []Slot, l keyList) {
 }
 
 func slotsOfShort(dst []Slot, keys []string) {
-	// How many keys slots1 takes where slotsShort stops: twice as many as last
-	// time if slotsShort has done none in between, half as many if it has.
-	rest := 8
+	rest := rest(8)
 	for i := 0; i < len(keys); {
 		i = min(i, len(keys)-8)
 		n := (len(keys) - i) &^ 7
@@ -246,14 +259,10 @@ func slotsOfShort(dst []Slot, keys []string) {
 			done = slotsShort(&dst[i], &keys[i], n, &gfni.at16)
 		}
 		i += done
-		if done > 0 {
-			rest = max(8, rest/4)
-		}
 		if done < n {
-			end := i + min(len(keys)-i, rest)
+			end := min(i+rest.next(done), len(keys))
 			slotsOf1(dst[i:end], keys[i:end])
 			i = end
-			rest *= 2
 		}
 	}
 }
