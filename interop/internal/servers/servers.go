@@ -50,7 +50,7 @@ var find = sync.OnceValue(func() (found []Server) {
 			s.Major, _ = strconv.Atoi(m[3])
 			s.Minor, _ = strconv.Atoi(m[4])
 			known := slices.ContainsFunc(found, func(f Server) bool { return f.String() == s.String() })
-			if s.AtLeast(6, 2) && !known {
+			if s.AtLeast(6, 0) && !known {
 				found = append(found, s)
 			}
 		}
@@ -68,11 +68,11 @@ func Each(t *testing.T, test func(t *testing.T, s Server)) {
 	found := find()
 	for name := range strings.FieldsFuncSeq(os.Getenv("HASHSLOT_REQUIRE_SERVERS"), func(r rune) bool { return r == ',' }) {
 		if !slices.ContainsFunc(found, func(s Server) bool { return s.Name == name }) {
-			t.Errorf("HASHSLOT_REQUIRE_SERVERS wants %s, and no %s-server (6.2 or later) is in the folders of HASHSLOT_SERVERS or on PATH", name, name)
+			t.Errorf("HASHSLOT_REQUIRE_SERVERS wants %s, and no %s-server (6.0 or later) is in the folders of HASHSLOT_SERVERS or on PATH", name, name)
 		}
 	}
 	if len(found) == 0 && !t.Failed() {
-		t.Skip("no redis-server or valkey-server (6.2 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
+		t.Skip("no redis-server or valkey-server (6.0 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
 	}
 	for _, s := range found {
 		t.Run(s.String(), func(t *testing.T) {
@@ -91,7 +91,7 @@ func One(t testing.TB) Server {
 		if os.Getenv("HASHSLOT_REQUIRE_SERVERS") != "" {
 			t.Fatal("HASHSLOT_REQUIRE_SERVERS is set, and there is no server")
 		}
-		t.Skip("no redis-server or valkey-server (6.2 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
+		t.Skip("no redis-server or valkey-server (6.0 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
 	}
 	return found[0]
 }
