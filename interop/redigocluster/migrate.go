@@ -99,7 +99,6 @@ func migrate(s plan.Step, dial func(addr string) (redis.Conn, error), state func
 	if s.Command[1] == "ADDSLOTSRANGE" {
 		return err
 	}
-	const patience, interval = time.Minute, 20 * time.Millisecond
 	now := ""
 	for begin := time.Now(); err == nil; time.Sleep(interval) {
 		if now, err = state(c, reply); err == nil && now == "" {
