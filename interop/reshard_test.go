@@ -15,21 +15,31 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Slot by slot: clients see ASK while a slot is on its way, then MOVED.
+// Slot by slot: clients see ASK while a slot is on its way, then MOVED. That takes
+// long, so servers that are there for what they do otherwise move fewer slots.
 func TestReshard(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
-		cl := reshard(t, s, redigocluster.Move)
-		assert.Positive(t, cl.Errors[topology.ActionAsk].Load())
+		most := hashslot.Count
+		if !s.AtLeast(6, 2) || migratesSlots(s) || importsSlots(s) {
+			most = 300
+		}
+		cl := reshard(t, s, redigocluster.Move, most)
+		if most == hashslot.Count {
+			assert.Positive(t, cl.Errors[topology.ActionAsk].Load())
+		}
 	})
 }
+
+func migratesSlots(s servers.Server) bool { return s.Name == "valkey" && s.AtLeast(9, 0) }
+func importsSlots(s servers.Server) bool  { return s.Name == "redis" && s.AtLeast(8, 4) }
 
 // All slots of a move at once: clients see MOVED and nothing else.
 func TestMigrateSlots(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
-		if s.Name != "valkey" || !s.AtLeast(9, 0) {
+		if !migratesSlots(s) {
 			t.Skip("CLUSTER MIGRATESLOTS came with Valkey 9.0")
 		}
-		cl := reshard(t, s, redigocluster.MigrateSlots)
+		cl := reshard(t, s, redigocluster.MigrateSlots, hashslot.Count)
 		assert.Zero(t, cl.Errors[topology.ActionAsk].Load())
 		assert.Zero(t, cl.Errors[topology.ActionRetry].Load())
 	})
@@ -37,10 +47,10 @@ func TestMigrateSlots(t *testing.T) {
 
 func TestMigrationImport(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
-		if s.Name != "redis" || !s.AtLeast(8, 4) {
+		if !importsSlots(s) {
 			t.Skip("CLUSTER MIGRATION IMPORT came with Redis 8.4")
 		}
-		cl := reshard(t, s, redigocluster.MigrationImport)
+		cl := reshard(t, s, redigocluster.MigrationImport, hashslot.Count)
 		assert.Zero(t, cl.Errors[topology.ActionAsk].Load())
 		assert.Zero(t, cl.Errors[topology.ActionRetry].Load())
 	})
@@ -49,10 +59,10 @@ func TestMigrationImport(t *testing.T) {
 // An execute does what a plan says.
 type execute func(p *plan.Plan, dial func(addr string) (redis.Conn, error)) error
 
-// reshard has two primaries join three and take their share of the slots, and give
-// it back, while others write and read with the client that it returns. No key is
-// lost and no answer is wrong.
-func reshard(t *testing.T, s servers.Server, do execute) *redigocluster.Client {
+// reshard has two primaries join three and take their share of the slots, but no
+// more than most each, and give it back, while others write and read with the
+// client that it returns. No key is lost and no answer is wrong.
+func reshard(t *testing.T, s servers.Server, do execute, most int) *redigocluster.Client {
 	t.Helper()
 	c := s.Three(t, 2)
 	cl := client(t, c)
@@ -66,6 +76,9 @@ func reshard(t *testing.T, s servers.Server, do execute) *redigocluster.Client {
 	p, err := plan.Rebalance(before, plan.Options{UseEmpty: true})
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, p.Slots(), hashslot.Count*2/5-1)
+	batches, err := p.Batches(most)
+	require.NoError(t, err)
+	p = batches[0]
 	move(t, c, cl, &p, do)
 	require.GreaterOrEqual(t, cl.Errors[topology.ActionMoved].Load(), int64(1))
 	learns(t, c, before, &p, check.keys)
