@@ -15,18 +15,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Slot by slot: clients see ASK while a slot is on its way, then MOVED. That takes
-// long, so servers that are there for what they do otherwise move fewer slots.
+// Slot by slot: a client that is quick enough sees ASK while a slot is on its way,
+// as TestOneSlot of the client has it for certain, then MOVED. That takes long, so
+// servers that are there for something else move fewer slots.
 func TestReshard(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		most := hashslot.Count
 		if !s.AtLeast(6, 2) || migratesSlots(s) || importsSlots(s) {
 			most = 300
 		}
-		cl := reshard(t, s, redigocluster.Move, most)
-		if most == hashslot.Count {
-			assert.Positive(t, cl.Errors[topology.ActionAsk].Load())
-		}
+		reshard(t, s, redigocluster.Move, most)
 	})
 }
 
@@ -69,7 +67,7 @@ func reshard(t *testing.T, s servers.Server, do execute, most int) *redigocluste
 	check := newChecker(cl, 5000)
 	check.write()
 	require.Zero(t, cl.Errors[topology.ActionMoved].Load())
-	check.start(10 * time.Millisecond)
+	check.start(20 * time.Millisecond)
 
 	before, err := c.Nodes[0].View()
 	require.NoError(t, err)
