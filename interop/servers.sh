@@ -1,82 +1,146 @@
 #!/usr/bin/env bash
-# servers.sh DIR: unpacks the distribution's redis-server and valkey-server into
-# DIR/redis and DIR/valkey and prints the folders of their programs, joined by a
-# colon, as HASHSLOT_SERVERS wants them. What is there already stays.
+# servers.sh DIR: unpacks servers of several versions into DIR and prints the
+# folders of their programs, joined by a colon, as HASHSLOT_SERVERS wants them.
+# What is there already stays.
 #
-# Nothing but shared libraries is installed, so no service is enabled and no
-# port is taken. For a package that the distribution has in its -backports suite
-# only, its own description of where packages are is copied to a private folder,
+#   redis, valkey    the distribution's own, valkey of its -backports suite
+#   redis6           Redis 6.0, of bullseye
+#   redis8, valkey9  with atomic slot migration: Redis 8.4 or later, of
+#                    experimental, and Valkey 9, of forky
+#
+# The first two must be had. Of the others, those that no suite offers are named
+# on stderr and left out.
+#
+# Nothing but shared libraries for the first two is installed, so no service is
+# enabled and no port is taken. A server of another suite gets the libraries of
+# that suite into its own folder, and runs by their loader. Where packages of a
+# suite are is the distribution's own description, copied to a private folder
 # with the suite changed.
 set -euo pipefail
 mkdir -p "${1:?usage: servers.sh DIR}"
 dir=$(cd "$1" && pwd)
+codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 sudo=()
 [[ $(id -u) == 0 ]] || sudo=(sudo)
+own=(-o APT::Sandbox::User=root) # options of apt-get for the distribution's suites
 
+say() { echo "servers.sh: $*" >&2; }
 fail() {
-	echo "servers.sh: $*" >&2
+	say "$*"
 	exit 1
 }
 
-# backports adds what points apt-get at the -backports suite, and at nothing else,
-# to its options.
-backports() {
-	local codename
-	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-	mkdir -p "$dir/apt/parts" "$dir/apt/lists/partial"
+# suites NAME SUITE...: sets apt to the options that point apt-get at these
+# suites, and at nothing else, and gets their lists into DIR/apt/NAME.
+suites() {
+	local name=$1 lists=$dir/apt/$1
+	shift
+	rm -rf "$lists"
+	mkdir -p "$lists/parts" "$lists/lists/partial"
 	# The stanza of the main suite: not that of -security, which is elsewhere.
-	awk -v suite="$codename" -v RS= -v ORS='\n\n' '
-		$0 ~ "(^|\n)Suites:([^\n]* )?" suite "( |\n|$)" {
-			sub("Suites:[^\n]*", "Suites: " suite "-backports"); print }
-	' /etc/apt/sources.list.d/*.sources >"$dir/apt/parts/backports.sources"
-	[[ -s $dir/apt/parts/backports.sources ]] || fail "no .sources file has the suite $codename"
-	apt+=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/apt/parts"
-		-o "Dir::State::Lists=$dir/apt/lists")
-	"${sudo[@]}" apt-get "${apt[@]}" update -qq
+	awk -v own="$codename" -v suites="$*" -v RS= -v ORS='\n\n' '
+		$0 ~ "(^|\n)Suites:([^\n]* )?" own "( |\n|$)" {
+			sub("Suites:[^\n]*", "Suites: " suites); print }
+	' /etc/apt/sources.list.d/*.sources >"$lists/parts/$name.sources"
+	[[ -s $lists/parts/$name.sources ]] || fail "no .sources file has the suite $codename"
+	apt=("${own[@]}" -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$lists/parts"
+		-o "Dir::State::Lists=$lists/lists" -o Dir::State::status=/dev/null -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
+	apt-get "${apt[@]}" update -qq >&2
 }
 
-# unpack NAME PACKAGE...: into DIR/NAME.
-unpack() {
+# download NAME PACKAGE...: into DIR/NAME.debs, and unpacked into DIR/NAME.
+download() {
 	local name=$1 deb
 	shift
-	[[ ! -x $dir/$name/usr/bin/$name-server ]] || return 0
-	rm -rf "$dir/$name.debs"
 	mkdir -p "$dir/$name.debs"
-	apt=(-o APT::Sandbox::User=root)
-	apt-cache show "$@" >/dev/null 2>&1 || backports
-	(cd "$dir/$name.debs" && apt-get "${apt[@]}" download -qq "$@" >&2) ||
-		{ # the lists are older than the archive
-			"${sudo[@]}" apt-get "${apt[@]}" update -qq
-			(cd "$dir/$name.debs" && apt-get "${apt[@]}" download -qq "$@" >&2)
-		}
+	(cd "$dir/$name.debs" && apt-get "${apt[@]}" download -qq "$@" >&2) || return 1
 	for deb in "$dir/$name.debs"/*.deb; do
 		dpkg -x "$deb" "$dir/$name"
 	done
-	[[ -x $dir/$name/usr/bin/$name-server ]] || fail "no $name-server in $*"
-	libraries "$name" "${apt[@]}"
 }
 
-# libraries NAME APT-OPTION...: what the loader misses, by the packages' own
-# list of what they depend on.
-libraries() {
-	local name=$1 deb missing
-	shift
-	missing=$(ldd "$dir/$name/usr/bin/$name-server" "$dir/$name/usr/bin/$name-cli" | grep 'not found' || true)
-	[[ -n $missing ]] || return 0
-	local packages
-	packages=$(for deb in "$dir/$name.debs"/*.deb; do dpkg-deb -f "$deb" Depends; done |
-		tr ',|' '\n\n' | sed -E 's/\(.*//; s/[[:space:]]//g' | grep '^lib' | sort -u)
-	# The libraries come from the distribution's own suites.
-	# shellcheck disable=SC2086
-	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >&2
-	missing=$(ldd "$dir/$name/usr/bin/$name-server" "$dir/$name/usr/bin/$name-cli" | grep 'not found' || true)
-	[[ -z $missing ]] || fail "$name misses $missing"
+# needs NAME: the libraries that the packages in DIR/NAME.debs depend on.
+needs() {
+	local deb
+	for deb in "$dir/$1.debs"/*.deb; do dpkg-deb -f "$deb" Depends; done |
+		tr ',|' '\n\n' | sed -E 's/\(.*//; s/[[:space:]]//g' | grep -E '^(lib|lua)' | sort -u
+}
+
+# distributed NAME SERVER: a server of the distribution.
+distributed() {
+	local name=$1 packages=("$2-server" "$2-tools")
+	bin=$dir/$name/usr/bin
+	[[ ! -x $bin/$2-server ]] || return 0
+	rm -rf "$dir/$name" "$dir/$name.debs"
+	apt=("${own[@]}")
+	apt-cache show "${packages[@]}" >/dev/null 2>&1 || suites "$name" "$codename-backports"
+	download "$name" "${packages[@]}" ||
+		{ # the lists are older than the archive
+			"${sudo[@]}" apt-get "${apt[@]}" update -qq
+			download "$name" "${packages[@]}"
+		}
+	[[ -x $bin/$2-server ]] || fail "no $2-server in ${packages[*]}"
+	missing() { ldd "$bin/$2-server" "$bin/$2-cli" | grep 'not found'; }
+	if missing "$@" >/dev/null; then
+		# shellcheck disable=SC2046
+		"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(needs "$name") >&2
+		! missing "$@" >&2 || fail "$name misses libraries"
+	fi
+}
+
+# another NAME SERVER VERSION SUITE...: a server of the first of the suites, if
+# its version matches the pattern, with libraries of all of them.
+another() {
+	local name=$1 server=$2 pattern=$3 suite=$4 version loader libraries program
+	shift 3
+	bin=$dir/$name/bin
+	[[ ! -x $bin/$server-cli ]] || return 0
+	rm -rf "$dir/$name" "$dir/$name.debs"
+	if ! suites "$name" "$@"; then
+		say "no $name: the archive has no $suite"
+		bin=
+		return 0
+	fi
+	version=$(apt-cache "${apt[@]}" show "$server-server/$suite" 2>/dev/null | sed -nE 's/^Version: ([0-9]+:)?//p' | head -n 1)
+	# shellcheck disable=SC2053
+	if [[ $version != $pattern ]]; then
+		say "no $name: $suite has $server-server ${version:-in no version}, and not $pattern"
+		bin=
+		return 0
+	fi
+	download "$name" "$server-server/$suite" "$server-tools/$suite"
+	# shellcheck disable=SC2046
+	download "$name" $(apt-cache "${apt[@]}" depends --recurse --important $(needs "$name") | grep -E '^(lib|lua)' | sort -u)
+	rm -rf "$dir/$name.debs" "$dir/apt/$name"
+	loader=$(find "$dir/$name" -type f -name 'ld-*.so*' | head -n 1)
+	libraries=$(find "$dir/$name" -name 'lib*.so.*' ! -name '*.py' -printf '%h\n' | sort -u | paste -sd:)
+	mkdir -p "$bin"
+	for program in "$server-server" "$server-cli"; do
+		cat >"$bin/$program" <<-END
+			#!/bin/sh
+			exec '$loader' --library-path '$libraries' '$dir/$name/usr/bin/$program' "\$@"
+		END
+		chmod +x "$bin/$program"
+	done
+}
+
+# add SERVER: the one that was last looked for, if it is there.
+folders=
+add() {
+	[[ -n $bin ]] || return 0
+	"$bin/$1-server" --version >&2
+	folders+=${folders:+:}$bin
 }
 
 ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || "${sudo[@]}" apt-get update -qq
-unpack redis redis-server redis-tools
-unpack valkey valkey-server valkey-tools
-for name in redis valkey; do
-	"$dir/$name/usr/bin/$name-server" --version >&2
-done
-echo "$dir/redis/usr/bin:$dir/valkey/usr/bin"
+distributed redis redis
+add redis
+distributed valkey valkey
+add valkey
+another redis6 redis '6.*' bullseye
+add redis
+another redis8 redis '8.[4-9]*' experimental sid
+add redis
+another valkey9 valkey '9.*' forky
+add valkey
+echo "$folders"

@@ -72,7 +72,11 @@ func TestSoak(t *testing.T) {
 					p, err = plan.Rebalance(now, plan.Options{})
 				}
 				require.NoError(t, err)
-				require.NoError(t, redigocluster.Move(&p, servers.Dial))
+				do := redigocluster.Move
+				if migratesSlots(s) && r.IntN(2) == 0 {
+					do, what = redigocluster.MigrateSlots, what+" by MIGRATESLOTS"
+				}
+				require.NoError(t, do(&p, servers.Dial))
 				c.Settle()
 			case "failover":
 				replica := shard.Replicas[r.IntN(len(shard.Replicas))]
@@ -81,7 +85,12 @@ func TestSoak(t *testing.T) {
 					continue // its connection is not there yet
 				}
 				require.NoError(t, err)
+				asked := time.Now()
 				c.Wait("the replica has taken over", func() bool {
+					if time.Since(asked) > 6*time.Second { // a replica gives up after five
+						asked = time.Now()
+						c.At(replica.Addr()).Do("CLUSTER", "FAILOVER")
+					}
 					view, err := c.At(replica.Addr()).View()
 					return err == nil && view.Myself().Role == topology.RolePrimary
 				})

@@ -5,7 +5,9 @@ package redigocluster
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,10 +16,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-const (
-	tries = 60
-	pause = 100 * time.Millisecond // between tries, where the cluster has to do something first
-)
+const tries = 100 // of a command, with pauses that grow to 0.1 s: a failover takes seconds
 
 // ErrNotSent is in the error of a command that no node has got.
 var ErrNotSent = errors.New("redigocluster: not sent")
@@ -28,7 +27,6 @@ type Client struct {
 	Seeds  []string                              // addresses of some nodes
 	Dial   func(addr string) (redis.Conn, error) // makes a connection
 	Router topology.Router
-
 	Errors [topology.ActionFail + 1]atomic.Int64 // how many errors of servers asked for which action
 	pools  sync.Map                              // address -> *redis.Pool
 }
@@ -39,7 +37,7 @@ type Command struct {
 	Args      []any
 }
 
-func (c Command) args() []any { return append([]any{c.Key}, c.Args...) }
+func (c Command) line() []any { return append([]any{c.Name, c.Key}, c.Args...) }
 
 // A Reply is what came of a command. Err is a redis.Error if a server has refused
 // the command. If it is neither that nor ErrNotSent, the connection broke, and
@@ -49,72 +47,19 @@ type Reply struct {
 	Err   error
 }
 
-func (c *Client) conn(addr string) (redis.Conn, error) {
-	pool, ok := c.pools.Load(addr)
-	if !ok {
-		pool, _ = c.pools.LoadOrStore(addr, &redis.Pool{MaxIdle: 16, Dial: func() (redis.Conn, error) { return c.Dial(addr) }})
-	}
-	conn := pool.(*redis.Pool).Get()
-	if conn.Err() != nil {
-		return nil, errors.Join(ErrNotSent, conn.Err())
-	}
-	return conn, nil
-}
+// Do sends a command.
+func (c *Client) Do(command Command) Reply { return c.do(command, 0) }
 
-// Refresh asks nodes for the map, one after the other, until one of them gives
-// one that helps. It must be called before the first command.
-func (c *Client) Refresh() error {
-	table, seen := c.Router.Table()
-	addrs := map[string]bool{}
-	for shard := range table.Owners() {
-		addrs[shard.Primary.Addr()] = true
-	}
-	for _, addr := range c.Seeds {
-		addrs[addr] = true
-	}
-	delete(addrs, "")
-	err := errors.New("redigocluster: no node to ask")
-	for addr := range addrs { // in random order
-		var view *topology.Cluster
-		if view, err = c.view(addr); err == nil && !c.Router.Apply(view, topology.AskedAt(seen)).Refresh {
-			return nil
-		}
-	}
-	c.Router.RefreshFailed()
-	return err
-}
-
-func (c *Client) view(addr string) (*topology.Cluster, error) {
-	conn, err := c.conn(addr)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	text, err := redis.String(conn.Do("CLUSTER", "NODES"))
-	if err != nil {
-		return nil, err
-	}
-	view, err := topology.ParseNodes(text)
-	if err != nil {
-		return nil, err
-	}
-	return view.WithOrigin(origin(addr)), nil
-}
-
-func origin(addr string) topology.Origin {
-	host, _, _ := net.SplitHostPort(addr)
-	return topology.Origin{Host: host}
-}
-
-// Do sends a command and follows redirects.
-func (c *Client) Do(command Command) Reply {
+func (c *Client) do(command Command, try int) Reply {
 	node, seen := c.Router.ReadKey(command.Key, topology.ReadPrimary)
-	return c.follow(command, node, seen, c.send(command, node, false))
+	if node == nil {
+		node = new(topology.Node) // without an address
+	}
+	return c.follow(command, node, seen, try, c.send(node.Addr(), command.line())[0])
 }
 
-// Pipeline sends commands, those of each node at once, and follows redirects.
-// Replies are in the order of commands, but commands that were redirected are
-// done later than those behind them.
+// Pipeline sends commands, those of each node at once. Replies are in the order
+// of commands, but those that were redirected are done later than those behind.
 func (c *Client) Pipeline(commands []Command) []Reply {
 	replies, keys := make([]Reply, len(commands)), make([]string, len(commands))
 	for i := range commands {
@@ -124,22 +69,12 @@ func (c *Client) Pipeline(commands []Command) []Reply {
 	var wg sync.WaitGroup
 	for _, g := range groups {
 		wg.Go(func() {
-			node := g.Owner.Primary
-			conn, err := c.conn(node.Addr())
-			if err == nil {
-				defer conn.Close()
-				for _, i := range g.Keys {
-					conn.Send(commands[i].Name, commands[i].args()...)
-				}
-				conn.Flush() // if it fails, Receive tells
+			lines := make([][]any, len(g.Keys))
+			for k, i := range g.Keys {
+				lines[k] = commands[i].line()
 			}
-			for _, i := range g.Keys {
-				if replies[i].Err = err; err == nil {
-					replies[i].Value, replies[i].Err = conn.Receive()
-				}
-			}
-			for _, i := range g.Keys {
-				replies[i] = c.follow(commands[i], node, seen, replies[i])
+			for k, reply := range c.send(g.Owner.Primary.Addr(), lines...) {
+				replies[g.Keys[k]] = c.follow(commands[g.Keys[k]], g.Owner.Primary, seen, 0, reply)
 			}
 		})
 	}
@@ -150,70 +85,83 @@ func (c *Client) Pipeline(commands []Command) []Reply {
 	return replies
 }
 
-// send sends a command to a node, which may be nil.
-func (c *Client) send(command Command, node *topology.Node, asking bool) (r Reply) {
-	if node == nil || !node.Routable() {
-		return Reply{Err: ErrNotSent}
-	}
-	conn, err := c.conn(node.Addr())
-	if err != nil {
-		return Reply{Err: err}
-	}
-	defer conn.Close()
-	if asking {
-		conn.Send("ASKING")
-	}
-	r.Value, r.Err = conn.Do(command.Name, command.args()...)
-	return r
-}
-
-// follow sends a command again as long as its reply asks for that: r of node, to
-// which it was sent by the map of the generation seen.
-func (c *Client) follow(command Command, node *topology.Node, seen topology.Generation, r Reply) Reply {
-	for range tries {
-		if r.Err == nil {
-			break
-		}
-		ask, again := c.react(node, seen, r.Err)
-		if !again {
-			break
-		}
-		if node = ask; ask == nil {
-			node, seen = c.Router.ReadKey(command.Key, topology.ReadPrimary)
-		}
-		r = c.send(command, node, ask != nil)
-	}
-	return r
-}
-
-// react does what the error of a node asks for, and says whether to send the
-// command again, and to which node if it is not the owner of the key.
-func (c *Client) react(node *topology.Node, seen topology.Generation, err error) (ask *topology.Node, again bool) {
-	refused, ok := err.(redis.Error)
+// send sends commands to one node, all at once, over one connection.
+func (c *Client) send(addr string, lines ...[]any) []Reply {
+	pool, ok := c.pools.Load(addr)
 	if !ok {
-		if node == nil || c.Router.Failed(node).Refresh {
-			c.Refresh()
-		}
-		time.Sleep(pause)
-		return nil, errors.Is(err, ErrNotSent)
+		pool, _ = c.pools.LoadOrStore(addr, &redis.Pool{MaxIdle: 16, Dial: func() (redis.Conn, error) { return c.Dial(addr) }})
 	}
+	conn := pool.(*redis.Pool).Get()
+	defer conn.Close()
+	unconnected := conn.Err()
+	for _, line := range lines {
+		conn.Send(line[0].(string), line[1:]...)
+	}
+	conn.Flush() // what fails so far, Receive tells
+	replies := make([]Reply, len(lines))
+	for i := range replies {
+		if replies[i].Value, replies[i].Err = conn.Receive(); unconnected != nil {
+			replies[i].Err = errors.Join(ErrNotSent, unconnected)
+		}
+	}
+	return replies
+}
+
+// follow returns the reply to a command that was sent to node by the map of the
+// generation seen, or does what its error asks for and sends the command again.
+func (c *Client) follow(command Command, node *topology.Node, seen topology.Generation, try int, reply Reply) Reply {
+	refused, answered := reply.Err.(redis.Error)
 	action := topology.Classify(string(refused))
-	c.Errors[action].Add(1)
-	rd, _ := topology.ParseRedirect(string(refused))
-	switch action {
-	case topology.ActionNone, topology.ActionFail:
-		return nil, false
-	case topology.ActionMoved:
-		if c.Router.Moved(rd.WithOrigin(origin(node.Addr())), seen).Refresh {
+	if answered {
+		c.Errors[action].Add(1)
+	}
+	redirect, _ := topology.ParseRedirect(string(refused))
+	redirect = redirect.WithOrigin(topology.Origin{Host: node.Host})
+	switch {
+	case reply.Err == nil || try == tries || answered && (action == topology.ActionNone || action == topology.ActionFail):
+		return reply
+	case !answered:
+		if !node.Routable() || c.Router.Failed(node).Refresh {
 			c.Refresh()
 		}
-	case topology.ActionAsk:
-		return c.Router.Asking(rd.WithOrigin(origin(node.Addr()))), true
-	case topology.ActionRetry:
-		time.Sleep(pause / 10)
-	default:
-		time.Sleep(pause)
+		if !errors.Is(reply.Err, ErrNotSent) {
+			return reply
+		}
+	case action == topology.ActionMoved:
+		if c.Router.Moved(redirect, seen).Refresh {
+			c.Refresh()
+		}
+	case action == topology.ActionAsk && redirect.Routable():
+		node = c.Router.Asking(redirect)
+		return c.follow(command, node, seen, try+1, c.send(node.Addr(), []any{"ASKING"}, command.line())[1])
+	case action != topology.ActionRetry:
 		c.Refresh()
 	}
-	return nil, true
+	if try > 0 {
+		time.Sleep(time.Millisecond << min(try, 7))
+	}
+	return c.do(command, try+1)
+}
+
+// Refresh asks nodes for the map, one after the other, until one of them gives
+// one that helps. It must be called before the first command.
+func (c *Client) Refresh() (err error) {
+	table, seen := c.Router.Table()
+	addrs := slices.Clone(c.Seeds)
+	for shard := range table.Owners() {
+		addrs = append(addrs, shard.Primary.Addr())
+	}
+	for _, i := range rand.Perm(len(addrs)) {
+		var view *topology.Cluster
+		host, _, _ := net.SplitHostPort(addrs[i])
+		reply := c.send(addrs[i], []any{"CLUSTER", "NODES"})[0]
+		if text, failed := redis.String(reply.Value, reply.Err); failed != nil {
+			err = failed
+		} else if view, err = topology.ParseNodes(text); err == nil &&
+			!c.Router.Apply(view.WithOrigin(topology.Origin{Host: host}), topology.AskedAt(seen)).Refresh {
+			return nil
+		}
+	}
+	c.Router.RefreshFailed()
+	return err
 }

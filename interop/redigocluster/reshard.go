@@ -1,12 +1,21 @@
 package redigocluster
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot/slotmap/plan"
+)
+
+// patience is for how long the nodes are waited for, interval how often they are
+// asked.
+const (
+	patience = time.Minute
+	interval = 20 * time.Millisecond
 )
 
 // Move does what a plan says, slot by slot, with the keys in them, while the
@@ -55,6 +64,17 @@ func Move(p *plan.Plan, dial func(addr string) (redis.Conn, error)) error {
 			// A source that gave its last slot turns into a replica of the target.
 			if s.Note != "" && err != nil && strings.Contains(err.Error(), "only with masters") {
 				err = nil
+			}
+			// It has to have synced before the target is told to import more.
+			for begin := time.Now(); s.Note != "" && err == nil; time.Sleep(interval) {
+				var info string
+				info, err = redis.String(do(s, []string{"INFO", "replication"}))
+				if strings.Contains(info, "role:master") || strings.Contains(info, "master_link_status:up") {
+					break
+				}
+				if err == nil && time.Since(begin) > patience {
+					err = errors.New("it does not sync")
+				}
 			}
 		}
 		if err != nil {

@@ -59,7 +59,14 @@ const (
 // be a replica by then and is told no more.
 //
 // Between GETKEYSINSLOT and MIGRATE, Note says what to repeat. It is for
-// database 0; with more databases the keys of each are to be moved.
+// database 0; with more databases the keys of each are to be moved. Where a
+// source gives its last slot, Note says to wait: if it is still syncing as a
+// replica while its new primary imports the next slot, Valkey 9.1 may leave it
+// with that slot open, which nothing but another sync cures.
+//
+// Before a plan, all nodes should agree on the config epochs, as those after an
+// earlier plan may not do at once: a target that does not know the highest epoch
+// takes one that another node has already, and may lose what it was given.
 //
 // The error is an [*InputError] if MIGRATE would need an address that the
 // cluster's view does not have.
@@ -103,7 +110,7 @@ func (p *Plan) SetSlots() (iter.Seq[Step], error) {
 				send(at[m.To], "", own...)
 				note := ""
 				if left[m.From] == 0 {
-					note = "its last slot: it may answer that it is a replica by now, which is all right"
+					note = "its last slot: it may answer that it is a replica by now, which is all right; then wait until it has synced"
 				}
 				send(at[m.From], note, own...)
 				for _, n := range p.nodes {
@@ -123,9 +130,12 @@ func (p *Plan) SetSlots() (iter.Seq[Step], error) {
 // MigrateSlots renders the plan for the atomic slot migration of Valkey 9.0 and
 // later: one CLUSTER MIGRATESLOTS for each source, with all its targets. The
 // command returns at once; the note says how to see the end. The server shows
-// the ranges of a job as they were sent, so keep them to find it again.
+// the ranges of a job as they were sent, so keep them to find it again. A source
+// that has given its last slot turns into a replica and forgets its jobs; the
+// targets still show them.
 func (p *Plan) MigrateSlots() []Step {
 	var steps []Step
+	left := p.bySlots(p.Before)
 	at := map[string]int{} // by source
 	for _, m := range p.Moves {
 		if m.From == "" {
@@ -141,12 +151,21 @@ func (p *Plan) MigrateSlots() []Step {
 				Note: "then CLUSTER GETSLOTMIGRATIONS until each state is success"})
 		}
 		steps[i].Command = append(append(append(steps[i].Command, "SLOTSRANGE"), ends(m.Slots)...), "NODE", m.To)
+		h := left[m.From]
+		h.slots -= m.Slots.Len()
+		if left[m.From] = h; h.slots == 0 {
+			steps[i].Note += ", or there are none because it is a replica"
+		}
 	}
 	return steps
 }
 
-// MigrationImport renders the plan for the atomic slot migration of Redis 8.4: one
-// CLUSTER MIGRATION IMPORT for each source and target, sent to the target.
+// MigrationImport renders the plan for the atomic slot migration of Redis 8.4 and
+// later: one CLUSTER MIGRATION IMPORT for each source and target, sent to the
+// target, which replies with the id of a task at once; the note says how to see
+// the end. A source serves one import at a time. Others that are sent meanwhile
+// show the state failed, and are tried again by their targets until they are
+// completed or canceled.
 func (p *Plan) MigrationImport() []Step {
 	var steps []Step
 	for _, m := range p.Moves {
@@ -156,7 +175,7 @@ func (p *Plan) MigrationImport() []Step {
 			continue
 		}
 		steps = append(steps, Step{Node: n.id, Addr: n.addr, Command: append([]string{"CLUSTER", "MIGRATION", "IMPORT"}, ends(m.Slots)...),
-			Note: "then CLUSTER MIGRATION STATUS ALL until it is done"})
+			Note: "then CLUSTER MIGRATION STATUS ALL until its state is completed; failed is tried again"})
 	}
 	return steps
 }

@@ -63,10 +63,25 @@ func TestSetSlotsLeavesOutEmptiedNodes(t *testing.T) {
 			got = append(got, s.String())
 		}
 	}
-	last := "  # its last slot: it may answer that it is a replica by now, which is all right"
+	last := "  # its last slot: it may answer that it is a replica by now, which is all right; then wait until it has synced"
 	require.Equal(t, []string{
 		"h:3> CLUSTER SETSLOT 0 NODE c", "h:1> CLUSTER SETSLOT 0 NODE c" + last, "h:2> CLUSTER SETSLOT 0 NODE c",
 		"h:3> CLUSTER SETSLOT 1 NODE c", "h:2> CLUSTER SETSLOT 1 NODE c" + last}, got)
+}
+
+// What to wait for after a command of atomic slot migration, as the servers have it.
+func TestAtomicMigrationNotes(t *testing.T) {
+	p, err := Drain(parse(t, "a h:1@2 master - 0 0 1 connected 0-1\nb h:2@3 master - 0 0 2 connected 2-8191\nc h:3@4 master - 0 0 3 connected 8192-16383\n"), []string{"a"}, Options{})
+	require.NoError(t, err)
+	require.Len(t, p.MigrateSlots(), 1)
+	last := "then CLUSTER GETSLOTMIGRATIONS until each state is success, or there are none because it is a replica"
+	require.Equal(t, last, p.MigrateSlots()[0].Note)
+	batches, err := p.Batches(1)
+	require.NoError(t, err)
+	require.Len(t, batches, 2)
+	require.Equal(t, "then CLUSTER GETSLOTMIGRATIONS until each state is success", batches[0].MigrateSlots()[0].Note)
+	require.Equal(t, last, batches[1].MigrateSlots()[0].Note)
+	require.Equal(t, "then CLUSTER MIGRATION STATUS ALL until its state is completed; failed is tried again", p.MigrationImport()[0].Note)
 }
 
 func TestSetSlotsNeedsAddresses(t *testing.T) {

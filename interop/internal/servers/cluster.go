@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -360,7 +361,8 @@ func (c *Cluster) Meet() {
 }
 
 // Settle waits until all running nodes have the state ok and agree on who owns
-// what and who is whose replica, and the replicas have the data.
+// what, with which config epoch, and who is whose replica, and the replicas have
+// the data.
 func (c *Cluster) Settle() {
 	c.t.Helper()
 	c.Wait("the nodes agree and are ok", c.Settled)
@@ -380,7 +382,7 @@ func (c *Cluster) Settled() bool {
 		if first == nil {
 			first = v
 		}
-		if !v.Equal(first) {
+		if !v.Equal(first) || !maps.Equal(epochs(v), epochs(first)) {
 			return false
 		}
 		if v.Myself().Role == topology.RoleReplica {
@@ -391,6 +393,19 @@ func (c *Cluster) Settled() bool {
 		}
 	}
 	return true
+}
+
+// epochs are the config epochs of the primaries, each of which has its own. A node
+// that is given slots before it knows the highest one takes one that another
+// has already, and its claim may lose.
+func epochs(c *topology.Cluster) map[uint64]string {
+	all := map[uint64]string{}
+	for _, n := range c.Nodes() {
+		if n.Role == topology.RolePrimary {
+			all[n.ConfigEpoch] += n.ID
+		}
+	}
+	return all
 }
 
 // Wait waits until ok says so, at most 30 seconds.

@@ -33,12 +33,13 @@ func (s Server) String() string { return s.Name + "-" + s.Version }
 
 var version = regexp.MustCompile(`^(Redis|Valkey) server v=((\d+)\.(\d+)\.\d+)`)
 
-// find looks for servers in the folders of HASHSLOT_SERVERS and of PATH. A
-// program counts as what it says it is, since distributions link the one's name
-// to the other.
-var find = sync.OnceValue(func() (found []Server) {
-	folders := append(filepath.SplitList(os.Getenv("HASHSLOT_SERVERS")), filepath.SplitList(os.Getenv("PATH"))...)
-	for _, folder := range folders {
+// find looks for servers in the folders of HASHSLOT_SERVERS, each of which has to
+// have one, and of PATH. A program counts as what it says it is, since
+// distributions link the one's name to the other.
+var find = sync.OnceValues(func() (found []Server, empty []string) {
+	named := filepath.SplitList(os.Getenv("HASHSLOT_SERVERS"))
+	for i, folder := range append(named, filepath.SplitList(os.Getenv("PATH"))...) {
+		has := false
 		for _, name := range []string{"redis", "valkey"} {
 			program := filepath.Join(folder, name+"-server")
 			out, err := exec.Command(program, "--version").Output()
@@ -50,29 +51,36 @@ var find = sync.OnceValue(func() (found []Server) {
 			s.Major, _ = strconv.Atoi(m[3])
 			s.Minor, _ = strconv.Atoi(m[4])
 			known := slices.ContainsFunc(found, func(f Server) bool { return f.String() == s.String() })
-			if s.AtLeast(6, 2) && !known {
+			has = has || s.AtLeast(6, 0)
+			if s.AtLeast(6, 0) && !known {
 				found = append(found, s)
 			}
 		}
+		if !has && i < len(named) {
+			empty = append(empty, folder)
+		}
 	}
-	return found
+	return found, empty
 })
 
 // Each runs test for every server there is, each in a subtest, and all in parallel
-// to other tests: they wait most of the time. A server
-// that HASHSLOT_REQUIRE_SERVERS names ("redis,valkey") and that is not there is
-// a failure.
+// to other tests: they wait most of the time. A server that
+// HASHSLOT_REQUIRE_SERVERS names ("redis,valkey") and that is not there is a
+// failure, as is a folder of HASHSLOT_SERVERS without one.
 func Each(t *testing.T, test func(t *testing.T, s Server)) {
 	t.Helper()
 	t.Parallel()
-	found := find()
+	found, empty := find()
+	if len(empty) > 0 {
+		t.Errorf("HASHSLOT_SERVERS has %s, where no redis-server or valkey-server (6.0 or later) runs", empty)
+	}
 	for name := range strings.FieldsFuncSeq(os.Getenv("HASHSLOT_REQUIRE_SERVERS"), func(r rune) bool { return r == ',' }) {
 		if !slices.ContainsFunc(found, func(s Server) bool { return s.Name == name }) {
-			t.Errorf("HASHSLOT_REQUIRE_SERVERS wants %s, and no %s-server (6.2 or later) is in the folders of HASHSLOT_SERVERS or on PATH", name, name)
+			t.Errorf("HASHSLOT_REQUIRE_SERVERS wants %s, and no %s-server (6.0 or later) is in the folders of HASHSLOT_SERVERS or on PATH", name, name)
 		}
 	}
 	if len(found) == 0 && !t.Failed() {
-		t.Skip("no redis-server or valkey-server (6.2 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
+		t.Skip("no redis-server or valkey-server (6.0 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
 	}
 	for _, s := range found {
 		t.Run(s.String(), func(t *testing.T) {
@@ -86,12 +94,12 @@ func Each(t *testing.T, test func(t *testing.T, s Server)) {
 // about a client and not about a server.
 func One(t testing.TB) Server {
 	t.Helper()
-	found := find()
+	found, _ := find()
 	if len(found) == 0 {
 		if os.Getenv("HASHSLOT_REQUIRE_SERVERS") != "" {
 			t.Fatal("HASHSLOT_REQUIRE_SERVERS is set, and there is no server")
 		}
-		t.Skip("no redis-server or valkey-server (6.2 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
+		t.Skip("no redis-server or valkey-server (6.0 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
 	}
 	return found[0]
 }
