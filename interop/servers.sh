@@ -8,8 +8,8 @@
 #   redis8, valkey9  with atomic slot migration: Redis 8.4 or later, of
 #                    experimental, and Valkey 9, of forky
 #
-# The first two must be had. Of the others, those that no suite offers are named
-# on stderr and left out.
+# The first two must be had. Of the others, those that no suite offers, or that
+# cannot be got, are named on stderr and left out.
 #
 # Nothing but shared libraries for the first two is installed, so no service is
 # enabled and no port is taken. A server of another suite gets the libraries of
@@ -108,9 +108,13 @@ another() {
 		bin=
 		return 0
 	fi
-	download "$name" "$server-server/$suite" "$server-tools/$suite"
 	# shellcheck disable=SC2046
-	download "$name" $(apt-cache "${apt[@]}" depends --recurse --important $(needs "$name") | grep -E '^(lib|lua)' | sort -u)
+	if ! download "$name" "$server-server/$suite" "$server-tools/$suite" ||
+		! download "$name" $(apt-cache "${apt[@]}" depends --recurse --important $(needs "$name") | grep -E '^(lib|lua)' | sort -u); then
+		say "no $name: its packages could not be got"
+		bin=
+		return 0
+	fi
 	rm -rf "$dir/$name.debs" "$dir/apt/$name"
 	loader=$(find "$dir/$name" -type f -name 'ld-*.so*' | head -n 1)
 	libraries=$(find "$dir/$name" -name 'lib*.so.*' ! -name '*.py' -printf '%h\n' | sort -u | paste -sd:)
