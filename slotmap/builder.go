@@ -189,8 +189,8 @@ func (b *Builder[N]) forget() {
 }
 
 // Build returns a table of what is assigned now. The builder remains as it is
-// and can go on. It takes some 0.5 µs and up to 15 ns
-// for each range, and 5 µs more if a byte for each slot is the better way.
+// and can go on. It takes some 0.5 µs and up to 15 ns for each range, and 5 µs
+// more if the table is to have a byte for each slot.
 func (b *Builder[N]) Build() *Table[N] {
 	b.init()
 	t := new(Table[N])
@@ -215,8 +215,8 @@ func (b *Builder[N]) Build() *Table[N] {
 	}
 	t.codes = len(t.own)
 	t.code = identityTo(t.codes)
-	if !t.setIndex(b.first, code) {
-		t.setFlat(b.first, code)
+	if !t.setIndex(b, code) {
+		t.setFlat(b, code)
 	}
 	return t
 }
@@ -225,20 +225,14 @@ func (b *Builder[N]) Build() *Table[N] {
 // BenchmarkLookupDependent in package bench.
 const maxLeaves = 32
 
-// setIndex says in index whose slots are whose: first has the first slots of the
-// ranges, and code their owners. If flat is the better way, it gives up and
+// setIndex says in index whose slots are whose: those of the ranges of b, where
+// code has the codes of their owners. If flat is the better way, it gives up and
 // reports false.
-func (t *Table[N]) setIndex(first, code []uint16) bool {
+func (t *Table[N]) setIndex(b *Builder[N], code []uint16) bool {
 	var pairs pairTable
-	end := func(k int) int { // of the k-th range
-		if k+1 < len(first) {
-			return int(first[k+1])
-		}
-		return hashslot.Count
-	}
 	k := 0 // the range of the first slot of block
 	for block := 0; block < len(t.index); {
-		here := end(k)
+		here := b.end(k)
 		if whole := here >> 4; whole > block && code[k] < leaves>>4 {
 			e := code[k] << 4
 			for eight := eightOf(e); block+8 <= whole; block += 8 {
@@ -253,12 +247,12 @@ func (t *Table[N]) setIndex(first, code []uint16) bool {
 			continue
 		}
 		behind := (block + 1) << 4
-		if here < behind && end(k+1) >= behind {
+		if here < behind && b.end(k+1) >= behind {
 			if n, ok := t.pair(&pairs, code[k], code[k+1]); ok {
 				t.index[block] = n<<4 + 16 - uint16(here&15)
 				block++
 				k++
-				if end(k) == behind {
+				if b.end(k) == behind {
 					k++
 				}
 				continue
@@ -270,7 +264,7 @@ func (t *Table[N]) setIndex(first, code []uint16) bool {
 		t.index[block] = uint16(leaves + len(t.leaf))
 		for slot := block << 4; slot < behind; {
 			t.leaf = append(t.leaf, code[k])
-			if slot++; slot == end(k) {
+			if slot++; slot == b.end(k) {
 				k++
 			}
 		}
@@ -314,15 +308,11 @@ func (t *Table[N]) pair(known *pairTable, a, b uint16) (n uint16, ok bool) {
 }
 
 // setFlat says in flat what setIndex does in index. No code is above 255.
-func (t *Table[N]) setFlat(first, code []uint16) {
+func (t *Table[N]) setFlat(b *Builder[N], code []uint16) {
 	t.code, t.leaf = identityTo(t.codes), nil
 	t.flat = new([hashslot.Count]uint8)
 	for k, c := range code {
-		slots := t.flat[first[k]:]
-		if k+1 < len(first) {
-			slots = t.flat[first[k]:first[k+1]]
-		}
-		fill(slots, uint8(c))
+		fill(t.flat[b.first[k]:b.end(k)], uint8(c))
 	}
 }
 

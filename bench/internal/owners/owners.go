@@ -46,7 +46,10 @@ func (m *Array) Lookup(s hashslot.Slot) (*Node, bool) {
 
 // Sorted is ranges in order and a binary search, behind an atomic pointer and
 // with a look at the clock: go-redis.
-type Sorted struct{ p atomic.Pointer[sortedTable] }
+type Sorted struct {
+	p       atomic.Pointer[sortedTable]
+	Reloads int // how often the servers would have been asked again
+}
 
 type sortedTable struct {
 	made   time.Time
@@ -59,8 +62,6 @@ type Owned struct {
 	Owner *Node
 }
 
-var reloads int // how often Sorted would have asked the servers again
-
 // Ranges returns all ranges.
 func (m *Sorted) Ranges() []Owned { return m.p.Load().ranges }
 
@@ -68,7 +69,7 @@ func (m *Sorted) Ranges() []Owned { return m.p.Load().ranges }
 func (m *Sorted) Lookup(s hashslot.Slot) (*Node, bool) {
 	t := m.p.Load()
 	if time.Since(t.made) > time.Hour {
-		reloads++
+		m.Reloads++
 	}
 	i := sort.Search(len(t.ranges), func(i int) bool { return t.ranges[i].Last >= s })
 	if i == len(t.ranges) || t.ranges[i].First > s {
