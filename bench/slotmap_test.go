@@ -144,51 +144,54 @@ func (w *workingSet) touch(x uint32, lines int) uint32 {
 }
 
 // BenchmarkLookupPressure is dependent lookups between which other memory is
-// read, so that what is large does not stay in the first-level cache. Subtract
-// by=none.
+// read, so that what is large does not stay in the first-level cache: a few lines
+// between any two of them, or many between bursts, as requests of many keys are.
+// Subtract by=none, and divide by the number of lookups.
 func BenchmarkLookupPressure(b *testing.B) {
 	w := new(workingSet)
+	clear(w[:]) // or all its pages could be the one page of zeros
 	for _, l := range owners.Layouts() {
 		c := owners.New(l)
-		for _, lines := range []int{16, 64, len(w)} {
-			name := fmt.Sprintf("%s/lines=%d", l.Name, lines)
-			b.Run(name+"/by=none", func(b *testing.B) {
-				x := uint32(1)
-				for range b.N {
+		for _, p := range []struct{ lines, lookups int }{{4, 1}, {16, 1}, {64, 1}, {len(w), 64}} {
+			run := func(by string, lookup func(x uint32) uint32) {
+				b.Run(fmt.Sprintf("%s/lines=%d/lookups=%d/by=%s", l.Name, p.lines, p.lookups, by), func(b *testing.B) {
+					x := uint32(1)
+					for range b.N {
+						x = lookup(x)
+						x += w.touch(x, p.lines)
+					}
+					mapSink += x
+				})
+			}
+			run("none", func(x uint32) uint32 {
+				for range p.lookups {
 					x = step(x, x>>18|1)
-					x += w.touch(x, lines)
 				}
-				mapSink += x
+				return x
 			})
-			b.Run(name+"/by=map", func(b *testing.B) {
-				x := uint32(1)
-				for range b.N {
+			run("map", func(x uint32) uint32 {
+				for range p.lookups {
 					if n, ok := c.Map.Lookup(hashslot.Slot(x >> 18)); ok {
 						x = step(x, n.ID)
 					}
-					x += w.touch(x, lines)
 				}
-				mapSink += x
+				return x
 			})
-			b.Run(name+"/by=array", func(b *testing.B) {
-				x := uint32(1)
-				for range b.N {
+			run("array", func(x uint32) uint32 {
+				for range p.lookups {
 					if n, ok := c.Array.Lookup(hashslot.Slot(x >> 18)); ok {
 						x = step(x, n.ID)
 					}
-					x += w.touch(x, lines)
 				}
-				mapSink += x
+				return x
 			})
-			b.Run(name+"/by=sorted", func(b *testing.B) {
-				x := uint32(1)
-				for range b.N {
+			run("sorted", func(x uint32) uint32 {
+				for range p.lookups {
 					if n, ok := c.Sorted.Lookup(hashslot.Slot(x >> 18)); ok {
 						x = step(x, n.ID)
 					}
-					x += w.touch(x, lines)
 				}
-				mapSink += x
+				return x
 			})
 		}
 	}
