@@ -57,10 +57,7 @@ func runCheck(e *env) int {
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	err := errors.Join(nodes.check(), form.check())
-	if len(e.args) > 0 {
-		err = errors.Join(err, fmt.Errorf("unexpected argument %q", e.args[0]))
-	}
+	err := errors.Join(nodes.check(), form.check(), e.noArguments())
 	if err != nil {
 		return e.badUse(err)
 	}

@@ -49,10 +49,7 @@ func runDraw(e *env) int {
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	err := nodes.check()
-	if len(e.args) > 0 {
-		err = errors.Join(err, fmt.Errorf("unexpected argument %q", e.args[0]))
-	}
+	err := errors.Join(nodes.check(), e.noArguments())
 	if err != nil {
 		return e.badUse(err)
 	}

@@ -154,6 +154,14 @@ func (e *env) fail(err error) int {
 	return exitFailed
 }
 
+// noArguments is an error if there are arguments behind the options.
+func (e *env) noArguments() error {
+	if len(e.args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("unexpected argument %q", e.args[0])
+}
+
 // badUse reports a bad option or argument.
 func (e *env) badUse(err error) int {
 	fmt.Fprintf(e.stderr, "%s: %v (%s -h for help)\n", e.title(), err, e.title())

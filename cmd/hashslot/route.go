@@ -154,15 +154,7 @@ func (r *routes) json(o *output, enc encoder, key []byte, slot hashslot.Slot) {
 	if tagged {
 		tag = hashed
 	}
-	o.text(`{"key":"`)
-	o.value(enc, key)
-	o.text(`","slot":`)
-	o.buf = appendSlot(o.buf, slot)
-	o.text(`,"tag":"`)
-	o.value(enc, tag)
-	o.text(`","hashed":"`)
-	o.value(enc, hashed)
-	o.text(`"`)
+	o.keyJSON(enc, key, slot, tag, hashed)
 	shard, _ := r.table.Lookup(slot)
 	if shard != nil && !r.special.Contains(slot) {
 		o.buf = append(o.buf, r.objects[shard]...)

@@ -128,6 +128,12 @@ func (o *output) slotText(enc encoder, key []byte, slot hashslot.Slot, tag, hash
 }
 
 func (o *output) slotJSON(enc encoder, key []byte, slot hashslot.Slot, tag, hashed []byte) {
+	o.keyJSON(enc, key, slot, tag, hashed)
+	o.text("}\n")
+}
+
+// keyJSON writes the beginning of an object, without its end.
+func (o *output) keyJSON(enc encoder, key []byte, slot hashslot.Slot, tag, hashed []byte) {
 	o.text(`{"key":"`)
 	o.value(enc, key)
 	o.text(`","slot":`)
@@ -136,7 +142,7 @@ func (o *output) slotJSON(enc encoder, key []byte, slot hashslot.Slot, tag, hash
 	o.value(enc, tag)
 	o.text(`","hashed":"`)
 	o.value(enc, hashed)
-	o.text("\"}\n")
+	o.text(`"`)
 }
 
 // appendSlotText and appendSlotJSON are the same for a short key without
