@@ -363,8 +363,8 @@ func TestAllocations(t *testing.T) {
 
 // TestInlining holds that lookups cost no call, whatever the owners are.
 func TestInlining(t *testing.T) {
-	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
-		t.Skip("the compiler counts bits by a call on", runtime.GOARCH)
+	if !slices.Contains([]string{"amd64", "arm64", "ppc64le", "riscv64", "s390x"}, runtime.GOARCH) {
+		t.Skip("for the compiler an atomic load is a call on", runtime.GOARCH)
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("the go command is not here")
