@@ -372,7 +372,7 @@ func TestInlining(t *testing.T) {
 	cmd := exec.Command("go", "build", "-gcflags=-m", "./testdata/inline")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s\n%s", cmd, out)
-	inlined := regexp.MustCompile(`(?m)^testdata.inline.inline\.go.*inlining call to slotmap\.\(\*(\w+)(?:\[.*\])?\)\.(Lookup|Contains)$`)
+	inlined := regexp.MustCompile(`(?m)^\S*testdata.inline.inline\.go.*inlining call to slotmap\.\(\*(\w+)(?:\[.*\])?\)\.(Lookup|Contains)$`)
 	var calls []string
 	for _, match := range inlined.FindAllStringSubmatch(string(out), -1) {
 		calls = append(calls, match[1]+"."+match[2])
