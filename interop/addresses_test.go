@@ -9,7 +9,6 @@ import (
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/interop/internal/servers"
 	"github.com/hashslot/hashslot/slotmap/topology"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -77,6 +76,23 @@ func three(t *testing.T, s servers.Server, c servers.Config) *servers.Cluster {
 	return cluster
 }
 
+// reach holds that the addresses in all views of the first node, which was asked
+// at host, are those of the nodes, and that commands find their way by them.
+func reach(t *testing.T, s servers.Server, c *servers.Cluster, host string) {
+	t.Helper()
+	conn, err := c.Nodes[0].Dial()
+	require.NoError(t, err)
+	defer conn.Close()
+	for command, view := range views(t, s, conn, topology.Origin{Host: host}) {
+		t.Run(command, func(t *testing.T) {
+			for _, n := range c.Nodes {
+				require.Equal(t, n.Addr(), view.Node(n.ID).Addr())
+			}
+			routes(t, view, false, servers.Dial)
+		})
+	}
+}
+
 func TestIPv6(t *testing.T) {
 	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
 		t.Skipf("this machine has no IPv6 loopback: %v", err)
@@ -85,17 +101,7 @@ func TestIPv6(t *testing.T) {
 	}
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := three(t, s, servers.Config{Host: "::1"})
-		conn, err := c.Nodes[0].Dial()
-		require.NoError(t, err)
-		defer conn.Close()
-		for command, view := range views(t, s, conn, topology.Origin{Host: "::1"}) {
-			t.Run(command, func(t *testing.T) {
-				for _, n := range c.Nodes {
-					require.Equal(t, n.Addr(), view.Node(n.ID).Addr())
-				}
-				routes(t, view, false, servers.Dial)
-			})
-		}
+		reach(t, s, c, "::1")
 	})
 }
 
@@ -202,16 +208,6 @@ func TestUnknownEndpoints(t *testing.T) {
 		c := three(t, s, servers.Config{More: func(int) []string {
 			return []string{"cluster-preferred-endpoint-type", "unknown-endpoint"}
 		}})
-		conn, err := c.Nodes[0].Dial()
-		require.NoError(t, err)
-		defer conn.Close()
-		for command, view := range views(t, s, conn, topology.Origin{Host: "127.0.0.1"}) {
-			t.Run(command, func(t *testing.T) {
-				for _, n := range c.Nodes {
-					assert.Equal(t, n.Addr(), view.Node(n.ID).Addr())
-				}
-				routes(t, view, false, servers.Dial)
-			})
-		}
+		reach(t, s, c, "127.0.0.1")
 	})
 }
