@@ -81,9 +81,6 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// step takes the last slot and what its owner says to the next random slot.
-func step(x, id uint32) uint32 { return x*1664525 + id }
-
 // BenchmarkLookupDependent is random lookups of which each waits for the one
 // before: the slot comes from the owner that was found.
 func BenchmarkLookupDependent(b *testing.B) {
@@ -93,7 +90,7 @@ func BenchmarkLookupDependent(b *testing.B) {
 			x := uint32(1)
 			for range b.N {
 				if n, ok := c.Map.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, n.ID)
+					x = owners.Step(x, n.ID)
 				}
 			}
 			mapSink += x
@@ -102,7 +99,7 @@ func BenchmarkLookupDependent(b *testing.B) {
 			x := uint32(1)
 			for range b.N {
 				if n, ok := c.Array.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, n.ID)
+					x = owners.Step(x, n.ID)
 				}
 			}
 			mapSink += x
@@ -111,7 +108,7 @@ func BenchmarkLookupDependent(b *testing.B) {
 			x := uint32(1)
 			for range b.N {
 				if n, ok := c.Sorted.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, n.ID)
+					x = owners.Step(x, n.ID)
 				}
 			}
 			mapSink += x
@@ -120,7 +117,7 @@ func BenchmarkLookupDependent(b *testing.B) {
 			x := uint32(1)
 			for range b.N {
 				if n, ok := c.Locked.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, n.Number())
+					x = owners.Step(x, n.Number())
 				}
 			}
 			mapSink += x
@@ -165,14 +162,14 @@ func BenchmarkLookupPressure(b *testing.B) {
 			}
 			run("none", func(x uint32) uint32 {
 				for range p.lookups {
-					x = step(x, x>>18|1)
+					x = owners.Step(x, x>>18|1)
 				}
 				return x
 			})
 			run("map", func(x uint32) uint32 {
 				for range p.lookups {
 					if n, ok := c.Map.Lookup(hashslot.Slot(x >> 18)); ok {
-						x = step(x, n.ID)
+						x = owners.Step(x, n.ID)
 					}
 				}
 				return x
@@ -180,7 +177,7 @@ func BenchmarkLookupPressure(b *testing.B) {
 			run("array", func(x uint32) uint32 {
 				for range p.lookups {
 					if n, ok := c.Array.Lookup(hashslot.Slot(x >> 18)); ok {
-						x = step(x, n.ID)
+						x = owners.Step(x, n.ID)
 					}
 				}
 				return x
@@ -188,7 +185,7 @@ func BenchmarkLookupPressure(b *testing.B) {
 			run("sorted", func(x uint32) uint32 {
 				for range p.lookups {
 					if n, ok := c.Sorted.Lookup(hashslot.Slot(x >> 18)); ok {
-						x = step(x, n.ID)
+						x = owners.Step(x, n.ID)
 					}
 				}
 				return x

@@ -16,9 +16,6 @@ const (
 	locked = "locked interfaces"
 )
 
-// step takes the last slot and what its owner says to the next random slot.
-func step(x, id uint32) uint32 { return x*1664525 + id }
-
 // fromSlots compares lookups of random slots, each of which waits for the one
 // before: the slot comes from the owner that was found. it/base is how many
 // times longer they take than those in a bare array.
@@ -39,7 +36,7 @@ func lookups(l owners.Layout) []contender {
 			x := last
 			for range n {
 				if owner, ok := c.Map.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, owner.ID)
+					x = owners.Step(x, owner.ID)
 				}
 			}
 			last = x
@@ -49,7 +46,7 @@ func lookups(l owners.Layout) []contender {
 			x := last
 			for range n {
 				if owner, ok := c.Array.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, owner.ID)
+					x = owners.Step(x, owner.ID)
 				}
 			}
 			last = x
@@ -59,7 +56,7 @@ func lookups(l owners.Layout) []contender {
 			x := last
 			for range n {
 				if owner, ok := c.Sorted.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, owner.ID)
+					x = owners.Step(x, owner.ID)
 				}
 			}
 			last = x
@@ -69,7 +66,7 @@ func lookups(l owners.Layout) []contender {
 			x := last
 			for range n {
 				if owner, ok := c.Locked.Lookup(hashslot.Slot(x >> 18)); ok {
-					x = step(x, owner.Number())
+					x = owners.Step(x, owner.Number())
 				}
 			}
 			last = x

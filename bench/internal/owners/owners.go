@@ -169,3 +169,7 @@ func New(l Layout) *Contenders {
 	c.Sorted.p.Store(st)
 	return c
 }
+
+// Step takes the last slot and what its owner says to the next random slot, in
+// the 14 highest bits.
+func Step(x, id uint32) uint32 { return x*1664525 + id }
