@@ -21,7 +21,7 @@ import (
 
 func table(t *testing.T, name string) [][]string {
 	t.Helper()
-	data, err := os.ReadFile("testdata/" + name)
+	data, err := os.ReadFile(hashtest.Data(t, ".", name))
 	require.NoError(t, err)
 	return hashtest.Rows(data)
 }

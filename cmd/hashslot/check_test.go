@@ -12,13 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// Replies of real servers.
-const captured = "../../slotmap/topology/testdata/captures/"
+// captures returns the folder of replies of real servers, with a slash behind it.
+func captures(t *testing.T) string { return hashtest.Data(t, "../..", "captures") + "/" }
 
 // What is wrong in each state that was captured, as the node at the port sees it.
 func TestCheckCaptures(t *testing.T) {
+	captured := captures(t)
 	for _, c := range []struct {
 		state, ports, kinds string
 		slots               string // of the first problem
@@ -230,6 +232,7 @@ func TestRoute(t *testing.T) {
 
 // Each key goes to the owner that the file gives its slot.
 func TestRouteCaptures(t *testing.T) {
+	captured := captures(t)
 	var keys strings.Builder
 	for slot := range hashslot.Slot(hashslot.Count) {
 		keys.WriteString(slot.Tag() + "\n")

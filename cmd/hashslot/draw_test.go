@@ -21,6 +21,7 @@ func readOwners(t *testing.T, svg string) *picture {
 
 // The slots, the legend and "hashslot check" tell the same.
 func TestDraw(t *testing.T) {
+	captured := captures(t)
 	var many strings.Builder // shards that have two ranges each
 	for i := range 40 {
 		fmt.Fprintf(&many, "%040x h%d:1@2 master - 0 0 %d connected %d-%d %d\n", i, i, i+1, 100*i, 100*i+98, 16000-i)

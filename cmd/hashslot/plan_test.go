@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
 // goldenRun is a line of the goldens of package plan: a run of valkey-cli.
@@ -44,7 +46,7 @@ type goldenRun struct {
 
 func goldens(t *testing.T, name string, f func(g goldenRun)) {
 	t.Helper()
-	file, err := os.Open(filepath.Join("../../slotmap/plan/testdata", name))
+	file, err := os.Open(hashtest.Data(t, "../..", "plan/"+name))
 	require.NoError(t, err)
 	defer file.Close()
 	n := 0

@@ -13,11 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
 // The answers of real servers, in all the forms there are.
 func TestServerSlots(t *testing.T) {
-	golden, err := os.ReadFile("../../testdata/keyslot.tsv")
+	golden, err := os.ReadFile(hashtest.Data(t, "../..", "keyslot.tsv"))
 	require.NoError(t, err)
 	var keys, hexKeys strings.Builder
 	var want []string

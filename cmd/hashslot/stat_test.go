@@ -328,6 +328,7 @@ func TestStatSVG(t *testing.T) {
 
 // What each shard has is what its slots have.
 func TestStatNodes(t *testing.T) {
+	captured := captures(t)
 	var keys strings.Builder
 	for i := range 3000 {
 		fmt.Fprintf(&keys, "key:%d\n", i)

@@ -48,6 +48,19 @@ func EachKernel[T interface {
 	}
 }
 
+// Data returns the path of recorded test data, answers of real servers and
+// their tools, in the checkout whose root is root. They are a nested module, so
+// that they do not travel with the library: where only the library is, the test
+// is skipped.
+func Data(t testing.TB, root, name string) string {
+	t.Helper()
+	path := filepath.Join(root, "testdata", filepath.FromSlash(name))
+	if _, err := os.Stat(filepath.Join(root, "testdata", "go.mod")); errors.Is(err, fs.ErrNotExist) {
+		t.Skipf("NOT compared with recorded answers: no %s", path)
+	}
+	return path
+}
+
 // Foreign returns a file of other projects' test data, which lies beside the
 // checkout whose root is root and is no part of it. ok is false where there is
 // none, unless HASHSLOT_REQUIRE_FOREIGN demands that there is.

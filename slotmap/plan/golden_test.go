@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hashslot/hashslot/internal/hashtest"
 	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
@@ -17,7 +18,7 @@ import (
 // lines calls f with each line of a golden file.
 func lines(t *testing.T, name string, f func(line string)) {
 	t.Helper()
-	file, err := os.Open("testdata/" + name)
+	file, err := os.Open(hashtest.Data(t, "../..", "plan/"+name))
 	require.NoError(t, err)
 	defer file.Close()
 	sc := bufio.NewScanner(file)

@@ -1,6 +1,8 @@
 package topology
 
 import (
+	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,9 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// testdata/captures are the replies of real servers:
+// testdata/captures of the module are the replies of real servers:
 // <server>/<state>/<port>.<command>.<protocol>. The ports of a state that have
 // replies of their own are views of that state; the replies of one port belong
 // together.
@@ -26,13 +29,13 @@ type capture struct {
 }
 
 func captures(t testing.TB) []capture {
-	paths, err := filepath.Glob("testdata/captures/*/*/*.shards.resp3")
+	paths, err := filepath.Glob(hashtest.Data(t, "../..", "captures/*/*/*.shards.resp3"))
 	require.NoError(t, err)
 	require.Len(t, paths, 151)
 	var cs []capture
 	for _, path := range paths {
 		path = strings.TrimSuffix(path, ".shards.resp3")
-		name := strings.TrimPrefix(filepath.ToSlash(path), "testdata/captures/")
+		name := strings.TrimPrefix(filepath.ToSlash(path), "../../testdata/captures/")
 		host := "127.0.0.1"
 		if strings.Contains(name, "/ipv6/") || strings.Contains(name, "/ipv6_announce_client/") {
 			host = "::1"
@@ -187,4 +190,22 @@ func TestCapturedFiles(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The replies are kept as they came over the wire. Git would change them where
+// .gitattributes did not forbid it.
+func TestCapturesAreRaw(t *testing.T) {
+	raw := 0
+	err := filepath.WalkDir(hashtest.Data(t, "../..", "captures"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if bytes.Contains(data, []byte("\r\n")) {
+			raw++
+		}
+		return err
+	})
+	require.NoError(t, err)
+	assert.Equal(t, 904, raw)
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
 func TestParseRedirect(t *testing.T) {
@@ -124,7 +126,7 @@ func TestClassify(t *testing.T) {
 // Every error that a server was made to give is classified, and each that is a
 // redirect is read.
 func TestCapturedErrors(t *testing.T) {
-	paths, err := filepath.Glob("testdata/captures/*/errors/*.txt")
+	paths, err := filepath.Glob(hashtest.Data(t, "../..", "captures/*/errors/*.txt"))
 	require.NoError(t, err)
 	require.Len(t, paths, 13)
 	wire := regexp.MustCompile(`b['"]-((?:[A-Z]+) [^\\]*)\\r\\n['"]`)
