@@ -1,11 +1,11 @@
 module github.com/hashslot/hashslot
 
-go 1.26.0
+go 1.25.0
 
 require (
 	github.com/klauspost/cpuid/v2 v2.4.2
 	github.com/stretchr/testify v1.12.1
-	golang.org/x/sys v0.49.0
+	golang.org/x/sys v0.44.0
 )
 
 require go.yaml.in/yaml/v3 v3.0.5 // indirect

@@ -19,10 +19,7 @@ import (
 // touching the next, with one space between them, as CLUSTER NODES lists them:
 // "0-5460 5462". That of the empty set is "".
 //
-// On s390x, a fault of Go 1.26's compiler can crash a program that copies a set
-// to the element behind it, or twice copies a set behind which its allocation
-// ends, as that of new(Set) does; methods that read a set copy it. There, keep
-// such sets in structs, with a field behind the set.
+// On s390x, a fault of Go's compiler concerns sets: see docs/s390x.md.
 type Set struct {
 	words [hashslot.Count / 64]uint64 // slot s is bit s%64 of word s/64
 }

@@ -36,8 +36,8 @@ type Layout struct {
 // A LayoutShard is a primary, its replicas and its slots.
 type LayoutShard struct {
 	Primary  Host
+	Slots    slotmap.Set // not the last field: see docs/s390x.md
 	Replicas []Host
-	Slots    slotmap.Set
 }
 
 // A CreateOption is an option of [Create].

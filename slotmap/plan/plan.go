@@ -63,9 +63,9 @@ type Weight struct {
 
 // A Move is slots that go from one node to another.
 type Move struct {
-	From  string // node id; "" for slots that nobody owns
-	To    string // node id
-	Slots slotmap.Set
+	Slots slotmap.Set // not the last field: see docs/s390x.md
+	From  string      // node id; "" for slots that nobody owns
+	To    string      // node id
 }
 
 // A Plan says which slots to move from which node to which. It holds what is

@@ -399,12 +399,12 @@ func TestUnassigned(t *testing.T) {
 		require.Equal(t, "a 0-8191\nb 8192-16383\n", p.After.String())
 		require.Equal(t, 8092, p.Slots())
 		require.Equal(t, "b", p.Moves[1].From)
-		require.Equal(t, Move{"", "a", slotmap.MustParseSet("100-199")}, p.Moves[0])
+		require.Equal(t, Move{To: "a", Slots: slotmap.MustParseSet("100-199")}, p.Moves[0])
 	}
 	// A tolerance is none for slots that nobody owns.
 	p, err := Rebalance(parse(t, "a h:1@2 master - 0 0 1 connected 0-8190\nb h:2@3 master - 0 0 2 connected 8192-16383\n"), Options{AssignUnassigned: true, Threshold: 5})
 	require.NoError(t, err)
-	require.Equal(t, []Move{{"", "a", slotmap.MustParseSet("8191")}}, p.Moves)
+	require.Equal(t, []Move{{To: "a", Slots: slotmap.MustParseSet("8191")}}, p.Moves)
 	p, err = Drain(c, []string{"a"}, Options{AssignUnassigned: true})
 	require.NoError(t, err)
 	require.Equal(t, "b 0-16383\n", p.After.String())

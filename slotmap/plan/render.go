@@ -285,7 +285,7 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 		Warnings []string   `json:"warnings"`
 	}{[]move{}, p.list(p.Before), p.list(p.After), append([]string{}, p.Warnings...)}
 	for _, m := range p.Moves {
-		out.Moves = append(out.Moves, move(m))
+		out.Moves = append(out.Moves, move{m.From, m.To, m.Slots})
 	}
 	return json.Marshal(out)
 }

@@ -98,10 +98,10 @@ func fiveMoves(t *testing.T) Plan {
 	p, err := Rebalance(c, Options{UseEmpty: true, AssignUnassigned: true})
 	require.NoError(t, err)
 	p.Moves = []Move{
-		{"", "c", slotmap.MustParseSet("10-19")},
-		{"a", "c", slotmap.MustParseSet("0-9 20")},
-		{"b", "c", slotmap.MustParseSet("9000-9001")},
-		{"a", "d", slotmap.MustParseSet("30")},
+		{To: "c", Slots: slotmap.MustParseSet("10-19")},
+		{From: "a", To: "c", Slots: slotmap.MustParseSet("0-9 20")},
+		{From: "b", To: "c", Slots: slotmap.MustParseSet("9000-9001")},
+		{From: "a", To: "d", Slots: slotmap.MustParseSet("30")},
 	}
 	return p
 }
