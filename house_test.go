@@ -125,6 +125,7 @@ var arrows = map[string][]string{
 	"cmd/hashslot":          {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan"},
 	"bench":                 {},
 	"bench/internal/owners": {".", "slotmap"},
+	"bench/mca":             {".", "internal/impl"},
 	"fuzz":                  {},
 }
 
@@ -132,6 +133,7 @@ var arrows = map[string][]string{
 // the standard library. Tests may import testify as well.
 var foreignImports = map[string][]string{
 	".":              {"github.com/klauspost/cpuid/v2"},
+	"bench/mca":      {"github.com/klauspost/cpuid/v2"},
 	"internal/guard": {"golang.org/x/sys/unix"},
 	"slotmap":        {"golang.org/x/sys/cpu"},
 }

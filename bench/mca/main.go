@@ -1,0 +1,163 @@
+// Mca predicts what the kernels cost on CPUs that are not at hand. It takes loops
+// and straight paths out of the assembly as it was built, and has LLVM's llvm-mca
+// count the cycles by its models of CPUs:
+//
+//	go run ./bench/mca                  # writes bench/results/mca.md
+//	go run ./bench/mca -check           # compares with it, and fails if a prediction is worse by 3 %
+//	go run ./bench/mca -show of         # a function with its labels, for paths.txt
+//	go run ./bench/mca -path 'one key'  # the instructions of the paths with that in their name
+//	go run ./bench/mca -measure         # measures the same paths on this CPU, for measured.txt
+//
+// paths.txt says which paths there are. Predictions do not depend on the machine
+// or its load, but on the version of LLVM: -check with another version than the
+// one that made the table prints the differences and does not fail.
+//
+// It runs in the root of the module and takes llvm-mca and llvm-mc of one version
+// (Debian: package llvm-22).
+package main
+
+import (
+	_ "embed"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+)
+
+var (
+	//go:embed paths.txt
+	pathsText string
+	//go:embed measured.txt
+	measuredText string
+)
+
+const tableFile = "bench/results/mca.md"
+
+func main() {
+	check := flag.Bool("check", false, "compare with the committed table and write nothing")
+	show := flag.String("show", "", "print this function of assembly with its labels")
+	arch := flag.String("arch", "amd64", "the architecture of -show")
+	showPath := flag.String("path", "", "print the instructions of the paths that have this in their name")
+	measure := flag.Bool("measure", false, "measure on this CPU, and print lines for measured.txt")
+	flag.Parse()
+	err := func() error {
+		paths, err := parsePaths(pathsText)
+		if err != nil {
+			return fmt.Errorf("paths.txt: %w", err)
+		}
+		if *measure {
+			return measureAll(os.Stdout, paths)
+		}
+		functions := map[string]map[string]*function{}
+		for _, arch := range archs {
+			if functions[arch], err = build(".", arch); err != nil {
+				return err
+			}
+		}
+		switch {
+		case *show != "":
+			return showFunction(functions[*arch], *show)
+		case *showPath != "":
+			return showPaths(functions, paths, *showPath)
+		default:
+			return predict(functions, paths, *check)
+		}
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mca:", err)
+		os.Exit(1)
+	}
+}
+
+func showFunction(functions map[string]*function, name string) error {
+	f := functions[name]
+	if f == nil {
+		return fmt.Errorf("there is no function %s", name)
+	}
+	for i, in := range f.code {
+		for _, label := range f.labelsAt(i) {
+			fmt.Println(label + ":")
+		}
+		show(f, in)
+	}
+	return nil
+}
+
+func show(f *function, in instruction) {
+	fmt.Printf("\t%-50s", in.text)
+	if in.next >= 0 && f != nil {
+		fmt.Print(" to ", strings.Join(f.labelsAt(in.next), ", "))
+	}
+	fmt.Println()
+}
+
+func showPaths(functions map[string]map[string]*function, paths []path, name string) error {
+	for _, p := range paths {
+		if !strings.Contains(p.id(), name) {
+			continue
+		}
+		code, err := p.walk(functions[tiers[p.tier].arch])
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s: %d instructions\n", p.id(), len(code))
+		for _, in := range code {
+			show(nil, in)
+		}
+	}
+	return nil
+}
+
+func predict(functions map[string]map[string]*function, paths []path, check bool) error {
+	measured, err := parseMeasured(measuredText)
+	if err != nil {
+		return fmt.Errorf("measured.txt: %w", err)
+	}
+	var committed *table
+	text, err := os.ReadFile(tableFile)
+	if err == nil {
+		committed, err = parseTable(string(text))
+	}
+	if check && err != nil {
+		return fmt.Errorf("%s: %w", tableFile, err)
+	}
+	want := ""
+	if committed != nil {
+		want = committed.version
+	}
+	l, err := findLLVM(want)
+	if err != nil {
+		return err
+	}
+	t, err := l.predictAll(paths, functions)
+	if err != nil {
+		return err
+	}
+	if !check {
+		return os.WriteFile(tableFile, []byte(t.markdown(measured)), 0o644)
+	}
+	return report(t, committed, measured)
+}
+
+// report prints the calibration and what differs from the committed table. It
+// fails if something is worse by the same version of LLVM.
+func report(t, committed *table, measured []measurement) error {
+	fmt.Printf("predictions of %d paths by LLVM %s, not measurements; measured beside predicted:\n\n%s\n",
+		len(t.rows), t.version, t.calibration(measured))
+	worse, other := t.compare(committed)
+	for _, s := range other {
+		fmt.Println("changed:", s)
+	}
+	for _, s := range worse {
+		fmt.Println("WORSE:", s)
+	}
+	switch {
+	case len(worse) == 0:
+		return nil
+	case t.version != committed.version:
+		fmt.Printf("%s is by LLVM %s, so that nothing fails\n", tableFile, committed.version)
+		return nil
+	default:
+		return fmt.Errorf("%d predictions are worse than in %s; if that is meant, run go run ./bench/mca and commit the file too", len(worse), tableFile)
+	}
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A path is a way through the kernels that is predicted: a loop, or the code
+// that runs for one kind of key from the start of a function to its end.
+type path struct {
+	tier     string // the kernel it belongs to
+	name     string
+	function string
+	start    string   // a label; "" is the start of the function
+	via      []string // the labels that it jumps to, in order
+	count    int      // of keys or bytes for which it runs once
+	unit     string   // "key" or "64 bytes"
+	recipe   string   // what -measure runs, "" for nothing
+}
+
+// parsePaths reads lines of
+//
+//	tier | name | function or function.label | labels | 1 key, 8 keys, 1024 bytes | recipe
+//
+// that paths.txt explains.
+func parsePaths(text string) (paths []path, err error) {
+	seen := map[string]bool{}
+	for i, line := range strings.Split(text, "\n") {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		fields := strings.Split(line, "|")
+		for i := range fields {
+			fields[i] = strings.TrimSpace(fields[i])
+		}
+		if len(fields) == 5 {
+			fields = append(fields, "")
+		}
+		if len(fields) != 6 {
+			return nil, fmt.Errorf("line %d: %d fields, not 5 or 6", i+1, len(fields))
+		}
+		p := path{tier: fields[0], name: fields[1], via: strings.Fields(fields[3]), recipe: fields[5]}
+		p.function, p.start, _ = strings.Cut(fields[2], ".")
+		count, unit, _ := strings.Cut(fields[4], " ")
+		if p.count, err = strconv.Atoi(count); err != nil || p.count < 1 {
+			return nil, fmt.Errorf("line %d: %q is not a number of keys or bytes", i+1, fields[4])
+		}
+		switch unit {
+		case "key", "keys":
+			p.unit = "key"
+		case "bytes":
+			p.unit = "64 bytes"
+		default:
+			return nil, fmt.Errorf("line %d: %q is not a number of keys or bytes", i+1, fields[4])
+		}
+		if tiers[p.tier].arch == "" {
+			return nil, fmt.Errorf("line %d: there is no kernel %q", i+1, p.tier)
+		}
+		if p.recipe != "" {
+			if _, _, err := parseRecipe(p.recipe); err != nil {
+				return nil, fmt.Errorf("line %d: %w", i+1, err)
+			}
+		}
+		if seen[p.id()] {
+			return nil, fmt.Errorf("line %d: %s stands twice", i+1, p.id())
+		}
+		seen[p.id()] = true
+		paths = append(paths, p)
+	}
+	return paths, nil
+}
+
+func (p path) id() string { return p.tier + ": " + p.name }
+
+// per returns the cycles for one key or 64 bytes of so many for the path.
+func (p path) per(cycles float64) float64 {
+	if p.unit == "key" {
+		return cycles / float64(p.count)
+	}
+	return cycles * 64 / float64(p.count)
+}
+
+// maxPath is how many instructions a path may have: more are a loop that the
+// table does not leave.
+const maxPath = 5000
+
+// walk returns the instructions of a path. A conditional jump is taken if its
+// label is the next one of via, and not taken otherwise. An unconditional one is
+// followed, into other functions of assembly too. The path ends where via ends
+// with the start, as a loop does, or else where the function returns or goes on
+// in Go.
+func (p path) walk(functions map[string]*function) ([]instruction, error) {
+	f := functions[p.function]
+	if f == nil {
+		return nil, fmt.Errorf("%s: there is no function %s", p.id(), p.function)
+	}
+	start, ok := f.labels[p.start]
+	if p.start != "" && !ok {
+		return nil, fmt.Errorf("%s: function %s has no label %s", p.id(), p.function, p.start)
+	}
+	var (
+		code   []instruction
+		passed []string // labels of jumps not taken, for the error
+		via    = p.via
+		at     = start
+	)
+	for len(code) < maxPath {
+		if at >= len(f.code) {
+			return nil, fmt.Errorf("%s: the path runs past the end of %s", p.id(), f.name)
+		}
+		in := f.code[at]
+		code = append(code, in)
+		jump, always := isJump(in.name)
+		at++
+		if in.name == "RET" {
+			return code, p.check(via, passed)
+		} else if !jump {
+			continue
+		}
+		target := in.next
+		if target < 0 && functions[in.tail] != nil {
+			f, at = functions[in.tail], 0
+			continue
+		}
+		if len(via) > 0 {
+			if next, ok := f.labels[via[0]]; ok && (target < 0 && in.tail == "" || target == next) {
+				target, always = next, true
+				via = via[1:]
+				if len(via) == 0 && f.name == p.function && p.start != "" && target == start {
+					return code, nil
+				}
+			}
+		}
+		switch {
+		case !always:
+			passed = append(passed, f.labelsAt(in.next)...)
+		case target < 0: // Go code
+			return code, p.check(via, passed)
+		default:
+			at = target
+		}
+	}
+	return nil, fmt.Errorf("%s: more than %d instructions", p.id(), maxPath)
+}
+
+func (f *function) labelsAt(at int) (labels []string) {
+	for label, i := range f.labels {
+		if i == at {
+			labels = append(labels, label)
+		}
+	}
+	slices.Sort(labels)
+	return labels
+}
+
+// check returns an error if the path has ended without a jump to each label of
+// via.
+func (p path) check(via, passed []string) error {
+	if len(via) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: the path does not jump to %s; jumps it did not take: %s", p.id(), via[0], strings.Join(passed, " "))
+}

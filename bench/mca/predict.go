@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A cpu is one that LLVM has a model of, with the kernels that it can run.
+type cpu struct {
+	name, model, arch string
+	tiers             []string
+}
+
+var cpus = []cpu{
+	{"Skylake", "skylake", "amd64", []string{"clmul", "avx2"}},
+	{"Ice Lake", "icelake-server", "amd64", []string{"clmul", "avx2", "avx2g", "avx512"}},
+	{"Sapphire Rapids", "sapphirerapids", "amd64", []string{"clmul", "avx2", "avx2g", "avx512"}},
+	{"Zen 3", "znver3", "amd64", []string{"clmul", "avx2"}},
+	{"Zen 4", "znver4", "amd64", []string{"clmul", "avx2", "avx2g", "avx512"}},
+	{"Neoverse N1", "neoverse-n1", "arm64", []string{"pmull"}},
+	{"Neoverse N2", "neoverse-n2", "arm64", []string{"pmull", "pmull-sha3"}},
+	{"Neoverse V1", "neoverse-v1", "arm64", []string{"pmull", "pmull-sha3"}},
+	{"Neoverse V2", "neoverse-v2", "arm64", []string{"pmull", "pmull-sha3"}},
+}
+
+// tiers are the kernels: what stands in paths.txt, and what package impl calls
+// it. avx2g is avx2 where the CPU has GFNI.
+var tiers = map[string]struct{ arch, kernel string }{
+	"clmul":      {"amd64", "clmul"},
+	"avx2":       {"amd64", "avx2"},
+	"avx2g":      {"amd64", "avx2"},
+	"avx512":     {"amd64", "avx512"},
+	"pmull":      {"arm64", "pmull"},
+	"pmull-sha3": {"arm64", "pmull-sha3"},
+}
+
+// Of the CPUs for arm64 the models do not say that they have the extensions.
+var (
+	triples    = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+	mcOptions  = map[string][]string{"amd64": {"-mcpu=sapphirerapids"}, "arm64": {"-mattr=+aes,+sha3"}}
+	mcaOptions = map[string][]string{"arm64": {"-mattr=+aes,+sha3"}}
+)
+
+// llvm is the tools of one version: llvm-mc, which turns bytes into what
+// llvm-mca reads, and llvm-mca, which predicts.
+type llvm struct{ suffix, version string }
+
+var mcaName = regexp.MustCompile(`^llvm-mca-(\d+)$`)
+
+// findLLVM returns version want, or the newest there is.
+func findLLVM(want string) (*llvm, error) {
+	best := -1
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		names, _ := filepath.Glob(filepath.Join(dir, "llvm-mca-*"))
+		for _, name := range names {
+			if m := mcaName.FindStringSubmatch(filepath.Base(name)); m != nil {
+				n, _ := strconv.Atoi(m[1])
+				if strings.HasPrefix(want, m[1]+".") {
+					n += 1 << 20
+				}
+				best = max(best, n)
+			}
+		}
+	}
+	l := &llvm{}
+	if best >= 0 {
+		l.suffix = fmt.Sprintf("-%d", best&(1<<20-1))
+	}
+	out, err := l.run("", "llvm-mca", "--version")
+	if err != nil {
+		return nil, fmt.Errorf("no llvm-mca (Debian: apt-get install llvm-22): %w", err)
+	}
+	m := regexp.MustCompile(`LLVM version (\S+)`).FindStringSubmatch(out)
+	if m == nil {
+		return nil, fmt.Errorf("llvm-mca does not say its version: %s", out)
+	}
+	l.version = m[1]
+	return l, nil
+}
+
+func (l *llvm) run(input, tool string, arguments ...string) (string, error) {
+	cmd := exec.Command(tool+l.suffix, arguments...)
+	cmd.Stdin = strings.NewReader(input)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w: %.2000s", cmd, err, stderr.String())
+	}
+	return stdout.String(), nil
+}
+
+// disassemble returns the instructions as llvm-mca reads them.
+func (l *llvm) disassemble(arch string, code []instruction) (string, error) {
+	var input strings.Builder
+	for _, in := range code {
+		for _, b := range in.bytes {
+			fmt.Fprintf(&input, "%#x ", b)
+		}
+		input.WriteByte('\n')
+	}
+	out, err := l.run(input.String(), "llvm-mc", append([]string{"-disassemble", "-triple=" + triples[arch]}, mcOptions[arch]...)...)
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	lines := 0
+	for line := range strings.Lines(out) {
+		if line = strings.TrimSpace(line); line != "" && line != ".text" {
+			text.WriteString(line + "\n")
+			lines++
+		}
+	}
+	if lines < len(code) {
+		return "", fmt.Errorf("llvm-mc knows %d of %d instructions", lines, len(code))
+	}
+	return text.String(), nil
+}
+
+// What the model costs to get going is left out: cycles are those of iterations
+// from the first to the second number.
+const fewIterations, manyIterations = 100, 300
+
+// predict returns the cycles of each path on a CPU, when it runs again and again.
+func (l *llvm) predict(c cpu, paths map[string]string) (map[string]float64, error) {
+	var input strings.Builder
+	names := slices.Sorted(maps.Keys(paths))
+	for i, name := range names {
+		fmt.Fprintf(&input, "# LLVM-MCA-BEGIN path%d\n%s# LLVM-MCA-END\n", i, paths[name])
+	}
+	var total [2][]float64
+	for i, n := range []int{fewIterations, manyIterations} {
+		out, err := l.run(input.String(), "llvm-mca", append([]string{"-mtriple=" + triples[c.arch], "-mcpu=" + c.model,
+			fmt.Sprintf("-iterations=%d", n), "-instruction-info=false", "-resource-pressure=false"}, mcaOptions[c.arch]...)...)
+		if err != nil {
+			return nil, err
+		}
+		if total[i], err = totalCycles(out); err != nil {
+			return nil, err
+		}
+		if len(total[i]) != len(names) {
+			return nil, fmt.Errorf("llvm-mca has %d figures for %d paths", len(total[i]), len(names))
+		}
+	}
+	cycles := map[string]float64{}
+	for i, name := range names {
+		cycles[name] = (total[1][i] - total[0][i]) / (manyIterations - fewIterations)
+	}
+	return cycles, nil
+}
+
+func totalCycles(out string) (cycles []float64, err error) {
+	for line := range strings.Lines(out) {
+		if v, ok := strings.CutPrefix(line, "Total Cycles:"); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+			if err != nil {
+				return nil, err
+			}
+			cycles = append(cycles, n)
+		}
+	}
+	if cycles == nil {
+		return nil, errors.New("llvm-mca has no figures")
+	}
+	return cycles, nil
+}
+
+// predictAll returns cycles per key or per 64 bytes of all paths on all CPUs.
+func (l *llvm) predictAll(paths []path, functions map[string]map[string]*function) (*table, error) {
+	t := &table{version: l.version, cycles: map[string]map[string]float64{}}
+	byArch := map[string]map[string]string{} // architecture, path: its code
+	for _, p := range paths {
+		arch := tiers[p.tier].arch
+		code, err := p.walk(functions[arch])
+		if err != nil {
+			return nil, err
+		}
+		text, err := l.disassemble(arch, code)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.id(), err)
+		}
+		if byArch[arch] == nil {
+			byArch[arch] = map[string]string{}
+		}
+		byArch[arch][p.id()] = text
+		t.rows = append(t.rows, row{p.tier, p.name, p.unit})
+		t.cycles[p.id()] = map[string]float64{}
+	}
+	for _, c := range cpus {
+		can := map[string]string{}
+		for _, p := range paths {
+			if slices.Contains(c.tiers, p.tier) {
+				can[p.id()] = byArch[c.arch][p.id()]
+			}
+		}
+		if len(can) == 0 {
+			continue
+		}
+		cycles, err := l.predict(c, can)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
+		}
+		for _, p := range paths {
+			if _, ok := can[p.id()]; ok {
+				t.cycles[p.id()][c.name] = p.per(cycles[p.id()])
+			}
+		}
+	}
+	return t, nil
+}
