@@ -7,7 +7,8 @@
 // Cluster of what several nodes say. [ParseRedirect] reads MOVED and ASK,
 // [Classify] tells what a client should do about the other errors of a cluster.
 // A [Router] is what a client embeds: lookups that never wait, corrected by
-// redirects and replaced by newer views.
+// redirects and replaced by newer views. A [Refresher] decides when to ask for a
+// view, and which nodes. Its example is a client's complete loop.
 //
 // A node is known by its id. Its address is not its identity: it depends on who
 // asks, on the connection's protocol and on the server's settings, and two nodes

@@ -1,7 +1,9 @@
 package topology_test
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
@@ -141,4 +143,109 @@ func ExampleRouter_Split() {
 	// 67ed2db8: foo {foo}2
 	// e7d1eecc: bar hello
 	// 0 keys of slots that nobody owns
+}
+
+// ask stands for the client's own part: it sends a command to the node at addr
+// and returns the answer, be it an error, or says why there is none. It plays a
+// cluster in which c takes over from a, and a from c when that has failed.
+func ask(addr, command string) (answer string, err error) {
+	const (
+		a, b, c = "10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"
+	)
+	primary, replica := a, c
+	if stage == 1 {
+		primary, replica = c, a
+	}
+	switch {
+	case stage == 2 && addr == c:
+		return "", errors.New("connection refused")
+	case command == "CLUSTER NODES":
+		id := map[string]string{a: "a", c: "c"}
+		return fmt.Sprintf("%s %s@1 master - 0 0 %d connected 0-8191\n%s %s@1 slave %[1]s 0 0 0 connected\n"+
+			"b %s@1 master - 0 0 2 connected 8192-16383\n", id[primary], primary, 10+stage, id[replica], replica, b), nil
+	case addr == replica:
+		return "MOVED 8000 " + primary, nil
+	}
+	return "OK from " + addr, nil
+}
+
+var stage int
+
+func ExampleRefresher() {
+	var router topology.Router
+	refresher := topology.Refresher{Seeds: []string{"10.0.0.1:6379", "10.0.0.2:6379"}, Seed: 1}
+	now := time.Now()
+
+	// refresh asks for a view if that is due.
+	refresh := func() {
+		due := refresher.Next(&router, now)
+		if len(due.Addrs) == 0 {
+			return
+		}
+		views := make([]*topology.Cluster, len(due.Addrs))
+		for i, addr := range due.Addrs {
+			fmt.Println("CLUSTER NODES to", addr)
+			if text, err := ask(addr, "CLUSTER NODES"); err == nil {
+				views[i], _ = topology.ParseNodes(text)
+			}
+		}
+		refresher.Apply(&router, due, views, now)
+	}
+
+	// do sends a command for a key to where it belongs.
+	do := func(key, command string) (answer string, err error) {
+		var node *topology.Node // that a redirect named
+		for range 5 {
+			refresh()
+			shard, seen := router.ForKey(key)
+			switch {
+			case node != nil:
+			case shard == nil:
+				refresher.Want(now) // nobody owns the slot
+			default:
+				node = shard.Primary
+			}
+			if node == nil {
+				now = now.Add(100 * time.Millisecond) // stands for a pause
+				continue
+			}
+			answer, err = ask(node.Addr(), command)
+			if err != nil {
+				refresher.Note(router.Failed(node), now)
+				node = nil
+				now = now.Add(100 * time.Millisecond)
+				continue
+			}
+			switch topology.Classify(answer) {
+			case topology.ActionMoved, topology.ActionAsk: // before the command, ASK needs an ASKING
+				redirect, err := topology.ParseRedirect(answer)
+				if err != nil {
+					return "", err
+				}
+				result := router.Moved(redirect.WithOrigin(topology.Origin{Host: node.Host}), seen)
+				refresher.Note(result, now)
+				node = result.Node
+			case topology.ActionRefresh, topology.ActionPrimary:
+				refresher.Want(now)
+				node = nil
+				now = now.Add(100 * time.Millisecond)
+			default:
+				return answer, nil
+			}
+		}
+		return answer, err
+	}
+
+	for stage = range 3 {
+		answer, err := do("user:{42}:name", "GET user:{42}:name")
+		fmt.Println(answer, err)
+		now = now.Add(time.Second)
+	}
+	// Output:
+	// CLUSTER NODES to 10.0.0.1:6379
+	// OK from 10.0.0.1:6379 <nil>
+	// OK from 10.0.0.3:6379 <nil>
+	// CLUSTER NODES to 10.0.0.3:6379
+	// CLUSTER NODES to 10.0.0.1:6379
+	// OK from 10.0.0.1:6379 <nil>
 }

@@ -1,0 +1,380 @@
+package topology
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The defaults of a Refresher, and what is not worth a field.
+const (
+	defaultMinInterval = 250 * time.Millisecond
+	defaultMaxInterval = 30 * time.Second
+	defaultPeriod      = time.Minute
+	defaultTimeout     = 10 * time.Second
+
+	jitter        = 100 * time.Millisecond // a wish waits a random time up to this,
+	jitterPerNode = 2 * time.Millisecond   // and this for each node of the map,
+	maxJitter     = 10 * time.Second       // but never more
+	progress      = 2                      // doublings that are left after a view that moved slots
+	sampled       = 3                      // nodes of a sample
+	hinted        = 32                     // in larger clusters, clients share out who asks the node of a redirect
+	remembered    = 64                     // addresses that were asked
+	unanswered    = 2                      // refreshes in a row without an answer after which a seed is asked as well
+)
+
+// A Refresher decides when a client asks its cluster for a view, and which nodes
+// it asks. It does neither itself: it has no timers and no goroutines, and does
+// no I/O. The caller passes the time in, with [Refresher.Note] and
+// [Refresher.Want] what it sees, and [Refresher.Next] returns what to do.
+//
+// The rules, each with its reason:
+//
+//   - One [Refresh] at a time. A second answer on its way tells nothing new.
+//   - A wish waits for a random time: up to 100 ms, and 2 ms more for each node of
+//     the map, 10 s at most. The clients of a large cluster see a failover together, and a
+//     redirect has corrected the map already. Only a client without a map asks
+//     at once.
+//   - Refreshes are at least MinInterval apart. As long as wishes go on, the interval
+//     doubles, up to MaxInterval: what the cluster has not noticed, no view shows.
+//     A view that moved slots leaves an interval of four times MinInterval at
+//     most. When no wish has come for twice the interval, it is MinInterval again.
+//   - Each Refresh goes to a node that was not asked since the wishes began, and that
+//     [Node.Serves]. The node that a redirect named comes first: it knows what the
+//     redirect says. If the map has more than 32 nodes, only a share of the
+//     clients begin with it, so that it does not have to answer all of them.
+//   - If a view contradicts the map, and neither is known to be newer, the next
+//     Refresh is for a sample of three nodes.
+//   - Seeds come last: while the map is empty, and beside a node of the map after
+//     two refreshes in a row without an answer.
+//   - Without any wish, a view is asked for when the last one has the age Period,
+//     give or take a quarter: so a node that has returned, or a replica that was
+//     added, is found.
+//
+// The zero Refresher is ready to use; fields must be set before. It must not be
+// copied after its first use. All methods are safe for concurrent use, and cost
+// one atomic load while there is nothing to do. A Refresher belongs to one
+// [Router]. With the same Seed, calls and times it decides the same.
+type Refresher struct {
+	// Seeds are the addresses, "host:port", that the client was given.
+	Seeds []string
+
+	MinInterval time.Duration // between two refreshes; 0 means 250 ms
+	MaxInterval time.Duration // that MinInterval grows to; 0 means 30 s
+	Period      time.Duration // age of a view that is good; 0 means 1 minute
+	Timeout     time.Duration // after which a Refresh has failed; 0 means 10 s
+
+	// Seed determines the random choices. 0 means that they differ at every run.
+	Seed uint64
+
+	due    atomic.Int64 // when Next has something to do: the time since base, 0 before the first call
+	wanted atomic.Bool  // a view is wished for that the open Refresh may be too early for
+	base   time.Time    // written once, before due
+
+	mu      sync.Mutex // for what follows, and for writes to what precedes
+	random  rand.PCG
+	open    uint64        // number of the open Refresh, or 0
+	count   uint64        // of all that began
+	last    time.Time     // when the last Refresh ended, or was made if it is open
+	wait    time.Duration // the interval after it
+	age     time.Duration // the period after it
+	granted time.Time     // when the wish is granted
+	tries   int           // refreshes since wishes began
+	lost    int           // refreshes in a row without an answer
+	sample  bool
+	nodes   int      // of the map
+	hint    string   // address of the node of a redirect
+	asked   []string // addresses that were asked since wishes began
+}
+
+// A Refresh is what [Refresher.Next] returns: which nodes to ask for a view now,
+// or when to call Next again.
+type Refresh struct {
+	// Addrs are the addresses of the nodes to ask for a view, now: with CLUSTER
+	// NODES, SLOTS or SHARDS, one after the other or all at once. If there are
+	// none, there is nothing to do before NotBefore, unless Note or Want is called.
+	Addrs []string
+
+	// Seen is the generation of the map when the Refresh began, for [AskedAt].
+	// [Refresher.Apply] passes it on.
+	Seen Generation
+
+	// NotBefore is when Next may have something to do, if Addrs is empty. Else it
+	// is when the Refresh has failed, if Apply has not been called.
+	NotBefore time.Time
+
+	number uint64
+}
+
+// Note tells the Refresher what came of [Router.Moved], [Router.Failed] or
+// [Router.Promote]. It wishes for a view if the Result says Refresh.
+func (p *Refresher) Note(res Result, now time.Time) {
+	if !res.Refresh || p.wanted.Load() {
+		return
+	}
+	hint := ""
+	if res.Node != nil && res.Outcome != Suspected && res.Node.Serves() {
+		hint = res.Node.addr
+	}
+	p.want(hint, now)
+}
+
+// Want wishes for a view: after an error that is [ActionRefresh] or
+// [ActionPrimary] ([Classify]), and for a slot that nobody owns.
+func (p *Refresher) Want(now time.Time) {
+	if !p.wanted.Load() {
+		p.want("", now)
+	}
+}
+
+func (p *Refresher) want(hint string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.start(now)
+	if p.wanted.Load() {
+		return
+	}
+	if p.open == 0 && now.Sub(p.last) > 2*p.wait {
+		p.tries, p.sample, p.asked = 0, false, p.asked[:0]
+	}
+	p.hint = hint
+	p.wanted.Store(true)
+	switch {
+	case p.open != 0:
+	case p.count == 0:
+		p.grant(now)
+		p.schedule(now) // Next knows whether there is a map
+	default:
+		p.grant(now)
+		p.schedule(p.granted)
+	}
+}
+
+// grant draws when a wish of now is granted.
+func (p *Refresher) grant(now time.Time) {
+	p.granted = now.Add(p.upTo(min(jitter+time.Duration(p.nodes)*jitterPerNode, maxJitter)))
+	if earliest := p.last.Add(p.wait); earliest.After(p.granted) {
+		p.granted = earliest
+	}
+}
+
+// start makes the first call's time the beginning.
+func (p *Refresher) start(now time.Time) {
+	if p.due.Load() != 0 {
+		return
+	}
+	seed := p.Seed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	p.random.Seed(seed, 0)
+	p.base, p.last = now.Add(-1), now // -1, so that due is never 0
+	p.age = p.period()
+	p.schedule(now)
+}
+
+// schedule says when Next has something to do.
+func (p *Refresher) schedule(at time.Time) {
+	p.due.Store(max(1, int64(at.Sub(p.base)))) // not 0, even if the clock was set back
+}
+
+// Next returns the nodes to ask for a view now, or that there are none and when
+// to call it again. After it has returned nodes, it returns none until Apply
+// has been called with the Refresh, or the Refresh has failed by Timeout.
+//
+// It can be called after each command, or by one goroutine that sleeps between
+// the calls. When there is something to do, it takes time linear in the number
+// of shards.
+func (p *Refresher) Next(r *Router, now time.Time) Refresh {
+	if due := p.due.Load(); due != 0 && int64(now.Sub(p.base)) < due {
+		return Refresh{NotBefore: p.base.Add(time.Duration(due))}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.start(now)
+	if p.open != 0 && !now.Before(p.base.Add(time.Duration(p.due.Load()))) {
+		p.lost++
+		p.wanted.Store(true)
+		p.end(now)
+	}
+	seen := r.Generation()
+	at := p.last.Add(p.age)
+	switch {
+	case p.open != 0:
+		at = p.base.Add(time.Duration(p.due.Load()))
+	case seen == 0 && p.count == 0:
+		at = now
+	case p.wanted.Load():
+		at = p.granted
+	}
+	if now.Before(at) {
+		p.schedule(at)
+		return Refresh{NotBefore: at}
+	}
+	addrs := p.choose(r)
+	if len(addrs) == 0 {
+		at = now.Add(orDefault(p.MinInterval, defaultMinInterval))
+		p.schedule(at)
+		return Refresh{NotBefore: at}
+	}
+	if p.wanted.Load() {
+		p.tries++
+	}
+	p.wanted.Store(false)
+	p.hint, p.sample = "", false
+	p.asked = append(p.asked, addrs...)
+	p.asked = p.asked[max(0, len(p.asked)-remembered):]
+	p.count++
+	p.open, p.last = p.count, now
+	at = now.Add(orDefault(p.Timeout, defaultTimeout))
+	p.schedule(at)
+	return Refresh{Addrs: addrs, Seen: seen, NotBefore: at, number: p.open}
+}
+
+// choose returns the addresses to ask.
+func (p *Refresher) choose(r *Router) []string {
+	var fresh, again, rest []string // nodes that serve and were not asked yet, that serve, and the others
+	table, _ := r.Table()
+	p.nodes = 0
+	add := func(n *Node) {
+		p.nodes++
+		switch {
+		case n.addr == "":
+		case !n.Serves():
+			rest = append(rest, n.addr)
+		case slices.Contains(p.asked, n.addr):
+			again = append(again, n.addr)
+		default:
+			fresh = append(fresh, n.addr)
+		}
+	}
+	for s := range table.Owners() {
+		add(s.Primary)
+		for _, n := range s.Replicas {
+			add(n)
+		}
+	}
+	count := 1
+	if p.sample {
+		count = sampled
+	}
+	var addrs []string
+	if p.hint != "" && !slices.Contains(p.asked, p.hint) && p.below(max(hinted, p.nodes)) < hinted {
+		addrs = append(addrs, p.hint)
+	}
+	draw := func(from []string) {
+		for len(addrs) < count && len(from) > 0 {
+			i := p.below(len(from))
+			if !slices.Contains(addrs, from[i]) {
+				addrs = append(addrs, from[i])
+			}
+			from[i] = from[len(from)-1]
+			from = from[:len(from)-1]
+		}
+	}
+	draw(fresh)
+	if len(addrs) == 0 {
+		// All were asked. The next round begins.
+		p.asked = p.asked[:0]
+	}
+	draw(again)
+	if p.lost >= unanswered || len(addrs) == 0 {
+		seeds := slices.DeleteFunc(slices.Clone(p.Seeds), func(addr string) bool { return slices.Contains(addrs, addr) })
+		if len(addrs) == 0 && len(seeds) > 1 {
+			// A seed that has just been asked has its turn again when the others had theirs.
+			if next := slices.DeleteFunc(slices.Clone(seeds), func(addr string) bool { return slices.Contains(p.asked, addr) }); len(next) > 0 {
+				seeds = next
+			}
+		}
+		count = len(addrs) + 1
+		draw(seeds)
+	}
+	count = 1
+	draw(rest)
+	return addrs
+}
+
+// Apply ends a Refresh. views[i] is the answer of what.Addrs[i], or nil if there was
+// none. If there is any, Apply merges them ([Merge]), applies them to r
+// ([Router.Apply], with [AskedAt]) and returns what came of it; else the zero
+// Result. It must be called even if there is no answer at all, and may be called
+// after the Refresh has failed by Timeout: the views are used all the same.
+func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Time) Result {
+	views = slices.DeleteFunc(slices.Clone(views), func(c *Cluster) bool { return c == nil })
+	var res Result
+	if len(views) > 0 {
+		view, err := Merge(views...)
+		if err == nil {
+			res = r.Apply(view, AskedAt(what.Seen))
+		}
+	} else {
+		r.RefreshFailed()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if what.number == 0 || what.number != p.open {
+		return res
+	}
+	if res.Change != nil && res.Change.Slots.Len() > 0 {
+		p.tries = min(p.tries, progress+1)
+	}
+	switch {
+	case len(views) == 0:
+		p.lost++
+		p.wanted.Store(true)
+	default:
+		p.lost = 0
+		if res.Refresh {
+			p.wanted.Store(true)
+			p.sample = res.Outcome == Stale || res.Outcome == Partly
+		}
+	}
+	p.end(now)
+	return res
+}
+
+// end ends the open Refresh, and draws when the next one is due.
+func (p *Refresher) end(now time.Time) {
+	p.open, p.last = 0, now
+	p.age = p.period()
+	interval := orDefault(p.MinInterval, defaultMinInterval)
+	limit := max(interval, orDefault(p.MaxInterval, defaultMaxInterval))
+	for range max(p.tries, p.lost) - 1 {
+		if interval >= limit/2 {
+			interval = limit
+			break
+		}
+		interval *= 2
+	}
+	p.wait = interval + p.upTo(interval/4)
+	if p.wanted.Load() {
+		p.grant(now)
+		p.schedule(p.granted)
+	} else {
+		p.schedule(now.Add(p.age))
+	}
+}
+
+// period draws when a view without a fault is too old.
+func (p *Refresher) period() time.Duration {
+	d := orDefault(p.Period, defaultPeriod)
+	return d - d/4 + p.upTo(d/2)
+}
+
+func (p *Refresher) upTo(d time.Duration) time.Duration {
+	return time.Duration(p.random.Uint64() % uint64(d+1))
+}
+
+// below returns a random number from 0 to n-1.
+func (p *Refresher) below(n int) int {
+	return int(p.random.Uint64() % uint64(n))
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}

@@ -1,0 +1,489 @@
+package topology_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// a refreshing is a client with a map, and its time.
+type refreshing struct {
+	router topology.Router
+	topology.Refresher
+	now time.Time
+	t   *testing.T
+}
+
+// newRefreshing returns a client whose map has n shards of two nodes.
+func newRefreshing(t *testing.T, n int) *refreshing {
+	c := &refreshing{t: t, now: time.Unix(1000, 0)}
+	c.Seed = 1
+	if n > 0 {
+		c.router.Apply(shardsOf(t, n, 0))
+	}
+	return c
+}
+
+func primaryOf(i int) string { return fmt.Sprintf("10.1.%d.%d:6379", i>>8, i&255) }
+func replicaOf(i int) string { return fmt.Sprintf("10.2.%d.%d:6379", i>>8, i&255) }
+
+// shardsOf is a view of n shards, in which the replicas of the first failed ones
+// are the primaries.
+func shardsOf(t *testing.T, n, failed int) *topology.Cluster {
+	t.Helper()
+	var b strings.Builder
+	for i := range n {
+		p, r := fmt.Sprintf("p%04d", i), fmt.Sprintf("r%04d", i)
+		slots := fmt.Sprintf("%d-%d", i*hashslot.Count/n, (i+1)*hashslot.Count/n-1)
+		if i < failed {
+			fmt.Fprintf(&b, "%s %s@1 master - 0 0 %d connected %s\n", r, replicaOf(i), n+i+1, slots)
+			fmt.Fprintf(&b, "%s %s@1 slave %s 0 0 0 connected\n", p, primaryOf(i), r)
+			continue
+		}
+		fmt.Fprintf(&b, "%s %s@1 master - 0 0 %d connected %s\n", p, primaryOf(i), i+1, slots)
+		fmt.Fprintf(&b, "%s %s@1 slave %s 0 0 0 connected\n", r, replicaOf(i), p)
+	}
+	view, err := topology.ParseNodes(b.String())
+	require.NoError(t, err)
+	return view
+}
+
+// wait moves the time to the next refresh and returns it. It fails the test if
+// there is none before the limit.
+func (c *refreshing) wait(limit time.Duration) topology.Refresh {
+	c.t.Helper()
+	end := c.now.Add(limit)
+	for {
+		what := c.Next(&c.router, c.now)
+		if len(what.Addrs) > 0 {
+			return what
+		}
+		require.True(c.t, what.NotBefore.After(c.now), "Next does nothing, and names a time that is past")
+		require.False(c.t, what.NotBefore.After(end), "no refresh within %v", limit)
+		c.now = what.NotBefore
+	}
+}
+
+// none fails the test if there is a refresh before the time has passed.
+func (c *refreshing) none(d time.Duration) {
+	c.t.Helper()
+	end := c.now.Add(d)
+	for {
+		what := c.Next(&c.router, c.now)
+		require.Empty(c.t, what.Addrs, "at %v", c.now)
+		if !what.NotBefore.Before(end) {
+			c.now = end
+			return
+		}
+		c.now = what.NotBefore
+	}
+}
+
+func (c *refreshing) want() { c.Want(c.now) }
+
+func (c *refreshing) apply(what topology.Refresh, views ...*topology.Cluster) topology.Result {
+	return c.Apply(&c.router, what, views, c.now)
+}
+
+func TestRefreshOfAnEmptyMap(t *testing.T) {
+	c := newRefreshing(t, 0)
+	c.Seeds = []string{"a:1", "b:1", "c:1"}
+	// At once, and each seed before one of them a second time.
+	asked := map[string]bool{}
+	for i := range 3 {
+		what := c.wait(time.Duration(i) * 2 * time.Second)
+		require.Len(t, what.Addrs, 1)
+		assert.False(t, asked[what.Addrs[0]])
+		asked[what.Addrs[0]] = true
+		if i < 2 {
+			assert.Zero(t, c.apply(what, nil))
+		} else {
+			assert.Equal(t, topology.Applied, c.apply(what, shardsOf(t, 3, 0)).Outcome)
+		}
+	}
+	c.none(45 * time.Second)
+	what := c.wait(30 * time.Second)
+	assert.NotContains(t, asked, what.Addrs[0], "a node of the map, not a seed")
+
+	// A wish does not make a client without a map wait.
+	c = newRefreshing(t, 0)
+	c.Seeds = []string{"a:1"}
+	c.want()
+	assert.Equal(t, []string{"a:1"}, c.wait(0).Addrs)
+
+	// There is nobody to ask.
+	c = newRefreshing(t, 0)
+	for range 10 {
+		what := c.Next(&c.router, c.now)
+		assert.Empty(t, what.Addrs)
+		assert.False(t, what.NotBefore.Before(c.now.Add(250*time.Millisecond)))
+		c.now = what.NotBefore
+	}
+}
+
+func TestRefreshOneAtATime(t *testing.T) {
+	c := newRefreshing(t, 3)
+	c.none(time.Second)
+	c.want()
+	first := c.wait(time.Second)
+	assert.Equal(t, c.router.Generation(), first.Seen)
+	assert.Equal(t, c.now.Add(10*time.Second), first.NotBefore)
+	c.want()
+	c.none(10*time.Second - 1)
+	// It has failed, and another node has its turn.
+	second := c.wait(time.Second)
+	assert.NotEqual(t, first.Addrs, second.Addrs)
+	// What comes now is used, and does not end the second one.
+	assert.NotNil(t, c.apply(first, shardsOf(t, 3, 1)).Change)
+	c.want()
+	c.none(9 * time.Second)
+	c.apply(second, shardsOf(t, 3, 1))
+	c.wait(time.Second) // for the wish that was made meanwhile
+}
+
+// A Refresh that nobody asked for is no harm.
+func TestRefreshOfOnesOwn(t *testing.T) {
+	var c refreshing
+	assert.Equal(t, topology.Applied, c.apply(topology.Refresh{}, shardsOf(t, 3, 0)).Outcome)
+	assert.Zero(t, c.apply(topology.Refresh{}))
+}
+
+func TestRefreshBackOff(t *testing.T) {
+	c := newRefreshing(t, 3)
+	c.Period = time.Hour
+	view := shardsOf(t, 3, 0)
+	began := c.now
+	var at []time.Duration
+	for range 12 {
+		c.want()
+		what := c.wait(time.Minute)
+		at = append(at, c.now.Sub(began))
+		c.apply(what, view)
+	}
+	early := 0
+	for i := range at {
+		if at[i] < 4*time.Second {
+			early++
+		}
+		if i == 0 {
+			assert.Less(t, at[0], 120*time.Millisecond)
+			continue
+		}
+		interval := min(250*time.Millisecond<<(i-1), 30*time.Second)
+		assert.GreaterOrEqual(t, at[i]-at[i-1], interval, i)
+		assert.LessOrEqual(t, at[i]-at[i-1], interval*5/4+120*time.Millisecond, i)
+	}
+	assert.LessOrEqual(t, early, 5, "an outage of 4 seconds costs 5 views at most")
+
+	// It starts again when the wishes have stopped.
+	c.none(80 * time.Second)
+	for range 2 {
+		c.want()
+		c.apply(c.wait(500*time.Millisecond), view)
+	}
+	// A view that moves slots leaves a second.
+	for range 4 {
+		c.want()
+		c.apply(c.wait(time.Minute), view)
+	}
+	for i := 1; i <= 3; i++ {
+		c.want()
+		c.apply(c.wait(time.Minute), shardsOf(t, 3, i))
+		c.want()
+		c.none(time.Second - 1)
+		c.wait(400 * time.Millisecond)
+		c.apply(topology.Refresh{}, nil)
+		c.now = c.now.Add(10 * time.Second)
+	}
+}
+
+func TestRefreshIntervals(t *testing.T) {
+	for _, test := range []struct{ least, most time.Duration }{{time.Second, time.Second}, {time.Second, time.Millisecond}, {time.Millisecond, time.Second}} {
+		c := newRefreshing(t, 3)
+		c.MinInterval, c.MaxInterval = test.least, test.most
+		for i := range 100 {
+			before := c.now
+			c.want()
+			c.apply(c.wait(test.least+test.most+time.Second), shardsOf(t, 3, 0))
+			if i > 0 {
+				assert.GreaterOrEqual(t, c.now.Sub(before), test.least)
+			}
+			if i > 20 {
+				assert.GreaterOrEqual(t, c.now.Sub(before), test.most)
+			}
+		}
+	}
+	// Whatever is in the fields, Next names a time that lies ahead.
+	for _, d := range []time.Duration{-1, 1, 1 << 62} {
+		c := newRefreshing(t, 3)
+		c.MinInterval, c.MaxInterval, c.Period, c.Timeout = d, d, d, d
+		for range 100 {
+			c.want()
+			what := c.Next(&c.router, c.now)
+			assert.True(t, what.NotBefore.After(c.now))
+			if len(what.Addrs) > 0 && c.now.Nanosecond()%2 == 0 {
+				c.apply(what)
+			}
+			c.now = c.now.Add(time.Second + 1)
+		}
+	}
+}
+
+// spread returns the last and the mean time that many clients wait for their
+// first refresh.
+func spread(t *testing.T, shards int) (last, mean time.Duration) {
+	router := newRefreshing(t, shards)
+	for seed := range 200 {
+		c := &refreshing{t: t, now: time.Unix(1000, 0)}
+		c.Seed = uint64(seed + 1)
+		router.router.Generation()
+		c.Next(&router.router, c.now)
+		// It knows how large the cluster is since it asked once.
+		what := c.Next(&router.router, c.now.Add(2*time.Minute))
+		require.NotEmpty(t, what.Addrs)
+		c.Apply(&router.router, what, []*topology.Cluster{shardsOf(t, shards, 0)}, c.now.Add(2*time.Minute))
+		now := c.now.Add(3 * time.Minute)
+		c.Want(now)
+		wait := c.Next(&router.router, now).NotBefore.Sub(now)
+		last, mean = max(last, wait), mean+wait/200
+	}
+	return last, mean
+}
+
+func TestRefreshJitterGrows(t *testing.T) {
+	small, mean := spread(t, 3)
+	assert.LessOrEqual(t, small, 112*time.Millisecond)
+	assert.InDelta(t, 56, mean.Milliseconds(), 8)
+	large, mean := spread(t, 100)
+	assert.LessOrEqual(t, large, 500*time.Millisecond)
+	assert.InDelta(t, 250, mean.Milliseconds(), 40)
+}
+
+func TestRefreshAsksOthers(t *testing.T) {
+	c := newRefreshing(t, 3)
+	view := shardsOf(t, 3, 0)
+	down := c.router.Failed(c.router.Node("p0001"))
+	assert.Equal(t, topology.Suspected, down.Outcome)
+	c.Note(down, c.now)
+	seen := map[string]int{}
+	for range 5 {
+		what := c.wait(time.Minute)
+		require.Len(t, what.Addrs, 1)
+		seen[what.Addrs[0]]++
+		c.router.Failed(c.router.Node("p0001"))
+		c.apply(what, view)
+		c.router.Failed(c.router.Node("p0001"))
+		c.want()
+	}
+	assert.Len(t, seen, 5)
+	assert.NotContains(t, seen, primaryOf(1))
+	// Then from the beginning.
+	for range 5 {
+		what := c.wait(10 * time.Minute)
+		seen[what.Addrs[0]]++
+		c.apply(what)
+	}
+	for addr, n := range seen {
+		if addr != primaryOf(1) {
+			assert.Equal(t, 2, n, addr)
+		}
+	}
+}
+
+func TestRefreshSuspectedNodesLast(t *testing.T) {
+	c := newRefreshing(t, 1)
+	c.Seeds = []string{"seed:1"}
+	for _, id := range []string{"p0000", "r0000"} {
+		c.Note(c.router.Failed(c.router.Node(id)), c.now)
+	}
+	assert.Equal(t, []string{"seed:1"}, c.wait(time.Second).Addrs)
+	c.Seeds = nil
+	c.now = c.now.Add(time.Minute)
+	what := c.wait(time.Second)
+	require.Len(t, what.Addrs, 1)
+	assert.NotEqual(t, "seed:1", what.Addrs[0])
+}
+
+func moved(t *testing.T, slot int, addr string) topology.Redirect {
+	t.Helper()
+	rd, err := topology.ParseRedirect(fmt.Sprintf("MOVED %d %s", slot, addr))
+	require.NoError(t, err)
+	return rd
+}
+
+func TestRefreshBeginsWithTheRedirect(t *testing.T) {
+	first := func(shards int) (hits int) {
+		for seed := range 100 {
+			c := newRefreshing(t, shards)
+			c.Seed = uint64(seed + 1)
+			res := c.router.Moved(moved(t, 0, replicaOf(0)), c.router.Generation())
+			require.True(t, res.Refresh)
+			c.Note(res, c.now)
+			if c.wait(15 * time.Second).Addrs[0] == replicaOf(0) {
+				hits++
+			}
+		}
+		return hits
+	}
+	assert.Equal(t, 100, first(3))
+	assert.InDelta(t, 20, first(80), 15, "32 of 160 nodes")
+
+	// Not if it is the node that failed.
+	c := newRefreshing(t, 3)
+	c.Note(c.router.Failed(c.router.Node("p0000")), c.now)
+	assert.NotEqual(t, primaryOf(0), c.wait(time.Second).Addrs[0])
+}
+
+// A Result that does not say Refresh is not a wish.
+func TestRefreshNote(t *testing.T) {
+	c := newRefreshing(t, 3)
+	c.Note(topology.Result{}, c.now)
+	c.none(40 * time.Second)
+	c.Note(topology.Result{Refresh: true}, c.now)
+	c.wait(time.Second)
+}
+
+func TestRefreshPassesTheGeneration(t *testing.T) {
+	c := newRefreshing(t, 3)
+	c.want()
+	what := c.wait(time.Second)
+	// While the view is on its way, a redirect corrects the map.
+	c.router.Moved(moved(t, 0, replicaOf(0)), c.router.Generation())
+	c.apply(what, shardsOf(t, 3, 0))
+	shard, _ := c.router.For(0)
+	assert.Equal(t, replicaOf(0), shard.Primary.Addr())
+}
+
+func TestRefreshSample(t *testing.T) {
+	c := newRefreshing(t, 3)
+	res := c.router.Moved(moved(t, 0, replicaOf(0)), c.router.Generation())
+	c.Note(res, c.now)
+	what := c.wait(time.Second)
+	require.Len(t, what.Addrs, 1)
+	// The node has not heard of the failover.
+	res = c.apply(what, shardsOf(t, 3, 0))
+	require.Equal(t, topology.Stale, res.Outcome)
+	require.True(t, res.Refresh)
+	sample := c.wait(time.Second)
+	require.Len(t, sample.Addrs, 3)
+	assert.NotContains(t, sample.Addrs, what.Addrs[0])
+	for i, a := range sample.Addrs {
+		assert.NotContains(t, sample.Addrs[:i], a)
+	}
+	// One of three does not answer, one does not know, one knows.
+	res = c.apply(sample, nil, shardsOf(t, 3, 0), shardsOf(t, 3, 1))
+	assert.False(t, res.Refresh)
+	shard, _ := c.router.For(0)
+	assert.Equal(t, "r0000", shard.Primary.ID)
+	c.none(40 * time.Second)
+	c.want()
+	assert.Len(t, c.wait(time.Second).Addrs, 1)
+}
+
+func TestRefreshSeedsWhenNobodyAnswers(t *testing.T) {
+	c := newRefreshing(t, 3)
+	c.Seeds = []string{"x:1", "y:1"}
+	c.want()
+	for i := range 6 {
+		what := c.wait(time.Minute)
+		if i < 2 {
+			assert.Len(t, what.Addrs, 1)
+		} else {
+			require.Len(t, what.Addrs, 2)
+			assert.Contains(t, c.Seeds, what.Addrs[1])
+			assert.NotContains(t, c.Seeds, what.Addrs[0])
+		}
+		c.apply(what, nil, nil)
+	}
+	c.apply(c.wait(time.Minute), shardsOf(t, 3, 0))
+	c.none(40 * time.Second)
+	assert.Len(t, c.wait(time.Minute).Addrs, 1)
+}
+
+func TestRefreshPeriod(t *testing.T) {
+	c := newRefreshing(t, 3)
+	c.Period = 10 * time.Second
+	var least, most time.Duration
+	for i := range 100 {
+		before := c.now
+		c.apply(c.wait(13*time.Second), shardsOf(t, 3, 0))
+		d := c.now.Sub(before)
+		if i == 0 {
+			least = d
+		}
+		least, most = min(least, d), max(most, d)
+	}
+	assert.InDelta(t, 7.5, least.Seconds(), 0.3)
+	assert.InDelta(t, 12.5, most.Seconds(), 0.3)
+}
+
+func TestRefreshIsDeterministic(t *testing.T) {
+	run := func(seed uint64) (log string) {
+		c := newRefreshing(t, 50)
+		c.Seed = seed
+		for range 20 {
+			c.want()
+			what := c.wait(time.Hour)
+			log += fmt.Sprint(c.now.UnixNano(), what.Addrs)
+			c.apply(what, shardsOf(t, 50, 0))
+		}
+		return log
+	}
+	assert.Equal(t, run(7), run(7))
+	assert.NotEqual(t, run(7), run(8))
+	assert.NotEqual(t, run(0), run(0))
+}
+
+func TestRefreshAllocations(t *testing.T) {
+	c := newRefreshing(t, 3)
+	c.want()
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		c.Next(&c.router, c.now)
+		c.Want(c.now)
+		c.Note(topology.Result{Refresh: true}, c.now)
+	}))
+}
+
+// Many goroutines: one refresh at a time, and no more than the rules allow.
+func TestRefreshConcurrently(t *testing.T) {
+	c := newRefreshing(t, 3)
+	view := shardsOf(t, 3, 0)
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		open bool
+		made int
+	)
+	for range 8 {
+		wg.Go(func() {
+			for i := range 2000 {
+				now := c.now.Add(time.Duration(i) * 2 * time.Millisecond)
+				c.Want(now)
+				what := c.Next(&c.router, now)
+				if len(what.Addrs) == 0 {
+					continue
+				}
+				mu.Lock()
+				assert.False(t, open)
+				open = true
+				made++
+				mu.Unlock()
+				mu.Lock()
+				open = false
+				mu.Unlock()
+				c.Apply(&c.router, what, []*topology.Cluster{view}, now)
+			}
+		})
+	}
+	wg.Wait()
+	assert.Positive(t, made)
+	assert.LessOrEqual(t, made, 5)
+}
