@@ -28,7 +28,7 @@ func clusterOf(b *testing.B, n int, owner func(slot int) int) *topology.Cluster 
 	for i := range slots {
 		fmt.Fprintf(&text, "%040x 10.0.%d.%d:6379@16379 master - 0 0 %d connected%s\n", uint64(i+1)*0x9e3779b97f4a7c15, i/250, i%250, i+1, slots[i].String())
 	}
-	c, err := topology.ParseNodes(text.String())
+	c, err := topology.ParseNodes(text.String(), topology.Origin{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -134,7 +134,7 @@ func BenchmarkParse(b *testing.B) {
 			size  int
 			parse func() (*topology.Cluster, error)
 		}{
-			{"nodes", len(text), func() (*topology.Cluster, error) { return topology.ParseNodes(text) }},
+			{"nodes", len(text), func() (*topology.Cluster, error) { return topology.ParseNodes(text, topology.Origin{}) }},
 			{"slots", wireSize(slots), func() (*topology.Cluster, error) { return topology.ParseSlots(slots, topology.Origin{}) }},
 			{"shards", wireSize(shards), func() (*topology.Cluster, error) { return topology.ParseShards(shards, topology.Origin{}) }},
 		} {
@@ -239,7 +239,7 @@ func BenchmarkMoved(b *testing.B) {
 func BenchmarkRoute(b *testing.B) {
 	keys := keysOf(few, plain(8, 32))
 	for _, n := range []int{3, 100, 1000} {
-		c, err := topology.ParseNodes(nodesReply(shardReplies(n)))
+		c, err := topology.ParseNodes(nodesReply(shardReplies(n)), topology.Origin{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func FuzzRebalance(f *testing.F) {
 				total += float64(weights[i])
 			}
 		}
-		c, err := topology.ParseNodes(text.String())
+		c, err := topology.ParseNodes(text.String(), topology.Origin{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func FuzzPlan(f *testing.F) {
 	f.Add("a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@3 master - 0 0 2 connected\nr h:3@4 slave b 0 0 2 connected\n", "b", "a", 0.0, 1, byte(1))
 	f.Add("a h:1@2 myself,master - 0 0 1 connected 0-9 [7->-b]\nb :0@0 master,noaddr - 0 0 2 connected 5\n", "b", "r", -1.0, -1, byte(3))
 	f.Fuzz(func(t *testing.T, nodes, a, b string, weight float64, n int, bits byte) {
-		c, err := topology.ParseNodes(nodes)
+		c, err := topology.ParseNodes(nodes, topology.Origin{})
 		if err != nil {
 			return
 		}

@@ -17,13 +17,13 @@ func views(t *testing.T, s servers.Server, conn redis.Conn, from topology.Origin
 	t.Helper()
 	text, err := redis.String(conn.Do("CLUSTER", "NODES"))
 	require.NoError(t, err)
-	nodes, err := topology.ParseNodes(text)
+	nodes, err := topology.ParseNodes(text, from)
 	require.NoError(t, err)
 	reply, err := conn.Do("CLUSTER", "SLOTS")
 	require.NoError(t, err)
 	slots, err := topology.ParseSlots(reply, from)
 	require.NoError(t, err)
-	all := map[string]*topology.Cluster{"NODES": nodes.WithOrigin(from), "SLOTS": slots}
+	all := map[string]*topology.Cluster{"NODES": nodes, "SLOTS": slots}
 	if s.AtLeast(7, 0) {
 		reply, err = conn.Do("CLUSTER", "SHARDS")
 		require.NoError(t, err)
@@ -58,11 +58,9 @@ func routes(t *testing.T, view *topology.Cluster, tls bool, dial func(addr strin
 				continue
 			}
 			require.Error(t, err)
-			rd, err := topology.ParseRedirect(err.Error())
+			rd, err := topology.ParseRedirect(err.Error(), topology.Origin{Addr: addr, TLS: tls})
 			require.NoError(t, err)
-			host, _, err := net.SplitHostPort(addr)
-			require.NoError(t, err)
-			result := router.Moved(rd.WithOrigin(topology.Origin{Host: host, TLS: tls}), seen)
+			result := router.Moved(rd, seen)
 			require.Equal(t, topology.Unchanged, result.Outcome, "%+v", rd)
 			require.Same(t, shard.Primary, result.Node)
 		}
@@ -83,7 +81,7 @@ func reach(t *testing.T, s servers.Server, c *servers.Cluster, host string) {
 	conn, err := c.Nodes[0].Dial()
 	require.NoError(t, err)
 	defer conn.Close()
-	for command, view := range views(t, s, conn, topology.Origin{Host: host}) {
+	for command, view := range views(t, s, conn, topology.Origin{Addr: host}) {
 		t.Run(command, func(t *testing.T) {
 			for _, n := range c.Nodes {
 				require.Equal(t, n.Addr(), view.Node(n.ID).Addr())
@@ -111,7 +109,7 @@ func TestTLS(t *testing.T) {
 		conn, err := c.Nodes[0].DialTLS()
 		require.NoError(t, err)
 		defer conn.Close()
-		for command, view := range views(t, s, conn, topology.Origin{Host: "127.0.0.1", TLS: true}) {
+		for command, view := range views(t, s, conn, topology.Origin{Addr: "127.0.0.1", TLS: true}) {
 			t.Run(command, func(t *testing.T) {
 				byAddr := map[string]*servers.Node{}
 				for _, n := range c.Nodes {
@@ -128,7 +126,7 @@ func TestTLS(t *testing.T) {
 		plain, err := c.Nodes[0].Dial()
 		require.NoError(t, err)
 		defer plain.Close()
-		for command, view := range views(t, s, plain, topology.Origin{Host: "127.0.0.1"}) {
+		for command, view := range views(t, s, plain, topology.Origin{Addr: "127.0.0.1"}) {
 			t.Run("plain/"+command, func(t *testing.T) { routes(t, view, false, servers.Dial) })
 		}
 	})
@@ -155,7 +153,7 @@ func TestHostnames(t *testing.T) {
 			}
 			return true
 		})
-		for command, view := range views(t, s, conn, topology.Origin{Host: "127.0.0.1"}) {
+		for command, view := range views(t, s, conn, topology.Origin{Addr: "127.0.0.1"}) {
 			t.Run(command, func(t *testing.T) {
 				for _, n := range c.Nodes {
 					host := "localhost"
@@ -173,7 +171,7 @@ func TestHostnames(t *testing.T) {
 			view, err := c.Nodes[0].View()
 			return err == nil && view.Node(c.Nodes[2].ID).Hostname == ""
 		})
-		for command, view := range views(t, s, conn, topology.Origin{Host: "127.0.0.1"}) {
+		for command, view := range views(t, s, conn, topology.Origin{Addr: "127.0.0.1"}) {
 			t.Run("unnamed/"+command, func(t *testing.T) {
 				node := view.Node(c.Nodes[2].ID)
 				if command == "NODES" {
@@ -189,9 +187,9 @@ func TestHostnames(t *testing.T) {
 				require.Equal(t, node.ID, shard.Primary.ID)
 				_, err := c.Nodes[0].Do("GET", "{"+hashslot.Slot(16383).Tag()+"}")
 				require.ErrorContains(t, err, "MOVED 16383 ?:")
-				rd, err := topology.ParseRedirect(err.Error())
+				rd, err := topology.ParseRedirect(err.Error(), topology.Origin{Addr: "127.0.0.1"})
 				require.NoError(t, err)
-				result := router.Moved(rd.WithOrigin(topology.Origin{Host: "127.0.0.1"}), seen)
+				result := router.Moved(rd, seen)
 				require.Equal(t, topology.Unroutable, result.Outcome)
 				require.True(t, result.Refresh)
 			})

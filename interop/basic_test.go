@@ -147,7 +147,7 @@ func TestCreate(t *testing.T) {
 			assert.Zero(t, cl.Errors[a].Load(), "errors that ask for %s", topology.Action(a))
 		}
 
-		origin := topology.Origin{Host: c.Nodes[0].Host}
+		origin := topology.Origin{Addr: c.Nodes[0].Host}
 		ask := map[string]func() (*topology.Cluster, error){
 			"NODES": c.Nodes[0].View,
 			"SLOTS": func() (*topology.Cluster, error) {

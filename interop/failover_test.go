@@ -86,7 +86,7 @@ func TestFailover(t *testing.T) {
 		_, err = c.At(old.Primary.Addr()).Do("SET", key, "1")
 		require.Error(t, err)
 		require.Equal(t, topology.ActionMoved, topology.Classify(err.Error()))
-		rd, err := topology.ParseRedirect(err.Error())
+		rd, err := topology.ParseRedirect(err.Error(), topology.Origin{})
 		require.NoError(t, err)
 		result := router.Moved(rd, seen)
 		require.Equal(t, topology.FailedOver, result.Outcome)

@@ -27,7 +27,7 @@ func (f *nodesFlags) add(fs *flag.FlagSet) {
 		f.files = append(f.files, name)
 		return nil
 	})
-	fs.StringVar(&f.from.Host, "host", "", "the `host` that was asked, if it does not know its own address")
+	fs.StringVar(&f.from.Addr, "host", "", "the `host` that was asked, or host:port, if it does not know its own address")
 	fs.BoolVar(&f.from.TLS, "tls", false, "take the TLS ports of a nodes.conf")
 }
 
@@ -42,7 +42,7 @@ func (f *nodesFlags) check() error {
 }
 
 // given reports whether any of the options is there.
-func (f *nodesFlags) given() bool { return len(f.files) > 0 || f.from != topology.Origin{} }
+func (f *nodesFlags) given() bool { return len(f.files) > 0 || f.from.Addr != "" || f.from.TLS }
 
 // stdin returns how many of the files are standard input.
 func (f *nodesFlags) stdin() (n int) {
@@ -70,11 +70,10 @@ func (f *nodesFlags) load(e *env) (*topology.Cluster, error) {
 		if err != nil {
 			return nil, err
 		}
-		c, err := topology.ParseNodes(string(data[len(bulk.Find(data)):]))
+		c, err := topology.ParseNodes(string(data[len(bulk.Find(data)):]), f.from)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", nodesName(name), err)
 		}
-		c = c.WithOrigin(f.from)
 		for _, w := range c.Warnings() {
 			fmt.Fprintf(e.stderr, "%s: %s: %s\n", e.title(), nodesName(name), appendText(nil, []byte(w.String())))
 		}
@@ -181,7 +180,7 @@ func problems(c *topology.Cluster) []problemJSON {
 			add("suspected", "the owner %v does not answer the node that was asked")
 		}
 		// That the node that was asked does not know its own address is no harm.
-		if !p.Routable() && !(p.Myself() && p.Port != 0) {
+		if !p.Routable() && !(p.Myself() && p.EndpointPort != 0) {
 			add("unreachable", "the owner %v has no address")
 		}
 	}

@@ -6,7 +6,6 @@ package goredis
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 
 	"github.com/hashslot/hashslot/slotmap/topology"
@@ -68,10 +67,10 @@ func (c *Client) refresh(ctx context.Context) (err error) {
 			return false
 		}
 		var view *topology.Cluster
-		if view, err = topology.ParseNodes(text); err != nil {
+		if view, err = topology.ParseNodes(text, topology.Origin{Addr: addr}); err != nil {
 			return false
 		}
-		return !c.Router.Apply(view.WithOrigin(origin(addr)), topology.AskedAt(seen)).Refresh
+		return !c.Router.Apply(view, topology.AskedAt(seen)).Refresh
 	}
 	done := false
 	c.nodes.Range(func(addr, node any) bool {
@@ -92,11 +91,6 @@ func (c *Client) refresh(ctx context.Context) (err error) {
 	return err
 }
 
-func origin(addr string) topology.Origin {
-	host, _, _ := net.SplitHostPort(addr)
-	return topology.Origin{Host: host}
-}
-
 // A learner tells the Router of the redirects of a node.
 type learner struct {
 	c    *Client
@@ -107,8 +101,8 @@ func (l learner) learn(err error, seen topology.Generation) {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return
 	}
-	rd, bad := topology.ParseRedirect(err.Error())
-	if bad == nil && rd.Kind == topology.Moved && l.c.Router.Moved(rd.WithOrigin(origin(l.addr)), seen).Refresh {
+	rd, bad := topology.ParseRedirect(err.Error(), topology.Origin{Addr: l.addr})
+	if bad == nil && rd.Kind == topology.Moved && l.c.Router.Moved(rd, seen).Refresh {
 		l.c.ReloadState(context.Background()) // calls slots, soon
 	}
 }

@@ -112,7 +112,7 @@ func BenchmarkRoute(b *testing.B) {
 		keys[i] = "user:" + strconv.Itoa(i*7919) + ":profile"
 	}
 	text, slots := slots(3)
-	view, err := topology.ParseNodes(text)
+	view, err := topology.ParseNodes(text, topology.Origin{})
 	require.NoError(b, err)
 	b.Run("by=go-redis", func(b *testing.B) {
 		client := redis.NewClusterClient(&redis.ClusterOptions{

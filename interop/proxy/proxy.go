@@ -185,9 +185,8 @@ func (s *Session) follow(i int, node *topology.Node, seen topology.Generation) e
 		if s.replies[i][0] != '-' {
 			return nil
 		}
-		host, _, _ := net.SplitHostPort(node.Addr())
-		rd, err := topology.ParseRedirect(string(s.replies[i]))
-		if rd = rd.WithOrigin(topology.Origin{Host: host}); err != nil || !rd.Routable() {
+		rd, err := topology.ParseRedirect(string(s.replies[i]), topology.Origin{Addr: node.Addr()})
+		if err != nil || !rd.Routable() {
 			return nil // the client's business
 		}
 		command := s.command(i)

@@ -124,9 +124,9 @@ func batch(tb testing.TB, n int) (*proxy.Session, [][]byte) {
 		fmt.Fprintf(&in, "*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n", len(key), key)
 	}
 	view, err := topology.ParseNodes(
-		"a 127.0.0.1:7000@17000 master - 0 0 1 connected 0-5460\n" +
-			"b 127.0.0.1:7001@17001 master - 0 0 2 connected 5461-10922\n" +
-			"c 127.0.0.1:7002@17002 master - 0 0 3 connected 10923-16383\n")
+		"a 127.0.0.1:7000@17000 master - 0 0 1 connected 0-5460\n"+
+			"b 127.0.0.1:7001@17001 master - 0 0 2 connected 5461-10922\n"+
+			"c 127.0.0.1:7002@17002 master - 0 0 3 connected 10923-16383\n", topology.Origin{})
 	require.NoError(tb, err)
 	router := new(topology.Router)
 	router.Apply(view)

@@ -6,7 +6,6 @@ package redigocluster
 import (
 	"errors"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -115,8 +114,7 @@ func (c *Client) follow(command Command, node *topology.Node, seen topology.Gene
 	if answered {
 		c.Errors[action].Add(1)
 	}
-	redirect, _ := topology.ParseRedirect(string(refused))
-	redirect = redirect.WithOrigin(topology.Origin{Host: node.Host})
+	redirect, _ := topology.ParseRedirect(string(refused), topology.Origin{Addr: node.Addr()})
 	switch {
 	case reply.Err == nil || try == tries || answered && (action == topology.ActionNone || action == topology.ActionFail):
 		return reply
@@ -153,12 +151,11 @@ func (c *Client) Refresh() (err error) {
 	}
 	for _, i := range rand.Perm(len(addrs)) {
 		var view *topology.Cluster
-		host, _, _ := net.SplitHostPort(addrs[i])
 		reply := c.send(addrs[i], []any{"CLUSTER", "NODES"})[0]
 		if text, failed := redis.String(reply.Value, reply.Err); failed != nil {
 			err = failed
-		} else if view, err = topology.ParseNodes(text); err == nil &&
-			!c.Router.Apply(view.WithOrigin(topology.Origin{Host: host}), topology.AskedAt(seen)).Refresh {
+		} else if view, err = topology.ParseNodes(text, topology.Origin{Addr: addrs[i]}); err == nil &&
+			!c.Router.Apply(view, topology.AskedAt(seen)).Refresh {
 			return nil
 		}
 	}

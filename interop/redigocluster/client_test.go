@@ -106,9 +106,9 @@ func BenchmarkRoute(b *testing.B) {
 	})
 	b.Run("by=Router", func(b *testing.B) {
 		view, err := topology.ParseNodes(
-			"a 127.0.0.1:7000@17000 master - 0 0 1 connected 0-5460\n" +
-				"b 127.0.0.1:7001@17001 master - 0 0 2 connected 5461-10922\n" +
-				"c 127.0.0.1:7002@17002 master - 0 0 3 connected 10923-16383\n")
+			"a 127.0.0.1:7000@17000 master - 0 0 1 connected 0-5460\n"+
+				"b 127.0.0.1:7001@17001 master - 0 0 2 connected 5461-10922\n"+
+				"c 127.0.0.1:7002@17002 master - 0 0 3 connected 10923-16383\n", topology.Origin{})
 		require.NoError(b, err)
 		var router topology.Router
 		router.Apply(view)

@@ -96,8 +96,7 @@ func (c *Client) view(ctx context.Context, addr string) (*topology.Cluster, erro
 }
 
 func (c *Client) origin(addr string) topology.Origin {
-	host, _, _ := net.SplitHostPort(addr)
-	return topology.Origin{Host: host, TLS: c.opt.TLSConfig != nil}
+	return topology.Origin{Addr: addr, TLS: c.opt.TLSConfig != nil}
 }
 
 // DoMulti sends commands, those of each node at once, and follows redirects.
@@ -180,16 +179,16 @@ func (c *Client) react(ctx context.Context, node *topology.Node, seen topology.G
 		var op *net.OpError // if not even a connection came about, the command was not sent
 		return nil, errors.Is(err, ErrNoNode) || errors.As(err, &op) && op.Op == "dial"
 	}
-	rd, _ := topology.ParseRedirect(refused.Error())
+	rd, _ := topology.ParseRedirect(refused.Error(), c.origin(node.Addr()))
 	switch topology.Classify(refused.Error()) {
 	case topology.ActionNone, topology.ActionFail:
 		return nil, false
 	case topology.ActionMoved:
-		if c.Router.Moved(rd.WithOrigin(c.origin(node.Addr())), seen).Refresh {
+		if c.Router.Moved(rd, seen).Refresh {
 			c.Refresh(ctx)
 		}
 	case topology.ActionAsk:
-		return c.Router.Asking(rd.WithOrigin(c.origin(node.Addr()))), true
+		return c.Router.Asking(rd), true
 	case topology.ActionRetry:
 		time.Sleep(pause / 10)
 	default:

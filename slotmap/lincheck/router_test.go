@@ -110,7 +110,7 @@ func routerView(owners contents, epoch int) *topology.Cluster {
 		set := b.Build().SlotsOf(n)
 		fmt.Fprintf(&text, "n%d n%d.example:1@2 master - 0 0 %d connected %v\n", n, n, epoch, set)
 	}
-	c, err := topology.ParseNodes(text.String())
+	c, err := topology.ParseNodes(text.String(), topology.Origin{})
 	if err != nil {
 		panic(err)
 	}

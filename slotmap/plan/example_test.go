@@ -17,7 +17,7 @@ const nodes = `
 `
 
 func ExampleRebalance() {
-	cluster, err := topology.ParseNodes(nodes)
+	cluster, err := topology.ParseNodes(nodes, topology.Origin{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func ExampleCreate() {
 
 // A plan is tried on paper before it is carried out.
 func ExampleModel() {
-	cluster, err := topology.ParseNodes(nodes)
+	cluster, err := topology.ParseNodes(nodes, topology.Origin{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func clusterOf(t *testing.T, order []string, nodes []goldenNode) *topology.Clust
 
 func parse(t *testing.T, nodes string) *topology.Cluster {
 	t.Helper()
-	c, err := topology.ParseNodes(nodes)
+	c, err := topology.ParseNodes(nodes, topology.Origin{})
 	require.NoError(t, err)
 	return c
 }

@@ -67,7 +67,7 @@ func (p paper) cluster(t testing.TB) *topology.Cluster {
 	for i := range order {
 		order[i] = i
 	}
-	c, err := topology.ParseNodes(p.nodes(order))
+	c, err := topology.ParseNodes(p.nodes(order), topology.Origin{})
 	require.NoError(t, err)
 	return c
 }
@@ -104,7 +104,7 @@ func TestRebalanceProperties(t *testing.T) {
 		requireExact(t, c, plan, opts)
 
 		// The order of the reply does not matter.
-		shuffled, err := topology.ParseNodes(p.nodes(rng.Perm(len(p.ids))))
+		shuffled, err := topology.ParseNodes(p.nodes(rng.Perm(len(p.ids))), topology.Origin{})
 		require.NoError(t, err)
 		again, err := Rebalance(shuffled, opts)
 		require.NoError(t, err)

@@ -40,7 +40,7 @@ func captures(t testing.TB) []capture {
 		if strings.Contains(name, "/ipv6/") || strings.Contains(name, "/ipv6_announce_client/") {
 			host = "::1"
 		}
-		cs = append(cs, capture{name, path, Origin{Host: host, TLS: strings.HasSuffix(name, "-over-tls")}})
+		cs = append(cs, capture{name, path, Origin{Addr: host, TLS: strings.HasSuffix(name, "-over-tls")}})
 	}
 	return cs
 }
@@ -69,9 +69,9 @@ func (c capture) nodes(t testing.TB) string {
 }
 
 func (c capture) parseNodes(t testing.TB) *Cluster {
-	cluster, err := ParseNodes(c.nodes(t))
+	cluster, err := ParseNodes(c.nodes(t), c.from)
 	require.NoError(t, err, c.name)
-	return cluster.WithOrigin(c.from)
+	return cluster
 }
 
 // The three replies of one port say the same of each slot and of each node,
@@ -148,7 +148,7 @@ func sameAddress(t *testing.T, n, o *Node) {
 		assert.False(t, o.Routable(), o)
 	case o.Endpoint == "?":
 		assert.False(t, o.Routable(), o)
-		assert.Equal(t, n.Port, o.Port)
+		assert.Equal(t, n.EndpointPort, o.EndpointPort)
 		assert.Equal(t, n.IP, o.IP)
 	case o.Hostname != "" && o.Endpoint == o.Hostname || o.IP != "" && o.Endpoint != o.IP && o.Endpoint != "":
 		assert.Equal(t, joinHostPort(o.Endpoint, o.Port), o.Addr())
@@ -170,7 +170,7 @@ func TestCapturedFiles(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		file, err := ParseNodes(string(data))
+		file, err := ParseNodes(string(data), Origin{})
 		require.NoError(t, err, c.name)
 		assert.Empty(t, file.Warnings(), c.name)
 		assert.Regexp(t, regexp.MustCompile(`vars currentEpoch \d+ lastVoteEpoch \d+\n$`), string(data))

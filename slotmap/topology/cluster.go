@@ -17,7 +17,7 @@ import (
 // use. What they return belongs to the Cluster and must not be changed.
 type Cluster struct {
 	command string
-	from    Origin
+	from    Origin // the zero Origin for merged views
 	store   []Node
 	nodes   []*Node
 	byKey   map[string]int32 // place in store
@@ -137,24 +137,6 @@ func (c *Cluster) warn(at Place, reason string) {
 	}
 }
 
-// WithOrigin returns the Cluster as if it had been asked for over the
-// connection from. It is for CLUSTER NODES, which says of the node that was
-// asked, if it does not know its own address, nothing but "myself", and for
-// nodes.conf, which has ports for TLS and without. The result of [Merge] has no
-// single origin and is returned as it is.
-func (c *Cluster) WithOrigin(from Origin) *Cluster {
-	if c.command == merged {
-		return c
-	}
-	o := &Cluster{
-		command: c.command, store: slices.Clone(c.store), currentEpoch: c.currentEpoch,
-		warnings: slices.Clip(c.warnings), unkept: c.unkept,
-	}
-	o.resolve(from)
-	o.build()
-	return o
-}
-
 // resolve finds the addresses and keys of the nodes in c.store.
 func (c *Cluster) resolve(from Origin) {
 	c.from = from
@@ -162,13 +144,14 @@ func (c *Cluster) resolve(from Origin) {
 	for i := range c.store {
 		anyTLS = anyTLS || c.store[i].TLSPort != 0
 	}
+	host, port := from.asked()
 	for i := range c.store {
 		n := &c.store[i]
 		tls := from.TLS && anyTLS
 		if c.command != shardsCommand {
 			tls = from.TLS && n.TLSPort != 0
 		}
-		n.resolve(from, tls)
+		n.resolve(from, host, port, tls)
 	}
 }
 

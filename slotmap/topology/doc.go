@@ -32,13 +32,18 @@
 //     it, stays readable in [Node.IP].
 //   - CLUSTER SHARDS of some proxies have no endpoint at all. Then it is the
 //     hostname, else the IP, else the host that was asked.
-//   - A node with port 0, or with the flag noaddr, has no address.
+//   - A node with the flag noaddr has no address. A node whose endpoint is known
+//     and whose port is 0 has the port that was asked: its server listens for TLS
+//     only, and something in front of it speaks TLS for the client. A node without
+//     endpoint and port has no address.
 //   - IPv6 addresses come without brackets; Addr has them.
 //   - Over TLS the port is the tls-port of CLUSTER SHARDS. If no node of the
 //     reply has one, TLS is the matter of something in front of the servers, and
 //     the port is the plain one. CLUSTER NODES and SLOTS show the port that fits
 //     the connection they were asked over.
 //   - Loopback addresses are left as they are.
+//   - Last of all, [Origin].Map says where an address is reached from here, for
+//     nodes behind NAT and in containers. Redirects go through it as well.
 //
 // # Owners
 //

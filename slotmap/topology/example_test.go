@@ -14,13 +14,12 @@ e7d1eecc :6379@16379 myself,master - 0 0 4 connected 0-8191
 `
 
 func ExampleParseNodes() {
-	c, err := topology.ParseNodes(nodes)
+	// The node that was asked does not know its address. The client does.
+	c, err := topology.ParseNodes(nodes, topology.Origin{Addr: "10.0.0.1:6379"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	// The node that was asked does not know its address. The client does.
-	c = c.WithOrigin(topology.Origin{Host: "10.0.0.1"})
 	for _, s := range c.Shards() {
 		slots := c.Table().SlotsOf(s)
 		fmt.Println(s.Primary.ID, s.Primary.Addr(), slots)
@@ -44,7 +43,7 @@ func ExampleParseSlots() {
 		[]any{int64(0), int64(8191), []any{nil, int64(6379), "e7d1eecc", []any{"ip", "10.0.0.1"}}},
 		[]any{int64(8192), int64(16383), []any{"?", int64(6379), "67ed2db8", []any{"ip", "10.0.0.2"}}},
 	}
-	c, err := topology.ParseSlots(reply, topology.Origin{Host: "cache.example.com"})
+	c, err := topology.ParseSlots(reply, topology.Origin{Addr: "cache.example.com"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -63,8 +62,8 @@ func ExampleParseSlots() {
 
 func ExampleMerge() {
 	// A node that was away still believes it owns its slots.
-	away, _ := topology.ParseNodes("a h:1@2 myself,master - 0 0 1 connected 0-99\nb h:2@2 slave a 0 0 1 connected\n")
-	fresh, _ := topology.ParseNodes("a h:1@2 master,fail - 0 0 1 disconnected\nb h:2@2 myself,master - 0 0 6 connected 0-99\n")
+	away, _ := topology.ParseNodes("a h:1@2 myself,master - 0 0 1 connected 0-99\nb h:2@2 slave a 0 0 1 connected\n", topology.Origin{})
+	fresh, _ := topology.ParseNodes("a h:1@2 master,fail - 0 0 1 disconnected\nb h:2@2 myself,master - 0 0 6 connected 0-99\n", topology.Origin{})
 	c, err := topology.Merge(away, fresh)
 	if err != nil {
 		fmt.Println(err)
@@ -82,7 +81,7 @@ func ExampleMerge() {
 }
 
 func ExampleRouter() {
-	view, err := topology.ParseNodes(nodes)
+	view, err := topology.ParseNodes(nodes, topology.Origin{Addr: "10.0.0.1:6379"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -93,7 +92,7 @@ func ExampleRouter() {
 			fmt.Println("open a pool for", n.ID)
 		}
 	}
-	router.Apply(view.WithOrigin(topology.Origin{Host: "10.0.0.1"}))
+	router.Apply(view)
 
 	// A command: the shard of its key, and the generation of the map it goes by.
 	shard, seen := router.ForKey("user:{42}:name")
@@ -102,12 +101,12 @@ func ExampleRouter() {
 	// What the node answers.
 	answer := "MOVED 8000 10.0.0.2:6379"
 	if topology.Classify(answer) == topology.ActionMoved {
-		redirect, err := topology.ParseRedirect(answer)
+		redirect, err := topology.ParseRedirect(answer, topology.Origin{Addr: shard.Primary.Addr()})
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
-		result := router.Moved(redirect.WithOrigin(topology.Origin{Host: shard.Primary.Host}), seen)
+		result := router.Moved(redirect, seen)
 		fmt.Println(result.Outcome, "- send to", result.Node.Addr(), "- refresh:", result.Refresh)
 	}
 	shard, _ = router.ForKey("user:{42}:mail")
@@ -122,7 +121,7 @@ func ExampleRouter() {
 }
 
 func ExampleRouter_Split() {
-	view, err := topology.ParseNodes(nodes)
+	view, err := topology.ParseNodes(nodes, topology.Origin{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -186,7 +185,7 @@ func ExampleRefresher() {
 		for i, addr := range due.Addrs {
 			fmt.Println("CLUSTER NODES to", addr)
 			if text, err := ask(addr, "CLUSTER NODES"); err == nil {
-				views[i], _ = topology.ParseNodes(text)
+				views[i], _ = topology.ParseNodes(text, topology.Origin{Addr: addr})
 			}
 		}
 		refresher.Apply(&router, due, views, now)
@@ -218,11 +217,11 @@ func ExampleRefresher() {
 			}
 			switch topology.Classify(answer) {
 			case topology.ActionMoved, topology.ActionAsk: // before the command, ASK needs an ASKING
-				redirect, err := topology.ParseRedirect(answer)
+				redirect, err := topology.ParseRedirect(answer, topology.Origin{Addr: node.Addr()})
 				if err != nil {
 					return "", err
 				}
-				result := router.Moved(redirect.WithOrigin(topology.Origin{Host: node.Host}), seen)
+				result := router.Moved(redirect, seen)
 				refresher.Note(result, now)
 				node = result.Node
 			case topology.ActionRefresh, topology.ActionPrimary:

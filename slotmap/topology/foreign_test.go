@@ -79,17 +79,13 @@ type record struct {
 
 func (r record) origin() Origin {
 	host, _, _ := cutLast(r.Origin, ':')
-	return Origin{Host: host, TLS: r.TLS}
+	return Origin{Addr: host, TLS: r.TLS}
 }
 
 func (r record) parse(reply any) (*Cluster, error) {
 	switch r.Kind {
 	case "nodes":
-		c, err := ParseNodes(reply.(string))
-		if err != nil {
-			return nil, err
-		}
-		return c.WithOrigin(r.origin()), nil
+		return ParseNodes(reply.(string), r.origin())
 	case "slots":
 		return ParseSlots(reply, r.origin())
 	}
@@ -355,7 +351,7 @@ func (r record) compare(c *Cluster, err error) (differs []string) {
 		case "hostname":
 			same(key, want, only().Hostname)
 		case "port":
-			same(key, want, only().Port)
+			same(key, want, only().EndpointPort)
 		case "az":
 			if want, ok := want.(string); ok {
 				same(key, want, only().AvailabilityZone)
@@ -414,7 +410,7 @@ func (r record) compare(c *Cluster, err error) (differs []string) {
 							}
 						}
 					case "port":
-						same(what, v, n.Port)
+						same(what, v, n.EndpointPort)
 					case "host":
 						same(what, v, n.Host)
 					case "primary_id":
@@ -494,7 +490,7 @@ func TestForeignRedirects(t *testing.T) {
 	readJSON(t, dir+"/redirect/redirects.json", &records)
 	require.NotEmpty(t, records)
 	for _, r := range records {
-		got, err := ParseRedirect(r.Msg)
+		got, err := ParseRedirect(r.Msg, Origin{})
 		// A redirect without a slot is not one of a cluster.
 		if r.Kind == "" || r.Kind == "redirect" {
 			assert.ErrorIs(t, err, ErrNotRedirect, r.Msg)
@@ -554,7 +550,7 @@ func TestForeignMoved(t *testing.T) {
 			shard, _ := r.For(hashslot.Slot(*op.NewOwner.Like))
 			to = shard.Primary.Addr()
 		}
-		rd, err := ParseRedirect(fmt.Sprintf("MOVED %d %s", op.MovedSlot, to))
+		rd, err := ParseRedirect(fmt.Sprintf("MOVED %d %s", op.MovedSlot, to), Origin{})
 		require.NoError(t, err)
 		r.Moved(rd, r.Generation())
 		want := make([]string, hashslot.Count)

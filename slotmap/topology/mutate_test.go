@@ -27,7 +27,7 @@ func TestMutatedCaptures(t *testing.T) {
 		slots, ok := c.read(t, dialects[0], "slots.resp3")
 		shards, _ := c.read(t, dialects[0], []string{"shards.resp2", "shards.resp3"}[i%2])
 		for range rounds {
-			from := []Origin{{}, c.from, {Host: "h", TLS: true}}[rng.IntN(3)]
+			from := []Origin{{}, c.from, {Addr: "h:7", TLS: true}, {Addr: "h", Map: moveHalf}}[rng.IntN(4)]
 			checkNodes(t, m.text(text), from)
 			if ok {
 				checkReply(t, m.reply(slots), from, ParseSlots, refSlotsReply)
@@ -35,6 +35,21 @@ func TestMutatedCaptures(t *testing.T) {
 			checkReply(t, m.reply(shards), from, ParseShards, refShardsReply)
 		}
 	}
+}
+
+// moveHalf maps the half of all addresses that end in an even number.
+func moveHalf(addr string) string {
+	switch addr[len(addr)-1] {
+	case '0', '4':
+		return "nat:1" + addr[len(addr)-1:]
+	case '2':
+		return "[2001:db8::1]:8"
+	case '6':
+		return ""
+	case '8':
+		return "nowhere"
+	}
+	return addr
 }
 
 type mutator struct{ rng *rand.Rand }

@@ -11,11 +11,69 @@ import (
 )
 
 // An Origin is the connection over which a reply came: what the reply means by
-// "the host you asked". The zero Origin knows no host and no TLS; nodes whose
-// endpoint is the host that was asked then have no address.
+// "the host you asked", and how its addresses are reached from here. With the
+// zero Origin, nodes whose endpoint is the host that was asked have no address.
 type Origin struct {
-	Host string // host name or IP address, without port; IPv6 with or without brackets
-	TLS  bool   // whether the connection was over TLS
+	// Addr is the address that was dialled, "host:port", or the host alone. IPv6
+	// needs brackets if there is a port. A node whose reply has port 0 gets this
+	// port: servers that listen for TLS only, asked through something that speaks
+	// TLS for the client, tell no port.
+	Addr string
+
+	// TLS says that the connection was over TLS.
+	TLS bool
+
+	// Map, if it is not nil, returns where to dial the address of a node, for
+	// nodes behind NAT and in containers. It is called with "host:port", with
+	// brackets around an IPv6 host, once the host and port that were asked are put
+	// in, and returns the same form. An address that it does not know it returns as
+	// it is. A node for which it returns "", or anything that is not "host:port",
+	// has no address. It is called once for each node of a reply and each
+	// redirect, by the goroutine that parses, and must give equal addresses equal
+	// results.
+	Map func(addr string) string
+}
+
+// asked returns the host and the port that were asked, "" and 0 if not known.
+func (o Origin) asked() (host string, port int) {
+	host = o.Addr
+	if h, text, ok := cutLast(o.Addr, ':'); ok && (strings.IndexByte(h, ':') < 0 || strings.HasSuffix(h, "]")) {
+		host = h
+		port, _ = parsePort(text)
+	}
+	host = unbracket(host)
+	if wildcard(host) || host == "?" {
+		host = ""
+	}
+	return host, port
+}
+
+// reach returns where to dial a host and port of a reply, "" and 0 if that is
+// nowhere.
+func (o Origin) reach(host string, port int) (string, int) {
+	if o.Map != nil {
+		host, port, _ = splitHostPort(o.Map(joinHostPort(host, port)))
+	}
+	return host, port
+}
+
+// splitHostPort splits an address that can be dialled.
+func splitHostPort(addr string) (host string, port int, ok bool) {
+	host, text, _ := cutLast(addr, ':')
+	port, ok = parsePort(text)
+	bare := unbracket(host)
+	if !ok || port == 0 || bare == "" || bare == host && strings.IndexByte(host, ':') >= 0 {
+		return "", 0, false
+	}
+	return bare, port, true
+}
+
+// unbracket takes the brackets off an IPv6 host.
+func unbracket(host string) string {
+	if n := len(host); n > 1 && host[0] == '[' && host[n-1] == ']' {
+		return host[1 : n-1]
+	}
+	return host
 }
 
 // A Role is what a node is in its shard.
@@ -93,17 +151,21 @@ type Node struct {
 	// SLOTS before version 4.0.
 	ID string
 
-	// Host is what to dial: the node's preferred endpoint, with the host that
-	// was asked put in where the reply means that. It is "" if it is not known.
+	// Host and Port are what to dial; Addr joins them. Host is the node's
+	// preferred endpoint, with the host that was asked put in where the reply means
+	// that, and Port the port of that endpoint, or the TLS port, as the connection
+	// needs it; both as [Origin].Map has them. They are "" and 0 if not known.
 	Host string
-
-	// Port is the port that CLUSTER NODES and CLUSTER SLOTS tell, which is the
-	// TLS port if they were asked over TLS, and the plain port in CLUSTER SHARDS
-	// and nodes.conf. TLSPort is the TLS port that the latter two tell beside
-	// it, BusPort the port of the cluster bus. 0 is none.
-	Port, TLSPort, BusPort int
+	Port int
 
 	Endpoint string // the preferred endpoint as the reply has it: possibly "" or "?"; in CLUSTER NODES the IP
+
+	// EndpointPort is the port that CLUSTER NODES and CLUSTER SLOTS tell, which is
+	// the TLS port if they were asked over TLS, and the plain port in CLUSTER SHARDS
+	// and nodes.conf. TLSPort is the TLS port that the latter two tell beside it,
+	// BusPort the port of the cluster bus. 0 is none.
+	EndpointPort, TLSPort, BusPort int
+
 	IP       string // IP address; "" if the reply does not tell
 	Hostname string // announced host name; "" if there is none
 
@@ -194,12 +256,9 @@ func (n *Node) String() string {
 	return n.ID + " " + n.addr
 }
 
-// resolve finds the node's host, address and key. tls says to use TLSPort.
-func (n *Node) resolve(from Origin, tls bool) {
-	asked := strings.TrimSuffix(strings.TrimPrefix(from.Host, "["), "]")
-	if wildcard(asked) || asked == "?" {
-		asked = ""
-	}
+// resolve finds the node's host, port, address and key. asked and askedPort are
+// those of from; tls says to use TLSPort.
+func (n *Node) resolve(from Origin, asked string, askedPort int, tls bool) {
 	host := n.Endpoint
 	if n.told == endpointAbsent || host == "?" {
 		host = n.Hostname
@@ -207,31 +266,44 @@ func (n *Node) resolve(from Origin, tls bool) {
 			host = n.IP
 		}
 	}
-	port := n.Port
+	port := n.EndpointPort
 	if tls {
 		port = n.TLSPort
 	}
-	if wildcard(host) || host == "?" {
+	told, known := port, !wildcard(host) && host != "?"
+	if !known {
 		switch {
-		case port == 0 || n.Flags&FlagNoAddr != 0:
-			host = "" // nothing is known of it
-		case n.told == endpointIP && n.Flags&FlagMyself == 0:
-			host = "" // another node's
 		case n.Endpoint == "?":
 			host = ""
+		case n.Flags&FlagMyself != 0:
+			host = asked
+		case n.told == endpointIP || port == 0:
+			host = "" // another node's, or nothing is known of it
 		default:
 			host = asked
 		}
 	}
-	n.Host = host
-	n.addr = ""
-	if host != "" && port != 0 && n.Flags&FlagNoAddr == 0 {
-		n.addr = joinHostPort(host, port)
+	if port == 0 && !(tls && n.EndpointPort != 0) { // else it does not speak TLS
+		port = askedPort
+	}
+	n.Host, n.Port, n.addr = host, port, ""
+	switch {
+	case n.Flags&FlagNoAddr != 0 || port == 0:
+		n.Port = 0
+		if !known {
+			n.Host = ""
+		}
+	case host == "":
+		n.Port = 0
+	default:
+		if n.Host, n.Port = from.reach(host, port); n.Port != 0 {
+			n.addr = joinHostPort(n.Host, n.Port)
+		}
 	}
 	if n.key == "" || n.key != n.ID {
 		n.key = n.addr
 		if n.key == "" {
-			n.key = n.Endpoint + ":" + strconv.Itoa(port)
+			n.key = n.Endpoint + ":" + strconv.Itoa(told)
 		}
 	}
 }

@@ -20,11 +20,10 @@ const (
 )
 
 // ParseNodes reads the text that CLUSTER NODES replies, of version 3.0 or any
-// later one, or the file nodes.conf. The prefix "txt:" that some clients leave
+// later one, or the file nodes.conf. from is the connection that was asked: the
+// text does not tell the address of the node that was asked if that node does
+// not know it, and nodes.conf has ports for TLS and without. The prefix "txt:" that some clients leave
 // in front of a RESP3 verbatim string is skipped, and so are blank lines.
-//
-// The text does not tell the address of the node that was asked if that node
-// does not know it: [Cluster.WithOrigin] does.
 //
 // The format is that of clusterGenNodeDescription in Valkey's cluster_legacy.c;
 // in nodes.conf, auxiliary fields follow the address and a line "vars
@@ -33,7 +32,7 @@ const (
 // [*ParseError]; a text without any node is one.
 //
 // ParseNodes makes up to four allocations a node. The Cluster keeps text.
-func ParseNodes(text string) (*Cluster, error) {
+func ParseNodes(text string, from Origin) (*Cluster, error) {
 	if len(text) > maxText {
 		return nil, &ParseError{Command: nodesCommand, Reason: "longer than 64 MiB"}
 	}
@@ -61,7 +60,7 @@ func ParseNodes(text string) (*Cluster, error) {
 	if len(p.c.store) == 0 {
 		return nil, &ParseError{nodesCommand, Place{Line: 1}, "no node"}
 	}
-	p.c.resolve(Origin{})
+	p.c.resolve(from)
 	p.c.build()
 	return p.c, nil
 }
@@ -210,12 +209,10 @@ func (p *nodesParser) parseAddr(n *Node, addr string, at int) error {
 	if !ok {
 		return p.fail(at, "address "+quote(addr)+" has no port")
 	}
-	if n.Port, ok = parsePort(port); !ok {
+	if n.EndpointPort, ok = parsePort(port); !ok {
 		return p.fail(at+len(host)+1, "port "+quote(port)+" is not a number from 0 to 65535")
 	}
-	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
-		host = host[1 : len(host)-1]
-	}
+	host = unbracket(host)
 	n.IP, n.Endpoint = host, host
 
 	at += len(addr) + 1
@@ -254,7 +251,7 @@ func (p *nodesParser) parseAux(n *Node, name, value string, at int) {
 	case "tcp-port":
 		// TLS is this server's first port: the address has the TLS port.
 		if port, ok := parsePort(value); ok {
-			n.TLSPort, n.Port = n.Port, port
+			n.TLSPort, n.EndpointPort = n.EndpointPort, port
 		} else {
 			p.warn(at, "tcp-port "+quote(value)+" is not a port")
 		}

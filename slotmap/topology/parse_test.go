@@ -18,9 +18,14 @@ import (
 // What is asked over different connections, and what is the address then.
 func TestAddresses(t *testing.T) {
 	zero := Origin{}
-	plain := Origin{Host: "asked"}
-	v6 := Origin{Host: "[fe80::1]"}
-	tls := Origin{Host: "asked", TLS: true}
+	plain := Origin{Addr: "asked"}
+	v6 := Origin{Addr: "[fe80::1]"}
+	tls := Origin{Addr: "asked", TLS: true}
+	port := Origin{Addr: "asked:7"}
+	v6port := Origin{Addr: "[fe80::1]:7", TLS: true}
+	nat := Origin{Addr: "asked", Map: func(addr string) string {
+		return map[string]string{"10.0.0.1:6379": "nat:1", "[2001:db8::1]:6379": "[::2]:2", "asked:6379": "nat:3", "10.0.0.3:6379": "::4:4"}[addr]
+	}}
 	for _, c := range []struct {
 		field  string // of CLUSTER NODES
 		flags  string
@@ -43,7 +48,24 @@ func TestAddresses(t *testing.T) {
 		{":6379@16379,name", "myself,master", plain, "asked", "asked:6379"},
 		{"0.0.0.0:6379@16379", "myself,master", plain, "asked", "asked:6379"},
 		{":::6379@16379", "myself,master", plain, "asked", "asked:6379"},
-		{":6379@16379", "myself,master", Origin{Host: "?"}, "", ""},
+		{":6379@16379", "myself,master", Origin{Addr: "?"}, "", ""},
+		// It tells no port: that which was asked.
+		{":0@17001", "myself,master", port, "asked", "asked:7"},
+		{":0@17001", "myself,master,noaddr", port, "", ""},
+		{":0@17001", "master", port, "", ""},
+		{"10.0.0.1:0@17001", "master", port, "10.0.0.1", "10.0.0.1:7"},
+		{"10.0.0.1:0@17001", "master", v6port, "10.0.0.1", "10.0.0.1:7"},
+		{"10.0.0.1:0@17001", "master,noaddr", port, "10.0.0.1", ""},
+		{":6379@16379", "myself,master", port, "asked", "asked:6379"},
+		{":6379@16379", "myself,master", v6port, "fe80::1", "[fe80::1]:6379"},
+		{":6379@16379", "myself,master", Origin{Addr: "fe80::1"}, "fe80::1", "[fe80::1]:6379"},
+		// Addresses are mapped once they are known.
+		{"10.0.0.1:6379@16379", "master", nat, "nat", "nat:1"},
+		{"2001:db8::1:6379@16379", "master", nat, "::2", "[::2]:2"},
+		{":6379@16379", "myself,master", nat, "nat", "nat:3"},
+		{":6379@16379", "master", nat, "", ""},
+		{"10.0.0.2:6379@16379", "master", nat, "", ""},
+		{"10.0.0.3:6379@16379", "master", nat, "", ""},
 		// Of another it is not known.
 		{":6379@16379", "master", plain, "", ""},
 		{":6379@16379", "slave", plain, "", ""},
@@ -64,12 +86,13 @@ func TestAddresses(t *testing.T) {
 		{"10.0.0.1:6380@16379,,tcp-port=6379,shard-id=x", "master", tls, "10.0.0.1", "10.0.0.1:6380"},
 		{"10.0.0.1:6380@16379", "master", tls, "10.0.0.1", "10.0.0.1:6380"},
 	} {
-		what := fmt.Sprintf("%s %s %v", c.field, c.flags, c.origin)
-		cluster, err := ParseNodes("a " + c.field + " " + c.flags + " - 0 0 1 connected")
+		what := fmt.Sprintf("%s %s %s", c.field, c.flags, c.origin.Addr)
+		cluster, err := ParseNodes("a "+c.field+" "+c.flags+" - 0 0 1 connected", c.origin)
 		require.NoError(t, err, what)
-		n := cluster.WithOrigin(c.origin).Nodes()[0]
+		n := cluster.Nodes()[0]
 		assert.Equal(t, c.host, n.Host, what)
 		assert.Equal(t, c.addr, n.Addr(), what)
+		assert.Equal(t, c.addr != "", n.Port != 0, what)
 		assert.Equal(t, c.addr != "", n.Routable(), what)
 	}
 
@@ -90,18 +113,27 @@ func TestAddresses(t *testing.T) {
 		{[]any{"0.0.0.0", 6379, "a"}, plain, "asked", "asked:6379"},
 		{[]any{"::", 6379, "a"}, plain, "asked", "asked:6379"},
 		{[]any{"", 0, "a"}, plain, "", ""},
+		{[]any{"", 0, "a"}, port, "", ""},
+		{[]any{nil, 0, "a"}, port, "", ""},
+		{[]any{"?", 0, "a"}, port, "", ""},
+		{[]any{"10.0.0.1", 0, "a"}, port, "10.0.0.1", "10.0.0.1:7"},
+		{[]any{nil, 6379, "a"}, port, "asked", "asked:6379"},
+		{[]any{"10.0.0.1", 6379, "a"}, nat, "nat", "nat:1"},
+		{[]any{nil, 6379, "a"}, nat, "nat", "nat:3"},
+		{[]any{"10.0.0.1", 6380, "a"}, nat, "", ""},
 		{[]any{"10.0.0.1", 0, "a"}, plain, "10.0.0.1", ""},
 		{[]any{"?", 6379, "a", []any{"ip", "10.0.0.1"}}, plain, "", ""},
 		{[]any{"?", 6379, "a", []any{"ip", "10.0.0.1", "hostname", "name"}}, plain, "name", "name:6379"},
 		{[]any{"?", 6379, "a"}, plain, "", ""},
 		{[]any{"10.0.0.1", 6379, "a"}, tls, "10.0.0.1", "10.0.0.1:6379"},
 	} {
-		what := fmt.Sprint(c.node, c.origin)
+		what := fmt.Sprint(c.node, c.origin.Addr)
 		cluster, err := ParseSlots([]any{[]any{0, 1, c.node}}, c.origin)
 		require.NoError(t, err, what)
 		n := cluster.Nodes()[0]
 		assert.Equal(t, c.host, n.Host, what)
 		assert.Equal(t, c.addr, n.Addr(), what)
+		assert.Equal(t, c.addr != "", n.Port != 0, what)
 	}
 
 	for _, c := range []struct {
@@ -114,6 +146,9 @@ func TestAddresses(t *testing.T) {
 		{"endpoint=10.0.0.1 port=6379 tls-port=6380", tls, "10.0.0.1:6380"},
 		{"endpoint=10.0.0.1 port=6379", tls, "10.0.0.1:6379"}, // TLS is not the servers' matter
 		{"endpoint=10.0.0.1 tls-port=6380", zero, ""},
+		{"endpoint=10.0.0.1 tls-port=6380", port, "10.0.0.1:7"}, // something speaks TLS for the client
+		{"endpoint= tls-port=6380", port, ""},
+		{"endpoint=10.0.0.1 port=6379", nat, "nat:1"},
 		{"endpoint=name ip=10.0.0.1 hostname=name port=6379", zero, "name:6379"},
 		{"endpoint=10.0.0.1 ip=10.0.0.1 hostname=name port=6379", zero, "10.0.0.1:6379"},
 		{"endpoint= ip=10.0.0.1 port=6379", plain, "asked:6379"},
@@ -132,29 +167,31 @@ func TestAddresses(t *testing.T) {
 		}
 		cluster, err := ParseShards([]any{[]any{"slots", []any{}, "nodes", []any{node}}}, c.origin)
 		require.NoError(t, err, c.node)
-		assert.Equal(t, c.addr, cluster.Nodes()[0].Addr(), "%s %v", c.node, c.origin)
+		assert.Equal(t, c.addr, cluster.Nodes()[0].Addr(), "%s %s", c.node, c.origin.Addr)
 	}
 	// Some nodes speak TLS: those that do not cannot be reached over it.
-	cluster, err := ParseShards([]any{[]any{"slots", []any{}, "nodes", []any{
-		[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1, "tls-port", 2},
-		[]any{"id", "b", "role", "replica", "endpoint", "h", "port", 3}}}}, tls)
-	require.NoError(t, err)
-	assert.Equal(t, "h:2", cluster.Node("a").Addr())
-	assert.Equal(t, "", cluster.Node("b").Addr())
+	for _, from := range []Origin{tls, v6port} {
+		cluster, err := ParseShards([]any{[]any{"slots", []any{}, "nodes", []any{
+			[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1, "tls-port", 2},
+			[]any{"id", "b", "role", "replica", "endpoint", "h", "port", 3}}}}, from)
+		require.NoError(t, err)
+		assert.Equal(t, "h:2", cluster.Node("a").Addr())
+		assert.Equal(t, "", cluster.Node("b").Addr())
+	}
 }
 
 // All fields of a node, of each reply.
 func TestNodeFields(t *testing.T) {
-	c, err := ParseNodes("txt:" +
-		"07c3 127.0.0.1:30004@31004,host4,availability-zone=z,tls-port=5,nodename=n,shard-id=s slave,nofailover e7d1 12 1426238317239 4 connected\n" +
-		"e7d1 127.0.0.1:30001@31001 myself,master,fail? - 0 0 7 disconnected 0-5460 5462 [93->-07c3] [77-<-67ed]\n" +
-		"vars currentEpoch 9 lastVoteEpoch 0\n")
+	c, err := ParseNodes("txt:"+
+		"07c3 127.0.0.1:30004@31004,host4,availability-zone=z,tls-port=5,nodename=n,shard-id=s slave,nofailover e7d1 12 1426238317239 4 connected\n"+
+		"e7d1 127.0.0.1:30001@31001 myself,master,fail? - 0 0 7 disconnected 0-5460 5462 [93->-07c3] [77-<-67ed]\n"+
+		"vars currentEpoch 9 lastVoteEpoch 0\n", Origin{})
 	require.NoError(t, err)
 	assert.Empty(t, c.Warnings())
 	n := *c.Node("07c3")
 	n.key, n.addr, n.primary, n.versioned = "", "", 0, false
 	assert.Equal(t, Node{
-		ID: "07c3", Host: "127.0.0.1", Port: 30004, TLSPort: 5, BusPort: 31004, Endpoint: "127.0.0.1", IP: "127.0.0.1", Hostname: "host4",
+		ID: "07c3", Host: "127.0.0.1", Port: 30004, EndpointPort: 30004, TLSPort: 5, BusPort: 31004, Endpoint: "127.0.0.1", IP: "127.0.0.1", Hostname: "host4",
 		ShardID: "s", AvailabilityZone: "z", Flags: FlagReplica | FlagNoFailover, Role: RoleReplica, PrimaryID: "e7d1", ConfigEpoch: 4,
 		PingSent: 12, PongReceived: 1426238317239, LinkState: "connected", Extra: map[string]string{"nodename": "n"},
 	}, n)
@@ -194,7 +231,7 @@ func TestNodeFields(t *testing.T) {
 	n = *c.Node("e7d1")
 	n.key, n.addr, n.told = "", "", 0
 	assert.Equal(t, Node{
-		ID: "e7d1", Host: "h1", Port: 30001, TLSPort: 30002, Endpoint: "h1", IP: "10.0.0.1", Hostname: "h1", ShardID: "s", AvailabilityZone: "z",
+		ID: "e7d1", Host: "h1", Port: 30001, EndpointPort: 30001, TLSPort: 30002, Endpoint: "h1", IP: "10.0.0.1", Hostname: "h1", ShardID: "s", AvailabilityZone: "z",
 		Flags: FlagPrimary, Role: RolePrimary, Health: HealthOnline, ReplicationOffset: 72156,
 		Slots: []slotmap.Range{{First: 0, Last: 1}, {First: 5, Last: 7}}, Extra: map[string]string{"b": "2"},
 	}, n)
@@ -231,12 +268,11 @@ func TestParseNodesWarnings(t *testing.T) {
 		{"a 1:1@2 master - 0 0 1 connected\nvars new 1", `line 2, byte 42: unknown variable "new"`},
 		{"a 1:1@2,,availability-zone=x y,tls-port=7 master - 0 0 1 connected 5", `line 1, byte 2: spaces in the address field "1:1@2,,availability-zone=x y,tls-port=7"`},
 	} {
-		cluster, err := ParseNodes(c.text)
+		cluster, err := ParseNodes(c.text, Origin{})
 		require.NoError(t, err, c.text)
 		assert.Equal(t, []string{c.warning}, texts(cluster.Warnings()), c.text)
-		assert.Equal(t, texts(cluster.Warnings()), texts(cluster.WithOrigin(Origin{Host: "h"}).Warnings()))
 	}
-	cluster, err := ParseNodes("a 1:1@2,,availability-zone=x y,tls-port=7 master - 0 0 1 connected 5")
+	cluster, err := ParseNodes("a 1:1@2,,availability-zone=x y,tls-port=7 master - 0 0 1 connected 5", Origin{})
 	require.NoError(t, err)
 	assert.Equal(t, "x y", cluster.Nodes()[0].AvailabilityZone)
 	assert.Equal(t, 7, cluster.Nodes()[0].TLSPort)
@@ -276,16 +312,16 @@ func TestParseNodesErrors(t *testing.T) {
 		{"vars currentEpoch x", 18, `currentEpoch "x" is not a number`},
 		{"a 1:1@2 master - 0 0 1 " + strings.Repeat("x", 100), 23, `link-state "` + strings.Repeat("x", 60) + `"... is neither connected nor disconnected`},
 	} {
-		_, err := ParseNodes(good + c.line + "\n")
+		_, err := ParseNodes(good+c.line+"\n", Origin{})
 		var e *ParseError
 		require.ErrorAs(t, err, &e, c.line)
 		assert.Equal(t, ParseError{"CLUSTER NODES", Place{Line: 2, Offset: len(good) + c.offset}, c.reason}, *e, c.line)
 	}
 	for _, text := range []string{"", "\n\n", "txt:", "vars currentEpoch 1 lastVoteEpoch 0\n"} {
-		_, err := ParseNodes(text)
+		_, err := ParseNodes(text, Origin{})
 		assert.EqualError(t, err, "topology: CLUSTER NODES: line 1, byte 0: no node")
 	}
-	_, err := ParseNodes(strings.Repeat("\n", maxText+1))
+	_, err := ParseNodes(strings.Repeat("\n", maxText+1), Origin{})
 	assert.EqualError(t, err, "topology: CLUSTER NODES: reply: longer than 64 MiB")
 }
 
@@ -371,7 +407,7 @@ func TestReplicas(t *testing.T) {
 	assert.Equal(t, RoleUnknown, c.Node("h").Role)
 
 	// Valkey tells a replica of the open slots of its shard.
-	c, err := ParseNodes("a 1:1@2 master - 0 0 1 connected 0-9\nr 1:2@2 myself,slave a 0 0 1 connected [5->-b] [12-<-b]\nb 1:3@2 master - 0 0 2 connected 10-19")
+	c, err := ParseNodes("a 1:1@2 master - 0 0 1 connected 0-9\nr 1:2@2 myself,slave a 0 0 1 connected [5->-b] [12-<-b]\nb 1:3@2 master - 0 0 2 connected 10-19", Origin{})
 	require.NoError(t, err)
 	assert.Empty(t, c.Warnings())
 	assert.Equal(t, []OpenSlot{{5, "a", "b", true, false}, {12, "b", "a", false, true}}, c.Open())
@@ -424,7 +460,7 @@ func TestDisagreementsInOneReply(t *testing.T) {
 	}, got)
 	assert.Equal(t, "0-4 c, 5-9 b, 10-19 a", func() string { var r Router; r.Apply(c); return ownersOf(&r) }())
 
-	c, err := ParseSlots([]any{[]any{0, 0, []any{"", 4, ""}, []any{"?", 1, ""}}, []any{0, 0, []any{"?", 4, ""}}}, Origin{Host: "h"})
+	c, err := ParseSlots([]any{[]any{0, 0, []any{"", 4, ""}, []any{"?", 1, ""}}, []any{0, 0, []any{"?", 4, ""}}}, Origin{Addr: "h"})
 	require.NoError(t, err)
 	require.Len(t, c.Disagreements(), 1)
 	assert.Equal(t, "the node with an address over the one without", c.Disagreements()[0].Reason)
@@ -545,7 +581,7 @@ func TestHostileReplies(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			cluster, err := ParseNodes(c.text)
+			cluster, err := ParseNodes(c.text, Origin{})
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
 			assert.Equal(t, c.ok, err == nil, "%v", err)

@@ -30,7 +30,7 @@ func (k RedirectKind) String() string {
 type Redirect struct {
 	Kind RedirectKind
 	Slot hashslot.Slot
-	Host string // without brackets; "" is the host that answered, "?" one that is unknown
+	Host string // what to dial, without brackets; "" if it is not known, "?" if the server has no name for it
 	Port int    // 0 if the node has no address
 }
 
@@ -52,21 +52,26 @@ func (e *RedirectError) Error() string {
 // Is reports whether target is [ErrNotRedirect].
 func (e *RedirectError) Is(target error) bool { return target == ErrNotRedirect }
 
-// ParseRedirect reads the error message of a MOVED or ASK redirect:
+// ParseRedirect reads the error message of a MOVED or ASK redirect that came
+// over the connection from:
 //
 //	MOVED 3999 127.0.0.1:6381
 //	ASK 3999 node.example.com:6381
 //	MOVED 3999 2001:db8::1:6381     the port is behind the last colon
-//	MOVED 3999 :6381                the host that answered; see Redirect.WithOrigin
+//	MOVED 3999 :6381                the host that answered, which is that of from
 //	MOVED 3999 ?:6381               the server has no name for the node
 //	MOVED 3999 :0                   the node has no address
+//	MOVED 3999 10.0.0.1:0           the port that answered, if from has one
+//
+// The result is what to dial: the host and the port that answered are put in,
+// and then from.Map, if there is one, is asked.
 //
 // A '-' in front of it, as on the wire, brackets around an IPv6 host and white
 // space at the end are allowed. Every other message is not a redirect: the
 // error is [ErrNotRedirect] itself, or a [*RedirectError] if the message starts
 // with MOVED or ASK, and allocates only then. REDIRECT of a server that is not
 // in a cluster has no slot and is none of this.
-func ParseRedirect(message string) (Redirect, error) {
+func ParseRedirect(message string, from Origin) (Redirect, error) {
 	text := strings.TrimPrefix(message, "-")
 	var r Redirect
 	switch {
@@ -94,23 +99,22 @@ func ParseRedirect(message string) (Redirect, error) {
 	if r.Port, ok = parsePort(port); !ok {
 		return fail(rest[len(host)+1:], "the port is not a number from 0 to 65535")
 	}
-	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
-		host = host[1 : len(host)-1]
-	}
+	host = unbracket(host)
 	if strings.ContainsAny(host, " \t\r\n[]") || strings.IndexByte(host, ':') >= 0 && !isIP(host) {
 		return fail(rest, "the host is neither a name nor an address")
 	}
 	r.Host = host
-	return r, nil
-}
-
-// WithOrigin returns r with the host of from, the connection that the redirect
-// came over, if r means the host that answered.
-func (r Redirect) WithOrigin(from Origin) Redirect {
-	if wildcard(r.Host) {
-		r.Host = strings.TrimSuffix(strings.TrimPrefix(from.Host, "["), "]")
+	asked, askedPort := from.asked()
+	switch {
+	case wildcard(host):
+		r.Host = asked
+	case r.Port == 0 && host != "?":
+		r.Port = askedPort
 	}
-	return r
+	if r.Routable() {
+		r.Host, r.Port = from.reach(r.Host, r.Port)
+	}
+	return r, nil
 }
 
 // Addr returns the address of the node to go to, "host:port" with brackets

@@ -33,7 +33,7 @@ func TestParseRedirect(t *testing.T) {
 		{"MOVED 1 :0", Redirect{Moved, 1, "", 0}, ""},
 		{"MOVED 1 10.0.0.1:0", Redirect{Moved, 1, "10.0.0.1", 0}, ""},
 	} {
-		got, err := ParseRedirect(c.message)
+		got, err := ParseRedirect(c.message, Origin{})
 		require.NoError(t, err, c.message)
 		assert.Equal(t, c.want, got, c.message)
 		assert.Equal(t, c.addr, got.Addr(), c.message)
@@ -71,7 +71,7 @@ func TestParseRedirectNot(t *testing.T) {
 		"MOVED 1 a:b:1":                  "host",
 		"MOVED 1 [::1:1":                 "host",
 	} {
-		_, err := ParseRedirect(message)
+		_, err := ParseRedirect(message, Origin{})
 		require.ErrorIs(t, err, ErrNotRedirect, message)
 		var re *RedirectError
 		if reason == "" {
@@ -82,7 +82,7 @@ func TestParseRedirectNot(t *testing.T) {
 		assert.Contains(t, re.Reason, reason, message)
 		assert.LessOrEqual(t, re.Offset, len(message))
 	}
-	_, err := ParseRedirect("MOVED 16384 127.0.0.1:1")
+	_, err := ParseRedirect("MOVED 16384 127.0.0.1:1", Origin{})
 	assert.EqualError(t, err, `topology: not a redirect: the slot is not a number from 0 to 16383: "MOVED 16384 127.0.0.1:1"`)
 	var re *RedirectError
 	require.ErrorAs(t, err, &re)
@@ -90,15 +90,48 @@ func TestParseRedirectNot(t *testing.T) {
 }
 
 func TestRedirectOrigin(t *testing.T) {
-	r, err := ParseRedirect("MOVED 1 :17203")
-	require.NoError(t, err)
-	assert.Equal(t, "10.0.0.1:17203", r.WithOrigin(Origin{Host: "10.0.0.1"}).Addr())
-	assert.Equal(t, "[::1]:17203", r.WithOrigin(Origin{Host: "[::1]"}).Addr())
-	assert.Equal(t, "", r.WithOrigin(Origin{}).Addr())
-	r.Host = "?"
-	assert.Equal(t, "", r.WithOrigin(Origin{Host: "10.0.0.1"}).Addr())
-	r.Host = "b"
-	assert.Equal(t, "b:17203", r.WithOrigin(Origin{Host: "10.0.0.1"}).Addr())
+	nat := func(addr string) string {
+		switch addr {
+		case "10.0.0.1:6379":
+			return "[2001:db8::9]:7001"
+		case "10.0.0.2:6379":
+			return ""
+		case "10.0.0.3:6379":
+			return "no address"
+		}
+		return addr
+	}
+	for _, c := range []struct {
+		endpoint string
+		from     Origin
+		addr     string
+	}{
+		{":17203", Origin{Addr: "10.0.0.1"}, "10.0.0.1:17203"},
+		{":17203", Origin{Addr: "10.0.0.1:6379"}, "10.0.0.1:17203"},
+		{":17203", Origin{Addr: "[::1]"}, "[::1]:17203"},
+		{":17203", Origin{Addr: "[::1]:6379"}, "[::1]:17203"},
+		{":17203", Origin{Addr: "::1"}, "[::1]:17203"},
+		{":17203", Origin{}, ""},
+		{":17203", Origin{Addr: "?"}, ""},
+		{":0", Origin{Addr: "10.0.0.1:6379"}, ""},
+		{"?:17203", Origin{Addr: "10.0.0.1:6379"}, ""},
+		{"?:0", Origin{Addr: "10.0.0.1:6379"}, ""},
+		{"b:17203", Origin{Addr: "10.0.0.1:6379"}, "b:17203"},
+		{"b:0", Origin{Addr: "10.0.0.1"}, ""},
+		{"b:0", Origin{Addr: "10.0.0.1:6379"}, "b:6379"},
+		{"10.0.0.1:6379", Origin{Map: nat}, "[2001:db8::9]:7001"},
+		{":6379", Origin{Addr: "10.0.0.1", Map: nat}, "[2001:db8::9]:7001"},
+		{"10.0.0.1:0", Origin{Addr: "a:6379", Map: nat}, "[2001:db8::9]:7001"},
+		{"10.0.0.2:6379", Origin{Map: nat}, ""},
+		{"10.0.0.3:6379", Origin{Map: nat}, ""},
+		{"10.0.0.4:6379", Origin{Map: nat}, "10.0.0.4:6379"},
+		{":0", Origin{Map: func(string) string { panic("nothing to map") }}, ""},
+		{"?:7", Origin{Map: func(string) string { panic("nothing to map") }}, ""},
+	} {
+		r, err := ParseRedirect("MOVED 1 "+c.endpoint, c.from)
+		require.NoError(t, err)
+		assert.Equal(t, c.addr, r.Addr(), "%s %s", c.endpoint, c.from.Addr)
+	}
 }
 
 func TestClassify(t *testing.T) {
@@ -138,7 +171,7 @@ func TestCapturedErrors(t *testing.T) {
 			message := match[1]
 			action := Classify(message)
 			count[action]++
-			r, err := ParseRedirect(message)
+			r, err := ParseRedirect(message, Origin{})
 			switch action {
 			case ActionMoved, ActionAsk:
 				require.NoError(t, err, message)
@@ -166,9 +199,9 @@ func joinWire(r Redirect) string {
 
 func TestRedirectAllocs(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
-		ParseRedirect("ERR something else")
-		ParseRedirect("MOVED 3999 127.0.0.1:6381")
-		ParseRedirect("MOVED 3999 node.example.com:6381")
+		ParseRedirect("ERR something else", Origin{})
+		ParseRedirect("MOVED 3999 127.0.0.1:6381", Origin{})
+		ParseRedirect("MOVED 3999 node.example.com:6381", Origin{})
 		Classify("MOVED 3999 127.0.0.1:6381")
 	}))
 }
@@ -180,7 +213,7 @@ func FuzzParseRedirect(f *testing.F) {
 	// What a redirect is, as a regular expression.
 	form := regexp.MustCompile(`^-?(MOVED|ASK) (0|[1-9]\d{0,4}) (\[([^][ \t\r\n]*)\]|[^][ \t\r\n]*):(0|[1-9]\d{0,4})[ \t\r\n]*$`)
 	f.Fuzz(func(t *testing.T, message string) {
-		r, err := ParseRedirect(message)
+		r, err := ParseRedirect(message, Origin{})
 		m := form.FindStringSubmatch(message)
 		ok := m != nil
 		var slot, port int

@@ -231,14 +231,14 @@ func refNodesText(text string, from Origin) (*refCluster, error) {
 		if refNoHost(n.host) {
 			n.host = ""
 			if n.myself && n.endpoint != "?" {
-				n.host = refAsked(from)
+				n.host, _ = refAsked(from)
 			}
 		}
 		port := n.port
 		if from.TLS && n.tlsPort != 0 {
 			port = n.tlsPort
 		}
-		n.setAddr(port)
+		n.setAddr(port, from)
 		if n.role == "replica" {
 			n.of = slices.IndexFunc(c.nodes, func(o *refNode) bool { return o.id == n.primary })
 		}
@@ -270,15 +270,24 @@ func refNoHost(host string) bool {
 	return host == "" || host == "?" || host == "0.0.0.0" || host == "::"
 }
 
-func refAsked(from Origin) string {
-	host := strings.Trim(from.Host, "[]")
-	if refNoHost(host) {
-		return ""
+func refAsked(from Origin) (host string, port int) {
+	host = strings.Trim(from.Addr, "[]")
+	if net.ParseIP(host) == nil {
+		if h, p, err := net.SplitHostPort(from.Addr); err == nil {
+			host = h
+			port, _ = strconv.Atoi(p)
+		}
 	}
-	return host
+	if refNoHost(host) {
+		host = ""
+	}
+	return host, port
 }
 
-func (n *refNode) setAddr(port int) {
+func (n *refNode) setAddr(port int, from Origin) {
+	if _, asked := refAsked(from); port == 0 && n.host != "" && !(from.TLS && n.port != 0) {
+		port = asked
+	}
 	if n.noaddr || port == 0 {
 		if refNoHost(n.ip) && refNoHost(n.endpoint) && (n.hostname == "" || n.endpoint != "?") {
 			n.host = ""
@@ -287,6 +296,13 @@ func (n *refNode) setAddr(port int) {
 	}
 	if n.host != "" {
 		n.addr = net.JoinHostPort(n.host, strconv.Itoa(port))
+		if from.Map != nil {
+			var err error
+			n.addr = from.Map(n.addr)
+			if n.host, _, err = net.SplitHostPort(n.addr); err != nil {
+				n.addr = ""
+			}
+		}
 	}
 }
 
@@ -524,9 +540,9 @@ func (c *refCluster) name(from Origin, port func(*refNode) int) {
 		case port(n) == 0:
 			n.host = ""
 		default:
-			n.host = refAsked(from)
+			n.host, _ = refAsked(from)
 		}
-		n.setAddr(port(n))
+		n.setAddr(port(n), from)
 		if n.of >= 0 {
 			n.primary = c.nodes[n.of].id
 		}
@@ -714,7 +730,7 @@ func (ref *refCluster) diff(c *Cluster) string {
 			{"addr", got.Addr(), want.addr},
 			{"ip", got.IP, want.ip},
 			{"hostname", got.Hostname, want.hostname},
-			{"port", got.Port, want.port},
+			{"port", got.EndpointPort, want.port},
 			{"tls port", got.TLSPort, want.tlsPort},
 			{"bus port", got.BusPort, want.busPort},
 			{"role", got.Role.String(), want.role},

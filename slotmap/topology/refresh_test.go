@@ -51,7 +51,7 @@ func shardsOf(t *testing.T, n, failed int) *topology.Cluster {
 		fmt.Fprintf(&b, "%s %s@1 master - 0 0 %d connected %s\n", p, primaryOf(i), i+1, slots)
 		fmt.Fprintf(&b, "%s %s@1 slave %s 0 0 0 connected\n", r, replicaOf(i), p)
 	}
-	view, err := topology.ParseNodes(b.String())
+	view, err := topology.ParseNodes(b.String(), topology.Origin{})
 	require.NoError(t, err)
 	return view
 }
@@ -314,7 +314,7 @@ func TestRefreshSuspectedNodesLast(t *testing.T) {
 
 func moved(t *testing.T, slot int, addr string) topology.Redirect {
 	t.Helper()
-	rd, err := topology.ParseRedirect(fmt.Sprintf("MOVED %d %s", slot, addr))
+	rd, err := topology.ParseRedirect(fmt.Sprintf("MOVED %d %s", slot, addr), topology.Origin{})
 	require.NoError(t, err)
 	return rd
 }

@@ -253,7 +253,7 @@ func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool
 	}
 	place = int32(len(r.c.store))
 	r.grow()
-	r.c.store = append(r.c.store, Node{ID: id, Endpoint: endpoint, Port: port, told: endpointTold})
+	r.c.store = append(r.c.store, Node{ID: id, Endpoint: endpoint, EndpointPort: port, told: endpointTold})
 	r.names = append(r.names, full)
 	switch {
 	case id != "" && !found:

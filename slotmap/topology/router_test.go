@@ -35,7 +35,7 @@ func nodesText(lines ...string) string {
 }
 
 func view(t testing.TB, lines ...string) *Cluster {
-	c, err := ParseNodes(nodesText(lines...))
+	c, err := ParseNodes(nodesText(lines...), Origin{})
 	require.NoError(t, err)
 	return c
 }
@@ -209,7 +209,7 @@ func TestAsking(t *testing.T) {
 
 // A node is found under every address that views and redirects give it.
 func TestMovedAddresses(t *testing.T) {
-	c, err := ParseNodes("a 10.0.0.1:1@2,a.example,tls-port=7 myself,master - 0 0 1 connected 0\nb 10.0.0.2:1@2,b.example,tls-port=7 master - 0 0 1 connected 1\n")
+	c, err := ParseNodes("a 10.0.0.1:1@2,a.example,tls-port=7 myself,master - 0 0 1 connected 0\nb 10.0.0.2:1@2,b.example,tls-port=7 master - 0 0 1 connected 1\n", Origin{})
 	require.NoError(t, err)
 	for _, rd := range []Redirect{{Moved, 0, "10.0.0.2", 1}, {Moved, 0, "b.example", 1}, {Moved, 0, "b.example", 7}, {Moved, 0, "10.0.0.2", 7}} {
 		var r Router
@@ -219,7 +219,7 @@ func TestMovedAddresses(t *testing.T) {
 		assert.Equal(t, "b", got.Node.ID, rd)
 	}
 	// Nodes behind a proxy share an address.
-	c, err = ParseNodes("a 10.0.0.1:1@2 master - 0 0 1 connected 0\nb 10.0.0.1:1@3 master - 0 0 1 connected 1\n")
+	c, err = ParseNodes("a 10.0.0.1:1@2 master - 0 0 1 connected 0\nb 10.0.0.1:1@3 master - 0 0 1 connected 1\n", Origin{})
 	require.NoError(t, err)
 	var r Router
 	r.Apply(c)
@@ -607,7 +607,7 @@ func TestRead(t *testing.T) {
 			"d 10.0.0.4:1@2,,availability-zone=x slave a 0 0 1 connected\n"+
 			"e 10.0.0.5:1@2,,availability-zone=y slave,fail a 0 0 1 connected\n"+
 			"f 10.0.0.6:1@2,,availability-zone=y slave,fail? a 0 0 1 connected\n"+
-			"g :0@0,,availability-zone=y slave,noaddr a 0 0 1 connected\n", "\t", ""))
+			"g :0@0,,availability-zone=y slave,noaddr a 0 0 1 connected\n", "\t", ""), Origin{})
 	require.NoError(t, err)
 	for _, c2 := range []struct {
 		zone   string

@@ -193,7 +193,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 			n.Endpoint, err = text(f.value)
 		case "port":
 			i, err = number(f.value, 65535)
-			n.Port = int(i)
+			n.EndpointPort = int(i)
 		case "tls-port":
 			i, err = number(f.value, 65535)
 			n.TLSPort = int(i)
@@ -237,7 +237,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 	default:
 		r.c.warn(Place{Path: path()}, "unknown health "+quote(string(n.Health)))
 	}
-	port := n.Port
+	port := n.EndpointPort
 	if port == 0 {
 		port = n.TLSPort
 	}

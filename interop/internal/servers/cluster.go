@@ -267,11 +267,7 @@ func (n *Node) View() (*topology.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := topology.ParseNodes(text)
-	if err != nil {
-		return nil, err
-	}
-	return c.WithOrigin(topology.Origin{Host: n.Host}), nil
+	return topology.ParseNodes(text, topology.Origin{Addr: n.Addr()})
 }
 
 // Info is the value of a field of CLUSTER INFO, "" if the node does not answer.
