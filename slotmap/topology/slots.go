@@ -145,10 +145,12 @@ func slotRange(first, last any, firstPath, lastPath string) (r slotmap.Range, er
 		to   *hashslot.Slot
 	}{{first, firstPath, &r.First}, {last, lastPath, &r.Last}} {
 		n, ok := asInt(end.v)
-		if !ok || n < 0 || n >= hashslot.Count {
+		if ok {
+			*end.to, ok = hashslot.SlotFromInt(n)
+		}
+		if !ok {
 			return r, wrong("is", end.v, "not a slot from 0 to 16383").in(end.path)
 		}
-		*end.to = hashslot.Slot(n)
 	}
 	if r.First > r.Last {
 		return r, (&ParseError{Reason: fmt.Sprintf("the first slot, %d, is greater than the last, %d", r.First, r.Last)}).in(firstPath)
