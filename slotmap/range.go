@@ -124,9 +124,9 @@ func parseSlot(s string, start int) (slot hashslot.Slot, end int, err error) {
 	for end < len(s) && '0' <= s[end] && s[end] <= '9' {
 		end++
 	}
-	slot, err = hashslot.ParseSlot(s[start:end])
-	var bad *hashslot.SlotError
-	if errors.As(err, &bad) {
+	if slot, err = hashslot.ParseSlot(s[start:end]); err != nil {
+		var bad *hashslot.SlotError
+		errors.As(err, &bad)
 		return 0, 0, &ParseError{s, start, bad.Reason}
 	}
 	return slot, end, nil
