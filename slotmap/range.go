@@ -132,7 +132,7 @@ func parseSlot(s string, start int) (slot hashslot.Slot, end int, err error) {
 	return slot, end, nil
 }
 
-// check returns a *RangeError if r is not valid.
+// check returns a [*RangeError] if r is not valid.
 func (r Range) check() error {
 	if !r.Valid() {
 		return &RangeError{r}
