@@ -124,7 +124,7 @@ func TestRebalanceProperties(t *testing.T) {
 		halfway := p.do(done).cluster(t)
 		rest, err := Rebalance(halfway, opts)
 		require.NoError(t, err)
-		require.Equal(t, plan.SlotCount(), (&Plan{Moves: done}).Slots()+rest.SlotCount())
+		require.Equal(t, plan.SlotCount(), (&Plan{Moves: done}).SlotCount()+rest.SlotCount())
 		requireSound(t, halfway, rest)
 
 		// When all is done there is nothing to do.
