@@ -526,62 +526,6 @@ empty:
 	MOVQ $0, ret+16(FP)
 	RET
 
-// func fold1(crc uint64, p *byte, n int) uint64
-//
-// The checksum of the n > 16 bytes at p, continued from crc, which is given with
-// its high byte first in memory. If crc is not 0, n mod 16 must not be 1: it is
-// added to the first two bytes, and both must be in the head.
-//
-// Requires: PCLMULQDQ, SSSE3, SSE4.1.
-TEXT ·fold1(SB), NOSPLIT, $0-32
-	MOVQ  crc+0(FP), A
-	MOVQ  p+8(FP), P
-	MOVQ  n+16(FP), N
-	LEAQ  -1(N), AX
-	ANDL  $15, AX
-	INCL  AX
-	MOVOU starting<>(SB), REV
-	MOVOU foldBy1<>(SB), X6
-	MOVOU (P), T
-	PXOR  A, T
-	HEAD
-
-next:
-	MOVOU  (P), X2
-	PSHUFB REV, X2
-	NEXT
-	JNZ    next
-	FOLD16
-	REDUCE
-	MOVQ AX, ret+24(FP)
-	RET
-
-// func fold4(crc uint64, p *byte, n int) uint64
-//
-// The checksum of the n > 64 bytes at p, continued from crc, which is given with
-// its high byte first in memory. If crc is not 0, n mod 64 must not be 1: it is
-// added to the first two bytes, and both must be in the head.
-//
-// Requires: PCLMULQDQ, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ, BMI2.
-TEXT ·fold4(SB), NOSPLIT, $0-32
-	MOVQ        crc+0(FP), BX
-	MOVQ        p+8(FP), P
-	MOVQ        n+16(FP), N
-	HEAD64
-	VMOVQ       BX, X17
-	VPXORQ      Z17, Z16, Z16
-	VPEXPANDB.Z Z16, K1, Z16
-	VPSHUFB     REV4, Z16, Z16
-
-next64:
-	VMOVDQU64 (P), Z18
-	NEXT64
-	JNZ       next64
-	FOLD64
-	REDUCEV
-	MOVQ      AX, ret+24(FP)
-	RET
-
 #define DST  DI // where the next slot goes
 #define KEYS R12 // the next key
 #define LEFT R13 // keys still to do

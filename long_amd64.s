@@ -2,200 +2,1306 @@
 
 #include "textflag.h"
 
-// Long buffers.
+// Buffers of more than 64 bytes.
 //
-// lfsr512 and lfsr256 divide by a power of P. P has four terms, so P^(2^k) has
-// four as well, x^(16·2^k) + x^(12·2^k) + x^(5·2^k) + 1; for 2^k = 512 and 256 all
-// gaps are whole registers. Division of the blocks d[i] of a buffer is then
+// The recurrences. P has four terms, so P^(2^k) has four as well,
 //
-//	b[i] = d[i] ^ b[i-4] ^ b[i-11] ^ b[i-16]
+//	x^(16·2^k) + x^(12·2^k) + x^(5·2^k) + 1,
 //
-// with nothing but XOR: no multiplication, no shift, and bytes stay in the
-// order of memory. The last sixteen blocks are not divided; what the quotient b
-// adds to them makes them the remainder. See also crc16.Checksum, which does
-// this with words.
+// and is a multiple of P. Take a buffer as a number whose digits are blocks of w
+// bytes, and divide it by such a power. The digits b of the quotient come out of
+// the blocks d of the buffer by XOR alone. With 2^k = 8w, 4w and 2w they are
 //
-// The checksum so far counts as added to the first two bytes of the buffer: it
-// is taken for b[-16]. What the registers leave is checksummed by fold1 and
-// fold4 of crc16_amd64.s, which also serve what is too short for them.
+//	b[i] = d[i] ^ b[i-4] ^ b[i-11]  ^ b[i-16]
+//	b[i] = d[i] ^ b[i-2] ^ b[i-5.5] ^ b[i-8]
+//	b[i] = d[i] ^ b[i-1] ^ b[i-2.75] ^ b[i-4]
+//
+// where b[i-5.5] is the second half of b[i-6] and the first half of b[i-5], and
+// b[i-2.75] is the last three quarters of b[i-3] and the first of b[i-2]. No
+// multiplication, no carry, and bytes stay in the order of memory. Each has its
+// macros, DIVIDE16, DIVIDE8 and DIVIDE4, by the number of digits that it must
+// remember: one in each register B0, B1 and so on, of which B0 has a digit of
+// a block whose number is a multiple of that.
+//
+// The end. The last 16, 8 or 4 blocks are not divided. What the quotient adds
+// to them makes them the remainder: each takes those of the three digits that
+// exist (REST16, REST8, REST4). A remainder of 16 blocks is in turn divided into
+// one of 8, and that into one of 4, all in registers. Of the last four blocks
+// every 16 bytes H·x^64 + L are multiplied by their place,
+//
+//	H·(x^(k+64) mod P) + L·(x^k mod P),   k = 16 + 8·(bytes behind them).
+//
+// These products do not wait for each other. Their sum T is the remainder, times
+// x^16, in fewer than 80 bits. As in crc16_amd64.s the constants are shifted left
+// by 48, so that the high quadword of T is floor(T/x^16), and the quotient by P
+// is q = floor(T.high·MU/x^64) + T.high; the checksum is the rest of T plus the
+// low 16 bits of q·P. Buffers of up to 320 bytes have nothing but the products.
+//
+// The start. A checksum starts at 0, so that zeros in front of a buffer change
+// nothing. The first n mod w bytes, or w, become the first block, the head, with
+// zeros in front of them; whole blocks follow. The head is the digit b[0], all
+// digits before it are 0, and the loop, of 16, 8 or 4 steps, is entered at the
+// step that makes the blocks come out even: a jump to one of as many stubs of
+// 32 or 16 bytes, each of which puts the head where the next step looks for
+// b[i-1]. So no length is a special case and no block is touched twice.
+//
+// The checksum so far is added to the first two bytes. If the head has but one
+// byte, the second, SPILL, belongs to the block behind it: the stub puts it
+// where that block looks for b[i-16], b[i-8] or b[i-4].
+//
+// Constants. Xk is (x^k mod P) << 48.
 
-#define P SI
-#define N CX
+#define X16   0x1021000000000000 // (x^16 mod P) << 48
+#define X80   0xeb23000000000000 // (x^80 mod P) << 48
+#define X144  0x10e2000000000000 // (x^144 mod P) << 48
+#define X208  0x45b4000000000000 // (x^208 mod P) << 48
+#define X272  0x8ddc000000000000 // (x^272 mod P) << 48
+#define X336  0xb8e0000000000000 // (x^336 mod P) << 48
+#define X400  0xbd64000000000000 // (x^400 mod P) << 48
+#define X464  0x9fe5000000000000 // (x^464 mod P) << 48
+#define X528  0x78b3000000000000 // (x^528 mod P) << 48
+#define X592  0x8420000000000000 // (x^592 mod P) << 48
+#define X656  0x9c1a000000000000 // (x^656 mod P) << 48
+#define X720  0x15b7000000000000 // (x^720 mod P) << 48
+#define X784  0x9e3a000000000000 // (x^784 mod P) << 48
+#define X848  0xf4e7000000000000 // (x^848 mod P) << 48
+#define X912  0x4347000000000000 // (x^912 mod P) << 48
+#define X976  0xfa0d000000000000 // (x^976 mod P) << 48
+#define X1040 0x36fb000000000000 // (x^1040 mod P) << 48
+#define X1104 0xa2a0000000000000 // (x^1104 mod P) << 48
+#define X1168 0xcc40000000000000 // (x^1168 mod P) << 48
+#define X1232 0xc70a000000000000 // (x^1232 mod P) << 48
+#define X1296 0x3f07000000000000 // (x^1296 mod P) << 48
+#define X1360 0x865a000000000000 // (x^1360 mod P) << 48
+#define X1424 0x6493000000000000 // (x^1424 mod P) << 48
+#define X1488 0xc6d5000000000000 // (x^1488 mod P) << 48
+#define X1552 0xb353000000000000 // (x^1552 mod P) << 48
+#define X1616 0x413d000000000000 // (x^1616 mod P) << 48
+#define X1680 0x0284000000000000 // (x^1680 mod P) << 48
+#define X1744 0xe599000000000000 // (x^1744 mod P) << 48
+#define X1808 0x8fc9000000000000 // (x^1808 mod P) << 48
+#define X1872 0x799a000000000000 // (x^1872 mod P) << 48
+#define X1936 0x86c9000000000000 // (x^1936 mod P) << 48
+#define X2000 0x2093000000000000 // (x^2000 mod P) << 48
+#define X2064 0x3f68000000000000 // (x^2064 mod P) << 48
+#define X2128 0xbfa9000000000000 // (x^2128 mod P) << 48
+#define X2192 0x8c5c000000000000 // (x^2192 mod P) << 48
+#define X2256 0x54ca000000000000 // (x^2256 mod P) << 48
+#define X2320 0x4152000000000000 // (x^2320 mod P) << 48
+#define X2384 0x3b77000000000000 // (x^2384 mod P) << 48
+#define X2448 0x0d56000000000000 // (x^2448 mod P) << 48
+#define X2512 0x1dd6000000000000 // (x^2512 mod P) << 48
+#define MU    0x11303471a041b343 // floor(x^80 / P) mod x^64
 
-// DIVIDE512 makes the block at P+at the next block of the quotient: b has
-// b[i-16] and becomes b[i], b4 is b[i-4], b11 is b[i-11].
-#define DIVIDE512(at, b, b4, b11) \
-	VPXORQ     at(P), b, b; \
+// The places of the last 320 bytes, L in front of H.
+DATA places<>+0(SB)/8, $X2448
+DATA places<>+8(SB)/8, $X2512
+DATA places<>+16(SB)/8, $X2320
+DATA places<>+24(SB)/8, $X2384
+DATA places<>+32(SB)/8, $X2192
+DATA places<>+40(SB)/8, $X2256
+DATA places<>+48(SB)/8, $X2064
+DATA places<>+56(SB)/8, $X2128
+DATA places<>+64(SB)/8, $X1936
+DATA places<>+72(SB)/8, $X2000
+DATA places<>+80(SB)/8, $X1808
+DATA places<>+88(SB)/8, $X1872
+DATA places<>+96(SB)/8, $X1680
+DATA places<>+104(SB)/8, $X1744
+DATA places<>+112(SB)/8, $X1552
+DATA places<>+120(SB)/8, $X1616
+DATA places<>+128(SB)/8, $X1424
+DATA places<>+136(SB)/8, $X1488
+DATA places<>+144(SB)/8, $X1296
+DATA places<>+152(SB)/8, $X1360
+DATA places<>+160(SB)/8, $X1168
+DATA places<>+168(SB)/8, $X1232
+DATA places<>+176(SB)/8, $X1040
+DATA places<>+184(SB)/8, $X1104
+DATA places<>+192(SB)/8, $X912
+DATA places<>+200(SB)/8, $X976
+DATA places<>+208(SB)/8, $X784
+DATA places<>+216(SB)/8, $X848
+DATA places<>+224(SB)/8, $X656
+DATA places<>+232(SB)/8, $X720
+DATA places<>+240(SB)/8, $X528
+DATA places<>+248(SB)/8, $X592
+DATA places<>+256(SB)/8, $X400
+DATA places<>+264(SB)/8, $X464
+DATA places<>+272(SB)/8, $X272
+DATA places<>+280(SB)/8, $X336
+DATA places<>+288(SB)/8, $X144
+DATA places<>+296(SB)/8, $X208
+DATA places<>+304(SB)/8, $X16
+DATA places<>+312(SB)/8, $X80
+GLOBL places<>(SB), RODATA|NOPTR, $320
+
+DATA mu<>+0(SB)/8, $MU
+DATA mu<>+8(SB)/8, $MU
+GLOBL mu<>(SB), RODATA|NOPTR, $16
+
+// The PSHUFB control that reverses 16 bytes.
+DATA reverse<>+0(SB)/8, $0x08090a0b0c0d0e0f
+DATA reverse<>+8(SB)/8, $0x0001020304050607
+GLOBL reverse<>(SB), RODATA|NOPTR, $16
+
+// PSHUFB controls. slide<>+16+k takes the first k bytes of a register to its
+// end, with zeros in front; for k of 17 to 48 it takes those from byte k-16 on to
+// its start, with zeros behind; for k down to -16 it takes none.
+DATA slide<>+0(SB)/8, $0x8080808080808080
+DATA slide<>+8(SB)/8, $0x8080808080808080
+DATA slide<>+16(SB)/8, $0x8080808080808080
+DATA slide<>+24(SB)/8, $0x8080808080808080
+DATA slide<>+32(SB)/8, $0x0706050403020100
+DATA slide<>+40(SB)/8, $0x0f0e0d0c0b0a0908
+DATA slide<>+48(SB)/8, $0x8080808080808080
+DATA slide<>+56(SB)/8, $0x8080808080808080
+DATA slide<>+64(SB)/8, $0x8080808080808080
+DATA slide<>+72(SB)/8, $0x8080808080808080
+GLOBL slide<>(SB), RODATA|NOPTR, $80
+
+#define P    SI  // what is left of the buffer
+#define N    CX  // its length in bytes
+#define TAIL R12 // bytes behind it, 0 or 65 to 127
+
+// CUTTAIL sets TAIL, and N without it, so that the buffer ends with a cache
+// line, if it has a length from which on that pays.
+#define CUTTAIL(whole) \
+	XORL TAIL, TAIL;                         \
+	CMPQ N, $16384;                          \
+	JCS  whole;                              \
+	MOVQ p+8(FP), AX;                        \
+	ADDQ N, AX;                              \
+	ANDL $63, AX;                            \
+	JZ   whole;                              \
+	LEAQ 64(AX), TAIL;                       \
+	SUBQ TAIL, N;                            \
+whole:
+
+// DOTAIL returns if there is no tail, and otherwise calls products for it. P is
+// last bytes in front of it and the result so far is stored.
+#define DOTAIL(last, products, done) \
+	TESTQ TAIL, TAIL;                        \
+	JZ    done;                              \
+	ADDQ  $last, P;                          \
+	MOVWLZX ret+24(FP), AX;                  \
+	ROLW  $8, AX;                            \
+	MOVQ  AX, crc+0(FP);                     \
+	MOVQ  P, p+8(FP);                        \
+	MOVQ  TAIL, N;                           \
+	JMP   products;                          \
+done:                                    \
+	RET
+
+// func long(crc uint64, p *byte, n int) uint64
+//
+// The checksum of the n bytes at p, continued from crc: longGo, but buffers of 65
+// to 65536 bytes go to the kernel for their length. These take over the frame of
+// long and say what they require. TAIL bytes at the end of the buffer are left
+// to a call of their own, so that a long one is loaded by whole cache lines.
+TEXT ·long(SB), NOSPLIT, $0-32
+	MOVQ n+16(FP), N
+	LEAQ -17(N), AX
+	CMPQ AX, $65519
+	JHI  plain
+	CMPB ·tier(SB), $3
+	JNE  narrow
+	CMPQ N, $64
+	JLS  upTo64
+	CMPQ N, $320
+	JLS  upTo320
+	CMPQ N, $640
+	JLS  upTo640
+	CMPQ N, $1280
+	JLS  upTo1280
+	CUTTAIL(cut512)
+	JMP  divide512<>(SB)
+
+upTo320:
+	JMP products64<>(SB)
+
+upTo640:
+	JMP divide128<>(SB)
+
+upTo1280:
+	JMP divide256<>(SB)
+
+narrow:
+	CMPB ·tier(SB), $1
+	JB   plain
+	CMPQ N, $64
+	JLS  upTo64
+	CMPQ N, $192
+	JLS  upTo192
+	CMPB ·tier(SB), $2
+	JB   sse
+	CMPQ N, $256
+	JLS  sse
+	CMPQ N, $1280
+	JLS  upTo1280y
+	CUTTAIL(cut256)
+	JMP  divide256y<>(SB)
+
+upTo1280y:
+	JMP divide128y<>(SB)
+
+sse:
+	JMP divide64<>(SB)
+
+upTo64:
+	CMPQ crc+0(FP), $0
+	JEQ  plain
+
+upTo192:
+	JMP products16<>(SB)
+
+plain:
+	JMP ·longGo(SB)
+
+// Blocks of 64 bytes.
+
+#define B0    Z16
+#define B1    Z17
+#define B2    Z18
+#define B3    Z19
+#define B4    Z20
+#define B5    Z21
+#define B6    Z22
+#define B7    Z23
+#define HEAD  Z24
+#define SPILL Z25
+#define T     Z26
+#define ZERO  Z27
+#define REV   Z28 // reverse<> in each 16 bytes
+#define SUM   Z29
+#define LOW   Z30
+
+// HEAD512 makes HEAD of the first (n-1)&63 + 1 bytes and the checksum so far,
+// and SPILL of what of that is not for them. P and N are then behind the head.
+// spill is the low part of SPILL. VPEXPANDB takes as many bytes as bits are set
+// in K1, from the start, to the register's end.
+#define HEAD512(spill) \
+	MOVQ        p+8(FP), P;                  \
+	LEAQ        -1(N), DX;                   \
+	ANDL        $63, DX;                     \
+	MOVQ        $1<<63, AX;                  \
+	SARXQ       DX, AX, AX;                  \
+	KMOVQ       AX, K1;                      \
+	VMOVQ       crc+0(FP), spill;            \
+	VPXORQ      (P), SPILL, HEAD;            \
+	VPEXPANDB.Z HEAD, K1, HEAD;              \
+	MOVQ        crc+0(FP), BX;               \
+	SHRL        $8, BX;                      \
+	XORL        AX, AX;                      \
+	TESTL       DX, DX;                      \
+	CMOVLNE     AX, BX;                      \
+	VMOVD       BX, spill;                   \
+	LEAQ        1(P)(DX*1), P;               \
+	SUBQ        DX, N;                       \
+	DECQ        N
+
+// ENTER512 leaves the last blocks blocks to the end and goes to the stub for
+// what is left over of the others: round bytes are a round of the loop.
+#define ENTER512(stubs, blocks) \
+	SUBQ $(64*blocks), N;                    \
+	MOVL N, AX;                              \
+	ANDL $(64*blocks-64), AX;                \
+	LEAQ stubs<>(SB), DX;                    \
+	SHRL $1, AX;                             \
+	ADDQ AX, DX;                             \
+	LEAQ -(64*blocks)(P)(AX*2), P;           \
+	JMP  DX
+
+// DIVIDE4 and DIVIDE8 make the block at P+at the next digit: b has b[i-4] or
+// b[i-8] and becomes b[i], b1 is b[i-1] and so on.
+#define DIVIDE4(at, b, b1, b2, b3) \
+	VPXORQ     at(P), b, b;                  \
+	VALIGNQ    $2, b3, b2, T;                \
+	VPTERNLOGQ $0x96, b1, T, b
+
+#define DIVIDE8(at, b, b2, b5, b6) \
+	VPXORQ     at(P), b, b;                  \
+	VALIGNQ    $4, b6, b5, T;                \
+	VPTERNLOGQ $0x96, b2, T, b
+
+// REST4 makes B0 to B3 the remainder, where they are the last digits and d0 to
+// d3 the blocks that follow.
+#define REST4(d0, d1, d2, d3) \
+	VPXORQ     d0, B0, B0;                   \
+	VALIGNQ    $2, B1, B2, T;                \
+	VPTERNLOGQ $0x96, B3, T, B0;             \
+	VALIGNQ    $2, B2, B3, T;                \
+	VPTERNLOGQ $0x96, d1, T, B1;             \
+	VALIGNQ    $2, B3, ZERO, T;              \
+	VPTERNLOGQ $0x96, d2, T, B2;             \
+	VPXORQ     d3, B3, B3
+
+// REST8 makes B0 to B7 the remainder, likewise.
+#define REST8(d0, d1, d2, d3, d4, d5, d6, d7) \
+	VPXORQ     d0, B0, B0;                   \
+	VALIGNQ    $4, B2, B3, T;                \
+	VPTERNLOGQ $0x96, B6, T, B0;             \
+	VPXORQ     d1, B1, B1;                   \
+	VALIGNQ    $4, B3, B4, T;                \
+	VPTERNLOGQ $0x96, B7, T, B1;             \
+	VALIGNQ    $4, B4, B5, T;                \
+	VPTERNLOGQ $0x96, d2, T, B2;             \
+	VALIGNQ    $4, B5, B6, T;                \
+	VPTERNLOGQ $0x96, d3, T, B3;             \
+	VALIGNQ    $4, B6, B7, T;                \
+	VPTERNLOGQ $0x96, d4, T, B4;             \
+	VALIGNQ    $4, B7, ZERO, T;              \
+	VPTERNLOGQ $0x96, d5, T, B5;             \
+	VPXORQ     d6, B6, B6;                   \
+	VPXORQ     d7, B7, B7
+
+// HALVE16 and HALVE8 make a remainder of 16 or 8 blocks, B0 and on, one of half
+// as many: digits of the first half, then the rest of the second.
+#define HALVE16 \
+	VPXORQ     B0, B2, B2;                   \
+	VPXORQ     B1, B3, B3;                   \
+	VPXORQ     B2, B4, B4;                   \
+	VALIGNQ    $4, ZERO, B0, T;              \
+	VPTERNLOGQ $0x96, B3, T, B5;             \
+	VALIGNQ    $4, B0, B1, T;                \
+	VPTERNLOGQ $0x96, B4, T, B6;             \
+	VALIGNQ    $4, B1, B2, T;                \
+	VPTERNLOGQ $0x96, B5, T, B7;             \
+	REST8(B8, B9, B10, B11, B12, B13, B14, B15)
+
+#define HALVE8 \
+	VPXORQ     B0, B1, B1;                   \
+	VALIGNQ    $2, ZERO, B0, T;              \
+	VPTERNLOGQ $0x96, B1, T, B2;             \
+	VALIGNQ    $2, B0, B1, T;                \
+	VPTERNLOGQ $0x96, B2, T, B3;             \
+	REST4(B4, B5, B6, B7)
+
+// PRODUCT multiplies the block b by its places and adds it to SUM.
+#define PRODUCT(b, places) \
+	VPSHUFB    REV, b, b;                    \
+	VMOVDQU64  places, T;                    \
+	VPCLMULQDQ $0x00, T, b, LOW;             \
+	VPCLMULQDQ $0x11, T, b, T;               \
+	VPTERNLOGQ $0x96, LOW, T, SUM
+
+// PRODUCTS makes SUM of the last four blocks.
+#define PRODUCTS \
+	VBROADCASTI32X4 reverse<>(SB), REV;      \
+	VPXORQ SUM, SUM, SUM;                    \
+	PRODUCT(B3, places<>+256(SB));           \
+	PRODUCT(B0, places<>+64(SB));            \
+	PRODUCT(B1, places<>+128(SB));           \
+	PRODUCT(B2, places<>+192(SB))
+
+// REDUCE512 reduces the SUM in Z29 and returns. The quotient by P is the high
+// quadword of X30.
+#define REDUCE512 \
+	VEXTRACTI64X4 $1, Z29, Y30;              \
+	VPXORQ     Y30, Y29, Y29;                \
+	VEXTRACTI64X2 $1, Y29, X30;              \
+	VPXORQ     X30, X29, X29;                \
+	VPCLMULQDQ $0x01, mu<>(SB), X29, X30;    \
+	VPXORQ     X29, X30, X30;                \
+	VPSLLQ     $5, X30, X28;                 \
+	VPSLLQ     $12, X30, X27;                \
+	VPSLLDQ    $2, X29, X29;                 \
+	VPTERNLOGQ $0x96, X28, X27, X30;         \
+	VPXORQ     X29, X30, X30;                \
+	VMOVHPS    X30, ret+24(FP)
+
+// products64 takes 65 to 320 bytes.
+//
+// Requires: BMI2, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ.
+TEXT products64<>(SB), NOSPLIT, $0-32
+	HEAD512(X25)
+	VBROADCASTI32X4 reverse<>(SB), REV
+	VPXORQ SUM, SUM, SUM
+	LEAQ   places<>+320(SB), DX
+	ADDQ   N, P
+	NEGQ   N
+	PRODUCT(HEAD, -64(DX)(N*1))
+	VPXORQ (P)(N*1), SPILL, B0
+	JMP    first
+
+next:
+	VMOVDQU64 (P)(N*1), B0
+
+first:
+	PRODUCT(B0, (DX)(N*1))
+	ADDQ   $64, N
+	JNZ    next
+	REDUCE512
+	RET
+
+// divide128 takes 257 bytes and more: DIVIDE4.
+//
+// Requires: BMI2, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ.
+TEXT divide128<>(SB), NOSPLIT, $0-32
+	HEAD512(X25)
+	VPXORQ ZERO, ZERO, ZERO
+	VPXORQ B0, B0, B0
+	VPXORQ B1, B1, B1
+	VPXORQ B2, B2, B2
+	VPXORQ B3, B3, B3
+	ENTER512(enter128, 4)
+
+#define STUB512(last, next, step) \
+	PCALIGN   $32;                           \
+	VMOVDQA64 HEAD, last;                    \
+	VMOVDQA64 SPILL, next;                   \
+	JMP       step
+
+TEXT enter128<>(SB), NOSPLIT, $0-32
+	STUB512(B3, B0, step4)
+	STUB512(B2, B3, step3)
+	STUB512(B1, B2, step2)
+	STUB512(B0, B1, step1)
+	PCALIGN $32
+
+step0:
+	DIVIDE4(0x00, B0, B3, B2, B1)
+
+step1:
+	DIVIDE4(0x40, B1, B0, B3, B2)
+
+step2:
+	DIVIDE4(0x80, B2, B1, B0, B3)
+
+step3:
+	DIVIDE4(0xc0, B3, B2, B1, B0)
+
+step4:
+	ADDQ $256, P
+	SUBQ $256, N
+	JCC  step0
+	REST4(0x00(P), 0x40(P), 0x80(P), 0xc0(P))
+	PRODUCTS
+	REDUCE512
+	RET
+
+// divide256 takes 513 bytes and more: DIVIDE8.
+//
+// Requires: BMI2, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ.
+TEXT divide256<>(SB), NOSPLIT, $0-32
+	HEAD512(X25)
+	VPXORQ ZERO, ZERO, ZERO
+	VPXORQ B0, B0, B0
+	VPXORQ B1, B1, B1
+	VPXORQ B2, B2, B2
+	VPXORQ B3, B3, B3
+	VPXORQ B4, B4, B4
+	VPXORQ B5, B5, B5
+	VPXORQ B6, B6, B6
+	VPXORQ B7, B7, B7
+	ENTER512(enter256, 8)
+
+TEXT enter256<>(SB), NOSPLIT, $0-32
+	STUB512(B7, B0, step8)
+	STUB512(B6, B7, step7)
+	STUB512(B5, B6, step6)
+	STUB512(B4, B5, step5)
+	STUB512(B3, B4, step4)
+	STUB512(B2, B3, step3)
+	STUB512(B1, B2, step2)
+	STUB512(B0, B1, step1)
+	PCALIGN $32
+
+step0:
+	DIVIDE8(0x000, B0, B6, B3, B2)
+
+step1:
+	DIVIDE8(0x040, B1, B7, B4, B3)
+
+step2:
+	DIVIDE8(0x080, B2, B0, B5, B4)
+
+step3:
+	DIVIDE8(0x0c0, B3, B1, B6, B5)
+
+step4:
+	DIVIDE8(0x100, B4, B2, B7, B6)
+
+step5:
+	DIVIDE8(0x140, B5, B3, B0, B7)
+
+step6:
+	DIVIDE8(0x180, B6, B4, B1, B0)
+
+step7:
+	DIVIDE8(0x1c0, B7, B5, B2, B1)
+
+step8:
+	ADDQ $512, P
+	SUBQ $512, N
+	JCC  step0
+	REST8(0x000(P), 0x040(P), 0x080(P), 0x0c0(P), 0x100(P), 0x140(P), 0x180(P), 0x1c0(P))
+	HALVE8
+	PRODUCTS
+	REDUCE512
+	RET
+
+// divide512: the sixteen registers of the digits are all from 16 up.
+#define B8  Z24
+#define B9  Z25
+#define B10 Z26
+#define B11 Z27
+#define B12 Z28
+#define B13 Z29
+#define B14 Z30
+#define B15 Z31
+#undef HEAD
+#undef SPILL
+#undef T
+#undef ZERO
+#define HEAD  Z0
+#define SPILL Z1
+#define T     Z2
+#define ZERO  Z3
+
+// DIVIDE16 makes the block at P+at the next digit: b has b[i-16] and becomes
+// b[i], b4 is b[i-4] and b11 b[i-11].
+#define DIVIDE16(at, b, b4, b11) \
+	VPXORQ     at(P), b, b;                  \
 	VPTERNLOGQ $0x96, b4, b11, b
 
-// LAST4, LAST11 and LAST store what the last sixteen blocks become: no block of
-// the quotient follows, so that a block adds those of the three that exist.
-#define LAST4_512(at, b, b4, b11) \
-	DIVIDE512(at, b, b4, b11); \
-	VMOVDQU64 b, at(DI)
+// REST16 makes B0 to B15 the remainder, where they are the last digits.
+#define REST16 \
+	DIVIDE16(0x000, B0, B12, B5);            \
+	DIVIDE16(0x040, B1, B13, B6);            \
+	DIVIDE16(0x080, B2, B14, B7);            \
+	DIVIDE16(0x0c0, B3, B15, B8);            \
+	VPTERNLOGQ $0x96, 0x100(P), B9, B4;      \
+	VPTERNLOGQ $0x96, 0x140(P), B10, B5;     \
+	VPTERNLOGQ $0x96, 0x180(P), B11, B6;     \
+	VPTERNLOGQ $0x96, 0x1c0(P), B12, B7;     \
+	VPTERNLOGQ $0x96, 0x200(P), B13, B8;     \
+	VPTERNLOGQ $0x96, 0x240(P), B14, B9;     \
+	VPTERNLOGQ $0x96, 0x280(P), B15, B10;    \
+	VPXORQ     0x2c0(P), B11, B11;           \
+	VPXORQ     0x300(P), B12, B12;           \
+	VPXORQ     0x340(P), B13, B13;           \
+	VPXORQ     0x380(P), B14, B14;           \
+	VPXORQ     0x3c0(P), B15, B15
 
-#define LAST11_512(at, b, b11) \
-	VPXORQ    at(P), b, b; \
-	VPXORQ    b11, b, b; \
-	VMOVDQU64 b, at(DI)
-
-#define LAST_512(at, b) \
-	VPXORQ    at(P), b, b; \
-	VMOVDQU64 b, at(DI)
-
-// func lfsr512(crc uint64, p *byte, n int, r *[1024]byte)
+// divide512 takes 1025 bytes and more: DIVIDE16.
 //
-// The buffer p, of n bytes, a multiple of 1024 and at least 2048, is congruent
-// to r. crc is the checksum so far, its high byte first in memory.
-//
-// Requires: AVX512F.
-TEXT ·lfsr512(SB), NOSPLIT, $0-32
-	MOVQ   crc+0(FP), AX
-	MOVQ   p+8(FP), P
-	MOVQ   n+16(FP), N
-	MOVQ   r+24(FP), DI
-	VPXORQ Z15, Z15, Z15
-	VMOVQ  AX, X0
-	VMOVDQA64 Z15, Z1
-	VMOVDQA64 Z15, Z2
-	VMOVDQA64 Z15, Z3
-	VMOVDQA64 Z15, Z4
-	VMOVDQA64 Z15, Z5
-	VMOVDQA64 Z15, Z6
-	VMOVDQA64 Z15, Z7
-	VMOVDQA64 Z15, Z8
-	VMOVDQA64 Z15, Z9
-	VMOVDQA64 Z15, Z10
-	VMOVDQA64 Z15, Z11
-	VMOVDQA64 Z15, Z12
-	VMOVDQA64 Z15, Z13
-	VMOVDQA64 Z15, Z14
-	SUBQ   $1024, N
+// Requires: BMI2, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ.
+TEXT divide512<>(SB), NOSPLIT, $0-32
+	HEAD512(X1)
+	VPXORQ ZERO, ZERO, ZERO
+	VPXORQ B0, B0, B0
+	VPXORQ B1, B1, B1
+	VPXORQ B2, B2, B2
+	VPXORQ B3, B3, B3
+	VPXORQ B4, B4, B4
+	VPXORQ B5, B5, B5
+	VPXORQ B6, B6, B6
+	VPXORQ B7, B7, B7
+	VPXORQ B8, B8, B8
+	VPXORQ B9, B9, B9
+	VPXORQ B10, B10, B10
+	VPXORQ B11, B11, B11
+	VPXORQ B12, B12, B12
+	VPXORQ B13, B13, B13
+	VPXORQ B14, B14, B14
+	VPXORQ B15, B15, B15
+	ENTER512(enter512, 16)
 
-divide:
-	DIVIDE512(0x000, Z0, Z12, Z5)
-	DIVIDE512(0x040, Z1, Z13, Z6)
-	DIVIDE512(0x080, Z2, Z14, Z7)
-	DIVIDE512(0x0c0, Z3, Z15, Z8)
-	DIVIDE512(0x100, Z4, Z0, Z9)
-	DIVIDE512(0x140, Z5, Z1, Z10)
-	DIVIDE512(0x180, Z6, Z2, Z11)
-	DIVIDE512(0x1c0, Z7, Z3, Z12)
-	DIVIDE512(0x200, Z8, Z4, Z13)
-	DIVIDE512(0x240, Z9, Z5, Z14)
-	DIVIDE512(0x280, Z10, Z6, Z15)
-	DIVIDE512(0x2c0, Z11, Z7, Z0)
-	DIVIDE512(0x300, Z12, Z8, Z1)
-	DIVIDE512(0x340, Z13, Z9, Z2)
-	DIVIDE512(0x380, Z14, Z10, Z3)
-	DIVIDE512(0x3c0, Z15, Z11, Z4)
-	ADDQ   $1024, P
-	SUBQ   $1024, N
-	JNZ    divide
+TEXT enter512<>(SB), NOSPLIT, $0-32
+	STUB512(B15, B0, step16)
+	STUB512(B14, B15, step15)
+	STUB512(B13, B14, step14)
+	STUB512(B12, B13, step13)
+	STUB512(B11, B12, step12)
+	STUB512(B10, B11, step11)
+	STUB512(B9, B10, step10)
+	STUB512(B8, B9, step9)
+	STUB512(B7, B8, step8)
+	STUB512(B6, B7, step7)
+	STUB512(B5, B6, step6)
+	STUB512(B4, B5, step5)
+	STUB512(B3, B4, step4)
+	STUB512(B2, B3, step3)
+	STUB512(B1, B2, step2)
+	STUB512(B0, B1, step1)
+	PCALIGN $32
 
-	LAST4_512(0x000, Z0, Z12, Z5)
-	LAST4_512(0x040, Z1, Z13, Z6)
-	LAST4_512(0x080, Z2, Z14, Z7)
-	LAST4_512(0x0c0, Z3, Z15, Z8)
-	LAST11_512(0x100, Z4, Z9)
-	LAST11_512(0x140, Z5, Z10)
-	LAST11_512(0x180, Z6, Z11)
-	LAST11_512(0x1c0, Z7, Z12)
-	LAST11_512(0x200, Z8, Z13)
-	LAST11_512(0x240, Z9, Z14)
-	LAST11_512(0x280, Z10, Z15)
-	LAST_512(0x2c0, Z11)
-	LAST_512(0x300, Z12)
-	LAST_512(0x340, Z13)
-	LAST_512(0x380, Z14)
-	LAST_512(0x3c0, Z15)
+step0:
+	DIVIDE16(0x000, B0, B12, B5)
+
+step1:
+	DIVIDE16(0x040, B1, B13, B6)
+
+step2:
+	DIVIDE16(0x080, B2, B14, B7)
+
+step3:
+	DIVIDE16(0x0c0, B3, B15, B8)
+
+step4:
+	DIVIDE16(0x100, B4, B0, B9)
+
+step5:
+	DIVIDE16(0x140, B5, B1, B10)
+
+step6:
+	DIVIDE16(0x180, B6, B2, B11)
+
+step7:
+	DIVIDE16(0x1c0, B7, B3, B12)
+
+step8:
+	DIVIDE16(0x200, B8, B4, B13)
+
+step9:
+	DIVIDE16(0x240, B9, B5, B14)
+
+step10:
+	DIVIDE16(0x280, B10, B6, B15)
+
+step11:
+	DIVIDE16(0x2c0, B11, B7, B0)
+
+step12:
+	DIVIDE16(0x300, B12, B8, B1)
+
+step13:
+	DIVIDE16(0x340, B13, B9, B2)
+
+step14:
+	DIVIDE16(0x380, B14, B10, B3)
+
+step15:
+	DIVIDE16(0x3c0, B15, B11, B4)
+
+step16:
+	ADDQ $1024, P
+	SUBQ $1024, N
+	JCC  step0
+	REST16
+	HALVE16
+	HALVE8
+	PRODUCTS
+	REDUCE512
 	VZEROUPPER
+	DOTAIL(1024, products64<>(SB), done)
+
+// Blocks of 32 bytes: all as above, without what AVX2 lacks. PERM2 takes the
+// halves of two registers, and every XOR is of two.
+
+#undef B0
+#undef B1
+#undef B2
+#undef B3
+#undef B4
+#undef B5
+#undef B6
+#undef B7
+#undef B8
+#undef B9
+#undef B10
+#undef B11
+#undef B12
+#undef B13
+#undef B14
+#undef B15
+#undef HEAD
+#undef SPILL
+#undef T
+#undef ZERO
+#undef REV
+#undef SUM
+#undef LOW
+#define B0    Y0
+#define B1    Y1
+#define B2    Y2
+#define B3    Y3
+#define B4    Y4
+#define B5    Y5
+#define B6    Y6
+#define B7    Y7
+#define HEAD  Y15
+#define SPILL Y8
+#define T     Y9
+
+// HEAD256 makes HEAD, in Y15, of the first (n-1)&31 + 1 bytes and the checksum so
+// far, and spill of what of that is not for them. P and N are then behind the
+// head. Of a head of h bytes the first half of HEAD has bytes h-32 to h-17, the
+// second those behind; of 16 bytes loaded at the start, or at h-16, slide<> takes
+// what exists of that.
+#define HEAD256(spill) \
+	MOVQ    p+8(FP), P;                      \
+	LEAQ    -1(N), DX;                       \
+	ANDL    $31, DX;                         \
+	LEAQ    slide<>+1(SB), AX;               \
+	ADDQ    DX, AX;                          \
+	XORL    R9, R9;                          \
+	MOVQ    DX, R8;                          \
+	SUBQ    $15, R8;                         \
+	CMOVQLT R9, R8;                          \
+	VMOVQ   crc+0(FP), spill;                \
+	VPXOR   (P), spill, X15;                 \
+	VPSHUFB (AX), X15, X15;                  \
+	VMOVDQU (P)(R8*1), X14;                  \
+	VPSHUFB 16(AX), spill, X13;              \
+	VPSHUFB 32(AX), spill, spill;            \
+	SUBQ    R8, AX;                          \
+	VPSHUFB 16(AX), X14, X14;                \
+	VPXOR   X13, X14, X14;                   \
+	VINSERTI128 $1, X14, Y15, Y15;           \
+	LEAQ    1(P)(DX*1), P;                   \
+	SUBQ    DX, N;                           \
+	DECQ    N
+
+// ENTER256 is ENTER512 for stubs of shift/32 bytes.
+#define ENTER256(stubs, blocks, half) \
+	SUBQ $(32*blocks), N;                    \
+	MOVL N, AX;                              \
+	ANDL $(32*blocks-32), AX;                \
+	LEAQ -(32*blocks)(P)(AX*1), P;           \
+	LEAQ stubs<>(SB), DX;                    \
+	SHRL $half, AX;                          \
+	ADDQ AX, DX;                             \
+	JMP  DX
+
+#define DIVIDE8Y(at, b, b2, b5, b6) \
+	VPXOR      at(P), b, b;                  \
+	VPERM2I128 $0x21, b5, b6, T;             \
+	VPXOR      T, b, b;                      \
+	VPXOR      b2, b, b
+
+// ADD8Y adds the block d and the digit of which b6 has the second half and b5
+// the first.
+#define ADD8Y(d, b, b5, b6) \
+	VPERM2I128 $0x21, b5, b6, T;             \
+	VPXOR      d, b, b;                      \
+	VPXOR      T, b, b
+
+// ADD4Y adds the block d and the digit of which b3 has the last three quarters
+// and b2 the first.
+#define ADD4Y(d, b, b2, b3) \
+	VPERM2I128 $0x21, b2, b3, T;             \
+	VPALIGNR   $8, b3, T, T;                 \
+	VPXOR      d, b, b;                      \
+	VPXOR      T, b, b
+
+#define REST4Y(d0, d1, d2, d3) \
+	VPXOR      B3, B0, B0;                   \
+	ADD4Y(d0, B0, B2, B1);                   \
+	ADD4Y(d1, B1, B3, B2);                   \
+	VPERM2I128 $0x81, B3, B3, T;             \
+	VPALIGNR   $8, B3, T, T;                 \
+	VPXOR      d2, B2, B2;                   \
+	VPXOR      T, B2, B2;                    \
+	VPXOR      d3, B3, B3
+
+// REST8Y leaves the last block to the caller.
+#define REST8Y(d0, d1, d2, d3, d4, d5, d6) \
+	VPXOR      B6, B0, B0;                   \
+	ADD8Y(d0, B0, B3, B2);                   \
+	VPXOR      B7, B1, B1;                   \
+	ADD8Y(d1, B1, B4, B3);                   \
+	ADD8Y(d2, B2, B5, B4);                   \
+	ADD8Y(d3, B3, B6, B5);                   \
+	ADD8Y(d4, B4, B7, B6);                   \
+	VPERM2I128 $0x81, B7, B7, T;             \
+	VPXOR      d5, B5, B5;                   \
+	VPXOR      T, B5, B5;                    \
+	VPXOR      d6, B6, B6
+
+#define HALVE16Y \
+	VPXOR      B0, B2, B2;                   \
+	VPXOR      B1, B3, B3;                   \
+	VPXOR      B2, B4, B4;                   \
+	VPERM2I128 $0x08, B0, B0, T;             \
+	VPXOR      B3, B5, B5;                   \
+	VPXOR      T, B5, B5;                    \
+	ADD8Y(B4, B6, B1, B0);                   \
+	ADD8Y(B5, B7, B2, B1);                   \
+	REST8Y(B8, B9, B10, B11, B12, B13, B14)
+
+#define HALVE8Y \
+	VPXOR      B0, B1, B1;                   \
+	VPERM2I128 $0x08, B0, B0, T;             \
+	VPSLLDQ    $8, T, T;                     \
+	VPXOR      B1, B2, B2;                   \
+	VPXOR      T, B2, B2;                    \
+	ADD4Y(B2, B3, B1, B0);                   \
+	REST4Y(B4, B5, B6, B7)
+
+// PRODUCTY multiplies the block y, whose first half is x, by its places and adds
+// it to X8.
+#define PRODUCTY(y, x, at) \
+	VPSHUFB      Y15, y, y;                  \
+	VEXTRACTI128 $1, y, X9;                  \
+	VPCLMULQDQ   $0x00, places<>+(at+0)(SB), x, X10; \
+	VPCLMULQDQ   $0x11, places<>+(at+0)(SB), x, X11; \
+	VPCLMULQDQ   $0x00, places<>+(at+16)(SB), X9, X12; \
+	VPCLMULQDQ   $0x11, places<>+(at+16)(SB), X9, X13; \
+	VPXOR        X10, X11, X11;              \
+	VPXOR        X12, X13, X13;              \
+	VPXOR        X11, X8, X8;                \
+	VPXOR        X13, X8, X8
+
+// FINISHY is the checksum of B0 to B3, in AX and stored.
+#define FINISHY \
+	VBROADCASTI128 reverse<>(SB), Y15;       \
+	VPXOR      X8, X8, X8;                   \
+	PRODUCTY(Y0, X0, 192);                   \
+	PRODUCTY(Y1, X1, 224);                   \
+	PRODUCTY(Y2, X2, 256);                   \
+	PRODUCTY(Y3, X3, 288);                   \
+	VPCLMULQDQ $0x01, mu<>(SB), X8, X9;      \
+	VPXOR      X8, X9, X9;                   \
+	VPSLLQ     $5, X9, X10;                  \
+	VPSLLQ     $12, X9, X11;                 \
+	VPSLLDQ    $2, X8, X8;                   \
+	VPXOR      X10, X11, X11;                \
+	VPXOR      X8, X9, X9;                   \
+	VPXOR      X11, X9, X9;                  \
+	VMOVHPS    X9, ret+24(FP);               \
+	VZEROUPPER
+
+// divide128y takes 257 bytes and more: DIVIDE8.
+//
+// Requires: PCLMULQDQ, AVX2.
+TEXT divide128y<>(SB), NOSPLIT, $0-32
+	HEAD256(X8)
+	VPXOR B0, B0, B0
+	VPXOR B1, B1, B1
+	VPXOR B2, B2, B2
+	VPXOR B3, B3, B3
+	VPXOR B4, B4, B4
+	VPXOR B5, B5, B5
+	VPXOR B6, B6, B6
+	VPXOR B7, B7, B7
+	ENTER256(enter128y, 8, 1)
+
+#define STUB128Y(last, next, step) \
+	PCALIGN $16;                             \
+	VMOVDQA HEAD, last;                      \
+	VMOVDQA SPILL, next;                     \
+	JMP     step
+
+TEXT enter128y<>(SB), NOSPLIT, $0-32
+	STUB128Y(B7, B0, step8)
+	STUB128Y(B6, B7, step7)
+	STUB128Y(B5, B6, step6)
+	STUB128Y(B4, B5, step5)
+	STUB128Y(B3, B4, step4)
+	STUB128Y(B2, B3, step3)
+	STUB128Y(B1, B2, step2)
+	STUB128Y(B0, B1, step1)
+	PCALIGN $32
+
+step0:
+	DIVIDE8Y(0x00, B0, B6, B3, B2)
+
+step1:
+	DIVIDE8Y(0x20, B1, B7, B4, B3)
+
+step2:
+	DIVIDE8Y(0x40, B2, B0, B5, B4)
+
+step3:
+	DIVIDE8Y(0x60, B3, B1, B6, B5)
+
+step4:
+	DIVIDE8Y(0x80, B4, B2, B7, B6)
+
+step5:
+	DIVIDE8Y(0xa0, B5, B3, B0, B7)
+
+step6:
+	DIVIDE8Y(0xc0, B6, B4, B1, B0)
+
+step7:
+	DIVIDE8Y(0xe0, B7, B5, B2, B1)
+
+step8:
+	ADDQ  $256, P
+	SUBQ  $256, N
+	JCC   step0
+	REST8Y(0x00(P), 0x20(P), 0x40(P), 0x60(P), 0x80(P), 0xa0(P), 0xc0(P))
+	VPXOR 0xe0(P), B7, B7
+	HALVE8Y
+	FINISHY
 	RET
 
-// DIVIDE256 and its kin: the same with registers of 32 bytes.
-#define DIVIDE256(at, b, b4, b11) \
-	VPXOR at(P), b, b; \
-	VPXOR b11, b, b; \
+// divide256y: all registers have digits. The head waits in B15, SPILL in B0, and
+// there is a T once B15 has gone to general registers.
+#undef SPILL
+#undef T
+#define B8    Y8
+#define B9    Y9
+#define B10   Y10
+#define B11   Y11
+#define B12   Y12
+#define B13   Y13
+#define B14   Y14
+#define B15   Y15
+#define SPILL Y0
+#define T     Y15
+
+#define DIVIDE16Y(at, b, b4, b11) \
+	VPXOR at(P), b, b;                       \
+	VPXOR b11, b, b;                         \
 	VPXOR b4, b, b
 
-#define LAST4_256(at, b, b4, b11) \
-	DIVIDE256(at, b, b4, b11); \
-	VMOVDQU b, at(DI)
+#define ADD16Y(at, b, b11) \
+	VPXOR at(P), b, b;                       \
+	VPXOR b11, b, b
 
-#define LAST11_256(at, b, b11) \
-	VPXOR   at(P), b, b; \
-	VPXOR   b11, b, b; \
-	VMOVDQU b, at(DI)
+#define REST16Y \
+	DIVIDE16Y(0x000, B0, B12, B5);           \
+	DIVIDE16Y(0x020, B1, B13, B6);           \
+	DIVIDE16Y(0x040, B2, B14, B7);           \
+	DIVIDE16Y(0x060, B3, B15, B8);           \
+	ADD16Y(0x080, B4, B9);                   \
+	ADD16Y(0x0a0, B5, B10);                  \
+	ADD16Y(0x0c0, B6, B11);                  \
+	ADD16Y(0x0e0, B7, B12);                  \
+	ADD16Y(0x100, B8, B13);                  \
+	ADD16Y(0x120, B9, B14);                  \
+	ADD16Y(0x140, B10, B15);                 \
+	VPXOR 0x160(P), B11, B11;                \
+	VPXOR 0x180(P), B12, B12;                \
+	VPXOR 0x1a0(P), B13, B13;                \
+	VPXOR 0x1c0(P), B14, B14;                \
+	VPXOR 0x1e0(P), B15, B15
 
-#define LAST_256(at, b) \
-	VPXOR   at(P), b, b; \
-	VMOVDQU b, at(DI)
+// SAVE15 and ADD15 take B15 out of the way, and add it to b when B8 and B9 are
+// free.
+#define SAVE15 \
+	VMOVQ        X15, R8;                    \
+	VPEXTRQ      $1, X15, R9;                \
+	VEXTRACTI128 $1, Y15, X15;               \
+	VMOVQ        X15, R10;                   \
+	VPEXTRQ      $1, X15, R11
 
-// func lfsr256(crc uint64, p *byte, n int, r *[512]byte)
+#define ADD15(b) \
+	VMOVQ       R8, X8;                      \
+	VPINSRQ     $1, R9, X8, X8;              \
+	VMOVQ       R10, X9;                     \
+	VPINSRQ     $1, R11, X9, X9;             \
+	VINSERTI128 $1, X9, Y8, Y8;              \
+	VPXOR       Y8, b, b
+
+// divide256y takes 513 bytes and more: DIVIDE16.
 //
-// The buffer p, of n bytes, a multiple of 512 and at least 1024, is congruent
-// to r. crc is the checksum so far, its high byte first in memory.
-//
-// Requires: AVX2.
-TEXT ·lfsr256(SB), NOSPLIT, $0-32
-	MOVQ  crc+0(FP), AX
-	MOVQ  p+8(FP), P
-	MOVQ  n+16(FP), N
-	MOVQ  r+24(FP), DI
-	VMOVQ AX, X0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	VPXOR Y8, Y8, Y8
-	VPXOR Y9, Y9, Y9
-	VPXOR Y10, Y10, Y10
-	VPXOR Y11, Y11, Y11
-	VPXOR Y12, Y12, Y12
-	VPXOR Y13, Y13, Y13
-	VPXOR Y14, Y14, Y14
-	VPXOR Y15, Y15, Y15
-	SUBQ  $512, N
+// Requires: PCLMULQDQ, AVX2.
+TEXT divide256y<>(SB), NOSPLIT, $0-32
+	HEAD256(X0)
+	VPXOR B1, B1, B1
+	VPXOR B2, B2, B2
+	VPXOR B3, B3, B3
+	VPXOR B4, B4, B4
+	VPXOR B5, B5, B5
+	VPXOR B6, B6, B6
+	VPXOR B7, B7, B7
+	VPXOR B8, B8, B8
+	VPXOR B9, B9, B9
+	VPXOR B10, B10, B10
+	VPXOR B11, B11, B11
+	VPXOR B12, B12, B12
+	VPXOR B13, B13, B13
+	VPXOR B14, B14, B14
+	ENTER256(enter256y, 16, 0)
 
-divide:
-	DIVIDE256(0x000, Y0, Y12, Y5)
-	DIVIDE256(0x020, Y1, Y13, Y6)
-	DIVIDE256(0x040, Y2, Y14, Y7)
-	DIVIDE256(0x060, Y3, Y15, Y8)
-	DIVIDE256(0x080, Y4, Y0, Y9)
-	DIVIDE256(0x0a0, Y5, Y1, Y10)
-	DIVIDE256(0x0c0, Y6, Y2, Y11)
-	DIVIDE256(0x0e0, Y7, Y3, Y12)
-	DIVIDE256(0x100, Y8, Y4, Y13)
-	DIVIDE256(0x120, Y9, Y5, Y14)
-	DIVIDE256(0x140, Y10, Y6, Y15)
-	DIVIDE256(0x160, Y11, Y7, Y0)
-	DIVIDE256(0x180, Y12, Y8, Y1)
-	DIVIDE256(0x1a0, Y13, Y9, Y2)
-	DIVIDE256(0x1c0, Y14, Y10, Y3)
-	DIVIDE256(0x1e0, Y15, Y11, Y4)
-	ADDQ  $512, P
-	SUBQ  $512, N
-	JNZ   divide
+#define STUB256Y(last, next, step) \
+	PCALIGN $32;                             \
+	VMOVDQA HEAD, last;                      \
+	VMOVDQA SPILL, next;                     \
+	VPXOR   HEAD, HEAD, HEAD;                \
+	VPXOR   SPILL, SPILL, SPILL;             \
+	JMP     step
 
-	LAST4_256(0x000, Y0, Y12, Y5)
-	LAST4_256(0x020, Y1, Y13, Y6)
-	LAST4_256(0x040, Y2, Y14, Y7)
-	LAST4_256(0x060, Y3, Y15, Y8)
-	LAST11_256(0x080, Y4, Y9)
-	LAST11_256(0x0a0, Y5, Y10)
-	LAST11_256(0x0c0, Y6, Y11)
-	LAST11_256(0x0e0, Y7, Y12)
-	LAST11_256(0x100, Y8, Y13)
-	LAST11_256(0x120, Y9, Y14)
-	LAST11_256(0x140, Y10, Y15)
-	LAST_256(0x160, Y11)
-	LAST_256(0x180, Y12)
-	LAST_256(0x1a0, Y13)
-	LAST_256(0x1c0, Y14)
-	LAST_256(0x1e0, Y15)
-	VZEROUPPER
+TEXT enter256y<>(SB), NOSPLIT, $0-32
+	JMP     step16               // HEAD is B15, SPILL B0
+	PCALIGN $32
+	VMOVDQA HEAD, B14
+	VMOVDQA SPILL, B15
+	VPXOR   SPILL, SPILL, SPILL
+	JMP     step15
+	STUB256Y(B13, B14, step14)
+	STUB256Y(B12, B13, step13)
+	STUB256Y(B11, B12, step12)
+	STUB256Y(B10, B11, step11)
+	STUB256Y(B9, B10, step10)
+	STUB256Y(B8, B9, step9)
+	STUB256Y(B7, B8, step8)
+	STUB256Y(B6, B7, step7)
+	STUB256Y(B5, B6, step6)
+	STUB256Y(B4, B5, step5)
+	STUB256Y(B3, B4, step4)
+	STUB256Y(B2, B3, step3)
+	STUB256Y(B1, B2, step2)
+	PCALIGN $32
+	VMOVDQA SPILL, B1
+	VMOVDQA HEAD, B0
+	VPXOR   HEAD, HEAD, HEAD
+	JMP     step1
+	PCALIGN $32
+
+step0:
+	DIVIDE16Y(0x000, B0, B12, B5)
+
+step1:
+	DIVIDE16Y(0x020, B1, B13, B6)
+
+step2:
+	DIVIDE16Y(0x040, B2, B14, B7)
+
+step3:
+	DIVIDE16Y(0x060, B3, B15, B8)
+
+step4:
+	DIVIDE16Y(0x080, B4, B0, B9)
+
+step5:
+	DIVIDE16Y(0x0a0, B5, B1, B10)
+
+step6:
+	DIVIDE16Y(0x0c0, B6, B2, B11)
+
+step7:
+	DIVIDE16Y(0x0e0, B7, B3, B12)
+
+step8:
+	DIVIDE16Y(0x100, B8, B4, B13)
+
+step9:
+	DIVIDE16Y(0x120, B9, B5, B14)
+
+step10:
+	DIVIDE16Y(0x140, B10, B6, B15)
+
+step11:
+	DIVIDE16Y(0x160, B11, B7, B0)
+
+step12:
+	DIVIDE16Y(0x180, B12, B8, B1)
+
+step13:
+	DIVIDE16Y(0x1a0, B13, B9, B2)
+
+step14:
+	DIVIDE16Y(0x1c0, B14, B10, B3)
+
+step15:
+	DIVIDE16Y(0x1e0, B15, B11, B4)
+
+step16:
+	ADDQ $512, P
+	SUBQ $512, N
+	JCC  step0
+	REST16Y
+	SAVE15
+	HALVE16Y
+	ADD15(B7)
+	HALVE8Y
+	FINISHY
+	DOTAIL(512, products16<>(SB), done)
+
+// Blocks of 16 bytes, with nothing that is younger than SSSE3.
+
+#undef B0
+#undef B1
+#undef B2
+#undef B3
+#undef B4
+#undef B5
+#undef B6
+#undef B7
+#undef HEAD
+#undef SPILL
+#undef T
+#define B0    X0
+#define B1    X1
+#define B2    X2
+#define B3    X3
+#define B4    X4
+#define B5    X5
+#define B6    X6
+#define B7    X7
+#define HEAD  X8
+#define SPILL X9
+#define T     X10
+#define U     X11
+#define SUM   X12
+#define REV   X13
+
+// HEAD128 makes HEAD of the first (n-1)&15 + 1 bytes and the checksum so far, and
+// SPILL of what of that is not for them.
+#define HEAD128 \
+	MOVQ   p+8(FP), P;                       \
+	LEAQ   -1(N), DX;                        \
+	ANDL   $15, DX;                          \
+	LEAQ   slide<>+17(SB), AX;               \
+	ADDQ   DX, AX;                           \
+	MOVQ   crc+0(FP), SPILL;                 \
+	MOVOU  (P), HEAD;                        \
+	PXOR   SPILL, HEAD;                      \
+	MOVOU  (AX), T;                          \
+	PSHUFB T, HEAD;                          \
+	MOVOU  16(AX), T;                        \
+	PSHUFB T, SPILL;                         \
+	LEAQ   1(P)(DX*1), P;                    \
+	SUBQ   DX, N;                            \
+	DECQ   N
+
+#define DIVIDE8X(at, b, b2, b5, b6) \
+	MOVOU   at(P), T;                        \
+	MOVO    b5, U;                           \
+	PALIGNR $8, b6, U;                       \
+	PXOR    T, b;                            \
+	PXOR    U, b;                            \
+	PXOR    b2, b
+
+#define ADD8X(at, b, b5, b6) \
+	MOVOU   at(P), T;                        \
+	MOVO    b5, U;                           \
+	PALIGNR $8, b6, U;                       \
+	PXOR    T, b;                            \
+	PXOR    U, b
+
+#define REST8X \
+	DIVIDE8X(0x00, B0, B6, B3, B2);          \
+	DIVIDE8X(0x10, B1, B7, B4, B3);          \
+	ADD8X(0x20, B2, B5, B4);                 \
+	ADD8X(0x30, B3, B6, B5);                 \
+	ADD8X(0x40, B4, B7, B6);                 \
+	PXOR  HEAD, HEAD;                        \
+	ADD8X(0x50, B5, HEAD, B7);               \
+	MOVOU 0x60(P), T;                        \
+	PXOR  T, B6;                             \
+	MOVOU 0x70(P), T;                        \
+	PXOR  T, B7
+
+// PRODUCTX multiplies the block b by its place and adds it to SUM.
+#define PRODUCTX(b, place) \
+	PSHUFB    REV, b;                        \
+	MOVO      b, U;                          \
+	PCLMULQDQ $0x00, place, b;               \
+	PCLMULQDQ $0x11, place, U;               \
+	PXOR      b, SUM;                        \
+	PXOR      U, SUM
+
+// REDUCEX reduces SUM and returns.
+#define REDUCEX \
+	MOVO      SUM, T;                        \
+	PCLMULQDQ $0x01, mu<>(SB), T;            \
+	PXOR      SUM, T;                        \
+	MOVO      T, U;                          \
+	PSLLQ     $5, U;                         \
+	PSLLO     $2, SUM;                       \
+	PXOR      T, SUM;                        \
+	PSLLQ     $12, T;                        \
+	PXOR      U, T;                          \
+	PXOR      T, SUM;                        \
+	MOVHPS    SUM, ret+24(FP);               \
 	RET
+
+// products16 takes 17 to 192 bytes.
+//
+// Requires: PCLMULQDQ, SSSE3.
+TEXT products16<>(SB), NOSPLIT, $0-32
+	HEAD128
+	MOVOU reverse<>(SB), REV
+	PXOR  SUM, SUM
+	LEAQ  places<>+320(SB), DX
+	ADDQ  N, P
+	NEGQ  N
+	PRODUCTX(HEAD, -16(DX)(N*1))
+	MOVOU (P)(N*1), B0
+	PXOR  SPILL, B0
+	JMP   first
+
+next:
+	MOVOU (P)(N*1), B0
+
+first:
+	PRODUCTX(B0, (DX)(N*1))
+	ADDQ  $16, N
+	JNZ   next
+	REDUCEX
+
+// divide64 takes 129 bytes and more: DIVIDE8.
+//
+// Requires: PCLMULQDQ, SSSE3.
+TEXT divide64<>(SB), NOSPLIT, $0-32
+	HEAD128
+	PXOR B0, B0
+	PXOR B1, B1
+	PXOR B2, B2
+	PXOR B3, B3
+	PXOR B4, B4
+	PXOR B5, B5
+	PXOR B6, B6
+	PXOR B7, B7
+	SUBQ $128, N
+	MOVL N, AX
+	ANDL $112, AX
+	LEAQ -128(P)(AX*1), P
+	LEAQ enter64<>(SB), DX
+	ADDQ AX, DX
+	JMP  DX
+
+#define STUB64(last, next, step) \
+	PCALIGN $16;                             \
+	MOVO    HEAD, last;                      \
+	MOVO    SPILL, next;                     \
+	JMP     step
+
+TEXT enter64<>(SB), NOSPLIT, $0-32
+	STUB64(B7, B0, step8)
+	STUB64(B6, B7, step7)
+	STUB64(B5, B6, step6)
+	STUB64(B4, B5, step5)
+	STUB64(B3, B4, step4)
+	STUB64(B2, B3, step3)
+	STUB64(B1, B2, step2)
+	STUB64(B0, B1, step1)
+	PCALIGN $32
+
+step0:
+	DIVIDE8X(0x00, B0, B6, B3, B2)
+
+step1:
+	DIVIDE8X(0x10, B1, B7, B4, B3)
+
+step2:
+	DIVIDE8X(0x20, B2, B0, B5, B4)
+
+step3:
+	DIVIDE8X(0x30, B3, B1, B6, B5)
+
+step4:
+	DIVIDE8X(0x40, B4, B2, B7, B6)
+
+step5:
+	DIVIDE8X(0x50, B5, B3, B0, B7)
+
+step6:
+	DIVIDE8X(0x60, B6, B4, B1, B0)
+
+step7:
+	DIVIDE8X(0x70, B7, B5, B2, B1)
+
+step8:
+	ADDQ  $128, P
+	SUBQ  $128, N
+	JCC   step0
+	REST8X
+	MOVOU reverse<>(SB), REV
+	PXOR  SUM, SUM
+	PRODUCTX(B0, places<>+192(SB))
+	PRODUCTX(B1, places<>+208(SB))
+	PRODUCTX(B2, places<>+224(SB))
+	PRODUCTX(B3, places<>+240(SB))
+	PRODUCTX(B4, places<>+256(SB))
+	PRODUCTX(B5, places<>+272(SB))
+	PRODUCTX(B6, places<>+288(SB))
+	PRODUCTX(B7, places<>+304(SB))
+	REDUCEX

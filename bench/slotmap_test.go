@@ -278,7 +278,9 @@ func patch(c *owners.Contenders, i int) (hashslot.Slot, *owners.Node) {
 func patchMap(c *owners.Contenders, i int) {
 	s, n := patch(c, i)
 	c.Map.Update(func(b *slotmap.Builder[*owners.Node]) {
-		b.Assign(slotmap.Range{First: s, Last: s}, n)
+		if err := b.Assign(slotmap.Range{First: s, Last: s}, n); err != nil {
+			panic(err)
+		}
 	})
 }
 
@@ -327,7 +329,9 @@ func BenchmarkBuild(b *testing.B) {
 			for range b.N {
 				var builder slotmap.Builder[*owners.Node]
 				for _, r := range ranges {
-					builder.Assign(r.Range, r.Owner)
+					if err := builder.Assign(r.Range, r.Owner); err != nil {
+						b.Fatal(err)
+					}
 				}
 				c.Map.Store(builder.Build())
 			}

@@ -16,7 +16,10 @@ func ExampleBuilder() {
 			fmt.Println(err)
 			return
 		}
-		b.Assign(r, owner)
+		if err := b.Assign(r, owner); err != nil {
+			fmt.Println(err)
+			return
+		}
 	}
 	table := b.Build()
 	fmt.Println(table.Lookup(7000))
@@ -50,13 +53,15 @@ func ExampleParseSet() {
 
 func ExampleTable_Diff() {
 	var b slotmap.Builder[string]
-	b.Assign(slotmap.MustParseRange("0-16383"), "a")
+	fmt.Println(b.Assign(slotmap.MustParseRange("0-16383"), "a"))
 	before := b.Build()
-	b.Assign(slotmap.MustParseRange("8192-16383"), "b")
+	fmt.Println(b.Assign(slotmap.MustParseRange("8192-16383"), "b"))
 	for change := range before.Diff(b.Build()) {
 		fmt.Println(change.Range, "from", change.From, "to", change.To)
 	}
 	// Output:
+	// <nil>
+	// <nil>
 	// 8192-16383 from a to b
 }
 
@@ -69,7 +74,9 @@ func ExampleMap() {
 	assign := func(set string, n *node) {
 		m.Update(func(builder *slotmap.Builder[*node]) {
 			for r := range slotmap.MustParseSet(set).Ranges() {
-				builder.Assign(r, n)
+				if err := builder.Assign(r, n); err != nil {
+					fmt.Println(err)
+				}
 			}
 		})
 	}
@@ -98,7 +105,9 @@ func ExampleMap() {
 func ExampleSlotSplitter() {
 	var m slotmap.Map[string]
 	m.Update(func(b *slotmap.Builder[string]) {
-		b.Assign(slotmap.MustParseRange("0-16383"), "node-1")
+		if err := b.Assign(slotmap.MustParseRange("0-16383"), "node-1"); err != nil {
+			fmt.Println(err)
+		}
 	})
 
 	keys := []string{"{user:1}:name", "{user:2}:name", "{user:1}:mail"}
@@ -119,8 +128,12 @@ func ExampleSlotSplitter() {
 
 func ExampleOwnerSplitter() {
 	var b slotmap.Builder[string]
-	b.Assign(slotmap.MustParseRange("0-8191"), "node-1")
-	b.Assign(slotmap.MustParseRange("8192-12999"), "node-2")
+	if err := b.Assign(slotmap.MustParseRange("0-8191"), "node-1"); err != nil {
+		fmt.Println(err)
+	}
+	if err := b.Assign(slotmap.MustParseRange("8192-12999"), "node-2"); err != nil {
+		fmt.Println(err)
+	}
 	table := b.Build()
 
 	keys := []string{"foo", "bar", "hello", "mykey"}

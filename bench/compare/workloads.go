@@ -77,7 +77,7 @@ func workloads() []workload {
 	}
 	few := owners.Layouts()[1] // 16 owners
 	all = append(all, fromKeys(few, 8), fromKeys(few, 16), fromKeys(few, 32), split(few, 100), split(few, 1000))
-	for _, n := range []int{64, 128, 256, 512, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20} {
+	for _, n := range []int{64, 65, 100, 128, 200, 256, 320, 512, 640, 1 << 10, 1280, 2 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20} {
 		all = append(all, long(n, 0), long(n, 13))
 	}
 	return all

@@ -365,7 +365,7 @@ func split(list string) (items []string) {
 	return items
 }
 
-var text = regexp.MustCompile(`^TEXT\s+·(\w+)\(SB\)`)
+var text = regexp.MustCompile(`^TEXT\s+·?(\w+)(?:<>)?\(SB\)`)
 
 // alone returns the labels of a function that are the only thing in their line,
 // and the numbers of these.

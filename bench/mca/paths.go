@@ -125,6 +125,15 @@ func (p path) walk(functions map[string]*function) ([]instruction, error) {
 			continue
 		}
 		if len(via) > 0 {
+			// A jump through a register may go to a label of another function.
+			if name, label, ok := strings.Cut(via[0], "."); ok && target < 0 && in.tail == "" && functions[name] != nil {
+				next, ok := functions[name].labels[label]
+				if !ok {
+					return nil, fmt.Errorf("%s: function %s has no label %s", p.id(), name, label)
+				}
+				f, at, via = functions[name], next, via[1:]
+				continue
+			}
 			if next, ok := f.labels[via[0]]; ok && (target < 0 && in.tail == "" || target == next) {
 				target, always = next, true
 				via = via[1:]

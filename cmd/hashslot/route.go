@@ -122,7 +122,7 @@ func newRoutes(c *topology.Cluster, json bool) *routes {
 			r.special = r.special.Union(p.Slots)
 		}
 		for _, o := range r.whole.Migrating {
-			r.special.Add(o.Slot) // it is a valid one
+			_ = r.special.Add(o.Slot) // it is a valid one
 		}
 	}
 	for i, s := range c.Shards() {

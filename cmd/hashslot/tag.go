@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"strconv"
 
 	"github.com/hashslot/hashslot"
 )
@@ -72,9 +73,9 @@ func parseSlot(text []byte) (hashslot.Slot, error) {
 	if len(text) > 64 {
 		return 0, fmt.Errorf("%q... is not a slot, 0 to %d", text[:64], hashslot.Count-1)
 	}
-	slot, err := hashslot.ParseSlot(string(text))
-	if err != nil {
+	n, err := strconv.ParseUint(string(text), 10, 16)
+	if err != nil || n >= hashslot.Count {
 		return 0, fmt.Errorf("%q is not a slot, 0 to %d", text, hashslot.Count-1)
 	}
-	return slot, nil
+	return hashslot.Slot(n), nil
 }

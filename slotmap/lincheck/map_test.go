@@ -97,9 +97,12 @@ func (r *recorder) record(in input, do func() output) {
 
 func set(b *slotmap.Builder[int], slot hashslot.Slot, owner int) {
 	r := slotmap.Range{First: slot, Last: slot}
-	b.Assign(r, owner)
+	err := b.Assign(r, owner)
 	if owner == 0 {
-		b.Unassign(r)
+		err = b.Unassign(r)
+	}
+	if err != nil {
+		panic(err)
 	}
 }
 
@@ -121,7 +124,9 @@ func contentsOf(lookup func(hashslot.Slot) (int, bool)) (c contents) {
 // bases are tables of each form: nothing, one range, single slots.
 func bases() map[string]*slotmap.Table[int] {
 	var whole, single slotmap.Builder[int]
-	whole.Assign(slotmap.MustParseRange("0-16383"), -1)
+	if err := whole.Assign(slotmap.MustParseRange("0-16383"), -1); err != nil {
+		panic(err)
+	}
 	for s := range hashslot.Slot(hashslot.Count) {
 		set(&single, s, -1-int(s%2))
 	}

@@ -60,7 +60,7 @@ func (r *Router) Apply(c *Cluster, options ...ApplyOption) Result {
 		}
 		outcome, a.force = Recreated, true
 	}
-	if !a.force && c.table.RangeCount() == 0 && a.before.RangeCount() > 0 {
+	if !a.force && c.table.Len() == 0 && a.before.Len() > 0 {
 		return Result{Outcome: Stale, Refresh: r.pending}
 	}
 	a.choose()

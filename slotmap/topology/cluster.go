@@ -318,14 +318,14 @@ const maxDisagreements = 1000
 func (c *Cluster) disagree(owners *owners, n *Node) {
 	var ids []int32 // of the others, in the order of the slots
 	slots := map[int32]*slotmap.Set{}
-	var seen [hashslot.Count]bool
+	seen := slotmap.Set{}
 	for _, r := range n.Slots {
 		for s := r.First; s <= r.Last; s++ {
 			o := owners[s]
-			if o == 0 || seen[s] {
+			if o == 0 || seen.Contains(s) {
 				continue
 			}
-			seen[s] = true
+			seen.Add(s)
 			if slots[o] == nil {
 				ids = append(ids, o)
 				slots[o] = new(slotmap.Set)

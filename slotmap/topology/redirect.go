@@ -87,8 +87,8 @@ func ParseRedirect(message string, from Origin) (Redirect, error) {
 	}
 	text = strings.TrimPrefix(text, " ")
 	slot, endpoint, _ := strings.Cut(text, " ")
-	var err error
-	if r.Slot, err = hashslot.ParseSlot(slot); err != nil {
+	var ok bool
+	if r.Slot, ok = parseSlot(slot); !ok {
 		return fail(text, "the slot is not a number from 0 to 16383")
 	}
 	rest := endpoint
