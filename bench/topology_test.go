@@ -189,11 +189,11 @@ func BenchmarkApply(b *testing.B) {
 			b.Run(fmt.Sprintf("changes=%s/primaries=%d", c.name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				var r topology.Router
-				r.Apply(c.views[0])
+				r.Apply(c.views[0], r.Generation())
 				i := 0
 				for b.Loop() {
 					i++
-					sink += uint64(r.Apply(c.views[i&1]).Outcome)
+					sink += uint64(r.Apply(c.views[i&1], r.Generation()).Outcome)
 				}
 			})
 		}
@@ -224,11 +224,11 @@ func BenchmarkMoved(b *testing.B) {
 			b.Run(fmt.Sprintf("what=%s/primaries=%d", m.name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				var r topology.Router
-				r.Apply(c)
+				r.Apply(c, r.Generation())
 				i := 0
 				for b.Loop() {
 					i++
-					sink += uint64(r.Moved(redirect(slot, m.hosts[i&1]), r.Generation()).Outcome)
+					sink += uint64(r.Moved(redirect(slot, m.hosts[i&1]), nil, r.Generation()).Outcome)
 				}
 			})
 		}
@@ -244,7 +244,7 @@ func BenchmarkRoute(b *testing.B) {
 			b.Fatal(err)
 		}
 		var r topology.Router
-		r.Apply(c)
+		r.Apply(c, r.Generation())
 		var m slotmap.Map[*topology.Shard]
 		m.Store(c.Table())
 		name := fmt.Sprintf("primaries=%d", n)

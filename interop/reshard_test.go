@@ -147,7 +147,7 @@ func slotOwners(view *topology.Cluster) []string {
 func learns(t *testing.T, c *servers.Cluster, before *topology.Cluster, p *plan.Plan, keys []string) {
 	t.Helper()
 	cl := &redigocluster.Client{Dial: servers.Dial, Seeds: []string{c.Nodes[0].Addr()}}
-	require.Equal(t, topology.Applied, cl.Router.Apply(before).Outcome)
+	require.Equal(t, topology.Applied, cl.Router.Apply(before, cl.Router.Generation()).Outcome)
 	commands := make([]redigocluster.Command, len(keys))
 	misplaced := int64(0)
 	for i, k := range keys {

@@ -70,7 +70,7 @@ func (c *Client) refresh(ctx context.Context) (err error) {
 		if view, err = topology.ParseNodes(text, topology.Origin{Addr: addr}); err != nil {
 			return false
 		}
-		return !c.Router.Apply(view, topology.AskedAt(seen)).Refresh
+		return !c.Router.Apply(view, seen).Refresh
 	}
 	done := false
 	c.nodes.Range(func(addr, node any) bool {
@@ -102,7 +102,7 @@ func (l learner) learn(err error, seen topology.Generation) {
 		return
 	}
 	rd, bad := topology.ParseRedirect(err.Error(), topology.Origin{Addr: l.addr})
-	if bad == nil && rd.Kind == topology.Moved && l.c.Router.Moved(rd, seen).Refresh {
+	if bad == nil && rd.Kind == topology.Moved && l.c.Router.Moved(rd, nil, seen).Refresh {
 		l.c.ReloadState(context.Background()) // calls slots, soon
 	}
 }

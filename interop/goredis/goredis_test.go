@@ -126,7 +126,7 @@ func BenchmarkRoute(b *testing.B) {
 	})
 	b.Run("by=Router", func(b *testing.B) {
 		var router topology.Router
-		router.Apply(view)
+		router.Apply(view, router.Generation())
 		i := 0
 		for b.Loop() {
 			sinkShard, _ = router.ForKey(keys[i%len(keys)])
@@ -135,7 +135,7 @@ func BenchmarkRoute(b *testing.B) {
 	})
 	b.Run("by=Split", func(b *testing.B) { // a batch: the time of a key
 		var router topology.Router
-		router.Apply(view)
+		router.Apply(view, router.Generation())
 		for i := 0; i < b.N; i += len(keys) {
 			groups, _, _ := router.Split(keys)
 			sinkShard = groups[0].Owner

@@ -194,7 +194,7 @@ func (s *Session) follow(i int, node *topology.Node, seen topology.Generation) e
 			node = s.p.Router.Asking(rd)
 			command = append([]byte("*1\r\n$6\r\nASKING\r\n"), command...)
 		} else {
-			result := s.p.Router.Moved(rd, seen)
+			result := s.p.Router.Moved(rd, nil, seen)
 			if result.Refresh {
 				s.p.Refresh()
 			}

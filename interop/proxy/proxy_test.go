@@ -33,7 +33,7 @@ func TestProxy(t *testing.T) {
 				p.Router.RefreshFailed()
 				return
 			}
-			p.Router.Apply(view)
+			p.Router.Apply(view, p.Router.Generation())
 		}
 		p.Refresh()
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -129,7 +129,7 @@ func batch(tb testing.TB, n int) (*proxy.Session, [][]byte) {
 			"c 127.0.0.1:7002@17002 master - 0 0 3 connected 10923-16383\n", topology.Origin{})
 	require.NoError(tb, err)
 	router := new(topology.Router)
-	router.Apply(view)
+	router.Apply(view, router.Generation())
 	s := (&proxy.Proxy{Router: router}).NewSession()
 	require.NoError(tb, s.Read(bufio.NewReaderSize(strings.NewReader(in.String()), 1<<20)))
 	return s, keys

@@ -126,7 +126,7 @@ func (c *Client) follow(command Command, node *topology.Node, seen topology.Gene
 			return reply
 		}
 	case action == topology.ActionMoved:
-		if c.Router.Moved(redirect, seen).Refresh {
+		if c.Router.Moved(redirect, nil, seen).Refresh {
 			c.Refresh()
 		}
 	case action == topology.ActionAsk && redirect.Routable():
@@ -155,7 +155,7 @@ func (c *Client) Refresh() (err error) {
 		if text, failed := redis.String(reply.Value, reply.Err); failed != nil {
 			err = failed
 		} else if view, err = topology.ParseNodes(text, topology.Origin{Addr: addrs[i]}); err == nil &&
-			!c.Router.Apply(view, topology.AskedAt(seen)).Refresh {
+			!c.Router.Apply(view, seen).Refresh {
 			return nil
 		}
 	}

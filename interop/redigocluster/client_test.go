@@ -111,7 +111,7 @@ func BenchmarkRoute(b *testing.B) {
 				"c 127.0.0.1:7002@17002 master - 0 0 3 connected 10923-16383\n", topology.Origin{})
 		require.NoError(b, err)
 		var router topology.Router
-		router.Apply(view)
+		router.Apply(view, router.Generation())
 		i := 0
 		for b.Loop() {
 			sinkShard, _ = router.ForKey(keys[i%len(keys)])

@@ -75,7 +75,7 @@ func (c *Client) Refresh(ctx context.Context) error {
 	err := ErrNoNode
 	for addr := range addrs { // in random order
 		var view *topology.Cluster
-		if view, err = c.view(ctx, addr); err == nil && !c.Router.Apply(view, topology.AskedAt(seen)).Refresh {
+		if view, err = c.view(ctx, addr); err == nil && !c.Router.Apply(view, seen).Refresh {
 			return nil
 		}
 	}
@@ -184,7 +184,7 @@ func (c *Client) react(ctx context.Context, node *topology.Node, seen topology.G
 	case topology.ActionNone, topology.ActionFail:
 		return nil, false
 	case topology.ActionMoved:
-		if c.Router.Moved(rd, seen).Refresh {
+		if c.Router.Moved(rd, nil, seen).Refresh {
 			c.Refresh(ctx)
 		}
 	case topology.ActionAsk:

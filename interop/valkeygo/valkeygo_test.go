@@ -97,7 +97,7 @@ func BenchmarkRoute(b *testing.B) {
 	view, err := c.Nodes[0].View()
 	require.NoError(b, err)
 	var router topology.Router
-	router.Apply(view)
+	router.Apply(view, router.Generation())
 
 	b.Run("by=valkey-go", func(b *testing.B) {
 		i := 0

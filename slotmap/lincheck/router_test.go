@@ -129,7 +129,7 @@ func index(s *topology.Shard) int { return int(s.Primary.ID[1] - '0') }
 
 func routerHistory(goroutines, n int, seed uint64) []porcupine.Operation {
 	var r topology.Router
-	r.Apply(routerView(contents{}, 0))
+	r.Apply(routerView(contents{}, 0), r.Generation())
 	// The first view is generation 1; the model starts at 0.
 	generation := func(g topology.Generation) int { return int(g) - 1 }
 	change := func(res topology.Result) routerOutput {
@@ -166,11 +166,11 @@ func routerHistory(goroutines, n int, seed uint64) []porcupine.Operation {
 				slot := rng.IntN(len(slots))
 				switch rng.IntN(5) {
 				case 0:
-					rec.recordRouter(inputs[k], func() routerOutput { return change(r.Apply(views[k])) })
+					rec.recordRouter(inputs[k], func() routerOutput { return change(r.Apply(views[k], r.Generation())) })
 				case 1, 2:
 					in := routerInput{kind: opMoved, slot: slot, to: rng.IntN(routerNodes), seen: seen}
 					rd := topology.Redirect{Kind: topology.Moved, Slot: slots[slot], Host: fmt.Sprintf("n%d.example", in.to), Port: 1}
-					rec.recordRouter(in, func() routerOutput { return change(r.Moved(rd, topology.Generation(seen+1))) })
+					rec.recordRouter(in, func() routerOutput { return change(r.Moved(rd, nil, topology.Generation(seen+1))) })
 				case 3:
 					rec.recordRouter(routerInput{kind: opFor, slot: slot}, func() routerOutput {
 						shard, gen := r.For(slots[slot])

@@ -1,132 +1,107 @@
 package topology
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// An ApplyOption is what a caller of [Router.Apply] knows about the view.
-type ApplyOption func(*applying)
+// viewed is [Router.Apply].
+type viewed struct {
+	view  *Cluster
+	seen  Generation
+	force bool
+}
 
-// AskedAt says that the map had the generation seen when the view was asked
-// for. Of slots whose owner changed later, the view may know less than the map,
-// and they keep their owner unless the view has a higher config epoch. Without
-// AskedAt a view is taken to be asked for now.
-func AskedAt(seen Generation) ApplyOption { return func(a *applying) { a.asked = seen } }
-
-// Force says that the view replaces the map whatever is older: for a cluster
-// that was made anew with some of the nodes of before.
-func Force() ApplyOption { return func(a *applying) { a.force = true } }
-
-// Apply gives the Router a newer view. The view is taken slot by slot, and a slot
-// keeps its owner where the view knows less than the map does:
-//
-//   - If the view has config epochs (CLUSTER NODES, or [Merge] of them), a claim
-//     with a lower epoch than that of the owner is stale, unless the view shows
-//     the owner itself with its epoch and without the slot. If the view does not
-//     know the owner, it must at least know of an epoch as high. The claim of a
-//     node whose shard has a higher epoch in the map, and not the slot, is stale
-//     too.
-//   - Where a redirect has corrected the map, the claim that it contradicted is
-//     stale, unless the view is of the very node that claims the slot, or of the
-//     one that was redirected to, or the third one in a row that says so.
-//   - Where the map changed after [AskedAt], a claim is stale if its epoch is not
-//     higher, or if it has none.
-//   - A view in which nobody owns a slot is stale as a whole.
-//
-// If all that the view would change is stale, nothing of it is taken.
-//
-// A view that has no node in common with the one before is of a re-created
-// cluster, whose epochs start anew. It replaces the map if it has an owner for
-// every slot that the map has one for, else it is stale. [Force] overrides all
-// of this.
-//
-// Apply takes time linear in the number of nodes and ranges, and allocates in
-// proportion to what changes. It keeps c.
-func (r *Router) Apply(c *Cluster, options ...ApplyOption) Result {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a := applying{r: r, view: c, asked: Generation(r.gen.Load()), before: r.table.Load(), myself: c.Myself(), top: c.CurrentEpoch()}
-	for _, o := range options {
-		o(&a)
+func (e viewed) step(s *state) (*state, Result) {
+	if e.view == nil {
+		return s, Result{}
+	}
+	a := &applying{s: s, viewed: e, myself: e.view.source()}
+	if m, ok := s.members.same(a.myself); ok {
+		a.source = m.node.key
+	} else {
+		a.source = a.myself.key
 	}
 	outcome := Applied
-	if r.view != nil && !a.force && !a.related() {
+	if s.viewed && !a.force && !a.related() {
 		if !a.covers() {
-			return Result{Outcome: Stale, Refresh: r.pending}
+			return s, Result{Outcome: Stale, Refresh: s.pending}
 		}
 		outcome, a.force = Recreated, true
 	}
-	if !a.force && c.table.Len() == 0 && a.before.Len() > 0 {
-		return Result{Outcome: Stale, Refresh: r.pending}
+	if !a.force && isEmpty(e.view.Table()) && !isEmpty(&s.table) {
+		return s, Result{Outcome: Stale, Refresh: s.pending}
 	}
-	a.choose()
-	w := r.write()
-	w.reshape = true
-	a.decide(w)
+	a.decide()
+	next := *s
+	next.grounds = a.grounds.Build()
 	switch {
-	case a.kept && !a.taken:
-		a.count()
-		return Result{Outcome: Stale, Refresh: r.pending}
-	case a.kept:
+	case a.refused && !a.taken:
+		return &next, Result{Outcome: Stale, Refresh: s.pending}
+	case a.refused:
 		outcome = Partly
-		a.tidy(w)
 	default:
-		r.pending = false
+		next.pending = false
 	}
-	a.count()
-	for _, slot := range a.confirmed {
-		delete(r.told, slot)
+	a.compose()
+	next.viewed = true
+	next.suspects = a.suspects
+	if len(e.view.nodes) > 0 && e.view.nodes[0].told == endpointIP {
+		next.pongs = e.view
 	}
-	r.view = c
-	w.idle = w.idle[:0]
-	for _, s := range c.shards {
-		w.idle = append(w.idle, a.shards[s.Primary.key])
-	}
-	result := Result{Outcome: outcome, Refresh: r.pending}
-	if result.Change = w.done(); result.Change == nil && outcome == Applied {
+	result := Result{Outcome: outcome, Refresh: next.pending}
+	result.Change = s.become(&next, a.table(), a.shards, a.moved)
+	if result.Change == nil && outcome == Applied {
 		result.Outcome = Unchanged
 	}
-	return result
+	return &next, result
 }
 
 // applying is a view that is being applied.
 type applying struct {
-	r      *Router
-	view   *Cluster
-	asked  Generation
-	force  bool
-	before *slotmap.Table[*Shard]
-	myself *Node
-	top    uint64 // the highest epoch that the view knows
+	s *state
+	viewed
+	myself *Node  // the node that the view is of, or one without a name
+	source string // its key in the map, or in the view; "" if it is not known
+	pong   int64  // the latest of the view
 
-	shards    map[string]*Shard // of the view, by the key of the primary; or what the map has of them, if that is as good
-	kept      bool              // some slots keep their owner, because the view is stale for them
-	taken     bool              // some slots get another owner
-	refused   map[*told]bool
-	confirmed []hashslot.Slot // of those that redirects gave an owner
+	byAddr map[string]*Node // the nodes of the view, once asked for
+
+	// Of each run of slots, what was decided.
+	runs    []run
+	grounds slotmap.Builder[*ground]
+	moved   slotmap.Set
+	refused bool // some slots keep their owner, because the map knows better
+	taken   bool // some slots get another owner
+
+	// What the map will have.
+	suspects map[string]*suspicion
+	shards   []*Shard
+	parts    []*part
+	byShard  map[*Shard]*part // by the shard of the map or of the view
+}
+
+// A run is slots that have one owner.
+type run struct {
+	slots slotmap.Range
+	owner *Shard // of the map, if it stays against the view, or of the view
+	stays bool
 }
 
 // related reports whether the view has a node of the map.
 func (a *applying) related() bool {
-	for _, n := range a.view.nodes {
-		if _, ok := a.r.nodes().byKey[n.key]; ok {
-			return true
-		}
-		if m, ok := a.r.nodes().byAddr[n.addr]; ok && m.node.same(n) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.view.nodes, func(n *Node) bool {
+		_, ok := a.s.members.same(n)
+		return ok
+	})
 }
 
 // covers reports whether the view has an owner for every slot that the map has
 // one for.
 func (a *applying) covers() bool {
-	for c := range a.before.Diff(a.view.table) {
+	for c := range a.s.table.Diff(a.view.Table()) {
 		if c.Assigned && !c.Assigns {
 			return false
 		}
@@ -134,195 +109,303 @@ func (a *applying) covers() bool {
 	return true
 }
 
-// choose decides what the map will have of each shard of the view.
-func (a *applying) choose() {
-	a.shards = make(map[string]*Shard, len(a.view.shards))
-	for _, s := range a.view.shards {
-		key := s.Primary.key
-		a.shards[key] = s
-		m, ok := a.r.nodes().byKey[key]
-		if !ok || m.shard.Primary != m.node {
-			continue
-		}
-		if !a.force && !s.Primary.versioned && m.node.versioned {
-			// A view without epochs does not make the map forget them.
-			p, t := *s.Primary, *s
-			p.ConfigEpoch, p.versioned = m.node.ConfigEpoch, true
-			t.Primary = &p
-			s = &t
-			a.shards[key] = s
-		}
-		if !a.force && older(s.Primary, m.node) || s.routesAs(m.shard) {
-			a.shards[key] = m.shard
-		}
-	}
-}
+// isSource reports whether the view is of the node n.
+func (a *applying) isSource(n *Node) bool { return a.source != "" && a.myself.same(n) }
 
-// older reports whether n has a lower epoch than m.
-func older(n, m *Node) bool {
-	return n.versioned && m.versioned && n.ConfigEpoch < m.ConfigEpoch
-}
-
-// routesAs reports whether s and t mean the same to a Router.
-func (s *Shard) routesAs(t *Shard) bool {
-	if s == t {
-		return true
-	}
-	if s.ID != t.ID || !s.Primary.routesAs(t.Primary) || len(s.Replicas) != len(t.Replicas) ||
-		s.Primary.versioned != t.Primary.versioned || s.Primary.ConfigEpoch != t.Primary.ConfigEpoch {
-		return false
-	}
-	if slices.EqualFunc(s.Replicas, t.Replicas, (*Node).routesAs) {
-		return true
-	}
-	// Each view has the replicas in an order of its own.
-	byKey := func(a, b *Node) int { return cmp.Compare(a.key, b.key) }
-	return slices.EqualFunc(slices.SortedFunc(slices.Values(s.Replicas), byKey), slices.SortedFunc(slices.Values(t.Replicas), byKey), (*Node).routesAs)
-}
-
-// decide gives the slots to their new owners.
-func (a *applying) decide(w *write) {
-	for c := range a.before.Diff(a.view.table) {
-		if len(a.r.told) == 0 && a.asked >= Generation(a.r.gen.Load()) {
-			a.decideRange(w, c.Range, c.From, c.To)
-			continue
-		}
-		for slot := int(c.Range.First); slot <= int(c.Range.Last); slot++ {
-			s := hashslot.Slot(slot)
-			a.decideRange(w, slotmap.Range{First: s, Last: s}, c.From, c.To)
-		}
-	}
-}
-
-// decideRange gives the slots of rg, of which old is the owner and next the
-// owner in the view, to one of them. Either may be nil.
-func (a *applying) decideRange(w *write, rg slotmap.Range, old, next *Shard) {
-	same := old != nil && next != nil && old.Primary.same(next.Primary)
-	owner := old
-	switch {
-	case same:
-		owner = a.shards[next.Primary.key]
-		a.kept = a.kept || !a.force && older(next.Primary, old.Primary)
-	case old == nil || a.force || !a.stale(old, next, rg.First):
-		owner = nil
-		if next != nil {
-			owner = a.shards[next.Primary.key]
-		}
-		a.taken = true
-		w.moved.AddRange(rg)
-	default:
-		a.kept = true
-		if n := a.find(old.Primary); n != nil && n.Role == RolePrimary {
-			owner = a.shards[n.key]
-		}
-		if owner != old {
-			w.builder.Assign(rg, owner)
-		}
-		return
-	}
-	if _, ok := a.r.told[rg.First]; ok {
-		a.confirmed = append(a.confirmed, rg.First)
-	}
-	switch {
-	case owner == nil:
-		w.builder.Unassign(rg)
-	case owner != old:
-		w.builder.Assign(rg, owner)
-	}
-}
-
-// stale reports whether the view knows less of the slot than the map does, which
-// has another owner for it: old. next may be nil.
-func (a *applying) stale(old, next *Shard, slot hashslot.Slot) bool {
-	owner := old.Primary
-	epoch, known := owner.ConfigEpoch, owner.versioned
-	t := a.r.told[slot]
-	if t != nil {
-		epoch, known = t.epoch, t.known
-	}
-	claims := next != nil && next.Primary.versioned // and the claim has an epoch
-	if claims {
-		if m, ok := a.r.nodes().byKey[next.Primary.key]; ok && older(next.Primary, m.shard.Primary) {
-			return true // the claimant has given the slot up since, or is a replica now
-		}
-	}
-	if known && claims && next.Primary.ConfigEpoch > epoch {
-		return false
-	}
-	if a.r.changed[slot] > a.asked {
-		return true
-	}
-	if !known || !claims && !a.hasEpochs() {
-		return false
-	}
-	if t != nil {
-		own := a.myself != nil && (a.myself.same(owner) || next != nil && a.myself.same(next.Primary))
-		if own || t.refused >= believe-1 {
-			return false
-		}
-		if a.refused == nil {
-			a.refused = make(map[*told]bool)
-		}
-		a.refused[t] = true
-		return true
-	}
-	if claims && next.Primary.ConfigEpoch == epoch {
-		return false
-	}
-	switch n := a.find(owner); {
-	case n == nil:
-		return a.top < epoch
-	case n.Role == RolePrimary:
-		return n.ConfigEpoch < epoch // else it has given the slot up
-	}
-	return true
-}
-
-func (a *applying) hasEpochs() bool {
-	return len(a.view.nodes) > 0 && a.view.nodes[0].versioned
-}
-
-// find returns what the view has of the node n of the map, or nil.
-func (a *applying) find(n *Node) *Node {
+// line returns what the view has of the node n of the map, or nil.
+func (a *applying) line(n *Node) *Node {
 	if i, ok := a.view.byKey[n.key]; ok {
 		return a.view.nodes[i]
 	}
-	if n.ID == "" {
+	if n.addr == "" {
+		return nil
+	}
+	if a.byAddr == nil {
+		a.byAddr = make(map[string]*Node, len(a.view.nodes))
 		for _, m := range a.view.nodes {
-			if m.same(n) {
-				return m
+			// Where several have the address, one without an id is any of them.
+			if o := a.byAddr[m.addr]; o == nil || m.ID == "" {
+				a.byAddr[m.addr] = m
 			}
 		}
+	}
+	if m := a.byAddr[n.addr]; m != nil && m.same(n) {
+		return m
 	}
 	return nil
 }
 
-// count counts the view against the redirects that it contradicts.
-func (a *applying) count() {
-	for t := range a.refused {
-		t.refused++
+// isDown reports whether the map or the view says that n, of the map, is down.
+func (a *applying) isDown(n *Node) bool {
+	line := a.line(n)
+	return n.down() || line != nil && line.down()
+}
+
+// decide gives each slot an owner, of the map or of the view.
+func (a *applying) decide() {
+	table := a.view.Table()
+	for r := range a.s.runs(table) {
+		old, g := a.s.owner(r.First)
+		next, _ := table.Lookup(r.First)
+		verdict, g := a.judge(old, g, next)
+		owner := old
+		switch verdict {
+		case agreed:
+			owner = next
+		case taken:
+			owner = next
+			a.taken = true
+			a.moved.AddRange(r)
+			if owner != nil {
+				g = g.next(a.s.gen+1, old, owner.Primary)
+			}
+		case refused:
+			a.refused = true
+		}
+		if owner != nil {
+			a.runs = append(a.runs, run{r, owner, verdict == refused || verdict == unsaid})
+			a.grounds.Assign(r, g)
+		}
 	}
 }
 
-// tidy takes nodes that own slots out of the replicas: the view may show them as
-// such, and be stale in that.
-func (a *applying) tidy(w *write) {
-	primary := make(map[string]bool)
-	table := w.builder.Build()
-	for s := range table.Owners() {
-		primary[s.Primary.key] = true
+// A part is a shard that the map will have.
+type part struct {
+	base     *Shard // what it is made of: a shard of the map or of the view
+	stays    bool   // base is the map's
+	owns     bool   // slots
+	primary  *Node
+	replicas []*Node
+	shard    *Shard // the result
+}
+
+// compose makes the shards of the map: those of the view, and those of the map
+// that stay. Each node gets into one of them.
+func (a *applying) compose() {
+	ofView := make(map[*Node]*Shard, len(a.view.shards)) // by primary
+	for _, v := range a.view.shards {
+		ofView[v.Primary] = v
 	}
-	for key, s := range a.shards {
-		owns := func(n *Node) bool { return primary[n.key] }
-		if !slices.ContainsFunc(s.Replicas, owns) {
+	a.judgeSuspects()
+
+	// First those of the owners of slots.
+	a.byShard = make(map[*Shard]*part, len(a.view.shards))
+	for i := range a.runs {
+		r := &a.runs[i]
+		if r.stays && a.byShard[r.owner] == nil {
+			if v := ofView[a.line(r.owner.Primary)]; v != nil {
+				a.byShard[r.owner] = a.part(v)
+			}
+		}
+		a.part(r.owner).owns = true
+	}
+	for _, v := range a.view.shards {
+		a.part(v)
+	}
+
+	// Owners of slots are primaries. A shard that stays keeps its replicas: rule 10.
+	// Of nodes that the view does not have, there is a limit.
+	in := make(map[string]*part, len(a.view.nodes))
+	for _, p := range a.parts {
+		if p.owns {
+			in[p.primary.key] = p
+		}
+	}
+	place := func(n *Node, p *part) {
+		if in[n.key] == nil {
+			in[n.key] = p
+			p.replicas = append(p.replicas, n)
+		}
+	}
+	absent := 0
+	for _, p := range a.parts {
+		if !p.stays {
 			continue
 		}
-		t := *s
-		t.Replicas = slices.DeleteFunc(slices.Clone(s.Replicas), owns)
-		a.shards[key] = &t
-		slots := table.SlotsOf(s)
-		for r := range slots.Ranges() {
-			w.builder.Assign(r, &t)
+		if !p.owns {
+			in[p.primary.key] = p
+		}
+		for _, n := range p.base.Replicas {
+			if a.line(n) == nil {
+				if absent++; absent > hashslot.Count {
+					continue
+				}
+			}
+			place(n, p)
 		}
 	}
+	// A primary of the view without slots may be a replica in a shard that stays,
+	// and its replicas go with it.
+	home := func(p *part) *part {
+		if o := in[p.primary.key]; o != nil && o != p {
+			return o
+		}
+		in[p.primary.key] = p
+		return p
+	}
+	for _, p := range a.parts {
+		if !p.stays {
+			home(p)
+		}
+	}
+	for _, p := range a.parts {
+		if p.stays {
+			continue
+		}
+		for _, n := range p.base.Replicas {
+			place(n, home(p))
+		}
+	}
+	for _, p := range a.parts {
+		if home(p) == p {
+			a.shards = append(a.shards, a.finish(p))
+		}
+	}
+}
+
+// part returns the part of which base is the base, and makes it if there is
+// none. What the view says of a shard by an older epoch is not taken: rule 9.
+func (a *applying) part(base *Shard) *part {
+	if p := a.byShard[base]; p != nil {
+		return p
+	}
+	m, known := a.s.members.same(base.Primary)
+	stays := known && m.shard == base
+	if !stays && known && m.node == m.shard.Primary && !a.force && older(base.Primary, m.node) {
+		p := a.part(m.shard)
+		a.byShard[base] = p
+		return p
+	}
+	p := &part{base: base, stays: stays, primary: base.Primary}
+	if line := a.line(base.Primary); stays && base.Primary.ID == "" && line != nil {
+		// A redirect told of a node that the view has as a replica.
+		p.primary = line.promoted()
+	}
+	a.byShard[base] = p
+	a.parts = append(a.parts, p)
+	return p
+}
+
+// finish makes the shard of the part. Nodes and shards for which nothing changes
+// stay the ones they are.
+func (a *applying) finish(p *part) *Shard {
+	t := &Shard{ID: p.base.ID, Primary: a.describe(p.primary, p.stays, RolePrimary, "")}
+	for _, n := range p.replicas {
+		id := n.PrimaryID
+		if in, ok := a.view.byKey[n.key]; !ok || p.stays || a.view.nodes[in] != n {
+			id = t.Primary.ID
+		}
+		t.Replicas = append(t.Replicas, a.describe(n, p.stays, RoleReplica, id))
+	}
+	p.shard = t
+	if m := a.s.members.byKey[t.Primary.key]; m.node == t.Primary && m.shard.Primary == t.Primary && m.shard.ID == t.ID && sameNodes(m.shard.Replicas, t.Replicas) {
+		p.shard = m.shard
+	}
+	return p.shard
+}
+
+// sameNodes reports whether a and b are the same nodes, in any order.
+func sameNodes(a, b []*Node) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	if slices.Equal(a, b) {
+		return true
+	}
+	in := make(map[*Node]bool, len(a))
+	for _, n := range a {
+		in[n] = true
+	}
+	return !slices.ContainsFunc(b, func(n *Node) bool { return !in[n] })
+}
+
+// describe returns the node that the map will have for n: a node of the view, or
+// one of the map if it stays.
+func (a *applying) describe(n *Node, stays bool, role Role, primaryID string) *Node {
+	m, known := a.s.members.same(n)
+	d := n.as(role, primaryID)
+	if known && !stays && !a.force {
+		if !d.versioned && m.node.versioned && role == RolePrimary {
+			// A view without epochs does not make the map forget them.
+			o := *d
+			o.ConfigEpoch, o.versioned = m.node.ConfigEpoch, true
+			d = &o
+		}
+		d = a.located(d, m.node)
+	}
+	switch {
+	case a.suspects[n.key] != nil:
+		d = d.flagged(true)
+	case stays && a.s.suspects[n.key] != nil:
+		d = d.flagged(false)
+	}
+	if known && !d.replaces(m.node) {
+		return m.node
+	}
+	return d
+}
+
+// located applies rule 11: it returns the node n of the view with the address of
+// m, which is the same node in the map, if that is known to be newer.
+func (a *applying) located(n, m *Node) *Node {
+	lost := n.down() || n.LinkState == "disconnected"
+	if n.addr == m.addr || !m.Routable() || !lost || a.isSource(n) {
+		return n
+	}
+	pong := m.PongReceived
+	if a.s.pongs != nil {
+		if i, ok := a.s.pongs.byKey[m.key]; ok {
+			pong = max(pong, a.s.pongs.nodes[i].PongReceived)
+		}
+	}
+	if n.PongReceived >= pong {
+		return n
+	}
+	o := *n
+	o.PongReceived = pong
+	o.relocate(m)
+	return &o
+}
+
+// judgeSuspects says what is left of the suspicions.
+func (a *applying) judgeSuspects() {
+	if len(a.s.suspects) == 0 || a.force {
+		return
+	}
+	shardOf := make(map[*Node]*Node, len(a.view.nodes)) // the primary of its shard
+	for _, v := range a.view.shards {
+		shardOf[v.Primary] = v.Primary
+		for _, n := range v.Replicas {
+			shardOf[n] = v.Primary
+		}
+	}
+	for _, n := range a.view.nodes {
+		a.pong = max(a.pong, n.PongReceived)
+	}
+	a.suspects = make(map[string]*suspicion, len(a.s.suspects))
+	for key, u := range a.s.suspects {
+		n := a.line(a.s.members.byKey[key].node)
+		if n != nil && shardOf[n] != nil {
+			key, u = n.key, u.after(a, n, shardOf[n])
+		}
+		if u != nil {
+			a.suspects[key] = u
+		}
+	}
+}
+
+// table returns who owns which slot.
+func (a *applying) table() *slotmap.Table[*Shard] {
+	var b slotmap.Builder[*Shard]
+	for _, r := range a.runs {
+		b.Assign(r.slots, a.byShard[r.owner].shard)
+	}
+	return b.Build()
+}
+
+func isEmpty(t *slotmap.Table[*Shard]) bool {
+	for range t.Owners() {
+		return false
+	}
+	return true
 }

@@ -83,10 +83,17 @@ func (c *Cluster) Node(id string) *Node {
 func (c *Cluster) Shards() []*Shard { return c.shards }
 
 // Table returns who owns which slot.
-func (c *Cluster) Table() *slotmap.Table[*Shard] { return c.table }
+func (c *Cluster) Table() *slotmap.Table[*Shard] {
+	if c == nil || c.table == nil {
+		return noTable
+	}
+	return c.table
+}
+
+var noTable = new(slotmap.Table[*Shard])
 
 // Unassigned returns the slots that nobody owns.
-func (c *Cluster) Unassigned() slotmap.Set { return c.table.Unassigned() }
+func (c *Cluster) Unassigned() slotmap.Set { return c.Table().Unassigned() }
 
 // Open returns the slots that are being moved by CLUSTER SETSLOT, ascending.
 func (c *Cluster) Open() []OpenSlot { return c.open }
@@ -103,6 +110,29 @@ func (c *Cluster) Myself() *Node {
 		}
 	}
 	return nil
+}
+
+// source returns the node that the view is of: the one that says "myself", else
+// the one with the address that was asked. If neither is known, it is a node
+// without a name.
+func (c *Cluster) source() *Node {
+	if c.command == merged {
+		return new(Node)
+	}
+	if n := c.Myself(); n != nil {
+		return n
+	}
+	host, port := c.from.asked()
+	if host == "" || port == 0 {
+		return new(Node)
+	}
+	addr := joinHostPort(host, port)
+	for _, n := range c.nodes {
+		if n.addr == addr {
+			return n
+		}
+	}
+	return &Node{key: addr, addr: addr}
 }
 
 // CurrentEpoch returns the epoch that nodes.conf has in its last line, or, if

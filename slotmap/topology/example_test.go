@@ -92,7 +92,7 @@ func ExampleRouter() {
 			fmt.Println("open a pool for", n.ID)
 		}
 	}
-	router.Apply(view)
+	router.Apply(view, router.Generation())
 
 	// A command: the shard of its key, and the generation of the map it goes by.
 	shard, seen := router.ForKey("user:{42}:name")
@@ -106,7 +106,7 @@ func ExampleRouter() {
 			fmt.Println(err)
 			return
 		}
-		result := router.Moved(redirect, seen)
+		result := router.Moved(redirect, nil, seen)
 		fmt.Println(result.Outcome, "- send to", result.Node.Addr(), "- refresh:", result.Refresh)
 	}
 	shard, _ = router.ForKey("user:{42}:mail")
@@ -127,7 +127,7 @@ func ExampleRouter_Split() {
 		return
 	}
 	var router topology.Router
-	router.Apply(view)
+	router.Apply(view, router.Generation())
 	keys := []string{"foo", "bar", "hello", "{foo}2"}
 	groups, unassigned, _ := router.Split(keys)
 	for _, g := range groups {
@@ -221,7 +221,7 @@ func ExampleRefresher() {
 				if err != nil {
 					return "", err
 				}
-				result := router.Moved(redirect, seen)
+				result := router.Moved(redirect, nil, seen)
 				refresher.Note(result, now)
 				node = result.Node
 			case topology.ActionRefresh, topology.ActionPrimary:

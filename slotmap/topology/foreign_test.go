@@ -544,7 +544,7 @@ func TestForeignMoved(t *testing.T) {
 		c, err := ParseSlots(reply, Origin{})
 		require.NoError(t, err)
 		var r Router
-		r.Apply(c)
+		r.Apply(c, r.Generation())
 		to := op.NewOwner.Primary
 		if op.NewOwner.Like != nil {
 			shard, _ := r.For(hashslot.Slot(*op.NewOwner.Like))
@@ -552,7 +552,7 @@ func TestForeignMoved(t *testing.T) {
 		}
 		rd, err := ParseRedirect(fmt.Sprintf("MOVED %d %s", op.MovedSlot, to), Origin{})
 		require.NoError(t, err)
-		r.Moved(rd, r.Generation())
+		r.Moved(rd, nil, r.Generation())
 		want := make([]string, hashslot.Count)
 		for _, p := range op.After {
 			for s := p.Start; s <= p.End; s++ {
@@ -597,7 +597,7 @@ func TestForeignLookups(t *testing.T) {
 		}
 		cluster, err := ParseSlots(reply, Origin{})
 		require.NoError(t, err)
-		r.Apply(cluster, Force())
+		r.Apply(cluster, r.Generation(), Force())
 		for slot, want := range c.Lookup {
 			n, _ := parseSlot(slot)
 			shard, _ := r.For(n)
@@ -684,7 +684,7 @@ func TestForeignViews(t *testing.T) {
 	}
 	owners := func(c *Cluster) string {
 		var r Router
-		r.Apply(c)
+		r.Apply(c, r.Generation())
 		return ownersOf(&r)
 	}
 	for _, v := range votes.Cases {

@@ -84,8 +84,8 @@ func checkCluster(t *testing.T, c *Cluster) {
 	require.NoError(t, err)
 	require.Len(t, both.Nodes(), len(c.byKey))
 	var r Router
-	r.Apply(c)
-	r.Apply(both)
+	r.Apply(c, r.Generation())
+	r.Apply(both, r.Generation())
 	table, _ := r.Table()
 	require.Equal(t, c.Table().Unassigned(), table.Unassigned())
 }

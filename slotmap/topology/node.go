@@ -205,6 +205,7 @@ type Node struct {
 	told endpointKind
 
 	versioned bool // ConfigEpoch is known
+	stranger  bool // only a redirect told of it
 
 	primary int32 // of a replica: its primary's place among the nodes of the cluster, from 1; 0 if it is not among them
 }
@@ -306,6 +307,14 @@ func (n *Node) resolve(from Origin, asked string, askedPort int, tls bool) {
 			n.key = n.Endpoint + ":" + strconv.Itoa(told)
 		}
 	}
+}
+
+// relocate gives n the address of m, which is the same node.
+func (n *Node) relocate(m *Node) {
+	n.Host, n.addr, n.told = m.Host, m.addr, m.told
+	n.Endpoint, n.Port, n.EndpointPort, n.TLSPort = m.Endpoint, m.Port, m.EndpointPort, m.TLSPort
+	n.IP, n.Hostname = m.IP, m.Hostname
+	n.Flags = n.Flags&^FlagNoAddr | m.Flags&FlagNoAddr
 }
 
 // wildcard reports whether host stands for no host in particular.

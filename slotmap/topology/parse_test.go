@@ -458,7 +458,7 @@ func TestDisagreementsInOneReply(t *testing.T) {
 		"10-14 a b: the smaller node id",
 		"5-9 b c: config epoch 5 over 4",
 	}, got)
-	assert.Equal(t, "0-4 c, 5-9 b, 10-19 a", func() string { var r Router; r.Apply(c); return ownersOf(&r) }())
+	assert.Equal(t, "0-4 c, 5-9 b, 10-19 a", func() string { var r Router; r.Apply(c, r.Generation()); return ownersOf(&r) }())
 
 	c, err := ParseSlots([]any{[]any{0, 0, []any{"", 4, ""}, []any{"?", 1, ""}}, []any{0, 0, []any{"?", 4, ""}}}, Origin{Addr: "h"})
 	require.NoError(t, err)

@@ -97,8 +97,8 @@ type Refresh struct {
 	// none, there is nothing to do before NotBefore, unless Note or Want is called.
 	Addrs []string
 
-	// Seen is the generation of the map when the Refresh began, for [AskedAt].
-	// [Refresher.Apply] passes it on.
+	// Seen is the generation of the map when the Refresh began, for
+	// [Router.Apply]: [Refresher.Apply] passes it on.
 	Seen Generation
 
 	// NotBefore is when Next may have something to do, if Addrs is empty. Else it
@@ -298,8 +298,8 @@ func (p *Refresher) choose(r *Router) []string {
 
 // Apply ends a Refresh. views[i] is the answer of what.Addrs[i], or nil if there was
 // none. If there is any, Apply merges them ([Merge]), applies them to r
-// ([Router.Apply], with [AskedAt]) and returns what came of it; else the zero
-// Result. It must be called even if there is no answer at all, and may be called
+// ([Router.Apply], with the Seen of the Refresh) and returns what came of it;
+// else the zero Result. It must be called even if there is no answer at all, and may be called
 // after the Refresh has failed by Timeout: the views are used all the same.
 func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Time) Result {
 	views = slices.DeleteFunc(slices.Clone(views), func(c *Cluster) bool { return c == nil })
@@ -307,7 +307,7 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 	if len(views) > 0 {
 		view, err := Merge(views...)
 		if err == nil {
-			res = r.Apply(view, AskedAt(what.Seen))
+			res = r.Apply(view, what.Seen)
 		}
 	} else {
 		r.RefreshFailed()

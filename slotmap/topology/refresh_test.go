@@ -27,7 +27,7 @@ func newRefreshing(t *testing.T, n int) *refreshing {
 	c := &refreshing{t: t, now: time.Unix(1000, 0)}
 	c.Seed = 1
 	if n > 0 {
-		c.router.Apply(shardsOf(t, n, 0))
+		c.router.Apply(shardsOf(t, n, 0), c.router.Generation())
 	}
 	return c
 }
@@ -324,7 +324,7 @@ func TestRefreshBeginsWithTheRedirect(t *testing.T) {
 		for seed := range 100 {
 			c := newRefreshing(t, shards)
 			c.Seed = uint64(seed + 1)
-			res := c.router.Moved(moved(t, 0, replicaOf(0)), c.router.Generation())
+			res := c.router.Moved(moved(t, 0, replicaOf(0)), nil, c.router.Generation())
 			require.True(t, res.Refresh)
 			c.Note(res, c.now)
 			if c.wait(15 * time.Second).Addrs[0] == replicaOf(0) {
@@ -356,7 +356,7 @@ func TestRefreshPassesTheGeneration(t *testing.T) {
 	c.want()
 	what := c.wait(time.Second)
 	// While the view is on its way, a redirect corrects the map.
-	c.router.Moved(moved(t, 0, replicaOf(0)), c.router.Generation())
+	c.router.Moved(moved(t, 0, replicaOf(0)), nil, c.router.Generation())
 	c.apply(what, shardsOf(t, 3, 0))
 	shard, _ := c.router.For(0)
 	assert.Equal(t, replicaOf(0), shard.Primary.Addr())
@@ -364,7 +364,7 @@ func TestRefreshPassesTheGeneration(t *testing.T) {
 
 func TestRefreshSample(t *testing.T) {
 	c := newRefreshing(t, 3)
-	res := c.router.Moved(moved(t, 0, replicaOf(0)), c.router.Generation())
+	res := c.router.Moved(moved(t, 0, replicaOf(0)), nil, c.router.Generation())
 	c.Note(res, c.now)
 	what := c.wait(time.Second)
 	require.Len(t, what.Addrs, 1)

@@ -1,12 +1,12 @@
 package topology
 
 import (
-	"cmp"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sys/cpu"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
@@ -40,54 +40,19 @@ type Router struct {
 	// before the first use.
 	OnChange func(*Change)
 
-	table   slotmap.Map[*Shard]
-	gen     atomic.Uint64
-	members atomic.Pointer[members]
+	_     cpu.CacheLinePad
+	state atomic.Pointer[state]
+	_     cpu.CacheLinePad
 
-	mu      sync.Mutex // for what follows, and for writes to what precedes
-	idle    []*Shard   // shards without slots
-	view    *Cluster   // the last one that was applied
-	changed *[hashslot.Count]Generation
-	told    map[hashslot.Slot]*told
-	pending bool // a refresh was asked for
+	mu         sync.Mutex // for steps, and for what follows
+	changes    []*Change  // to be told to OnChange
+	delivering bool       // a goroutine is telling them
 }
 
 // A Generation counts the changes of a Router's map. A command remembers the
 // generation of the map it was sent by, so that a redirect that was on its way
 // while the map changed is known to be old.
 type Generation uint64
-
-// A member is a node and where it is.
-type member struct {
-	node  *Node
-	shard *Shard
-}
-
-// members finds nodes. It never changes.
-type members struct {
-	byKey  map[string]member
-	byAddr map[string]member // by address, in all forms that are known
-}
-
-var noMembers members
-
-func (r *Router) nodes() *members {
-	if m := r.members.Load(); m != nil {
-		return m
-	}
-	return &noMembers
-}
-
-// told is that a redirect gave a slot its owner. The views that are on their
-// way then do not know it yet.
-type told struct {
-	epoch   uint64 // the claim that the redirect contradicts
-	known   bool   // whether epoch is known
-	refused int    // how many views said otherwise
-}
-
-// believe is how many views must contradict a redirect until they are believed.
-const believe = 3
 
 // An Outcome is what came of a write.
 type Outcome uint8
@@ -113,11 +78,13 @@ const (
 	UnknownNode
 	// Unroutable: the redirect has no address to go to.
 	Unroutable
-	// Suspected: the node is not used for reads until a view shows it again.
+	// Suspected: the node is not picked for reads any more.
 	Suspected
+	// Recovered: the node is not suspected any more.
+	Recovered
 )
 
-var outcomeNames = [...]string{"unchanged", "applied", "partly applied", "stale", "re-created", "patched", "failed over", "unknown node", "unroutable", "suspected"}
+var outcomeNames = [...]string{"unchanged", "applied", "partly applied", "stale", "re-created", "patched", "failed over", "unknown node", "unroutable", "suspected", "recovered"}
 
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
@@ -143,6 +110,10 @@ type Result struct {
 
 	// Change is what changed, or nil.
 	Change *Change
+
+	// Seen is the generation of the map after the write. It goes to Apply with the
+	// view that this Result asks for.
+	Seen Generation
 }
 
 // A Change is what a write changed.
@@ -154,36 +125,40 @@ type Change struct {
 	Updated    []Update
 }
 
-// An Update is a node whose description changed: its address, role, flags or
-// zone. A node that was known by its address only and turns out to have an id is
+// An Update is a node whose description changed: its address, role, shard, flags
+// or zone. A node that was known by its address only and turns out to have an id is
 // updated, not removed and added.
 type Update struct{ Before, After *Node }
 
 // For returns the shard that owns slot, or nil if nobody does or slot is not one
 // of the 16384, and the generation of the map it looked at.
 func (r *Router) For(slot hashslot.Slot) (*Shard, Generation) {
-	// The generation is loaded first, and stored last: it is never newer than the
-	// table. If it is older, at worst a redirect is taken for a stale one.
-	gen := r.gen.Load()
-	shard, _ := r.table.Lookup(slot)
-	return shard, Generation(gen)
+	s := r.state.Load()
+	if s == nil {
+		return nil, 0
+	}
+	shard, _ := s.table.Lookup(slot)
+	return shard, s.gen
 }
 
 // ForKey is [Router.For] for the slot of key.
 func (r *Router) ForKey(key string) (*Shard, Generation) {
-	gen := r.gen.Load()
-	shard, _ := r.table.Lookup(hashslot.Of(key))
-	return shard, Generation(gen)
+	s := r.state.Load()
+	if s == nil {
+		return nil, 0
+	}
+	shard, _ := s.table.Lookup(hashslot.Of(key))
+	return shard, s.gen
 }
 
 // Table returns the map of the moment, never nil, and its generation.
 func (r *Router) Table() (*slotmap.Table[*Shard], Generation) {
-	gen := r.gen.Load()
-	return r.table.Load(), Generation(gen)
+	s := r.load()
+	return &s.table, s.gen
 }
 
 // Generation returns the generation of the map, 0 as long as there is none.
-func (r *Router) Generation() Generation { return Generation(r.gen.Load()) }
+func (r *Router) Generation() Generation { return r.load().gen }
 
 // Split divides keys by the shard that owns their slots, and apart from those
 // the keys whose slots nobody owns, by their indexes in keys. All are looked up
@@ -284,15 +259,11 @@ func (s *Shard) choose(primary, zoned bool, zone string) *Node {
 
 // RefreshFailed says that the view which a Result asked for could not be got,
 // so that the next Result that has reason to will ask again.
-func (r *Router) RefreshFailed() {
-	r.mu.Lock()
-	r.pending = false
-	r.mu.Unlock()
-}
+func (r *Router) RefreshFailed() { r.step(refreshFailed{}) }
 
 // Node returns the node of the map that has the id, or nil.
 func (r *Router) Node(id string) *Node {
-	if m, ok := r.nodes().byKey[id]; ok && m.node.ID == id {
+	if m, ok := r.load().members.byKey[id]; ok && m.node.ID == id {
 		return m.node
 	}
 	return nil
@@ -301,80 +272,99 @@ func (r *Router) Node(id string) *Node {
 // Asking returns the node of a redirect: that of the map, if it has one with the
 // address, else one that has the address only, or nil if the redirect has none.
 // It changes nothing: an ASK is about one command.
-func (r *Router) Asking(rd Redirect) *Node {
-	if !rd.Routable() {
-		return nil
+func (r *Router) Asking(rd Redirect) *Node { return r.load().target(rd) }
+
+// load returns the state of the moment, never nil.
+func (r *Router) load() *state {
+	if s := r.state.Load(); s != nil {
+		return s
 	}
-	shard, _ := r.table.Lookup(rd.Slot)
-	if m, ok := r.find(rd.Addr(), shard); ok {
-		return m.node
-	}
-	return stranger(rd)
+	return noState
 }
 
-// find returns the node that has the address. Nodes behind a proxy share one:
-// those of the shard go first.
-func (r *Router) find(addr string, shard *Shard) (member, bool) {
-	if shard != nil {
-		if shard.Primary.hasAddr(addr) {
-			return member{shard.Primary, shard}, true
-		}
-		for _, n := range shard.Replicas {
-			if n.hasAddr(addr) {
-				return member{n, shard}, true
-			}
-		}
-	}
-	m, ok := r.nodes().byAddr[addr]
-	return m, ok
+// An event is what a Router hears. Its step has no effect but its results: the
+// state that s becomes, which is s itself if nothing is to be remembered, and
+// what came of it.
+type event interface {
+	step(s *state) (*state, Result)
 }
 
-// addrs calls yield with the addresses under which a redirect may mean n:
-// redirects have the endpoint that the server prefers for the connection, and
-// views may have another.
-func (n *Node) addrs(yield func(string) bool) {
-	if n.addr != "" && !yield(n.addr) {
-		return
+// step is the one place where the state changes.
+func (r *Router) step(e event) Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next, result := e.step(r.load())
+	result.Seen = next.gen
+	r.state.Store(next)
+	if result.Change != nil && r.OnChange != nil {
+		r.changes = append(r.changes, result.Change)
+		if !r.delivering {
+			r.deliver()
+		}
 	}
-	for _, host := range [...]string{n.Host, n.IP, n.Hostname} {
-		if wildcard(host) || host == "?" {
-			continue
-		}
-		for _, port := range [...]int{n.Port, n.TLSPort} {
-			if port != 0 && !yield(joinHostPort(host, port)) {
-				return
-			}
-		}
+	return result
+}
+
+// deliver tells OnChange of the changes, those that are made meanwhile as well.
+// It is called with the lock, and returns with it, but is without it while
+// OnChange runs.
+func (r *Router) deliver() {
+	r.delivering = true
+	defer func() { r.delivering = false }()
+	for len(r.changes) > 0 {
+		c := r.changes[0]
+		r.changes = r.changes[1:]
+		func() {
+			r.mu.Unlock()
+			defer r.mu.Lock()
+			r.OnChange(c)
+		}()
 	}
 }
 
-func (n *Node) hasAddr(addr string) bool {
-	if n.addr == addr {
-		return true
+// Apply gives the Router a view of the cluster, and the generation seen that the
+// map had when the view was asked for. The view is taken slot by slot, by the
+// rules of evidence in rules.go: what is known to be newer than the view stays.
+// Of a slot that changed its owner after seen, the view may know less than the
+// map.
+//
+//   - If the view contradicts nothing that is known to be newer, it is Applied,
+//     or Unchanged if it says what the map does.
+//   - If some of it does, the rest is taken: Partly.
+//   - If all that it would change does, nothing of it is taken: Stale. So is a
+//     view in which nobody owns a slot.
+//   - A view that has no node in common with the map is of a re-created cluster,
+//     whose epochs start anew. It replaces the map if it has an owner for every
+//     slot that the map has one for: Recreated. Else it is Stale.
+//
+// [Force] overrides all of this. A view that is nil changes nothing.
+//
+// Apply takes time linear in the number of nodes and ranges, of the view and of
+// the map. It keeps the view.
+func (r *Router) Apply(view *Cluster, seen Generation, options ...ApplyOption) Result {
+	e := viewed{view: view, seen: seen}
+	for _, o := range options {
+		o(&e)
 	}
-	for a := range n.addrs {
-		if a == addr {
-			return true
-		}
-	}
-	return false
+	return r.step(e)
 }
 
-// stranger is a node of which a redirect told the address.
-func stranger(rd Redirect) *Node {
-	addr := rd.Addr()
-	n := &Node{Host: rd.Host, Endpoint: rd.Host, Port: rd.Port, Role: RolePrimary, Flags: FlagPrimary, key: addr, addr: addr, told: endpointTold}
-	if isIP(rd.Host) {
-		n.IP = rd.Host
-	}
-	return n
-}
+// An ApplyOption is what a caller of [Router.Apply] knows about the view.
+type ApplyOption func(*viewed)
 
-// Moved corrects the map by a MOVED redirect. seen is the generation of the map
+// Force says that the view replaces the map whatever is older: for a cluster
+// that was made anew with some of the nodes of before.
+func Force() ApplyOption { return func(e *viewed) { e.force = true } }
+
+// Moved corrects the map by a MOVED redirect. From is the node that answered
+// with it, or nil if that is not known, and seen is the generation of the map
 // that the command was sent by. The redirect must have a host:
 // [Redirect.WithOrigin].
 //
-//   - The node is the primary of the slot already: nothing changes.
+//   - The node is the primary of the slot already: nothing changes. But if from
+//     is a replica of the very shard, it should have answered itself: it has
+//     left the shard, and is not picked for reads until a view shows where it
+//     is. (Or the connection was not in READONLY mode.)
 //   - It is a replica of the shard: the shard has failed over, and the node is
 //     its primary now, for all its slots.
 //   - It is the primary of another shard: the slot goes there.
@@ -388,311 +378,37 @@ func stranger(rd Redirect) *Node {
 // A redirect to the owner that the map has costs a lookup. All others take time
 // linear in the number of shards: some microseconds for few, up to 0.1 ms for a
 // thousand, and ten times that where nodes change, in a failover.
-func (r *Router) Moved(rd Redirect, seen Generation) Result {
-	if rd.Kind != Moved || !rd.Slot.Valid() {
-		return Result{Node: r.Asking(rd)}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !rd.Routable() {
-		return Result{Outcome: Unroutable, Refresh: r.refresh()}
-	}
-	shard, _ := r.table.Lookup(rd.Slot)
-	m, known := r.find(rd.Addr(), shard)
-	if !known {
-		m.node = stranger(rd)
-	}
-	switch {
-	case known && m.shard == shard && m.node == shard.Primary:
-		return Result{Node: m.node}
-	case r.changed != nil && r.changed[rd.Slot] > seen:
-		return Result{Outcome: Stale, Node: m.node}
-	case known && m.shard == shard:
-		return r.promote(m)
-	}
-	outcome := Patched
-	w := r.write()
-	switch {
-	case !known:
-		outcome = UnknownNode
-		m.shard = &Shard{Primary: m.node}
-	case m.node != m.shard.Primary:
-		// It leaves its old shard, which keeps its slots.
-		rest := *m.shard
-		rest.Replicas = slices.DeleteFunc(slices.Clone(rest.Replicas), func(n *Node) bool { return n == m.node })
-		w.replace(m.shard, &rest)
-		m.node = m.node.promoted()
-		m.shard = &Shard{ID: m.node.ShardID, Primary: m.node}
-	}
-	w.give(rd.Slot, m.shard)
-	r.tell(&told{}, shard, rd.Slot)
-	change := w.done()
-	return Result{outcome, r.refresh(), m.node, change}
+func (r *Router) Moved(rd Redirect, from *Node, seen Generation) Result {
+	return r.step(redirected{rd, from, seen})
 }
 
 // Promote says that the node, a replica, is the primary of its shard now, as a
 // client may learn in another way than by a redirect. It does nothing if the map
 // does not have the node as a replica.
-func (r *Router) Promote(node *Node) Result {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m, ok := r.nodes().byKey[node.key]
-	if !ok || m.node == m.shard.Primary {
-		return Result{Node: node}
-	}
-	return r.promote(m)
-}
+func (r *Router) Promote(node *Node) Result { return r.step(promoted{node}) }
 
-func (r *Router) promote(m member) Result {
-	old := m.shard
-	next := &Shard{ID: old.ID, Primary: m.node.promoted()}
-	next.Primary.ConfigEpoch = old.Primary.ConfigEpoch
-	for _, n := range old.Replicas {
-		if n == m.node {
-			// Its place goes to the old primary, which is a replica if it comes back.
-			n = old.Primary
-		}
-		next.Replicas = append(next.Replicas, n.as(RoleReplica, next.Primary.ID))
-	}
-	w := r.write()
-	w.replace(old, next)
-	t := &told{}
-	table, _ := r.Table()
-	slots := table.SlotsOf(old)
-	for slot := range slots.Slots() {
-		r.tell(t, old, slot)
-		w.moved.Add(slot)
-	}
-	change := w.done()
-	return Result{FailedOver, r.refresh(), next.Primary, change}
-}
+// Failed says that the client could not reach the node. It is suspected then,
+// has FlagPFail, and is no longer picked for reads, if there is another. Its
+// slots stay where they are: who has them next is not the client's to decide.
+//
+// A suspicion ends when the client reports success with [Router.Succeeded], or
+// when a view shows the node in order: when the view is the node's own, when the
+// node that was asked has heard from it since, or when a node that had it
+// flagged as failed no longer does. A view that merely has no flag says nothing:
+// it takes the servers a while to notice. A client should try a suspected node
+// again after some time, and report success if it can.
+//
+// If the node was suspected already, the map needs a view that has another in
+// its place: such views may take a while to come, so that Failed asks for one
+// again, at the second failure, the fourth, the eighth, and so on.
+func (r *Router) Failed(node *Node) Result { return r.step(failed{node}) }
 
-// tell notes that a redirect contradicts the claim of shard to slot.
-func (r *Router) tell(t *told, shard *Shard, slot hashslot.Slot) {
-	if before := r.told[slot]; before != nil {
-		t.epoch, t.known = max(t.epoch, before.epoch), t.known || before.known
+// Succeeded says that the client has reached the node, which ends a suspicion
+// of [Router.Failed] or of [Router.Moved]. It costs next to nothing while no
+// node is suspected, and may be called with every answer.
+func (r *Router) Succeeded(node *Node) Result {
+	if s := r.load(); node == nil || s.suspects[node.key] == nil {
+		return Result{Node: node, Seen: s.gen}
 	}
-	if shard != nil && shard.Primary.versioned {
-		t.epoch, t.known = max(t.epoch, shard.Primary.ConfigEpoch), true
-	}
-	if r.told == nil {
-		r.told = make(map[hashslot.Slot]*told)
-	}
-	r.told[slot] = t
-}
-
-// Failed says that the client could not reach the node. Until a view shows it
-// again without the flag that the cluster gives to such nodes (FlagPFail), it
-// is no longer picked for reads, if there is another. Its slots stay where they
-// are: who has them next is not the client's to decide. If that was known
-// already, the node was the only one to send to, and the map needs a view that
-// has another: such views may take a while to come, so that Failed asks for one
-// after the other.
-func (r *Router) Failed(node *Node) Result {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m, ok := r.nodes().byKey[node.key]
-	if !ok {
-		return Result{Node: node}
-	}
-	if m.node.Flags&FlagPFail != 0 {
-		return Result{Node: m.node, Refresh: r.refresh()}
-	}
-	suspect := *m.node
-	suspect.Flags |= FlagPFail
-	next := *m.shard
-	if m.node == next.Primary {
-		next.Primary = &suspect
-	} else {
-		next.Replicas = slices.Clone(next.Replicas)
-		next.Replicas[slices.Index(next.Replicas, m.node)] = &suspect
-	}
-	w := r.write()
-	w.replace(m.shard, &next)
-	change := w.done()
-	return Result{Suspected, r.refresh(), &suspect, change}
-}
-
-// refresh reports whether the caller is the first who wants a refresh.
-func (r *Router) refresh() bool {
-	first := !r.pending
-	r.pending = true
-	return first
-}
-
-// as returns n in another role.
-func (n *Node) as(role Role, primaryID string) *Node {
-	if n.Role == role && n.PrimaryID == primaryID {
-		return n
-	}
-	o := *n
-	o.Role, o.PrimaryID = role, primaryID
-	o.Flags &^= FlagPrimary | FlagReplica
-	if role == RolePrimary {
-		o.Flags |= FlagPrimary
-	} else {
-		o.Flags |= FlagReplica
-	}
-	return &o
-}
-
-// promoted returns the replica n as a primary. Somebody has just seen it work.
-func (n *Node) promoted() *Node {
-	o := n.as(RolePrimary, "")
-	o.Flags &^= FlagFail | FlagPFail
-	return o
-}
-
-// same reports whether n and m are the same node. One that only a redirect told
-// of has no id yet.
-func (n *Node) same(m *Node) bool {
-	return n.key == m.key || n.addr == m.addr && n.addr != "" && (n.ID == "" || m.ID == "")
-}
-
-// routesAs reports whether n and m mean the same to a Router.
-func (n *Node) routesAs(m *Node) bool {
-	return n.key == m.key && n.ID == m.ID && n.addr == m.addr && n.Host == m.Host && n.Port == m.Port && n.TLSPort == m.TLSPort &&
-		n.Endpoint == m.Endpoint && n.IP == m.IP && n.Hostname == m.Hostname && n.ShardID == m.ShardID && n.AvailabilityZone == m.AvailabilityZone &&
-		n.Flags&^FlagMyself == m.Flags&^FlagMyself && n.Role == m.Role && n.PrimaryID == m.PrimaryID && n.Serves() == m.Serves()
-}
-
-// A write is a change of the map that is being made.
-type write struct {
-	r       *Router
-	before  *slotmap.Table[*Shard]
-	builder *slotmap.Builder[*Shard]
-	idle    []*Shard
-	moved   slotmap.Set // slots that go to another node
-	reshape bool        // shards change, not only what they own
-}
-
-func (r *Router) write() *write {
-	before := r.table.Load()
-	return &write{r: r, before: before, builder: before.Builder(), idle: slices.Clone(r.idle)}
-}
-
-// give gives the slot to shard.
-func (w *write) give(slot hashslot.Slot, shard *Shard) {
-	before, _ := w.before.Lookup(slot)
-	w.builder.Assign(slotmap.Range{First: slot, Last: slot}, shard)
-	w.moved.Add(slot)
-	if m, ok := w.r.nodes().byKey[shard.Primary.key]; !ok || m.shard != shard {
-		w.reshape = true
-	}
-	// Of a shard without slots it is known whether it is idle only in the end.
-	if before != nil {
-		w.idle = append(w.idle, before)
-	}
-}
-
-// replace puts next in the place of old.
-func (w *write) replace(old, next *Shard) {
-	w.reshape = true
-	slots := w.before.SlotsOf(old)
-	for r := range slots.Ranges() {
-		w.builder.Assign(r, next)
-	}
-	for i, s := range w.idle {
-		if s == old {
-			w.idle[i] = next
-		}
-	}
-}
-
-// done puts the change in place. It returns nil if nothing differs.
-func (w *write) done() *Change {
-	r := w.r
-	after := w.builder.Build()
-	owners := make(map[*Shard]bool)
-	for s := range after.Owners() {
-		owners[s] = true
-	}
-	var idle []*Shard
-	for _, s := range w.idle {
-		if !owners[s] && !slices.Contains(idle, s) {
-			idle = append(idle, s)
-		}
-	}
-	slices.SortFunc(idle, func(a, b *Shard) int { return cmp.Compare(a.Primary.key, b.Primary.key) })
-	if after.Equal(w.before) && slices.Equal(idle, r.idle) {
-		return nil
-	}
-	change := &Change{Slots: w.moved}
-	if w.reshape {
-		before := r.nodes()
-		byKey := make(map[string]member, len(before.byKey))
-		add := func(s *Shard) {
-			for _, n := range s.Replicas {
-				if _, ok := byKey[n.key]; !ok {
-					byKey[n.key] = member{n, s}
-				}
-			}
-			byKey[s.Primary.key] = member{s.Primary, s}
-		}
-		for _, s := range idle {
-			add(s)
-		}
-		for s := range after.Owners() {
-			add(s)
-		}
-		// Where an address is that of several nodes, it means a primary, then the
-		// node with the smaller id.
-		byAddr := make(map[string]member, len(byKey))
-		for key, m := range byKey {
-			for a := range m.node.addrs {
-				if other, ok := byAddr[a]; !ok ||
-					cmp.Or(compareBool(m.node.Role == RolePrimary, other.node.Role == RolePrimary), -cmp.Compare(key, other.node.key)) > 0 {
-					byAddr[a] = m
-				}
-			}
-		}
-		change.compare(before.byKey, byKey)
-		r.members.Store(&members{byKey, byAddr})
-	}
-	r.idle = idle
-	if r.changed == nil {
-		r.changed = new([hashslot.Count]Generation)
-	}
-	gen := Generation(r.gen.Load() + 1)
-	for slot := range w.moved.Slots() {
-		r.changed[slot] = gen
-	}
-	change.Generation = gen
-	r.table.Store(after)
-	r.gen.Store(uint64(gen))
-	if r.OnChange != nil {
-		r.OnChange(change)
-	}
-	return change
-}
-
-// compare notes which nodes came, went and changed.
-func (c *Change) compare(before, after map[string]member) {
-	var gone []*Node
-	for key, m := range before {
-		if _, ok := after[key]; !ok {
-			gone = append(gone, m.node)
-		}
-	}
-	for key, m := range after {
-		if b, ok := before[key]; !ok {
-			c.Added = append(c.Added, m.node)
-		} else if b.node != m.node && !b.node.routesAs(m.node) {
-			c.Updated = append(c.Updated, Update{b.node, m.node})
-		}
-	}
-	// One that had no id may have come back with one.
-	for _, n := range gone {
-		i := slices.IndexFunc(c.Added, n.same)
-		if n.ID != "" || i < 0 {
-			c.Removed = append(c.Removed, n)
-			continue
-		}
-		c.Updated = append(c.Updated, Update{n, c.Added[i]})
-		c.Added = slices.Delete(c.Added, i, i+1)
-	}
-	byKey := func(a, b *Node) int { return cmp.Compare(a.key, b.key) }
-	slices.SortFunc(c.Added, byKey)
-	slices.SortFunc(c.Removed, byKey)
-	slices.SortFunc(c.Updated, func(a, b Update) int { return byKey(a.After, b.After) })
+	return r.step(succeeded{node})
 }

@@ -98,11 +98,11 @@ func TestRouterZero(t *testing.T) {
 	assert.Empty(t, groups)
 	assert.Equal(t, []int{0, 1}, unassigned)
 	assert.Nil(t, r.Node("a"))
-	assert.Equal(t, Unroutable, r.Moved(Redirect{Kind: Moved, Host: "?", Port: 1}, 0).Outcome)
+	assert.Equal(t, Unroutable, r.Moved(Redirect{Kind: Moved, Host: "?", Port: 1}, nil, 0).Outcome)
 
 	// A redirect is all that a client knows in the beginning.
 	var s Router
-	got := s.Moved(moved(7, "a"), 0)
+	got := s.Moved(moved(7, "a"), nil, 0)
 	assert.Equal(t, UnknownNode, got.Outcome)
 	assert.True(t, got.Refresh)
 	shard, _ = s.For(7)
@@ -129,10 +129,10 @@ func TestMoved(t *testing.T) {
 			var r Router
 			var events []*Change
 			r.OnChange = func(c *Change) { events = append(events, c) }
-			require.Equal(t, Applied, r.Apply(threeShards(t)).Outcome)
+			require.Equal(t, Applied, r.Apply(threeShards(t), r.Generation()).Outcome)
 			require.Len(t, events, 1)
 			_, seen := r.For(slot)
-			got := r.Moved(moved(slot, c.to), seen)
+			got := r.Moved(moved(slot, c.to), nil, seen)
 			assert.Equal(t, c.outcome, got.Outcome)
 			assert.Equal(t, c.owners, ownersOf(&r))
 			assert.Equal(t, c.to+".example:6379", got.Node.Addr())
@@ -163,16 +163,16 @@ func TestMoved(t *testing.T) {
 				assert.Equal(t, "c2", ids(c.Replicas))
 			}
 			// The same redirect, of a command that was sent at the same time.
-			assert.Equal(t, Unchanged, r.Moved(moved(slot, c.to), seen).Outcome)
+			assert.Equal(t, Unchanged, r.Moved(moved(slot, c.to), nil, seen).Outcome)
 			// One that was on its way longer, and says what was true before.
-			old := r.Moved(moved(slot, "b"), seen)
+			old := r.Moved(moved(slot, "b"), nil, seen)
 			assert.Equal(t, Stale, old.Outcome)
 			assert.False(t, old.Refresh)
 			assert.Equal(t, "b.example:6379", old.Node.Addr())
 			assert.Equal(t, c.owners, ownersOf(&r))
 			// For a slot that has not changed it is as good as ever.
 			if c.outcome != FailedOver {
-				assert.Equal(t, Patched, r.Moved(moved(slot+1, "b"), seen).Outcome)
+				assert.Equal(t, Patched, r.Moved(moved(slot+1, "b"), nil, seen).Outcome)
 			}
 		})
 	}
@@ -180,9 +180,9 @@ func TestMoved(t *testing.T) {
 
 func TestMovedUnroutable(t *testing.T) {
 	var r Router
-	r.Apply(threeShards(t))
+	r.Apply(threeShards(t), r.Generation())
 	for i, rd := range []Redirect{{Moved, 1, "?", 6379}, {Moved, 1, "", 6379}, {Moved, 1, "a", 0}, {Moved, 1, "0.0.0.0", 1}} {
-		got := r.Moved(rd, r.Generation())
+		got := r.Moved(rd, nil, r.Generation())
 		assert.Equal(t, Unroutable, got.Outcome)
 		assert.Nil(t, got.Node)
 		assert.Equal(t, i == 0, got.Refresh, "one refresh for all")
@@ -192,12 +192,12 @@ func TestMovedUnroutable(t *testing.T) {
 
 func TestAsking(t *testing.T) {
 	var r Router
-	r.Apply(threeShards(t))
+	r.Apply(threeShards(t), r.Generation())
 	ask := Redirect{Ask, 100, "c.example", 6379}
 	before, gen := r.Table()
 	assert.Same(t, r.Node("c"), r.Asking(ask))
-	got := r.Moved(ask, gen)
-	assert.Equal(t, Result{Node: r.Node("c")}, got)
+	got := r.Moved(ask, nil, gen)
+	assert.Equal(t, Result{Node: r.Node("c"), Seen: gen}, got)
 	ask.Host = "x.example"
 	assert.Equal(t, "x.example:6379", r.Asking(ask).Addr())
 	ask.Host = "?"
@@ -213,8 +213,8 @@ func TestMovedAddresses(t *testing.T) {
 	require.NoError(t, err)
 	for _, rd := range []Redirect{{Moved, 0, "10.0.0.2", 1}, {Moved, 0, "b.example", 1}, {Moved, 0, "b.example", 7}, {Moved, 0, "10.0.0.2", 7}} {
 		var r Router
-		r.Apply(c)
-		got := r.Moved(rd, 1)
+		r.Apply(c, r.Generation())
+		got := r.Moved(rd, nil, 1)
 		assert.Equal(t, Patched, got.Outcome, rd)
 		assert.Equal(t, "b", got.Node.ID, rd)
 	}
@@ -222,9 +222,9 @@ func TestMovedAddresses(t *testing.T) {
 	c, err = ParseNodes("a 10.0.0.1:1@2 master - 0 0 1 connected 0\nb 10.0.0.1:1@3 master - 0 0 1 connected 1\n", Origin{})
 	require.NoError(t, err)
 	var r Router
-	r.Apply(c)
+	r.Apply(c, r.Generation())
 	for slot := range hashslot.Slot(2) {
-		assert.Equal(t, Unchanged, r.Moved(Redirect{Moved, slot, "10.0.0.1", 1}, 1).Outcome)
+		assert.Equal(t, Unchanged, r.Moved(Redirect{Moved, slot, "10.0.0.1", 1}, nil, 1).Outcome)
 	}
 }
 
@@ -232,51 +232,58 @@ func TestMovedAddresses(t *testing.T) {
 // there is a view, or none could be got.
 func TestRefreshOnce(t *testing.T) {
 	var r Router
-	r.Apply(threeShards(t))
+	r.Apply(threeShards(t), r.Generation())
 	seen := r.Generation()
-	assert.True(t, r.Moved(moved(1, "b"), seen).Refresh)
-	assert.False(t, r.Moved(moved(2, "b"), seen).Refresh)
-	assert.False(t, r.Moved(moved(3, "x"), seen).Refresh)
+	assert.True(t, r.Moved(moved(1, "b"), nil, seen).Refresh)
+	assert.False(t, r.Moved(moved(2, "b"), nil, seen).Refresh)
+	assert.False(t, r.Moved(moved(3, "x"), nil, seen).Refresh)
 	assert.False(t, r.Failed(r.Node("c1")).Refresh)
 	r.RefreshFailed()
-	assert.True(t, r.Moved(moved(4, "b"), seen).Refresh)
+	assert.True(t, r.Moved(moved(4, "b"), nil, seen).Refresh)
 	// A stale view is no answer: whoever got it asks another node.
-	stale := r.Apply(view(t, "a master 0 0-5460", "b master 0 5461-10922", "c master 0 10923-16383"))
+	stale := r.Apply(view(t, "a master 0 0-5460", "b master 0 5461-10922", "c master 0 10923-16383"), r.Generation())
 	assert.Equal(t, Stale, stale.Outcome)
 	assert.True(t, stale.Refresh)
-	assert.False(t, r.Moved(moved(5, "b"), seen).Refresh)
-	fresh := r.Apply(view(t, "a master 1 6-5460", "b master 4 0-5 5461-10922", "c master 3 10923-16383", "x master 0"))
+	assert.False(t, r.Moved(moved(5, "b"), nil, seen).Refresh)
+	fresh := r.Apply(view(t, "a master 1 6-5460", "b master 4 0-5 5461-10922", "c master 3 10923-16383", "x master 0"), r.Generation())
 	assert.Equal(t, Applied, fresh.Outcome)
 	assert.False(t, fresh.Refresh)
 	assert.Equal(t, "0-5 b, 6-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
-	assert.True(t, r.Moved(moved(100, "b"), r.Generation()).Refresh)
+	assert.True(t, r.Moved(moved(100, "b"), nil, r.Generation()).Refresh)
 	// Without anything wrong, a stale view is nobody's concern.
 	var s Router
-	s.Apply(threeShards(t))
-	assert.Equal(t, Result{Outcome: Stale}, s.Apply(view(t, "a master 0 0-5460", "b master 2 5461-10922", "c master 3 10923-16383")))
+	s.Apply(threeShards(t), s.Generation())
+	assert.Equal(t, Result{Outcome: Stale, Seen: 1}, s.Apply(view(t, "a master 0 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"), s.Generation()))
 }
 
 // Views show a primary that is gone as suspected before they show who replaced
 // it: a client that cannot reach it goes on to ask for them.
 func TestRefreshUntilFailover(t *testing.T) {
 	var r Router
-	r.Apply(threeShards(t))
+	r.Apply(threeShards(t), r.Generation())
 	assert.True(t, r.Failed(r.Node("a")).Refresh)
 	suspected := view(t, "a master,fail? 1 0-5460", "a1 slave:a 1", "b master 2 5461-10922", "c master 3 10923-16383")
-	for range 3 {
-		assert.False(t, r.Apply(suspected).Refresh)
+	failures, asked := 1, 1
+	r.Apply(suspected, r.Generation())
+	for range 1000 {
 		got := r.Failed(r.Node("a"))
+		failures++
 		assert.Equal(t, Unchanged, got.Outcome)
-		assert.True(t, got.Refresh)
-		assert.False(t, r.Failed(r.Node("a")).Refresh, "once")
+		if got.Refresh {
+			asked++
+			assert.False(t, r.Failed(r.Node("a")).Refresh, "once")
+			failures++
+			assert.False(t, r.Apply(suspected, r.Generation()).Refresh)
+		}
 	}
-	r.Apply(view(t, "a master,fail 1", "a1 master 4 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"))
+	assert.InDelta(t, 10, asked, 2, "less and less often: %d of %d", asked, failures)
+	r.Apply(view(t, "a master,fail 1", "a1 master 4 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"), r.Generation())
 	assert.Equal(t, "0-5460 a1, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 }
 
 func TestFailedAndPromote(t *testing.T) {
 	var r Router
-	r.Apply(threeShards(t))
+	r.Apply(threeShards(t), r.Generation())
 	got := r.Failed(r.Node("a1"))
 	assert.Equal(t, Suspected, got.Outcome)
 	assert.Equal(t, "a1", updates(got.Change))
@@ -306,63 +313,92 @@ func TestFailedAndPromote(t *testing.T) {
 
 	// The next view sets it right.
 	got = r.Apply(view(t, "a slave:a2 9", "a1 slave:a2 9", "a2 master 9 0-5460",
-		"b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2", "c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3"))
-	assert.Equal(t, Applied, got.Outcome)
-	assert.Equal(t, "a a1", updates(got.Change), "a2 is what it was")
+		"b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2", "c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3"), r.Generation())
+	assert.Equal(t, Unchanged, got.Outcome, "a2 is what it was")
+	assert.Equal(t, uint64(9), r.Node("a2").ConfigEpoch)
+	// That the others are in order it does not prove.
+	assert.False(t, r.Node("a1").Serves())
+	got = r.Succeeded(r.Node("a1"))
+	assert.Equal(t, Recovered, got.Outcome)
+	assert.Equal(t, "a1", updates(got.Change))
 	assert.True(t, r.Node("a1").Serves())
+	assert.Equal(t, Unchanged, r.Succeeded(r.Node("a1")).Outcome)
 }
 
 // A view that was on its way when a redirect corrected the map does not undo it.
 func TestApplyAfterRedirect(t *testing.T) {
 	old := threeShards(t)
 	var r Router
-	r.Apply(old)
-	r.Moved(moved(100, "b"), 1)
-	r.Moved(moved(101, "x"), 1)
+	r.Apply(old, r.Generation())
+	r.Moved(moved(100, "b"), nil, 1)
+	r.Moved(moved(101, "x"), nil, 1)
 	patched := "0-99 a, 100 b, 101 x.example:6379, 102-5460 a, 5461-10922 b, 10923-16383 c"
 	require.Equal(t, patched, ownersOf(&r))
 
 	// Of a third node, which does not know yet.
 	for range believe - 1 {
-		got := r.Apply(old)
+		got := r.Apply(old, r.Generation())
 		require.Equal(t, Stale, got.Outcome)
 		require.Equal(t, patched, ownersOf(&r))
 	}
 	// Of a node that knows.
-	got := r.Apply(view(t, "a master 1 0-99 102-5460", "b master 2 100 5461-10922", "c master 3 10923-16383", "x master 0 101"))
+	got := r.Apply(view(t, "a master 1 0-99 102-5460", "b master 2 100 5461-10922", "c master 3 10923-16383", "x master 0 101"), r.Generation())
 	assert.Equal(t, Applied, got.Outcome)
 	assert.Equal(t, "0-99 a, 100 b, 101 x, 102-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
-	assert.Empty(t, r.told)
+	for slot := range hashslot.Slot(hashslot.Count) {
+		_, g := r.load().owner(slot)
+		require.False(t, g.told)
+	}
 	assert.Equal(t, "a1 a2 b1 b2 c1 c2", ids(got.Change.Removed))
 	assert.Empty(t, got.Change.Added, "x has got an id, it is not new")
 	assert.Contains(t, updates(got.Change), "x")
 
-	// Of the node that claims the slot itself.
+	// Of the node that redirected: it says otherwise now.
+	own := view(t, "a master,myself 1 0-5460", "b master 2 5461-10922", "c master 3 10923-16383")
+	for _, from := range []string{"", "a", "c"} {
+		r = Router{}
+		r.Apply(old, 0)
+		r.Moved(moved(100, "b"), r.Node(from), 1)
+		r.Apply(own, r.Generation())
+		assert.Equal(t, from == "a", ownersOf(&r) == "0-5460 a, 5461-10922 b, 10923-16383 c", from)
+		assert.Equal(t, from != "a", ownersOf(&r) == "0-99 a, 100 b, 101-5460 a, 5461-10922 b, 10923-16383 c", from)
+	}
+	// But not if it was asked before.
 	r = Router{}
-	r.Apply(old)
-	r.Moved(moved(100, "b"), 1)
-	r.Apply(view(t, "a master,myself 1 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"))
-	assert.Equal(t, "0-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+	r.Apply(old, 0)
+	r.Moved(moved(100, "b"), r.Node("a"), 1)
+	assert.Equal(t, Stale, r.Apply(own, 1).Outcome)
 
 	// Of a claim that is newer than the one the redirect contradicted.
 	r = Router{}
-	r.Apply(old)
-	r.Moved(moved(100, "a1"), 1)
-	r.Apply(view(t, "a slave:c 7", "a1 slave:a 1", "a2 slave:a 1", "b master 2 5461-10922", "c master 7 0-5460 10923-16383"))
+	r.Apply(old, r.Generation())
+	r.Moved(moved(100, "a1"), nil, 1)
+	r.Apply(view(t, "a slave:c 7", "a1 slave:a 1", "a2 slave:a 1", "b master 2 5461-10922", "c master 7 0-5460 10923-16383"), r.Generation())
 	assert.Equal(t, "0-5460 c, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 
-	// If all say so, the redirect was wrong.
+	// If three different nodes say so, the redirect was wrong.
 	r = Router{}
-	r.Apply(old)
-	r.Moved(moved(100, "a1"), 1)
-	for range believe - 1 {
-		require.Equal(t, Stale, r.Apply(old).Outcome)
+	r.Apply(old, 0)
+	r.Moved(moved(100, "a1"), nil, 1)
+	of := func(id string) *Cluster {
+		lines := []string{"a master 1 0-5460", "a1 slave:a 1", "a2 slave:a 1", "b master 2 5461-10922", "c master 3 10923-16383"}
+		for i, l := range lines {
+			if name, _, _ := strings.Cut(l, " "); name == id {
+				f := strings.Fields(l)
+				f[1] += ",myself"
+				lines[i] = strings.Join(f, " ")
+			}
+		}
+		return view(t, lines...)
 	}
-	require.Equal(t, Applied, r.Apply(old).Outcome)
+	for _, id := range []string{"a", "a", "b", "b", "a"} {
+		require.Equal(t, Stale, r.Apply(of(id), r.Generation()).Outcome)
+	}
+	require.Equal(t, Applied, r.Apply(of("c"), r.Generation()).Outcome)
 	assert.Equal(t, "0-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 }
 
-// AskedAt tells of views without epochs what they cannot know.
+// When a view was asked for tells what it cannot know.
 func TestApplyAskedAt(t *testing.T) {
 	reply := func(first string, rest string) *Cluster {
 		c, err := ParseSlots([]any{
@@ -372,32 +408,36 @@ func TestApplyAskedAt(t *testing.T) {
 		return c
 	}
 	var r Router
-	r.Apply(reply("a", "b"))
+	r.Apply(reply("a", "b"), r.Generation())
 	asked := r.Generation()
-	r.Moved(moved(5, "b"), asked)
-	got := r.Apply(reply("a", "b"), AskedAt(asked))
+	r.Moved(moved(5, "b"), nil, asked)
+	got := r.Apply(reply("a", "b"), asked)
 	assert.Equal(t, Stale, got.Outcome)
 	assert.Equal(t, "0-4 a, 5 b, 6-100 a, 101-16383 b", ownersOf(&r))
 	// The rest of such a view is good.
-	got = r.Apply(reply("a", "c"), AskedAt(asked))
+	got = r.Apply(reply("a", "c"), asked)
 	assert.Equal(t, Partly, got.Outcome)
 	assert.True(t, got.Refresh)
 	assert.Equal(t, "0-4 a, 5 b, 6-100 a, 101-16383 c", ownersOf(&r))
-	// One that was asked for later is.
-	got = r.Apply(reply("a", "c"), AskedAt(r.Generation()))
+	// One that was asked for later is not of a known node, and may be late as well.
+	got = r.Apply(reply("a", "c"), r.Generation())
+	assert.Equal(t, Stale, got.Outcome)
+	// If the client cannot reach b, such a view is the best there is.
+	r.Failed(r.Node("b"))
+	got = r.Apply(reply("a", "c"), r.Generation())
 	assert.Equal(t, Applied, got.Outcome)
 	assert.Equal(t, "0-100 a, 101-16383 c", ownersOf(&r))
 	assert.Equal(t, "b", ids(got.Change.Removed))
-	// Slots that lose their owner lose it.
+	// Slots without an owner keep theirs.
 	c, err := ParseSlots([]any{[]any{0, 50, []any{"a.example", 6379, "a"}}}, Origin{})
 	require.NoError(t, err)
-	r.Apply(c)
-	assert.Equal(t, "0-50 a", ownersOf(&r))
-	// But nothing comes of a node that knows nobody.
+	assert.Equal(t, Unchanged, r.Apply(c, r.Generation()).Outcome)
+	assert.Equal(t, "0-100 a, 101-16383 c", ownersOf(&r))
+	// And nothing comes of a node that knows nobody.
 	c, err = ParseSlots([]any{}, Origin{})
 	require.NoError(t, err)
-	assert.Equal(t, Stale, r.Apply(c).Outcome)
-	assert.Equal(t, Applied, r.Apply(c, Force()).Outcome)
+	assert.Equal(t, Stale, r.Apply(c, r.Generation()).Outcome)
+	assert.Equal(t, Applied, r.Apply(c, r.Generation(), Force()).Outcome)
 	assert.Equal(t, "", ownersOf(&r))
 }
 
@@ -416,8 +456,10 @@ func TestApplyEpochs(t *testing.T) {
 			Applied, "0-4 a, 5-19 b"},
 		{"a lower claim", []string{"a master 1 0-4", "b master 3 5-19"}, []string{"a master 1 0-9", "b master 2 10-19"},
 			Stale, "0-4 a, 5-19 b"},
-		{"the owner has given a slot up without a new epoch", []string{"a master 8 0-9", "b master 7 10-19"}, []string{"a master 8 1-9", "b master 7 0 10-19"},
+		{"the owner has given a slot up without a new epoch", []string{"a master 8 0-9", "b master 7 10-19"}, []string{"a master,myself 8 1-9", "b master 7 0 10-19"},
 			Applied, "0 b, 1-9 a, 10-19 b"},
+		{"the same, but somebody else says so", []string{"a master 8 0-9", "b master 7 10-19"}, []string{"a master 8 1-9", "b master,myself 7 0 10-19"},
+			Stale, "0-9 a, 10-19 b"},
 		{"an owner with an older claim has not", []string{"a master 8 0-9", "b master 7 10-19"}, []string{"a master 1 1-9", "b master 7 0 10-19"},
 			Stale, "0-9 a, 10-19 b"},
 		{"equal epochs", []string{"a master 0 0-9", "b master 0 10-19"}, []string{"a master 0 0-4", "b master 0 5-19"},
@@ -435,10 +477,12 @@ func TestApplyEpochs(t *testing.T) {
 			Applied, "0-9 c, 10-19 b"},
 		{"an owner that has not come yet", []string{"a master 5 0-9", "b master 2 10-19"}, []string{"b master 2 0-19"},
 			Stale, "0-9 a, 10-19 b"},
-		{"slots that nobody has any more", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"a master 1", "b master 2 10-19"},
+		{"slots that the owner has not any more", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"a master,myself 1", "b master 2 10-19"},
 			Applied, "10-19 b"},
-		{"slots that nobody has yet", []string{"a master 4 0-9", "b master 2 10-19"}, []string{"a master 1", "b master 2 10-19"},
-			Stale, "0-9 a, 10-19 b"},
+		{"slots of which somebody does not know the owner", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"a master 1", "b master 2 10-19"},
+			Unchanged, "0-9 a, 10-19 b"},
+		{"slots that the owner has not yet", []string{"a master 4 0-9", "b master 2 10-19"}, []string{"a master,myself 1", "b master 2 10-19"},
+			Unchanged, "0-9 a, 10-19 b"},
 		{"a node that knows only itself", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"b master,myself 2"},
 			Stale, "0-9 a, 10-19 b"},
 		{"a new cluster", []string{"a master 7 0-9", "b master 8 10-19"}, []string{"x master 1 0-19"},
@@ -448,9 +492,9 @@ func TestApplyEpochs(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r Router
-			require.Equal(t, Applied, r.Apply(view(t, c.known...)).Outcome)
+			require.Equal(t, Applied, r.Apply(view(t, c.known...), r.Generation()).Outcome)
 			before := ownersOf(&r)
-			got := r.Apply(view(t, c.view...))
+			got := r.Apply(view(t, c.view...), r.Generation())
 			assert.Equal(t, c.want, got.Outcome)
 			assert.Equal(t, c.after, ownersOf(&r))
 			if c.want == Stale || c.want == Unchanged {
@@ -462,9 +506,9 @@ func TestApplyEpochs(t *testing.T) {
 				assert.Equal(t, Generation(2), r.Generation())
 			}
 			// Force knows no epochs.
-			r.Apply(view(t, c.view...), Force())
+			r.Apply(view(t, c.view...), r.Generation(), Force())
 			var s Router
-			s.Apply(view(t, c.view...))
+			s.Apply(view(t, c.view...), s.Generation())
 			assert.Equal(t, ownersOf(&s), ownersOf(&r))
 		})
 	}
@@ -473,42 +517,40 @@ func TestApplyEpochs(t *testing.T) {
 // What a partly stale view says of a node by an older epoch is not taken.
 func TestPartlyOlder(t *testing.T) {
 	var r Router
-	r.Apply(view(t, "a master 5 0-9", "a1 slave:a 5", "b master 2 10-19"))
+	r.Apply(view(t, "a master 5 0-9", "a1 slave:a 5", "b master 2 10-19"), r.Generation())
 	before, _ := r.For(0)
-	got := r.Apply(view(t, "a master 1 0-9", "b master 6 10-29"))
+	got := r.Apply(view(t, "a master 1 0-9", "b master 6 10-29"), r.Generation())
 	require.Equal(t, Partly, got.Outcome)
 	after, _ := r.For(0)
 	assert.Same(t, before, after)
 	assert.Equal(t, "a1", ids(after.Replicas))
 	// So the same claim is still too old.
-	assert.Equal(t, Stale, r.Apply(view(t, "a master 2", "b master 6 10-29", "c master 4 0-9")).Outcome)
+	assert.Equal(t, Stale, r.Apply(view(t, "a master 2", "b master 6 10-29", "c master 4 0-9"), r.Generation()).Outcome)
 }
 
 // A view without epochs does not make the Router forget those it knows.
 func TestApplyMixedCommands(t *testing.T) {
 	var r Router
-	r.Apply(view(t, "a master,fail 1", "a1 master 6 0-9", "b master 2 10-19"))
+	r.Apply(view(t, "a master,fail 1", "a1 master 6 0-9", "b master 2 10-19"), r.Generation())
 	slots := slotsView(t, "0-9 a1", "10-19 b")
-	assert.Equal(t, Applied, r.Apply(slots).Outcome, "a is not in it")
-	assert.Equal(t, Unchanged, r.Apply(slotsView(t, "0-9 a1", "10-19 b")).Outcome)
-	assert.Equal(t, Stale, r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 2 10-19")).Outcome)
+	assert.Equal(t, Applied, r.Apply(slots, r.Generation()).Outcome, "a is not in it")
+	assert.Equal(t, Unchanged, r.Apply(slotsView(t, "0-9 a1", "10-19 b"), r.Generation()).Outcome)
+	assert.Equal(t, Stale, r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 2 10-19"), r.Generation()).Outcome)
 	assert.Equal(t, "0-9 a1, 10-19 b", ownersOf(&r))
 	assert.Zero(t, slots.Node("b").ConfigEpoch, "the view itself stays what it is")
 	// Two views without epochs: the later one.
-	r.Apply(slotsView(t, "0-4 a1", "5-19 b"))
+	r.Apply(slotsView(t, "0-4 a1", "5-19 b"), r.Generation())
 	assert.Equal(t, "0-4 a1, 5-19 b", ownersOf(&r))
 }
 
 // In a partly stale view, the owner that is kept may be a replica. It is none.
 func TestPartlyTidy(t *testing.T) {
 	var r Router
-	r.Apply(view(t, "a master,fail 1", "a1 master 5 0-9", "b master 2 10-19"))
-	got := r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 6 10-29"))
+	r.Apply(view(t, "a master,fail 1", "a1 master 5 0-9", "b master 2 10-19"), r.Generation())
+	got := r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 6 10-29"), r.Generation())
 	require.Equal(t, Partly, got.Outcome)
 	require.Equal(t, "0-9 a1, 10-29 b", ownersOf(&r))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, s := range r.idle {
+	for _, s := range r.load().shards[2:] {
 		assert.Empty(t, s.Replicas, s)
 	}
 }
@@ -573,12 +615,12 @@ func TestCapturedTransitions(t *testing.T) {
 		var past []*Cluster
 		for i, s := range c.steps {
 			cluster := byName[c.server+"/"+s.state+"/"+s.port].parseNodes(t)
-			got := r.Apply(cluster)
+			got := r.Apply(cluster, r.Generation())
 			require.Equal(t, s.owners, short(&r), "%s %v: %v", c.server, s, got.Outcome)
 			// No view of before that says otherwise wins.
 			for j, old := range past {
 				if c.steps[j].owners != s.owners && !(c.steps[j].state == "migrated_target_only" && s.state == "migrated") {
-					require.Equal(t, Stale, r.Apply(old).Outcome, "%v after %v", c.steps[j], c.steps[i])
+					require.Equal(t, Stale, r.Apply(old, r.Generation()).Outcome, "%v after %v", c.steps[j], c.steps[i])
 					require.Equal(t, s.owners, short(&r))
 				}
 			}
@@ -589,7 +631,7 @@ func TestCapturedTransitions(t *testing.T) {
 
 func TestSplit(t *testing.T) {
 	var r Router
-	r.Apply(view(t, "a master 1 0-5460", "b master 2 5461-10922"))
+	r.Apply(view(t, "a master 1 0-5460", "b master 2 5461-10922"), r.Generation())
 	keys := []string{"foo", "bar", "hello", "x", "{bar}2"} // 12182 5061 866 16287 5061
 	groups, unassigned, seen := r.Split(keys)
 	assert.Equal(t, Generation(1), seen)
@@ -624,7 +666,7 @@ func TestRead(t *testing.T) {
 		{"", ReadPolicy(9), "a"},
 	} {
 		r := Router{Zone: c2.zone}
-		r.Apply(c)
+		r.Apply(c, r.Generation())
 		count := map[string]int{}
 		const rounds = 30000
 		for i := range rounds {
@@ -641,7 +683,7 @@ func TestRead(t *testing.T) {
 
 func TestRouterAllocs(t *testing.T) {
 	var r Router
-	r.Apply(threeShards(t))
+	r.Apply(threeShards(t), r.Generation())
 	shards := 0
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		for _, p := range []ReadPolicy{ReadPrimary, ReadReplica, ReadAny, ReadSameZone} {
@@ -683,7 +725,7 @@ func TestRouterConcurrent(t *testing.T) {
 		lastSeen = c.Generation
 		changes.Add(1)
 	}
-	r.Apply(cluster[0])
+	r.Apply(cluster[0], r.Generation())
 	stop := make(chan struct{})
 	var readers, writers sync.WaitGroup
 	for g := range 4 {
@@ -717,7 +759,7 @@ func TestRouterConcurrent(t *testing.T) {
 					continue
 				}
 				if i%7 == 0 {
-					r.Moved(moved(hashslot.Slot(i%hashslot.Count), names[i%3]), seen)
+					r.Moved(moved(hashslot.Slot(i%hashslot.Count), names[i%3]), nil, seen)
 				}
 				r.Read(hashslot.Slot(i%hashslot.Count), ReadAny)
 				r.Split([]string{"x", "foo", "bar"})
@@ -728,8 +770,8 @@ func TestRouterConcurrent(t *testing.T) {
 	for range 2 {
 		writers.Go(func() {
 			for i := range cluster {
-				r.Apply(cluster[i])
-				if r.Moved(moved(hashslot.Slot(i), "x"), r.Generation()).Refresh {
+				r.Apply(cluster[i], r.Generation())
+				if r.Moved(moved(hashslot.Slot(i), "x"), nil, r.Generation()).Refresh {
 					refreshes.Add(1)
 				}
 				r.Failed(r.Node("a"))
@@ -739,7 +781,7 @@ func TestRouterConcurrent(t *testing.T) {
 	writers.Wait()
 	close(stop)
 	readers.Wait()
-	r.Apply(cluster[views-1], Force())
+	r.Apply(cluster[views-1], r.Generation(), Force())
 	table, gen := r.Table()
 	assert.True(t, func() bool {
 		for slot := range hashslot.Slot(hashslot.Count) {
@@ -758,7 +800,7 @@ func TestRouterConcurrent(t *testing.T) {
 // A hundred redirects at once: one refresh.
 func TestRedirectStorm(t *testing.T) {
 	var r Router
-	r.Apply(threeShards(t))
+	r.Apply(threeShards(t), r.Generation())
 	for round := range 20 {
 		seen := r.Generation()
 		var refreshes, patched atomic.Int64
@@ -766,7 +808,7 @@ func TestRedirectStorm(t *testing.T) {
 		for i := range 100 {
 			wg.Go(func() {
 				slot := hashslot.Slot(i % 10)
-				got := r.Moved(moved(slot, []string{"b", "c"}[round%2]), seen)
+				got := r.Moved(moved(slot, []string{"b", "c"}[round%2]), nil, seen)
 				if got.Refresh {
 					refreshes.Add(1)
 				}

@@ -1,0 +1,264 @@
+package topology
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// This file has the steps of what a client sees by itself: redirects, failures
+// and successes.
+
+// target returns the node that the redirect names: that of the map if it has
+// one with the address, or nil if the redirect has no address.
+func (s *state) target(rd Redirect) *Node {
+	if !rd.Routable() {
+		return nil
+	}
+	shard, _ := s.table.Lookup(rd.Slot)
+	if m, ok := s.find(rd.Addr(), shard); ok {
+		return m.node
+	}
+	return stranger(rd)
+}
+
+// asks returns s with a view asked for, and whether that is new.
+func (s *state) asks() (*state, bool) {
+	if s.pending {
+		return s, false
+	}
+	next := *s
+	next.pending = true
+	return &next, true
+}
+
+// result returns the state and the result of a step that made next. A view is
+// asked for.
+func (next *state) result(o Outcome, n *Node, c *Change) (*state, Result) {
+	next, ask := next.asks()
+	return next, Result{Outcome: o, Refresh: ask, Node: n, Change: c}
+}
+
+// refreshFailed is [Router.RefreshFailed].
+type refreshFailed struct{}
+
+func (refreshFailed) step(s *state) (*state, Result) {
+	if !s.pending {
+		return s, Result{}
+	}
+	next := *s
+	next.pending = false
+	return &next, Result{}
+}
+
+// redirected is [Router.Moved].
+type redirected struct {
+	rd   Redirect
+	from *Node
+	seen Generation
+}
+
+func (e redirected) step(s *state) (*state, Result) {
+	slot := e.rd.Slot
+	if e.rd.Kind != Moved || !slot.Valid() {
+		return s, Result{Node: s.target(e.rd)}
+	}
+	if !e.rd.Routable() {
+		return s.result(Unroutable, nil, nil)
+	}
+	shard, g := s.owner(slot)
+	m, known := s.find(e.rd.Addr(), shard)
+	if !known {
+		m.node = stranger(e.rd)
+	}
+	switch {
+	case known && m.shard == shard && m.node == shard.Primary:
+		return e.confirms(s, m, g)
+	case g != nil && g.gen > e.seen:
+		return s, Result{Outcome: Stale, Node: m.node}
+	case known && m.shard == shard:
+		return s.promote(m, e.source(s))
+	}
+	outcome := Patched
+	next := *s
+	table := s.table.Builder()
+	shards := slices.Clone(s.shards)
+	switch {
+	case !known:
+		outcome = UnknownNode
+		m.shard = &Shard{Primary: m.node}
+	case m.node != m.shard.Primary:
+		// It leaves its old shard, which keeps its slots.
+		rest := *m.shard
+		rest.Replicas = slices.DeleteFunc(slices.Clone(rest.Replicas), func(n *Node) bool { return n == m.node })
+		for r, o := range s.table.Ranges() {
+			if o == m.shard {
+				table.Assign(r, &rest)
+			}
+		}
+		shards[slices.Index(shards, m.shard)] = &rest
+		next.suspects = without(s.suspects, m.node.key)
+		m.node = m.node.promoted()
+		m.shard = &Shard{ID: m.node.ShardID, Primary: m.node}
+	}
+	at := slotmap.Range{First: slot, Last: slot}
+	table.Assign(at, m.shard)
+	why := g.next(s.gen+1, shard, m.node)
+	why.told, why.from = true, e.source(s)
+	grounds := s.grounds.Builder()
+	grounds.Assign(at, why)
+	next.grounds = grounds.Build()
+	var moved slotmap.Set
+	moved.Add(slot)
+	change := s.become(&next, table.Build(), append(shards, m.shard), moved)
+	return next.result(outcome, m.node, change)
+}
+
+// source returns the key of the node that sent the redirect, or "".
+func (e redirected) source(s *state) string {
+	if e.from == nil {
+		return ""
+	}
+	if m, ok := s.members.same(e.from); ok {
+		return m.node.key
+	}
+	return e.from.key
+}
+
+// confirms is the step of a redirect to the owner that the map has: rule 13.
+func (e redirected) confirms(s *state, owner member, g *ground) (*state, Result) {
+	if e.from == nil || g.gen > e.seen {
+		return s, Result{Node: owner.node}
+	}
+	m, ok := s.members.same(e.from)
+	if !ok || m.shard != owner.shard || m.node == owner.node {
+		return s, Result{Node: owner.node}
+	}
+	u := s.suspects[m.node.key]
+	if u != nil && u.left != "" {
+		return s, Result{Node: owner.node}
+	}
+	next, change := s.suspect(m, &suspicion{left: owner.node.key})
+	return next.result(Suspected, owner.node, change)
+}
+
+// promoted is [Router.Promote].
+type promoted struct{ node *Node }
+
+func (e promoted) step(s *state) (*state, Result) {
+	m, ok := s.member(e.node)
+	if !ok || m.node == m.shard.Primary {
+		return s, Result{Node: e.node}
+	}
+	return s.promote(m, "")
+}
+
+// member returns what the map has of a node that a caller names, which may be
+// nil, or of another time.
+func (s *state) member(n *Node) (member, bool) {
+	if n == nil {
+		return member{}, false
+	}
+	m, ok := s.members.byKey[n.key]
+	return m, ok
+}
+
+// promote makes the replica m the primary of its shard, as source says, which is
+// the key of a node or "".
+func (s *state) promote(m member, source string) (*state, Result) {
+	old := m.shard
+	shard := &Shard{ID: old.ID, Primary: m.node.promoted()}
+	shard.Primary.ConfigEpoch, shard.Primary.versioned = old.Primary.ConfigEpoch, old.Primary.versioned
+	for _, n := range old.Replicas {
+		if n == m.node {
+			// Its place goes to the old primary, which is a replica if it comes back.
+			n = old.Primary
+		}
+		shard.Replicas = append(shard.Replicas, n.as(RoleReplica, shard.Primary.ID))
+	}
+	next := *s
+	next.suspects = without(s.suspects, m.node.key)
+	table, grounds := s.table.Builder(), s.grounds.Builder()
+	whys := make(map[*ground]*ground)
+	var moved slotmap.Set
+	for r := range s.runs(nil) {
+		owner, g := s.owner(r.First)
+		if owner != old {
+			continue
+		}
+		if whys[g] == nil {
+			whys[g] = g.next(s.gen+1, old, shard.Primary)
+			whys[g].told, whys[g].from = true, source
+		}
+		table.Assign(r, shard)
+		grounds.Assign(r, whys[g])
+		moved.AddRange(r)
+	}
+	next.grounds = grounds.Build()
+	shards := slices.Clone(s.shards)
+	shards[slices.Index(shards, old)] = shard
+	change := s.become(&next, table.Build(), shards, moved)
+	return next.result(FailedOver, shard.Primary, change)
+}
+
+// failed is [Router.Failed].
+type failed struct{ node *Node }
+
+func (e failed) step(s *state) (*state, Result) {
+	m, ok := s.member(e.node)
+	if !ok {
+		return s, Result{Node: e.node}
+	}
+	u := s.suspects[m.node.key]
+	if u == nil || u.left != "" {
+		next, change := s.suspect(m, &suspicion{failures: 1, ask: 2})
+		m.node = next.members.byKey[m.node.key].node
+		if change == nil {
+			return next.result(Unchanged, m.node, nil) // views say so already
+		}
+		return next.result(Suspected, m.node, change)
+	}
+	u, ask := u.failedAgain()
+	next := *s
+	if ask = ask && !s.pending; ask {
+		u = u.asked()
+		next.pending = true
+	}
+	next.suspects = maps.Clone(s.suspects)
+	next.suspects[m.node.key] = u
+	return &next, Result{Refresh: ask, Node: m.node}
+}
+
+// suspect notes a suspicion of m.
+func (s *state) suspect(m member, u *suspicion) (*state, *Change) {
+	suspects := make(map[string]*suspicion, len(s.suspects)+1)
+	maps.Copy(suspects, s.suspects)
+	suspects[m.node.key] = u
+	next, change := s.replace(m.shard, m.shard.with(m.node, m.node.flagged(true)))
+	next.suspects = suspects
+	return next, change
+}
+
+// succeeded is [Router.Succeeded].
+type succeeded struct{ node *Node }
+
+func (e succeeded) step(s *state) (*state, Result) {
+	m, ok := s.member(e.node)
+	if !ok || s.suspects[m.node.key] == nil {
+		return s, Result{Node: e.node}
+	}
+	next, change := s.replace(m.shard, m.shard.with(m.node, m.node.flagged(false)))
+	next.suspects = without(s.suspects, m.node.key)
+	return next, Result{Outcome: Recovered, Node: next.members.byKey[m.node.key].node, Change: change}
+}
+
+// without returns the map without the key.
+func without(suspects map[string]*suspicion, key string) map[string]*suspicion {
+	if suspects[key] == nil {
+		return suspects
+	}
+	rest := maps.Clone(suspects)
+	delete(rest, key)
+	return rest
+}

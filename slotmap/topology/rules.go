@@ -1,0 +1,291 @@
+package topology
+
+import (
+	"slices"
+)
+
+// What evidence is worth. Servers hear of changes at different times, pause,
+// and come back with what they knew before. So a Router keeps, for each slot,
+// the ground on which it has its owner, and judges what a view says against it.
+//
+// The words: the owner is the node that the map has for the slot, the claimant
+// the one that the view has. A ground is told if a redirect or Promote gave the
+// slot to its owner and no view has confirmed it. A claim that was contradicted
+// is that of a node which had the slot before. The source is the node that the
+// view is of, which is known in CLUSTER NODES ("myself"), and in the other
+// replies by the address in their [Origin].
+//
+//	 1. A claim with a lower config epoch than that of the owner, or of what the
+//	    map knows of the claimant's shard, came before it. In the servers a slot
+//	    goes to the higher epoch (clusterUpdateSlotsConfigWith in cluster_legacy.c).
+//	 2. The owner's own view that it does not own the slot is believed: only the
+//	    owner can give a slot up without a higher epoch (SETSLOT NODE at both ends
+//	    of a migration, when the target has the greatest epoch already). In the
+//	    view of anybody else it proves nothing.
+//	 3. A view in which nobody owns the slot says nothing: a node that has just
+//	    joined does not know the others yet.
+//	 4. A claimant that is down, by the view or by the map, loses to an owner that
+//	    is not, unless its epoch is higher: a shard's dead primary is listed
+//	    beside the new one (CLUSTER SHARDS), or the view is older than the failover.
+//	 5. A redirect is fresher than any view that was asked for before it.
+//	 6. A told owner stays against views, since a redirect is fresher than the
+//	    gossip of nodes that have not heard of the change. Epochs rise for reasons
+//	    that have nothing to do with the slot, so a contradicted claim does not win
+//	    by a higher one. What wins over a told owner is
+//	     a. the view of the node that sent the redirect: it says otherwise now;
+//	     b. a claim that was not contradicted, with a higher epoch than those that were;
+//	     c. a contradicted claimant's own view, with a higher epoch than before;
+//	     d. three different nodes in a row: they outweigh the one that redirected;
+//	     e. any claim that is not older, if the client cannot reach the owner.
+//	    And if the owner does not have the slot, its own redirect says so.
+//	 7. Of claims with epochs, the higher one wins.
+//	 8. What is left are claims without epochs, or with equal ones, which have no
+//	    order. The later view wins, but not if it was asked for before the slot
+//	    changed (5), and not if the claim is contradicted: a slot seldom goes back
+//	    to where it was, and an old view always says that it does. It takes the
+//	    three nodes of 6d, or an owner that the client cannot reach, or a view
+//	    whose source is not known: then the later one is all there is.
+//
+// Of nodes:
+//
+//	 9. What a view says of a shard by an older epoch is not taken.
+//	10. A shard that keeps slots against the view keeps its replicas, other than
+//	    owners of slots, and each node is in one shard only.
+//	11. Of two addresses the one of the later pong counts, if the view's source
+//	    has lost the node: it repeats the last address it knew.
+//	12. That a node is not flagged as failed says nothing, for the cluster takes its
+//	    time to notice (cluster-node-timeout). A suspicion of the client ends by a
+//	    success of the client; by the node's own view; by a pong that is later than
+//	    the first view after the suspicion; or when a source that had the node
+//	    flagged does not any more.
+//	13. A replica that redirects reads of its shard has left it. It is out of reads
+//	    until a view has it in another place, or its own view, or three nodes, in
+//	    that one; or the client reports success.
+
+// believe is how many different nodes outweigh one.
+const believe = 3
+
+// A ground is why a slot has its owner. It never changes.
+type ground struct {
+	gen          Generation // the change that gave the slot to its owner
+	told         bool
+	from         string   // of a told one: the key of the node that redirected, "" if it is not known
+	contradicted []claim  // the latest first, at most maxContradicted
+	deniers      []string // the keys of the nodes whose views say otherwise, since one that agrees; less than believe
+}
+
+// maxContradicted is more than a slot has owners in the time that a view takes
+// to get old.
+const maxContradicted = 4
+
+// A claim is that a node owns a slot.
+type claim struct {
+	key   string // of the node
+	epoch uint64
+	known bool // whether epoch is
+}
+
+func claimOf(n *Node) claim { return claim{n.key, n.ConfigEpoch, n.versioned} }
+
+// next returns the ground of a slot that goes from old, which may be nil, to
+// owner; g is the ground of before, which may be nil.
+func (g *ground) next(gen Generation, old *Shard, owner *Node) *ground {
+	n := &ground{gen: gen}
+	if old != nil {
+		n.contradicted = append(n.contradicted, claimOf(old.Primary))
+	}
+	if g != nil {
+		for _, c := range g.contradicted {
+			if old == nil || c.key != old.Primary.key {
+				n.contradicted = append(n.contradicted, c)
+			}
+		}
+	}
+	n.contradicted = slices.DeleteFunc(n.contradicted, func(c claim) bool { return owner != nil && c.key == owner.key })
+	n.contradicted = n.contradicted[:min(len(n.contradicted), maxContradicted)]
+	return n
+}
+
+// confirmed returns g after a view that agrees.
+func (g *ground) confirmed() *ground {
+	if !g.told && g.deniers == nil {
+		return g
+	}
+	return &ground{gen: g.gen, contradicted: g.contradicted}
+}
+
+// denied returns g after a view of the source that does not agree, and whether
+// the sources that do not outweigh it now.
+func (g *ground) denied(source string) (*ground, bool) {
+	if slices.Contains(g.deniers, source) {
+		return g, false
+	}
+	if len(g.deniers) == believe-1 {
+		return g, true
+	}
+	n := *g
+	n.deniers = append(slices.Clip(g.deniers), source)
+	return &n, false
+}
+
+// contradicts returns the claim of the node that g contradicts.
+func (g *ground) contradicts(key string) (claim, bool) {
+	i := slices.IndexFunc(g.contradicted, func(c claim) bool { return c.key == key })
+	if i < 0 {
+		return claim{}, false
+	}
+	return g.contradicted[i], true
+}
+
+// epoch returns the highest epoch of the claims that g contradicts.
+func (g *ground) epoch() (epoch uint64) {
+	for _, c := range g.contradicted {
+		epoch = max(epoch, c.epoch)
+	}
+	return epoch
+}
+
+// A verdict is what comes of what a view says of a slot.
+type verdict uint8
+
+const (
+	agreed  verdict = iota // the view has the map's owner
+	taken                  // the view's owner is the owner now
+	refused                // the map knows better
+	unsaid                 // the view says nothing
+)
+
+// judge applies rules 1 to 8 to slots that the map gives to old on the ground g,
+// and the view to next. Old and next may be nil. It returns the ground that the
+// slots have if they are not taken.
+func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) {
+	switch {
+	case old == nil && next == nil:
+		return unsaid, g
+	case old == nil:
+		return taken, g
+	case next != nil && old.Primary.same(next.Primary):
+		if older(next.Primary, old.Primary) && !a.force {
+			return refused, g // rule 1
+		}
+		return agreed, g.confirmed()
+	case a.force:
+		return taken, new(ground) // whatever was contradicted before
+	}
+	owner := old.Primary
+	late := g.gen > a.seen // of use only after the slot's last change
+	if a.isSource(owner) && !late {
+		if line := a.line(owner); line == nil || !older(line, owner) {
+			return taken, g // rule 2
+		}
+	}
+	if next == nil {
+		if g.told {
+			return refused, g // another node may confirm it
+		}
+		return unsaid, g // rule 3
+	}
+	claimant := next.Primary
+	known, isKnown := a.s.members.same(claimant)
+	if isKnown && older(claimant, known.shard.Primary) {
+		return refused, g // rule 1
+	}
+	lost := a.s.suspects[owner.key] != nil // the client cannot reach the owner
+	higher := older(owner, claimant)
+	if !higher && (claimant.down() || isKnown && a.s.suspects[known.node.key] != nil) && !lost && !a.isDown(owner) {
+		return refused, g // rule 4
+	}
+	before, contradicted := g.contradicts(claimant.key)
+	switch {
+	case g.told && claimant.versioned && claimant.ConfigEpoch < g.epoch():
+		return refused, g // rule 1
+	case g.told && late:
+		return refused, g // rule 5
+	case g.told && lost, // rule 6e
+		g.told && g.from != "" && a.source == g.from,                                                                // rule 6a
+		g.told && !contradicted && claimant.versioned && claimant.ConfigEpoch > g.epoch(),                           // rule 6b
+		g.told && contradicted && claimant.versioned && claimant.ConfigEpoch > before.epoch && a.isSource(claimant): // rule 6c
+		return taken, g
+	case g.told:
+		return a.outweigh(g) // rule 6d
+	case higher:
+		return taken, g // rule 7
+	case older(claimant, owner):
+		return refused, g // rule 1
+	case late:
+		return refused, g // rule 5
+	case !contradicted || lost || a.source == "":
+		return taken, g // rule 8
+	}
+	return a.outweigh(g)
+}
+
+// outweigh is rule 6d.
+func (a *applying) outweigh(g *ground) (verdict, *ground) {
+	if g, enough := g.denied(a.source); !enough {
+		return refused, g
+	}
+	return taken, g
+}
+
+// older reports whether n has a lower epoch than m.
+func older(n, m *Node) bool {
+	return n.versioned && m.versioned && n.ConfigEpoch < m.ConfigEpoch
+}
+
+// A suspicion is that a node does not answer, or has left its shard. It never
+// changes.
+type suspicion struct {
+	left     string // of a replica that has left its shard: the key of the shard's primary
+	failures int    // how often Failed was called
+	ask      int    // at how many it asks for a view next
+
+	// What views have said since.
+	pong    int64    // the latest pong of any node, in the first that has pongs
+	flagged string   // the key of the last source that had the node flagged
+	deniers []string // of a replica that has left: the keys of the sources that have it in its shard still
+}
+
+// after applies rules 12 and 13: it returns what is left of the suspicion after
+// the view, which has n in the shard of the given primary, or nil.
+func (u *suspicion) after(a *applying, n *Node, primary *Node) *suspicion {
+	if a.isSource(n) {
+		return nil
+	}
+	v := *u
+	if u.left != "" {
+		switch {
+		case primary.key != u.left:
+			return nil
+		case a.source == "" || slices.Contains(u.deniers, a.source):
+		case len(u.deniers) == believe-1:
+			return nil
+		default:
+			v.deniers = append(slices.Clip(u.deniers), a.source)
+		}
+		return &v
+	}
+	switch {
+	case n.down():
+		v.flagged = a.source
+	case u.flagged != "" && u.flagged == a.source, u.pong != 0 && n.PongReceived > u.pong:
+		return nil
+	}
+	if u.pong == 0 {
+		v.pong = a.pong
+	}
+	return &v
+}
+
+// failedAgain counts a failure, and reports whether a view should be asked for.
+func (u suspicion) failedAgain() (next *suspicion, ask bool) {
+	u.failures++
+	return &u, u.failures >= u.ask
+}
+
+// asked says that a view is asked for. The next one is asked for at twice as
+// many failures, or 1000 more.
+func (u suspicion) asked() *suspicion {
+	u.ask = min(2*u.failures, u.failures+1000)
+	return &u
+}
