@@ -419,6 +419,19 @@ func BenchmarkLookupKey(b *testing.B) {
 				}
 				mapSink += sum
 			})
+			raw := make([][]byte, len(keys))
+			for i, key := range keys {
+				raw[i] = []byte(key)
+			}
+			b.Run(name+"/by=map-bytes", func(b *testing.B) {
+				sum := uint32(0)
+				for i := range b.N {
+					if _, n, ok := c.Map.LookupKeyBytes(raw[i%1024]); ok {
+						sum += n.ID
+					}
+				}
+				mapSink += sum
+			})
 			b.Run(name+"/by=sorted", func(b *testing.B) {
 				sum := uint32(0)
 				for i := range b.N {
@@ -441,7 +454,7 @@ func BenchmarkLookupKey(b *testing.B) {
 	}
 }
 
-// BenchmarkSplit divides keys of 16 bytes by owner and by slot. The times are
+// BenchmarkSplit divides keys of 16 bytes by owner, by slot, and by both. The times are
 // those of all keys.
 //
 //	splitter   slotmap.OwnerSplitter, slotmap.SlotSplitter
@@ -483,6 +496,30 @@ func BenchmarkSplit(b *testing.B) {
 					for i, slot := range slots {
 						n, _ := c.Map.Lookup(slot)
 						groups[n] = append(groups[n], i)
+					}
+					mapSink += uint32(len(groups))
+				}
+			})
+			b.Run(name+"/of=owner-and-slot/by=splitter", func(b *testing.B) {
+				var sp slotmap.OwnerSplitter[*owners.Node]
+				sp.SplitBySlot(t, keys)
+				b.ReportAllocs()
+				for b.Loop() {
+					groups, _ := sp.SplitBySlot(t, keys)
+					mapSink += uint32(len(groups))
+				}
+			})
+			b.Run(name+"/of=owner-and-slot/by=maps", func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					groups := map[*owners.Node]map[hashslot.Slot][]int{}
+					for i, key := range keys {
+						s := slotByByte(key)
+						n, _ := c.Sorted.Lookup(s)
+						if groups[n] == nil {
+							groups[n] = map[hashslot.Slot][]int{}
+						}
+						groups[n][s] = append(groups[n][s], i)
 					}
 					mapSink += uint32(len(groups))
 				}

@@ -154,3 +154,37 @@ func ExampleOwnerSplitter() {
 	// node-1 bar (5061) hello (866)
 	// nobody owns the slot of mykey
 }
+
+func ExampleOwnerSplitter_SplitBySlot() {
+	var b slotmap.Builder[string]
+	if err := b.Assign(slotmap.MustParseRange("0-8191"), "node-1"); err != nil {
+		fmt.Println(err)
+	}
+	if err := b.Assign(slotmap.MustParseRange("8192-16383"), "node-2"); err != nil {
+		fmt.Println(err)
+	}
+	table := b.Build()
+
+	// MGET of keys in different slots is refused with CROSSSLOT, even by a node
+	// that owns them all.
+	keys := []string{"foo", "bar", "mykey", "{foo}2", "hello"}
+	var sp slotmap.OwnerSplitter[string]
+	groups, _ := sp.SplitBySlot(table, keys)
+	for _, group := range groups {
+		fmt.Println("a pipeline to", group.Owner)
+		for _, slot := range group.Slots {
+			fmt.Print("  MGET")
+			for _, i := range slot.Keys {
+				fmt.Print(" ", keys[i])
+			}
+			fmt.Println()
+		}
+	}
+	// Output:
+	// a pipeline to node-2
+	//   MGET foo {foo}2
+	//   MGET mykey
+	// a pipeline to node-1
+	//   MGET bar
+	//   MGET hello
+}

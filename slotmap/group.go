@@ -53,7 +53,8 @@ func (sp *SlotSplitter) split() []SlotGroup {
 // An OwnerSplitter divides the keys of a request by the owner of their slots, as
 // pipelines need it. The zero OwnerSplitter is ready to use. It keeps its memory
 // from one call to the next, some 14 bytes for each key and 34 and an owner value
-// for each group of the largest request, and 2 bytes for each owner. It allocates
+// for each group of the largest request, and 2 bytes for each owner; SplitBySlot
+// keeps that of a [SlotSplitter] besides, and 46 bytes for each slot. It allocates
 // only for a request, or a table, larger than those before. So it must not be
 // used by several goroutines at once.
 type OwnerSplitter[N comparable] struct {
@@ -61,12 +62,22 @@ type OwnerSplitter[N comparable] struct {
 	codes  []uint16
 	sorter sorter
 	groups []OwnerGroup[N]
+
+	bySlot  SlotSplitter
+	ordered []SlotGroup // those of bySlot, owner by owner
+	owned   []OwnerSlots[N]
 }
 
 // An OwnerGroup is the keys whose slots one owner has.
 type OwnerGroup[N comparable] struct {
 	Owner N
 	Keys  []int // their indexes in the input, ascending
+}
+
+// An OwnerSlots is the keys whose slots one owner has, slot by slot.
+type OwnerSlots[N comparable] struct {
+	Owner N
+	Slots []SlotGroup // in the order of their first keys
 }
 
 // Split returns the keys divided by the owner that t has for them, and apart
@@ -93,8 +104,7 @@ func (sp *OwnerSplitter[N]) split(t *Table[N]) (groups []OwnerGroup[N], unassign
 	}
 	sp.codes = codes
 	sortByLabel(&sp.sorter, codes, t.codes)
-	clear(sp.groups) // so that owners of before are not kept alive
-	sp.groups = sp.groups[:0]
+	sp.forget()
 	start := 0
 	for i, code := range sp.sorter.labels {
 		end := sp.sorter.ends[i]
@@ -106,6 +116,57 @@ func (sp *OwnerSplitter[N]) split(t *Table[N]) (groups []OwnerGroup[N], unassign
 		start = end
 	}
 	return sp.groups, unassigned
+}
+
+// SplitBySlot returns the keys divided by the owner that t has for them and then
+// by slot, and apart from those the keys whose slots nobody owns. It is for
+// commands of several keys, such as MGET and DEL, which servers refuse with
+// CROSSSLOT if the keys are in different slots, even if one node owns them all:
+// each group goes to its owner in one pipeline of one command for each slot. The
+// groups, and the slots in them, are in the order of their first keys. The results
+// are valid until the next call. Each key is hashed once, all of them at once, as
+// [hashslot.AppendOf] does; the rest takes time linear in len(keys).
+func (sp *OwnerSplitter[N]) SplitBySlot(t *Table[N], keys []string) (groups []OwnerSlots[N], unassigned []SlotGroup) {
+	return sp.splitBySlot(t, sp.bySlot.Split(keys))
+}
+
+// SplitBySlotBytes is [OwnerSplitter.SplitBySlot] for keys held as bytes.
+func (sp *OwnerSplitter[N]) SplitBySlotBytes(t *Table[N], keys [][]byte) (groups []OwnerSlots[N], unassigned []SlotGroup) {
+	return sp.splitBySlot(t, sp.bySlot.SplitBytes(keys))
+}
+
+func (sp *OwnerSplitter[N]) splitBySlot(t *Table[N], slots []SlotGroup) (groups []OwnerSlots[N], unassigned []SlotGroup) {
+	t = ready(t)
+	codes := slices.Grow(sp.codes[:0], len(slots))[:len(slots)]
+	for i, g := range slots {
+		codes[i] = t.code[t.number(g.Slot)]
+	}
+	sp.codes = codes
+	sortByLabel(&sp.sorter, codes, t.codes)
+	sp.ordered = slices.Grow(sp.ordered[:0], len(slots))[:len(slots)]
+	for i, place := range sp.sorter.sorted {
+		sp.ordered[i] = slots[place]
+	}
+	sp.forget()
+	start := 0
+	for i, code := range sp.sorter.labels {
+		end := sp.sorter.ends[i]
+		if same := sp.ordered[start:end:end]; code == 0 {
+			unassigned = same
+		} else {
+			sp.owned = append(sp.owned, OwnerSlots[N]{t.own[code], same})
+		}
+		start = end
+	}
+	return sp.owned, unassigned
+}
+
+// forget drops the groups of the call before, so that their owners are not kept
+// alive.
+func (sp *OwnerSplitter[N]) forget() {
+	clear(sp.groups)
+	clear(sp.owned)
+	sp.groups, sp.owned = sp.groups[:0], sp.owned[:0]
 }
 
 // A sorter is the memory of sortByLabel, and its result.

@@ -60,14 +60,14 @@ func TestSplit(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 17, 1000, 20_000, 5, 0, 1000} {
 		keys, raw := splitKeys(rng, n)
 		slots := hashslot.AppendOf(nil, keys)
-		order, places := splitSlowly(slots)
+		slotOrder, slotPlaces := splitSlowly(slots)
 
 		check := func(groups []slotmap.SlotGroup) {
 			t.Helper()
-			require.Len(t, groups, len(order))
+			require.Len(t, groups, len(slotOrder))
 			for i, g := range groups {
-				require.Equal(t, order[i], g.Slot)
-				require.Equal(t, places[g.Slot], g.Keys)
+				require.Equal(t, slotOrder[i], g.Slot)
+				require.Equal(t, slotPlaces[g.Slot], g.Keys)
 			}
 		}
 		check(bySlot.Split(keys))
@@ -93,6 +93,31 @@ func TestSplit(t *testing.T) {
 			}
 			check(byOwner.Split(table, keys))
 			check(byOwner.SplitBytes(table, raw))
+
+			slotsOf := map[string][]hashslot.Slot{} // in the order of their first keys
+			for _, s := range slotOrder {
+				owner, _ := table.Lookup(s)
+				slotsOf[owner] = append(slotsOf[owner], s)
+			}
+			same := func(want []hashslot.Slot, got []slotmap.SlotGroup) {
+				t.Helper()
+				require.Len(t, got, len(want))
+				for i, g := range got {
+					require.Equal(t, want[i], g.Slot)
+					require.Equal(t, slotPlaces[g.Slot], g.Keys)
+				}
+			}
+			checkBySlot := func(groups []slotmap.OwnerSlots[string], unassigned []slotmap.SlotGroup) {
+				t.Helper()
+				require.Len(t, groups, len(order))
+				for i, g := range groups {
+					require.Equal(t, order[i], g.Owner)
+					same(slotsOf[g.Owner], g.Slots)
+				}
+				same(slotsOf[""], unassigned)
+			}
+			checkBySlot(byOwner.SplitBySlot(table, keys))
+			checkBySlot(byOwner.SplitBySlotBytes(table, raw))
 		}
 	}
 }
@@ -112,25 +137,39 @@ func TestGroupsAreApart(t *testing.T) {
 	_ = append(unassigned, 99)
 	assert.Equal(t, []int{1}, owned[0].Keys)
 	assert.Equal(t, []int{0}, unassigned)
+
+	both, none := byOwner.SplitBySlot(tableOf(t, "a", "0-13000"), []string{"foo", "bar", "{foo}2", "mykey", "x"}) // 12182, 5061, 14687, 16287
+	require.Len(t, both, 1)
+	require.Len(t, both[0].Slots, 2)
+	_ = append(both[0].Slots, slotmap.SlotGroup{})
+	_ = append(both[0].Slots[1].Keys, 99)
+	assert.Equal(t, []int{0, 2}, both[0].Slots[0].Keys)
+	assert.Equal(t, []slotmap.SlotGroup{{Slot: 14687, Keys: []int{3}}, {Slot: 16287, Keys: []int{4}}}, none)
 }
 
 // A splitter does not keep alive the owners of the call before the last.
 func TestSplitForgetsOwners(t *testing.T) {
 	type node struct{ _ [100]byte }
 	var sp slotmap.OwnerSplitter[*node]
-	split := func(set string) weak.Pointer[node] {
+	split := func(set string, bySlot bool) weak.Pointer[node] {
 		owner := new(node)
 		var b slotmap.Builder[*node]
 		assign(t, &b, set, owner)
-		sp.Split(b.Build(), []string{"foo"})
+		if bySlot {
+			sp.SplitBySlot(b.Build(), []string{"foo"})
+		} else {
+			sp.Split(b.Build(), []string{"foo"})
+		}
 		return weak.Make(owner)
 	}
-	owner := split("0-16383")
-	runtime.GC()
-	assert.NotNil(t, owner.Value())
-	split("0")
-	runtime.GC()
-	assert.Nil(t, owner.Value())
+	for i := range 4 {
+		owner := split("0-16383", i&1 != 0)
+		runtime.GC()
+		assert.NotNil(t, owner.Value())
+		split("0", i&2 != 0)
+		runtime.GC()
+		assert.Nil(t, owner.Value())
+	}
 	runtime.KeepAlive(&sp)
 }
 
@@ -145,6 +184,8 @@ func TestSplitAllocatesNothing(t *testing.T) {
 			bySlot.SplitBytes(raw[:n])
 			byOwner.Split(table, keys[:n])
 			byOwner.SplitBytes(table, raw[:n])
+			byOwner.SplitBySlot(table, keys[:n])
+			byOwner.SplitBySlotBytes(table, raw[:n])
 		}
 		all(len(keys))
 		n := 0

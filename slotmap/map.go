@@ -18,7 +18,7 @@ import (
 // several slots up in the same table, take it by [Map.Load].
 //
 // In the terms of the Go memory model, a write synchronizes before any read
-// that observes its effect. Lookup, LookupKey and Load are reads; Store is a
+// that observes its effect. Lookup, LookupKey, LookupKeyBytes and Load are reads; Store is a
 // write; CompareAndSwap and Update are writes when they put another table in
 // place, and reads otherwise. All of them are linearizable.
 //
@@ -56,6 +56,13 @@ func (m *Map[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 // is false.
 func (m *Map[N]) LookupKey(key string) (slot hashslot.Slot, owner N, ok bool) {
 	slot = hashslot.Of(key)
+	owner, ok = m.Lookup(slot)
+	return slot, owner, ok
+}
+
+// LookupKeyBytes is [Map.LookupKey] for a key held as bytes.
+func (m *Map[N]) LookupKeyBytes(key []byte) (slot hashslot.Slot, owner N, ok bool) {
+	slot = hashslot.OfBytes(key)
 	owner, ok = m.Lookup(slot)
 	return slot, owner, ok
 }

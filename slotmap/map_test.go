@@ -46,6 +46,13 @@ func TestMapHoldsTables(t *testing.T) {
 	assert.Equal(t, hashslot.Slot(12182), slot)
 	assert.Equal(t, "b", owner)
 	assert.True(t, ok)
+	slot, owner, ok = m.LookupKeyBytes([]byte("{foo}baz"))
+	assert.Equal(t, hashslot.Slot(12182), slot)
+	assert.Equal(t, "b", owner)
+	assert.True(t, ok)
+	slot, _, ok = m.LookupKeyBytes(nil)
+	assert.Zero(t, slot)
+	assert.True(t, ok)
 
 	for _, nobodys := range []*slotmap.Table[string]{nil, {}} {
 		m.Store(nobodys)

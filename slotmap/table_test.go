@@ -313,19 +313,21 @@ func TestAllocations(t *testing.T) {
 		other = slotmap.MustParseSet("100 200-300")
 		sink  int
 		text  = make([]byte, 0, 100)
+		key   = []byte("user:{42}:name")
 	)
 	m.Store(table)
 	for name, f := range map[string]func(){
-		"Table.Lookup":     func() { _, _ = table.Lookup(hashslot.Slot(sink)) },
-		"Map.Lookup":       func() { _, _ = m.Lookup(hashslot.Slot(sink)) },
-		"Map.LookupKey":    func() { _, _, _ = m.LookupKey("user:{42}:name") },
-		"Map.Load":         func() { sink += m.Load().Len() },
-		"Table.SlotsOf":    func() { sink += table.SlotsOf(nil).Len() + table.Unassigned().Len() },
-		"Table.Equal":      func() { table.Equal(table) },
-		"Set algebra":      func() { sink += set.Union(other).Intersect(set).Subtract(other).Len() },
-		"Set.AppendText":   func() { text, _ = set.AppendText(text[:0]) },
-		"ParseSet":         func() { s, _ := slotmap.ParseSet("1 2-3 4"); sink += s.Len() },
-		"Range.AppendText": func() { text, _ = slotmap.Range{First: 1, Last: 2}.AppendText(text[:0]) },
+		"Table.Lookup":       func() { _, _ = table.Lookup(hashslot.Slot(sink)) },
+		"Map.Lookup":         func() { _, _ = m.Lookup(hashslot.Slot(sink)) },
+		"Map.LookupKey":      func() { _, _, _ = m.LookupKey("user:{42}:name") },
+		"Map.LookupKeyBytes": func() { _, _, _ = m.LookupKeyBytes(key) },
+		"Map.Load":           func() { sink += m.Load().Len() },
+		"Table.SlotsOf":      func() { sink += table.SlotsOf(nil).Len() + table.Unassigned().Len() },
+		"Table.Equal":        func() { table.Equal(table) },
+		"Set algebra":        func() { sink += set.Union(other).Intersect(set).Subtract(other).Len() },
+		"Set.AppendText":     func() { text, _ = set.AppendText(text[:0]) },
+		"ParseSet":           func() { s, _ := slotmap.ParseSet("1 2-3 4"); sink += s.Len() },
+		"Range.AppendText":   func() { text, _ = slotmap.Range{First: 1, Last: 2}.AppendText(text[:0]) },
 		"loops": func() {
 			for r := range set.Ranges() {
 				sink += r.Len()
