@@ -3,7 +3,8 @@
 //
 // [ParseNodes], [ParseSlots] and [ParseShards] read the three replies there
 // are, of every server version that ever sent them, and give a [Cluster]: its
-// nodes, its shards, and a table of who owns which slot. [Merge] makes one
+// nodes, its shards, and a table of who owns which slot. [NewCluster] makes one of
+// a program's own records. [Merge] makes one
 // Cluster of what several nodes say. [ParseRedirect] reads MOVED and ASK,
 // [Classify] tells what a client should do about the other errors of a cluster.
 // A [Router] is what a client embeds: lookups that never wait, corrected by

@@ -27,7 +27,7 @@ func (p Place) String() string {
 // as a whole is refused then: a map of half a cluster is worse than the map
 // from before.
 type ParseError struct {
-	Command string // "CLUSTER NODES", "CLUSTER SLOTS" or "CLUSTER SHARDS"
+	Command string // "CLUSTER NODES", "CLUSTER SLOTS" or "CLUSTER SHARDS", or "NewCluster"
 	Place
 	Reason string
 }

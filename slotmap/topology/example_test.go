@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
@@ -58,6 +59,27 @@ func ExampleParseSlots() {
 	// e7d1eecc "cache.example.com:6379"
 	// 67ed2db8 ""
 	// topology: CLUSTER SLOTS: slots[0][1]: is the number 16384, not a slot from 0 to 16383
+}
+
+func ExampleNewCluster() {
+	// What an operator has written down.
+	c, err := topology.NewCluster([]topology.Node{
+		{ID: "a", Host: "10.0.0.1", Port: 6379, Role: topology.RolePrimary, ConfigEpoch: 1, Slots: []slotmap.Range{{First: 0, Last: 8191}}},
+		{ID: "b", Host: "10.0.0.2", Port: 6379, Role: topology.RolePrimary, ConfigEpoch: 2, Slots: []slotmap.Range{{First: 8192, Last: 16000}}},
+		{ID: "c", Host: "10.0.0.3", Port: 6379, Role: topology.RoleReplica, PrimaryID: "a"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c.Table())
+	fmt.Println("nobody owns", c.Unassigned())
+	// Output:
+	// a 10.0.0.1:6379 0-8191
+	// b 10.0.0.2:6379 8192-16000
+	// (unassigned) 16001-16383
+	//
+	// nobody owns 16001-16383
 }
 
 func ExampleMerge() {

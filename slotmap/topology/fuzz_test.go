@@ -83,6 +83,9 @@ func checkCluster(t *testing.T, c *Cluster) {
 	both, err := Merge(c, c)
 	require.NoError(t, err)
 	require.Len(t, both.Nodes(), len(c.byKey))
+	if c.command == nodesCommand { // every node has an id, which no other has
+		sameCluster(t, c, rebuild(t, c))
+	}
 	var r Router
 	r.Apply(c, r.Generation())
 	r.Apply(both, r.Generation())

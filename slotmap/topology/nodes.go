@@ -350,9 +350,8 @@ func (p *nodesParser) parseSlots(n *Node) error {
 		n.Slots = append(n.Slots, r)
 		total += r.Len()
 	}
-	if total > hashslot.Count {
+	if n.dedupe(total) {
 		p.warn(0, "slots more than once")
-		n.dedupe()
 	}
 	if len(n.Slots) > 0 && n.Role != RolePrimary {
 		p.warn(0, "slots of a node that is no primary, which owns none: "+quote(n.ID))
@@ -360,13 +359,18 @@ func (p *nodesParser) parseSlots(n *Node) error {
 	return nil
 }
 
-// dedupe makes n.Slots the ranges of the same slots without repetition.
-func (n *Node) dedupe() {
+// dedupe makes n.Slots, which have so many slots in total, the ranges of the same
+// slots without repetition if they are more than there are, and reports whether.
+func (n *Node) dedupe(total int) bool {
+	if total <= hashslot.Count {
+		return false
+	}
 	var set slotmap.Set
 	for _, r := range n.Slots {
 		set.AddRange(r)
 	}
 	n.Slots = slices.Collect(set.Ranges())
+	return true
 }
 
 func (p *nodesParser) parseOpen(n *Node, s string, at int) error {

@@ -295,9 +295,7 @@ func (r *replyNodes) finish(from Origin) *Cluster {
 		for _, s := range n.Slots {
 			total += s.Len()
 		}
-		if total > 1<<14 {
-			n.dedupe()
-		}
+		n.dedupe(total)
 		if n.IP == "" && isIP(n.Endpoint) {
 			n.IP = n.Endpoint
 		}

@@ -1,0 +1,143 @@
+package topology
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+const ownState = "NewCluster"
+
+// NewCluster makes a Cluster of nodes that a program knows from elsewhere, such
+// as an operator's own records: the same that [ParseNodes] makes of a text that
+// says so. Nodes stay in their order, and owners, shards, disagreements and open
+// slots follow from them as in a reply.
+//
+// A node needs an ID, which no other has. Host and Port are what to dial, without
+// brackets around IPv6; without both, or with FlagNoAddr, the node has no address.
+// Endpoint, EndpointPort and IP follow from them where they are not given. Role
+// says what the node is, and the flags of a role need not be given. A replica
+// names its primary by PrimaryID. ConfigEpoch decides between two primaries that
+// claim a slot. All other fields may be left out.
+//
+// The error is a [*ParseError] with the place in nodes: no node or more than
+// 65536, an id that is missing or given twice, a port beyond 65535, a range or an
+// open slot that is not one, a role that contradicts the flags, a PrimaryID of a
+// node that is no replica. Slots of a node that is no primary are a warning, as in
+// a reply.
+//
+// The Cluster keeps copies: nodes may be changed afterwards. NewCluster takes time
+// and memory linear in the nodes and their slots.
+func NewCluster(nodes []Node) (*Cluster, error) {
+	fail := func(path, reason string) (*Cluster, error) {
+		return nil, &ParseError{ownState, Place{Path: path}, reason}
+	}
+	switch {
+	case len(nodes) == 0:
+		return fail("nodes", "no node")
+	case len(nodes) > maxNodes:
+		return fail("nodes", "more than 65536 nodes")
+	}
+	c := &Cluster{command: nodesCommand, store: slices.Clone(nodes), byKey: make(map[string]int32, len(nodes))}
+	myself := false
+	for i := range c.store {
+		n := &c.store[i]
+		if err := n.adopt(); err != nil {
+			err.in(index("nodes", i)).Command = ownState
+			return nil, err
+		}
+		if _, taken := c.byKey[n.ID]; taken {
+			return fail(index("nodes", i)+".ID", "a second node "+quote(n.ID))
+		}
+		c.byKey[n.ID] = int32(i)
+		total := 0
+		for _, r := range n.Slots {
+			total += r.Len()
+		}
+		at := Place{Path: index("nodes", i)}
+		if n.dedupe(total) {
+			c.warn(at, "slots more than once")
+		}
+		if len(n.Slots) > 0 && n.Role != RolePrimary {
+			c.warn(at, "slots of a node that is no primary, which owns none: "+quote(n.ID))
+		}
+		if n.Myself() && myself {
+			c.warn(at, "a second node is myself")
+		}
+		myself = myself || n.Myself()
+	}
+	c.build()
+	return c, nil
+}
+
+// adopt makes the node of the fields that a caller has set its own: it checks
+// them and fills in what follows from them.
+func (n *Node) adopt() *ParseError {
+	bad := func(path, format string, args ...any) *ParseError {
+		return &ParseError{Place: Place{Path: path}, Reason: fmt.Sprintf(format, args...)}
+	}
+	if n.ID == "" {
+		return bad("ID", "is missing")
+	}
+	const roles = FlagPrimary | FlagReplica
+	flag := map[Role]Flags{RoleUnknown: 0, RolePrimary: FlagPrimary, RoleReplica: FlagReplica}
+	want, known := flag[n.Role]
+	switch {
+	case !known:
+		return bad("Role", "is %d, not a role", n.Role)
+	case n.Role != RoleUnknown && n.Flags&FlagHandshake != 0:
+		return bad("Role", "is %v, but a node in handshake has none", n.Role)
+	case n.Role != RoleUnknown && n.Flags&roles&^want != 0 || n.Role == RoleUnknown && n.Flags&roles != 0 && n.Flags&FlagHandshake == 0:
+		return bad("Flags", "are %v, but the role is %v", n.Flags, n.Role)
+	case n.Role != RoleReplica && n.PrimaryID != "":
+		return bad("PrimaryID", "is %s, but the node is no replica", quote(n.PrimaryID))
+	}
+	n.Flags |= want
+	for _, p := range [...]struct {
+		name string
+		port int
+	}{{"Port", n.Port}, {"EndpointPort", n.EndpointPort}, {"TLSPort", n.TLSPort}, {"BusPort", n.BusPort}} {
+		if p.port < 0 || p.port > 65535 {
+			return bad(p.name, "is %d, not a number from 0 to 65535", p.port)
+		}
+	}
+	for i, r := range n.Slots {
+		if !r.Valid() {
+			return bad(index("Slots", i), "%v is not a range of slots from 0 to 16383", r)
+		}
+	}
+	for _, list := range [...]struct {
+		name  string
+		peers []Peer
+	}{{"Migrating", n.Migrating}, {"Importing", n.Importing}} {
+		for i, p := range list.peers {
+			if !p.Slot.Valid() {
+				return bad(index(list.name, i), "%d is not a slot from 0 to 16383", p.Slot)
+			}
+		}
+	}
+	n.Slots, n.Extra = slices.Clone(n.Slots), maps.Clone(n.Extra)
+	n.Migrating, n.Importing = slices.Clone(n.Migrating), slices.Clone(n.Importing)
+
+	n.key, n.addr, n.told, n.versioned, n.primary = n.ID, "", endpointIP, true, 0
+	n.Host = unbracket(n.Host)
+	if n.Endpoint == "" {
+		n.Endpoint = n.Host
+	}
+	if n.EndpointPort == 0 {
+		n.EndpointPort = n.Port
+	}
+	if n.IP == "" && isIP(n.Host) {
+		n.IP = n.Host
+	}
+	if wildcard(n.Host) || n.Host == "?" {
+		n.Host = ""
+	}
+	if n.Host == "" || n.Flags&FlagNoAddr != 0 {
+		n.Port = 0
+	}
+	if n.Port != 0 {
+		n.addr = joinHostPort(n.Host, n.Port)
+	}
+	return nil
+}
