@@ -121,6 +121,7 @@ var arrows = map[string][]string{
 	".":                     {"crc16", "hashtag", "internal/gf2", "internal/impl"},
 	"slotmap":               {"."},
 	"slotmap/topology":      {".", "slotmap"},
+	"slotmap/command":       {".", "slotmap"},
 	"slotmap/plan":          {".", "slotmap", "slotmap/topology"},
 	"cmd/hashslot":          {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan"},
 	"bench":                 {},

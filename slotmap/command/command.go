@@ -1,0 +1,362 @@
+package command
+
+import (
+	"iter"
+	"strings"
+)
+
+// A Command is what the servers say of one of their commands. It never changes.
+type Command struct {
+	name    string // as in COMMAND, in lower case: "get", "config|get"
+	specs   []spec
+	flags   Flags
+	arity   int16  // with the name; negative: at least
+	parent  uint16 // 1 + the number of the container in the table; 0: it is no subcommand
+	sub     uint8  // where the name of the subcommand begins in name
+	only    uint8  // if not 0: the one key is this argument, whatever the others are
+	own     own
+	request Request
+	reply   Reply
+	servers Servers
+	subs    bool // has subcommands
+}
+
+// Name returns the name in lower case. That of a subcommand is "config|get".
+func (c *Command) Name() string { return c.name }
+
+// Arity returns how many arguments the command takes, its name included. If it is
+// negative, the command takes at least so many.
+func (c *Command) Arity() int { return int(c.arity) }
+
+// fits reports whether the command takes n arguments.
+func (c *Command) fits(n int) bool {
+	return n == int(c.arity) || n >= -int(c.arity) && c.arity < 0
+}
+
+// Flags returns the flags.
+func (c *Command) Flags() Flags { return c.flags }
+
+// Is reports whether the command has all of these flags.
+func (c *Command) Is(f Flags) bool { return c.flags&f == f }
+
+// Request returns the request policy.
+func (c *Command) Request() Request { return c.request }
+
+// Reply returns the reply policy: how to combine the replies, if the command was
+// sent to more than one node.
+func (c *Command) Reply() Reply { return c.reply }
+
+// HasKeys reports whether any argument of the command can be a key.
+func (c *Command) HasKeys() bool {
+	for i := range c.specs {
+		if c.specs[i].use&NotKey == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Servers returns which servers know the command. It is 0 in a table that was
+// loaded.
+func (c *Command) Servers() Servers { return c.servers }
+
+// Servers is a set of servers.
+type Servers uint8
+
+const (
+	Valkey Servers = 1 << iota // Valkey 9.1
+	Redis                      // Redis 8.6, with the commands of its module vectorset
+)
+
+func (s Servers) String() string { return join(uint32(s), []string{"valkey", "redis"}) }
+
+// Flags are flags of a command, those that matter for where it may go. The names
+// are the servers'.
+type Flags uint16
+
+const (
+	Write           Flags = 1 << iota // write: a replica refuses it
+	ReadOnly                          // readonly: a replica may answer it, after READONLY
+	Blocking                          // blocking: may wait for other clients
+	PubSub                            // pubsub
+	NoScript                          // noscript: not from a script
+	NoMulti                           // no_multi: not within MULTI
+	Admin                             // admin
+	Stale                             // stale: by a replica with old data, too
+	Loading                           // loading: while data is loaded, too
+	AllowBusy                         // allow_busy: while a script runs, too
+	MovableKeys                       // movablekeys: first, last and step of COMMAND do not tell all keys
+	NoMandatoryKeys                   // no_mandatory_keys: may have no key
+	Module                            // module: of a module
+)
+
+var flagNames = []string{"write", "readonly", "blocking", "pubsub", "noscript", "no_multi", "admin", "stale", "loading", "allow_busy",
+	"movablekeys", "no_mandatory_keys", "module"}
+
+func (f Flags) String() string { return join(uint32(f), flagNames) }
+
+// A Request is a request policy: which nodes a client should send a command to.
+type Request uint8
+
+const (
+	RequestDefault    Request = iota // the node of the keys, or any one node if there are none
+	RequestAllNodes                  // all_nodes: all primaries and replicas
+	RequestAllShards                 // all_shards: all primaries
+	RequestMultiShard                // multi_shard: the keys are divided by slot
+	RequestSpecial                   // special: the command's documentation tells
+)
+
+var requestNames = []string{"default", "all_nodes", "all_shards", "multi_shard", "special"}
+
+func (r Request) String() string { return name(int(r), requestNames) }
+
+// A Reply is a reply policy, which the servers call response_policy: how a client
+// should make one reply of those of several nodes.
+type Reply uint8
+
+const (
+	ReplyDefault       Reply = iota // with keys: an array in the order of the keys. Without: all elements of the arrays, in any order
+	ReplyOneSucceeded               // one_succeeded: the first reply that is no error
+	ReplyAllSucceeded               // all_succeeded: any reply, if none is an error
+	ReplyAggLogicalAnd              // agg_logical_and: 0 or 1, element by element if they are arrays
+	ReplyAggLogicalOr               // agg_logical_or: likewise
+	ReplyAggMin                     // agg_min: the least number
+	ReplyAggMax                     // agg_max: the greatest number
+	ReplyAggSum                     // agg_sum: the sum
+	ReplySpecial                    // special: the command's documentation tells
+)
+
+var replyNames = []string{"default", "one_succeeded", "all_succeeded", "agg_logical_and", "agg_logical_or", "agg_min", "agg_max", "agg_sum", "special"}
+
+func (r Reply) String() string { return name(int(r), replyNames) }
+
+// A Use is what a command does with a key. Each key has one of the first four,
+// and the next four say what becomes of the value, not of its metadata. The names
+// are those of COMMAND GETKEYSANDFLAGS. It is 0 where the servers say nothing.
+type Use uint16
+
+const (
+	RO Use = 1 << iota // RO: reads the value
+	RW                 // RW: changes the value
+	OW                 // OW: overwrites the value
+	RM                 // RM: removes the key
+
+	Access // access: returns or copies the value, or uses it
+	Update // update: changes the value, depending on it or not
+	Insert // insert: adds to the value
+	Delete // delete: deletes the value, or part of it
+
+	NotKey        // not_key: no key, but routed as one: a channel of sharded pub/sub, the cursor of CLUSTERSCAN
+	Incomplete    // incomplete: there may be keys that are not found
+	VariableFlags // variable_flags: the use depends on other arguments, in a way that only the server knows
+)
+
+var useNames = []string{"RO", "RW", "OW", "RM", "access", "update", "insert", "delete", "not_key", "incomplete", "variable_flags"}
+
+func (u Use) String() string { return join(uint32(u), useNames) }
+
+// Reads reports whether the value of the key is read.
+func (u Use) Reads() bool { return u&(RO|RW|Access) != 0 }
+
+// Writes reports whether the key or its value is changed.
+func (u Use) Writes() bool { return u&(RW|OW|RM) != 0 }
+
+func join(bits uint32, names []string) string {
+	var b strings.Builder
+	for i, name := range names {
+		if bits>>i&1 != 0 {
+			if b.Len() > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(name)
+		}
+	}
+	return b.String()
+}
+
+func name(i int, names []string) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return "unknown"
+}
+
+// A spec is a key specification: where a search begins, and which arguments from
+// there on are keys. The servers describe them at
+// https://valkey.io/topics/key-specs/.
+type spec struct {
+	keyword string // in lower case
+	use     Use
+	begin   begin
+	find    find
+	at      int16 // of an index: the argument. Of a keyword: where to search from; negative: from the end, backwards
+
+	// Of a range: the last key, counted from the first or, if it is negative, from
+	// the end, and then limit 2 means the first half of the arguments, and so on;
+	// 0 and 1 mean all of them. Of a number of keys: where it is and where the keys
+	// begin, both counted from where the search began.
+	last, limit int16
+	step        int16
+}
+
+type begin uint8
+
+const (
+	beginUnknown begin = iota
+	beginIndex
+	beginKeyword
+)
+
+type find uint8
+
+const (
+	findUnknown find = iota
+	findRange
+	findNumber // last is where the number is, limit where the keys begin
+)
+
+// A Table has commands by name. A nil *Table has those of Valkey 9.1 and Redis
+// 8.6. A Table never changes: any number of goroutines may use it.
+type Table struct {
+	commands []Command
+	// index has 1 + the number of each command, at the place of its hash or behind
+	// it; 0 is free. Its length is a power of two, and it is at most half full.
+	index []uint16
+}
+
+func (t *Table) orBuiltin() *Table {
+	if t == nil {
+		return &builtin
+	}
+	return t
+}
+
+// All returns the commands and subcommands by name.
+func (t *Table) All() iter.Seq[*Command] {
+	t = t.orBuiltin()
+	return func(yield func(*Command) bool) {
+		for i := range t.commands {
+			if !yield(&t.commands[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Lookup returns the command or subcommand that args begin with. Case is ignored.
+// A command that has subcommands is returned if it stands alone. The error is an
+// [*Error] of the kind ErrUnknown.
+func (t *Table) Lookup(args Args) (*Command, error) {
+	c, err := t.orBuiltin().find(args)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (t *Table) find(args Args) (*Command, *Error) {
+	if args.n == 0 {
+		return nil, unknown(args)
+	}
+	i := t.lookup(args.at(0), 0)
+	if i == 0 {
+		return nil, unknown(args)
+	}
+	c := &t.commands[i-1]
+	if !c.subs || args.n == 1 {
+		return c, nil
+	}
+	if i = t.lookup(args.at(1), i); i == 0 {
+		return nil, unknownSub(c, args)
+	}
+	return &t.commands[i-1], nil
+}
+
+// lookup returns 1 + the number of the command that has the name and parent, or 0.
+func (t *Table) lookup(name string, parent uint16) uint16 {
+	first, last := fold(name)
+	mask := uint(len(t.index) - 1)
+	for at := hash(first, last, len(name), parent); ; at++ {
+		i := t.index[at&mask]
+		if i == 0 {
+			return 0
+		}
+		c := &t.commands[i-1]
+		own := c.name[c.sub:]
+		if len(own) != len(name) || c.parent != parent {
+			continue
+		}
+		if f, l := ends(own); f == first && l == last && (len(name) <= 16 || is(name, own)) {
+			return i
+		}
+	}
+}
+
+// hash is of a folded name. The multipliers are those of xxHash: any odd numbers
+// would do.
+func hash(first, last uint64, n int, parent uint16) uint {
+	h := (first^uint64(parent)<<24)*0x9e3779b185ebca87 ^ (last+uint64(n))*0xc2b2ae3d27d4eb4f
+	return uint(h>>40 ^ h>>20)
+}
+
+// ends returns the first and the last eight bytes of name. They and its length
+// tell all names of up to 16 bytes apart.
+func ends(name string) (first, last uint64) {
+	switch n := len(name); {
+	case n >= 8:
+		return load8(name), load8(name[n-8:])
+	case n >= 4:
+		return uint64(load4(name)) | uint64(load4(name[n-4:]))<<32, 0
+	case n > 0:
+		return uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16, 0
+	}
+	return 0, 0
+}
+
+// fold is ends of name in lower case.
+func fold(name string) (first, last uint64) {
+	first, last = ends(name)
+	return lower8(first), lower8(last)
+}
+
+// lower8 brings eight ASCII letters to lower case and leaves other bytes alone.
+func lower8(x uint64) uint64 {
+	const ones = 0x0101010101010101
+	low := x & (0x7f * ones)                                         // no sum below carries
+	upper := (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ x // the high bit of each capital
+	return x | upper&(0x80*ones)>>2
+}
+
+func load8(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+func load4(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+// newTable makes a table of commands, which it takes over, whose parents are set.
+// A name that is there twice is found as the first.
+func newTable(commands []Command) *Table {
+	size := 4
+	for size < 2*len(commands) {
+		size *= 2
+	}
+	t := &Table{commands: commands, index: make([]uint16, size)}
+	for i := range commands {
+		c := &commands[i]
+		own := c.name[c.sub:]
+		if t.lookup(own, c.parent) != 0 {
+			continue
+		}
+		first, last := ends(own)
+		at := hash(first, last, len(own), c.parent)
+		for ; t.index[at&uint(size-1)] != 0; at++ {
+		}
+		t.index[at&uint(size-1)] = uint16(i + 1)
+	}
+	return t
+}

@@ -1,0 +1,452 @@
+package command
+
+import (
+	"errors"
+	"math"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+func words(line string) []string { return strings.Split(line, " ") }
+
+func TestKeys(t *testing.T) {
+	for line, want := range map[string][]Key{
+		"GET a":                                    {{1, RO | Access}},
+		"mGeT a b c":                               {{1, RO | Access}, {2, RO | Access}, {3, RO | Access}},
+		"MSET a 1 b 2":                             {{1, OW | Update}, {3, OW | Update}},
+		"DEL a b":                                  {{1, RM | Delete}, {2, RM | Delete}},
+		"SET a 1":                                  {{1, OW | Update}},
+		"SET a 1 EX 5 GET":                         {{1, RW | Access | Update}},
+		"BITFIELD a GET u8 0":                      {{1, RO | Access}},
+		"BITFIELD a SET u8 0 1":                    {{1, RW | Access | Update}},
+		"BLPOP a b 5":                              {{1, RW | Access | Delete}, {2, RW | Access | Delete}},
+		"EVAL s 2 a b c":                           {{3, RW | Access | Update}, {4, RW | Access | Update}},
+		"EVAL s 0 a":                               nil,
+		"EVAL s 2147483648 a":                      nil, // what the server will refuse has no keys
+		"FCALL f 1 a":                              {{3, RW | Access | Update}},
+		"ZUNIONSTORE d 2 a b":                      {{1, OW | Update}, {3, RO | Access}, {4, RO | Access}},
+		"MSETEX 2 a 1 b 2 NX":                      {{2, OW | Update}, {4, OW | Update}},
+		"XREAD COUNT 2 STREAMS a b 0 0":            {{4, RO | Access}, {5, RO | Access}},
+		"XREADGROUP GROUP STREAMS c STREAMS a >":   {{5, RO | Access}},
+		"SORT a BY w* LIMIT 0 5 GET # STORE d":     {{1, RO | Access}, {10, OW | Update}},
+		"SORT_RO a BY STORE GET STORE":             {{1, RO | Access}},
+		"MIGRATE h 1 a 0 5":                        {{3, RW | Access | Delete}},
+		"MIGRATE h 1  0 5 COPY AUTH KEYS KEYS a b": {{10, RW | Access | Delete}, {11, RW | Access | Delete}},
+		"GEORADIUS a 1 2 3 m STORE b STOREDIST c":  {{1, RO | Access}, {9, OW | Update}},
+		"OBJECT ENCODING a":                        {{2, RO}},
+		"memory usage a":                           {{2, RO}},
+		"XGROUP CREATE a g $":                      {{2, RW | Insert}},
+		"SPUBLISH ch m":                            {{1, NotKey}},
+		"SSUBSCRIBE x y":                           {{1, NotKey}, {2, NotKey}},
+		"SUNSUBSCRIBE":                             nil,
+		"PING":                                     nil,
+		"CONFIG GET maxmemory":                     nil,
+		"CLUSTERSCAN 0-{06S}-0":                    {{1, NotKey}},
+		"VADD v VALUES 1 1 e":                      {{1, RW | Access | Update}},
+		"RESTORE-ASKING a 0 x":                     {{1, OW | Update}},
+		"SUBSCRIBE c":                              nil,
+		"GEORADIUSBYMEMBER_RO a m 1 km":            {{1, RO | Access}},
+	} {
+		keys, err := Keys(nil, words(line))
+		assert.NoError(t, err, line)
+		assert.Equal(t, want, keys, line)
+		before := []Key{{7, RM}}
+		keys, err = Keys(before, [][]byte(nil))
+		assert.ErrorIs(t, err, ErrUnknown)
+		assert.Equal(t, before, keys)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for line, want := range map[string]struct {
+		kind error
+		arg  int
+		text string
+	}{
+		"NOPE":                         {ErrUnknown, 0, `command: "nope": argument 0: there is no such command`},
+		"CONFIG nope":                  {ErrUnknown, 1, `command: "config": argument 1: there is no subcommand "nope"`},
+		"config|get x":                 {ErrUnknown, 0, `command: "config|get": argument 0: there is no such command`},
+		"GET":                          {ErrArity, 1, `command: "get": argument 1: 1 arguments with the name, and it takes 2`},
+		"GET a b":                      {ErrArity, 2, `command: "get": argument 2: 3 arguments with the name, and it takes 2`},
+		"MGET":                         {ErrArity, 1, `command: "mget": argument 1: 1 arguments with the name, and it takes at least 2`},
+		"LMPOP x a LEFT":               {ErrSyntax, 1, `command: "lmpop": argument 1: the number of keys is not a number, or is negative`},
+		"LMPOP -1 a LEFT":              {ErrSyntax, 1, `command: "lmpop": argument 1: the number of keys is not a number, or is negative`},
+		"LMPOP 0 a LEFT":               {ErrSyntax, 1, `command: "lmpop": argument 1: the number of keys is 0`},
+		"BLMPOP 1 3 a LEFT":            {ErrSyntax, 2, `command: "blmpop": argument 2: fewer arguments than keys`},
+		"ZUNION 9223372036854775807 a": {ErrSyntax, 1, `command: "zunion": argument 1: fewer arguments than keys`},
+		"ZUNION 9223372036854775808 a": {ErrSyntax, 1, `command: "zunion": argument 1: the number of keys is not a number, or is negative`},
+		"XREAD COUNT 5 a":              {ErrSyntax, 4, `command: "xread": argument 4: the keyword STREAMS is missing, or no key follows`},
+		"XREAD COUNT 5 STREAMS":        {ErrSyntax, 4, `command: "xread": argument 4: the keyword STREAMS is missing, or no key follows`},
+		"XREAD COUNT 5 STREAMS a":      {ErrSyntax, 5, `command: "xread": argument 5: fewer arguments than keys`},
+		"MIGRATE h 1 a 0 5 KEYS b":     {ErrSyntax, 3, `command: "migrate": argument 3: a key in front of KEYS, and not an empty one`},
+		"MSETEX x a 1":                 {ErrSyntax, 1, ""},
+	} {
+		keys, err := Keys(nil, words(line))
+		assert.Empty(t, keys, line)
+		require.ErrorIs(t, err, want.kind, line)
+		var e *Error
+		require.ErrorAs(t, err, &e)
+		assert.Equal(t, want.arg, e.Arg, line)
+		if want.text != "" {
+			assert.EqualError(t, err, want.text)
+		}
+		_, err = Route(words(line))
+		assert.ErrorIs(t, err, want.kind, line)
+		_, err = new(Splitter).Split(nil, ArgsOf(words(line)))
+		assert.ErrorIs(t, err, want.kind, line)
+		assert.ErrorIs(t, new(Block).Add(nil, ArgsOf(words(line))), want.kind, line)
+		_, err = AppendPart(nil, nil, words(line), []int{0})
+		assert.Error(t, err, line)
+	}
+	_, err := Keys(nil, []string(nil))
+	assert.EqualError(t, err, "command: no arguments")
+	_, err = Keys(nil, []string{strings.Repeat("x", 1<<20)})
+	assert.Less(t, len(err.Error()), 200)
+	_, err = Route([]string{"ECHO"})
+	assert.ErrorIs(t, err, ErrArity)
+	_, err = Keys(nil, []string{"ECHO"})
+	assert.NoError(t, err, "a command without keys has none, whatever its arguments")
+}
+
+// A name is found in any case, and nothing else is.
+func TestLookup(t *testing.T) {
+	n := 0
+	for c := range (*Table)(nil).All() {
+		n++
+		args := strings.Split(c.Name(), "|")
+		for _, args := range [][]string{args, {strings.ToUpper(args[0]), strings.ToUpper(args[len(args)-1])}} {
+			args = args[:strings.Count(c.Name(), "|")+1]
+			got, err := (*Table)(nil).Lookup(ArgsOf(args))
+			require.NoError(t, err, c.Name())
+			require.Same(t, c, got)
+		}
+		last := &args[len(args)-1]
+		name := *last
+		for i := range len(name) {
+			for _, b := range []byte{0, 1, 0x20, 0x40, 0x5b, 0x60, 0x7b, 0x80, name[i] ^ 0x80, name[i] &^ 0x60, name[i] ^ 0x10} {
+				if b|0x20 == name[i] && 'A' <= b && b <= 'Z' || b == name[i] {
+					continue
+				}
+				*last = name[:i] + string([]byte{b}) + name[i+1:]
+				got, err := (*Table)(nil).Lookup(ArgsOf(args))
+				if err == nil {
+					require.True(t, strings.HasSuffix(got.Name(), lower(*last)), "%q is found as %s", *last, got.Name())
+				}
+			}
+		}
+		for _, other := range []string{name + "\x00", name + "x", name[1:], name[:len(name)-1], "\x00" + name, ""} {
+			*last = other
+			if got, err := (*Table)(nil).Lookup(ArgsOf(args)); err == nil {
+				require.True(t, strings.HasSuffix(got.Name(), lower(other)), "%q is found as %s", other, got.Name())
+			}
+		}
+	}
+	assert.Equal(t, 426, n)
+	// Longer than two words, with the same ends.
+	_, err := (*Table)(nil).Lookup(ArgsOf([]string{"georadiuxbymember_ro"}))
+	assert.ErrorIs(t, err, ErrUnknown)
+	c, err := (*Table)(nil).Lookup(ArgsOf([]string{"CONFIG"}))
+	require.NoError(t, err)
+	assert.Equal(t, "config", c.Name())
+	assert.False(t, c.HasKeys())
+	c, _ = (*Table)(nil).Lookup(ArgsOf([]string{"EVAL_RO"}))
+	assert.Equal(t, "readonly noscript stale movablekeys no_mandatory_keys", c.Flags().String())
+	assert.True(t, c.Is(ReadOnly) && !c.Is(Write) && c.HasKeys() && c.Servers() == Valkey|Redis && c.Arity() == -3)
+	assert.Equal(t, "valkey redis", c.Servers().String())
+}
+
+func TestLower8(t *testing.T) {
+	for c := range 256 {
+		want := uint64(lower(string([]byte{byte(c)}))[0])
+		for _, around := range []uint64{0, 0x7f, 0x80, 0xff, 'A', 'Z', '@', '['} {
+			x := around * 0x0101010101010101
+			for shift := 0; shift < 64; shift += 8 {
+				got := lower8(x&^(0xff<<shift)|uint64(c)<<shift) >> shift & 0xff
+				require.Equal(t, want, got, "%#x between %#x", c, around)
+			}
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for s, want := range map[string]int64{"0": 0, "1": 1, "10": 10, "9223372036854775807": 1 << 62, "4611686018427387904": 1 << 62, "4611686018427387903": 1<<62 - 1} {
+		n, ok := number(s)
+		assert.True(t, ok, s)
+		assert.Equal(t, want, n, s)
+	}
+	for _, s := range []string{"", "-1", "+1", "01", "00", "1x", " 1", "9223372036854775808", "18446744073709551616", "99999999999999999999", "１"} {
+		_, ok := number(s)
+		assert.False(t, ok, s)
+	}
+	for s, want := range map[string]int{"": 0, "x": 0, "12x": 12, "+3": 3, "-3": -3, " \t\n\v\f\r7": 7, "- 3": 0, "2147483648": math.MinInt32,
+		"4294967297": 1, "-4294967295": 1, "9223372036854775807": -1, "99999999999999999999": -1, "-9223372036854775808": 0, "-99999999999999999999": 0, "1\x002": 1} {
+		assert.Equal(t, want, looseNumber(s), s)
+		assert.Equal(t, want, slowAtoi(s), s)
+	}
+}
+
+// No argument list costs more than its arguments.
+func TestManyArguments(t *testing.T) {
+	args := make([]string, 1<<20)
+	for i := range args {
+		args[i] = "{k}" + strconv.Itoa(i)
+	}
+	for _, line := range []string{"MGET", "MSETEX 524285", "EVAL s 1048573", "SORT", "XREAD STREAMS", "EVAL s 4294967297", "MIGRATE h 1  0 5 KEYS", "SET", "BITFIELD", "XREADGROUP"} {
+		copy(args, words(line))
+		_, _ = Keys(nil, args)
+		_, _ = Route(args)
+	}
+	for i := range args {
+		args[i] = "{k}"
+	}
+	args[0], args[1], args[2] = "EVAL", "s", "1048573"
+	assert.Zero(t, testing.AllocsPerRun(1, func() { _, _ = Route(args) }))
+	target, err := Route(args)
+	require.NoError(t, err)
+	assert.Equal(t, hashslot.Of("k"), target.Slot)
+}
+
+func TestRoute(t *testing.T) {
+	a, b := hashslot.Of("a"), hashslot.Of("b")
+	require.NotEqual(t, a, b)
+	for line, want := range map[string]Target{
+		"GET a":                 {To: OneSlot, Slot: a},
+		"SET b 1":               {To: OneSlot, Slot: b},
+		"MGET {a}1 {a}2":        {To: OneSlot, Slot: a},
+		"MGET a b":              {To: EachSlot},
+		"MSET a 1 b 2":          {To: EachSlot},
+		"MSETEX 2 a 1 b 2 EX 5": {To: EachSlot},
+		"DEL a b":               {To: EachSlot},
+		"UNLINK a b":            {To: EachSlot},
+		"EXISTS a b":            {To: EachSlot},
+		"TOUCH a b":             {To: EachSlot},
+		"EVAL s 2 a {a}b":       {To: OneSlot, Slot: a},
+		"EVAL s 0 a":            {To: AnyNode},
+		"PING":                  {To: AllShards},
+		"DBSIZE":                {To: AllShards},
+		"CONFIG SET a b":        {To: AllNodes},
+		"SCAN 0":                {To: Special},
+		"ECHO x":                {To: AnyNode},
+		"PUBLISH a m":           {To: AnyNode},
+		"SPUBLISH a m":          {To: OneSlot, Slot: a},
+		"CLUSTERSCAN 0-{a}-0":   {To: OneSlot, Slot: a},
+		"MULTI":                 {To: AnyNode},
+		"WATCH a {a}b":          {To: OneSlot, Slot: a},
+	} {
+		got, err := Route(words(line))
+		require.NoError(t, err, line)
+		require.NotNil(t, got.Command, line)
+		got.Command = nil
+		assert.Equal(t, want, got, line)
+	}
+	for _, line := range []string{"MSETNX {a}1 x a y b z", "SUNION {a}1 a b", "EVAL s 3 {a}1 a b", "WATCH {a}1 a b", "SSUBSCRIBE {a}1 a b"} {
+		_, err := Route(words(line))
+		var cross *hashslot.CrossSlotError
+		require.ErrorAs(t, err, &cross, line)
+		assert.Equal(t, hashslot.CrossSlotError{Key1: "{a}1", Slot1: a, Key2: "b", Slot2: b, Index: 2}, *cross, line)
+	}
+	_, err := Route(words("MSET a 1 b"))
+	assert.EqualError(t, err, `command: "mset": argument 4: the last key has no value`)
+	_, err = Route(words("MSET a 1 {a}b"))
+	assert.NoError(t, err, "the server will say so")
+	_, err = Route(words("MSETEX 2 a 1 b"))
+	assert.ErrorIs(t, err, ErrSyntax)
+}
+
+func TestSplit(t *testing.T) {
+	var s Splitter
+	for line, want := range map[string][]string{
+		"MGET a b {a}1 {b}1 c":            {"MGET a {a}1", "MGET b {b}1", "MGET c"},
+		"MSET a 1 b 2 {a}1 3":             {"MSET a 1 {a}1 3", "MSET b 2"},
+		"del a b a":                       {"del a a", "del b"},
+		"MSETEX 3 a 1 b 2 {a}1 3 NX EX 5": {"MSETEX 2 a 1 {a}1 3 NX EX 5", "MSETEX 1 b 2 NX EX 5"},
+		"MGET a":                          {"MGET a"},
+	} {
+		args := words(line)
+		groups, err := s.Split(nil, ArgsOf(args))
+		require.NoError(t, err)
+		var got []string
+		for _, g := range groups {
+			part, err := AppendPart(nil, []string{"before"}, args, g.Keys)
+			require.NoError(t, err)
+			require.Equal(t, "before", part[0])
+			got = append(got, strings.Join(part[1:], " "))
+			target, err := Route(part[1:])
+			require.NoError(t, err)
+			assert.Equal(t, Target{target.Command, OneSlot, g.Slot}, target)
+		}
+		assert.Equal(t, want, got)
+	}
+	groups, err := s.Split(nil, ArgsOf(words("SUNION a {a}b")))
+	require.NoError(t, err)
+	assert.Equal(t, []slotmap.SlotGroup{{Slot: hashslot.Of("a"), Keys: []int{0, 1}}}, groups)
+	groups, err = s.Split(nil, ArgsOf(words("PING")))
+	require.NoError(t, err)
+	assert.Empty(t, groups)
+	_, err = s.Split(nil, ArgsOf(words("SUNION a b")))
+	assert.ErrorIs(t, err, hashslot.ErrCrossSlot)
+	for _, keys := range [][]int{{2}, {-1}, {1, 0}, {0, 0}} {
+		dst, err := AppendPart(nil, []string{"x"}, words("MGET a b"), keys)
+		assert.Error(t, err)
+		assert.Equal(t, []string{"x"}, dst)
+	}
+	_, err = AppendPart(nil, nil, words("SUNION a b"), []int{0})
+	assert.EqualError(t, err, `command: "sunion" cannot be divided`)
+}
+
+func TestCombine(t *testing.T) {
+	find := func(line string) *Command {
+		c, err := (*Table)(nil).Lookup(ArgsOf(words(line)))
+		require.NoError(t, err)
+		return c
+	}
+	groups := []slotmap.SlotGroup{{Keys: []int{0, 2}}, {Keys: []int{1}}}
+	bad, worse := errors.New("bad"), errors.New("worse")
+	for _, c := range []struct {
+		command string
+		groups  []slotmap.SlotGroup
+		replies []any
+		want    any
+		err     error
+	}{
+		{"MGET", groups, []any{[]any{"a", nil}, []any{"b"}}, []any{"a", "b", nil}, nil},
+		{"MGET", groups, []any{[]any{"a", nil}, worse}, nil, worse},
+		{"DEL", groups, []any{int64(2), int64(1)}, int64(3), nil},
+		{"MSET", groups, []any{"OK", "OK"}, "OK", nil},
+		{"MSET", groups, []any{"OK", bad}, nil, bad},
+		{"KEYS", nil, []any{[]any{"a"}, []any{}, []any{"b"}}, []any{"a", "b"}, nil},
+		{"DBSIZE", nil, []any{int64(1), 2, int64(3)}, int64(6), nil},
+		{"WAIT", nil, []any{int64(3), int64(1), int64(2)}, int64(1), nil},
+		{"WAITAOF", nil, []any{[]any{int64(1), int64(5)}, []any{int64(0), int64(7)}}, []any{int64(0), int64(5)}, nil},
+		{"SCRIPT EXISTS", nil, []any{[]any{int64(1), int64(1)}, []any{int64(1), int64(0)}}, []any{int64(1), int64(0)}, nil},
+		{"SCRIPT KILL", nil, []any{bad, "OK", worse}, "OK", nil},
+		{"SCRIPT KILL", nil, []any{bad, worse}, nil, bad},
+		{"FLUSHALL", nil, []any{"OK", "OK"}, "OK", nil},
+		{"INFO", nil, []any{"a", "b"}, nil, ErrCannotCombine},
+	} {
+		got, err := find(c.command).Combine(c.groups, c.replies)
+		assert.Equal(t, c.err, err, c.command)
+		assert.Equal(t, c.want, got, c.command)
+	}
+	for _, c := range []struct {
+		command string
+		groups  []slotmap.SlotGroup
+		replies []any
+	}{
+		{"MGET", groups, []any{[]any{"a"}, []any{"b"}}}, {"MGET", groups, []any{[]any{"a", "b"}}}, {"MGET", groups, []any{"x", []any{"b"}}},
+		{"MGET", []slotmap.SlotGroup{{Keys: []int{5}}}, []any{[]any{1}}}, {"MGET", []slotmap.SlotGroup{{Keys: []int{-1}}}, []any{[]any{1}}},
+		{"DEL", groups, []any{"x", int64(1)}}, {"DEL", nil, nil}, {"KEYS", nil, []any{"x"}},
+		{"SCRIPT EXISTS", nil, []any{[]any{int64(1)}, []any{int64(1), int64(1)}}}, {"SCRIPT EXISTS", nil, []any{[]any{"x"}, []any{"y"}}},
+	} {
+		_, err := find(c.command).Combine(c.groups, c.replies)
+		assert.Error(t, err, "%v", c)
+	}
+}
+
+func TestBlock(t *testing.T) {
+	var b Block
+	add := func(line string) error { return b.Add(nil, ArgsOf(words(line))) }
+	_, ok := b.Slot()
+	assert.False(t, ok)
+	for _, line := range []string{"MULTI", "PING", "WATCH {a}1 a", "INCR {a}2", "MGET a {a}3", "EVAL s 1 a", "SPUBLISH a m", "EXEC"} {
+		require.NoError(t, add(line), line)
+	}
+	slot, ok := b.Slot()
+	assert.True(t, ok)
+	assert.Equal(t, hashslot.Of("a"), slot)
+	for _, line := range []string{"GET b", "MGET a b", "SUNION b a"} {
+		err := add(line)
+		require.ErrorIs(t, err, hashslot.ErrCrossSlot, line)
+	}
+	var cross *hashslot.CrossSlotError
+	require.ErrorAs(t, add("GET b"), &cross)
+	assert.Equal(t, hashslot.CrossSlotError{Key1: "{a}1", Slot1: hashslot.Of("a"), Key2: "b", Slot2: hashslot.Of("b"), Index: 7}, *cross)
+	require.NoError(t, add("GET a"), "an error leaves the block as it was")
+	assert.ErrorIs(t, add("GET"), ErrArity)
+	b.Reset()
+	require.ErrorIs(t, add("MGET b a"), hashslot.ErrCrossSlot, "nothing is divided within a block")
+	_, ok = b.Slot()
+	assert.False(t, ok)
+	require.NoError(t, add("GET b"))
+	slot, _ = b.Slot()
+	assert.Equal(t, hashslot.Of("b"), slot)
+}
+
+var (
+	keysSink   []Key
+	targetSink Target
+)
+
+func TestAllocations(t *testing.T) {
+	dst := make([]Key, 0, 32)
+	long := append([]string{"MGET"}, slices.Repeat([]string{"{k}1"}, 20)...)
+	for _, args := range [][]string{words("GET a"), words("set a 1"), long, words("EVAL s 2 {a}1 {a}2"), words("SORT a STORE {a}b"), words("PING"), words("XREAD STREAMS a 0")} {
+		raw := make([][]byte, len(args))
+		for i, a := range args {
+			raw[i] = []byte(a)
+		}
+		assert.Zero(t, testing.AllocsPerRun(100, func() {
+			keysSink, _ = Keys(dst, args)
+			keysSink, _ = Keys(dst, raw)
+			targetSink, _ = Route(args)
+			targetSink, _ = Route(raw)
+		}), args)
+	}
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		b := [16]byte{'k', byte(targetSink.Slot)}
+		var keys [4]Key
+		args := [2][]byte{[]byte("GET"), b[:4]}
+		got, _ := Keys(keys[:0], args[:])
+		targetSink, _ = Route(args[:])
+		targetSink.Slot ^= hashslot.Slot(len(got))
+	}), "all on the stack")
+	var s Splitter
+	args := words("MGET a b c d {a}1")
+	_, err := s.Split(nil, ArgsOf(args))
+	require.NoError(t, err)
+	part := make([]string, 0, 16)
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		groups, _ := s.Split(nil, ArgsOf(args))
+		for _, g := range groups {
+			part, _ = AppendPart(nil, part[:0], args, g.Keys)
+		}
+	}))
+	var b Block
+	require.NoError(t, b.Add(nil, ArgsOf(args[:2])))
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		b.Reset()
+		_ = b.Add(nil, ArgsOf(args[:2]))
+	}))
+}
+
+// The table is data: the package does nothing when a program starts but make the
+// values of its errors.
+func TestNoInit(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("the go command is not here")
+	}
+	file := t.TempDir() + "/command.a"
+	out, err := exec.Command("go", "build", "-o", file, ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	out, err = exec.Command("go", "tool", "nm", "-size", file).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	size := 0
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) >= 4 && strings.HasSuffix(f[len(f)-1], "command.init") {
+			size, err = strconv.Atoi(f[len(f)-3])
+			require.NoError(t, err)
+		}
+	}
+	require.Positive(t, size, "the errors are made by init\n%s", out)
+	assert.Less(t, size, 1000, "bytes of code in init")
+}

@@ -1,0 +1,30 @@
+// Package command says which arguments of a command are keys, and where the
+// command goes, without a server.
+//
+// It has the commands and subcommands of Valkey 9.1 and Redis 8.6, as the servers
+// describe them in reply to COMMAND, and the code that the servers have for those
+// whose keys their description does not tell. [Keys] finds what COMMAND GETKEYS
+// and COMMAND GETKEYSANDFLAGS would say. [Route] says where to send the command:
+// to the node of one slot, of each of several slots, to any node or to all.
+//
+// Where both servers know a command and describe it differently, the package
+// follows Valkey; differences.txt in its folder lists what differs. It matters
+// little: GEORADIUS with both STORE and STOREDIST, which has the last of the two as
+// a key in Valkey, as in what both servers do, and both in the description of
+// Redis; and the use of the keys of HSETEX and of SET with a condition. A [Table]
+// that [Load] makes of the COMMAND reply of a server is of this server, whichever
+// it is, with the commands of its modules.
+//
+// # Transactions and scripts
+//
+// All keys of a MULTI block must be in one slot, and so should those of the WATCH
+// in front of it: a [Block] finds it. A script declares its keys: for EVAL and
+// FCALL Keys returns those, and Route their slot.
+//
+// # Sizes
+//
+// The built-in table takes less than 40 KiB of read-only data and no work when a
+// program starts. A look-up takes about 10 ns.
+package command
+
+//go:generate go test -run ^TestBuiltinIsGenerated$ -update .

@@ -1,0 +1,109 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The kinds of an [Error], for errors.Is.
+var (
+	ErrUnknown = errors.New("command: unknown command")
+	ErrArity   = errors.New("command: wrong number of arguments")
+	ErrSyntax  = errors.New("command: the arguments do not tell the keys")
+)
+
+// An Error says why the keys of a command cannot be told.
+type Error struct {
+	Kind    error  // ErrUnknown, ErrArity or ErrSyntax
+	Command string // its name in the table, or, if it is unknown, what was asked for
+	Arg     int    // the argument that is wrong, or the number of arguments if one is missing there; 0 is the name
+	Reason  string
+}
+
+func (e *Error) Error() string {
+	if e.Command == "" {
+		return "command: " + e.Reason
+	}
+	return "command: " + strconv.Quote(e.Command) + ": argument " + strconv.Itoa(e.Arg) + ": " + e.Reason
+}
+
+// Unwrap returns the kind.
+func (e *Error) Unwrap() error { return e.Kind }
+
+// maxQuoted bounds what of a name goes into an error.
+const maxQuoted = 64
+
+func unknown(args Args) *Error {
+	if args.n == 0 {
+		return &Error{Kind: ErrUnknown, Reason: "no arguments"}
+	}
+	name := args.at(0)
+	e := &Error{Kind: ErrUnknown, Command: lower(name[:min(len(name), maxQuoted)]), Reason: "there is no such command"}
+	return e
+}
+
+func unknownSub(c *Command, args Args) *Error {
+	sub := args.at(1)
+	return &Error{Kind: ErrUnknown, Command: c.name, Arg: 1,
+		Reason: "there is no subcommand " + strconv.Quote(lower(sub[:min(len(sub), maxQuoted)]))}
+}
+
+func (c *Command) arityError(n int) *Error {
+	want := strconv.Itoa(int(c.arity))
+	if c.arity < 0 {
+		want = "at least " + strconv.Itoa(-int(c.arity))
+	}
+	return &Error{Kind: ErrArity, Command: c.name, Arg: min(n, max(int(c.arity), -int(c.arity))),
+		Reason: fmt.Sprintf("%d arguments with the name, and it takes %s", n, want)}
+}
+
+// A fault is why a specification finds no keys.
+type fault uint8
+
+const (
+	found       fault = iota
+	noKeyword         // the keyword is not there: no fault if others find keys
+	noNumber          // the number of keys is not a number
+	zeroKeys          // the number of keys is 0
+	tooFew            // fewer arguments than keys
+	unspecified       // the specification does not tell
+)
+
+// lower returns s with its ASCII letters in lower case.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c-'A' < 26 {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// syntaxError is the error of a command none of whose keys was found. why and at
+// are of the first specification that failed.
+func (c *Command) syntaxError(why fault, at int) *Error {
+	e := &Error{Kind: ErrSyntax, Command: c.name, Arg: at}
+	switch why {
+	case noNumber:
+		e.Reason = "the number of keys is not a number, or is negative"
+	case zeroKeys:
+		e.Reason = "the number of keys is 0"
+	case tooFew:
+		e.Reason = "fewer arguments than keys"
+	case unspecified:
+		e.Reason = "the server's description does not tell the keys"
+	case found: // MIGRATE
+		e.Arg, e.Reason = 3, "a key in front of KEYS, and not an empty one"
+	default:
+		for i := range c.specs {
+			if c.specs[i].begin == beginKeyword {
+				e.Reason = "the keyword " + strings.ToUpper(c.specs[i].keyword) + " is missing, or no key follows"
+				break
+			}
+		}
+	}
+	return e
+}

@@ -1,0 +1,350 @@
+package command
+
+// A Key is an argument that is a key.
+type Key struct {
+	Index int // of the argument; the name of the command is 0
+	Use   Use
+}
+
+// Keys appends the keys of a command to dst, with the built-in table. See
+// [Table.Keys].
+func Keys[A Arg](dst []Key, args []A) ([]Key, error) {
+	return builtin.Keys(dst, ArgsOf(args))
+}
+
+// Keys appends the keys of a command to dst, in the order in which COMMAND
+// GETKEYSANDFLAGS of the servers has them. It follows the servers in everything:
+// the key specifications, the code that the servers have for SORT, SORT_RO,
+// MIGRATE, GEORADIUS, XREAD and the commands with a number of keys, and where
+// that is used. Channels of sharded pub/sub, which decide where a command goes
+// but are no keys, are appended too, with the use NotKey.
+//
+// A command without keys appends nothing. Neither do EVAL, FCALL and other
+// commands with the flag NoMandatoryKeys if their number of keys is 0, or is one
+// that the server will refuse.
+//
+// The error is an [*Error]: of the kind ErrUnknown if the table has no such
+// command, ErrArity if it has keys and does not take so many arguments, and
+// ErrSyntax if the arguments do not tell the keys: a number of keys that is none
+// or that is too large, a missing keyword. dst is then returned as it was.
+//
+// Keys takes time linear in the number of arguments, and allocates only for an
+// error, or if dst has not enough room.
+func (t *Table) Keys(dst []Key, args Args) ([]Key, error) {
+	c, err := t.orBuiltin().find(args)
+	if err != nil {
+		return dst, err
+	}
+	if len(c.specs) == 0 {
+		return dst, nil
+	}
+	if !c.fits(args.n) {
+		return dst, c.arityError(args.n)
+	}
+	if c.only != 0 {
+		use := c.specs[0].use
+		if c.own != ownNone {
+			use = c.useOf(args)
+		}
+		return append(dst, Key{int(c.only), use}), nil
+	}
+	var room [4]run
+	runs, err := c.runs(room[:0], args)
+	if err != nil {
+		return dst, err
+	}
+	for _, r := range runs {
+		for i := r.first; i <= r.last; i += r.step {
+			dst = append(dst, Key{i, r.use})
+		}
+	}
+	return dst, nil
+}
+
+// A run is keys at equal distances: those of one specification. last is a key.
+type run struct {
+	first, last, step int
+	use               Use
+}
+
+// runs appends the keys to dst. The number of arguments fits.
+//
+// This is getKeysFromCommandWithSpecs() of Valkey's src/db.c: the specifications
+// first, unless the use of a key is not theirs to tell. If one of them fails, all
+// keys are those that the server's own code finds.
+func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
+	why, at := noKeyword, args.n
+	if c.own != ownStore {
+		failed := false
+		for i := range c.specs {
+			s := &c.specs[i]
+			r, fault, place := s.search(args)
+			if fault == noKeyword {
+				continue
+			}
+			if fault == found {
+				dst = append(dst, r)
+				if s.use&Incomplete == 0 || c.own == ownNone {
+					continue
+				}
+			}
+			failed = true
+			why, at = fault, place
+			break
+		}
+		if failed {
+			dst = dst[:0]
+		}
+		if !failed || c.own == ownNone {
+			if len(dst) == 0 && !c.mayHaveNone() {
+				return dst, c.syntaxError(why, at)
+			}
+			return dst, nil
+		}
+	}
+	dst = c.byOwnCode(dst, args)
+	if len(dst) == 0 && !c.mayHaveNone() {
+		return dst, c.syntaxError(why, at)
+	}
+	return dst, nil
+}
+
+// mayHaveNone reports whether finding no key is no error. Channels may be left out.
+func (c *Command) mayHaveNone() bool { return c.flags&NoMandatoryKeys != 0 || !c.HasKeys() }
+
+// search finds the keys of one specification, as getKeysUsingKeySpecs() of
+// Valkey's src/db.c does. If it fails, at is the argument that is to blame.
+func (s *spec) search(args Args) (r run, why fault, at int) {
+	first := int(s.at)
+	switch s.begin {
+	case beginKeyword:
+		if first = s.after(args); first == 0 {
+			return r, noKeyword, args.n
+		}
+	case beginUnknown:
+		return r, unspecified, args.n
+	}
+	step := int(s.step)
+	last := 0
+	switch s.find {
+	case findRange:
+		switch {
+		case s.last >= 0:
+			last = first + int(s.last)
+		case s.limit <= 1:
+			last = args.n + int(s.last)
+		default:
+			last = first + (args.n-first)/int(s.limit) + int(s.last)
+		}
+	case findNumber:
+		at = first + int(s.last)
+		if at >= args.n {
+			return r, tooFew, args.n
+		}
+		n, ok := number(args.at(at))
+		switch {
+		case !ok:
+			return r, noNumber, at
+		case n == 0:
+			return r, zeroKeys, at
+		case n > int64(args.n):
+			return r, tooFew, at
+		}
+		first += int(s.limit)
+		last = first + (int(n)-1)*step
+	default:
+		return r, unspecified, args.n
+	}
+	if last >= args.n || last < first || first >= args.n {
+		if s.find == findRange {
+			at = args.n
+		}
+		return r, tooFew, at
+	}
+	if step > 1 { // from the end of the range to the last key
+		last -= (last - first) % step
+	}
+	return run{first, last, step, s.use}, found, 0
+}
+
+// after returns the argument behind the keyword, or 0. The last argument, or, of
+// a search backwards, the first, is not looked at.
+func (s *spec) after(args Args) int {
+	if s.at > 0 {
+		for i := int(s.at); i < args.n-1; i++ {
+			if is(args.at(i), s.keyword) {
+				return i + 1
+			}
+		}
+		return 0
+	}
+	for i := args.n + int(s.at); i > 1 && i < args.n; i-- {
+		if is(args.at(i), s.keyword) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// own is which code of their own the servers have for a command.
+type own uint8
+
+const (
+	ownNone      own = iota
+	ownSet           // SET of Valkey
+	ownSetIf         // SET of Redis since 8.4, where a condition reads the value
+	ownBitfield      // BITFIELD
+	ownDelex         // DELEX of Redis
+	ownNumber        // keys that follow their number, read loosely
+	ownStore         // GEORADIUS and GEORADIUSBYMEMBER of Valkey
+	ownGeoradius     // those of Redis: the specifications tell
+	ownStreams       // XREAD, XREADGROUP
+	ownSort
+	ownMigrate
+)
+
+// useOf returns the use of the one key of a command that has it depend on other
+// arguments.
+func (c *Command) useOf(args Args) Use {
+	switch c.own {
+	case ownSet, ownSetIf: // setGetKeys()
+		use := OW | Update
+		for i := 3; i < args.n; i++ {
+			s := args.at(i)
+			if is(s, "get") {
+				return RW | Access | Update
+			}
+			if c.own == ownSetIf && condition(s) {
+				use = RW | Update
+			}
+		}
+		return use
+	case ownBitfield: // bitfieldGetKeys()
+		for i := 2; i < args.n; i++ {
+			switch left, s := args.n-i-1, args.at(i); {
+			case is(s, "get") && left >= 2:
+				i += 2
+			case is(s, "overflow") && left >= 1:
+				i++
+			default: // it writes, or the server will refuse it
+				return RW | Access | Update
+			}
+		}
+		return RO | Access
+	case ownDelex: // delexGetKeys()
+		for i := 2; i < args.n; i++ {
+			if condition(args.at(i)) {
+				return RW | Delete
+			}
+		}
+		return RM | Delete
+	}
+	return c.specs[0].use
+}
+
+// condition reports whether s names a condition of SET and DELEX of Redis. The
+// server looks for one anywhere among the options.
+func condition(s string) bool {
+	return is(s, "ifeq") || is(s, "ifne") || is(s, "ifdeq") || is(s, "ifdne")
+}
+
+// byOwnCode finds the keys as the function of the servers does that is named.
+func (c *Command) byOwnCode(dst []run, args Args) []run {
+	switch c.own {
+	case ownNumber: // genericGetKeys()
+		return c.loosely(dst, args)
+	case ownStore: // georadiusGetKeys()
+		dst = append(dst, run{1, 1, 1, RO | Access})
+		store := 0
+		for i := 5; i+1 < args.n; i++ {
+			if s := args.at(i); is(s, "store") || is(s, "storedist") {
+				i++
+				store = i // the last one counts
+			}
+		}
+		if store > 0 {
+			dst = append(dst, run{store, store, 1, OW | Update})
+		}
+	case ownStreams: // xreadGetKeys()
+		for i := 1; i < args.n; i++ {
+			switch s := args.at(i); {
+			case is(s, "block"), is(s, "count"), is(s, "claim"):
+				i++
+			case is(s, "group"):
+				i += 2
+			case is(s, "noack"):
+			case is(s, "streams"):
+				if n := args.n - i - 1; n > 0 && n%2 == 0 {
+					dst = append(dst, run{i + 1, i + n/2, 1, 0})
+				}
+				return dst
+			default:
+				return dst
+			}
+		}
+	case ownSort: // sortGetKeys()
+		dst = append(dst, run{1, 1, 1, RO | Access})
+		store := 0
+		for i := 2; i < args.n; i++ {
+			switch s := args.at(i); {
+			case is(s, "limit"):
+				i += 2
+			case is(s, "get"), is(s, "by"):
+				i++
+			case is(s, "store") && i+1 < args.n:
+				store = i + 1 // the last one counts; it may be an option again
+			}
+		}
+		if store > 0 && len(c.specs) > 2 { // SORT_RO has two
+			dst = append(dst, run{store, store, 1, OW | Update})
+		}
+	case ownMigrate: // migrateGetKeys()
+		r := run{3, 3, 1, RW | Access | Delete}
+		for i := 6; i < args.n; i++ {
+			switch s := args.at(i); {
+			case is(s, "keys"):
+				if args.at(3) != "" { // the server will refuse it
+					return dst
+				}
+				r.first, r.last = i+1, args.n-1
+				i = args.n
+			case is(s, "auth"):
+				i++
+			case is(s, "auth2"):
+				i += 2
+			}
+		}
+		if r.first <= r.last {
+			dst = append(dst, r)
+		}
+	}
+	return dst
+}
+
+// loosely finds keys that follow their number. A key that stands alone, that
+// which the result is stored at, comes last.
+func (c *Command) loosely(dst []run, args Args) []run {
+	var r run
+	for i := range c.specs {
+		s := &c.specs[i]
+		if s.find != findNumber || s.begin != beginIndex {
+			continue
+		}
+		at, first, step := int(s.at)+int(s.last), int(s.at)+int(s.limit), int(s.step)
+		if at >= args.n {
+			return dst
+		}
+		n := looseNumber(args.at(at))
+		if n < 1 || n > (args.n-first)/step {
+			return dst
+		}
+		r = run{first, first + (n-1)*step, step, 0}
+		dst = append(dst, r)
+	}
+	for i := range c.specs {
+		if s := &c.specs[i]; s.find == findRange && s.begin == beginIndex {
+			dst = append(dst, run{int(s.at), int(s.at), 1, 0})
+		}
+	}
+	return dst
+}

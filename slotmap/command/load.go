@@ -1,0 +1,447 @@
+package command
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// A LoadError says where a reply is not what it should be, and why.
+type LoadError struct {
+	Path   string // "[12].specs[0].flags[1]"; the names are those of the fields of COMMAND
+	Reason string
+}
+
+func (e *LoadError) Error() string { return "command: COMMAND reply: " + e.Path + ": " + e.Reason }
+
+// Load returns the commands of a server, with those of its modules, from its reply
+// to COMMAND or COMMAND INFO. The reply is as clients hand it over, RESP2 or RESP3:
+// lists as []any, text as string or []byte, numbers as int64 or int, maps as
+// map[string]any, map[any]any or a list of names and values. Flags and policies
+// that are not known are left out.
+//
+// Servers before Redis 7.0 do not describe keys. For a command that is built in,
+// Load takes what the built-in table says; for others the first, last and step
+// that they tell.
+//
+// The keys of a command of a module whose specifications do not tell them all are
+// known to the module only: Keys then finds those that are specified, with
+// Incomplete or VariableFlags, or returns an ErrSyntax.
+//
+// The error is a [*LoadError]. Load takes time and memory linear in the reply.
+func Load(reply any) (*Table, error) {
+	list, ok := reply.([]any)
+	if !ok {
+		return nil, &LoadError{"reply", kind(reply) + " is not a list"}
+	}
+	l := loader{}
+	for i, v := range list {
+		if v == nil { // COMMAND INFO of an unknown command
+			continue
+		}
+		if err := l.command(v, 0); err != nil {
+			err.Path = "[" + strconv.Itoa(i) + "]" + err.Path
+			return nil, err
+		}
+	}
+	t := newTable(l.commands)
+	if set, delex := t.lookup("set", 0), t.lookup("delex", 0); set != 0 && delex != 0 && t.commands[set-1].own == ownSet {
+		t.commands[set-1].own = ownSetIf // SET got its conditions with DELEX
+	}
+	return t, nil
+}
+
+type loader struct{ commands []Command }
+
+// maxCommands is how many a table can have: it counts them in 16 bits.
+const maxCommands = math.MaxUint16 - 1
+
+// The fields of a command in the reply. Redis 6.0 has those up to step, or acl.
+const (
+	fieldName = iota
+	fieldArity
+	fieldFlags
+	fieldFirst
+	fieldLast
+	fieldStep
+	fieldACL
+	fieldTips
+	fieldSpecs
+	fieldSubcommands
+)
+
+func (l *loader) command(v any, parent int) *LoadError {
+	f, ok := v.([]any)
+	if !ok {
+		return &LoadError{"", kind(v) + " is not a list"}
+	}
+	if len(f) <= fieldStep {
+		return &LoadError{"", fmt.Sprintf("%d fields are not a command", len(f))}
+	}
+	if len(l.commands) == maxCommands {
+		return &LoadError{"", fmt.Sprintf("more than %d commands", maxCommands)}
+	}
+	c := Command{parent: uint16(parent)}
+	n, err := number16(f[fieldArity], ".arity")
+	if err != nil {
+		return err
+	}
+	c.arity = n
+	if c.name, ok = text(f[fieldName]); !ok || c.name == "" {
+		return &LoadError{".name", kind(f[fieldName]) + " is not a name"}
+	}
+	if c.name = lower(c.name); parent != 0 {
+		// Redis 7.0 and later have the container in the name, modules may not.
+		container := l.commands[parent-1].name + "|"
+		if len(container) > math.MaxUint8 {
+			return &LoadError{".name", "too long for a command with subcommands"}
+		}
+		c.name = container + strings.TrimPrefix(c.name, container)
+		c.sub = uint8(len(container))
+	}
+	flags, err := texts(f[fieldFlags], ".flags")
+	if err != nil {
+		return err
+	}
+	for _, flag := range flags {
+		c.flags |= Flags(bit(flag, flagNames))
+	}
+	if len(f) > fieldTips {
+		tips, err := texts(f[fieldTips], ".tips")
+		if err != nil {
+			return err
+		}
+		for _, tip := range tips {
+			if s, ok := strings.CutPrefix(tip, "request_policy:"); ok {
+				c.request = Request(number8(s, requestNames))
+			} else if s, ok := strings.CutPrefix(tip, "response_policy:"); ok {
+				c.reply = Reply(number8(s, replyNames))
+			}
+		}
+	}
+	if len(f) > fieldSpecs {
+		list, ok := f[fieldSpecs].([]any)
+		if !ok && f[fieldSpecs] != nil {
+			return &LoadError{".specs", kind(f[fieldSpecs]) + " is not a list"}
+		}
+		for i, v := range list {
+			s, err := loadSpec(v)
+			if err != nil {
+				err.Path = ".specs[" + strconv.Itoa(i) + "]" + err.Path
+				return err
+			}
+			c.specs = append(c.specs, s)
+		}
+	} else if err := c.legacy(f); err != nil {
+		return err
+	}
+	c.complete()
+	l.commands = append(l.commands, c)
+	if len(f) <= fieldSubcommands {
+		return nil
+	}
+	subs, ok := f[fieldSubcommands].([]any)
+	if !ok && f[fieldSubcommands] != nil {
+		return &LoadError{".subcommands", kind(f[fieldSubcommands]) + " is not a list"}
+	}
+	if parent != 0 && len(subs) > 0 {
+		return &LoadError{".subcommands", "a subcommand has subcommands"}
+	}
+	self := len(l.commands)
+	l.commands[self-1].subs = len(subs) > 0
+	for i, v := range subs {
+		if err := l.command(v, self); err != nil {
+			err.Path = ".subcommands[" + strconv.Itoa(i) + "]" + err.Path
+			return err
+		}
+	}
+	return nil
+}
+
+// legacy makes a specification of first, last and step, for servers that have no
+// other, or takes those of the built-in table.
+func (c *Command) legacy(f []any) *LoadError {
+	if i := builtin.lookup(c.name, 0); i != 0 && c.flags&Module == 0 {
+		known := &builtin.commands[i-1]
+		c.specs, c.request, c.reply = known.specs, known.request, known.reply
+		c.flags |= known.flags & NoMandatoryKeys
+		return nil
+	}
+	var n [3]int16
+	for i := range n {
+		var err *LoadError
+		if n[i], err = number16(f[fieldFirst+i], [...]string{".first", ".last", ".step"}[i]); err != nil {
+			return err
+		}
+	}
+	if n[0] <= 0 || n[2] <= 0 {
+		if c.flags&MovableKeys != 0 {
+			c.specs = []spec{{}}
+		}
+		return nil
+	}
+	s := spec{begin: beginIndex, find: findRange, at: n[0], last: n[1], step: n[2]}
+	if c.flags&MovableKeys != 0 {
+		s.use = Incomplete
+	}
+	if s.last >= 0 {
+		s.last -= s.at
+	}
+	c.specs = []spec{s}
+	return nil
+}
+
+// complete sets what follows from the rest.
+func (c *Command) complete() {
+	variable := false
+	number := false
+	for i := range c.specs {
+		variable = variable || c.specs[i].use&VariableFlags != 0
+		number = number || c.specs[i].find == findNumber
+	}
+	if c.flags&Module == 0 && c.parent == 0 {
+		switch c.name {
+		case "set":
+			c.own = ownSet
+		case "bitfield":
+			c.own = ownBitfield
+		case "delex":
+			c.own = ownDelex
+		case "georadius", "georadiusbymember":
+			if variable {
+				c.own = ownStore
+			}
+		case "xread", "xreadgroup":
+			c.own = ownStreams
+		case "sort", "sort_ro":
+			c.own = ownSort
+		case "migrate":
+			c.own = ownMigrate
+		default:
+			if number && c.name != "msetex" { // which reads its number strictly
+				c.own = ownNumber
+			}
+		}
+	}
+	if len(c.specs) == 1 {
+		s := c.specs[0]
+		least := max(int(c.arity), -int(c.arity))
+		if s.begin == beginIndex && s.find == findRange && s.last == 0 && int(s.at) < min(least, 256) {
+			c.only = uint8(s.at)
+		}
+	}
+}
+
+func loadSpec(v any) (s spec, err *LoadError) {
+	begin, find := search{path: ".begin_search"}, search{path: ".find_keys"}
+	err = fields(v, "", func(name string, v any) (err *LoadError) {
+		switch name {
+		case "flags":
+			var flags []string
+			flags, err = texts(v, ".flags")
+			for _, flag := range flags {
+				s.use |= Use(bit(flag, useNames))
+			}
+		case "begin_search":
+			err = begin.load(v)
+		case "find_keys":
+			err = find.load(v)
+		}
+		return err
+	})
+	if err != nil {
+		return s, err
+	}
+	switch begin.kind {
+	case "index":
+		if s.begin, s.at = beginIndex, begin.numbers["index"]; s.at < 1 {
+			return s, &LoadError{".begin_search.spec.index", "less than 1"}
+		}
+	case "keyword":
+		s.begin, s.at, s.keyword = beginKeyword, begin.numbers["startfrom"], lower(begin.keyword)
+		if s.at == 0 || s.keyword == "" {
+			return s, &LoadError{".begin_search.spec", "no keyword, or a search from argument 0"}
+		}
+	}
+	s.step = find.numbers["keystep"]
+	switch find.kind {
+	case "range":
+		s.find, s.last, s.limit = findRange, find.numbers["lastkey"], find.numbers["limit"]
+	case "keynum":
+		s.find, s.last, s.limit = findNumber, find.numbers["keynumidx"], find.numbers["firstkey"]
+	default:
+		return s, nil
+	}
+	if s.step < 1 {
+		return s, &LoadError{".find_keys.spec.keystep", "less than 1"}
+	}
+	if s.limit < 0 || s.find == findNumber && s.last < 0 {
+		return s, &LoadError{".find_keys.spec", "a negative number"}
+	}
+	if s.find == findNumber && s.limit <= s.last {
+		return s, &LoadError{".find_keys.spec.firstkey", "keys in front of their number"}
+	}
+	return s, nil
+}
+
+// A search is begin_search or find_keys of a specification.
+type search struct {
+	path    string
+	kind    string
+	keyword string
+	numbers map[string]int16
+}
+
+func (s *search) load(v any) *LoadError {
+	s.numbers = map[string]int16{}
+	return fields(v, s.path, func(name string, v any) (err *LoadError) {
+		switch name {
+		case "type":
+			s.kind, _ = text(v)
+		case "spec":
+			err = fields(v, s.path+".spec", func(name string, v any) (err *LoadError) {
+				if name == "keyword" {
+					s.keyword, _ = text(v)
+				} else {
+					s.numbers[name], err = number16(v, s.path+".spec."+name)
+				}
+				return err
+			})
+		}
+		return err
+	})
+}
+
+// fields calls f with the names and values of a map, or of a list of both.
+func fields(v any, path string, f func(name string, v any) *LoadError) *LoadError {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, value := range v {
+			if err := f(name, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	case map[any]any:
+		for name, value := range v {
+			s, ok := text(name)
+			if !ok {
+				return &LoadError{path, "a name is " + kind(name)}
+			}
+			if err := f(s, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	case []any:
+		if len(v)%2 != 0 {
+			return &LoadError{path, fmt.Sprintf("a list of %d elements is not names and values", len(v))}
+		}
+		for i := 0; i < len(v); i += 2 {
+			s, ok := text(v[i])
+			if !ok {
+				return &LoadError{path, "a name is " + kind(v[i])}
+			}
+			if err := f(s, v[i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return &LoadError{path, kind(v) + " is not a map"}
+}
+
+// texts returns the elements of a list or a set.
+func texts(v any, path string) ([]string, *LoadError) {
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case []string:
+		return v, nil
+	case []any:
+		list := make([]string, len(v))
+		for i, e := range v {
+			s, ok := text(e)
+			if !ok {
+				return nil, &LoadError{path + "[" + strconv.Itoa(i) + "]", kind(e) + " is not text"}
+			}
+			list[i] = s
+		}
+		return list, nil
+	case map[string]struct{}:
+		var list []string
+		for s := range v {
+			list = append(list, s)
+		}
+		return list, nil
+	}
+	return nil, &LoadError{path, kind(v) + " is not a list"}
+}
+
+func text(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case []byte:
+		return string(v), true
+	}
+	return "", false
+}
+
+// number16 returns a number, which may come as text.
+func number16(v any, path string) (int16, *LoadError) {
+	n, ok := int64(0), false
+	switch v := v.(type) {
+	case int64:
+		n, ok = v, true
+	case int:
+		n, ok = int64(v), true
+	case float64:
+		n, ok = int64(v), v == math.Trunc(v)
+	default:
+		if s, is := text(v); is {
+			parsed, err := strconv.ParseInt(s, 10, 64)
+			n, ok = parsed, err == nil
+		}
+	}
+	if !ok || n < math.MinInt16 || n > math.MaxInt16 {
+		return 0, &LoadError{path, kind(v) + " is not a number of 16 bits"}
+	}
+	return int16(n), nil
+}
+
+// kind says what v is, in few words.
+func kind(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nothing"
+	case string:
+		return strconv.Quote(v[:min(len(v), maxQuoted)])
+	case []byte:
+		return strconv.Quote(string(v[:min(len(v), maxQuoted)]))
+	case int64, int, float64, bool:
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprintf("a %T", v)
+}
+
+// bit returns the bit of a name in a list of them, or 0.
+func bit(s string, names []string) uint32 {
+	for i, name := range names {
+		if s == name {
+			return 1 << i
+		}
+	}
+	return 0
+}
+
+// number8 returns the number of a name in a list, or 0, the default.
+func number8(s string, names []string) uint8 {
+	for i, name := range names {
+		if s == name {
+			return uint8(i)
+		}
+	}
+	return 0
+}

@@ -1,0 +1,164 @@
+package command
+
+import (
+	"strings"
+
+	"github.com/hashslot/hashslot"
+)
+
+// To says which nodes a command goes to.
+type To uint8
+
+const (
+	AnyNode   To = iota // any one: the command has no key
+	OneSlot             // the node of the slot
+	EachSlot            // the nodes of several slots: Splitter.Split divides the command
+	AllShards           // the primaries of all shards
+	AllNodes            // all primaries and replicas
+	Special             // the documentation of the command tells: SCAN asks one node after the other
+)
+
+var toNames = []string{"any node", "one slot", "each slot", "all shards", "all nodes", "special"}
+
+func (t To) String() string { return name(int(t), toNames) }
+
+// A Target is where a command goes.
+type Target struct {
+	Command *Command
+	To      To
+	Slot    hashslot.Slot // if To is OneSlot
+}
+
+// Route returns where a command goes, with the built-in table. See [Table.Route].
+func Route[A Arg](args []A) (Target, error) {
+	return builtin.Route(ArgsOf(args))
+}
+
+// Route returns where a command goes. With keys, or channels of sharded pub/sub,
+// that is their slot. If they are in several slots, it is each of them for a
+// command with the policy multi_shard, and else a [*hashslot.CrossSlotError] that
+// names two of them. Without keys the request policy of the command tells.
+//
+// The target of a command that may be sent to a replica has a Command that Is
+// ReadOnly.
+//
+// The other errors are those of [Table.Keys], but ErrArity is also for commands
+// without keys, and ErrSyntax also for a command that would have to be divided
+// and whose last key lacks its value.
+//
+// Route takes time linear in the number of arguments, and allocates only for an
+// error.
+func (t *Table) Route(args Args) (Target, error) {
+	c, err := t.orBuiltin().find(args)
+	if err != nil {
+		return Target{}, err
+	}
+	if !c.fits(args.n) {
+		return Target{}, c.arityError(args.n)
+	}
+	if c.only != 0 {
+		return Target{c, OneSlot, hashslot.Of(args.at(int(c.only)))}, nil
+	}
+	if len(c.specs) != 0 {
+		var room [4]run
+		runs, err := c.runs(room[:0], args)
+		if err != nil {
+			return Target{}, err
+		}
+		if len(runs) != 0 {
+			return c.together(runs, args)
+		}
+	}
+	return Target{Command: c, To: [...]To{AnyNode, AllNodes, AllShards, AnyNode, Special}[c.request]}, nil
+}
+
+// together returns the target of a command that has keys.
+func (c *Command) together(runs []run, args Args) (Target, error) {
+	first := hashslot.Of(args.at(runs[0].first))
+	n := 0
+	for _, r := range runs {
+		for i := r.first; i <= r.last; i += r.step {
+			slot := hashslot.Of(args.at(i))
+			if slot != first {
+				if c.divides() {
+					if err := c.whole(r, args); err != nil {
+						return Target{}, err
+					}
+					return Target{Command: c, To: EachSlot}, nil
+				}
+				return Target{}, &hashslot.CrossSlotError{Key1: strings.Clone(args.at(runs[0].first)), Slot1: first,
+					Key2: strings.Clone(args.at(i)), Slot2: slot, Index: n}
+			}
+			n++
+		}
+	}
+	return Target{c, OneSlot, first}, nil
+}
+
+// divides reports whether the command can be divided by slot.
+func (c *Command) divides() bool {
+	return c.request == RequestMultiShard && len(c.specs) == 1 && c.specs[0].begin == beginIndex
+}
+
+// whole returns an error if the last key lacks its value: part of a command must
+// not be done if the server would refuse all of it.
+func (c *Command) whole(r run, args Args) error {
+	if r.last+r.step > args.n {
+		return &Error{Kind: ErrSyntax, Command: c.name, Arg: args.n, Reason: "the last key has no value"}
+	}
+	return nil
+}
+
+// A Block finds the slot that several commands must share: the commands of a
+// MULTI block, with the WATCH in front of it. The zero Block has no commands. A
+// Block must not be used by several goroutines at once.
+type Block struct {
+	key  []byte // the first
+	slot hashslot.Slot
+	n    int // keys
+}
+
+// Add adds a command to the block. If the block has keys in another slot, the
+// error is a [*hashslot.CrossSlotError] that names the first key of the block and
+// the first of the command, and its Index counts the keys of the whole block. A
+// command that would be divided if it stood alone is such an error, too. The other
+// errors are those of [Table.Route]. After an error the block is as it was.
+//
+// t may be nil, for the built-in table.
+func (b *Block) Add(t *Table, args Args) error {
+	target, err := t.Route(args)
+	if err != nil {
+		return err
+	}
+	if target.To != OneSlot && target.To != EachSlot {
+		return nil
+	}
+	var room [4]run
+	runs, e := target.Command.runs(room[:0], args)
+	if e != nil {
+		return e
+	}
+	before := *b
+	for _, r := range runs {
+		for i := r.first; i <= r.last; i += r.step {
+			key := args.at(i)
+			slot := hashslot.Of(key)
+			switch {
+			case b.n == 0:
+				b.key, b.slot = append(b.key[:0], key...), slot
+			case slot != b.slot:
+				err := &hashslot.CrossSlotError{Key1: string(b.key), Slot1: b.slot, Key2: strings.Clone(key), Slot2: slot, Index: b.n}
+				b.slot, b.n = before.slot, before.n
+				return err
+			}
+			b.n++
+		}
+	}
+	return nil
+}
+
+// Slot returns the slot of the block. ok is false as long as no command has keys.
+func (b *Block) Slot() (slot hashslot.Slot, ok bool) { return b.slot, b.n > 0 }
+
+// Reset makes the block empty.
+func (b *Block) Reset() { b.slot, b.n = 0, 0 }

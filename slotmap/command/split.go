@@ -1,0 +1,240 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// A Splitter divides commands by slot. The zero Splitter is ready to use. It keeps
+// its memory, that of a [slotmap.SlotSplitter] and 16 bytes a key of the largest
+// command, so it must not be used by several goroutines at once.
+type Splitter struct {
+	keys []string
+	by   slotmap.SlotSplitter
+}
+
+// Split divides the keys of a command by slot. The groups have the keys by their
+// number: 0 is the first key of the command. [AppendPart] makes a command of each,
+// to be sent to the node of its slot, and [Command.Combine] one reply of theirs.
+// Parts for slots of one node are still commands of their own: servers refuse a
+// command with keys in two slots wherever they are.
+//
+// All commands can be divided that Route sends to EachSlot. Another command with
+// keys in one slot is one group, without keys none; otherwise the error is that of
+// Route. What a command with several parts does is not atomic.
+//
+// t may be nil, for the built-in table. The result is valid until the next call.
+// Split takes time linear in the number of arguments.
+func (s *Splitter) Split(t *Table, args Args) ([]slotmap.SlotGroup, error) {
+	target, err := t.Route(args)
+	if err != nil || target.To != OneSlot && target.To != EachSlot {
+		return nil, err
+	}
+	var room [4]run
+	runs, e := target.Command.runs(room[:0], args)
+	if e != nil {
+		return nil, e
+	}
+	s.keys = s.keys[:0]
+	for _, r := range runs {
+		for i := r.first; i <= r.last; i += r.step {
+			s.keys = append(s.keys, args.at(i))
+		}
+	}
+	groups := s.by.Split(s.keys)
+	clear(s.keys) // the arguments are the caller's
+	return groups, nil
+}
+
+// AppendPart appends to dst the arguments of a command with some of its keys only,
+// given by their numbers in ascending order, as Split gives them: the name, these
+// keys, each with its value if the command has values, and what follows the last
+// key. A number of keys becomes that of the part, which is the only argument that
+// is new.
+//
+// The command must be one that can be divided, as Split says, and have these keys;
+// or else the error says why not, and dst is returned as it was.
+func AppendPart[A Arg](t *Table, dst, args []A, keys []int) ([]A, error) {
+	view := ArgsOf(args)
+	c, r, err := t.divisible(view)
+	if err != nil {
+		return dst, err
+	}
+	count := (r.last-r.first)/r.step + 1
+	for i, k := range keys {
+		if k < 0 || k >= count || i > 0 && k <= keys[i-1] {
+			return dst, fmt.Errorf("command: %q: key %d is not one of its %d keys, in ascending order", c.name, k, count)
+		}
+	}
+	dst = slices.Grow(dst, len(args)-(count-len(keys))*r.step)
+	at := len(dst)
+	dst = append(dst, args[:r.first]...)
+	if s := &c.specs[0]; s.find == findNumber {
+		dst[at+int(s.at)+int(s.last)] = A(strconv.Itoa(len(keys)))
+	}
+	for _, k := range keys {
+		i := r.first + k*r.step
+		dst = append(dst, args[i:i+r.step]...)
+	}
+	return append(dst, args[r.last+r.step:]...), nil
+}
+
+// divisible returns where the keys are of a command that can be divided.
+func (t *Table) divisible(args Args) (*Command, run, error) {
+	c, err := t.orBuiltin().find(args)
+	if err != nil {
+		return nil, run{}, err
+	}
+	if !c.fits(args.n) {
+		return nil, run{}, c.arityError(args.n)
+	}
+	if !c.divides() {
+		return nil, run{}, fmt.Errorf("command: %q cannot be divided", c.name)
+	}
+	r, why, at := c.specs[0].search(args)
+	if why != found {
+		return nil, run{}, c.syntaxError(why, at)
+	}
+	if err := c.whole(r, args); err != nil {
+		return nil, run{}, err
+	}
+	return c, r, nil
+}
+
+// ErrCannotCombine is the error of [Command.Combine] for a command whose replies
+// only its documentation tells how to combine.
+var ErrCannotCombine = errors.New("command: no rule combines the replies")
+
+// Combine makes one reply of those of several nodes, by the reply policy. groups
+// are those of Split, in the order of the replies, or nil if the command went to
+// nodes and not to slots. Replies are as clients hand them over: numbers as int64
+// or int, lists as []any, and an error that a server replied as an error.
+//
+// Unless one success is enough, the first error among the replies is the error of
+// Combine. Numbers are combined element by element if the replies are lists. An
+// error tells of replies that are not what the policy is for.
+func (c *Command) Combine(groups []slotmap.SlotGroup, replies []any) (any, error) {
+	if len(replies) == 0 || groups != nil && len(groups) != len(replies) {
+		return nil, fmt.Errorf("command: %q: %d replies to %d parts", c.name, len(replies), len(groups))
+	}
+	var failed error
+	succeeded := -1
+	for i, r := range replies {
+		if err, ok := r.(error); !ok && succeeded < 0 {
+			succeeded = i
+		} else if ok && failed == nil {
+			failed = err
+		}
+	}
+	if c.reply == ReplyOneSucceeded && succeeded >= 0 {
+		return replies[succeeded], nil
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	switch c.reply {
+	case ReplyOneSucceeded, ReplyAllSucceeded:
+		return replies[0], nil
+	case ReplySpecial:
+		return nil, ErrCannotCombine
+	case ReplyDefault:
+		if groups != nil {
+			return c.inOrder(groups, replies)
+		}
+		var all []any
+		for _, r := range replies {
+			list, ok := r.([]any)
+			if !ok {
+				return nil, ErrCannotCombine
+			}
+			all = append(all, list...)
+		}
+		return all, nil
+	}
+	all := replies[0]
+	for _, r := range replies[1:] {
+		var err error
+		if all, err = c.aggregate(all, r); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// inOrder puts the elements of lists where their keys are in the whole command.
+func (c *Command) inOrder(groups []slotmap.SlotGroup, replies []any) (any, error) {
+	n := 0
+	for _, g := range groups {
+		n += len(g.Keys)
+	}
+	all := make([]any, n)
+	for i, g := range groups {
+		list, ok := replies[i].([]any)
+		if !ok || len(list) != len(g.Keys) {
+			return nil, fmt.Errorf("command: %q: part %d has %d keys, and its reply is not a list of as many", c.name, i, len(g.Keys))
+		}
+		for j, k := range g.Keys {
+			if k < 0 || k >= n {
+				return nil, fmt.Errorf("command: %q: part %d has key %d of %d", c.name, i, k, n)
+			}
+			all[k] = list[j]
+		}
+	}
+	return all, nil
+}
+
+func (c *Command) aggregate(a, b any) (any, error) {
+	x, ok1 := a.([]any)
+	y, ok2 := b.([]any)
+	if ok1 && ok2 && len(x) == len(y) {
+		all := make([]any, len(x))
+		for i := range x {
+			n, err := c.aggregateNumbers(x[i], y[i])
+			if err != nil {
+				return nil, err
+			}
+			all[i] = n
+		}
+		return all, nil
+	}
+	return c.aggregateNumbers(a, b)
+}
+
+func (c *Command) aggregateNumbers(a, b any) (any, error) {
+	x, ok1 := integer(a)
+	y, ok2 := integer(b)
+	if !ok1 || !ok2 {
+		return nil, fmt.Errorf("command: %q: %T and %T are not two numbers, or lists of as many", c.name, a, b)
+	}
+	truth := func(b bool) any {
+		if b {
+			return int64(1)
+		}
+		return int64(0)
+	}
+	switch c.reply {
+	case ReplyAggLogicalAnd:
+		return truth(x != 0 && y != 0), nil
+	case ReplyAggLogicalOr:
+		return truth(x != 0 || y != 0), nil
+	case ReplyAggMin:
+		return min(x, y), nil
+	case ReplyAggMax:
+		return max(x, y), nil
+	}
+	return x + y, nil
+}
+
+func integer(v any) (int64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return v, true
+	case int:
+		return int64(v), true
+	}
+	return 0, false
+}
