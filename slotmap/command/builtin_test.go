@@ -71,8 +71,8 @@ func union(valkey, redis *Table) (all []Command, differences []string) {
 			if v.request != c.request || v.reply != c.reply {
 				say(v.name, "policies %s and %s, in Redis %s and %s", v.request, v.reply, c.request, c.reply)
 			}
-			if !slices.Equal(v.specs, c.specs) {
-				say(v.name, "keys %v, in Redis %v", describe(v.specs), describe(c.specs))
+			if !slices.Equal(v.specs(), c.specs()) {
+				say(v.name, "keys %v, in Redis %v", describe(v.specs()), describe(c.specs()))
 			}
 		}
 		byName[v.name] = n
@@ -115,18 +115,18 @@ func source(all []Command) ([]byte, error) {
 	fmt.Fprintf(&out, "var builtinCommands = [...]Command{\n")
 	for _, c := range all {
 		specs := ""
-		if len(c.specs) > 0 {
-			key := fmt.Sprint(c.specs)
+		if len(c.specs()) > 0 {
+			key := fmt.Sprint(c.specs())
 			if names[key] == "" {
 				names[key] = fmt.Sprintf("specs%d", len(names))
-				fmt.Fprintf(&lists, "\n// %s\nvar %s = []spec{\n", strings.Join(describe(c.specs), "; "), names[key])
-				for _, s := range c.specs {
+				fmt.Fprintf(&lists, "\n// %s\nvar %s = []spec{\n", strings.Join(describe(c.specs()), "; "), names[key])
+				for _, s := range c.specs() {
 					fmt.Fprintf(&lists, "{keyword: %q, use: %d, begin: %d, find: %d, at: %d, last: %d, limit: %d, step: %d},\n",
 						s.keyword, s.use, s.begin, s.find, s.at, s.last, s.limit, s.step)
 				}
 				fmt.Fprintln(&lists, "}")
 			}
-			specs = ", specs: " + names[key]
+			specs = ", keys: &" + names[key]
 		}
 		fmt.Fprintf(&out, "{name: %q%s, flags: %d, arity: %d, parent: %d, sub: %d, only: %d, own: %d, request: %d, reply: %d, servers: %d, subs: %t},\n",
 			c.name, specs, c.flags, c.arity, c.parent, c.sub, c.only, c.own, c.request, c.reply, c.servers, c.subs)

@@ -7,8 +7,8 @@ import (
 
 // A Command is what the servers say of one of their commands. It never changes.
 type Command struct {
-	name    string // as in COMMAND, in lower case: "get", "config|get"
-	specs   []spec
+	name    string  // as in COMMAND, in lower case: "get", "config|get"
+	keys    *[]spec // nil: no argument is a key
 	flags   Flags
 	arity   int16  // with the name; negative: at least
 	parent  uint16 // 1 + the number of the container in the table; 0: it is no subcommand
@@ -46,10 +46,19 @@ func (c *Command) Request() Request { return c.request }
 // sent to more than one node.
 func (c *Command) Reply() Reply { return c.reply }
 
+// specs returns the key specifications. They are behind a pointer because most
+// commands share them with others, and a pointer is small.
+func (c *Command) specs() []spec {
+	if c.keys == nil {
+		return nil
+	}
+	return *c.keys
+}
+
 // HasKeys reports whether any argument of the command can be a key.
 func (c *Command) HasKeys() bool {
-	for i := range c.specs {
-		if c.specs[i].use&NotKey == 0 {
+	for i := range c.specs() {
+		if c.specs()[i].use&NotKey == 0 {
 			return true
 		}
 	}

@@ -98,9 +98,9 @@ func (c *Command) syntaxError(why fault, at int) *Error {
 	case found: // MIGRATE
 		e.Arg, e.Reason = 3, "a key in front of KEYS, and not an empty one"
 	default:
-		for i := range c.specs {
-			if c.specs[i].begin == beginKeyword {
-				e.Reason = "the keyword " + strings.ToUpper(c.specs[i].keyword) + " is missing, or no key follows"
+		for i := range c.specs() {
+			if c.specs()[i].begin == beginKeyword {
+				e.Reason = "the keyword " + strings.ToUpper(c.specs()[i].keyword) + " is missing, or no key follows"
 				break
 			}
 		}

@@ -35,14 +35,14 @@ func (t *Table) Keys(dst []Key, args Args) ([]Key, error) {
 	if err != nil {
 		return dst, err
 	}
-	if len(c.specs) == 0 {
+	if c.keys == nil {
 		return dst, nil
 	}
 	if !c.fits(args.n) {
 		return dst, c.arityError(args.n)
 	}
 	if c.only != 0 {
-		use := c.specs[0].use
+		use := c.specs()[0].use
 		if c.own != ownNone {
 			use = c.useOf(args)
 		}
@@ -76,8 +76,8 @@ func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
 	why, at := noKeyword, args.n
 	if c.own != ownStore {
 		failed := false
-		for i := range c.specs {
-			s := &c.specs[i]
+		for i := range c.specs() {
+			s := &c.specs()[i]
 			r, fault, place := s.search(args)
 			if fault == noKeyword {
 				continue
@@ -239,7 +239,7 @@ func (c *Command) useOf(args Args) Use {
 		}
 		return RM | Delete
 	}
-	return c.specs[0].use
+	return c.specs()[0].use
 }
 
 // condition reports whether s names a condition of SET and DELEX of Redis. The
@@ -295,7 +295,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 				store = i + 1 // the last one counts; it may be an option again
 			}
 		}
-		if store > 0 && len(c.specs) > 2 { // SORT_RO has two
+		if store > 0 && len(c.specs()) > 2 { // SORT_RO has two
 			dst = append(dst, run{store, store, 1, OW | Update})
 		}
 	case ownMigrate: // migrateGetKeys()
@@ -325,8 +325,8 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 // which the result is stored at, comes last.
 func (c *Command) loosely(dst []run, args Args) []run {
 	var r run
-	for i := range c.specs {
-		s := &c.specs[i]
+	for i := range c.specs() {
+		s := &c.specs()[i]
 		if s.find != findNumber || s.begin != beginIndex {
 			continue
 		}
@@ -341,8 +341,8 @@ func (c *Command) loosely(dst []run, args Args) []run {
 		r = run{first, first + (n-1)*step, step, 0}
 		dst = append(dst, r)
 	}
-	for i := range c.specs {
-		if s := &c.specs[i]; s.find == findRange && s.begin == beginIndex {
+	for i := range c.specs() {
+		if s := &c.specs()[i]; s.find == findRange && s.begin == beginIndex {
 			dst = append(dst, run{int(s.at), int(s.at), 1, 0})
 		}
 	}

@@ -125,13 +125,17 @@ func (l *loader) command(v any, parent int) *LoadError {
 		if !ok && f[fieldSpecs] != nil {
 			return &LoadError{".specs", kind(f[fieldSpecs]) + " is not a list"}
 		}
+		specs := make([]spec, 0, len(list))
 		for i, v := range list {
 			s, err := loadSpec(v)
 			if err != nil {
 				err.Path = ".specs[" + strconv.Itoa(i) + "]" + err.Path
 				return err
 			}
-			c.specs = append(c.specs, s)
+			specs = append(specs, s)
+		}
+		if len(specs) > 0 {
+			c.keys = &specs
 		}
 	} else if err := c.legacy(f); err != nil {
 		return err
@@ -164,7 +168,7 @@ func (l *loader) command(v any, parent int) *LoadError {
 func (c *Command) legacy(f []any) *LoadError {
 	if i := builtin.lookup(c.name, 0); i != 0 && c.flags&Module == 0 {
 		known := &builtin.commands[i-1]
-		c.specs, c.request, c.reply = known.specs, known.request, known.reply
+		c.keys, c.request, c.reply = known.keys, known.request, known.reply
 		c.flags |= known.flags & NoMandatoryKeys
 		return nil
 	}
@@ -177,7 +181,7 @@ func (c *Command) legacy(f []any) *LoadError {
 	}
 	if n[0] <= 0 || n[2] <= 0 {
 		if c.flags&MovableKeys != 0 {
-			c.specs = []spec{{}}
+			c.keys = &[]spec{{}}
 		}
 		return nil
 	}
@@ -188,7 +192,7 @@ func (c *Command) legacy(f []any) *LoadError {
 	if s.last >= 0 {
 		s.last -= s.at
 	}
-	c.specs = []spec{s}
+	c.keys = &[]spec{s}
 	return nil
 }
 
@@ -196,9 +200,9 @@ func (c *Command) legacy(f []any) *LoadError {
 func (c *Command) complete() {
 	variable := false
 	number := false
-	for i := range c.specs {
-		variable = variable || c.specs[i].use&VariableFlags != 0
-		number = number || c.specs[i].find == findNumber
+	for i := range c.specs() {
+		variable = variable || c.specs()[i].use&VariableFlags != 0
+		number = number || c.specs()[i].find == findNumber
 	}
 	if c.flags&Module == 0 && c.parent == 0 {
 		switch c.name {
@@ -224,8 +228,8 @@ func (c *Command) complete() {
 			}
 		}
 	}
-	if len(c.specs) == 1 {
-		s := c.specs[0]
+	if len(c.specs()) == 1 {
+		s := c.specs()[0]
 		least := max(int(c.arity), -int(c.arity))
 		if s.begin == beginIndex && s.find == findRange && s.last == 0 && int(s.at) < min(least, 256) {
 			c.only = uint8(s.at)

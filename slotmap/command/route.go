@@ -59,7 +59,7 @@ func (t *Table) Route(args Args) (Target, error) {
 	if c.only != 0 {
 		return Target{c, OneSlot, hashslot.Of(args.at(int(c.only)))}, nil
 	}
-	if len(c.specs) != 0 {
+	if c.keys != nil {
 		var room [4]run
 		runs, err := c.runs(room[:0], args)
 		if err != nil {
@@ -97,7 +97,7 @@ func (c *Command) together(runs []run, args Args) (Target, error) {
 
 // divides reports whether the command can be divided by slot.
 func (c *Command) divides() bool {
-	return c.request == RequestMultiShard && len(c.specs) == 1 && c.specs[0].begin == beginIndex
+	return c.request == RequestMultiShard && len(c.specs()) == 1 && c.specs()[0].begin == beginIndex
 }
 
 // whole returns an error if the last key lacks its value: part of a command must

@@ -73,7 +73,7 @@ func AppendPart[A Arg](t *Table, dst, args []A, keys []int) ([]A, error) {
 	dst = slices.Grow(dst, len(args)-(count-len(keys))*r.step)
 	at := len(dst)
 	dst = append(dst, args[:r.first]...)
-	if s := &c.specs[0]; s.find == findNumber {
+	if s := &c.specs()[0]; s.find == findNumber {
 		dst[at+int(s.at)+int(s.last)] = A(strconv.Itoa(len(keys)))
 	}
 	for _, k := range keys {
@@ -95,7 +95,7 @@ func (t *Table) divisible(args Args) (*Command, run, error) {
 	if !c.divides() {
 		return nil, run{}, fmt.Errorf("command: %q cannot be divided", c.name)
 	}
-	r, why, at := c.specs[0].search(args)
+	r, why, at := c.specs()[0].search(args)
 	if why != found {
 		return nil, run{}, c.syntaxError(why, at)
 	}
