@@ -123,7 +123,7 @@ var arrows = map[string][]string{
 	"slotmap/topology":      {".", "slotmap"},
 	"slotmap/command":       {".", "slotmap"},
 	"slotmap/plan":          {".", "slotmap", "slotmap/topology"},
-	"cmd/hashslot":          {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan"},
+	"cmd/hashslot":          {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan", "slotmap/command"},
 	"bench":                 {},
 	"bench/internal/owners": {".", "slotmap"},
 	"bench/mca":             {".", "internal/impl"},

@@ -37,7 +37,7 @@ type command struct {
 	run     func(*env) int
 }
 
-var commands = []*command{&slotCommand, &tagCommand, &routeCommand, &checkCommand, &planCommand, &statCommand, &drawCommand}
+var commands = []*command{&slotCommand, &tagCommand, &routeCommand, &checkCommand, &planCommand, &statCommand, &drawCommand, &keysCommand}
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

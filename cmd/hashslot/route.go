@@ -31,6 +31,20 @@ tells of the slot. Its shard is the owner, "migrating" tells if the slot is bein
 moved, and "problems" what is wrong with it.
 
 If nobody owns the slot of a key, the exit status is 1, after all keys.
+
+With -commands, commands are read in place of keys, or the arguments are one.
+` + commandsDoc + `
+Text then has a line for each slot that a command goes to: slot, id and address of
+its owner, the command, and its keys in the slot, or channels of sharded pub/sub. A
+command without keys has one line with "-", where it goes ("any node", "all shards",
+"all nodes" or "special"), "-" and the command. So has one that a cluster refuses as
+CROSSSLOT, with "refused" and, at the end, why, and one that cannot be understood,
+with "error". The commands of a MULTI block, of each client of MONITOR, must be in
+one slot, and those that MONITOR shows of a script in the slot of the script's keys.
+
+JSON then is one object a line, with "command", "to", "parts", a list of slots with
+their owners and keys, and "within" for a command of a MULTI block or a script. If a
+command is refused or not understood, the exit status is 1, after all commands.
 `,
 	example: `$ hashslot route -nodes testdata/nodes.txt foo bar {bar}2
 12182	292f	10.0.0.3:30003	foo
@@ -46,16 +60,21 @@ func runRoute(e *env) int {
 		in         inputFlags
 		form       outputFlag
 		hex, unhex bool
+		cf         commandFlags
 	)
 	nodes.add(&fs)
 	in.add(&fs)
 	form.add(&fs)
 	fs.BoolVar(&hex, "hex", false, "write key, tag and hashed part in hex")
 	fs.BoolVar(&unhex, "unhex", false, "read keys in hex")
+	cf.addOption(&fs)
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	err := errors.Join(nodes.check(), in.check(), form.check())
+	err := errors.Join(nodes.check(), in.check(), form.check(), cf.check())
+	if cf.commands && unhex {
+		err = errors.Join(err, errUnhexCommands)
+	}
 	if err == nil && nodes.stdin() > 0 && len(e.args) == 0 {
 		err = errNodesAndKeys
 	}
@@ -67,6 +86,9 @@ func runRoute(e *env) int {
 		return e.fail(err)
 	}
 	r := newRoutes(c, form.json())
+	if cf.commands {
+		return routeCommands(e, cf, in, r, form.json(), hex)
+	}
 	enc := appendText
 	switch {
 	case hex:

@@ -44,6 +44,15 @@ how many keys are in them.
 
 JSON is one object; -nodes adds "owners" and "unowned". A share is 0 to 1 there.
 
+With -commands, commands are read in place of keys, as "hashslot route -commands"
+does, and the keys of all of them are counted. The report also tells how many
+commands there are, how many have no key, how many with keys in several slots
+clients can divide (MGET, DEL and others), how many a cluster refuses as CROSSSLOT,
+alone, in a MULTI block or in a script, and how many are not understood; and lists
+those that are refused or not understood by name, with what is wrong with the first.
+The commands of scripts, which MONITOR shows, are looked at but not counted as
+commands, nor their keys. JSON has all this in "commands".
+
 -svg draws a map of the 16384 slots, 128 in a row, in colours that tell how many
 keys a slot has; "-svg -" writes it in place of the report.
 `,
@@ -85,6 +94,7 @@ func runStat(e *env) int {
 		hex, unhex bool
 		top        int
 		svg        string
+		cf         commandFlags
 	)
 	nodes.add(&fs)
 	in.add(&fs)
@@ -93,10 +103,14 @@ func runStat(e *env) int {
 	fs.BoolVar(&unhex, "unhex", false, "read keys in hex")
 	fs.IntVar(&top, "top", 10, "list so `many` slots and tags, at most 1000")
 	fs.StringVar(&svg, "svg", "", "draw the slots to `file`")
+	cf.addOption(&fs)
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	err := errors.Join(in.check(), form.check())
+	err := errors.Join(in.check(), form.check(), cf.check())
+	if cf.commands && unhex {
+		err = errors.Join(err, errUnhexCommands)
+	}
 	if top < 0 || top > 1000 {
 		err = errors.Join(err, fmt.Errorf("-top %d is not 0 to 1000", top))
 	}
@@ -118,21 +132,32 @@ func runStat(e *env) int {
 	// One worker: the counts of tags depend on the order, if there are many.
 	s := spread{tags: newTopTags(statTags)}
 	var slots []hashslot.Slot
-	code := e.answer(in, 1, func() worker {
-		return func(_ *output, keys [][]byte) (int, error) {
-			var bad error
-			if unhex {
-				keys, bad = unhexAll(keys)
+	var counter commandCounter
+	var code int
+	if cf.commands {
+		code = cf.answer(e, in, 1, func() func(*output, commandLine, error) {
+			return func(_ *output, c commandLine, err error) { counter.add(&s, c, err) }
+		})
+	} else {
+		code = e.answer(in, 1, func() worker {
+			return func(_ *output, keys [][]byte) (int, error) {
+				var bad error
+				if unhex {
+					keys, bad = unhexAll(keys)
+				}
+				slots = hashslot.AppendOfBytes(slots[:0], keys)
+				s.add(keys, slots)
+				return len(keys), bad
 			}
-			slots = hashslot.AppendOfBytes(slots[:0], keys)
-			s.add(keys, slots)
-			return len(keys), bad
-		}
-	})
+		})
+	}
 	if code != exitOK {
 		return code
 	}
 	r := s.report(top)
+	if cf.commands {
+		r.Commands = counter.count(top)
+	}
 	if cluster != nil {
 		r.own(cluster, s.keys[:])
 	}
@@ -238,6 +263,9 @@ type report struct {
 	HotTags   []tagCount  `json:"hot_tags"`
 	TagsLost  uint64      `json:"hot_tags_error"`
 
+	// With -commands.
+	Commands *commandCount `json:"commands,omitzero"`
+
 	// With -nodes.
 	Owners  []ownerCount  `json:"owners,omitzero"`
 	Unowned *unownedCount `json:"unowned,omitzero"`
@@ -339,6 +367,9 @@ func (r report) ownersText(b *bytes.Buffer) {
 
 func (r report) text(hex bool) []byte {
 	var b bytes.Buffer
+	if r.Commands != nil {
+		r.Commands.text(&b)
+	}
 	fmt.Fprintf(&b, "keys             %d\n", r.Keys)
 	fmt.Fprintf(&b, "  with a tag     %d\n", r.Tagged)
 	fmt.Fprintf(&b, "slots with keys  %d of %d\n", r.Slots, hashslot.Count)
@@ -369,6 +400,9 @@ func (r report) text(hex bool) []byte {
 	}
 	if r.TagsLost > 0 {
 		fmt.Fprintf(&b, "\nThere are many tags: each may have up to %d keys more.\n", r.TagsLost)
+	}
+	if r.Commands != nil {
+		r.Commands.troubles(&b)
 	}
 	return b.Bytes()
 }

@@ -1,0 +1,610 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashslot/hashslot"
+	slotcommand "github.com/hashslot/hashslot/slotmap/command"
+)
+
+// commandFlags are the options of a command that reads commands of a server.
+type commandFlags struct {
+	commands bool
+	in       string
+}
+
+// addOption adds the option -commands, of a command that reads keys without it.
+func (f *commandFlags) addOption(fs *flag.FlagSet) {
+	fs.BoolVar(&f.commands, "commands", false, "read commands, not keys")
+	f.add(fs)
+}
+
+func (f *commandFlags) add(fs *flag.FlagSet) {
+	fs.StringVar(&f.in, "in", "text", "the `format` of commands on standard input, text or json")
+}
+
+func (f *commandFlags) check() error {
+	if f.in != "text" && f.in != "json" {
+		return fmt.Errorf("-in %q is not text or json", f.in)
+	}
+	return nil
+}
+
+// answer has a function answer the command that the arguments are, or each command
+// of standard input. err is why a line is none.
+func (f *commandFlags) answer(e *env, in inputFlags, workers int, newAnswer func() func(o *output, c commandLine, err error)) int {
+	if len(e.args) > 0 {
+		var c commandLine
+		for _, arg := range e.args {
+			c.args = append(c.args, []byte(arg))
+		}
+		o := output{w: e.stdout}
+		newAnswer()(&o, c, nil)
+		if err := o.flush(); err != nil {
+			return e.fail(err)
+		}
+		return exitOK
+	}
+	return e.answer(in, workers, func() worker {
+		r := lineReader{json: f.in == "json"}
+		answer := newAnswer()
+		return func(o *output, lines [][]byte) (int, error) {
+			for _, line := range lines {
+				if c, ok, err := r.read(line); ok {
+					answer(o, c, err)
+				}
+			}
+			return len(lines), nil
+		}
+	})
+}
+
+const commandsDoc = `With -in text, a line is a command as redis-cli and valkey-cli take it, with
+arguments in "double" or 'single' quotes where they need them, or a line that
+MONITOR prints. Empty lines and the OK of MONITOR are left out. With -in json, a
+line is an array of the command's arguments.
+`
+
+// A line is a command of the input.
+type commandLine struct {
+	client string // of MONITOR, "" if the line is not its
+	args   [][]byte
+}
+
+// A lineReader makes commands of lines. Its memory is used again for each.
+type lineReader struct {
+	json bool
+	args [][]byte
+	text []byte // what is in args, if it had to be decoded
+	ends []int
+}
+
+// read returns the command of a line. ok is false if it has none.
+func (r *lineReader) read(line []byte) (c commandLine, ok bool, err error) {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 {
+		return c, false, nil
+	}
+	if r.json {
+		c.args, err = r.array(line)
+		return c, true, err
+	}
+	if string(line) == "OK" {
+		return c, false, nil
+	}
+	client, rest := monitored(line)
+	c.client = string(client)
+	c.args, err = r.words(rest)
+	return c, true, err
+}
+
+// monitored returns the client of a line of MONITOR, and the command:
+//
+//	1339518083.107412 [0 127.0.0.1:60866] "keys" "*"
+func monitored(line []byte) (client, command []byte) {
+	seconds := 0
+	for seconds < len(line) && (line[seconds]-'0' <= 9 || line[seconds] == '.') {
+		seconds++
+	}
+	rest, ok := bytes.CutPrefix(line[seconds:], []byte(" ["))
+	end := bytes.Index(rest, []byte(`] "`)) // an IPv6 address has a bracket, too
+	if seconds == 0 || !ok || end < 0 {
+		return nil, line
+	}
+	return rest[:end], rest[end+2:]
+}
+
+var (
+	errQuote = errors.New("a quote is not closed")
+	errAfter = errors.New("a closing quote must be followed by a space")
+)
+
+// words divides a line as sdssplitargs() of the servers does.
+func (r *lineReader) words(line []byte) ([][]byte, error) {
+	r.text, r.ends = r.text[:0], r.ends[:0]
+	for i := 0; ; {
+		for i < len(line) && space(line[i]) {
+			i++
+		}
+		if i == len(line) {
+			break
+		}
+		for i < len(line) && !space(line[i]) {
+			quote := line[i]
+			i++
+			if quote != '"' && quote != '\'' {
+				r.text = append(r.text, quote)
+				continue
+			}
+			for ; ; i++ {
+				if i == len(line) {
+					return nil, errQuote
+				}
+				c := line[i]
+				if c == quote {
+					i++
+					break
+				}
+				if c == '\\' && quote == '"' && i+3 < len(line) && line[i+1] == 'x' {
+					if b, err := strconv.ParseUint(string(line[i+2:i+4]), 16, 8); err == nil {
+						r.text = append(r.text, byte(b))
+						i += 3
+						continue
+					}
+				}
+				if c == '\\' && i+1 < len(line) && (quote == '"' || line[i+1] == '\'') {
+					i++
+					if c = line[i]; quote == '"' {
+						if at := strings.IndexByte("nrtba", c); at >= 0 {
+							c = "\n\r\t\b\a"[at]
+						}
+					}
+				}
+				r.text = append(r.text, c)
+			}
+			if i < len(line) && !space(line[i]) {
+				return nil, errAfter
+			}
+		}
+		r.ends = append(r.ends, len(r.text))
+	}
+	r.args = r.args[:0]
+	start := 0
+	for _, end := range r.ends {
+		r.args = append(r.args, r.text[start:end:end])
+		start = end
+	}
+	return r.args, nil
+}
+
+func space(c byte) bool { return c == ' ' || c-'\t' < 5 }
+
+// array reads a JSON array of strings and numbers.
+func (r *lineReader) array(line []byte) ([][]byte, error) {
+	if !utf8.Valid(line) {
+		return nil, errors.New("not UTF-8")
+	}
+	var list []any
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.UseNumber()
+	if err := d.Decode(&list); err != nil {
+		return nil, fmt.Errorf("not a JSON array of arguments: %w", err)
+	}
+	if d.InputOffset() < int64(len(line)) {
+		return nil, fmt.Errorf("more than a JSON array: byte %d", d.InputOffset()+1)
+	}
+	if list == nil {
+		return nil, errors.New("not a JSON array of arguments: null")
+	}
+	const replacement = "\ufffd" // of what is no character
+	r.args = r.args[:0]
+	for i, v := range list {
+		switch v := v.(type) {
+		case string:
+			if strings.Contains(v, replacement) && !bytes.Contains(line, []byte(replacement)) && !bytes.Contains(bytes.ToLower(line), []byte(`\ufffd`)) {
+				return nil, fmt.Errorf("argument %d has half a surrogate pair", i)
+			}
+			r.args = append(r.args, []byte(v))
+		case json.Number:
+			r.args = append(r.args, []byte(v))
+		default:
+			return nil, fmt.Errorf("argument %d is no text or number", i)
+		}
+	}
+	return r.args, nil
+}
+
+// commandName is what an answer calls a command: its name in the table, or else
+// its first argument in lower case.
+func commandName(args [][]byte) string {
+	if c, err := (*slotcommand.Table)(nil).Lookup(slotcommand.ArgsOf(args)); err == nil {
+		return c.Name()
+	}
+	if len(args) == 0 {
+		return ""
+	}
+	name := args[0][:min(len(args[0]), 100)]
+	return strings.ToValidUTF8(strings.ToLower(string(name)), "\ufffd")
+}
+
+// reason is the text of an error, without the package and the command, which
+// stand elsewhere.
+func reason(err error) string {
+	var e *slotcommand.Error
+	var cross *hashslot.CrossSlotError
+	switch {
+	case errors.As(err, &e) && e.Command == "":
+		return e.Reason
+	case errors.As(err, &e):
+		return fmt.Sprintf("argument %d: %s", e.Arg, e.Reason)
+	case errors.As(err, &cross):
+		return fmt.Sprintf("CROSSSLOT: %s is in slot %d, %s in slot %d", short(cross.Key1), cross.Slot1, short(cross.Key2), cross.Slot2)
+	}
+	return err.Error()
+}
+
+// short is a key for a message.
+func short(key string) string {
+	if len(key) > 60 {
+		return strconv.QuoteToASCII(key[:60]) + "..."
+	}
+	return strconv.QuoteToASCII(key)
+}
+
+// A workload follows the commands of clients: what is in a MULTI block, and what
+// a script does, must be in one slot.
+type workload struct {
+	clients map[string]*session
+	script  slotcommand.Block // of the last script, for the commands that MONITOR shows as lua's
+}
+
+// A session is a client within WATCH or MULTI.
+type session struct {
+	block slotcommand.Block
+	multi bool
+}
+
+// maxSessions bounds the memory for clients that never end their blocks.
+const maxSessions = 1 << 16
+
+// A verdict is what a cluster does with a command.
+type verdict struct {
+	target slotcommand.Target
+	err    error
+	within string // "MULTI" or "script" if the command is part of one
+}
+
+var errUnhexCommands = errors.New("-unhex is for keys, not for commands")
+
+var errUndeclared = errors.New("the script uses a key that is not in the slot of the keys that it declares")
+
+func (w *workload) judge(c commandLine) (v verdict) {
+	args := slotcommand.ArgsOf(c.args)
+	v.target, v.err = (*slotcommand.Table)(nil).Route(args)
+	name := ""
+	if v.target.Command != nil {
+		name = v.target.Command.Name()
+	} else if len(c.args) > 0 {
+		name = commandName(c.args)
+	}
+	if strings.HasSuffix(c.client, " lua") || c.client == "lua" {
+		v.within = "script"
+		if v.err == nil && (v.target.To == slotcommand.OneSlot || v.target.To == slotcommand.EachSlot) {
+			if _, declared := w.script.Slot(); !declared {
+				v.err = errUndeclared
+			} else if v.err = w.script.Add(nil, args); v.err != nil {
+				v.err = fmt.Errorf("%w: %s", errUndeclared, reason(v.err))
+			}
+		}
+		return v
+	}
+	switch name {
+	case "eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro":
+		w.script.Reset()
+		if v.err == nil {
+			v.err = w.script.Add(nil, args)
+		}
+	}
+	s := w.clients[c.client]
+	switch name {
+	case "multi", "watch":
+		if s == nil {
+			if w.clients == nil || len(w.clients) >= maxSessions {
+				w.clients = map[string]*session{}
+			}
+			s = new(session)
+			w.clients[c.client] = s
+		}
+		s.multi = s.multi || name == "multi"
+	case "exec", "discard", "reset", "quit":
+		delete(w.clients, c.client)
+		return v
+	case "unwatch":
+		if s != nil && !s.multi {
+			delete(w.clients, c.client)
+		}
+		return v
+	}
+	if s == nil || !s.multi && name != "watch" {
+		return v
+	}
+	if s.multi {
+		v.within = "MULTI"
+	}
+	if v.err == nil {
+		v.err = s.block.Add(nil, args)
+	}
+	return v
+}
+
+// refused reports whether a cluster refuses a command that a single server takes.
+func (v verdict) refused() bool {
+	return errors.Is(v.err, hashslot.ErrCrossSlot) || errors.Is(v.err, errUndeclared)
+}
+
+// parts divides commands by slot. Its memory is used again.
+type parts struct {
+	splitter slotcommand.Splitter
+	keys     []slotcommand.Key
+	part     [][]byte
+}
+
+// each calls f with each slot that a command goes to, and the keys or channels in it.
+func (p *parts) each(args [][]byte, f func(slot hashslot.Slot, keys [][]byte)) {
+	view := slotcommand.ArgsOf(args)
+	groups, err := p.splitter.Split(nil, view)
+	if err != nil {
+		return
+	}
+	p.keys, _ = (*slotcommand.Table)(nil).Keys(p.keys[:0], view)
+	for _, g := range groups {
+		p.part = p.part[:0]
+		for _, k := range g.Keys {
+			p.part = append(p.part, args[p.keys[k].Index])
+		}
+		f(g.Slot, p.part)
+	}
+}
+
+// A commandRoute is the JSON of one command of "route -commands".
+type commandRoute struct {
+	Command string      `json:"command"`
+	To      string      `json:"to"`
+	Within  string      `json:"within,omitempty"`
+	Parts   []routePart `json:"parts"`
+	Error   string      `json:"error,omitempty"`
+}
+
+type routePart struct {
+	Slot hashslot.Slot `json:"slot"`
+	ID   string        `json:"id"`
+	Addr string        `json:"addr"`
+	Keys []string      `json:"keys"`
+}
+
+// routeCommands is "route -commands".
+func routeCommands(e *env, f commandFlags, in inputFlags, r *routes, asJSON, hex bool) int {
+	var w workload
+	refused, wrong, lost := 0, 0, 0
+	var p parts
+	code := f.answer(e, in, 1, func() func(*output, commandLine, error) {
+		return func(o *output, c commandLine, err error) {
+			v := verdict{err: err}
+			if err == nil {
+				v = w.judge(c)
+			}
+			d := commandRoute{Command: commandName(c.args), To: v.target.To.String(), Within: v.within, Parts: []routePart{}}
+			if v.err != nil {
+				if d.To, d.Error = "error", reason(v.err); v.refused() {
+					d.To = "refused"
+					refused++
+				} else {
+					wrong++
+				}
+			} else {
+				p.each(c.args, func(slot hashslot.Slot, keys [][]byte) {
+					part := routePart{Slot: slot, Keys: []string{}}
+					if shard, ok := r.table.Lookup(slot); ok {
+						part.ID, part.Addr = shard.Primary.ID, shard.Primary.Addr()
+					} else {
+						lost++
+					}
+					for _, key := range keys {
+						if hex {
+							key = appendHex(nil, key)
+						} else if asJSON && !utf8.Valid(key) {
+							d.Error = errNotUTF8.Error()
+							return
+						}
+						part.Keys = append(part.Keys, string(key))
+					}
+					d.Parts = append(d.Parts, part)
+				})
+			}
+			if v.err == nil && d.Error != "" {
+				d.To, d.Parts = "error", []routePart{}
+				wrong++
+			}
+			if asJSON {
+				o.buf = append(o.buf, line(d)...)
+				return
+			}
+			d.text(o)
+		}
+	})
+	if code == exitOK && refused+wrong+lost > 0 {
+		return e.fail(fmt.Errorf("a cluster refuses %d of the commands as CROSSSLOT; %d cannot be routed, and %d slots have no owner", refused, wrong, lost))
+	}
+	return code
+}
+
+func (d commandRoute) text(o *output) {
+	column := func(s string) {
+		o.text("\t")
+		o.value(appendText, []byte(s))
+	}
+	for _, p := range d.Parts {
+		o.buf = appendSlot(o.buf, p.Slot)
+		column(plain(p.ID))
+		column(plain(p.Addr))
+		column(d.Command)
+		for _, key := range p.Keys {
+			column(key)
+		}
+		o.text("\n")
+	}
+	if len(d.Parts) > 0 {
+		return
+	}
+	o.text("-")
+	column(d.To)
+	column("-")
+	column(d.Command)
+	if d.Error != "" {
+		column(d.Error)
+	}
+	o.text("\n")
+}
+
+// A commandCount is what "stat -commands" counts beside keys.
+type commandCount struct {
+	Commands int64            `json:"commands"`
+	Keyless  int64            `json:"without_keys"`
+	Divided  int64            `json:"divided"` // multi_shard, in several slots
+	Scripted int64            `json:"by_scripts"`
+	Refused  int64            `json:"refused"`
+	Unknown  int64            `json:"unknown"`
+	Which    []commandTrouble `json:"refused_commands"`
+	Wrong    []commandTrouble `json:"unknown_commands"`
+}
+
+// A commandTrouble is the commands of one name that cannot go to a cluster.
+type commandTrouble struct {
+	Command string `json:"command"`
+	Within  string `json:"within,omitempty"`
+	Count   int64  `json:"count"`
+	Example string `json:"example"` // what is wrong with the first
+}
+
+// A commandCounter makes a commandCount.
+type commandCounter struct {
+	w       workload
+	p       parts
+	n       commandCount
+	refused map[[2]string]*commandTrouble
+	wrong   map[[2]string]*commandTrouble
+	slots   []hashslot.Slot
+}
+
+// maxTroubles bounds the names that are kept of commands that there are not.
+const maxTroubles = 1000
+
+func (c *commandCounter) add(s *spread, l commandLine, err error) {
+	v := verdict{err: err}
+	if err == nil {
+		v = c.w.judge(l)
+	}
+	if v.within == "script" {
+		c.n.Scripted++
+	} else {
+		c.n.Commands++
+	}
+	if v.err != nil {
+		n, list := &c.n.Unknown, &c.wrong
+		if v.refused() {
+			n, list = &c.n.Refused, &c.refused
+		}
+		*n++
+		id := [2]string{commandName(l.args), v.within}
+		if *list == nil {
+			*list = map[[2]string]*commandTrouble{}
+		}
+		t := (*list)[id]
+		if t == nil && len(*list) < maxTroubles {
+			t = &commandTrouble{Command: id[0], Within: id[1], Example: reason(v.err)}
+			(*list)[id] = t
+		}
+		if t != nil {
+			t.Count++
+		}
+		if !v.refused() {
+			return
+		}
+	}
+	if v.within == "script" { // the script has declared its keys
+		return
+	}
+	c.p.keys, err = slotcommand.Keys(c.p.keys[:0], l.args)
+	if err != nil || len(c.p.keys) == 0 {
+		c.n.Keyless++
+		return
+	}
+	if v.err == nil && v.target.To == slotcommand.EachSlot {
+		c.n.Divided++
+	}
+	c.p.part = c.p.part[:0]
+	for _, k := range c.p.keys {
+		if k.Use&slotcommand.NotKey == 0 {
+			c.p.part = append(c.p.part, l.args[k.Index])
+		}
+	}
+	c.slots = hashslot.AppendOfBytes(c.slots[:0], c.p.part)
+	s.add(c.p.part, c.slots)
+}
+
+// count returns the counts, with the top most frequent troubles.
+func (c *commandCounter) count(top int) *commandCount {
+	sorted := func(list map[[2]string]*commandTrouble) []commandTrouble {
+		all := []commandTrouble{}
+		for _, t := range list {
+			all = append(all, *t)
+		}
+		slices.SortFunc(all, func(a, b commandTrouble) int {
+			return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Command, b.Command), strings.Compare(a.Within, b.Within))
+		})
+		return all[:min(top, len(all))]
+	}
+	n := c.n
+	n.Which, n.Wrong = sorted(c.refused), sorted(c.wrong)
+	return &n
+}
+
+func (n *commandCount) text(b *bytes.Buffer) {
+	fmt.Fprintf(b, "commands         %d\n", n.Commands)
+	fmt.Fprintf(b, "  without keys   %d\n", n.Keyless)
+	fmt.Fprintf(b, "  divided        %d\n", n.Divided)
+	fmt.Fprintf(b, "  refused        %d\n", n.Refused)
+	fmt.Fprintf(b, "  not understood %d\n", n.Unknown)
+	if n.Scripted > 0 {
+		fmt.Fprintf(b, "of scripts       %d\n", n.Scripted)
+	}
+}
+
+// troubles is the end of the report.
+func (n *commandCount) troubles(b *bytes.Buffer) {
+	for _, part := range []struct {
+		title string
+		list  []commandTrouble
+	}{{"refused by a cluster", n.Which}, {"not understood", n.Wrong}} {
+		if len(part.list) == 0 {
+			continue
+		}
+		fmt.Fprintf(b, "\n%9s  %s\n", "commands", part.title)
+		for _, t := range part.list {
+			name := t.Command
+			if t.Within != "" {
+				name += " (" + t.Within + ")"
+			}
+			fmt.Fprintf(b, "%9d  %s: %s\n", t.Count, appendText(nil, []byte(name)), appendText(nil, []byte(t.Example)))
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/hashslot/hashslot"
+	slotcommand "github.com/hashslot/hashslot/slotmap/command"
+)
+
+var keysCommand = command{
+	name:  "keys",
+	args:  "[CMD [ARG...]]",
+	short: "which arguments of a command are keys, and their slots",
+	run:   runKeys,
+	doc: `Without a CMD, commands are read from standard input, one a line, any number of
+them. ` + commandsDoc + `
+The keys are those that COMMAND GETKEYS of Valkey 9.1 or Redis 8.6 finds. Where an
+argument starts with "-", CMD goes behind "--".
+
+Text has one line for each command: its name, the slots of its keys with a space
+between them, or "-" if it has none, and the keys, with a TAB in front of each. If
+the keys cannot be told, the second column is "error" and the third says why.
+
+JSON is one object a line: "command", "keys", "slots", and "error" if the keys
+cannot be told. Channels of sharded pub/sub are no keys but have slots: they are in
+"channels" and "channel_slots", and in text stand where keys would.
+
+With -hex, keys are written in hex. JSON cannot hold others that are not UTF-8: that
+is an error of its command.
+
+If the keys of a command cannot be told, the exit status is 1, after all commands.
+`,
+	example: `$ hashslot keys MSET a 1 b 2
+mset	15495 3300	a	b
+$ hashslot keys -format json -- EVAL script 2 {a}x {a}y -1
+{"command":"eval","keys":["{a}x","{a}y"],"slots":[15495,15495]}
+$ hashslot keys CONFIG GET maxmemory
+config|get	-
+`,
+}
+
+func runKeys(e *env) int {
+	var (
+		fs   flag.FlagSet
+		cf   commandFlags
+		in   inputFlags
+		form outputFlag
+		hex  bool
+	)
+	cf.add(&fs)
+	in.add(&fs)
+	form.add(&fs)
+	fs.BoolVar(&hex, "hex", false, "write keys in hex")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	if err := errors.Join(cf.check(), in.check(), form.check()); err != nil {
+		return e.badUse(err)
+	}
+	a := keysAnswer{json: form.json(), hex: hex}
+	code := cf.answer(e, in, maxWorkers, func() func(*output, commandLine, error) {
+		var keys []slotcommand.Key
+		return func(o *output, c commandLine, err error) { keys = a.command(o, keys, c.args, err) }
+	})
+	if code != exitOK {
+		return code
+	}
+	return a.code(e)
+}
+
+// A keysAnswer writes answers. Several workers use it.
+type keysAnswer struct {
+	json, hex bool
+	bad       atomic.Int64 // commands whose keys could not be told
+}
+
+// command writes the answer to one command, or why it could not be read. keys is
+// room for its keys, which is returned.
+func (a *keysAnswer) command(o *output, keys []slotcommand.Key, args [][]byte, err error) []slotcommand.Key {
+	if err == nil {
+		keys, err = slotcommand.Keys(keys[:0], args)
+	}
+	enc := appendText
+	if a.hex {
+		enc = appendHex
+	}
+	if a.json {
+		if enc = appendJSON; a.hex {
+			enc = appendHex
+		}
+		for _, k := range keys {
+			if !a.hex && err == nil && !utf8.Valid(args[k.Index]) {
+				err = errNotUTF8
+			}
+		}
+	}
+	if err != nil {
+		a.bad.Add(1)
+		keys = keys[:0]
+	}
+	name := commandName(args)
+	if !a.json {
+		o.value(appendText, []byte(name))
+		switch {
+		case err != nil:
+			o.text("\terror\t")
+			o.value(appendText, []byte(reason(err)))
+		case len(keys) == 0:
+			o.text("\t-")
+		}
+		for i, k := range keys {
+			o.text("\t "[min(i, 1):][:1])
+			o.buf = appendSlot(o.buf, hashslot.OfBytes(args[k.Index]))
+		}
+		for _, k := range keys {
+			o.text("\t")
+			o.value(enc, args[k.Index])
+		}
+		o.text("\n")
+		return keys
+	}
+	o.text(`{"command":"`)
+	o.value(appendJSON, []byte(name))
+	o.text(`"`)
+	list := func(name string, use slotcommand.Use, value func(arg []byte)) {
+		o.text(`,"` + name + `":[`)
+		n := 0
+		for _, k := range keys {
+			if k.Use&slotcommand.NotKey == use {
+				if n++; n > 1 {
+					o.text(",")
+				}
+				value(args[k.Index])
+			}
+		}
+		o.text("]")
+	}
+	text := func(arg []byte) {
+		o.text(`"`)
+		o.value(enc, arg)
+		o.text(`"`)
+	}
+	slot := func(arg []byte) { o.buf = appendSlot(o.buf, hashslot.OfBytes(arg)) }
+	list("keys", 0, text)
+	list("slots", 0, slot)
+	if len(keys) > 0 && keys[0].Use&slotcommand.NotKey != 0 {
+		list("channels", slotcommand.NotKey, text)
+		list("channel_slots", slotcommand.NotKey, slot)
+	}
+	if err != nil {
+		o.text(`,"error":"`)
+		o.value(appendJSON, []byte(reason(err)))
+		o.text(`"`)
+	}
+	o.text("}\n")
+	return keys
+}
+
+func (a *keysAnswer) code(e *env) int {
+	if n := a.bad.Load(); n > 0 {
+		return e.fail(fmt.Errorf("the keys of %d commands cannot be told", n))
+	}
+	return exitOK
+}
