@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashslot/hashslot"
@@ -261,6 +262,36 @@ func BenchmarkRoute(b *testing.B) {
 			for b.Loop() {
 				s, seen := r.ForKey(keys[i&(few-1)])
 				sink += uint64(len(s.Replicas)) + uint64(seen)
+				i++
+			}
+		})
+		raw := make([][]byte, len(keys))
+		for i, key := range keys {
+			raw[i] = []byte(key)
+		}
+		b.Run("by=router-bytes/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				s, seen := r.ForKeyBytes(raw[i&(few-1)])
+				sink += uint64(len(s.Replicas)) + uint64(seen)
+				i++
+			}
+		})
+		b.Run("by=router-weighted/"+name, func(b *testing.B) {
+			// A weight for each node, found by its id, as a client has them.
+			weights := map[string]*atomic.Uint32{}
+			for _, n := range c.Nodes() {
+				weights[n.ID] = new(atomic.Uint32)
+				weights[n.ID].Store(uint32(len(weights)))
+			}
+			w := topology.Router{Weight: func(n *topology.Node) uint32 { return weights[n.ID].Load() }}
+			w.Apply(c, 0)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				n, _ := w.ReadKey(keys[i&(few-1)], topology.ReadAny)
+				sink += uint64(n.Port)
 				i++
 			}
 		})

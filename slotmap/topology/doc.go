@@ -4,9 +4,9 @@
 // [ParseNodes], [ParseSlots] and [ParseShards] read the three replies there
 // are, of every server version that ever sent them, and give a [Cluster]: its
 // nodes, its shards, and a table of who owns which slot. [NewCluster] makes one of
-// a program's own records. [Merge] makes one
-// Cluster of what several nodes say. [ParseRedirect] reads MOVED and ASK,
-// [Classify] tells what a client should do about the other errors of a cluster.
+// a program's own records. [Merge] makes one Cluster of what several nodes say.
+// [ParseRedirect] reads MOVED and ASK, [Classify] tells what a client should do
+// about the other errors of a cluster.
 // A [Router] is what a client embeds: lookups that never wait, corrected by
 // redirects and replaced by newer views. A [Refresher] decides when to ask for a
 // view, and which nodes. Its example is a client's complete loop.

@@ -3,6 +3,8 @@ package topology_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashslot/hashslot/slotmap"
@@ -140,6 +142,72 @@ func ExampleRouter() {
 	// send to 10.0.0.1:6379
 	// patched - send to 10.0.0.2:6379 - refresh: true
 	// send to 10.0.0.2:6379
+}
+
+// A client keeps what it knows of each node, its pool and its latency, in a map
+// that it replaces when nodes come and go. Reads look at it without a lock.
+func ExampleRouter_weight() {
+	type pool struct{ latency atomic.Int64 } // microseconds, a moving average
+	var pools atomic.Pointer[map[string]*pool]
+	pools.Store(new(map[string]*pool))
+
+	var router topology.Router
+	router.OnChange = func(c *topology.Change) { // one at a time
+		next := maps.Clone(*pools.Load())
+		if next == nil {
+			next = map[string]*pool{}
+		}
+		for _, n := range c.Added {
+			next[n.ID] = new(pool)
+		}
+		for _, n := range c.Removed {
+			delete(next, n.ID)
+		}
+		pools.Store(&next)
+	}
+	router.Weight = func(n *topology.Node) uint32 {
+		p := (*pools.Load())[n.ID]
+		if p == nil {
+			return 1 // OnChange has not heard of it yet
+		}
+		return uint32(1e6 / max(p.latency.Load(), 1))
+	}
+
+	view, err := topology.ParseNodes("a h:1@2 master - 0 0 1 connected 0-16383\nb h:2@2 slave a 0 0 1 connected\nc h:3@2 slave a 0 0 1 connected\n", topology.Origin{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	router.Apply(view, router.Generation())
+	(*pools.Load())["a"].latency.Store(1000)
+	(*pools.Load())["b"].latency.Store(3000)
+	(*pools.Load())["c"].latency.Store(1e7) // weight 0
+	count := map[string]int{}
+	for range 10000 {
+		n, _ := router.ReadKey("user:42", topology.ReadAny)
+		count[n.ID]++
+	}
+	fmt.Println("a answers more than b:", count["a"] > 2*count["b"], "- reads from c:", count["c"])
+	// Output:
+	// a answers more than b: true - reads from c: 0
+}
+
+func ExampleRouter_Primaries() {
+	view, err := topology.ParseNodes(nodes, topology.Origin{Addr: "10.0.0.1:6379"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var router topology.Router
+	router.Apply(view, router.Generation())
+	for n := range router.Primaries() {
+		fmt.Println("DBSIZE to", n.Addr())
+	}
+	fmt.Println("PUBLISH to any node:", router.Any(topology.ReadAny) != nil)
+	// Output:
+	// DBSIZE to 10.0.0.1:6379
+	// DBSIZE to 10.0.0.2:6379
+	// PUBLISH to any node: true
 }
 
 func ExampleRouter_Split() {

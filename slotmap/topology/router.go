@@ -1,14 +1,12 @@
 package topology
 
 import (
-	"math/rand/v2"
 	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/cpu"
 
-	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -17,12 +15,11 @@ import (
 // [Router.Moved] corrects by redirects. The zero Router has no map and is ready
 // to use. A Router must not be copied after its first use.
 //
-// Any number of goroutines may use a Router at once. For, ForKey, Read, ReadKey,
-// Split, Asking, Node, Table and Generation are reads: they never wait, and For,
-// ForKey, Read and ReadKey never allocate. Apply, Moved, Failed, Promote and
-// RefreshFailed are writes, done one after the other. A write synchronizes
-// before any read that observes its effect, and a read sees a write as a whole
-// or not at all.
+// Any number of goroutines may use a Router at once. Apply, Moved, Failed,
+// Succeeded, Promote and RefreshFailed are writes, done one after the other. All
+// other methods are reads, each of one moment: they never wait, and none but the
+// Splits and Asking allocates. A write synchronizes before any read that observes
+// its effect, and a read sees a write as a whole or not at all.
 //
 // A client's loop is this. It takes the shard of a key and the generation that
 // comes with it, and sends the command to the shard's primary. A redirect it
@@ -33,6 +30,14 @@ type Router struct {
 	// Zone is the availability zone of this client, for ReadSameZone. It must be
 	// set before the first use.
 	Zone string
+
+	// Weight, if it is not nil, returns how often a node is to be picked for reads,
+	// compared with the others that the policy allows: after its latency, for
+	// instance. A node whose weight is 0 is not picked as long as the policy allows
+	// another. Reads call it for each candidate, any number of goroutines at once, so
+	// it should look at atomic values and neither lock nor allocate. It must be set
+	// before the first use.
+	Weight func(*Node) uint32
 
 	// OnChange, if it is not nil, is called with every change of the map, one at a
 	// time and in order, once readers see the change and before the write returns.
@@ -130,144 +135,9 @@ type Change struct {
 // updated, not removed and added.
 type Update struct{ Before, After *Node }
 
-// For returns the shard that owns slot, or nil if nobody does or slot is not one
-// of the 16384, and the generation of the map it looked at.
-func (r *Router) For(slot hashslot.Slot) (*Shard, Generation) {
-	s := r.state.Load()
-	if s == nil {
-		return nil, 0
-	}
-	shard, _ := s.table.Lookup(slot)
-	return shard, s.gen
-}
-
-// ForKey is [Router.For] for the slot of key.
-func (r *Router) ForKey(key string) (*Shard, Generation) {
-	s := r.state.Load()
-	if s == nil {
-		return nil, 0
-	}
-	shard, _ := s.table.Lookup(hashslot.Of(key))
-	return shard, s.gen
-}
-
-// Table returns the map of the moment, never nil, and its generation.
-func (r *Router) Table() (*slotmap.Table[*Shard], Generation) {
-	s := r.load()
-	return &s.table, s.gen
-}
-
-// Generation returns the generation of the map, 0 as long as there is none.
-func (r *Router) Generation() Generation { return r.load().gen }
-
-// Split divides keys by the shard that owns their slots, and apart from those
-// the keys whose slots nobody owns, by their indexes in keys. All are looked up
-// in one map, whose generation it returns. The groups are in the order of their
-// first keys. They belong to the caller; a caller that divides many keys saves
-// memory with a [slotmap.OwnerSplitter] of its own and [Router.Table].
-func (r *Router) Split(keys []string) (groups []slotmap.OwnerGroup[*Shard], unassigned []int, seen Generation) {
-	table, seen := r.Table()
-	groups, unassigned = new(slotmap.OwnerSplitter[*Shard]).Split(table, keys)
-	return groups, unassigned, seen
-}
-
-// A ReadPolicy says which nodes of a shard may answer a read.
-type ReadPolicy uint8
-
-const (
-	ReadPrimary  ReadPolicy = iota // the primary only
-	ReadReplica                    // the replicas; the primary if none of them serves
-	ReadAny                        // the primary and the replicas
-	ReadSameZone                   // the nodes in the client's zone; if none serves, or Zone is "", as ReadReplica
-)
-
-// Read returns a node for a read from slot, or nil if nobody owns the slot, and
-// the generation of the map it looked at. Among the nodes that the policy allows
-// and that serve ([Node.Serves]), each is as likely as the others; nothing is
-// shared between goroutines for that. On a replica, the connection must be in
-// READONLY mode.
-func (r *Router) Read(slot hashslot.Slot, policy ReadPolicy) (*Node, Generation) {
-	shard, seen := r.For(slot)
-	if shard == nil {
-		return nil, seen
-	}
-	return shard.pick(policy, r.Zone), seen
-}
-
-// ReadKey is [Router.Read] for the slot of key.
-func (r *Router) ReadKey(key string, policy ReadPolicy) (*Node, Generation) {
-	return r.Read(hashslot.Of(key), policy)
-}
-
-func (s *Shard) pick(policy ReadPolicy, zone string) *Node {
-	switch policy {
-	case ReadReplica:
-		if n := s.choose(false, false, ""); n != nil {
-			return n
-		}
-	case ReadAny:
-		if n := s.choose(true, false, ""); n != nil {
-			return n
-		}
-	case ReadSameZone:
-		if zone != "" {
-			if n := s.choose(true, true, zone); n != nil {
-				return n
-			}
-		}
-		return s.pick(ReadReplica, "")
-	}
-	return s.Primary
-}
-
-// choose returns one of the nodes that serve, or nil.
-func (s *Shard) choose(primary, zoned bool, zone string) *Node {
-	fits := func(n *Node) bool { return n.Serves() && (!zoned || n.AvailabilityZone == zone) }
-	count := 0
-	primary = primary && fits(s.Primary)
-	if primary {
-		count++
-	}
-	for _, n := range s.Replicas {
-		if fits(n) {
-			count++
-		}
-	}
-	if count == 0 {
-		return nil
-	}
-	k := 0
-	if count > 1 {
-		k = int(rand.Uint32N(uint32(count)))
-	}
-	if primary {
-		if k == 0 {
-			return s.Primary
-		}
-		k--
-	}
-	for _, n := range s.Replicas {
-		if fits(n) {
-			if k == 0 {
-				return n
-			}
-			k--
-		}
-	}
-	return nil
-}
-
 // RefreshFailed says that the view which a Result asked for could not be got,
 // so that the next Result that has reason to will ask again.
 func (r *Router) RefreshFailed() { r.step(refreshFailed{}) }
-
-// Node returns the node of the map that has the id, or nil.
-func (r *Router) Node(id string) *Node {
-	if m, ok := r.load().members.byKey[id]; ok && m.node.ID == id {
-		return m.node
-	}
-	return nil
-}
 
 // Asking returns the node of a redirect: that of the map, if it has one with the
 // address, else one that has the address only, or nil if the redirect has none.
@@ -358,8 +228,7 @@ func Force() ApplyOption { return func(e *viewed) { e.force = true } }
 
 // Moved corrects the map by a MOVED redirect. From is the node that answered
 // with it, or nil if that is not known, and seen is the generation of the map
-// that the command was sent by. The redirect must have a host:
-// [Redirect.WithOrigin].
+// that the command was sent by.
 //
 //   - The node is the primary of the slot already: nothing changes. But if from
 //     is a replica of the very shard, it should have answered itself: it has

@@ -641,64 +641,6 @@ func TestSplit(t *testing.T) {
 	assert.Equal(t, []int{0, 3}, unassigned)
 }
 
-func TestRead(t *testing.T) {
-	c, err := ParseNodes(strings.ReplaceAll(
-		"a 10.0.0.1:1@2,,availability-zone=x myself,master - 0 0 1 connected 0-16383\n"+
-			"b 10.0.0.2:1@2,,availability-zone=y slave a 0 0 1 connected\n"+
-			"c 10.0.0.3:1@2,,availability-zone=x slave a 0 0 1 connected\n"+
-			"d 10.0.0.4:1@2,,availability-zone=x slave a 0 0 1 connected\n"+
-			"e 10.0.0.5:1@2,,availability-zone=y slave,fail a 0 0 1 connected\n"+
-			"f 10.0.0.6:1@2,,availability-zone=y slave,fail? a 0 0 1 connected\n"+
-			"g :0@0,,availability-zone=y slave,noaddr a 0 0 1 connected\n", "\t", ""), Origin{})
-	require.NoError(t, err)
-	for _, c2 := range []struct {
-		zone   string
-		policy ReadPolicy
-		want   string
-	}{
-		{"x", ReadPrimary, "a"},
-		{"x", ReadReplica, "bcd"},
-		{"x", ReadAny, "abcd"},
-		{"x", ReadSameZone, "acd"},
-		{"y", ReadSameZone, "b"},
-		{"z", ReadSameZone, "bcd"},
-		{"", ReadSameZone, "bcd"},
-		{"", ReadPolicy(9), "a"},
-	} {
-		r := Router{Zone: c2.zone}
-		r.Apply(c, r.Generation())
-		count := map[string]int{}
-		const rounds = 30000
-		for i := range rounds {
-			n, _ := r.ReadKey(fmt.Sprint(i), c2.policy)
-			count[n.ID]++
-		}
-		assert.Len(t, count, len(c2.want), "%v", c2)
-		for _, id := range c2.want {
-			// Six standard deviations of a fair choice among two or more.
-			assert.InDelta(t, rounds/len(c2.want), count[string(id)], 6*87, "%v %c", c2, id)
-		}
-	}
-}
-
-func TestRouterAllocs(t *testing.T) {
-	var r Router
-	r.Apply(threeShards(t), r.Generation())
-	shards := 0
-	assert.Zero(t, testing.AllocsPerRun(100, func() {
-		for _, p := range []ReadPolicy{ReadPrimary, ReadReplica, ReadAny, ReadSameZone} {
-			if n, _ := r.ReadKey("user:{42}", p); n.Addr() != "" {
-				shards++
-			}
-		}
-		if s, _ := r.ForKey("user:{42}"); s != nil {
-			shards++
-		}
-		r.Table()
-	}))
-	assert.NotZero(t, shards)
-}
-
 // Readers see whole maps only, in order, while redirects and views change them,
 // and one goroutine is told to refresh for each time that the map was found
 // wrong.

@@ -1,0 +1,268 @@
+package topology
+
+import (
+	"iter"
+	"math/rand/v2"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// The reads of a Router. Each loads the state once, and sees one moment.
+
+// For returns the shard that owns slot, or nil if nobody does or slot is not one
+// of the 16384, and the generation of the map it looked at.
+func (r *Router) For(slot hashslot.Slot) (*Shard, Generation) {
+	s := r.state.Load()
+	if s == nil {
+		return nil, 0
+	}
+	shard, _ := s.table.Lookup(slot)
+	return shard, s.gen
+}
+
+// ForKey is [Router.For] for the slot of key.
+func (r *Router) ForKey(key string) (*Shard, Generation) {
+	s := r.state.Load()
+	if s == nil {
+		return nil, 0
+	}
+	shard, _ := s.table.Lookup(hashslot.Of(key))
+	return shard, s.gen
+}
+
+// ForKeyBytes is [Router.ForKey] for a key held as bytes.
+func (r *Router) ForKeyBytes(key []byte) (*Shard, Generation) {
+	s := r.state.Load()
+	if s == nil {
+		return nil, 0
+	}
+	shard, _ := s.table.Lookup(hashslot.OfBytes(key))
+	return shard, s.gen
+}
+
+// Table returns the map of the moment, never nil, and its generation.
+func (r *Router) Table() (*slotmap.Table[*Shard], Generation) {
+	s := r.load()
+	return &s.table, s.gen
+}
+
+// Generation returns the generation of the map, 0 as long as there is none.
+func (r *Router) Generation() Generation { return r.load().gen }
+
+// Split divides keys by the shard that owns their slots, and apart from those
+// the keys whose slots nobody owns, by their indexes in keys. All are looked up
+// in one map, whose generation it returns. The groups are in the order of their
+// first keys. They belong to the caller; a caller that divides many keys saves
+// memory with a [slotmap.OwnerSplitter] of its own and [Router.Table].
+func (r *Router) Split(keys []string) (groups []slotmap.OwnerGroup[*Shard], unassigned []int, seen Generation) {
+	table, seen := r.Table()
+	groups, unassigned = new(slotmap.OwnerSplitter[*Shard]).Split(table, keys)
+	return groups, unassigned, seen
+}
+
+// SplitBytes is [Router.Split] for keys held as bytes.
+func (r *Router) SplitBytes(keys [][]byte) (groups []slotmap.OwnerGroup[*Shard], unassigned []int, seen Generation) {
+	table, seen := r.Table()
+	groups, unassigned = new(slotmap.OwnerSplitter[*Shard]).SplitBytes(table, keys)
+	return groups, unassigned, seen
+}
+
+// SplitBySlot is [Router.Split] by shard and then by slot, for commands of several
+// keys: servers refuse them with CROSSSLOT if the keys are in different slots, even
+// of one shard.
+func (r *Router) SplitBySlot(keys []string) (groups []slotmap.OwnerSlots[*Shard], unassigned []slotmap.SlotGroup, seen Generation) {
+	table, seen := r.Table()
+	groups, unassigned = new(slotmap.OwnerSplitter[*Shard]).SplitBySlot(table, keys)
+	return groups, unassigned, seen
+}
+
+// SplitBySlotBytes is [Router.SplitBySlot] for keys held as bytes.
+func (r *Router) SplitBySlotBytes(keys [][]byte) (groups []slotmap.OwnerSlots[*Shard], unassigned []slotmap.SlotGroup, seen Generation) {
+	table, seen := r.Table()
+	groups, unassigned = new(slotmap.OwnerSplitter[*Shard]).SplitBySlotBytes(table, keys)
+	return groups, unassigned, seen
+}
+
+// A ReadPolicy says which nodes of a shard may answer a read. Where it names
+// several kinds of nodes, those of the first kind that has one that serves
+// ([Node.Serves]) and whose [Router].Weight is not 0 are taken. If none does, it
+// is the primary.
+type ReadPolicy uint8
+
+const (
+	ReadPrimary  ReadPolicy = iota // the primary
+	ReadReplica                    // the replicas
+	ReadAny                        // the primary and the replicas alike
+	ReadSameZone                   // the replicas in the client's zone; the primary if it is in that zone; the replicas in any zone. If Zone is "", as ReadReplica
+)
+
+// Read returns a node for a read from slot, or nil if nobody owns the slot, and
+// the generation of the map it looked at: [Router.Pick] of the owner. On a
+// replica, the connection must be in READONLY mode.
+func (r *Router) Read(slot hashslot.Slot, policy ReadPolicy) (*Node, Generation) {
+	shard, seen := r.For(slot)
+	return r.Pick(shard, policy), seen
+}
+
+// ReadKey is [Router.Read] for the slot of key.
+func (r *Router) ReadKey(key string, policy ReadPolicy) (*Node, Generation) {
+	return r.Read(hashslot.Of(key), policy)
+}
+
+// ReadKeyBytes is [Router.ReadKey] for a key held as bytes.
+func (r *Router) ReadKeyBytes(key []byte, policy ReadPolicy) (*Node, Generation) {
+	return r.Read(hashslot.OfBytes(key), policy)
+}
+
+// Pick returns a node of the shard for reads, or nil if shard is nil. Among the
+// nodes that the policy takes, each is as likely as the others, or as its
+// [Router].Weight says. It takes time linear in the replicas of the shard, and
+// goroutines share nothing for the choice.
+func (r *Router) Pick(shard *Shard, policy ReadPolicy) *Node {
+	if shard == nil {
+		return nil
+	}
+	zone := ""
+	if policy == ReadSameZone {
+		zone = r.Zone
+	}
+	c := choice{weight: r.Weight}
+	switch policy {
+	case ReadAny:
+		c.add(shard.Primary)
+		c.addAll(shard.Replicas, "")
+	case ReadReplica, ReadSameZone:
+		c.addAll(shard.Replicas, zone)
+		if c.node == nil && zone != "" {
+			if shard.Primary.AvailabilityZone == zone {
+				c.add(shard.Primary)
+			}
+			if c.node == nil {
+				c.addAll(shard.Replicas, "")
+			}
+		}
+	}
+	if c.node == nil {
+		return shard.Primary
+	}
+	return c.node
+}
+
+// A choice picks one of the nodes that are added to it.
+type choice struct {
+	weight func(*Node) uint32
+	total  uint64 // of the weights so far
+	node   *Node  // the choice among the nodes so far, each by its weight
+}
+
+func (c *choice) add(n *Node) {
+	if !n.Serves() {
+		return
+	}
+	w := uint64(1)
+	if c.weight != nil {
+		if w = uint64(c.weight(n)); w == 0 {
+			return
+		}
+	}
+	// The node takes the place of the one before with the odds of its share, which
+	// leaves all of them with theirs. So each weight is asked for once.
+	if c.total += w; c.total == w || rand.Uint64N(c.total) < w {
+		c.node = n
+	}
+}
+
+// addAll adds the nodes that are in the zone, or all of them if it is "".
+func (c *choice) addAll(nodes []*Node, zone string) {
+	for _, n := range nodes {
+		if zone == "" || n.AvailabilityZone == zone {
+			c.add(n)
+		}
+	}
+}
+
+// Any returns a node for a command without keys: of a shard at random, the one
+// that policy picks. Shards whose node does not serve are passed over as long as
+// there is another. It is nil if no node has an address. It takes time linear in
+// the shards that are passed over.
+func (r *Router) Any(policy ReadPolicy) *Node {
+	shards := r.load().shards
+	if len(shards) == 0 {
+		return nil
+	}
+	var last *Node
+	start := rand.IntN(len(shards))
+	for i := range shards {
+		n := r.Pick(shards[(start+i)%len(shards)], policy)
+		switch {
+		case n.Serves():
+			return n
+		case n.Routable() && last == nil:
+			last = n
+		}
+	}
+	return last
+}
+
+// Nodes iterates over all nodes of the map, shard by shard: the primary, then its
+// replicas. Shards that own slots come first, by their first slot. The map is that
+// of the moment at which the loop starts.
+func (r *Router) Nodes() iter.Seq[*Node] {
+	return func(yield func(*Node) bool) {
+		for _, s := range r.load().shards {
+			if !yield(s.Primary) {
+				return
+			}
+			for _, n := range s.Replicas {
+				if !yield(n) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Primaries iterates over the primaries that own slots, by their first slot, for
+// commands that must go to every shard, such as DBSIZE, SCAN and SCRIPT LOAD. It
+// passes over none that has failed, or has no address: without it, the result is
+// not whole. The map is that of the moment at which the loop starts.
+func (r *Router) Primaries() iter.Seq[*Node] {
+	return func(yield func(*Node) bool) {
+		for s := range r.load().table.Owners() {
+			if !yield(s.Primary) {
+				return
+			}
+		}
+	}
+}
+
+// Replicas iterates over the replicas of the shards that own slots, in the order
+// of [Router.Primaries].
+func (r *Router) Replicas() iter.Seq[*Node] {
+	return func(yield func(*Node) bool) {
+		for s := range r.load().table.Owners() {
+			for _, n := range s.Replicas {
+				if !yield(n) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Node returns the node of the map that has the id, or nil.
+func (r *Router) Node(id string) *Node {
+	if m, ok := r.load().members.byKey[id]; ok && m.node.ID == id {
+		return m.node
+	}
+	return nil
+}
+
+// NodeByAddr returns the node of the map that has the address, "host:port", or
+// nil. The host may be any that the map knows for the node: its endpoint, its IP
+// or its host name. If nodes share an address, as behind a proxy, it is a primary
+// if there is one, then the node with the smaller id.
+func (r *Router) NodeByAddr(addr string) *Node {
+	return r.load().members.byAddr[addr].node
+}
