@@ -2,31 +2,65 @@
 
 package hashslot
 
-import "unsafe"
+import (
+	"unsafe"
 
-// matrices is what the kernels slots8 and slotsShort multiply by. In a matrix for
-// GF2P8AFFINEQB byte 7-i is the row of bit i of the result.
+	"github.com/klauspost/cpuid/v2"
+)
+
+// matrices is what the kernels slots8 and slotsShort multiply by, and the other
+// tables that they load whole registers of. In a matrix for GF2P8AFFINEQB byte
+// 7-i is the row of bit i of the result.
 type matrices struct {
 	// For keys that end 64-byte registers: [j][0] makes the low byte, [j][1] the
 	// high byte of a slot; quadword 2l+h is for byte 16l+2j+h of the register.
 	at64 [8][2][8]uint64
 
-	place, first [64]byte
-
-	// For keys of up to 16 bytes: quadword 2l+h of [j] is for the byte 4l+2j+h
-	// from the end.
-	at16 [2][2][8]uint64
-
-	// For keys that end 32-byte halves of registers: quadword 2l+h of [2j+i] is
-	// for byte 16(l%2)+8j+4(l/2)+2i+h of the half.
+	// For keys of up to 16 bytes, [0] and [1], and of up to 32, all: quadword q of
+	// [j] is for the byte placeOf(j, q) from the end.
 	at32 [4][2][8]uint64
 
-	// Indexes of quadwords in two registers: of addresses and lengths in slices,
-	// which have three words each; and in eight addresses and eight lengths.
-	slices, pairs [2][8]uint64
+	// For eight keys of which 16 bytes each stand side by side in two registers,
+	// and the byte placeOf(j, q) from their end: in quadword q of [j] that place, and
+	// where this byte of each key is, if the keys begin with the 16 and have the
+	// length 0. place and first are the same of four keys in one register, for the
+	// byte p from the end in dword p.
+	places, firsts [2][8][8]byte
+	place, first   [16][4]byte
+
+	// What else takes what it wants from the headers of eight keys, side by side:
+	// in each quadword the low bytes of the lengths; in dwords the lengths.
+	lengths [8][8]byte
+	words   [8]uint32
+
+	// pairs says that bytes are better picked from two registers at once. It takes
+	// three steps on Intel's CPUs and one on AMD's.
+	pairs bool
+
+	// What slots8 adds to addresses and to lengths, and what then must be 0 for
+	// keys of up to 16, 32 and 64 bytes.
+	step     [8]uint64
+	pointers [8]uint64 // all bits of addresses
+	outside  [3][8]uint64
+
+	// Indexes of quadwords in two registers: of addresses and lengths in strings;
+	// in slices, which have three words each; and in eight addresses and eight
+	// lengths.
+	unzip, slices, zip [2][8]uint64
+
+	sixteen [64]byte // 16 in every byte
+
+	// [j][i] is how many bytes follow byte i of 64 behind which there are j+1
+	// times 64 more.
+	behind [3][64]byte
 
 	tops [65]uint64 // [n] has the n highest bits set
 }
+
+// placeOf returns the place, counted from the end of a key, that quadword q of
+// register j is for. Dwords of two registers side by side, by VPUNPCKLDQ and
+// VPUNPCKHDQ, come in this order.
+func placeOf(j, q int) int { return 16*(j/2) + 4*(q/2) + 2*(j%2) + q%2 }
 
 // newMatrices returns the matrices at an address that is a multiple of 64: a
 // register loaded across two cache lines costs two loads.
@@ -41,31 +75,53 @@ func newMatrices() *matrices {
 				low, high := matrix(&powers, 63-(16*l+2*j+h))
 				m.at64[j][0][2*l+h], m.at64[j][1][2*l+h] = low, high
 			}
-			for j := range 4 {
-				low, high := matrix(&powers, 31-(16*(l%2)+8*(j/2)+4*(l/2)+2*(j%2)+h))
-				m.at32[j][0][2*l+h], m.at32[j][1][2*l+h] = low, high
-			}
-			for j := range 2 {
-				low, high := matrix(&powers, 4*l+2*j+h)
-				m.at16[j][0][2*l+h], m.at16[j][1][2*l+h] = low, high
-			}
 		}
 	}
 	for i := range 8 {
-		word := uint64(3*(i/2) + i%2)
-		m.slices[0][i] = word          // in the first and the second register
-		m.slices[1][i] = word + 12 - 8 // in the second and the third
-		m.pairs[0][i] = uint64(i/2 + 8*(i%2))
-		m.pairs[1][i] = m.pairs[0][i] + 4
+		for j := range 4 {
+			m.at32[j][0][i], m.at32[j][1][i] = matrix(&powers, placeOf(j, i))
+		}
+		for j := range 2 {
+			for key := range 8 {
+				m.places[j][i][key] = byte(placeOf(j, i))
+				m.firsts[j][i][key] = byte(16*key - 1 - placeOf(j, i))
+			}
+			m.unzip[j][i] = uint64(2*i + j)
+			m.zip[j][i] = uint64(i/2 + 8*(i%2) + 4*j)
+			// Of slices, those in the first and the second register of three, and
+			// those in the second and the third.
+			m.slices[j][i] = uint64(3*(i/2) + i%2 + (12-8)*j)
+		}
+	}
+	for p := range 16 {
+		for key := range 4 {
+			m.place[p][key] = byte(p)
+			m.first[p][key] = byte(16*key - 1 - p)
+		}
+	}
+	for i := range m.lengths {
+		m.words[i] = uint32(4*i + 2)
+		for key := range m.lengths[i] {
+			m.lengths[i][key] = byte(16*key + 8)
+		}
+	}
+	m.pairs = cpuid.CPU.IsVendor(cpuid.AMD)
+	for i := 0; i < 8; i += 2 {
+		const page = 4096
+		m.step[i], m.step[i+1] = 15, ^uint64(0)
+		m.outside[0][i], m.outside[0][i+1] = page, ^uint64(15)
+		m.outside[1][i], m.outside[1][i+1] = page, ^uint64(31)
+		m.outside[2][i+1] = ^uint64(63)
+		m.pointers[i] = ^uint64(0)
+	}
+	for i := range 64 {
+		m.sixteen[i] = 16
+		for j := range m.behind {
+			m.behind[j][i] = byte(64*(j+1) + 63 - i)
+		}
 	}
 	for n := range m.tops {
 		m.tops[n] = ^(^uint64(0) >> n)
-	}
-	for p := range 16 {
-		for k := range 4 {
-			m.place[4*p+k] = byte(p)
-			m.first[4*p+k] = byte(16*k - 1 - p)
-		}
 	}
 	return m
 }
@@ -110,7 +166,7 @@ func slots1(dst *Slot, keys *string, n int) int
 func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, start uint32, m *matrices) int
 
 //go:noescape
-func slotsShort(dst *Slot, keys *string, n int, m *[2][2][8]uint64) int
+func slotsShort(dst *Slot, keys *string, n int, m *[4][2][8]uint64) int
 
 // maxBatch is how many keys an assembly call takes at most: a goroutine cannot be
 // preempted inside of assembly.
@@ -256,7 +312,7 @@ func slotsOfShort(dst []Slot, keys []string) {
 		n := (len(keys) - i) &^ 7
 		done := 0
 		if len(keys[i]) <= 16 { // or the call is in vain
-			done = slotsShort(&dst[i], &keys[i], n, &gfni.at16)
+			done = slotsShort(&dst[i], &keys[i], n, &gfni.at32)
 		}
 		i += done
 		if done < n {

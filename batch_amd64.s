@@ -1,5 +1,7 @@
 //go:build gc && !purego
 
+#include "go_asm.h"
+#include "funcdata.h"
 #include "textflag.h"
 
 // Many keys at a time.
@@ -14,48 +16,53 @@
 // and the length of a key plays no part but in which bytes are zero: the code
 // has no branch that depends on it.
 //
-//  1. Load eight keys and zero what is not theirs.
-//  2. Look for '{'. If there is one, find for each of the eight what is hashed,
-//     and load that instead.
-//  3. Transpose, so that a quadword has the bytes at one place of all keys.
-//  4. Multiply, and XOR all quadwords into two: the low and the high bytes of
+//  1. Lay out the headers of eight keys: address and length side by side, as
+//     strings have them in memory.
+//  2. Load the keys, as their longest demands: the last 16, 32 or 64 bytes of
+//     each. Of a key of more, the bytes in front are folded onto the last 64.
+//  3. Look for '{'. If there is one, find for each of the eight what is hashed,
+//     and start over with headers of that.
+//  4. Transpose, so that a quadword has the bytes at one place of all keys, and
+//     zero what is not theirs.
+//  5. Multiply, and XOR all quadwords into two: the low and the high bytes of
 //     the eight slots. The matrices leave out the two bits above a slot.
 //
-// The matrices are made in batch_amd64.go.
+// The matrices and the other tables at MAT are made in batch_amd64.go.
 
 #define OPEN  0x7b7b7b7b7b7b7b7b // '{' in every byte
 #define CLOSE 0x7d7d7d7d7d7d7d7d // '}' in every byte
 
-// Added to pointers and lengths, to test that each key is of 1 to 16 bytes and
-// 16 bytes can be read from its start without leaving its page: then no bit
-// of SHORT16 is set in pointer^(pointer+15) and length-1.
-DATA step<>+0(SB)/8, $15
-DATA step<>+8(SB)/8, $-1
-GLOBL step<>(SB), RODATA|NOPTR, $16
+// Folding a block of 16 bytes, H·x^64 + L, over 64 bytes, 128 and 192.
+#define FOLD4L  0x00000000000013fc // x^512 mod P
+#define FOLD4H  0x0000000000008832 // x^576 mod P
+#define FOLD8L  0x00000000000036c4 // x^1024 mod P
+#define FOLD8H  0x00000000000071c4 // x^1088 mod P
+#define FOLD12L 0x0000000000002764 // x^1536 mod P
+#define FOLD12H 0x000000000000ceac // x^1600 mod P
 
-DATA pointers<>+0(SB)/8, $-1
-DATA pointers<>+8(SB)/8, $0
-GLOBL pointers<>(SB), RODATA|NOPTR, $16
+DATA fold64<>+0(SB)/8, $FOLD4L
+DATA fold64<>+8(SB)/8, $FOLD4H
+GLOBL fold64<>(SB), RODATA|NOPTR, $16
 
-DATA short16<>+0(SB)/8, $0x1000
-DATA short16<>+8(SB)/8, $~15
-GLOBL short16<>(SB), RODATA|NOPTR, $16
+DATA fold128<>+0(SB)/8, $FOLD8L
+DATA fold128<>+8(SB)/8, $FOLD8H
+GLOBL fold128<>(SB), RODATA|NOPTR, $16
 
-DATA short32<>+0(SB)/8, $0
-DATA short32<>+8(SB)/8, $~31
-GLOBL short32<>(SB), RODATA|NOPTR, $16
+DATA fold192<>+0(SB)/8, $FOLD12L
+DATA fold192<>+8(SB)/8, $FOLD12H
+GLOBL fold192<>(SB), RODATA|NOPTR, $16
 
-DATA short64<>+0(SB)/8, $0
-DATA short64<>+8(SB)/8, $~63
-GLOBL short64<>(SB), RODATA|NOPTR, $16
+// reverse<> reverses the bytes of a block.
+DATA reverse<>+0(SB)/8, $0x08090a0b0c0d0e0f
+DATA reverse<>+8(SB)/8, $0x0001020304050607
+GLOBL reverse<>(SB), RODATA|NOPTR, $16
 
 // zip<> takes byte i of the low and of the high quadword to bytes 2i, 2i+1.
 DATA zip<>+0(SB)/8, $0x0b030a0209010800
 DATA zip<>+8(SB)/8, $0x0f070e060d050c04
 GLOBL zip<>(SB), RODATA|NOPTR, $16
 
-// The same four bytes sixteen times, one dword for each place p from the end:
-// of four strings in memory the low byte of each length.
+// Of four headers in a register, the low byte of each length.
 DATA lengths<>+0(SB)/4, $0x38281808
 GLOBL lengths<>(SB), RODATA|NOPTR, $4
 
@@ -63,40 +70,61 @@ DATA braces<>+0(SB)/8, $OPEN
 DATA braces<>+8(SB)/8, $CLOSE
 GLOBL braces<>(SB), RODATA|NOPTR, $16
 
+DATA numbers<>+0(SB)/4, $16
+DATA numbers<>+4(SB)/4, $31
+DATA numbers<>+8(SB)/8, $64
+DATA numbers<>+16(SB)/8, $4096
+DATA numbers<>+24(SB)/8, $-64
+GLOBL numbers<>(SB), RODATA|NOPTR, $32
+
 // Registers, the same throughout.
-#define DST  DI // where the next eight slots go
-#define KEYS SI // behind the eight keys at hand: strings, slices, or ends
-#define LOW  AX // the headers of the first four of them: KEYS, or strings in the frame
-#define HIGH BX // those of the second four
-#define SIZE  R14 // of a header
-#define SIZE3 R15 // of three
-#define MAT  DX // the matrices
+#define DST      DI  // where the next eight slots go
+#define STOP     AX  // where dst ends
+#define KEYS     SI  // behind the eight keys at hand: strings, slices, or ends
+#define MAT      DX  // the matrices
+#define LOW      BX  // the headers of the first four of the eight, in memory
+#define HIGH     R14 // those of the second four
+#define SIZE     R15 // of a header
+#define SIZE3    R12 // of three
+#define STATE    CX  // a bit for each of the eight that has more than 64 bytes, and RESOLVED
 
-// Where in the matrices the other tables are.
-#define PLACES 1024
-#define FIRSTS 1088
-#define AT16   1152
-#define AT32   1408
-#define SLICES 1920 // where in two registers of slices the headers of strings are
-#define PAIRS  2048 // the same of addresses and lengths
-#define TOPS   2176 // [n] has the n highest bits set
+#define RESOLVED $256 // headers are of what is hashed: '{' is a byte like others
+#define LONG     $255
 
-#define STEP     Z16
+#define STEP     Z16 // of SAMEPAGE
 #define POINTERS Z17
-#define SHORT16  Z18
-#define LENGTHS  Z19
-#define PLACE    Z20 // p in each byte of its dword
-#define FIRST    Z21 // 16k-1-p: where a key of length 0 would have byte p
-#define OPENS    Z22
-#define CLOSES   Z23
-#define ZIP      X24
-#define SHORT64  Z25
-#define SHORT32  Z26
-#define ENDS     Y27 // of packed keys, those of the eight before
-#define LOW0     Z28 // the matrices of LOAD16's two registers
+#define PLACE    Z18 // of TRANSPOSE4: p in each byte of dword p
+#define FIRST    Z19 // where a key of length 0 would have byte p from the end
+#define PLACES0  Z20 // of TRANSPOSE8: the same of quadwords
+#define PLACES1  Z21
+#define FIRST0   Z22
+#define FIRST1   Z23
+#define OPENS    Z24
+#define CLOSES   Z25
+#define ZIP      X26
+#define LENGTHS  Z27
+#define LOW0     Z28 // the matrices of places 0 to 7
 #define HIGH0    Z29
-#define LOW1     Z30
+#define LOW1     Z30 // and of 8 to 15
 #define HIGH1    Z31
+
+// The frame.
+#define LAID     0   // headers that are not in memory, or were changed; 64 bytes more, to align them
+#define WHOLE    192 // the headers of LONG keys, of which LAID has the last 64 bytes
+#define SLOTS    320 // eight times 64 bytes: what LONG keys have in front of these, folded onto them
+#define ENDS     832 // of packed keys, those of the eight before
+#define BUDGET   864 // how many bytes of LONG keys may still follow
+
+// OUTSIDEOF sets no bit of OUTSIDE in Z2 if each of the eight headers in Z0 and Z1
+// is of 1 to 16 bytes, and 16 bytes from its start are in one page of 4 KiB:
+// with STEP, 15 for addresses and -1 for lengths, added, bit 12 of the addresses
+// stays, and no bit above the lowest four is set in the lengths.
+#define OUTSIDEOF \
+	VPADDQ     STEP, Z0, Z2;           \
+	VPADDQ     STEP, Z1, Z3;           \
+	VPTERNLOGQ $0x78, POINTERS, Z0, Z2; \
+	VPTERNLOGQ $0x78, POINTERS, Z1, Z3; \
+	VPORQ      Z2, Z3, Z2
 
 // HEADERn(field) is a field of the header of key n: its address, 0, its length, 8.
 #define HEADER0(field) field(LOW)
@@ -108,28 +136,187 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 #define HEADER6(field) field(HIGH)(SIZE*2)
 #define HEADER7(field) field(HIGH)(SIZE3*1)
 
-// LOAD16 loads four keys of 1 to 16 bytes, whose headers are at base and in h,
-// and makes z of them: dword p has the byte p from the end of each.
-#define LOAD16(base, h, x, z, len, k) \
-	MOVQ         (base), R8;           \
-	MOVQ         (base)(SIZE*1), R9;   \
-	MOVQ         (base)(SIZE*2), R10;  \
-	MOVQ         (base)(SIZE3*1), R11; \
+// STARTS sets R8 to R11 to where the four keys with headers at base start.
+#define STARTS(base) \
+	MOVQ         0(base), R8;          \
+	MOVQ         0(base)(SIZE*1), R9;  \
+	MOVQ         0(base)(SIZE*2), R10; \
+	MOVQ         0(base)(SIZE3*1), R11
+
+// BLOCKS loads the 16 bytes at R8, R9, R10 and R11 into z.
+#define BLOCKS(x, z) \
 	VMOVDQU      (R8), x;              \
 	VINSERTI32X4 $1, (R9), z, z;       \
 	VINSERTI32X4 $2, (R10), z, z;      \
-	VINSERTI32X4 $3, (R11), z, z;      \
-	VPERMB       h, LENGTHS, len;      \
-	VPCMPUB      $6, PLACE, len, k;    \
-	VPADDB       FIRST, len, len;      \
-	VPERMB.Z     z, len, k, z
+	VINSERTI32X4 $3, (R11), z, z
+
+// FIRSTLAST sets R8 to where a key starts and R9 to how far behind that its last
+// 16 bytes are; a key that has no more starts there. R13 is 0.
+#define FIRSTLAST(header) \
+	MOVQ         header(0), R8;        \
+	MOVQ         header(8), R9;        \
+	SUBQ         $16, R9;              \
+	CMOVQCS      R13, R9
+
+// BLOCKS2 loads the first and the last 16 bytes of four keys.
+#define BLOCKS2(h0, h1, h2, h3, xf, zf, xl, zl) \
+	FIRSTLAST(h0);                     \
+	VMOVDQU      (R8), xf;             \
+	VMOVDQU      (R8)(R9*1), xl;       \
+	FIRSTLAST(h1);                     \
+	VINSERTI32X4 $1, (R8), zf, zf;     \
+	VINSERTI32X4 $1, (R8)(R9*1), zl, zl; \
+	FIRSTLAST(h2);                     \
+	VINSERTI32X4 $2, (R8), zf, zf;     \
+	VINSERTI32X4 $2, (R8)(R9*1), zl, zl; \
+	FIRSTLAST(h3);                     \
+	VINSERTI32X4 $3, (R8), zf, zf;     \
+	VINSERTI32X4 $3, (R8)(R9*1), zl, zl
+
+// TRANSPOSE4 makes z of keys that start its blocks, their headers in h: dword p
+// has the byte p from the end of each, zeros where a key has no more.
+#define TRANSPOSE4(h, z, length, k) \
+	VPERMB     h, LENGTHS, length;     \
+	VPCMPUB    $6, PLACE, length, k;   \
+	VPADDB     FIRST, length, length;  \
+	VPERMB.Z   z, length, k, z
+
+// LENGTHS8 puts the low byte of the length of each key into each quadword of z.
+#define LENGTHS8(z) \
+	VMOVDQU64  matrices_lengths(MAT), z; \
+	VPERMI2B   Z1, Z0, z
+
+// TRANSPOSE8 makes p0 and p1 of blocks low and high: quadword p has the bytes at
+// place p of eight keys, zeros where a key has no more. Before,
+// INDEX8 has set p0 and p1 to where in the blocks these bytes are, and K1 and K2
+// to which there are.
+#define TRANSPOSE8(low, high, p0, p1) \
+	VPERMI2B.Z high, low, K1, p0;      \
+	VPERMI2B.Z high, low, K2, p1
+
+// INDEX8 is for keys of length bytes in front of byte end of their blocks.
+#define INDEX8(length, end, p0, p1) \
+	VPCMPUB    $6, PLACES0, length, K1; \
+	VPCMPUB    $6, PLACES1, length, K2; \
+	WHERE8(end, p0, p1)
+
+#define WHERE8(end, p0, p1) \
+	VPADDB     FIRST0, end, p0;        \
+	VPADDB     FIRST1, end, p1
+
+// MULTIPLY multiplies the places in z by the two matrices at MAT+at.
+#define MULTIPLY(at, z, low, high) \
+	VGF2P8AFFINEQB $0, (at+0)(MAT), z, low; \
+	VGF2P8AFFINEQB $0, (at+64)(MAT), z, high
+
+// MULTIPLY16 makes Z8 and Z9 of the places 0 to 15 in Z8 and Z9.
+#define MULTIPLY16 \
+	VGF2P8AFFINEQB $0, LOW0, Z8, Z10;  \
+	VGF2P8AFFINEQB $0, HIGH0, Z8, Z11; \
+	VGF2P8AFFINEQB $0, LOW1, Z9, Z12;  \
+	VGF2P8AFFINEQB $0, HIGH1, Z9, Z13; \
+	VPXORQ     Z12, Z10, Z8;           \
+	VPXORQ     Z13, Z11, Z9
+
+// STORE sums up the quadwords of Z8, the low bytes, and of Z9, the high bytes,
+// and stores eight slots.
+#define STORE \
+	VPUNPCKLQDQ   Z9, Z8, Z10;         \
+	VPUNPCKHQDQ   Z9, Z8, Z11;         \
+	VPXORQ        Z11, Z10, Z10;       \
+	VEXTRACTI64X4 $1, Z10, Y11;        \
+	VPXORQ        Y11, Y10, Y10;       \
+	VEXTRACTI64X2 $1, Y10, X11;        \
+	VPXORQ        X11, X10, X10;       \
+	VPSHUFB       ZIP, X10, X10;       \
+	VMOVDQU       X10, (DST)
+
+// UNZIP sets Z12 to the addresses and Z13 to the lengths of the headers in Z0, Z1.
+#define UNZIP \
+	VMOVDQU64  (matrices_unzip+0)(MAT), Z12; \
+	VMOVDQU64  (matrices_unzip+64)(MAT), Z13; \
+	VPERMI2Q   Z1, Z0, Z12;            \
+	VPERMI2Q   Z1, Z0, Z13
+
+// LAYOUT makes of addresses in Z12 and lengths in Z13 headers, LAID and in Z0, Z1.
+#define LAYOUT \
+	VMOVDQU64  (matrices_zip+0)(MAT), Z0; \
+	VMOVDQU64  (matrices_zip+64)(MAT), Z1; \
+	VPERMI2Q   Z13, Z12, Z0;           \
+	VPERMI2Q   Z13, Z12, Z1;           \
+	LAY
+
+// Stores of half a register: some CPUs do not forward the upper half of a whole
+// one to the loads that follow.
+#define LAY \
+	LEAQ       (LAID+63)(SP), LOW;     \
+	ANDQ       $~63, LOW;              \
+	VMOVDQU64  Y0, 0(LOW);             \
+	VEXTRACTI64X4 $1, Z0, 32(LOW);     \
+	VMOVDQU64  Y1, 64(LOW);            \
+	VEXTRACTI64X4 $1, Z1, 96(LOW);     \
+	LEAQ       64(LOW), HIGH;          \
+	MOVL       $16, SIZE;              \
+	MOVL       $48, SIZE3
+
+// MASKS sets word k of x to where the 16 bytes of key k in low and high are brace.
+#define MASKS(brace, low, high, x) \
+	VPCMPEQB   brace, low, K1;         \
+	VPCMPEQB   brace, high, K2;        \
+	KMOVQ      K1, R8;                 \
+	KMOVQ      K2, R9;                 \
+	VMOVQ      R8, x;                  \
+	VPINSRQ    $1, R9, x, x
+
+// BETWEEN finds the tags of eight keys. Bit i of a dword in Y6 is '{', in Y7 '}',
+// as byte i of a block; in Y8 1 if it is the key's. Y15 has all bits set. Y6 gets
+// 31 less the place of the first '{', Y7 the same of the first '}' behind it, Y9
+// how many bytes are between them, K1 which keys have a tag.
+#define BETWEEN \
+	VPAND      Y8, Y6, Y6;             \
+	VPAND      Y8, Y7, Y7;             \
+	VPADDD     Y15, Y6, Y8;            \
+	VPXOR      Y8, Y6, Y6;             \
+	VPANDN     Y7, Y6, Y7;             \
+	VPTESTMD   Y7, Y7, K1;             \
+	VPADDD     Y15, Y7, Y8;            \
+	VPXOR      Y8, Y7, Y7;             \
+	VPLZCNTD   Y6, Y6;                 \
+	VPLZCNTD   Y7, Y7;                 \
+	VPSUBD     Y7, Y6, Y9;             \
+	VPADDD     Y15, Y9, Y9;            \
+	VPTESTMD   Y9, Y9, K1, K1
+
+// LENGTHS32 sets Y14 to the lengths of the keys whose headers are in Z0 and Z1, and
+// Y15 to all ones; THEIRS sets Y8 to what BETWEEN expects there.
+#define LENGTHS32 \
+	VPTERNLOGD $0xff, Y15, Y15, Y15;   \
+	VMOVDQU    matrices_words(MAT), Y14; \
+	VPERMI2D   Z1, Z0, Z14
+
+#define THEIRS \
+	VPSLLVD    Y14, Y15, Y8;           \
+	VPXOR      Y15, Y8, Y8
+
+// HASHED sets, after BETWEEN, each quadword of Z6 to the lengths of what is hashed,
+// and of Z7 to where that ends.
+#define HASHED \
+	VPBROADCASTD numbers<>+4(SB), Y8;  \
+	VPSUBD     Y7, Y8, Y7;             \
+	VMOVDQA32  Y14, Y8;                \
+	VMOVDQA32  Y9, K1, Y14;            \
+	VMOVDQA32  Y7, K1, Y8;             \
+	VPMOVDB    Y14, X6;                \
+	VPMOVDB    Y8, X7;                 \
+	VPBROADCASTQ X6, Z6;               \
+	VPBROADCASTQ X7, Z7
 
 // KEY takes a key by its header: its address and its length.
 #define KEY(header) \
 	MOVQ       header(0), R8;          \
 	MOVQ       header(8), R9
 
-// PLACE64 loads the key of R9 = 1 to 64 bytes at R8 so that it ends the
+// PLACE64 loads the key of R9 = 0 to 64 bytes at R8 so that it ends the
 // register, zeros in front. What is masked off is not read; but a load that
 // touches a page which is not there costs over a hundred nanoseconds, masked or
 // not, so EDGE64 takes the keys that start in the first 64 bytes of a page: it
@@ -137,45 +324,15 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 #define PLACE64(z, atEdge, placed) \
 	TESTL      $0xfc0, R8;             \
 	JZ         atEdge;                 \
-	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	KMOVQ      matrices_tops(MAT)(R9*8), K1; \
 	VMOVDQU8.Z -64(R8)(R9*1), K1, z;   \
 placed:
 
 #define EDGE64(z, atEdge, placed) \
 atEdge:                                    \
-	KMOVQ      TOPS(MAT)(R9*8), K1;    \
+	KMOVQ      matrices_tops(MAT)(R9*8), K1; \
 	VMOVDQU64  (R8), z;                \
 	VPEXPANDB.Z z, K1, z;              \
-	JMP        placed
-
-// LOW32 loads a key of R9 = 1 to 32 bytes so that it ends the lower half z of a
-// register, HIGH32 another so that it ends the upper.
-#define LOW32(z, atEdge, placed) \
-	TESTL      $0xfe0, R8;             \
-	JZ         atEdge;                 \
-	KMOVD      (TOPS+4)(MAT)(R9*8), K1; \
-	VMOVDQU8.Z -32(R8)(R9*1), K1, z;   \
-placed:
-
-#define LOWEDGE32(z, atEdge, placed) \
-atEdge:                                    \
-	KMOVD      (TOPS+4)(MAT)(R9*8), K1; \
-	VMOVDQU    (R8), z;                \
-	VPEXPANDB.Z z, K1, z;              \
-	JMP        placed
-
-#define HIGH32(z, atEdge, placed) \
-	TESTL      $0xfc0, R8;             \
-	JZ         atEdge;                 \
-	KMOVQ      TOPS(MAT)(R9*8), K1;    \
-	VMOVDQU8   -64(R8)(R9*1), K1, z;   \
-placed:
-
-#define HIGHEDGE32(z, atEdge, placed) \
-atEdge:                                    \
-	KMOVQ      TOPS(MAT)(R9*8), K1;    \
-	VMOVDQU64  (R8), Z8;               \
-	VPEXPANDB  Z8, K1, z;              \
 	JMP        placed
 
 // BRACES sets R10 and R11 to where z has '{' and '}'.
@@ -185,66 +342,90 @@ atEdge:                                    \
 	KMOVQ      K2, R10;                \
 	KMOVQ      K3, R11
 
-// TAG finds the tag of the key of R9 bytes at R8, that ends a register or half
-// of one, size bytes, with '{' where open has a bit and '}' where close has. If
-// it has one, R8 and R9 are set to the tag. R13 becomes the address behind the
-// first '{', close the '}' behind that, and open the length of the tag if there
-// is one of these.
-#define TAG(size, open, close) \
-	TZCNTQ     open, R13;              \
-	BLSMSKQ    open, open;             \
-	ANDNQ      close, open, close;     \
-	TZCNTQ     close, open;            \
-	SUBQ       R13, open;              \
-	DECQ       open;                   \
+// TAG finds the tag of the key of R9 bytes at R8 that ends a register with '{'
+// where R10 has a bit and '}' where R11 has. If it has one, R8 and R9 are set
+// to the tag. R13 becomes the address behind the first '{', R11 the '}' behind
+// that, and R10 the length of the tag if there is one of these.
+#define TAG \
+	TZCNTQ     R10, R13;               \
+	BLSMSKQ    R10, R10;               \
+	ANDNQ      R11, R10, R11;          \
+	TZCNTQ     R11, R10;               \
+	SUBQ       R13, R10;               \
+	DECQ       R10;                    \
 	ADDQ       R9, R13;                \
-	LEAQ       (1-size)(R8)(R13*1), R13; \
-	TESTQ      close, close;           \
-	CMOVQEQ    close, open;            \
-	TESTQ      open, open;             \
+	LEAQ       -63(R8)(R13*1), R13;    \
+	TESTQ      R11, R11;               \
+	CMOVQEQ    R11, R10;               \
+	TESTQ      R10, R10;               \
 	CMOVQNE    R13, R8;                \
-	CMOVQNE    open, R9
+	CMOVQNE    R10, R9
 
 #define LOAD64(header, z, atEdge, placed) \
-	KEY(header);                       \
+	KEY(header);                            \
 	PLACE64(z, atEdge, placed)
 
 #define LOADTAG64(header, z, atEdge, placed) \
-	KEY(header);                       \
+	KEY(header);                            \
 	BRACES(z);                         \
-	TAG(64, R10, R11);                 \
+	TAG;                               \
 	PLACE64(z, atEdge, placed)
 
-#define LOAD32(low, high, y, z, lowEdge, lowPlaced, highEdge, highPlaced) \
-	KEY(low);                          \
-	LOW32(y, lowEdge, lowPlaced);      \
-	KEY(high);                         \
-	HIGH32(z, highEdge, highPlaced)
+// OPENED64 sets Z8 to zero where one of Z0 to Z7 has a '{': where an XOR with it
+// is 0.
+#define OPENED64 \
+	VPXORQ     OPENS, Z0, Z8;          \
+	VPXORQ     OPENS, Z1, Z9;          \
+	VPXORQ     OPENS, Z2, Z10;         \
+	VPXORQ     OPENS, Z3, Z11;         \
+	VPXORQ     OPENS, Z4, Z12;         \
+	VPXORQ     OPENS, Z5, Z13;         \
+	VPXORQ     OPENS, Z6, Z14;         \
+	VPXORQ     OPENS, Z7, Z15;         \
+	VPMINUB    Z8, Z9, Z8;             \
+	VPMINUB    Z10, Z11, Z10;          \
+	VPMINUB    Z12, Z13, Z12;          \
+	VPMINUB    Z14, Z15, Z14;          \
+	VPMINUB    Z8, Z10, Z8;            \
+	VPMINUB    Z12, Z14, Z12;          \
+	VPMINUB    Z8, Z12, Z8
 
-#define LOADTAG32(low, high, y, z, lowEdge, lowPlaced, highEdge, highPlaced) \
-	BRACES(z);                         \
-	MOVL       R10, R12;               \
-	MOVL       R11, CX;                \
-	SHRQ       $32, R10;               \
-	SHRQ       $32, R11;               \
-	KEY(low);                          \
-	TAG(32, R12, CX);                  \
-	MOVQ       R10, R12;               \
-	LOW32(y, lowEdge, lowPlaced);      \
-	KEY(high);                         \
-	TAG(32, R12, R11);                 \
-	HIGH32(z, highEdge, highPlaced)
+// TRANSPOSE64 puts bytes of two keys side by side, then of four, then of eight.
+// What was byte b of a lane of Z0 to Z7 is in the end in quadword b%2 of the
+// lane, in register b/2 of Z10 to Z15, Z4, Z5.
+#define TRANSPOSE64 \
+	VPUNPCKLBW Z1, Z0, Z8;             \
+	VPUNPCKHBW Z1, Z0, Z9;             \
+	VPUNPCKLBW Z3, Z2, Z10;            \
+	VPUNPCKHBW Z3, Z2, Z11;            \
+	VPUNPCKLBW Z5, Z4, Z12;            \
+	VPUNPCKHBW Z5, Z4, Z13;            \
+	VPUNPCKLBW Z7, Z6, Z14;            \
+	VPUNPCKHBW Z7, Z6, Z15;            \
+	VPUNPCKLWD Z10, Z8, Z0;            \
+	VPUNPCKHWD Z10, Z8, Z1;            \
+	VPUNPCKLWD Z11, Z9, Z2;            \
+	VPUNPCKHWD Z11, Z9, Z3;            \
+	VPUNPCKLWD Z14, Z12, Z4;           \
+	VPUNPCKHWD Z14, Z12, Z5;           \
+	VPUNPCKLWD Z15, Z13, Z6;           \
+	VPUNPCKHWD Z15, Z13, Z7;           \
+	VPUNPCKLDQ Z4, Z0, Z10;            \
+	VPUNPCKHDQ Z4, Z0, Z11;            \
+	VPUNPCKLDQ Z5, Z1, Z12;            \
+	VPUNPCKHDQ Z5, Z1, Z13;            \
+	VPUNPCKLDQ Z6, Z2, Z14;            \
+	VPUNPCKHDQ Z6, Z2, Z15;            \
+	VPUNPCKLDQ Z7, Z3, Z4;             \
+	VPUNPCKHDQ Z7, Z3, Z5
 
-// FRAME puts the header of packed key n, which begins at R8, into the frame, and
-// R8 to its end. R10 is where the packed keys are.
-#define FRAME(n) \
-	MOVL       (4*n)(KEYS), R9;        \
-	MOVQ       R8, (16*n)(SP);         \
-	ADDQ       R10, R9;                \
-	MOVQ       R9, R11;                \
-	SUBQ       R8, R9;                 \
-	MOVQ       R9, (16*n+8)(SP);       \
-	MOVQ       R11, R8
+// ADDUP multiplies the places in two registers by the matrices at MAT+at and
+// behind, and adds the products to Z8 and Z9.
+#define ADDUP(at, za, zb) \
+	MULTIPLY((at+0x000), za, Z0, Z1);  \
+	MULTIPLY((at+0x080), zb, Z2, Z3);  \
+	VPTERNLOGQ $0x96, Z0, Z2, Z8;      \
+	VPTERNLOGQ $0x96, Z1, Z3, Z9
 
 // PREFETCH asks for the keys whose headers are at KEYS+at and behind.
 #define PREFETCH(at) \
@@ -257,170 +438,203 @@ atEdge:                                    \
 	PREFETCHT0 (R10);                  \
 	PREFETCHT0 (R11)
 
-// MULTIPLY multiplies the places in z by the two matrices at MAT+at.
-#define MULTIPLY(at, z, low, high) \
-	VGF2P8AFFINEQB $0, (at+0)(MAT), z, low; \
-	VGF2P8AFFINEQB $0, (at+64)(MAT), z, high
+// Registers of the folding of LONG keys.
+#define REV4   Z12 // reverses the bytes of each block
+#define BY64   Z13 // fold64<> in each block
+#define BY128  Z14
+#define BY192  Z15
+#define OPENED K7  // where a '{' was
 
-// STORE sums up the quadwords of Z8, the low bytes, and of Z9, the high bytes,
-// and stores eight slots.
-#define STORE \
-	VPUNPCKLQDQ   Z9, Z8, Z10;  \
-	VPUNPCKHQDQ   Z9, Z8, Z11;  \
-	VPXORQ        Z11, Z10, Z10; \
-	VEXTRACTI64X4 $1, Z10, Y11; \
-	VPXORQ        Y11, Y10, Y10; \
-	VEXTRACTI64X2 $1, Y10, X11; \
-	VPXORQ        X11, X10, X10; \
-	VPSHUFB       ZIP, X10, X10; \
-	VMOVDQU       X10, (DST)
+// FOLD sets a to the blocks in z, reversed, times what by folds them by, and uses
+// t. FOLDADD adds that to a.
+#define FOLD(by, z, t, a) \
+	VPCLMULQDQ $0x00, by, z, t;        \
+	VPCLMULQDQ $0x11, by, z, a;        \
+	VPXORQ     t, a, a
+
+#define FOLDADD(by, z, t, a) \
+	VPCLMULQDQ $0x00, by, z, t;        \
+	VPCLMULQDQ $0x11, by, z, z;        \
+	VPTERNLOGQ $0x96, t, z, a
+
+// NOTE notes where z has a '{'.
+#define NOTE(z) \
+	VPCMPEQB   OPENS, z, K1;           \
+	KORQ       K1, OPENED, OPENED
+
+// BACK loads the 64 bytes at R10+at, of which those of a key of Z8+1 bytes that
+// ends at R10 count. quarter is how many times 64 bytes are behind them.
+#define BACK(at, quarter, z) \
+	VPCMPUB    $5, (matrices_behind+64*(quarter-1))(MAT), Z8, K1; \
+	VMOVDQU8.Z at(R10), K1, z;         \
+	NOTE(z);                           \
+	VPSHUFB    REV4, z, z
+
+// HEAD64 loads the first (R9-1)%64 + 1 bytes of more than 64 at R8 to the end of
+// z, from inside of them, and steps over them.
+#define HEAD64(z) \
+	LEAQ       -1(R9), R11;            \
+	ANDQ       $63, R11;               \
+	KMOVQ      (matrices_tops+8)(MAT)(R11*8), K2; \
+	VMOVDQU64  (R8), z;                \
+	NOTE(z);                           \
+	VPEXPANDB.Z z, K2, z;              \
+	VPSHUFB    REV4, z, z;             \
+	LEAQ       1(R8)(R11*1), R8
 
 // func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, start uint32, m *matrices) int
 //
 // The slots of n keys, a multiple of 8, to dst. form is 16 for strings at keys,
 // 24 for slices, and 4 for ends of keys in data, the first of which begins at
-// start. It stops in front of the first eight keys of which one is empty or has
-// more than 64 bytes, and returns the number of keys done.
+// start. It returns the number of keys done, a multiple of 8: it stops in front
+// of the first eight keys of which one has more than 4096 bytes, and behind eight
+// with which the keys of more than 64 bytes have come to 64 KiB.
 //
-// Requires: AVX512F, BW, VL, DQ, VBMI, VBMI2, GFNI, BMI1.
-TEXT ·slots8(SB), NOSPLIT, $128-64
+// Requires: AVX512F, BW, VL, DQ, CD, VBMI, VBMI2, GFNI, VPCLMULQDQ, BMI1, BMI2.
+TEXT ·slots8(SB), 0, $872-64
+	NO_LOCAL_POINTERS
 	MOVQ dst+0(FP), DST
 	MOVQ keys+8(FP), KEYS
-	MOVQ $0, ret+56(FP)
+	MOVQ n+16(FP), STOP
+	LEAQ (DST)(STOP*2), STOP
 	MOVQ m+48(FP), MAT
+	MOVQ $(64<<10), BUDGET(SP)
 	MOVL start+40(FP), R8
-	VPBROADCASTD R8, ENDS
-	VBROADCASTI32X4 step<>(SB), STEP
-	VBROADCASTI32X4 pointers<>(SB), POINTERS
-	VBROADCASTI32X4 short16<>(SB), SHORT16
-	VBROADCASTI32X4 short64<>(SB), SHORT64
-	VBROADCASTI32X4 short32<>(SB), SHORT32
+	MOVL R8, (ENDS+28)(SP)
+	VMOVDQU64 matrices_step(MAT), STEP
+	VMOVDQU64 matrices_pointers(MAT), POINTERS
 	VPBROADCASTD lengths<>(SB), LENGTHS
-	VMOVDQU64 PLACES(MAT), PLACE
-	VMOVDQU64 FIRSTS(MAT), FIRST
+	VMOVDQU64 matrices_place(MAT), PLACE
+	VMOVDQU64 matrices_first(MAT), FIRST
+	VMOVDQU64 (matrices_places+0)(MAT), PLACES0
+	VMOVDQU64 (matrices_places+64)(MAT), PLACES1
+	VMOVDQU64 (matrices_firsts+0)(MAT), FIRST0
+	VMOVDQU64 (matrices_firsts+64)(MAT), FIRST1
 	VPBROADCASTQ braces<>+0(SB), OPENS
 	VPBROADCASTQ braces<>+8(SB), CLOSES
 	VMOVDQU64 zip<>(SB), ZIP
-	VMOVDQU64 (AT16+0)(MAT), LOW0
-	VMOVDQU64 (AT16+64)(MAT), HIGH0
-	VMOVDQU64 (AT16+128)(MAT), LOW1
-	VMOVDQU64 (AT16+192)(MAT), HIGH1
-
-	MOVQ form+24(FP), SIZE
-	LEAQ (SIZE)(SIZE*2), SIZE3
-	CMPQ SIZE, $4
-	JNE  group
-	MOVL $16, SIZE // of the headers made of them
-	MOVL $48, SIZE3
+	VMOVDQU64 (matrices_at32+0)(MAT), LOW0
+	VMOVDQU64 (matrices_at32+64)(MAT), HIGH0
+	VMOVDQU64 (matrices_at32+128)(MAT), LOW1
+	VMOVDQU64 (matrices_at32+192)(MAT), HIGH1
 
 group:
-	CMPQ       form+24(FP), $16
-	JNE        convert
-	VMOVDQU64  0(KEYS), Z0
-	VMOVDQU64  64(KEYS), Z1
-	MOVQ       KEYS, LOW
-	LEAQ       64(KEYS), HIGH
-	ADDQ       $128, KEYS
+	XORL      STATE, STATE
+	MOVL      $16, SIZE
+	MOVL      $48, SIZE3
+	MOVQ      KEYS, LOW
+	CMPQ      form+24(FP), $16
+	JNE       convert
+	VMOVDQU64 0(KEYS), Z0
+	VMOVDQU64 64(KEYS), Z1
+	LEAQ      64(KEYS), HIGH
+	ADDQ      $128, KEYS
 
 headers:
-	VPADDQ     STEP, Z0, Z2
-	VPADDQ     STEP, Z1, Z3
-	VPTERNLOGQ $0x78, POINTERS, Z0, Z2 // Z2 ^ Z0&POINTERS
-	VPTERNLOGQ $0x78, POINTERS, Z1, Z3
-	VPORQ      Z2, Z3, Z2
-	VPTESTMQ   SHORT16, Z2, K1
-	KORTESTB   K1, K1
-	JNZ        longer
+	OUTSIDEOF
+	VPTESTMQ (matrices_outside+0)(MAT), Z2, K1
+	KORTESTB K1, K1
+	JNZ      longer
 
-	LOAD16(LOW, Z0, X4, Z4, Z6, K1)
-	LOAD16(HIGH, Z1, X5, Z5, Z7, K2)
-	VPCMPEQB   OPENS, Z4, K3
-	VPCMPEQB   OPENS, Z5, K4
-	KORTESTQ   K3, K4
-	JNZ        load32
-	VPUNPCKLDQ Z5, Z4, Z6
-	VPUNPCKHDQ Z5, Z4, Z7
-	VGF2P8AFFINEQB $0, LOW0, Z6, Z8
-	VGF2P8AFFINEQB $0, HIGH0, Z6, Z9
-	VGF2P8AFFINEQB $0, LOW1, Z7, Z10
-	VGF2P8AFFINEQB $0, HIGH1, Z7, Z11
-	VPXORQ     Z10, Z8, Z8
-	VPXORQ     Z11, Z9, Z9
+	STARTS(LOW)
+	BLOCKS(X4, Z4)
+	STARTS(HIGH)
+	BLOCKS(X5, Z5)
+	VPCMPEQB OPENS, Z4, K3
+	VPCMPEQB OPENS, Z5, K4
+	KORTESTQ K3, K4
+	JNZ      tagged16
+
+untagged16:
+	CMPB     matrices_pairs(MAT), $0
+	JNE      pairs16
+	TRANSPOSE4(Z0, Z4, Z6, K1)
+	TRANSPOSE4(Z1, Z5, Z7, K2)
+	VPUNPCKLDQ Z5, Z4, Z8
+	VPUNPCKHDQ Z5, Z4, Z9
+
+multiply16:
+	MULTIPLY16
 
 store:
 	STORE
 	ADDQ $16, DST
-	MOVQ ret+56(FP), R8
-	ADDQ $8, R8
-	MOVQ R8, ret+56(FP)
-	CMPQ R8, n+16(FP)
+	CMPQ DST, STOP
 	JNE  group
 
 done:
+	MOVQ DST, AX
+	SUBQ dst+0(FP), AX
+	SHRQ $1, AX
+	MOVQ AX, ret+56(FP)
 	VZEROUPPER
 	RET
 
 convert:
-	JB         packed
-	VMOVDQU64  0(KEYS), Z0
-	VMOVDQU64  64(KEYS), Z1
-	VMOVDQU64  (SLICES+0)(MAT), Z2
-	VMOVDQU64  (SLICES+64)(MAT), Z3
-	VPERMT2Q   Z1, Z2, Z0
-	VPERMT2Q   128(KEYS), Z3, Z1
-	MOVQ       KEYS, LOW
-	LEAQ       96(KEYS), HIGH
-	ADDQ       $192, KEYS
-	JMP        headers
+	JB        packed
+	VMOVDQU64 0(KEYS), Z0
+	VMOVDQU64 64(KEYS), Z1
+	VMOVDQU64 (matrices_slices+0)(MAT), Z2
+	VMOVDQU64 (matrices_slices+64)(MAT), Z3
+	VPERMT2Q  Z1, Z2, Z0
+	VPERMT2Q  128(KEYS), Z3, Z1
+	LEAQ      96(KEYS), HIGH
+	MOVL      $24, SIZE
+	MOVL      $72, SIZE3
+	ADDQ      $192, KEYS
+	JMP       headers
 
 packed:
-	VMOVDQU    (KEYS), Y2
-	VALIGND    $7, ENDS, Y2, Y0 // the end before each, where the key begins
-	VMOVD      X0, R8
-	VMOVDQA64  Y2, ENDS
-	VPSUBD     Y0, Y2, Y2
-	VPMOVZXDQ  Y2, Z2
-	VPMOVZXDQ  Y0, Z0
-	VPADDQ.BCST data+32(FP), Z0, Z0
-	VMOVDQA64  Z0, Z1
-	VMOVDQU64  (PAIRS+0)(MAT), Z3
-	VMOVDQU64  (PAIRS+64)(MAT), Z4
-	VPERMT2Q   Z2, Z3, Z0
-	VPERMT2Q   Z2, Z4, Z1
-	// The same by words in the frame: they could not be loaded from a store of a
-	// register before that is done.
-	MOVQ       data+32(FP), R10
-	LEAQ       0(SP), LOW
-	LEAQ       64(SP), HIGH
-	ADDQ       R10, R8
-	FRAME(0)
-	FRAME(1)
-	FRAME(2)
-	FRAME(3)
-	FRAME(4)
-	FRAME(5)
-	FRAME(6)
-	FRAME(7)
-	ADDQ       $32, KEYS
-	JMP        headers
+	VMOVDQU     (KEYS), Y2
+	VMOVDQU     ENDS(SP), Y0
+	VMOVDQU     Y2, ENDS(SP)
+	VALIGND     $7, Y0, Y2, Y0 // the end before each, where the key begins
+	VPSUBD      Y0, Y2, Y2
+	VPMOVZXDQ   Y2, Z13
+	VPMOVZXDQ   Y0, Z12
+	VPADDQ.BCST data+32(FP), Z12, Z12
+	ADDQ        $32, KEYS
+	LAYOUT
+	JMP         headers
+
+pairs16:
+	LENGTHS8(Z6)
+	INDEX8(Z6, Z6, Z8, Z9)
+	TRANSPOSE8(Z4, Z5, Z8, Z9)
+	JMP multiply16
+
+tagged16:
+	// Bytes behind the keys were looked at as well. There may be no tag.
+	TESTL RESOLVED, STATE
+	JNZ   untagged16
+	MASKS(OPENS, Z4, Z5, X6)
+	MASKS(CLOSES, Z4, Z5, X7)
+	VPMOVZXWD X6, Y6
+	VPMOVZXWD X7, Y7
+	LENGTHS32
+	THEIRS
+	BETWEEN
+	HASHED
+	INDEX8(Z6, Z7, Z8, Z9)
+	TRANSPOSE8(Z4, Z5, Z8, Z9)
+	JMP   multiply16
 
 longer:
 	CMPQ form+24(FP), $16
 	JNE  near
-	MOVQ n+16(FP), R8
-	SUBQ ret+56(FP), R8
-	CMPQ R8, $40
-	JL   near
+	LEAQ 80(DST), R8 // are there five groups more, this one included?
+	CMPQ R8, STOP
+	JHI  near
 	PREFETCH(384)
 	PREFETCH(448)
 
 near:
-	VPTESTMQ SHORT32, Z2, K1
+	VPTESTMQ (matrices_outside+64)(MAT), Z2, K1
 	KORTESTB K1, K1
 	JZ       load32
-	VPTESTMQ SHORT64, Z2, K1
+	VPTESTMQ (matrices_outside+128)(MAT), Z2, K1
 	KORTESTB K1, K1
-	JNZ      done
+	JNZ      long
 
 load64:
 	LOAD64(HEADER0, Z0, edge0, placed0)
@@ -431,72 +645,31 @@ load64:
 	LOAD64(HEADER5, Z5, edge5, placed5)
 	LOAD64(HEADER6, Z6, edge6, placed6)
 	LOAD64(HEADER7, Z7, edge7, placed7)
-	// A byte is '{' where its XOR with '{' is 0.
-	VPXORQ   OPENS, Z0, Z8
-	VPXORQ   OPENS, Z1, Z9
-	VPXORQ   OPENS, Z2, Z10
-	VPXORQ   OPENS, Z3, Z11
-	VPXORQ   OPENS, Z4, Z12
-	VPXORQ   OPENS, Z5, Z13
-	VPXORQ   OPENS, Z6, Z14
-	VPXORQ   OPENS, Z7, Z15
-	VPMINUB  Z8, Z9, Z8
-	VPMINUB  Z10, Z11, Z10
-	VPMINUB  Z12, Z13, Z12
-	VPMINUB  Z14, Z15, Z14
-	VPMINUB  Z8, Z10, Z8
-	VPMINUB  Z12, Z14, Z12
-	VPMINUB  Z8, Z12, Z8
+	OPENED64
 	VPTESTNMB Z8, Z8, K1
 	KORTESTQ K1, K1
 	JNZ      tagged64
 
+untagged64:
+	TESTL LONG, STATE
+	JNZ   fold
+
 transpose64:
-	// Bytes of two keys side by side, then of four, then of eight. What was byte
-	// b of a lane is in the end in register b/2, quadword b%2 of the lane.
-	VPUNPCKLBW Z1, Z0, Z8
-	VPUNPCKHBW Z1, Z0, Z9
-	VPUNPCKLBW Z3, Z2, Z10
-	VPUNPCKHBW Z3, Z2, Z11
-	VPUNPCKLBW Z5, Z4, Z12
-	VPUNPCKHBW Z5, Z4, Z13
-	VPUNPCKLBW Z7, Z6, Z14
-	VPUNPCKHBW Z7, Z6, Z15
-	VPUNPCKLWD Z10, Z8, Z0
-	VPUNPCKHWD Z10, Z8, Z1
-	VPUNPCKLWD Z11, Z9, Z2
-	VPUNPCKHWD Z11, Z9, Z3
-	VPUNPCKLWD Z14, Z12, Z4
-	VPUNPCKHWD Z14, Z12, Z5
-	VPUNPCKLWD Z15, Z13, Z6
-	VPUNPCKHWD Z15, Z13, Z7
-	VPUNPCKLDQ Z4, Z0, Z10
-	VPUNPCKHDQ Z4, Z0, Z11
-	VPUNPCKLDQ Z5, Z1, Z12
-	VPUNPCKHDQ Z5, Z1, Z13
-	VPUNPCKLDQ Z6, Z2, Z14
-	VPUNPCKHDQ Z6, Z2, Z15
-	VPUNPCKLDQ Z7, Z3, Z4
-	VPUNPCKHDQ Z7, Z3, Z5
-	MULTIPLY(0x000, Z10, Z8, Z9)
-	MULTIPLY(0x080, Z11, Z0, Z1)
-	MULTIPLY(0x100, Z12, Z2, Z3)
-	VPTERNLOGQ $0x96, Z0, Z2, Z8
-	VPTERNLOGQ $0x96, Z1, Z3, Z9
-	MULTIPLY(0x180, Z13, Z0, Z1)
-	MULTIPLY(0x200, Z14, Z2, Z3)
-	VPTERNLOGQ $0x96, Z0, Z2, Z8
-	VPTERNLOGQ $0x96, Z1, Z3, Z9
-	MULTIPLY(0x280, Z15, Z0, Z1)
-	MULTIPLY(0x300, Z4, Z2, Z3)
-	VPTERNLOGQ $0x96, Z0, Z2, Z8
-	VPTERNLOGQ $0x96, Z1, Z3, Z9
-	MULTIPLY(0x380, Z5, Z0, Z1)
-	VPXORQ     Z0, Z8, Z8
-	VPXORQ     Z1, Z9, Z9
-	JMP        store
+	TRANSPOSE64
+	MULTIPLY(matrices_at64+0x000, Z10, Z8, Z9)
+	MULTIPLY(matrices_at64+0x080, Z11, Z0, Z1)
+	VPXORQ Z0, Z8, Z8
+	VPXORQ Z1, Z9, Z9
+	ADDUP(matrices_at64+0x100, Z12, Z13)
+	ADDUP(matrices_at64+0x200, Z14, Z15)
+	ADDUP(matrices_at64+0x300, Z4, Z5)
+	JMP    store
 
 tagged64:
+	TESTL RESOLVED, STATE
+	JNZ   untagged64
+	TESTL LONG, STATE
+	JNZ   tags
 	LOADTAG64(HEADER0, Z0, tagEdge0, tagPlaced0)
 	LOADTAG64(HEADER1, Z1, tagEdge1, tagPlaced1)
 	LOADTAG64(HEADER2, Z2, tagEdge2, tagPlaced2)
@@ -525,71 +698,270 @@ tagged64:
 	EDGE64(Z7, tagEdge7, tagPlaced7)
 
 load32:
-	// Keys 0 to 3 in the lower halves, 4 to 7 in the upper.
-	LOAD32(HEADER0, HEADER4, Y0, Z0, low0, lowPlaced0, high0, highPlaced0)
-	LOAD32(HEADER1, HEADER5, Y1, Z1, low1, lowPlaced1, high1, highPlaced1)
-	LOAD32(HEADER2, HEADER6, Y2, Z2, low2, lowPlaced2, high2, highPlaced2)
-	LOAD32(HEADER3, HEADER7, Y3, Z3, low3, lowPlaced3, high3, highPlaced3)
-	VPXORQ   OPENS, Z0, Z8
-	VPXORQ   OPENS, Z1, Z9
-	VPXORQ   OPENS, Z2, Z10
-	VPXORQ   OPENS, Z3, Z11
-	VPMINUB  Z8, Z9, Z8
-	VPMINUB  Z10, Z11, Z10
-	VPMINUB  Z8, Z10, Z8
-	VPTESTNMB Z8, Z8, K1
-	KORTESTQ K1, K1
+	XORL     R13, R13
+	BLOCKS2(HEADER0, HEADER1, HEADER2, HEADER3, X2, Z2, X4, Z4)
+	BLOCKS2(HEADER4, HEADER5, HEADER6, HEADER7, X3, Z3, X5, Z5)
+	VPCMPEQB OPENS, Z2, K1
+	VPCMPEQB OPENS, Z3, K2
+	VPCMPEQB OPENS, Z4, K3
+	VPCMPEQB OPENS, Z5, K4
+	KORQ     K1, K2, K1
+	KORQ     K3, K4, K3
+	KORTESTQ K1, K3
 	JNZ      tagged32
 
-transpose32:
-	// Bytes of two keys side by side, then of four; then those of the lower halves
-	// beside those of the upper.
-	VPUNPCKLBW Z1, Z0, Z8
-	VPUNPCKHBW Z1, Z0, Z9
-	VPUNPCKLBW Z3, Z2, Z10
-	VPUNPCKHBW Z3, Z2, Z11
-	VPUNPCKLWD Z10, Z8, Z0
-	VPUNPCKHWD Z10, Z8, Z1
-	VPUNPCKLWD Z11, Z9, Z2
-	VPUNPCKHWD Z11, Z9, Z3
-	VSHUFI64X2 $0x44, Z1, Z0, Z4
-	VSHUFI64X2 $0xee, Z1, Z0, Z5
-	VSHUFI64X2 $0x44, Z3, Z2, Z6
-	VSHUFI64X2 $0xee, Z3, Z2, Z7
-	VPUNPCKLDQ Z5, Z4, Z0
-	VPUNPCKHDQ Z5, Z4, Z1
-	VPUNPCKLDQ Z7, Z6, Z2
-	VPUNPCKHDQ Z7, Z6, Z3
-	MULTIPLY((AT32+0x000), Z0, Z8, Z9)
-	MULTIPLY((AT32+0x080), Z1, Z10, Z11)
-	MULTIPLY((AT32+0x100), Z2, Z12, Z13)
-	VPTERNLOGQ $0x96, Z10, Z12, Z8
-	VPTERNLOGQ $0x96, Z11, Z13, Z9
-	MULTIPLY((AT32+0x180), Z3, Z10, Z11)
-	VPXORQ     Z10, Z8, Z8
-	VPXORQ     Z11, Z9, Z9
-	JMP        store
+untagged32:
+	// Of the last 16 places. Then of those in front, for which length and end
+	// are 16 less.
+	LENGTHS8(Z6)
+	VPMINUB   matrices_sixteen(MAT), Z6, Z7
+	INDEX8(Z6, Z7, Z8, Z9)
+	TRANSPOSE8(Z4, Z5, Z8, Z9)
+	VMOVDQA64 Z6, Z7
+
+front32:
+	VPSUBUSB  matrices_sixteen(MAT), Z6, Z6
+	VPSUBUSB  matrices_sixteen(MAT), Z7, Z7
+	INDEX8(Z6, Z7, Z14, Z15)
+	TRANSPOSE8(Z2, Z3, Z14, Z15)
+	MULTIPLY16
+	ADDUP((matrices_at32+0x100), Z14, Z15)
+	JMP       store
 
 tagged32:
-	LOADTAG32(HEADER0, HEADER4, Y0, Z0, tagLow0, tagLowPlaced0, tagHigh0, tagHighPlaced0)
-	LOADTAG32(HEADER1, HEADER5, Y1, Z1, tagLow1, tagLowPlaced1, tagHigh1, tagHighPlaced1)
-	LOADTAG32(HEADER2, HEADER6, Y2, Z2, tagLow2, tagLowPlaced2, tagHigh2, tagHighPlaced2)
-	LOADTAG32(HEADER3, HEADER7, Y3, Z3, tagLow3, tagLowPlaced3, tagHigh3, tagHighPlaced3)
-	JMP transpose32
+	TESTL RESOLVED, STATE
+	JNZ   untagged32
+	MASKS(OPENS, Z4, Z5, X6)
+	MASKS(CLOSES, Z4, Z5, X7)
+	MASKS(OPENS, Z2, Z3, X10)
+	MASKS(CLOSES, Z2, Z3, X11)
+	VPMOVZXWD X6, Y6
+	VPMOVZXWD X7, Y7
+	VPMOVZXWD X10, Y10
+	VPMOVZXWD X11, Y11
+	LENGTHS32
+	VPBROADCASTD numbers<>+0(SB), Y12
+	VPMAXUD   Y12, Y14, Y13
+	VPSUBD    Y12, Y13, Y12 // how far behind the first 16 bytes the last are
+	VPSLLVD   Y12, Y6, Y6
+	VPSLLVD   Y12, Y7, Y7
+	VPOR      Y10, Y6, Y6
+	VPOR      Y11, Y7, Y7
+	THEIRS
+	BETWEEN
+	HASHED
+	VPMOVDB   Y12, X12
+	VPBROADCASTQ X12, Z12
 
-	LOWEDGE32(Y0, low0, lowPlaced0)
-	HIGHEDGE32(Z0, high0, highPlaced0)
-	LOWEDGE32(Y1, low1, lowPlaced1)
-	HIGHEDGE32(Z1, high1, highPlaced1)
-	LOWEDGE32(Y2, low2, lowPlaced2)
-	HIGHEDGE32(Z2, high2, highPlaced2)
-	LOWEDGE32(Y3, low3, lowPlaced3)
-	HIGHEDGE32(Z3, high3, highPlaced3)
-	LOWEDGE32(Y0, tagLow0, tagLowPlaced0)
-	HIGHEDGE32(Z0, tagHigh0, tagHighPlaced0)
-	LOWEDGE32(Y1, tagLow1, tagLowPlaced1)
-	HIGHEDGE32(Z1, tagHigh1, tagHighPlaced1)
-	LOWEDGE32(Y2, tagLow2, tagLowPlaced2)
-	HIGHEDGE32(Z2, tagHigh2, tagHighPlaced2)
-	LOWEDGE32(Y3, tagLow3, tagLowPlaced3)
-	HIGHEDGE32(Z3, tagHigh3, tagHighPlaced3)
+	// Of the last 16 places, those more than 16 bytes from the start are in the
+	// last block, the others in the first.
+	VPSUBUSB  matrices_sixteen(MAT), Z7, Z10
+	VPSUBB    Z12, Z7, Z11
+	INDEX8(Z10, Z11, Z8, Z9)
+	VPCMPUB   $6, PLACES0, Z6, K1, K1
+	VPCMPUB   $6, PLACES1, Z6, K2, K2
+	TRANSPOSE8(Z4, Z5, Z8, Z9)
+	VPCMPUB   $2, PLACES0, Z10, K1
+	VPCMPUB   $2, PLACES1, Z10, K2
+	VPCMPUB   $6, PLACES0, Z6, K1, K1
+	VPCMPUB   $6, PLACES1, Z6, K2, K2
+	WHERE8(Z7, Z10, Z11)
+	TRANSPOSE8(Z2, Z3, Z10, Z11)
+	VPORQ     Z10, Z8, Z8
+	VPORQ     Z11, Z9, Z9
+	JMP       front32
+
+long:
+	// Some of the eight keys are empty or of more than 64 bytes. The latter stand
+	// for their last 64; of the former nothing is loaded, but not from anywhere.
+	VMOVDQU64   Z0, (WHOLE+0)(SP)
+	VMOVDQU64   Z1, (WHOLE+64)(SP)
+	UNZIP
+	VPCMPUQ.BCST $6, numbers<>+16(SB), Z13, K1
+	KORTESTB    K1, K1
+	JNZ         done
+	VPCMPUQ.BCST $6, numbers<>+8(SB), Z13, K1
+	KMOVB       K1, R8
+	ORL         R8, STATE
+	VPTESTNMQ   Z13, Z13, K2
+	VPADDQ      Z13, Z12, K1, Z12
+	VPADDQ.BCST numbers<>+24(SB), Z12, K1, Z12
+	VPBROADCASTQ numbers<>+8(SB), K1, Z13
+	VPBROADCASTQ MAT, K2, Z12
+	LAYOUT
+	JMP         load64
+
+fold:
+	// Of the keys in LONG, fold what is in front of the last 64 bytes onto these.
+	VBROADCASTI32X4 reverse<>(SB), REV4
+	VBROADCASTI32X4 fold64<>(SB), BY64
+	VBROADCASTI32X4 fold128<>(SB), BY128
+	VBROADCASTI32X4 fold192<>(SB), BY192
+	VPXORQ     Z8, Z8, Z8
+	VMOVDQU64  Z8, (SLOTS+0x000)(SP)
+	VMOVDQU64  Z8, (SLOTS+0x040)(SP)
+	VMOVDQU64  Z8, (SLOTS+0x080)(SP)
+	VMOVDQU64  Z8, (SLOTS+0x0c0)(SP)
+	VMOVDQU64  Z8, (SLOTS+0x100)(SP)
+	VMOVDQU64  Z8, (SLOTS+0x140)(SP)
+	VMOVDQU64  Z8, (SLOTS+0x180)(SP)
+	VMOVDQU64  Z8, (SLOTS+0x1c0)(SP)
+	KXORQ      OPENED, OPENED, OPENED
+
+	MOVL       STATE, R13
+	ANDL       LONG, R13
+
+next:
+	TZCNTQ     R13, R12
+	SHLQ       $4, R12
+	MOVQ       (WHOLE+0)(SP)(R12*1), R8
+	MOVQ       (WHOLE+8)(SP)(R12*1), R9
+	LEAQ       (R8)(R9*1), R10
+	SUBQ       R9, BUDGET(SP)
+	JGE        within
+	LEAQ       16(DST), STOP
+
+within:
+	CMPQ       R9, $256
+	JHI        far
+	TESTL      $0xf00, R8
+	JZ         far
+	LEAQ       -1(R9), R11
+	VPBROADCASTB R11, Z8
+	BACK(-128, 1, Z9)
+	BACK(-192, 2, Z10)
+	BACK(-256, 3, Z11)
+	FOLD(BY64, Z9, Z8, Z9)
+	FOLDADD(BY128, Z10, Z8, Z9)
+	FOLDADD(BY192, Z11, Z8, Z9)
+
+folded:
+	VPSHUFB    REV4, Z9, Z9
+	VMOVDQU64  Z9, SLOTS(SP)(R12*4)
+	BLSRQ      R13, R13
+	JNZ        next
+	KORTESTQ   OPENED, OPENED
+	JNZ        opened
+
+add:
+	VPXORQ     (SLOTS+0x000)(SP), Z0, Z0
+	VPXORQ     (SLOTS+0x040)(SP), Z1, Z1
+	VPXORQ     (SLOTS+0x080)(SP), Z2, Z2
+	VPXORQ     (SLOTS+0x0c0)(SP), Z3, Z3
+	VPXORQ     (SLOTS+0x100)(SP), Z4, Z4
+	VPXORQ     (SLOTS+0x140)(SP), Z5, Z5
+	VPXORQ     (SLOTS+0x180)(SP), Z6, Z6
+	VPXORQ     (SLOTS+0x1c0)(SP), Z7, Z7
+	JMP        transpose64
+
+far:
+	// More than 256 bytes, or near a page's start: one block after the other.
+	HEAD64(Z9)
+	SUBQ       $64, R10
+
+block:
+	CMPQ       R8, R10
+	JEQ        last
+	VMOVDQU64  (R8), Z10
+	NOTE(Z10)
+	VPSHUFB    REV4, Z10, Z10
+	VPCLMULQDQ $0x00, BY64, Z9, Z8
+	VPCLMULQDQ $0x11, BY64, Z9, Z9
+	VPTERNLOGQ $0x96, Z8, Z10, Z9
+	ADDQ       $64, R8
+	JMP        block
+
+last:
+	FOLD(BY64, Z9, Z8, Z9)
+	JMP        folded
+
+opened:
+	TESTL RESOLVED, STATE
+	JNZ   add
+
+tags:
+	// A '{' is in one of eight keys of any length. Resolve them one by one.
+	VMOVDQU64  Z0, (SLOTS+0x000)(SP)
+	VMOVDQU64  Z1, (SLOTS+0x040)(SP)
+	VMOVDQU64  Z2, (SLOTS+0x080)(SP)
+	VMOVDQU64  Z3, (SLOTS+0x0c0)(SP)
+	VMOVDQU64  Z4, (SLOTS+0x100)(SP)
+	VMOVDQU64  Z5, (SLOTS+0x140)(SP)
+	VMOVDQU64  Z6, (SLOTS+0x180)(SP)
+	VMOVDQU64  Z7, (SLOTS+0x1c0)(SP)
+	XORL       R12, R12
+
+tag:
+	MOVQ       (WHOLE+0)(SP)(R12*1), R8
+	MOVQ       (WHOLE+8)(SP)(R12*1), R9
+	CMPQ       R9, $64
+	JHI        search
+	VMOVDQU64  SLOTS(SP)(R12*4), Z8
+	BRACES(Z8)
+	TAG
+
+found:
+	MOVQ       R8, (WHOLE+0)(SP)(R12*1)
+	MOVQ       R9, (WHOLE+8)(SP)(R12*1)
+	ADDQ       $16, R12
+	CMPQ       R12, $128
+	JNE        tag
+	VMOVDQU64  (WHOLE+0)(SP), Z0
+	VMOVDQU64  (WHOLE+64)(SP), Z1
+	LAY
+	MOVL       RESOLVED, STATE
+	JMP        headers
+
+#define START BX  // of the tag
+#define HITS  R14 // where there is a '}'
+
+search:
+	// By blocks of 64 bytes from R10 on, the last of which, at R11, ends the key.
+	MOVQ       R8, R10
+	LEAQ       -64(R8)(R9*1), R11
+
+open:
+	VPCMPEQB   (R10), OPENS, K1
+	KMOVQ      K1, R13
+	TESTQ      R13, R13
+	JNZ        close
+	CMPQ       R10, R11
+	JEQ        found
+	ADDQ       $64, R10
+	CMPQ       R10, R11
+	CMOVQHI    R11, R10
+	JMP        open
+
+close:
+	TZCNTQ     R13, R13
+	LEAQ       1(R10)(R13*1), R10 // where the tag starts
+	LEAQ       64(R11), R13
+	CMPQ       R10, R13
+	JEQ        found              // behind the last byte
+	MOVQ       R10, START
+
+until:
+	// R10 is how far '}' was looked for. What of a block is in front of it is
+	// shifted out.
+	MOVQ       R10, R13
+	CMPQ       R10, R11
+	CMOVQHI    R11, R10
+	VPCMPEQB   (R10), CLOSES, K1
+	SUBQ       R10, R13
+	KMOVQ      K1, HITS
+	SHRXQ      R13, HITS, HITS
+	ADDQ       R10, R13
+	TESTQ      HITS, HITS
+	JNZ        closed
+	CMPQ       R10, R11
+	JEQ        found
+	LEAQ       64(R10), R10
+	JMP        until
+
+closed:
+	TZCNTQ     HITS, HITS
+	ADDQ       R13, HITS
+	SUBQ       START, HITS
+	CMOVQNE    START, R8
+	CMOVQNE    HITS, R9
+	JMP        found

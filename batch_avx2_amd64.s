@@ -92,12 +92,12 @@ GLOBL zip<>(SB), RODATA|NOPTR, $16
 	VGF2P8AFFINEQB $0, (at+0)(MAT), y, low; \
 	VGF2P8AFFINEQB $0, (at+64)(MAT), y, high
 
-// func slotsShort(dst *Slot, keys *string, n int, m *[2][2][8]uint64) int
+// func slotsShort(dst *Slot, keys *string, n int, m *[4][2][8]uint64) int
 //
 // The slots of n keys, a multiple of 8, to dst. It stops in front of the first
 // eight keys of which one is empty, has more than 16 bytes or a '{', or starts
 // in the last 15 bytes of a page, and returns the number of keys done. m is
-// matrices.at16.
+// matrices.at32.
 //
 // Requires: AVX2, GFNI.
 TEXT ·slotsShort(SB), NOSPLIT, $0-40

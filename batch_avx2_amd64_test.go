@@ -116,7 +116,7 @@ func TestWhatSlotsShortTakes(t *testing.T) {
 	}
 	done := func(keys []header) int {
 		dst := slices.Repeat([]Slot{Count}, len(keys)+1)
-		n := slotsShort(&dst[0], (*string)(unsafe.Pointer(&keys[0])), len(keys), &gfni.at16)
+		n := slotsShort(&dst[0], (*string)(unsafe.Pointer(&keys[0])), len(keys), &gfni.at32)
 		for i, s := range dst {
 			if i >= n {
 				require.Equal(t, Slot(Count), s, "%d of %d keys done, slot %d", n, len(keys), i)

@@ -66,7 +66,7 @@ func byShort(dst []Slot, keys []string) int {
 			aligned[i] = unsafe.String(&place[0], copy(place[:], key))
 		}
 	}
-	return slotsShort(&dst[0], &aligned[0], len(aligned), &gfni.at16)
+	return slotsShort(&dst[0], &aligned[0], len(aligned), &gfni.at32)
 }
 
 func byStrings(dst []Slot, keys []string) int {

@@ -23,7 +23,7 @@ func init() {
 	has := cpuid.CPU.Supports
 	clmul := has(cpuid.CLMUL, cpuid.SSSE3, cpuid.SSE4)
 	avx2 := clmul && has(cpuid.AVX2)
-	avx512 := avx2 && has(cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ,
+	avx512 := avx2 && has(cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ, cpuid.AVX512CD,
 		cpuid.AVX512VBMI, cpuid.AVX512VBMI2, cpuid.GFNI, cpuid.VPCLMULQDQ)
 	if avx2 && has(cpuid.GFNI) {
 		gfni = newMatrices()
