@@ -169,144 +169,113 @@ func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, sta
 func slotsShort(dst *Slot, keys *string, n int, m *[4][2][8]uint64) int
 
 // maxBatch is how many keys an assembly call takes at most: a goroutine cannot be
-// preempted inside of assembly.
+// preempted inside of assembly, only where a function starts that looks at the
+// size of the stack. Those of Go do, and so does slots8.
 const maxBatch = 512
 
-// The functions that take keys do so in pieces of maxBatch, by calls of their
-// own: a goroutine can be preempted where a Go function starts, nowhere in a
-// loop around nothing but assembly.
-
 func slotsOf(dst []Slot, keys []string) {
-	for len(keys) > maxBatch {
-		slotsOf(dst[:maxBatch], keys[:maxBatch])
-		dst, keys = dst[maxBatch:], keys[maxBatch:]
-	}
-	switch {
-	case tier == tierAVX512 && len(keys) >= 8:
-		slotsOf8(dst, keyList{strings: keys, first: unsafe.Pointer(&keys[0]), form: unsafe.Sizeof(keys[0])})
-	case tier == tierAVX2 && gfni != nil && len(keys) >= 8:
-		slotsOfShort(dst, keys)
-	case tier != tierGeneric:
-		slotsOf1(dst, keys)
-	default:
+	if tier == tierGeneric {
 		slotsOfGeneric(dst, keys)
+		return
 	}
+	slotsOfList(dst, keyList{form: unsafe.Sizeof(""), first: unsafe.Pointer(unsafe.SliceData(keys))})
 }
 
 func slotsOfBytes(dst []Slot, keys [][]byte) {
-	for len(keys) > maxBatch {
-		slotsOfBytes(dst[:maxBatch], keys[:maxBatch])
-		dst, keys = dst[maxBatch:], keys[maxBatch:]
-	}
-	if tier == tierAVX512 && len(keys) >= 8 {
-		slotsOf8(dst, keyList{slices: keys, first: unsafe.Pointer(&keys[0]), form: unsafe.Sizeof(keys[0])})
+	if tier == tierGeneric {
+		slotsOfGeneric(dst, keys)
 		return
 	}
-	var s [chunk]string
-	for len(keys) > 0 {
-		n := min(len(keys), chunk)
-		for i, key := range keys[:n] {
-			s[i] = unsafe.String(unsafe.SliceData(key), len(key))
-		}
-		slotsOf(dst[:n], s[:n])
-		dst, keys = dst[n:], keys[n:]
-	}
+	slotsOfList(dst, keyList{form: unsafe.Sizeof([]byte{}), first: unsafe.Pointer(unsafe.SliceData(keys))})
 }
 
-func slotsOfPacked(dst []Slot, data []byte, ends []uint32) { slotsOfPackedFrom(dst, data, ends, 0) }
-
-func slotsOfPackedFrom(dst []Slot, data []byte, ends []uint32, start uint32) {
-	for len(ends) > maxBatch {
-		slotsOfPackedFrom(dst[:maxBatch], data, ends[:maxBatch], start)
-		start = ends[maxBatch-1]
-		dst, ends = dst[maxBatch:], ends[maxBatch:]
-	}
-	if tier == tierAVX512 && len(ends) >= 8 {
-		slotsOf8(dst, keyList{ends: ends, start: start, data: data, first: unsafe.Pointer(&ends[0]), form: unsafe.Sizeof(ends[0])})
+func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
+	if tier == tierGeneric {
+		slotsOfPackedGeneric(dst, data, ends)
 		return
 	}
-	var s [chunk]string
-	for len(ends) > 0 {
-		n := min(len(ends), chunk)
-		for i, end := range ends[:n] {
-			key := data[start:end]
-			s[i] = unsafe.String(unsafe.SliceData(key), len(key))
-			start = end
-		}
-		slotsOf(dst[:n], s[:n])
-		dst, ends = dst[n:], ends[n:]
-	}
+	slotsOfList(dst, keyList{form: unsafe.Sizeof(uint32(0)), first: unsafe.Pointer(unsafe.SliceData(ends)), data: unsafe.SliceData(data)})
 }
-
-// chunk is how many keys that are not strings are made strings at a time, where
-// the kernel takes nothing else.
-const chunk = 64
 
 // keyList is a list of keys in one of the three forms that slots8 takes: strings,
 // slices, or the ends of keys in data, of which the first begins at start.
 type keyList struct {
-	strings []string
-	slices  [][]byte
-	ends    []uint32
-	start   uint32
-	data    []byte
-
 	first unsafe.Pointer // the first of these
-	form  uintptr        // and their size
+	form  uintptr        // the size of one
+	data  *byte
+	start uint32
 }
+
+// at returns the address of element i.
+func (l *keyList) at(i int) unsafe.Pointer { return unsafe.Add(l.first, uintptr(i)*l.form) }
 
 // startOf returns where in data key i begins.
 func (l *keyList) startOf(i int) uint32 {
-	if i == 0 || l.ends == nil {
+	if i == 0 || l.data == nil {
 		return l.start
 	}
-	return l.ends[i-1]
+	return *(*uint32)(l.at(i - 1))
 }
 
-// of returns the slot of key i.
-func (l *keyList) of(i int) Slot {
-	switch {
-	case l.strings != nil:
-		return Of(l.strings[i])
-	case l.slices != nil:
-		return OfBytes(l.slices[i])
-	default:
-		return OfBytes(l.data[l.startOf(i):l.ends[i]])
+// key returns key i.
+func (l *keyList) key(i int) string {
+	if l.form != unsafe.Sizeof(uint32(0)) {
+		return *(*string)(l.at(i)) // a slice begins with what a string is
 	}
+	start, end := l.startOf(i), *(*uint32)(l.at(i))
+	return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(l.data), start)), end-start)
 }
 
-// A rest is how many keys are taken one by one where a kernel for eight at a time
-// stops: twice as many as the last time if it has done none in between, for a
-// call in vain is not free, and fewer if it has. It starts as 8.
-type rest int
-
-func (r *rest) next(done int) int {
-	if done > 0 {
-		*r = max(8, *r/4)
+// slotsOfList sets dst to the slots of the first len(dst) keys of l.
+func slotsOfList(dst []Slot, l keyList) {
+	if tier == tierAVX512 && len(dst) >= 8 {
+		slotsOf8(dst, l)
+		return
 	}
-	n := int(*r)
-	*r *= 2
-	return n
+	// The other kernels take strings.
+	if l.form == unsafe.Sizeof("") {
+		slotsOfStrings(dst, unsafe.Slice((*string)(l.first), len(dst)))
+		return
+	}
+	var keys [64]string
+	for i := 0; i < len(dst); {
+		n := min(len(keys), len(dst)-i)
+		for k := range n {
+			keys[k] = l.key(i + k)
+		}
+		slotsOfStrings(dst[i:i+n], keys[:n])
+		i += n
+	}
 }
 
 func slotsOf8(dst []Slot, l keyList) {
-	rest := rest(8)
 	for i := 0; i < len(dst); {
 		// The last eight keys may overlap the eight before them.
 		i = min(i, len(dst)-8)
-		n := (len(dst) - i) &^ 7
-		done := slots8(&dst[i], unsafe.Add(l.first, uintptr(i)*l.form), n, l.form, unsafe.SliceData(l.data), l.startOf(i), gfni)
+		n := min(maxBatch, (len(dst)-i)&^7)
+		done := slots8(&dst[i], l.at(i), n, l.form, l.data, l.startOf(i), gfni)
 		i += done
-		if done < n {
-			for end := min(i+rest.next(done), len(dst)); i < end; i++ {
-				dst[i] = l.of(i)
+		if done == 0 { // for a key of more than 4096 bytes
+			for end := i + 8; i < end; i++ {
+				dst[i] = Of(l.key(i))
 			}
 		}
 	}
 }
 
+func slotsOfStrings(dst []Slot, keys []string) {
+	for len(keys) > maxBatch {
+		slotsOfStrings(dst[:maxBatch], keys[:maxBatch])
+		dst, keys = dst[maxBatch:], keys[maxBatch:]
+	}
+	if tier == tierAVX2 && gfni != nil && len(keys) >= 8 {
+		slotsOfShort(dst, keys)
+		return
+	}
+	slotsOf1(dst, keys)
+}
+
 func slotsOfShort(dst []Slot, keys []string) {
-	rest := rest(8)
 	for i := 0; i < len(keys); {
 		i = min(i, len(keys)-8)
 		n := (len(keys) - i) &^ 7
@@ -316,9 +285,8 @@ func slotsOfShort(dst []Slot, keys []string) {
 		}
 		i += done
 		if done < n {
-			end := min(i+rest.next(done), len(keys))
-			slotsOf1(dst[i:end], keys[i:end])
-			i = end
+			slotsOf1(dst[i:i+8], keys[i:i+8])
+			i += 8
 		}
 	}
 }

@@ -818,7 +818,7 @@ next:
 	MOVQ       (WHOLE+8)(SP)(R12*1), R9
 	LEAQ       (R8)(R9*1), R10
 	SUBQ       R9, BUDGET(SP)
-	JGE        within
+	JGT        within
 	LEAQ       16(DST), STOP
 
 within:

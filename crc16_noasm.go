@@ -4,7 +4,6 @@ package hashslot
 
 import (
 	"github.com/hashslot/hashslot/crc16"
-	"github.com/hashslot/hashslot/hashtag"
 	"github.com/hashslot/hashslot/internal/impl"
 )
 
@@ -16,18 +15,8 @@ func of(key string) uint64 { return ofGeneric(key) }
 
 func slotsOf(dst []Slot, keys []string) { slotsOfGeneric(dst, keys) }
 
-func slotsOfBytes(dst []Slot, keys [][]byte) {
-	for i, key := range keys {
-		dst[i] = Slot(crc16.Checksum(hashtag.OfBytes(key)) % Count)
-	}
-}
+func slotsOfBytes(dst []Slot, keys [][]byte) { slotsOfGeneric(dst, keys) }
 
-func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
-	start := uint32(0)
-	for i, end := range ends {
-		dst[i] = Slot(crc16.Checksum(hashtag.OfBytes(data[start:end])) % Count)
-		start = end
-	}
-}
+func slotsOfPacked(dst []Slot, data []byte, ends []uint32) { slotsOfPackedGeneric(dst, data, ends) }
 
 func update(crc uint16, p []byte) uint16 { return crc16.Update(crc, p) }

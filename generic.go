@@ -88,9 +88,3 @@ func open(w uint64) uint64 {
 	x := w ^ ones*'{'
 	return (x - ones) &^ x
 }
-
-func slotsOfGeneric(dst []Slot, keys []string) {
-	for i, key := range keys {
-		dst[i] = Slot(ofGeneric(key) % Count)
-	}
-}

@@ -4,6 +4,7 @@ package hashslot
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot/internal/hashtest"
+	"github.com/hashslot/hashslot/internal/impl"
 )
 
 // TestBatchKernelsStopOnlyWhereTheyMust holds the batch kernels to what they say
@@ -41,13 +43,17 @@ func TestBatchKernelsStopOnlyWhereTheyMust(t *testing.T) {
 		}
 		if tier == tierAVX512 {
 			var taken []string
-			for _, longest := range []int{1, 16, 17, 32, 33, 64} {
-				taken = append(taken, of(longest, 1, longest, longest, 1, 1, longest, 1)...)
-				taken = append(taken, of(1, longest, 1, 1, longest, longest, 1, longest)...)
+			for _, longest := range []int{1, 16, 17, 32, 33, 64, 65, 256, 257, 4096} {
+				taken = append(taken, of(longest, 1, longest, longest, 1, 0, longest, 1)...)
+				taken = append(taken, of(1, longest, 0, 1, longest, longest, 1, longest)...)
 				taken = append(taken, append([]string{"{", "{a}", "x{ab}", "}{"}, of(longest, 1, 1, longest)...)...)
 			}
 			for _, kernel := range []kernel{byStrings, bySlices, byEnds} {
-				checkGroups(t, taken, of(0, 65, 4096), kernel)
+				checkGroups(t, taken, of(4097, 1<<20), kernel)
+				// It comes back when it has gone through 64 KiB of long keys.
+				checkDone(t, 16, of(slices.Repeat([]int{4096}, 48)...), kernel)
+				checkDone(t, 24, of(slices.Repeat([]int{4095}, 48)...), kernel)
+				checkDone(t, 8*128, of(slices.Repeat([]int{64}, 8*128)...), kernel)
 			}
 		}
 	})
@@ -125,6 +131,47 @@ func checkDone(t *testing.T, want int, keys []string, kernel kernel) {
 			require.Equal(t, Slot(hashtest.Slot([]byte(keys[i]))), slot, "key %d, %q", i, keys[i])
 		} else {
 			require.EqualValues(t, untouched, slot, "key %d", i)
+		}
+	}
+}
+
+// TestEitherWayToPick holds that slots8 takes short keys apart the same way,
+// whether it picks bytes from one register at a time or from two.
+func TestEitherWayToPick(t *testing.T) {
+	if gfni == nil || !slices.Contains(impl.Names(), "avx512") {
+		t.Skip("not for this CPU")
+	}
+	restore, err := impl.Force("avx512")
+	require.NoError(t, err)
+	defer restore()
+	defer func(pairs bool) { gfni.pairs = pairs }(gfni.pairs)
+	rng := rand.New(rand.NewPCG(40, 41))
+	for _, gfni.pairs = range []bool{false, true} {
+		for n := 1; n <= 32; n++ {
+			// Every bit in every lane, among keys of other lengths.
+			for bit := range 8 * n {
+				keys := make([]string, 8)
+				for lane := range keys {
+					keys[lane] = strings.Repeat("\xfa", 1+rng.IntN(n))
+				}
+				key := make([]byte, n)
+				key[bit/8] = 1 << (bit % 8)
+				keys[bit%8] = string(key)
+				checkDone(t, 8, keys, byStrings)
+				keys[bit%8], keys[bit/8%8] = keys[bit/8%8], keys[bit%8]
+				checkDone(t, 8, keys, byStrings)
+			}
+			for range 200 {
+				keys := make([]string, 16)
+				for i := range keys {
+					key := make([]byte, 1+rng.IntN(n))
+					for k := range key {
+						key[k] = "{}ab"[rng.IntN(4)]
+					}
+					keys[i] = string(key)
+				}
+				checkDone(t, 16, keys, byStrings)
+			}
 		}
 	}
 }

@@ -75,7 +75,7 @@ func main() {
 // most mutants.
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere)$/kernel=[^g] " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
-	"TestBatchKernelsStopOnlyWhereTheyMust|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout)$/kernel=[^g] " +
+	"TestBatchKernelsStopOnlyWhereTheyMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
 	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards|TestWhatSlotsShortTakes)$/kernel=[^g]"
 
