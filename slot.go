@@ -3,6 +3,7 @@ package hashslot
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"github.com/hashslot/hashslot/internal/impl"
@@ -16,6 +17,53 @@ type Slot uint16
 
 // Valid reports whether s is one of the 16384 slots.
 func (s Slot) Valid() bool { return s < Count }
+
+// SlotFromInt returns the slot with the number n, as decoded replies have it. ok
+// is false if n is not from 0 to 16383.
+func SlotFromInt(n int64) (s Slot, ok bool) {
+	if uint64(n) >= Count {
+		return 0, false
+	}
+	return Slot(n), true
+}
+
+// ParseSlot reads a slot as servers print it: a decimal number from 0 to 16383
+// without sign, spaces and leading zeros. The error is a [*SlotError]. ParseSlot
+// allocates only for an error.
+func ParseSlot(text string) (Slot, error) {
+	n := 0
+	for i := range len(text) {
+		if text[i] < '0' || '9' < text[i] {
+			return 0, &SlotError{strings.Clone(text), "expected a slot"}
+		}
+		if n = n*10 + int(text[i]-'0'); n >= Count {
+			return 0, &SlotError{strings.Clone(text), "a slot is at most 16383"}
+		}
+	}
+	switch {
+	case text == "":
+		return 0, &SlotError{"", "expected a slot"}
+	case text[0] == '0' && len(text) > 1:
+		return 0, &SlotError{strings.Clone(text), "a slot has no leading zeros"}
+	}
+	return Slot(n), nil
+}
+
+// A SlotError says why a text is not a slot.
+type SlotError struct {
+	Text   string // all of it
+	Reason string
+}
+
+// Error quotes at most 32 bytes of the text.
+func (e *SlotError) Error() string {
+	const most = 32
+	text, more := e.Text, ""
+	if len(text) > most {
+		text, more = text[:most], "..."
+	}
+	return fmt.Sprintf("hashslot: %q%s is not a slot: %s", text, more, e.Reason)
+}
 
 // Each target has one file that says how the work is done there:
 // crc16_amd64.go, crc16_arm64.go, and crc16_noasm.go for all others. It

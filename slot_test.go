@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -282,4 +283,45 @@ func TestCheckValue(t *testing.T) {
 		assert.Equal(t, uint16(0x31C3), hashslot.Update(hashslot.Checksum([]byte("1234")), []byte("56789")))
 		assert.Equal(t, hashslot.Slot(14687), hashslot.Of("mykey"))
 	})
+}
+
+func TestSlotFromInt(t *testing.T) {
+	for n := int64(-70000); n <= 70000; n++ {
+		s, ok := hashslot.SlotFromInt(n)
+		if want := n >= 0 && n < hashslot.Count; ok != want || ok && int64(s) != n || !ok && s != 0 {
+			t.Fatalf("SlotFromInt(%d) = %d, %v", n, s, ok)
+		}
+	}
+	for _, n := range []int64{math.MinInt64, math.MaxInt64, 1 << 32, 1<<32 + 5, -1 << 48} {
+		_, ok := hashslot.SlotFromInt(n)
+		assert.False(t, ok, n)
+	}
+}
+
+func TestParseSlot(t *testing.T) {
+	for n := range hashslot.Count {
+		s, err := hashslot.ParseSlot(strconv.Itoa(n))
+		require.NoError(t, err)
+		require.Equal(t, hashslot.Slot(n), s)
+	}
+	for text, reason := range map[string]string{
+		"": "expected a slot", "-1": "expected a slot", "+1": "expected a slot", " 1": "expected a slot", "1 ": "expected a slot",
+		"0x1": "expected a slot", "1_0": "expected a slot", "١": "expected a slot", "1\x00": "expected a slot", "1-2": "expected a slot",
+		"00": "a slot has no leading zeros", "01": "a slot has no leading zeros", "016383": "a slot has no leading zeros",
+		"16384": "a slot is at most 16383", "65536": "a slot is at most 16383", "18446744073709551616": "a slot is at most 16383",
+		strings.Repeat("9", 1000): "a slot is at most 16383",
+	} {
+		s, err := hashslot.ParseSlot(text)
+		var e *hashslot.SlotError
+		require.ErrorAs(t, err, &e, text)
+		assert.Zero(t, s)
+		assert.Equal(t, hashslot.SlotError{Text: text, Reason: reason}, *e)
+		assert.Less(t, len(err.Error()), 120)
+	}
+	_, err := hashslot.ParseSlot("16384")
+	assert.EqualError(t, err, `hashslot: "16384" is not a slot: a slot is at most 16383`)
+	_, err = hashslot.ParseSlot(strings.Repeat("7", 33))
+	assert.EqualError(t, err, `hashslot: "`+strings.Repeat("7", 32)+`"... is not a slot: a slot is at most 16383`)
+	text := []byte("16383")
+	assert.Zero(t, testing.AllocsPerRun(100, func() { slotSink, _ = hashslot.ParseSlot(string(text)) }))
 }

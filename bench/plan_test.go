@@ -77,8 +77,8 @@ func BenchmarkPlan(b *testing.B) {
 				}
 				planSink = p
 			}
-			b.ReportMetric(float64(planSink.Slots()), "slots-moved")
-			b.ReportMetric(float64(planSink.After.Len()), "ranges")
+			b.ReportMetric(float64(planSink.SlotCount()), "slots-moved")
+			b.ReportMetric(float64(planSink.After.RangeCount()), "ranges")
 		})
 	}
 }

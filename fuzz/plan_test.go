@@ -83,8 +83,8 @@ func FuzzRebalance(f *testing.F) {
 				spared++
 			}
 		}
-		if least -= min(up, spared); p.Slots() != least {
-			t.Fatalf("%d slots moved, %d would do", p.Slots(), least)
+		if least -= min(up, spared); p.SlotCount() != least {
+			t.Fatalf("%d slots moved, %d would do", p.SlotCount(), least)
 		}
 		var moved slotmap.Set
 		for _, m := range p.Moves {

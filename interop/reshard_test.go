@@ -73,7 +73,7 @@ func reshard(t *testing.T, s servers.Server, do execute, most int) *redigocluste
 	require.NoError(t, err)
 	p, err := plan.Rebalance(before, plan.Options{UseEmpty: true})
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, p.Slots(), hashslot.Count*2/5-1)
+	require.GreaterOrEqual(t, p.SlotCount(), hashslot.Count*2/5-1)
 	batches, err := p.Batches(most)
 	require.NoError(t, err)
 	p = batches[0]
@@ -124,7 +124,7 @@ func move(t *testing.T, c *servers.Cluster, cl *redigocluster.Client, p *plan.Pl
 			require.Equal(t, want, got[slot], "slot %d, as %s has it", slot, n.Addr())
 		}
 	}
-	t.Logf("%d slots moved in %.1f s; of the commands meanwhile, %d got MOVED, %d ASK and %d TRYAGAIN", p.Slots(), took.Seconds(),
+	t.Logf("%d slots moved in %.1f s; of the commands meanwhile, %d got MOVED, %d ASK and %d TRYAGAIN", p.SlotCount(), took.Seconds(),
 		cl.Errors[topology.ActionMoved].Load()-before[topology.ActionMoved],
 		cl.Errors[topology.ActionAsk].Load()-before[topology.ActionAsk],
 		cl.Errors[topology.ActionRetry].Load()-before[topology.ActionRetry])

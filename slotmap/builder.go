@@ -22,44 +22,59 @@ type Builder[N comparable] struct {
 	owners []N          // owners[0] is nobody's; some may own nothing any more
 	index  map[N]uint16 // the inverse of owners, once a search was found to take too long
 	looked int          // how many owners were compared in searches without index
+	err    error        // the first
 }
 
 // Assign gives the slots of r to owner, whoever has had them. If r is not
-// valid, the error is a [*RangeError] and nothing changes.
-func (b *Builder[N]) Assign(r Range, owner N) error {
-	if err := r.check(); err != nil {
-		return err
+// valid, nothing changes, and [Builder.Err] tells.
+func (b *Builder[N]) Assign(r Range, owner N) {
+	if b.takes(r) {
+		b.set(r, b.codeOf(owner))
 	}
-	b.set(r, b.codeOf(owner))
-	return nil
 }
 
 // Claim gives the slots of r to owner, if none of them is somebody else's. If
-// one is, the error is a [*ConflictError] for the first such range; if r is not
-// valid, it is a [*RangeError]. In both cases nothing changes.
-func (b *Builder[N]) Claim(r Range, owner N) error {
-	if err := r.check(); err != nil {
-		return err
+// one is, or if r is not valid, nothing changes, and [Builder.Err] tells.
+func (b *Builder[N]) Claim(r Range, owner N) {
+	if !b.takes(r) {
+		return
 	}
 	b.init()
 	for i := b.from(int(r.First)+1) - 1; i < len(b.code) && b.first[i] <= uint16(r.Last); i++ {
 		if code := b.code[i]; code != 0 && b.owners[code] != owner {
 			taken := Range{max(hashslot.Slot(b.first[i]), r.First), min(hashslot.Slot(b.end(i)-1), r.Last)}
-			return &ConflictError[N]{taken, b.owners[code], owner}
+			b.fail(&ConflictError[N]{taken, b.owners[code], owner})
+			return
 		}
 	}
 	b.set(r, b.codeOf(owner))
-	return nil
 }
 
-// Unassign takes the slots of r from whoever has them. If r is not valid, the
-// error is a [*RangeError] and nothing changes.
-func (b *Builder[N]) Unassign(r Range) error {
-	if err := r.check(); err != nil {
-		return err
+// Unassign takes the slots of r from whoever has them. If r is not valid,
+// nothing changes, and [Builder.Err] tells.
+func (b *Builder[N]) Unassign(r Range) {
+	if b.takes(r) {
+		b.set(r, 0)
 	}
-	b.set(r, 0)
-	return nil
+}
+
+// Err returns why the first change that was not made was not: a [*RangeError]
+// for a range that is not valid, or a [*ConflictError] for the first range that
+// [Builder.Claim] found to be somebody else's. It is nil if all were made.
+func (b *Builder[N]) Err() error { return b.err }
+
+// takes reports whether r is valid.
+func (b *Builder[N]) takes(r Range) bool {
+	err := r.check()
+	b.fail(err)
+	return err == nil
+}
+
+// fail keeps the first error.
+func (b *Builder[N]) fail(err error) {
+	if b.err == nil {
+		b.err = err
+	}
 }
 
 // Lookup returns the owner of slot as it is now. If nobody owns it, or if it is
@@ -188,8 +203,8 @@ func (b *Builder[N]) forget() {
 	b.looked = 0
 }
 
-// Build returns a table of what is assigned now. The builder remains as it is
-// and can go on. It takes some 0.5 µs and up to 15 ns for each range, and 5 µs
+// Build returns a table of what is assigned now; whether all changes were made
+// [Builder.Err] tells. The builder remains as it is and can go on. It takes some 0.5 µs and up to 15 ns for each range, and 5 µs
 // more if the table is to have a byte for each slot.
 func (b *Builder[N]) Build() *Table[N] {
 	b.init()
@@ -349,7 +364,7 @@ var identity = func() (id [1025]uint16) {
 // Builder returns a new builder that assigns what t assigns.
 func (t *Table[N]) Builder() *Builder[N] {
 	b := new(Builder[N])
-	if t.codes == 0 {
+	if t == nil || t.codes == 0 {
 		return b
 	}
 	b.owners = t.own[:t.codes:t.codes] // they are only ever appended to

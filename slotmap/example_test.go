@@ -16,10 +16,7 @@ func ExampleBuilder() {
 			fmt.Println(err)
 			return
 		}
-		if err := b.Assign(r, owner); err != nil {
-			fmt.Println(err)
-			return
-		}
+		b.Assign(r, owner)
 	}
 	table := b.Build()
 	fmt.Println(table.Lookup(7000))
@@ -53,15 +50,13 @@ func ExampleParseSet() {
 
 func ExampleTable_Diff() {
 	var b slotmap.Builder[string]
-	fmt.Println(b.Assign(slotmap.MustParseRange("0-16383"), "a"))
+	b.Assign(slotmap.MustParseRange("0-16383"), "a")
 	before := b.Build()
-	fmt.Println(b.Assign(slotmap.MustParseRange("8192-16383"), "b"))
+	b.Assign(slotmap.MustParseRange("8192-16383"), "b")
 	for change := range before.Diff(b.Build()) {
 		fmt.Println(change.Range, "from", change.From, "to", change.To)
 	}
 	// Output:
-	// <nil>
-	// <nil>
 	// 8192-16383 from a to b
 }
 
@@ -74,9 +69,7 @@ func ExampleMap() {
 	assign := func(set string, n *node) {
 		m.Update(func(builder *slotmap.Builder[*node]) {
 			for r := range slotmap.MustParseSet(set).Ranges() {
-				if err := builder.Assign(r, n); err != nil {
-					fmt.Println(err)
-				}
+				builder.Assign(r, n)
 			}
 		})
 	}
@@ -105,9 +98,7 @@ func ExampleMap() {
 func ExampleSlotSplitter() {
 	var m slotmap.Map[string]
 	m.Update(func(b *slotmap.Builder[string]) {
-		if err := b.Assign(slotmap.MustParseRange("0-16383"), "node-1"); err != nil {
-			fmt.Println(err)
-		}
+		b.Assign(slotmap.MustParseRange("0-16383"), "node-1")
 	})
 
 	keys := []string{"{user:1}:name", "{user:2}:name", "{user:1}:mail"}
@@ -128,12 +119,8 @@ func ExampleSlotSplitter() {
 
 func ExampleOwnerSplitter() {
 	var b slotmap.Builder[string]
-	if err := b.Assign(slotmap.MustParseRange("0-8191"), "node-1"); err != nil {
-		fmt.Println(err)
-	}
-	if err := b.Assign(slotmap.MustParseRange("8192-12999"), "node-2"); err != nil {
-		fmt.Println(err)
-	}
+	b.Assign(slotmap.MustParseRange("0-8191"), "node-1")
+	b.Assign(slotmap.MustParseRange("8192-12999"), "node-2")
 	table := b.Build()
 
 	keys := []string{"foo", "bar", "hello", "mykey"}
@@ -157,12 +144,8 @@ func ExampleOwnerSplitter() {
 
 func ExampleOwnerSplitter_SplitBySlot() {
 	var b slotmap.Builder[string]
-	if err := b.Assign(slotmap.MustParseRange("0-8191"), "node-1"); err != nil {
-		fmt.Println(err)
-	}
-	if err := b.Assign(slotmap.MustParseRange("8192-16383"), "node-2"); err != nil {
-		fmt.Println(err)
-	}
+	b.Assign(slotmap.MustParseRange("0-8191"), "node-1")
+	b.Assign(slotmap.MustParseRange("8192-16383"), "node-2")
 	table := b.Build()
 
 	// MGET of keys in different slots is refused with CROSSSLOT, even by a node

@@ -92,17 +92,21 @@ func (m *Map[N]) CompareAndSwap(old, next *Table[N]) (swapped bool) {
 // does, and what it then assigns is put in place. No change that others make
 // meanwhile is lost: Update then starts over, so that change may be called
 // several times, each time with the assignments of the moment. If nothing
-// differs in the end, the table stays the one it was.
+// differs in the end, the table stays the one it was. If the builder has an
+// error, nothing changes, and Update returns the error.
 //
 // Change must not keep the builder, nor change m.
-func (m *Map[N]) Update(change func(*Builder[N])) {
+func (m *Map[N]) Update(change func(*Builder[N])) error {
 	for {
 		old := m.Load()
 		b := old.Builder()
 		change(b)
+		if err := b.Err(); err != nil {
+			return err
+		}
 		next := b.Build()
 		if next.Equal(old) || m.table.CompareAndSwap(old, next) {
-			return
+			return nil
 		}
 	}
 }

@@ -2,6 +2,7 @@ package slotmap
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -119,23 +120,19 @@ func parseRange(s string, start int) (r Range, end int, err error) {
 
 // parseSlot reads the slot at s[start:] and returns where it ends.
 func parseSlot(s string, start int) (slot hashslot.Slot, end int, err error) {
-	n := 0
-	for end = start; end < len(s) && '0' <= s[end] && s[end] <= '9'; end++ {
-		n = n*10 + int(s[end]-'0')
-		if n >= hashslot.Count {
-			return 0, 0, &ParseError{s, start, "a slot is at most 16383"}
-		}
+	end = start
+	for end < len(s) && '0' <= s[end] && s[end] <= '9' {
+		end++
 	}
-	switch {
-	case end == start:
-		return 0, 0, &ParseError{s, start, "expected a slot"}
-	case end > start+1 && s[start] == '0':
-		return 0, 0, &ParseError{s, start, "a slot has no leading zeros"}
+	if slot, err = hashslot.ParseSlot(s[start:end]); err != nil {
+		var bad *hashslot.SlotError
+		errors.As(err, &bad)
+		return 0, 0, &ParseError{s, start, bad.Reason}
 	}
-	return hashslot.Slot(n), end, nil
+	return slot, end, nil
 }
 
-// check returns a *RangeError if r is not valid.
+// check returns a [*RangeError] if r is not valid.
 func (r Range) check() error {
 	if !r.Valid() {
 		return &RangeError{r}

@@ -8,45 +8,64 @@ import (
 )
 
 // A Set is a set of slots. The zero Set is empty and ready to use. Sets are
-// plain values of 2 KiB: assignment copies, and == tells whether two sets have
-// the same slots.
+// plain values of 2056 bytes: assignment copies, and == tells whether two sets have
+// the same slots and the same error.
 //
-// The methods that read a set copy it, which takes some 20 ns; only
-// [Set.Contains] and the methods that change a set take a pointer. The methods
-// allocate nothing but the texts they return.
+// Add, AddRange, Remove and RemoveRange take only valid slots. They pass over
+// what is not valid, and the set keeps the first such range: [Set.Err] returns
+// it. So a caller checks once, at the end.
+//
+// The methods that read a set copy it, which takes some 20 ns; the methods that
+// change a set take a pointer. The methods allocate nothing but the texts and
+// errors they return. A Set has no lock: one goroutine changes it, or many read
+// it.
 //
 // The text form of a set is its ranges in ascending order, none of them
 // touching the next, with one space between them, as CLUSTER NODES lists them:
 // "0-5460 5462". That of the empty set is "".
-//
-// On s390x, a fault of Go's compiler concerns sets: see docs/s390x.md.
 type Set struct {
 	words [hashslot.Count / 64]uint64 // slot s is bit s%64 of word s/64
+
+	// The first range that was not valid. The zero Range is valid, so it means
+	// that there was none. A field behind words also keeps copies of sets right
+	// on s390x: see docs/s390x.md.
+	wrong Range
 }
 
-// SetOf returns the set of all slots in ranges. The error is a [*RangeError]
-// for the first range that is not valid.
-func SetOf(ranges ...Range) (Set, error) {
+// SetOf returns the set of all slots in ranges.
+func SetOf(ranges ...Range) Set {
 	var s Set
 	for _, r := range ranges {
-		if err := s.AddRange(r); err != nil {
-			return Set{}, err
-		}
+		s.AddRange(r)
 	}
-	return s, nil
+	return s
 }
 
-// Add puts slot into s. The error is a [*RangeError] if slot is not valid.
-func (s *Set) Add(slot hashslot.Slot) error { return s.AddRange(Range{slot, slot}) }
+// Err returns a [*RangeError] for the first range that was added or removed and
+// is not valid, or nil. The methods that combine sets keep it: that of s goes
+// before that of the other set.
+func (s Set) Err() error { return s.wrong.check() }
 
-// AddRange puts all slots of r into s. If r is not valid, the error is a
-// [*RangeError] and s stays as it was.
-func (s *Set) AddRange(r Range) error {
-	if err := r.check(); err != nil {
-		return err
+// Add puts slot into s. If slot is not valid, [Set.Err] tells.
+func (s *Set) Add(slot hashslot.Slot) { s.AddRange(Range{slot, slot}) }
+
+// AddRange puts all slots of r into s. If r is not valid, s gets none of them,
+// and [Set.Err] tells.
+func (s *Set) AddRange(r Range) {
+	if s.takes(r) {
+		s.fill(r)
 	}
-	s.fill(r)
-	return nil
+}
+
+// takes reports whether r is valid, and keeps the first that is not.
+func (s *Set) takes(r Range) bool {
+	if r.Valid() {
+		return true
+	}
+	if s.wrong == (Range{}) {
+		s.wrong = r
+	}
+	return false
 }
 
 // fill adds the slots of r, which is valid.
@@ -56,20 +75,18 @@ func (s *Set) fill(r Range) {
 	}
 }
 
-// Remove takes slot out of s. The error is a [*RangeError] if slot is not
-// valid.
-func (s *Set) Remove(slot hashslot.Slot) error { return s.RemoveRange(Range{slot, slot}) }
+// Remove takes slot out of s. If slot is not valid, [Set.Err] tells.
+func (s *Set) Remove(slot hashslot.Slot) { s.RemoveRange(Range{slot, slot}) }
 
-// RemoveRange takes all slots of r out of s. If r is not valid, the error is a
-// [*RangeError] and s stays as it was.
-func (s *Set) RemoveRange(r Range) error {
-	if err := r.check(); err != nil {
-		return err
+// RemoveRange takes all slots of r out of s. If r is not valid, s keeps all of
+// them, and [Set.Err] tells.
+func (s *Set) RemoveRange(r Range) {
+	if !s.takes(r) {
+		return
 	}
 	for w := r.First >> 6; w <= r.Last>>6; w++ {
 		s.words[w] &^= r.mask(int(w))
 	}
-	return nil
 }
 
 // mask returns the bits of the slots of r in a word in which r has some. r is
@@ -85,8 +102,9 @@ func (r Range) mask(word int) uint64 {
 	return mask
 }
 
-// Contains reports whether slot is in s.
-func (s *Set) Contains(slot hashslot.Slot) bool {
+// Contains reports whether slot is in s. To ask for many slots, range over
+// [Set.Slots], which copies s once, or use a [Table].
+func (s Set) Contains(slot hashslot.Slot) bool {
 	return slot < hashslot.Count && s.words[slot>>6]>>(slot&63)&1 != 0
 }
 
@@ -100,14 +118,14 @@ func (s Set) Len() int {
 }
 
 // IsEmpty reports whether s has no slots.
-func (s Set) IsEmpty() bool { return s == Set{} }
+func (s Set) IsEmpty() bool { return s.words == Set{}.words }
 
 // Union returns the slots that are in s or in other.
 func (s Set) Union(other Set) Set {
 	for i := range s.words {
 		s.words[i] |= other.words[i]
 	}
-	return s
+	return s.or(other)
 }
 
 // Intersect returns the slots that are in s and in other.
@@ -115,13 +133,21 @@ func (s Set) Intersect(other Set) Set {
 	for i := range s.words {
 		s.words[i] &= other.words[i]
 	}
-	return s
+	return s.or(other)
 }
 
 // Subtract returns the slots that are in s and not in other.
 func (s Set) Subtract(other Set) Set {
 	for i := range s.words {
 		s.words[i] &^= other.words[i]
+	}
+	return s.or(other)
+}
+
+// or gives s the error of other if it has none.
+func (s Set) or(other Set) Set {
+	if s.wrong == (Range{}) {
+		s.wrong = other.wrong
 	}
 	return s
 }
@@ -189,11 +215,11 @@ func (s *Set) append(b []byte) []byte {
 	return b
 }
 
-// AppendText appends the text form of s to b. The error is always nil.
-func (s Set) AppendText(b []byte) ([]byte, error) { return s.append(b), nil }
+// AppendText appends the text form of s to b. The error is that of [Set.Err].
+func (s Set) AppendText(b []byte) ([]byte, error) { return s.append(b), s.Err() }
 
-// MarshalText returns the text form of s. The error is always nil.
-func (s Set) MarshalText() ([]byte, error) { return s.append([]byte{}), nil }
+// MarshalText returns the text form of s. The error is that of [Set.Err].
+func (s Set) MarshalText() ([]byte, error) { return s.append([]byte{}), s.Err() }
 
 // UnmarshalText sets s to what text says, as [ParseSet] reads it. If there is
 // an error, s stays as it was.
@@ -228,9 +254,7 @@ func ParseSet(s string) (Set, error) {
 		if end < len(s) && s[end] != ' ' {
 			return Set{}, &ParseError{s, end, "expected a space"}
 		}
-		if err := set.AddRange(r); err != nil {
-			return Set{}, err
-		}
+		set.fill(r)
 		at = end
 	}
 }

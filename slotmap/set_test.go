@@ -25,7 +25,6 @@ var (
 	_ encoding.TextAppender    = slotmap.Set{}
 	_ encoding.TextMarshaler   = slotmap.Set{}
 	_ encoding.TextUnmarshaler = (*slotmap.Set)(nil)
-	_ encoding.TextMarshaler   = (*slotmap.Table[int])(nil)
 )
 
 func TestRange(t *testing.T) {
@@ -225,32 +224,62 @@ func TestSetJSON(t *testing.T) {
 }
 
 func TestInvalidSlotsChangeNothing(t *testing.T) {
-	full, err := slotmap.SetOf(slotmap.Range{First: 0, Last: 16383})
-	require.NoError(t, err)
+	full := slotmap.SetOf(slotmap.Range{First: 0, Last: 16383})
+	require.NoError(t, full.Err())
 	for _, r := range []slotmap.Range{{First: 5, Last: 4}, {First: 0, Last: 16384}, {First: 16384, Last: 16385}, {First: 65535, Last: 65535}} {
 		want := &slotmap.RangeError{Range: r}
-		set := full
-		assert.Equal(t, want, set.AddRange(r))
-		assert.Equal(t, want, set.RemoveRange(r))
-		assert.Equal(t, full, set)
-		none, err := slotmap.SetOf(slotmap.Range{First: 0, Last: 1}, r)
+		var added slotmap.Set
+		added.AddRange(r)
+		assert.True(t, added.IsEmpty())
+		assert.Equal(t, want, added.Err())
+		removed := full
+		removed.RemoveRange(r)
+		removed.AddRange(slotmap.Range{First: 9, Last: 8}) // not the first that is wrong
+		assert.Equal(t, full.Len(), removed.Len())
+		assert.Equal(t, want, removed.Err())
+		assert.NotEqual(t, full, removed)
+		_, err := removed.MarshalText()
 		assert.Equal(t, want, err)
-		assert.True(t, none.IsEmpty())
+		some := slotmap.SetOf(slotmap.Range{First: 0, Last: 1}, r, slotmap.Range{First: 3, Last: 3})
+		assert.Equal(t, "0-1 3", some.String())
+		for _, both := range []slotmap.Set{some.Union(full), full.Union(some), some.Intersect(full), full.Intersect(some), some.Subtract(full), full.Subtract(some)} {
+			assert.Equal(t, want, both.Err())
+		}
 
 		var b slotmap.Builder[string]
-		require.NoError(t, b.Assign(slotmap.Range{First: 0, Last: 16383}, "a"))
-		assert.Equal(t, want, b.Assign(r, "b"))
-		assert.Equal(t, want, b.Claim(r, "a"))
-		assert.Equal(t, want, b.Unassign(r))
-		assert.Equal(t, full, b.Build().SlotsOf("a"))
+		b.Assign(slotmap.Range{First: 0, Last: 16383}, "a")
+		require.NoError(t, b.Err())
+		table := b.Build()
+		for _, change := range []func(b *slotmap.Builder[string]){
+			func(b *slotmap.Builder[string]) { b.Assign(r, "b") },
+			func(b *slotmap.Builder[string]) { b.Claim(r, "a") },
+			func(b *slotmap.Builder[string]) { b.Unassign(r) },
+		} {
+			b := table.Builder()
+			change(b)
+			b.Assign(slotmap.Range{First: 9, Last: 8}, "c") // not the first that is wrong
+			assert.Equal(t, want, b.Err())
+			assert.Equal(t, full, b.Build().SlotsOf("a"))
+			var m slotmap.Map[string]
+			m.Store(table)
+			assert.Equal(t, want, m.Update(func(b *slotmap.Builder[string]) {
+				b.Assign(slotmap.Range{First: 0, Last: 5}, "d")
+				change(b)
+			}))
+			assert.Same(t, table, m.Load())
+		}
 	}
 	for _, s := range []hashslot.Slot{16384, 65535} {
 		want := &slotmap.RangeError{Range: slotmap.Range{First: s, Last: s}}
 		set := full
-		assert.Equal(t, want, set.Add(s))
-		assert.Equal(t, want, set.Remove(s))
-		assert.Equal(t, full, set)
+		set.Add(s)
+		assert.Equal(t, want, set.Err())
+		assert.Equal(t, full.Len(), set.Len())
 		assert.False(t, set.Contains(s))
+		set = full
+		set.Remove(s)
+		assert.Equal(t, want, set.Err())
+		assert.Equal(t, full.Len(), set.Len())
 	}
 }
 
@@ -315,18 +344,17 @@ func TestSetIsTheModel(t *testing.T) {
 				for s := first; s <= last; s++ {
 					slow[i][s] = in
 				}
-				var err error
 				switch {
 				case in && first == last:
-					err = sets[i].Add(r.First)
+					sets[i].Add(r.First)
 				case in:
-					err = sets[i].AddRange(r)
+					sets[i].AddRange(r)
 				case first == last:
-					err = sets[i].Remove(r.First)
+					sets[i].Remove(r.First)
 				default:
-					err = sets[i].RemoveRange(r)
+					sets[i].RemoveRange(r)
 				}
-				require.NoError(t, err)
+				require.NoError(t, sets[i].Err())
 			}
 			slow[i].check(t, sets[i])
 		}
@@ -372,8 +400,8 @@ func TestSetChangesInItsLoop(t *testing.T) {
 	var seen []hashslot.Slot
 	for s := range set.Slots() {
 		seen = append(seen, s)
-		require.NoError(t, set.Remove(s))
-		require.NoError(t, set.Add(s+1))
+		set.Remove(s)
+		set.Add(s + 1)
 	}
 	assert.Equal(t, []hashslot.Slot{1, 3, 5}, seen)
 	assert.Equal(t, "2 4 6", set.String())

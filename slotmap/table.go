@@ -56,7 +56,7 @@ const leaves = 1 << 15
 // and ranges there are.
 func (t *Table[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 	// Map.Lookup says the same again, in full.
-	if slot >= hashslot.Count || t.codes == 0 {
+	if slot >= hashslot.Count || t == nil || t.codes == 0 {
 		return
 	}
 	i := t.number(slot)
@@ -77,8 +77,14 @@ func (t *Table[N]) number(slot hashslot.Slot) uint32 {
 	return uint32(t.leaf[i-leaves])
 }
 
-// Len returns the number of ranges that [Table.Ranges] yields.
-func (t *Table[N]) Len() int { return t.ranges }
+// RangeCount returns the number of ranges that [Table.Ranges] yields. It takes
+// constant time.
+func (t *Table[N]) RangeCount() int {
+	if t == nil {
+		return 0
+	}
+	return t.ranges
+}
 
 // Ranges yields the ranges that have an owner and their owners, in slot order.
 func (t *Table[N]) Ranges() iter.Seq2[Range, N] {
@@ -108,7 +114,7 @@ func (t *Table[N]) all() iter.Seq2[Range, uint16] {
 // rangeAt returns the code of the owner of slot first, 0 for nobody, and the
 // first slot behind it that is not its owner's, or [hashslot.Count].
 func (t *Table[N]) rangeAt(first int) (code uint16, end int) {
-	if t.codes == 0 {
+	if t == nil || t.codes == 0 {
 		return 0, hashslot.Count
 	}
 	code = t.codeOf(first)
@@ -170,7 +176,12 @@ func (t *Table[N]) Owners() iter.Seq[N] {
 }
 
 // owners returns the owners in the order of their codes, of which the first is 1.
-func (t *Table[N]) owners() []N { return t.own[min(1, t.codes):t.codes] }
+func (t *Table[N]) owners() []N {
+	if t == nil {
+		return nil
+	}
+	return t.own[min(1, t.codes):t.codes]
+}
 
 // SlotsOf returns the slots of owner; none, if it owns nothing.
 func (t *Table[N]) SlotsOf(owner N) Set {
@@ -195,6 +206,9 @@ func (t *Table[N]) slotsOf(code uint16) (s Set) {
 // Equal reports whether each slot has the same owner in t and in other, or none
 // in either.
 func (t *Table[N]) Equal(other *Table[N]) bool {
+	if t == nil || other == nil {
+		return t.RangeCount() == other.RangeCount()
+	}
 	if t.ranges != other.ranges || t.index != other.index || !slices.Equal(t.owners(), other.owners()) {
 		return false
 	}
@@ -247,11 +261,10 @@ func (t *Table[N]) Diff(next *Table[N]) iter.Seq[Change[N]] {
 	}
 }
 
-// MarshalText returns a listing for people to read: a line for each owner, in
-// the order of their first slots, with the owner as fmt prints it and its
-// slots, and one for the slots that nobody owns if there are such. The error is
-// always nil.
-func (t *Table[N]) MarshalText() ([]byte, error) {
+// String returns a listing for people to read: a line for each owner, in the
+// order of their first slots, with the owner as fmt prints it and its slots, and
+// one for the slots that nobody owns if there are such.
+func (t *Table[N]) String() string {
 	var text []byte
 	for i, owner := range t.owners() {
 		s := t.slotsOf(uint16(i + 1))
@@ -260,11 +273,5 @@ func (t *Table[N]) MarshalText() ([]byte, error) {
 	if s := t.Unassigned(); !s.IsEmpty() {
 		text = append(s.append(append(text, "(unassigned) "...)), '\n')
 	}
-	return text, nil
-}
-
-// String returns the text of [Table.MarshalText].
-func (t *Table[N]) String() string {
-	text, _ := t.MarshalText()
 	return string(text)
 }

@@ -120,7 +120,7 @@ func (m *slotMap) addOpen(open []topology.OpenSlot, id func(string) string) {
 			slots[k] = new(slotmap.Set)
 			moves = append(moves, k)
 		}
-		_ = slots[k].Add(o.Slot) // a slot of a Cluster is valid
+		slots[k].Add(o.Slot)     // a slot of a Cluster is valid
 		if int(o.Slot) != last { // two nodes may import it
 			m.open = append(m.open, o.Slot)
 			last = int(o.Slot)

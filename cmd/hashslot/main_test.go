@@ -134,7 +134,7 @@ func TestRun(t *testing.T) {
 			"hashslot slot: line 2: the key is not UTF-8, and JSON cannot hold it: use -hex\n"}},
 
 		{"tags", "tag 0 12182", "", result{0, "0\t06S\n12182\t9Le\n", ""}},
-		{"tags of lines", "tag -format json", "0\r\n16383\n007", result{0, `{"slot":0,"tag":"06S"}` + "\n" + `{"slot":16383,"tag":"6ZJ"}` + "\n" + `{"slot":7,"tag":"1LV"}` + "\n", ""}},
+		{"tags of lines", "tag -format json", "0\r\n16383\n7", result{0, `{"slot":0,"tag":"06S"}` + "\n" + `{"slot":16383,"tag":"6ZJ"}` + "\n" + `{"slot":7,"tag":"1LV"}` + "\n", ""}},
 		{"not a slot", "tag 1 16384", "", result{2, "1\tQi\n", `hashslot tag: argument 2: "16384" is not a slot, 0 to 16383 (hashslot tag -h for help)` + "\n"}},
 		{"not a slot, empty", "tag", "1\n\n", result{1, "1\tQi\n", `hashslot tag: line 2: "" is not a slot, 0 to 16383` + "\n"}},
 		{"not a slot, long", "tag", "1\n" + long, result{1, "1\tQi\n", `hashslot tag: line 2: "` + long[:64] + `"... is not a slot, 0 to 16383` + "\n"}},

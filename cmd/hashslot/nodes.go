@@ -204,7 +204,7 @@ func problems(c *topology.Cluster) []problemJSON {
 			list = append(list, problemJSON{Kind: "open", Text: fmt.Sprintf("being moved from %s to %s: %s", k.from, k.to, who)})
 		}
 		// A slot of a Cluster is valid.
-		_ = list[i].Slots.Add(o.Slot)
+		list[i].Slots.Add(o.Slot)
 	}
 	for _, d := range c.Disagreements() {
 		claim := "nobody has them in another view"

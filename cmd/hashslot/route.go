@@ -144,7 +144,7 @@ func newRoutes(c *topology.Cluster, json bool) *routes {
 			r.special = r.special.Union(p.Slots)
 		}
 		for _, o := range r.whole.Migrating {
-			_ = r.special.Add(o.Slot) // it is a valid one
+			r.special.Add(o.Slot) // it is a valid one
 		}
 	}
 	for i, s := range c.Shards() {

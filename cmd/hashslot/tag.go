@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"strconv"
 
 	"github.com/hashslot/hashslot"
 )
@@ -73,9 +72,9 @@ func parseSlot(text []byte) (hashslot.Slot, error) {
 	if len(text) > 64 {
 		return 0, fmt.Errorf("%q... is not a slot, 0 to %d", text[:64], hashslot.Count-1)
 	}
-	n, err := strconv.ParseUint(string(text), 10, 16)
-	if err != nil || n >= hashslot.Count {
+	slot, err := hashslot.ParseSlot(string(text))
+	if err != nil {
 		return 0, fmt.Errorf("%q is not a slot, 0 to %d", text, hashslot.Count-1)
 	}
-	return hashslot.Slot(n), nil
+	return slot, nil
 }

@@ -97,13 +97,9 @@ var routerModel = porcupine.Model{
 // routerView is a view with the owners, in which all nodes have the epoch.
 func routerView(owners contents, epoch int) *topology.Cluster {
 	var b slotmap.Builder[int]
-	if err := b.Assign(slotmap.MustParseRange("0-16383"), 0); err != nil {
-		panic(err)
-	}
+	b.Assign(slotmap.MustParseRange("0-16383"), 0)
 	for i, slot := range slots {
-		if err := b.Assign(slotmap.Range{First: slot, Last: slot}, owners[i]); err != nil {
-			panic(err)
-		}
+		b.Assign(slotmap.Range{First: slot, Last: slot}, owners[i])
 	}
 	var text strings.Builder
 	for n := range routerNodes {

@@ -36,7 +36,7 @@ type Layout struct {
 // A LayoutShard is a primary, its replicas and its slots.
 type LayoutShard struct {
 	Primary  Host
-	Slots    slotmap.Set // not the last field: see docs/s390x.md
+	Slots    slotmap.Set
 	Replicas []Host
 }
 
@@ -481,7 +481,8 @@ func compatCreate(hosts []Host, replicas int) (Layout, error) {
 	first := hashslot.Slot(0)
 	for i, last := range compatAllot(len(primaries)) {
 		shard := LayoutShard{Primary: hosts[primaries[i]]}
-		if err := shard.Slots.AddRange(slotmap.Range{First: first, Last: last}); err != nil {
+		shard.Slots.AddRange(slotmap.Range{First: first, Last: last})
+		if shard.Slots.Err() != nil {
 			// From some 7500 primaries on the sum of its 32-bit floats can run ahead.
 			return Layout{}, &InputError{Field: "hosts", Reason: fmt.Sprintf("with %d primaries the tool counts beyond slot %d", len(primaries), hashslot.Count-1)}
 		}

@@ -180,7 +180,7 @@ func parseEnds(args []string) (set slotmap.Set, reason string) {
 		if err != nil {
 			return set, err.Error()
 		}
-		if other, _ := slotmap.SetOf(r); !set.Intersect(other).IsEmpty() {
+		if !set.Intersect(slotmap.SetOf(r)).IsEmpty() {
 			return set, "Slot range " + r.String() + " overlaps with previous range"
 		}
 		set.AddRange(r)

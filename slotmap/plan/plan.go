@@ -63,9 +63,9 @@ type Weight struct {
 
 // A Move is slots that go from one node to another.
 type Move struct {
-	Slots slotmap.Set // not the last field: see docs/s390x.md
-	From  string      // node id; "" for slots that nobody owns
-	To    string      // node id
+	Slots slotmap.Set
+	From  string // node id; "" for slots that nobody owns
+	To    string // node id
 }
 
 // A Plan says which slots to move from which node to which. It holds what is
@@ -85,8 +85,8 @@ type Plan struct {
 	load  []float64
 }
 
-// Slots returns how many slots the plan moves.
-func (p *Plan) Slots() int {
+// SlotCount returns how many slots the plan moves.
+func (p *Plan) SlotCount() int {
 	n := 0
 	for _, m := range p.Moves {
 		n += m.Slots.Len()
@@ -466,7 +466,7 @@ func (s *state) compatReshard(sources []int, target, slots int, opts Options) Pl
 		moves = append(moves, toolMove{from: src.owner, to: int32(target), announced: len(list), slots: list})
 	})
 	p := s.compatPlan(moves, opts)
-	if n := p.Slots(); n != slots {
+	if n := p.SlotCount(); n != slots {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the tool moves %d slots, not %d, by the rounding of its 32-bit floats", n, slots))
 	}
 	return p

@@ -124,7 +124,7 @@ func TestRebalanceProperties(t *testing.T) {
 		halfway := p.do(done).cluster(t)
 		rest, err := Rebalance(halfway, opts)
 		require.NoError(t, err)
-		require.Equal(t, plan.Slots(), (&Plan{Moves: done}).Slots()+rest.Slots())
+		require.Equal(t, plan.SlotCount(), (&Plan{Moves: done}).SlotCount()+rest.SlotCount())
 		requireSound(t, halfway, rest)
 
 		// When all is done there is nothing to do.
@@ -143,11 +143,11 @@ func TestRebalanceThreshold(t *testing.T) {
 	}{{0, 100}, {1.2, 100}, {1.23, 100}, {1.25, 0}, {2, 0}} {
 		p, err := Rebalance(c, Options{Threshold: tc.threshold})
 		require.NoError(t, err)
-		require.Equal(t, tc.moved, p.Slots(), tc.threshold)
+		require.Equal(t, tc.moved, p.SlotCount(), tc.threshold)
 		// The tool measures the same, but takes 0 for never.
 		p, err = Rebalance(c, Options{Compat: true, Threshold: tc.threshold})
 		require.NoError(t, err)
-		require.Equal(t, tc.moved > 0 && tc.threshold > 0, p.Slots() > 0, tc.threshold)
+		require.Equal(t, tc.moved > 0 && tc.threshold > 0, p.SlotCount() > 0, tc.threshold)
 	}
 }
 
@@ -257,7 +257,7 @@ func TestDrainProperties(t *testing.T) {
 				most = max(most, is)
 			}
 		}
-		require.Equal(t, moved, plan.Slots())
+		require.Equal(t, moved, plan.SlotCount())
 		require.LessOrEqual(t, most, least+1)
 	}
 }
@@ -293,7 +293,7 @@ func TestReshardProperties(t *testing.T) {
 		n := 1 + rng.IntN(total)
 		plan, err := Reshard(c, nil, p.ids[to], n, Options{})
 		require.NoError(t, err)
-		require.Equal(t, n, plan.Slots())
+		require.Equal(t, n, plan.SlotCount())
 		requireSound(t, c, plan)
 		for _, m := range plan.Moves {
 			require.Equal(t, p.ids[to], m.To)
@@ -325,15 +325,15 @@ func TestReshardBeatsTheTool(t *testing.T) {
 			return
 		}
 		require.NoError(t, err)
-		require.Equal(t, g.Slots, p.Slots())
+		require.Equal(t, g.Slots, p.SlotCount())
 		tool, err := Reshard(c, g.from(), ids(g.Nodes)[g.To], g.Slots, Options{Compat: true})
 		require.NoError(t, err)
-		if tool.Slots() == g.Slots {
+		if tool.SlotCount() == g.Slots {
 			asked++
-			require.LessOrEqual(t, p.After.Len(), tool.After.Len())
+			require.LessOrEqual(t, p.After.RangeCount(), tool.After.RangeCount())
 		}
-		rangesHere += p.After.Len()
-		rangesThere += tool.After.Len()
+		rangesHere += p.After.RangeCount()
+		rangesThere += tool.After.RangeCount()
 	})
 	t.Logf("the tool moved what was asked %d times; %d ranges in all, tool %d", asked, rangesHere, rangesThere)
 	require.Less(t, rangesHere, rangesThere)
@@ -397,7 +397,7 @@ func TestUnassigned(t *testing.T) {
 		p, err := Rebalance(c, opts)
 		require.NoError(t, err)
 		require.Equal(t, "a 0-8191\nb 8192-16383\n", p.After.String())
-		require.Equal(t, 8092, p.Slots())
+		require.Equal(t, 8092, p.SlotCount())
 		require.Equal(t, "b", p.Moves[1].From)
 		require.Equal(t, Move{To: "a", Slots: slotmap.MustParseSet("100-199")}, p.Moves[0])
 	}

@@ -72,7 +72,7 @@ const (
 // cluster's view does not have.
 func (p *Plan) SetSlots() (iter.Seq[Step], error) {
 	had := map[string]int{}
-	for r, id := range known(p.Before).Ranges() {
+	for r, id := range p.Before.Ranges() {
 		had[id] += r.Len()
 	}
 	at := map[string]node{}
@@ -212,7 +212,7 @@ func (p *Plan) Batches(most int) ([]Plan, error) {
 		return nil, &InputError{Field: "most", Value: strconv.Itoa(most), Reason: "must be from 1"}
 	}
 	var b slotmap.Builder[string]
-	for r, id := range known(p.Before).Ranges() {
+	for r, id := range p.Before.Ranges() {
 		b.Assign(r, id)
 	}
 	todo := slices.Clone(p.Moves)
@@ -290,14 +290,6 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// known is t, or, for the zero Plan, an empty table.
-func known(t *slotmap.Table[string]) *slotmap.Table[string] {
-	if t == nil {
-		return new(slotmap.Table[string])
-	}
-	return t
-}
-
 type nodeSlot struct {
 	ID    string      `json:"id"`
 	Slots slotmap.Set `json:"slots"`
@@ -306,7 +298,7 @@ type nodeSlot struct {
 func (p *Plan) list(t *slotmap.Table[string]) []nodeSlot {
 	list := []nodeSlot{}
 	at := map[string]int{}
-	for r, id := range known(t).Ranges() {
+	for r, id := range t.Ranges() {
 		i, ok := at[id]
 		if !ok {
 			i = len(list)
@@ -328,9 +320,9 @@ func (p *Plan) list(t *slotmap.Table[string]) []nodeSlot {
 func (p *Plan) Summary() string {
 	var b strings.Builder
 	if len(p.Moves) == 0 {
-		fmt.Fprintf(&b, "nothing to move, %s\n\n", count(known(p.Before).Len(), "range"))
+		fmt.Fprintf(&b, "nothing to move, %s\n\n", count(p.Before.RangeCount(), "range"))
 	} else {
-		fmt.Fprintf(&b, "%s in %s, %s before, %d after\n\n", count(p.Slots(), "slot"), count(len(p.Moves), "move"), count(known(p.Before).Len(), "range"), known(p.After).Len())
+		fmt.Fprintf(&b, "%s in %s, %s before, %d after\n\n", count(p.SlotCount(), "slot"), count(len(p.Moves), "move"), count(p.Before.RangeCount(), "range"), p.After.RangeCount())
 	}
 	before, after := p.bySlots(p.Before), p.bySlots(p.After)
 	addr := 4
@@ -376,7 +368,7 @@ func (p *Plan) bySlots(t *slotmap.Table[string]) map[string]holding {
 		total += l
 	}
 	has := map[string]holding{}
-	for r, id := range known(t).Ranges() {
+	for r, id := range t.Ranges() {
 		h := has[id]
 		h.slots += r.Len()
 		h.ranges++

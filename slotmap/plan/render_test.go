@@ -151,7 +151,7 @@ func TestZeroPlan(t *testing.T) {
 	batches, err := p.Batches(1)
 	require.NoError(t, err)
 	require.Empty(t, batches)
-	require.Zero(t, p.Slots())
+	require.Zero(t, p.SlotCount())
 }
 
 func TestPlanSummary(t *testing.T) {
@@ -236,7 +236,7 @@ func TestBatches(t *testing.T) {
 			}
 		}
 		require.True(t, p.After.Equal(before))
-		require.Equal(t, p.Slots(), all.Len())
+		require.Equal(t, p.SlotCount(), all.Len())
 		// No plan can have fewer than the busiest node needs.
 		work := map[string]int{}
 		for _, m := range p.Moves {

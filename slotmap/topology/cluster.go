@@ -348,14 +348,14 @@ const maxDisagreements = 1000
 func (c *Cluster) disagree(owners *owners, n *Node) {
 	var ids []int32 // of the others, in the order of the slots
 	slots := map[int32]*slotmap.Set{}
-	seen := slotmap.Set{}
+	var seen [hashslot.Count]bool
 	for _, r := range n.Slots {
 		for s := r.First; s <= r.Last; s++ {
 			o := owners[s]
-			if o == 0 || seen.Contains(s) {
+			if o == 0 || seen[s] {
 				continue
 			}
-			seen.Add(s)
+			seen[s] = true
 			if slots[o] == nil {
 				ids = append(ids, o)
 				slots[o] = new(slotmap.Set)

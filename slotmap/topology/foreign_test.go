@@ -180,7 +180,7 @@ func (r record) compare(c *Cluster, err error) (differs []string) {
 	}
 	owners := func(want map[string]any, name func(*Node) string) {
 		for text, owner := range want {
-			rg, _ := parseRange(text)
+			rg, _ := slotmap.ParseRange(text)
 			for s := rg.First; s <= rg.Last; s++ {
 				shard, ok := c.Table().Lookup(s)
 				if !ok || name(shard.Primary) != owner {
@@ -599,7 +599,7 @@ func TestForeignLookups(t *testing.T) {
 		require.NoError(t, err)
 		r.Apply(cluster, r.Generation(), Force())
 		for slot, want := range c.Lookup {
-			n, _ := parseSlot(slot)
+			n, _ := hashslot.ParseSlot(slot)
 			shard, _ := r.For(n)
 			if want == nil {
 				assert.Nil(t, shard, "%s %s", c.Name, slot)

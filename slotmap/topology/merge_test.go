@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
 )
 
 func disagreements(c *Cluster) []string {
@@ -38,8 +39,8 @@ func slotsView(t *testing.T, parts ...string) *Cluster {
 	var reply []any
 	for _, p := range parts {
 		text, id, _ := strings.Cut(p, " ")
-		rg, ok := parseRange(text)
-		require.True(t, ok)
+		rg, err := slotmap.ParseRange(text)
+		require.NoError(t, err)
 		reply = append(reply, []any{rg.First, rg.Last, []any{id + ".example", 6379, id}})
 	}
 	c, err := ParseSlots(reply, Origin{})

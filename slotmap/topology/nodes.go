@@ -340,8 +340,8 @@ func (p *nodesParser) parseSlots(n *Node) error {
 			p.warn(at, "unknown field "+quote(s))
 			continue
 		}
-		r, ok := parseRange(s)
-		if !ok {
+		r, err := slotmap.ParseRange(s)
+		if err != nil {
 			return p.fail(at, quote(s)+" is not a slot or a range of slots from 0 to 16383")
 		}
 		if n.Slots == nil {
@@ -376,11 +376,11 @@ func (n *Node) dedupe(total int) bool {
 func (p *nodesParser) parseOpen(n *Node, s string, at int) error {
 	inner, closed := strings.CutSuffix(s[1:], "]")
 	slot, rest, _ := strings.Cut(inner, "-")
-	r, ok := parseRange(slot)
-	if !closed || !ok || len(rest) < 3 || rest[1] != '-' || rest[0] != '>' && rest[0] != '<' {
+	open, err := hashslot.ParseSlot(slot)
+	if !closed || err != nil || len(rest) < 3 || rest[1] != '-' || rest[0] != '>' && rest[0] != '<' {
 		return p.fail(at, quote(s)+" is not an open slot, [slot->-id] or [slot-<-id]")
 	}
-	peer := Peer{r.First, rest[2:]}
+	peer := Peer{open, rest[2:]}
 	if rest[0] == '>' {
 		n.Migrating = append(n.Migrating, peer)
 	} else {
@@ -407,25 +407,6 @@ func (p *nodesParser) parseVars() error {
 			p.warn(at, "unknown variable "+quote(name))
 		}
 	}
-}
-
-// parseRange reads "5462" or "0-5460".
-func parseRange(s string) (r slotmap.Range, ok bool) {
-	first, last, two := strings.Cut(s, "-")
-	if r.First, ok = parseSlot(first); !ok {
-		return r, false
-	}
-	r.Last = r.First
-	if two {
-		r.Last, ok = parseSlot(last)
-	}
-	return r, ok && r.First <= r.Last
-}
-
-// parseSlot reads a slot without sign and leading zeros.
-func parseSlot(s string) (hashslot.Slot, bool) {
-	n, ok := parseSmall(s)
-	return hashslot.Slot(n), ok && n < hashslot.Count
 }
 
 func parsePort(s string) (int, bool) {

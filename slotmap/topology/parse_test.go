@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -221,7 +222,7 @@ func TestNodeFields(t *testing.T) {
 	assert.Equal(t, []string{
 		`slots[0].nodes[0].metadata: unknown field "new"`,
 		`slots[0].nodes[0]: 1 unknown elements`,
-		`slots[0][4]: unknown element`,
+		`slots[0].nodes[2]: is the text "junk", not a list`,
 	}, texts(c.Warnings()))
 
 	c, err = ParseShards([]any{map[any]any{"id": "s", "new": 1, "slots": []any{0, 1, "5", "7"}, "nodes": []any{
@@ -339,7 +340,10 @@ func TestParseReplyErrors(t *testing.T) {
 		{struct{}{}, "reply: is a struct {}, not a list"},
 		{(*int)(nil), "reply: is a *int, not a list"},
 		{[]any{7}, "slots[0]: is the number 7, not a list"},
+		{[]any{nil}, "slots[0]: 0 elements are not two slots and a primary"},
 		{[]any{[]any{}}, "slots[0]: 0 elements are not two slots and a primary"},
+		{[]any{[]any{0}, []any{0, 1, node}}, "slots[0]: 1 elements are not two slots and a primary"},
+		{[]any{[]any{5, 4}, []any{0, 1, node}}, "slots[0][0]: the first slot, 5, is greater than the last, 4"},
 		{[]any{[]any{0, 1}}, "slots[0]: 2 elements are not two slots and a primary"},
 		{[]any{[]any{0, 1, node}, []any{-1, 1, node}}, "slots[1][0]: is the number -1, not a slot from 0 to 16383"},
 		{[]any{[]any{0, 16384, node}}, "slots[0][1]: is the number 16384, not a slot from 0 to 16383"},
@@ -351,13 +355,7 @@ func TestParseReplyErrors(t *testing.T) {
 		{[]any{[]any{0, 1, []any{"h", nil}}}, "slots[0].nodes[0].port: is null, not a port"},
 		{[]any{[]any{0, 1, []any{"h", 65536}}}, "slots[0].nodes[0].port: is the number 65536, not a number from 0 to 65535"},
 		{[]any{[]any{0, 1, []any{"h", -1}}}, "slots[0].nodes[0].port: is the number -1, not a number from 0 to 65535"},
-		{[]any{[]any{0, 1, node, []any{"h", 1.5}}}, "slots[0].nodes[1].port: is a float64, not a number from 0 to 65535"},
 		{[]any{[]any{0, 1, []any{"h", 1, 7}}}, "slots[0].nodes[0].id: is the number 7, not text"},
-		{[]any{[]any{0, 1, []any{"h", 1, "a", "x"}}}, `slots[0].nodes[0].metadata: is the text "x", neither a map nor a list of names and values`},
-		{[]any{[]any{0, 1, []any{"h", 1, "a", []any{"ip"}}}}, "slots[0].nodes[0].metadata: a list of 1 elements is not names and values"},
-		{[]any{[]any{0, 1, []any{"h", 1, "a", []any{7, "x"}}}}, "slots[0].nodes[0].metadata[0]: has a name that is the number 7, not text"},
-		{[]any{[]any{0, 1, []any{"h", 1, "a", map[any]any{7: "x"}}}}, "slots[0].nodes[0].metadata: has a name that is the number 7, not text"},
-		{[]any{[]any{0, 1, []any{"h", 1, "a", []any{"ip", 7}}}}, "slots[0].nodes[0].metadata.ip: is the number 7, not text"},
 		{make([]any, 1<<16+1), "reply: more than 65536 entries"},
 	} {
 		_, err := ParseSlots(c.reply, Origin{})
@@ -505,6 +503,60 @@ func TestInconsistentSlots(t *testing.T) {
 		[]any{"slots", []any{2, 3}, "nodes", []any{[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1}}}}, Origin{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{`shards[1].nodes[0]: node "a" a second time`, `shards[1]: slots without a primary`}, texts(cluster.Warnings()))
+}
+
+// One odd node costs its own entry at most, and never gives slots to another node.
+func TestOddNodes(t *testing.T) {
+	good := []any{100, 199, []any{"h", 2, "b"}, []any{"h", 3, "c"}}
+	for _, c := range []struct {
+		entry   any
+		owner   string // of slot 5
+		nodes   string
+		warning string
+	}{
+		// A replica.
+		{[]any{0, 9, []any{"h", 1, "a"}, nil, []any{"h", 4, "d"}}, "a", "a d b c", "slots[0].nodes[1]: is null, not a list"},
+		{[]any{0, 9, []any{"h", 1, "a"}, "x"}, "a", "a b c", `slots[0].nodes[1]: is the text "x", not a list`},
+		{[]any{0, 9, []any{"h", 1, "a"}, []any{"h"}}, "a", "a b c", "slots[0].nodes[1]: 1 elements are not an endpoint and a port"},
+		{[]any{0, 9, []any{"h", 1, "a"}, []any{"h", 1.5, "d"}}, "a", "a b c", "slots[0].nodes[1].port: is a float64, not a number from 0 to 65535"},
+		{[]any{0, 9, []any{"h", 1, "a"}, []any{"h", 4, 7}}, "a", "a b c", "slots[0].nodes[1].id: is the number 7, not text"},
+		// A primary: nobody else gets its slots.
+		{[]any{0, 9, nil, []any{"h", 4, "d"}}, "", "b c", "slots[0].nodes[0]: is null, not a list"},
+		{[]any{0, 9, []any{"h", -1, "a"}, []any{"h", 4, "d"}}, "", "b c", "slots[0].nodes[0].port: is the number -1, not a number from 0 to 65535"},
+		{[]any{0, 9, []any{7, 1, "a"}}, "", "b c", "slots[0].nodes[0].endpoint: is the number 7, not text"},
+		{[]any{0, 9}, "", "b c", "slots[0]: 2 elements are not two slots and a primary"},
+		// No slots either.
+		{[]any{}, "", "b c", "slots[0]: 0 elements are not two slots and a primary"},
+		{nil, "", "b c", "slots[0]: 0 elements are not two slots and a primary"},
+		// Metadata.
+		{[]any{0, 9, []any{"h", 1, "a", "x"}}, "a", "a b c", `slots[0].nodes[0].metadata: is the text "x", neither a map nor a list of names and values`},
+		{[]any{0, 9, []any{"h", 1, "a", []any{"ip"}}}, "a", "a b c", "slots[0].nodes[0].metadata: a list of 1 elements is not names and values"},
+		{[]any{0, 9, []any{"h", 1, "a", []any{7, "x"}}}, "a", "a b c", "slots[0].nodes[0].metadata: has a name that is the number 7, not text"},
+		{[]any{0, 9, []any{"h", 1, "a", map[any]any{7: "x"}}}, "a", "a b c", "slots[0].nodes[0].metadata: has a name that is the number 7, not text"},
+		{[]any{0, 9, []any{"h", 1, "a", []any{"ip", 7, "hostname", "n"}}}, "a", "a b c", "slots[0].nodes[0].metadata.ip: is the number 7, not text"},
+	} {
+		cluster, err := ParseSlots([]any{c.entry, good}, Origin{})
+		require.NoError(t, err, c.warning)
+		require.Equal(t, []string{c.warning}, texts(cluster.Warnings()))
+		assert.Equal(t, c.nodes, ids(cluster.Nodes()))
+		owner := ""
+		if shard, ok := cluster.Table().Lookup(5); ok {
+			owner = shard.Primary.ID
+		}
+		assert.Equal(t, c.owner, owner, c.warning)
+		shard, _ := cluster.Table().Lookup(100)
+		assert.Equal(t, "b", shard.Primary.ID)
+	}
+	c, err := ParseSlots([]any{[]any{0, 9, []any{"h", 1, "a", []any{"ip", 7, "hostname", "n"}}}}, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, "n", c.Node("a").Hostname)
+	many := make([]any, maxNodes+2)
+	for i := range many {
+		many[i] = []any{"h", 1, strconv.Itoa(i)}
+	}
+	many[0], many[1] = 0, 9
+	_, err = ParseSlots([]any{good, many}, Origin{})
+	assert.EqualError(t, err, "topology: CLUSTER SLOTS: slots[1].nodes[65534]: more than 65536 nodes")
 }
 
 // Types that are not the usual ones: they are what they are underneath.

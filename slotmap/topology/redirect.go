@@ -87,8 +87,8 @@ func ParseRedirect(message string, from Origin) (Redirect, error) {
 	}
 	text = strings.TrimPrefix(text, " ")
 	slot, endpoint, _ := strings.Cut(text, " ")
-	var ok bool
-	if r.Slot, ok = parseSlot(slot); !ok {
+	var err error
+	if r.Slot, err = hashslot.ParseSlot(slot); err != nil {
 		return fail(text, "the slot is not a number from 0 to 16383")
 	}
 	rest := endpoint

@@ -426,56 +426,52 @@ func refSlotsReply(reply any, from Origin) (*refCluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	odd := false
 	for _, e := range entries {
+		if e == nil {
+			odd = true
+			continue
+		}
 		entry, err := refList(e)
 		if err != nil {
 			return nil, err
 		}
-		if len(entry) < 3 {
+		if len(entry) == 0 {
+			odd = true
+			continue
+		}
+		if len(entry) == 1 {
 			return nil, fmt.Errorf("short")
 		}
 		first, last, err := refRange(entry[0], entry[1])
 		if err != nil {
 			return nil, err
 		}
+		if len(entry) == 2 {
+			odd = true
+			continue
+		}
 		primary := -1
 		for j, v := range entry[2:] {
-			node, err := refList(v)
-			if err != nil && j > 0 {
+			n := refSlotsNode(v)
+			if n == nil && j > 0 {
 				continue
 			}
-			if err != nil {
-				return nil, err
+			if n == nil {
+				odd = true
+				break
 			}
-			if len(node) < 2 || node[1] == nil {
-				return nil, fmt.Errorf("short node")
-			}
-			n := &refNode{slots: new([hashslot.Count]bool), of: -1, role: "unknown", extra: map[string]string{}}
-			if n.endpoint, err = refText(node[0]); err != nil {
-				return nil, err
-			}
-			port, err := refInt(node[1], 65535)
-			if err != nil {
-				return nil, err
-			}
-			n.port = int(port)
-			if len(node) > 2 {
-				if n.id, err = refText(node[2]); err != nil {
-					return nil, err
-				}
-			}
+			node, _ := refList(v)
 			// Seen before? The same node has the same id and the same address.
 			at := slices.IndexFunc(c.nodes, func(o *refNode) bool {
 				return o.id == n.id && o.endpoint == n.endpoint && o.port == n.port
 			})
 			if at < 0 {
 				if len(node) > 3 {
-					fields, err := refFields(node[3])
-					if err != nil {
-						return nil, err
-					}
-					if err := n.refCommon(fields); err != nil {
-						return nil, err
+					if fields, err := refFields(node[3]); err == nil {
+						for _, f := range fields {
+							n.refCommon([]refField{f})
+						}
 					}
 				}
 				if n.ip == "" && refIP(n.endpoint) {
@@ -497,9 +493,35 @@ func refSlotsReply(reply any, from Origin) (*refCluster, error) {
 			}
 		}
 	}
+	if odd && len(c.nodes) == 0 {
+		return nil, fmt.Errorf("no entry has a primary")
+	}
 	c.name(from, func(n *refNode) int { return n.port })
 	c.settle()
 	return c, nil
+}
+
+// refSlotsNode reads what a node is known by, or returns nil.
+func refSlotsNode(v any) *refNode {
+	node, err := refList(v)
+	if err != nil || len(node) < 2 || node[1] == nil {
+		return nil
+	}
+	n := &refNode{slots: new([hashslot.Count]bool), of: -1, role: "unknown", extra: map[string]string{}}
+	if n.endpoint, err = refText(node[0]); err != nil {
+		return nil
+	}
+	port, err := refInt(node[1], 65535)
+	if err != nil {
+		return nil
+	}
+	n.port = int(port)
+	if len(node) > 2 {
+		if n.id, err = refText(node[2]); err != nil {
+			return nil
+		}
+	}
+	return n
 }
 
 // refCommon reads the fields that SLOTS and SHARDS have.

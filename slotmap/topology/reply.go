@@ -209,6 +209,8 @@ type replyNodes struct {
 	byID  map[string]int32
 	named map[nodeName]int32 // of those that are not known by an id
 	names []nodeName         // by place
+	odd   *ParseError        // the first part that was skipped
+	full  bool               // there are too many nodes
 	split map[string]bool    // ids that stand for more than one address
 
 	done, all int // how many entries or shards of the reply were read before this one, and how many there are
@@ -249,6 +251,7 @@ func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool
 		}
 	}
 	if len(r.c.store) == maxNodes {
+		r.full = true
 		return 0, false, &ParseError{Reason: "more than 65536 nodes"}
 	}
 	place = int32(len(r.c.store))

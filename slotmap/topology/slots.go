@@ -2,6 +2,8 @@ package topology
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
@@ -17,10 +19,14 @@ import (
 // The reply has no epochs. It leaves out replicas that have failed or that are
 // new, but not primaries that have failed.
 //
-// Unknown metadata is kept in [Node.Extra], with a warning; further elements of
-// a node, and elements of an entry that are no nodes, are skipped with a
-// warning. The error is a [*ParseError]. An empty list is a cluster without
-// owners. The Cluster keeps the strings of reply.
+// One odd node does not cost the reply. A replica that cannot be read, metadata
+// that cannot be read, and further elements of a node are skipped with a warning.
+// An entry whose primary cannot be read or is missing leaves its slots without an
+// owner, with a warning: no other node gets them. Unknown metadata is kept in
+// [Node.Extra], with a warning. Slots that cannot be read are an error, a
+// [*ParseError], and so is a reply in which no entry has a primary that can be
+// read. An empty list is a cluster without owners. The Cluster keeps the strings
+// of reply.
 //
 // The format is that of generateClusterSlotResponse in Valkey's cluster.c.
 func ParseSlots(reply any, from Origin) (*Cluster, error) {
@@ -40,17 +46,39 @@ func ParseSlots(reply any, from Origin) (*Cluster, error) {
 			return nil, err
 		}
 	}
+	if len(r.c.store) == 0 && r.odd != nil {
+		r.odd.Command = slotsCommand
+		return nil, r.odd
+	}
 	return r.finish(from), nil
+}
+
+// skip warns of a part of the reply that is not used.
+func (r *replyNodes) skip(err *ParseError) {
+	if r.odd == nil {
+		r.odd = err
+	}
+	r.c.warn(err.Place, err.Reason)
 }
 
 // slotsEntry reads [first, last, primary, replica...].
 func (r *replyNodes) slotsEntry(i int, v any) *ParseError {
-	entry, err := list(v)
-	if err != nil {
-		return err
+	var entry []any
+	if v != nil {
+		var err *ParseError
+		if entry, err = list(v); err != nil {
+			return err
+		}
 	}
 	if len(entry) < 3 {
-		return &ParseError{Reason: fmt.Sprintf("%d elements are not two slots and a primary", len(entry))}
+		err := &ParseError{Reason: fmt.Sprintf("%d elements are not two slots and a primary", len(entry))}
+		if len(entry) == 1 {
+			return err
+		}
+		r.skip(err.in(index("slots", i))) // no slots, or slots without a node
+		if len(entry) == 0 {
+			return nil
+		}
 	}
 	slots, err := slotRange(entry[0], entry[1], "[0]", "[1]")
 	if err != nil {
@@ -58,17 +86,16 @@ func (r *replyNodes) slotsEntry(i int, v any) *ParseError {
 	}
 	primary := int32(-1)
 	for j, v := range entry[2:] {
-		node, ok := asList(v)
-		if !ok && j > 0 {
-			r.c.warn(Place{Path: fmt.Sprintf("slots[%d][%d]", i, j+2)}, "unknown element")
-			continue
-		}
-		if !ok {
-			return wrong("is", v, "not a list").in(index("nodes", j))
-		}
-		place, err := r.slotsNode(i, j, node)
-		if err != nil {
+		place, err := r.slotsNode(i, j, v)
+		if r.full {
 			return err.in(index("nodes", j))
+		}
+		if err != nil {
+			r.skip(err.in(index("nodes", j)).in(index("slots", i)))
+			if j == 0 {
+				return nil // its replicas would be of nobody
+			}
+			continue
 		}
 		n := &r.c.store[place]
 		switch {
@@ -91,7 +118,11 @@ func (r *replyNodes) slotsEntry(i int, v any) *ParseError {
 }
 
 // slotsNode reads [endpoint, port, id, metadata].
-func (r *replyNodes) slotsNode(i, j int, node []any) (place int32, err *ParseError) {
+func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *ParseError) {
+	node, err := list(v)
+	if err != nil {
+		return 0, err
+	}
 	if len(node) < 2 {
 		return 0, &ParseError{Reason: fmt.Sprintf("%d elements are not an endpoint and a port", len(node))}
 	}
@@ -116,21 +147,26 @@ func (r *replyNodes) slotsNode(i, j int, node []any) (place int32, err *ParseErr
 	if err != nil || !isNew || len(node) < 4 {
 		return place, err
 	}
-	if r.fields, err = appendFields(r.fields[:0], node[3]); err != nil {
-		return 0, err.in("metadata")
+	path := func() string { return fmt.Sprintf("slots[%d].nodes[%d].metadata", i, j) }
+	fields, err := appendFields(r.fields[:0], node[3])
+	if err != nil {
+		r.c.warn(Place{Path: path()}, err.Reason)
+		fields = fields[:0]
 	}
+	// A map has its fields in any order, and warnings have one.
+	slices.SortStableFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	r.fields = fields
 	n := &r.c.store[place]
-	unknown := r.fields[:0]
-	for _, f := range r.fields {
+	unknown := fields[:0]
+	for _, f := range fields {
 		known, err := n.common(f)
 		if err != nil {
-			return 0, err.in("metadata")
-		}
-		if !known {
+			r.c.warn(Place{Path: path() + "." + f.name}, err.Reason)
+		} else if !known {
 			unknown = append(unknown, f)
 		}
 	}
-	r.extra(n, unknown, func() string { return fmt.Sprintf("slots[%d].nodes[%d].metadata", i, j) })
+	r.extra(n, unknown, path)
 	if len(node) > 4 {
 		r.c.warn(Place{Path: fmt.Sprintf("slots[%d].nodes[%d]", i, j)}, fmt.Sprintf("%d unknown elements", len(node)-4))
 	}
@@ -145,10 +181,12 @@ func slotRange(first, last any, firstPath, lastPath string) (r slotmap.Range, er
 		to   *hashslot.Slot
 	}{{first, firstPath, &r.First}, {last, lastPath, &r.Last}} {
 		n, ok := asInt(end.v)
-		if !ok || n < 0 || n >= hashslot.Count {
+		if ok {
+			*end.to, ok = hashslot.SlotFromInt(n)
+		}
+		if !ok {
 			return r, wrong("is", end.v, "not a slot from 0 to 16383").in(end.path)
 		}
-		*end.to = hashslot.Slot(n)
 	}
 	if r.First > r.Last {
 		return r, (&ParseError{Reason: fmt.Sprintf("the first slot, %d, is greater than the last, %d", r.First, r.Last)}).in(firstPath)

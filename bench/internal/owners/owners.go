@@ -153,9 +153,7 @@ func New(l Layout) *Contenders {
 	for s := range hashslot.Count {
 		slot, owner := hashslot.Slot(s), l.Of(s)
 		r := slotmap.Range{First: slot, Last: slot}
-		if err := b.Assign(r, c.Nodes[owner]); err != nil {
-			panic(err)
-		}
+		b.Assign(r, c.Nodes[owner])
 		at.Index[s] = uint16(owner + 1)
 		if s > 0 && l.Of(s-1) == owner {
 			st.ranges[len(st.ranges)-1].Last = slot
