@@ -1,0 +1,362 @@
+package topology
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Sequences of views, redirects and failures, each as short as it gets, of which
+// a Router once made the wrong map.
+
+// viewOf is the view of the node with the name, which is one of the lines.
+func viewOf(t testing.TB, name string, lines ...string) *Cluster {
+	mine := make([]string, len(lines))
+	for i, l := range lines {
+		f := strings.Fields(l)
+		if f[0] == name {
+			f[1] += ",myself"
+		}
+		mine[i] = strings.Join(f, " ")
+	}
+	return view(t, mine...)
+}
+
+// replyOf is a view without epochs, of the node with the name, "" if it is not
+// known: "first-last primary replica..." of each shard.
+func replyOf(t testing.TB, name string, shards ...string) *Cluster {
+	var reply []any
+	for _, s := range shards {
+		f := strings.Fields(s)
+		r, ok := parseRange(f[0])
+		require.True(t, ok)
+		entry := []any{r.First, r.Last}
+		for _, id := range f[1:] {
+			entry = append(entry, []any{id + ".example", 6379, id})
+		}
+		reply = append(reply, entry)
+	}
+	var from Origin
+	if name != "" {
+		from.Addr = name + ".example:6379"
+	}
+	c, err := ParseSlots(reply, from)
+	require.NoError(t, err)
+	return c
+}
+
+// shardsOf is a reply of CLUSTER SHARDS: "first-last|- node:role:health ..." of
+// each shard.
+func shardsOf(t testing.TB, shards ...string) *Cluster {
+	var reply []any
+	for _, s := range shards {
+		f := strings.Fields(s)
+		slots := []any{}
+		if r, ok := parseRange(f[0]); ok {
+			slots = []any{int64(r.First), int64(r.Last)}
+		}
+		var nodes []any
+		for _, n := range f[1:] {
+			p := strings.Split(n, ":")
+			nodes = append(nodes, map[string]any{"id": p[0], "endpoint": p[0] + ".example", "ip": "", "port": int64(6379), "role": p[1], "health": p[2]})
+		}
+		reply = append(reply, map[string]any{"slots": slots, "nodes": nodes})
+	}
+	c, err := ParseShards(reply, Origin{})
+	require.NoError(t, err)
+	return c
+}
+
+// checkMap holds what must be true of every map: each node is in one shard, and
+// Node finds it there.
+func checkMap(t testing.TB, r *Router) {
+	t.Helper()
+	s := r.load()
+	count := 0
+	one := func(n *Node, shard *Shard, role Role) {
+		count++
+		require.Equal(t, member{n, shard}, s.members.byKey[n.key])
+		require.Equal(t, role, n.Role, n)
+		if n.ID != "" && n.key == n.ID {
+			require.Same(t, n, r.Node(n.ID))
+		}
+		require.Equal(t, s.suspects[n.key] != nil, s.suspects[n.key] != nil && n.Flags.Has(FlagPFail))
+	}
+	listed := map[*Shard]bool{}
+	for _, shard := range s.shards {
+		listed[shard] = true
+		one(shard.Primary, shard, RolePrimary)
+		for _, n := range shard.Replicas {
+			one(n, shard, RoleReplica)
+		}
+	}
+	require.Len(t, s.members.byKey, count)
+	for rg, shard := range s.table.Ranges() {
+		require.True(t, listed[shard], rg)
+		for slot := rg.First; slot <= rg.Last; slot++ {
+			_, g := s.owner(slot)
+			require.NotNil(t, g)
+		}
+	}
+	for key := range s.suspects {
+		require.Contains(t, s.members.byKey, key)
+	}
+}
+
+func TestThirdNodesOldViewDoesNotLowerAnEpoch(t *testing.T) { // F1
+	var r Router
+	r.Apply(viewOf(t, "a", "a master 1 0-99", "b master 10 100-16383", "c master 0"), 0)
+	r.Apply(viewOf(t, "b", "a master 1 0-97", "b master 10 98-16383", "c master 0"), r.Generation())
+	require.Equal(t, "0-97 a, 98-16383 b", ownersOf(&r))
+	got := r.Apply(viewOf(t, "c", "a master 1 0-97 99", "b master 10 98 100-16383", "c master 0"), r.Generation())
+	assert.Equal(t, Stale, got.Outcome)
+	assert.Equal(t, "0-97 a, 98-16383 b", ownersOf(&r))
+	checkMap(t, &r)
+}
+
+func TestEpochThatRoseForAnotherReason(t *testing.T) { // F2
+	var r Router
+	r.Apply(viewOf(t, "a", "a master 1 0-99", "b master 2 100-16383", "c master 3"), 0)
+	r.Moved(moved(200, "a"), nil, r.Generation())
+	r.Apply(viewOf(t, "c", "a master 1 0-98", "b master 5 99-16383", "c master 3"), r.Generation())
+	shard, _ := r.For(200)
+	assert.Equal(t, "a", shard.Primary.ID)
+	// What b says itself with its new epoch is another matter.
+	r.Apply(viewOf(t, "b", "a master 1 0-98", "b master 5 99-16383", "c master 3"), r.Generation())
+	assert.Equal(t, "0-98 a, 99-16383 b", ownersOf(&r))
+	checkMap(t, &r)
+}
+
+func TestViewWithoutEpochsAfterARedirect(t *testing.T) { // F3
+	for _, later := range [][]string{{"0-99 a c", "100-16383 b"}, {"100-16383 b"}} {
+		var r Router
+		r.Apply(replyOf(t, "", "0-99 a c", "100-16383 b"), 0)
+		require.Equal(t, FailedOver, r.Moved(moved(5, "c"), nil, r.Generation()).Outcome)
+		for range 5 {
+			r.Apply(replyOf(t, "", later...), r.Generation())
+			r.Apply(replyOf(t, "b", later...), r.Generation())
+		}
+		assert.Equal(t, "0-99 c, 100-16383 b", ownersOf(&r), later)
+		checkMap(t, &r)
+	}
+}
+
+func TestViewOfANodeThatHasJustJoined(t *testing.T) { // F4
+	var r Router
+	r.Apply(view(t, "a master 1 0-99", "b master 2 100-16383"), 0)
+	r.Apply(viewOf(t, "n", "n master 0", "b master 2 100-16383"), r.Generation())
+	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(&r))
+	assert.NotNil(t, r.Node("n"))
+	checkMap(t, &r)
+}
+
+func TestAddressOfANodeThatTheSourceHasLost(t *testing.T) { // F5
+	parse := func(text string) *Cluster {
+		c, err := ParseNodes(text, Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	lines := func(b string) *Cluster {
+		return parse("a h:1@1 master - 0 5000 1 connected 0-99\n" + b + "c h:3@1 myself,master - 0 0 3 connected\n")
+	}
+	const newer, older, other = "b h:7@1 master - 0 5000 2 connected 100-16383\n", "b h:2@1 master,fail? - 1 1000 2 disconnected 100-16383\n",
+		"b h:7@1 master - 0 9000 2 connected 100-16383\n"
+	var r Router
+	r.Apply(lines(newer), 0)
+	r.Apply(lines(older), r.Generation())
+	assert.Equal(t, "h:7", r.Node("b").Addr())
+	assert.Equal(t, 7, r.Node("b").Port)
+	assert.True(t, r.Node("b").Flags.Has(FlagPFail), "the rest is taken")
+	r.Apply(lines(strings.Replace(older, " 1000 ", " 4999 ", 1)), r.Generation())
+	assert.Equal(t, "h:7", r.Node("b").Addr(), "its pong is remembered")
+	// A later pong counts, even if the map did not change with it.
+	r = Router{}
+	r.Apply(lines(newer), 0)
+	require.Equal(t, Unchanged, r.Apply(lines(other), r.Generation()).Outcome)
+	r.Apply(lines(strings.Replace(older, " 1000 ", " 8000 ", 1)), r.Generation())
+	assert.Equal(t, "h:7", r.Node("b").Addr())
+	// A node that is not lost, or was heard of later, has moved.
+	r.Apply(lines("b h:2@1 master - 0 8000 2 connected 100-16383\n"), r.Generation())
+	assert.Equal(t, "h:2", r.Node("b").Addr())
+	r.Apply(lines("b h:4@1 master,fail? - 1 10000 2 disconnected 100-16383\n"), r.Generation())
+	assert.Equal(t, "h:4", r.Node("b").Addr())
+	checkMap(t, &r)
+}
+
+func TestReplicaThatHasLeftItsShard(t *testing.T) { // F6
+	var r Router
+	r.Apply(threeShards(t), 0)
+	redirected, refreshes := 0, 0
+	for range 100 {
+		n, seen := r.Read(5, ReadReplica)
+		if n.ID == "a1" { // has left, and redirects reads to the primary
+			redirected++
+			if r.Moved(moved(5, "a"), n, seen).Refresh {
+				refreshes++
+			}
+		}
+	}
+	assert.Equal(t, 1, redirected)
+	assert.Equal(t, 1, refreshes)
+	checkMap(t, &r)
+	// Views of nodes that do not know yet do not bring it back.
+	old := []string{"a master 1 0-5460", "a1 slave:a 1", "a2 slave:a 1", "b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2", "c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3"}
+	for range 3 {
+		require.Equal(t, Unchanged, r.Apply(viewOf(t, "b", old...), r.Generation()).Outcome)
+	}
+	require.Equal(t, Unchanged, r.Apply(viewOf(t, "b1", old...), r.Generation()).Outcome)
+	assert.False(t, r.Node("a1").Serves())
+	three := r.Apply(viewOf(t, "b2", old...), r.Generation())
+	assert.Equal(t, "a1", updates(three.Change), "three nodes say so")
+	assert.True(t, r.Node("a1").Serves())
+	// Its own view does, and one that has it in another place.
+	for _, c := range []struct {
+		of, shard string
+	}{{"a1", "a"}, {"b", "b"}} {
+		shard, seen := r.For(5)
+		require.Equal(t, Suspected, r.Moved(moved(5, "a"), r.Node("a1"), seen).Outcome)
+		require.Equal(t, Unchanged, r.Moved(moved(5, "a"), r.Node("a1"), seen).Outcome)
+		old[1] = "a1 slave:" + c.shard + " 1"
+		require.Equal(t, Applied, r.Apply(viewOf(t, c.of, old...), r.Generation()).Outcome)
+		assert.True(t, r.Node("a1").Serves())
+		assert.Equal(t, c.shard, r.Node("a1").PrimaryID)
+		checkMap(t, &r)
+		require.NotNil(t, shard)
+	}
+}
+
+// A redirect to the owner does not speak against every node that sends it.
+func TestRedirectToTheOwnerIsMostlyNothing(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t), 0)
+	for _, from := range []string{"", "a", "b", "b1", "x"} {
+		assert.Equal(t, Result{Node: r.Node("a"), Seen: 1}, r.Moved(moved(5, "a"), r.Node(from), 1), from)
+	}
+	assert.Equal(t, Unchanged, r.Moved(moved(5, "a"), &Node{}, 1).Outcome)
+	// An old primary redirects what was sent to it before the failover was known.
+	r.Moved(moved(5, "a1"), r.Node("a"), 1)
+	require.Equal(t, "a1 a2", func() string { s, _ := r.For(5); return s.Primary.ID + " " + s.Replicas[1].ID }())
+	assert.Equal(t, Unchanged, r.Moved(moved(5, "a1"), r.Node("a"), 1).Outcome)
+	assert.Equal(t, Suspected, r.Moved(moved(5, "a1"), r.Node("a"), r.Generation()).Outcome)
+}
+
+func TestDeadPrimaryThatTheClusterHasNotNoticed(t *testing.T) { // F7
+	for _, v := range []*Cluster{threeShards(t), replyOf(t, "b", "0-5460 a a1 a2", "5461-10922 b b1 b2", "10923-16383 c c1 c2"),
+		replyOf(t, "", "0-5460 a a1 a2", "5461-10922 b b1 b2", "10923-16383 c c1 c2")} {
+		var r Router
+		views, changes := 0, 0
+		r.Apply(v, 0)
+		r.OnChange = func(*Change) { changes++ }
+		for range 1000 {
+			if r.Failed(r.Node("a")).Refresh {
+				views++
+				r.Apply(v, r.Generation())
+			}
+		}
+		assert.InDelta(t, 10, views, 3)
+		assert.Equal(t, 1, changes)
+		checkMap(t, &r)
+	}
+}
+
+func TestOneLaggingNodeIsOneNode(t *testing.T) { // F8
+	old := []string{"a master 1 0-5460", "a1 slave:a 1", "b master 2 5461-10922", "c master 3 10923-16383"}
+	var r Router
+	r.Apply(view(t, old...), 0)
+	require.Equal(t, FailedOver, r.Moved(moved(5, "a1"), nil, r.Generation()).Outcome)
+	for range 10 {
+		require.Equal(t, Stale, r.Apply(viewOf(t, "b", old...), r.Generation()).Outcome)
+	}
+	assert.Equal(t, "0-5460 a1, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+}
+
+func TestSlotsDoNotGoBackToAFailedPrimary(t *testing.T) { // F9
+	var r Router
+	r.Apply(shardsOf(t, "0-99 c:master:online a:replica:online", "100-16383 b:master:online"), 0)
+	r.Apply(shardsOf(t, "0-99 a:master:fail c:replica:online", "100-16383 b:master:online"), r.Generation())
+	assert.Equal(t, "0-99 c, 100-16383 b", ownersOf(&r))
+	// If the owner is no better, the view has it.
+	r.Failed(r.Node("c"))
+	r.Apply(shardsOf(t, "0-99 a:master:fail c:replica:online", "100-16383 b:master:online"), r.Generation())
+	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(&r))
+	checkMap(t, &r)
+}
+
+func TestViewInPartLeavesEachNodeInOneShard(t *testing.T) { // F10
+	var r Router
+	r.Apply(view(t, "a master 5 0-99", "r slave:a 5", "b master 3 100-199", "c master 2 200-16383"), 0)
+	got := r.Apply(viewOf(t, "c", "a slave:b 3", "r slave:b 3", "b master 3 0-149 151-199", "c master 7 150 200-16383"), r.Generation())
+	assert.Equal(t, Partly, got.Outcome)
+	assert.Equal(t, "0-99 a, 100-149 b, 150 c, 151-199 b, 200-16383 c", ownersOf(&r))
+	shard, _ := r.For(0)
+	assert.Equal(t, "r", ids(shard.Replicas))
+	checkMap(t, &r)
+}
+
+func TestLastDescriptionIsTheMaps(t *testing.T) { // F11
+	for _, later := range [][]string{{"0-99 n0"}, {"0-199 n0"}, {"0-99 n0 n3", "100-199 n1"}, {"0-99 n0", "100-199 n1 n3"}, {"0-9 n0", "10-99 n1", "100-199 n0"}} {
+		var r Router
+		told := tell(&r)
+		r.Apply(shardsOf(t, "0-99 n0:master:online n3:replica:online"), 0)
+		asked := r.Generation()
+		r.Moved(moved(7, "n3"), nil, asked)
+		told.check(t)
+		r.Apply(replyOf(t, "", later...), asked)
+		told.check(t)
+		checkMap(t, &r)
+	}
+}
+
+// told is what OnChange has said of the nodes.
+type told struct {
+	r    *Router
+	node map[string]*Node
+	gen  Generation
+}
+
+func tell(r *Router) *told {
+	o := &told{r: r, node: map[string]*Node{}}
+	r.OnChange = func(c *Change) {
+		if c.Generation != o.gen+1 {
+			panic(fmt.Sprintf("change %d after %d", c.Generation, o.gen))
+		}
+		o.gen = c.Generation
+		for _, n := range c.Removed {
+			if o.node[n.key] == nil {
+				panic("removed, but not there: " + n.key)
+			}
+			delete(o.node, n.key)
+		}
+		for _, u := range c.Updated {
+			if o.node[u.Before.key] == nil {
+				panic("updated, but not there: " + u.Before.key)
+			}
+			delete(o.node, u.Before.key)
+		}
+		for _, u := range c.Updated {
+			o.node[u.After.key] = u.After
+		}
+		for _, n := range c.Added {
+			if o.node[n.key] != nil {
+				panic("added, but there: " + n.key)
+			}
+			o.node[n.key] = n
+		}
+	}
+	return o
+}
+
+// check holds that what was told is what the map has.
+func (o *told) check(t testing.TB) {
+	t.Helper()
+	members := o.r.load().members.byKey
+	require.Len(t, o.node, len(members))
+	for key, m := range members {
+		require.NotNil(t, o.node[key], key)
+		require.True(t, m.node.routesAs(o.node[key]), "%s: %+v is not %+v", key, m.node, o.node[key])
+	}
+	require.Equal(t, o.r.Generation(), o.gen)
+}
