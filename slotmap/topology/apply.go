@@ -19,10 +19,8 @@ func (e viewed) step(s *state) (*state, Result) {
 		return s, Result{}
 	}
 	a := &applying{s: s, viewed: e, myself: e.view.source()}
-	if m, ok := s.members.same(a.myself); ok {
-		a.source = m.node.key
-	} else {
-		a.source = a.myself.key
+	if m, ok := s.members.same(a.myself); ok && a.myself.ID == "" {
+		a.myself = m.node
 	}
 	outcome := Applied
 	if s.viewed && !a.force && !a.related() {
@@ -63,9 +61,8 @@ func (e viewed) step(s *state) (*state, Result) {
 type applying struct {
 	s *state
 	viewed
-	myself *Node  // the node that the view is of, or one without a name
-	source string // its key in the map, or in the view; "" if it is not known
-	pong   int64  // the latest of the view
+	myself *Node // the node that the view is of, or one without a name
+	pong   int64 // the latest of the view
 
 	byAddr map[string]*Node // the nodes of the view, once asked for
 
@@ -110,7 +107,7 @@ func (a *applying) covers() bool {
 }
 
 // isSource reports whether the view is of the node n.
-func (a *applying) isSource(n *Node) bool { return a.source != "" && a.myself.same(n) }
+func (a *applying) isSource(n *Node) bool { return a.myself.key != "" && a.myself.same(n) }
 
 // line returns what the view has of the node n of the map, or nil.
 func (a *applying) line(n *Node) *Node {
@@ -248,12 +245,10 @@ func (a *applying) compose() {
 			home(p)
 		}
 	}
-	for _, p := range a.parts {
-		if p.stays {
-			continue
-		}
-		for _, n := range p.base.Replicas {
-			place(n, home(p))
+	for _, v := range a.view.shards {
+		p := home(a.byShard[v])
+		for _, n := range v.Replicas {
+			place(n, p)
 		}
 	}
 	for _, p := range a.parts {
@@ -289,13 +284,9 @@ func (a *applying) part(base *Shard) *part {
 // finish makes the shard of the part. Nodes and shards for which nothing changes
 // stay the ones they are.
 func (a *applying) finish(p *part) *Shard {
-	t := &Shard{ID: p.base.ID, Primary: a.describe(p.primary, p.stays, RolePrimary, "")}
+	t := &Shard{ID: p.base.ID, Primary: a.describe(p.primary.as(RolePrimary, ""), p.stays)}
 	for _, n := range p.replicas {
-		id := n.PrimaryID
-		if in, ok := a.view.byKey[n.key]; !ok || p.stays || a.view.nodes[in] != n {
-			id = t.Primary.ID
-		}
-		t.Replicas = append(t.Replicas, a.describe(n, p.stays, RoleReplica, id))
+		t.Replicas = append(t.Replicas, a.describe(n.as(RoleReplica, t.Primary.ID), a.line(n) != n))
 	}
 	p.shard = t
 	if m := a.s.members.byKey[t.Primary.key]; m.node == t.Primary && m.shard.Primary == t.Primary && m.shard.ID == t.ID && sameNodes(m.shard.Replicas, t.Replicas) {
@@ -321,11 +312,11 @@ func sameNodes(a, b []*Node) bool {
 
 // describe returns the node that the map will have for n: a node of the view, or
 // one of the map if it stays.
-func (a *applying) describe(n *Node, stays bool, role Role, primaryID string) *Node {
+func (a *applying) describe(n *Node, stays bool) *Node {
 	m, known := a.s.members.same(n)
-	d := n.as(role, primaryID)
+	d := n
 	if known && !stays && !a.force {
-		if !d.versioned && m.node.versioned && role == RolePrimary {
+		if d.Role == RolePrimary && m.node.Role == RolePrimary && m.node.versioned && !d.versioned {
 			// A view without epochs does not make the map forget them.
 			o := *d
 			o.ConfigEpoch, o.versioned = m.node.ConfigEpoch, true
@@ -342,7 +333,7 @@ func (a *applying) describe(n *Node, stays bool, role Role, primaryID string) *N
 	if known && !d.replaces(m.node) {
 		return m.node
 	}
-	return d
+	return d.detached()
 }
 
 // located applies rule 11: it returns the node n of the view with the address of

@@ -115,15 +115,15 @@ func (e redirected) step(s *state) (*state, Result) {
 	return next.result(outcome, m.node, change)
 }
 
-// source returns the key of the node that sent the redirect, or "".
-func (e redirected) source(s *state) string {
+// source returns who sent the redirect, if it is known.
+func (e redirected) source(s *state) name {
 	if e.from == nil {
-		return ""
+		return name{}
 	}
 	if m, ok := s.members.same(e.from); ok {
-		return m.node.key
+		return m.node.name()
 	}
-	return e.from.key
+	return e.from.name()
 }
 
 // confirms is the step of a redirect to the owner that the map has: rule 13.
@@ -136,10 +136,10 @@ func (e redirected) confirms(s *state, owner member, g *ground) (*state, Result)
 		return s, Result{Node: owner.node}
 	}
 	u := s.suspects[m.node.key]
-	if u != nil && u.left != "" {
+	if u != nil && u.left.key != "" {
 		return s, Result{Node: owner.node}
 	}
-	next, change := s.suspect(m, &suspicion{left: owner.node.key})
+	next, change := s.suspect(m, &suspicion{left: owner.node.name()})
 	return next.result(Suspected, owner.node, change)
 }
 
@@ -151,7 +151,7 @@ func (e promoted) step(s *state) (*state, Result) {
 	if !ok || m.node == m.shard.Primary {
 		return s, Result{Node: e.node}
 	}
-	return s.promote(m, "")
+	return s.promote(m, name{})
 }
 
 // member returns what the map has of a node that a caller names, which may be
@@ -164,9 +164,9 @@ func (s *state) member(n *Node) (member, bool) {
 	return m, ok
 }
 
-// promote makes the replica m the primary of its shard, as source says, which is
-// the key of a node or "".
-func (s *state) promote(m member, source string) (*state, Result) {
+// promote makes the replica m the primary of its shard, as source says, if that
+// is known.
+func (s *state) promote(m member, source name) (*state, Result) {
 	old := m.shard
 	shard := &Shard{ID: old.ID, Primary: m.node.promoted()}
 	shard.Primary.ConfigEpoch, shard.Primary.versioned = old.Primary.ConfigEpoch, old.Primary.versioned
@@ -211,7 +211,7 @@ func (e failed) step(s *state) (*state, Result) {
 		return s, Result{Node: e.node}
 	}
 	u := s.suspects[m.node.key]
-	if u == nil || u.left != "" {
+	if u == nil || u.left.key != "" {
 		next, change := s.suspect(m, &suspicion{failures: 1, ask: 2})
 		m.node = next.members.byKey[m.node.key].node
 		if change == nil {

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"slices"
+	"strings"
 )
 
 // What evidence is worth. Servers hear of changes at different times, pause,
@@ -65,13 +66,28 @@ import (
 // believe is how many different nodes outweigh one.
 const believe = 3
 
+// A name is which node somebody is, without the view that tells of it.
+type name struct{ key, addr string }
+
+func (n *Node) name() name { return name{strings.Clone(n.key), strings.Clone(n.addr)} }
+
+// is reports whether the node of that name is n, as [Node.same] does. The zero
+// name is nobody's.
+func (w name) is(n *Node) bool {
+	return w.key != "" && (w.key == n.key || w.addr != "" && w.addr == n.addr && (w.key == w.addr || n.ID == ""))
+}
+
+func isAny(names []name, n *Node) bool {
+	return slices.ContainsFunc(names, func(w name) bool { return w.is(n) || w == name{} && n.key == "" })
+}
+
 // A ground is why a slot has its owner. It never changes.
 type ground struct {
 	gen          Generation // the change that gave the slot to its owner
 	told         bool
-	from         string   // of a told one: the key of the node that redirected, "" if it is not known
-	contradicted []claim  // the latest first, at most maxContradicted
-	deniers      []string // the keys of the nodes whose views say otherwise, since one that agrees; less than believe
+	from         name    // of a told one: the node that redirected, if it is known
+	contradicted []claim // the latest first, at most maxContradicted
+	deniers      []name  // the sources that say otherwise, since one that agrees; less than believe
 }
 
 // maxContradicted is more than a slot has owners in the time that a view takes
@@ -80,29 +96,24 @@ const maxContradicted = 4
 
 // A claim is that a node owns a slot.
 type claim struct {
-	key   string // of the node
-	epoch uint64
-	known bool // whether epoch is
+	node  name
+	epoch uint64 // 0 if it is not known
 }
-
-func claimOf(n *Node) claim { return claim{n.key, n.ConfigEpoch, n.versioned} }
 
 // next returns the ground of a slot that goes from old, which may be nil, to
 // owner; g is the ground of before, which may be nil.
 func (g *ground) next(gen Generation, old *Shard, owner *Node) *ground {
 	n := &ground{gen: gen}
-	if old != nil {
-		n.contradicted = append(n.contradicted, claimOf(old.Primary))
+	if old == nil {
+		return n
 	}
-	if g != nil {
-		for _, c := range g.contradicted {
-			if old == nil || c.key != old.Primary.key {
-				n.contradicted = append(n.contradicted, c)
-			}
+	was := old.Primary
+	n.contradicted = append(n.contradicted, claim{was.name(), was.ConfigEpoch})
+	for _, c := range g.contradicted {
+		if !c.node.is(was) && !c.node.is(owner) && len(n.contradicted) < maxContradicted {
+			n.contradicted = append(n.contradicted, c)
 		}
 	}
-	n.contradicted = slices.DeleteFunc(n.contradicted, func(c claim) bool { return owner != nil && c.key == owner.key })
-	n.contradicted = n.contradicted[:min(len(n.contradicted), maxContradicted)]
 	return n
 }
 
@@ -116,21 +127,21 @@ func (g *ground) confirmed() *ground {
 
 // denied returns g after a view of the source that does not agree, and whether
 // the sources that do not outweigh it now.
-func (g *ground) denied(source string) (*ground, bool) {
-	if slices.Contains(g.deniers, source) {
+func (g *ground) denied(source *Node) (*ground, bool) {
+	if isAny(g.deniers, source) {
 		return g, false
 	}
 	if len(g.deniers) == believe-1 {
 		return g, true
 	}
 	n := *g
-	n.deniers = append(slices.Clip(g.deniers), source)
+	n.deniers = append(slices.Clip(g.deniers), source.name())
 	return &n, false
 }
 
 // contradicts returns the claim of the node that g contradicts.
-func (g *ground) contradicts(key string) (claim, bool) {
-	i := slices.IndexFunc(g.contradicted, func(c claim) bool { return c.key == key })
+func (g *ground) contradicts(n *Node) (claim, bool) {
+	i := slices.IndexFunc(g.contradicted, func(c claim) bool { return c.node.is(n) })
 	if i < 0 {
 		return claim{}, false
 	}
@@ -195,26 +206,30 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 	if !higher && (claimant.down() || isKnown && a.s.suspects[known.node.key] != nil) && !lost && !a.isDown(owner) {
 		return refused, g // rule 4
 	}
-	before, contradicted := g.contradicts(claimant.key)
-	switch {
-	case g.told && claimant.versioned && claimant.ConfigEpoch < g.epoch():
-		return refused, g // rule 1
-	case g.told && late:
-		return refused, g // rule 5
-	case g.told && lost, // rule 6e
-		g.told && g.from != "" && a.source == g.from,                                                                // rule 6a
-		g.told && !contradicted && claimant.versioned && claimant.ConfigEpoch > g.epoch(),                           // rule 6b
-		g.told && contradicted && claimant.versioned && claimant.ConfigEpoch > before.epoch && a.isSource(claimant): // rule 6c
-		return taken, g
-	case g.told:
+	before, contradicted := g.contradicts(claimant)
+	if g.told {
+		above := func(epoch uint64) bool { return claimant.versioned && claimant.ConfigEpoch > epoch }
+		switch {
+		case claimant.versioned && claimant.ConfigEpoch < g.epoch():
+			return refused, g // rule 1
+		case late:
+			return refused, g // rule 5
+		case g.from.is(a.myself), // rule 6a
+			!contradicted && above(g.epoch()),                           // rule 6b
+			contradicted && above(before.epoch) && a.isSource(claimant), // rule 6c
+			lost: // rule 6e
+			return taken, g
+		}
 		return a.outweigh(g) // rule 6d
+	}
+	switch {
 	case higher:
 		return taken, g // rule 7
 	case older(claimant, owner):
 		return refused, g // rule 1
 	case late:
 		return refused, g // rule 5
-	case !contradicted || lost || a.source == "":
+	case !contradicted || lost || a.myself.key == "":
 		return taken, g // rule 8
 	}
 	return a.outweigh(g)
@@ -222,7 +237,7 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 
 // outweigh is rule 6d.
 func (a *applying) outweigh(g *ground) (verdict, *ground) {
-	if g, enough := g.denied(a.source); !enough {
+	if g, enough := g.denied(a.myself); !enough {
 		return refused, g
 	}
 	return taken, g
@@ -236,14 +251,14 @@ func older(n, m *Node) bool {
 // A suspicion is that a node does not answer, or has left its shard. It never
 // changes.
 type suspicion struct {
-	left     string // of a replica that has left its shard: the key of the shard's primary
-	failures int    // how often Failed was called
-	ask      int    // at how many it asks for a view next
+	left     name // of a replica that has left its shard: the shard's primary
+	failures int  // how often Failed was called
+	ask      int  // at how many it asks for a view next
 
 	// What views have said since.
-	pong    int64    // the latest pong of any node, in the first that has pongs
-	flagged string   // the key of the last source that had the node flagged
-	deniers []string // of a replica that has left: the keys of the sources that have it in its shard still
+	pong    int64  // the latest pong of any node, in the first that has pongs
+	flagged name   // the last source that had the node flagged
+	deniers []name // of a replica that has left: the sources that have it in its shard still
 }
 
 // after applies rules 12 and 13: it returns what is left of the suspicion after
@@ -253,22 +268,22 @@ func (u *suspicion) after(a *applying, n *Node, primary *Node) *suspicion {
 		return nil
 	}
 	v := *u
-	if u.left != "" {
+	if u.left.key != "" {
 		switch {
-		case primary.key != u.left:
+		case !u.left.is(primary):
 			return nil
-		case a.source == "" || slices.Contains(u.deniers, a.source):
+		case a.myself.key == "" || isAny(u.deniers, a.myself):
 		case len(u.deniers) == believe-1:
 			return nil
 		default:
-			v.deniers = append(slices.Clip(u.deniers), a.source)
+			v.deniers = append(slices.Clip(u.deniers), a.myself.name())
 		}
 		return &v
 	}
 	switch {
 	case n.down():
-		v.flagged = a.source
-	case u.flagged != "" && u.flagged == a.source, u.pong != 0 && n.PongReceived > u.pong:
+		v.flagged = a.myself.name()
+	case u.flagged.is(a.myself), u.pong != 0 && n.PongReceived > u.pong:
 		return nil
 	}
 	if u.pong == 0 {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
@@ -340,10 +341,15 @@ func (n *Node) as(role Role, primaryID string) *Node {
 	return &o
 }
 
-// promoted returns the replica n as a primary. Somebody has just seen it work.
+// promoted returns the replica n as a primary. Somebody has just seen it work, and
+// the epoch of a replica's line is worth nothing.
 func (n *Node) promoted() *Node {
 	o := *n.as(RolePrimary, "")
 	o.Flags &^= FlagFail | FlagPFail
+	if o.Health == HealthFail {
+		o.Health = ""
+	}
+	o.ConfigEpoch, o.versioned = 0, false
 	return &o
 }
 
@@ -365,7 +371,7 @@ func (n *Node) same(m *Node) bool {
 
 // down reports whether somebody says that n has failed or may have.
 func (n *Node) down() bool {
-	return n.Flags&(FlagFail|FlagPFail) != 0 || n.Health == "fail"
+	return n.Flags&(FlagFail|FlagPFail) != 0 || n.Health == HealthFail
 }
 
 // routesAs reports whether n and m mean the same to a Router.
@@ -379,4 +385,43 @@ func (n *Node) routesAs(m *Node) bool {
 // in the map.
 func (n *Node) replaces(m *Node) bool {
 	return n != m && (!n.routesAs(m) || n.Role == RolePrimary && (n.versioned != m.versioned || n.ConfigEpoch != m.ConfigEpoch))
+}
+
+// detached returns a copy of n that has nothing in common with the view that n
+// is from: a node of the map must not keep alive all nodes and the text of a view.
+func (n *Node) detached() *Node {
+	o := *n
+	texts := [...]*string{&o.ID, &o.Host, &o.Endpoint, &o.IP, &o.Hostname, &o.ShardID, &o.AvailabilityZone, &o.PrimaryID, (*string)(&o.Health), &o.LinkState, &o.key, &o.addr}
+	size := 0
+	for _, s := range texts {
+		size += len(*s)
+	}
+	all := make([]byte, 0, size)
+	for _, s := range texts {
+		all = append(all, *s...)
+	}
+	rest := string(all)
+	for _, s := range texts {
+		*s, rest = rest[:len(*s)], rest[len(*s):]
+	}
+	o.Slots = slices.Clone(n.Slots)
+	o.Migrating, o.Importing = detachedPeers(n.Migrating), detachedPeers(n.Importing)
+	if n.Extra != nil {
+		o.Extra = make(map[string]string, len(n.Extra))
+		for name, value := range n.Extra {
+			o.Extra[strings.Clone(name)] = strings.Clone(value)
+		}
+	}
+	return &o
+}
+
+func detachedPeers(peers []Peer) []Peer {
+	if peers == nil {
+		return nil
+	}
+	o := make([]Peer, len(peers))
+	for i, p := range peers {
+		o[i] = Peer{p.Slot, strings.Clone(p.Node)}
+	}
+	return o
 }
