@@ -17,40 +17,57 @@ import (
 // A Router beside an array of owners: who has the slots after views and
 // redirects that came at once, what each of them was told, and what readers saw
 // meanwhile. The nodes are n0 to n3, all primaries; the slots are those of the
-// Map.
+// Map. Each view has one epoch for all nodes, and no other view has it.
 
 const routerNodes = 4
 
+type routerSlot struct {
+	owner   int
+	changed int               // the generation in which it changed its owner
+	told    bool              // by a redirect, and no view has confirmed it
+	had     [routerNodes]bool // the owners before it, whose claims a redirect contradicts
+}
+
 type routerState struct {
-	owners  contents // as indexes of nodes
-	changed contents // the generation in which each slot changed its owner
-	gen     int
-	epoch   int // of the last view that was taken
+	slots [len(slots)]routerSlot
+	gen   int
+	epoch int // of the last view that was taken
 }
 
 type routerInput struct {
 	kind   kind
-	slot   int      // For, Moved: index in slots
-	to     int      // Moved: the node
-	seen   int      // Moved: the generation
-	epoch  int      // Apply: of all nodes in the view; each is used once
+	slot   int      // For, Read, Moved, Asking: index in slots
+	to     int      // Moved, Asking, Node: the node
+	seen   int      // Moved, Apply: the generation
+	epoch  int      // Apply: of all nodes in the view
 	owners contents // Apply
 }
 
 type routerOutput struct {
-	owner   int
+	owner   int // For, Read, Asking, Node: the node
+	epoch   int // Read, Asking, Node: its epoch
 	owners  contents
-	seen    int // a generation that is not newer than what was read
+	seen    int // For, Read, Table: the generation
 	outcome topology.Outcome
 	gen     int // of the change, 0 if there was none
 }
 
 const (
-	opFor   kind = "For"
-	opTable kind = "Table"
-	opApply kind = "Apply"
-	opMoved kind = "Moved"
+	opFor    kind = "For"
+	opRead   kind = "Read"
+	opNode   kind = "Node"
+	opAsking kind = "Asking"
+	opTable  kind = "Table"
+	opApply  kind = "Apply"
+	opMoved  kind = "Moved"
 )
+
+// give gives a slot to another owner.
+func (s *routerSlot) give(owner, gen int, told bool) {
+	s.had[s.owner] = true
+	s.had[owner] = false
+	s.owner, s.changed, s.told = owner, gen, told
+}
 
 var routerModel = porcupine.Model{
 	Init: func() any { return routerState{} },
@@ -58,40 +75,74 @@ var routerModel = porcupine.Model{
 		s, i, o := state.(routerState), in.(routerInput), out.(routerOutput)
 		switch i.kind {
 		case opFor:
-			return o.owner == s.owners[i.slot] && o.seen <= s.gen, s
+			return o.owner == s.slots[i.slot].owner && o.seen == s.gen, s
+		case opRead:
+			return o.owner == s.slots[i.slot].owner && o.epoch == s.epoch && o.seen == s.gen, s
+		case opNode, opAsking:
+			return o.owner == i.to && o.epoch == s.epoch, s
 		case opTable:
-			return o.owners == s.owners && o.seen <= s.gen, s
-		case opApply:
-			if i.epoch < s.epoch {
-				return o.outcome == topology.Stale && o.gen == 0, s
-			}
-			next := s
-			next.epoch = i.epoch
-			next.gen++
-			for slot, owner := range i.owners {
-				if s.owners[slot] != owner {
-					next.changed[slot] = next.gen
+			for slot, owner := range o.owners {
+				if s.slots[slot].owner != owner {
+					return false, s
 				}
 			}
-			next.owners = i.owners
-			return o.outcome == topology.Applied && o.gen == next.gen, next
+			return o.seen == s.gen, s
+		case opApply:
+			return stepApply(s, i, o)
 		case opMoved:
+			slot := &s.slots[i.slot]
 			switch {
-			case s.owners[i.slot] == i.to:
+			case slot.owner == i.to:
 				return o.outcome == topology.Unchanged && o.gen == 0, s
-			case s.changed[i.slot] > i.seen:
+			case slot.changed > i.seen:
 				return o.outcome == topology.Stale && o.gen == 0, s
 			}
-			next := s
-			next.gen++
-			next.owners[i.slot] = i.to
-			next.changed[i.slot] = next.gen
-			return o.outcome == topology.Patched && o.gen == next.gen, next
+			s.gen++
+			slot.give(i.to, s.gen, true)
+			return o.outcome == topology.Patched && o.gen == s.gen, s
 		}
 		panic(i.kind)
 	},
 	DescribeOperation: func(in, out any) string { return fmt.Sprintf("%+v -> %+v", in, out) },
 	DescribeState:     func(state any) string { return fmt.Sprintf("%+v", state) },
+}
+
+// stepApply is the rules of evidence for views of an unknown source in which all
+// nodes have the same epoch.
+func stepApply(s routerState, i routerInput, o routerOutput) (bool, any) {
+	if i.epoch < s.epoch {
+		return o.outcome == topology.Stale && o.gen == 0, s
+	}
+	next := s
+	refused, taken := false, false
+	for k := range next.slots {
+		slot := &next.slots[k]
+		switch late := slot.changed > i.seen; {
+		case slot.owner == i.owners[k]:
+			slot.told = false
+		case slot.told && (late || slot.had[i.owners[k]]):
+			refused = true
+		default:
+			taken = true
+			slot.give(i.owners[k], s.gen+1, false)
+		}
+	}
+	want, gen := topology.Unchanged, 0
+	switch {
+	case refused && !taken:
+		next.epoch = s.epoch
+		return o.outcome == topology.Stale && o.gen == 0, next
+	case refused:
+		want = topology.Partly
+	case taken:
+		want = topology.Applied
+	}
+	next.epoch = i.epoch
+	if taken {
+		next.gen++
+		gen = next.gen
+	}
+	return o.outcome == want && o.gen == gen, next
 }
 
 // routerView is a view with the owners, in which all nodes have the epoch.
@@ -160,19 +211,34 @@ func routerHistory(goroutines, n int, seed uint64) []porcupine.Operation {
 			seen := 0
 			for k := range n {
 				slot := rng.IntN(len(slots))
-				switch rng.IntN(5) {
-				case 0:
-					rec.recordRouter(inputs[k], func() routerOutput { return change(r.Apply(views[k], r.Generation())) })
-				case 1, 2:
-					in := routerInput{kind: opMoved, slot: slot, to: rng.IntN(routerNodes), seen: seen}
-					rd := topology.Redirect{Kind: topology.Moved, Slot: slots[slot], Host: fmt.Sprintf("n%d.example", in.to), Port: 1}
+				to := rng.IntN(routerNodes)
+				rd := topology.Redirect{Kind: topology.Moved, Slot: slots[slot], Host: fmt.Sprintf("n%d.example", to), Port: 1}
+				epochOf := func(n *topology.Node) routerOutput {
+					return routerOutput{owner: int(n.ID[1] - '0'), epoch: int(n.ConfigEpoch)}
+				}
+				switch rng.IntN(8) {
+				case 0, 1:
+					inputs[k].seen = seen
+					rec.recordRouter(inputs[k], func() routerOutput { return change(r.Apply(views[k], topology.Generation(seen+1))) })
+				case 2, 3:
+					in := routerInput{kind: opMoved, slot: slot, to: to, seen: seen}
 					rec.recordRouter(in, func() routerOutput { return change(r.Moved(rd, nil, topology.Generation(seen+1))) })
-				case 3:
+				case 4:
 					rec.recordRouter(routerInput{kind: opFor, slot: slot}, func() routerOutput {
 						shard, gen := r.For(slots[slot])
 						seen = generation(gen)
 						return routerOutput{owner: index(shard), seen: seen}
 					})
+				case 5:
+					rec.recordRouter(routerInput{kind: opRead, slot: slot}, func() routerOutput {
+						n, gen := r.Read(slots[slot], topology.ReadAny)
+						o := epochOf(n)
+						o.seen = generation(gen)
+						return o
+					})
+				case 6:
+					rec.recordRouter(routerInput{kind: opNode, to: to}, func() routerOutput { return epochOf(r.Node(fmt.Sprintf("n%d", to))) })
+					rec.recordRouter(routerInput{kind: opAsking, slot: slot, to: to}, func() routerOutput { return epochOf(r.Asking(rd)) })
 				default:
 					rec.recordRouter(routerInput{kind: opTable}, func() routerOutput {
 						table, gen := r.Table()
@@ -213,7 +279,7 @@ func TestRouterIsLinearizable(t *testing.T) {
 	if overlaps == 0 {
 		t.Error("no two operations overlapped: nothing was shown")
 	}
-	for _, o := range []topology.Outcome{topology.Unchanged, topology.Applied, topology.Stale, topology.Patched} {
+	for _, o := range []topology.Outcome{topology.Unchanged, topology.Applied, topology.Partly, topology.Stale, topology.Patched} {
 		if count[o] == 0 {
 			t.Errorf("nothing was %v", o)
 		}
@@ -246,6 +312,19 @@ func TestRouterViolationsAreFound(t *testing.T) {
 		"a stale redirect that wins": {
 			operation(0, 0, 1, apply, applied),
 			operation(0, 2, 3, moved, routerOutput{outcome: topology.Patched, gen: 2}),
+		},
+		"a node of a view that is not there yet": {
+			operation(0, 0, 1, apply, applied),
+			operation(1, 2, 3, routerInput{kind: opNode, to: 1}, routerOutput{owner: 1, epoch: 2}),
+			operation(1, 4, 5, routerInput{kind: opFor, slot: 2}, routerOutput{owner: 0, seen: 0}),
+		},
+		"a read of a node of before": {
+			operation(0, 0, 1, apply, applied),
+			operation(1, 2, 3, routerInput{kind: opRead, slot: 2}, routerOutput{owner: 1, epoch: 0, seen: 1}),
+		},
+		"a view that undoes a redirect": {
+			operation(0, 0, 1, moved, routerOutput{outcome: topology.Patched, gen: 1}),
+			operation(0, 2, 3, routerInput{kind: opApply, epoch: 3, seen: 1}, routerOutput{outcome: topology.Applied, gen: 2}),
 		},
 		"a generation from the future": {
 			operation(0, 0, 1, routerInput{kind: opFor, slot: 2}, routerOutput{owner: 0, seen: 1}),
