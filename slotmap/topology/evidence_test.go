@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/slotmap"
 )
 
 // Sequences of views, redirects and failures, each as short as it gets, of which
@@ -31,8 +33,8 @@ func replyOf(t testing.TB, name string, shards ...string) *Cluster {
 	var reply []any
 	for _, s := range shards {
 		f := strings.Fields(s)
-		r, ok := parseRange(f[0])
-		require.True(t, ok)
+		r, err := slotmap.ParseRange(f[0])
+		require.NoError(t, err)
 		entry := []any{r.First, r.Last}
 		for _, id := range f[1:] {
 			entry = append(entry, []any{id + ".example", 6379, id})
@@ -55,7 +57,7 @@ func shardsOf(t testing.TB, shards ...string) *Cluster {
 	for _, s := range shards {
 		f := strings.Fields(s)
 		slots := []any{}
-		if r, ok := parseRange(f[0]); ok {
+		if r, err := slotmap.ParseRange(f[0]); err == nil {
 			slots = []any{int64(r.First), int64(r.Last)}
 		}
 		var nodes []any

@@ -579,12 +579,12 @@ func (v modelView) cluster(t testing.TB) *Cluster {
 	return c
 }
 
-// A choice gives numbers that decide what happens: bytes of a fuzzer, or random
+// A picker gives numbers that decide what happens: bytes of a fuzzer, or random
 // ones.
-type choice func(n int) int
+type picker func(n int) int
 
 // randomView draws a view.
-func randomView(pick choice) modelView {
+func randomView(pick picker) modelView {
 	v := modelView{kind: "NNSH"[pick(4)], nodes: map[string]modelNode{}}
 	var primaries []string
 	for _, x := range modelNodes {
@@ -638,7 +638,7 @@ func randomView(pick choice) modelView {
 }
 
 // checkModel runs a sequence of events over a Router and the model.
-func checkModel(t testing.TB, events int, pick choice, more func() bool) {
+func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 	var r Router
 	m := newModel()
 	told := tell(&r)
