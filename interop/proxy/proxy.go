@@ -1,8 +1,10 @@
-// Package proxy shows the byte path of a proxy: commands are cut out of what the
-// client sends, divided by owner, and forwarded as the bytes they are. No string
-// is made of a key, and, once memory has grown to the size of a batch, routing
-// does not allocate. It is an example, to be copied and changed: it is for
-// commands whose first argument is their only key.
+// Package proxy shows the byte path of a proxy for clients that know nothing of
+// clusters: commands are cut out of what the client sends, routed by their keys,
+// divided where the servers allow it, and forwarded. Commands for one slot go on as
+// the bytes they are: no string is made of a key, and, once memory has grown to the
+// size of a batch, routing them does not allocate. It is an example, to be copied and
+// changed. It leaves out what would need more than one reply a command (SUBSCRIBE,
+// MONITOR) and commands that go from node to node (SCAN).
 package proxy
 
 import (
@@ -14,9 +16,11 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/command"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
@@ -33,6 +37,9 @@ type Proxy struct {
 	// Refresh is called when the Router wants a view. It may return before the
 	// view is applied.
 	Refresh func()
+	// Commands are those of the servers, with their modules; nil for those that are
+	// built in.
+	Commands *command.Table
 }
 
 // A backend is a connection to a node.
@@ -46,17 +53,55 @@ type backend struct {
 type Session struct {
 	p        *Proxy
 	backends map[string]backend
-	splitter slotmap.OwnerSplitter[*topology.Shard]
 	raw      []byte   // the commands as they came
 	ends     []int    // of the commands in raw
-	keyAt    [][2]int // where their keys are in raw
-	keys     [][]byte
-	replies  [][]byte
+	args     [][]byte // of all commands
+	argEnds  []int    // of the commands in args
+	commands []request
+	pieces   []piece
+	queues   []queue
+	number   map[*topology.Node]int // 1 + the number of a node's queue
+	splitter command.Splitter
+	turn     int
+	multi    multi
+}
+
+// A request is a command of the client, and what becomes of it.
+type request struct {
+	first, last int    // its pieces
+	reply       []byte // if it has none
+	command     *command.Command
+	groups      []slotmap.SlotGroup // of the pieces, if the keys were divided
+}
+
+// A piece is what is sent to one node for a command.
+type piece struct {
+	raw     []byte
+	replies int // how many come; the last one counts
+	slot    hashslot.Slot
+	routed  bool // slot decides; otherwise the piece stays at its node
+	node    *topology.Node
+	reply   []byte
+}
+
+// A queue is what is sent to one node.
+type queue struct {
+	node   *topology.Node
+	pieces []int
+}
+
+// A multi is the MULTI block of the client.
+type multi struct {
+	open   bool
+	failed bool          // EXEC will not be done
+	block  command.Block // WATCH and the commands
+	raw    []byte        // the commands, MULTI included
+	n      int
 }
 
 // NewSession returns a session.
 func (p *Proxy) NewSession() *Session {
-	return &Session{p: p, backends: map[string]backend{}}
+	return &Session{p: p, backends: map[string]backend{}, number: map[*topology.Node]int{}}
 }
 
 // Serve forwards the commands of a client until it hangs up.
@@ -75,10 +120,15 @@ func (p *Proxy) Serve(client net.Conn) error {
 		} else if err != nil {
 			return err
 		}
-		if err := s.forward(); err != nil {
+		seen := s.Route()
+		if err := s.forward(seen); err != nil {
 			return err
 		}
-		if _, err := (*net.Buffers)(&s.replies).WriteTo(client); err != nil {
+		replies := make(net.Buffers, len(s.commands))
+		for i := range s.commands {
+			replies[i] = s.reply(&s.commands[i])
+		}
+		if _, err := replies.WriteTo(client); err != nil {
 			return err
 		}
 	}
@@ -86,78 +136,322 @@ func (p *Proxy) Serve(client net.Conn) error {
 
 // Read reads a batch of commands: one, and all that have come with it.
 func (s *Session) Read(r *bufio.Reader) (err error) {
-	s.raw, s.ends, s.keyAt, s.keys = s.raw[:0], s.ends[:0], s.keyAt[:0], s.keys[:0]
+	s.raw, s.ends = s.raw[:0], s.ends[:0]
 	for len(s.ends) == 0 || r.Buffered() > 0 && len(s.ends) < maxBatch {
-		from := len(s.raw)
 		if s.raw, err = appendReply(s.raw, r); err != nil {
 			return err
 		}
-		key, err := keyOf(s.raw[from:])
-		if err != nil {
+		s.ends = append(s.ends, len(s.raw))
+	}
+	// raw stays where it is from here on.
+	s.args, s.argEnds = s.args[:0], s.argEnds[:0]
+	for i := range s.ends {
+		if s.args, err = appendArgs(s.args, s.command(i)); err != nil {
 			return err
 		}
-		s.ends = append(s.ends, len(s.raw))
-		s.keyAt = append(s.keyAt, [2]int{from + key[0], from + key[1]})
-	}
-	for _, at := range s.keyAt { // raw stays where it is from here on
-		s.keys = append(s.keys, s.raw[at[0]:at[1]])
+		s.argEnds = append(s.argEnds, len(s.args))
 	}
 	return nil
 }
 
-// Route divides the batch by the owners of its keys. The result is valid until
-// the next call.
-func (s *Session) Route() (groups []slotmap.OwnerGroup[*topology.Shard], unassigned []int, seen topology.Generation) {
-	table, seen := s.p.Router.Table()
-	groups, unassigned = s.splitter.SplitBytes(table, s.keys)
-	return groups, unassigned, seen
-}
+func (s *Session) command(i int) []byte { return between(s.raw, s.ends, i) }
 
-func (s *Session) command(i int) []byte {
+func between[E any](all []E, ends []int, i int) []E {
 	from := 0
 	if i > 0 {
-		from = s.ends[i-1]
+		from = ends[i-1]
 	}
-	return s.raw[from:s.ends[i]]
+	return all[from:ends[i]:ends[i]]
+}
+
+// Route divides the batch by node. The map of the Router that it looked at had the
+// generation that it returns.
+func (s *Session) Route() (seen topology.Generation) {
+	table, seen := s.p.Router.Table()
+	s.commands, s.pieces = s.commands[:0], s.pieces[:0]
+	for i := range s.queues {
+		s.queues[i] = queue{pieces: s.queues[i].pieces[:0]}
+	}
+	s.queues = s.queues[:0]
+	clear(s.number)
+	for i := range s.ends {
+		r := request{first: len(s.pieces)}
+		if reply := s.plan(&r, table, s.command(i), between(s.args, s.argEnds, i)); reply != "" {
+			s.pieces = s.pieces[:r.first]
+			r.reply = append([]byte(reply), "\r\n"...)
+		}
+		r.last = len(s.pieces)
+		s.commands = append(s.commands, r)
+	}
+	for i := range s.pieces {
+		s.enqueue(i)
+	}
+	return seen
+}
+
+func (s *Session) enqueue(i int) {
+	node := s.pieces[i].node
+	n := s.number[node]
+	if n == 0 {
+		if n = len(s.queues) + 1; n <= cap(s.queues) {
+			s.queues = s.queues[:n] // with the memory of the one that was there
+		} else {
+			s.queues = append(s.queues, queue{})
+		}
+		s.queues[n-1].node = node
+		s.number[node] = n
+	}
+	s.queues[n-1].pieces = append(s.queues[n-1].pieces, i)
+}
+
+const (
+	notServed = "-CLUSTERDOWN Hash slot not served"
+	crossSlot = "-CROSSSLOT Keys in request don't hash to the same slot"
+)
+
+// plan makes the pieces of a command, or returns the reply to it.
+func (s *Session) plan(r *request, table *slotmap.Table[*topology.Shard], raw []byte, args [][]byte) (reply string) {
+	view := command.ArgsOf(args)
+	target, err := s.p.Commands.Route(view)
+	if errors.Is(err, hashslot.ErrCrossSlot) {
+		s.multi.failed = s.multi.failed || s.multi.open
+		return crossSlot
+	}
+	name := ""
+	if r.command = target.Command; r.command != nil {
+		name = r.command.Name()
+	}
+	switch name {
+	case "multi", "exec", "discard", "watch", "unwatch":
+		return s.transaction(r, table, name, raw, view)
+	}
+	if s.multi.open {
+		return s.queue(raw, view)
+	}
+	if err != nil { // the server says best what is wrong
+		return s.anywhere(table, raw)
+	}
+	switch {
+	case target.To == command.Special, r.command.Is(command.PubSub | command.NoScript), name == "monitor":
+		return "-ERR the proxy does not forward " + name
+	case target.To == command.OneSlot:
+		return s.toSlot(table, target.Slot, raw, 1)
+	case target.To == command.EachSlot:
+		groups, err := s.splitter.Split(s.p.Commands, view)
+		if err != nil {
+			return "-ERR " + err.Error()
+		}
+		for _, g := range groups {
+			part, err := command.AppendPart(s.p.Commands, nil, args, g.Keys)
+			if err != nil {
+				return "-ERR " + err.Error()
+			}
+			if reply := s.toSlot(table, g.Slot, appendCommand(nil, part), 1); reply != "" {
+				return reply
+			}
+			r.groups = append(r.groups, slotmap.SlotGroup{Slot: g.Slot, Keys: slices.Clone(g.Keys)})
+		}
+		return ""
+	case target.To == command.AnyNode, r.command.Reply() == command.ReplySpecial: // nothing makes one reply of theirs
+		return s.anywhere(table, raw)
+	}
+	for shard := range table.Owners() {
+		s.pieces = append(s.pieces, piece{raw: raw, replies: 1, node: shard.Primary})
+		if target.To == command.AllNodes {
+			for _, n := range shard.Replicas {
+				s.pieces = append(s.pieces, piece{raw: raw, replies: 1, node: n})
+			}
+		}
+	}
+	if r.first == len(s.pieces) {
+		return notServed
+	}
+	return ""
+}
+
+func (s *Session) toSlot(table *slotmap.Table[*topology.Shard], slot hashslot.Slot, raw []byte, replies int) string {
+	shard, ok := table.Lookup(slot)
+	if !ok {
+		return notServed
+	}
+	s.pieces = append(s.pieces, piece{raw: raw, replies: replies, slot: slot, routed: true, node: shard.Primary})
+	return ""
+}
+
+// anywhere sends a command to one shard after the other.
+func (s *Session) anywhere(table *slotmap.Table[*topology.Shard], raw []byte) string {
+	n := 0
+	for range table.Owners() {
+		n++
+	}
+	if n == 0 {
+		return notServed
+	}
+	s.turn = (s.turn + 1) % n
+	at := 0
+	for shard := range table.Owners() {
+		if at == s.turn {
+			s.pieces = append(s.pieces, piece{raw: raw, replies: 1, node: shard.Primary})
+		}
+		at++
+	}
+	return ""
+}
+
+// transaction does MULTI and what belongs to it. The commands of a block are kept
+// until EXEC, and sent all at once to the node of their slot. WATCH goes there at
+// once.
+func (s *Session) transaction(r *request, table *slotmap.Table[*topology.Shard], name string, raw []byte, view command.Args) string {
+	m := &s.multi
+	if name == "watch" && !m.open {
+		if err := m.block.Add(s.p.Commands, view); errors.Is(err, hashslot.ErrCrossSlot) {
+			return crossSlot
+		} else if err != nil {
+			return s.anywhere(table, raw)
+		}
+		slot, _ := m.block.Slot()
+		return s.toSlot(table, slot, raw, 1)
+	}
+	if name == "multi" && !m.open {
+		m.open, m.raw, m.n = true, append(m.raw[:0], raw...), 1
+		return "+OK"
+	}
+	if !m.open && name != "unwatch" { // EXEC and DISCARD without MULTI
+		return s.anywhere(table, raw)
+	}
+	slot, watched := m.block.Slot()
+	switch name {
+	case "multi", "watch":
+		return "-ERR " + strings.ToUpper(name) + " inside MULTI is not allowed"
+	case "unwatch":
+		if m.open {
+			return s.queue(raw, view)
+		}
+		m.block.Reset()
+	case "discard":
+		m.block.Reset()
+		m.open, m.failed = false, false
+		if watched {
+			if reply := s.toSlot(table, slot, []byte("*1\r\n$7\r\nUNWATCH\r\n"), 1); reply != "" {
+				return reply
+			}
+		} else {
+			return "+OK"
+		}
+		return ""
+	case "exec":
+		failed := m.failed
+		m.block.Reset()
+		m.open, m.failed = false, false
+		if failed {
+			return "-EXECABORT Transaction discarded because of previous errors."
+		}
+		block := append(slices.Clone(m.raw), raw...)
+		if watched {
+			return s.toSlot(table, slot, block, m.n+1)
+		}
+		if reply := s.anywhere(table, block); reply != "" {
+			return reply
+		}
+		s.pieces[len(s.pieces)-1].replies = m.n + 1
+		return ""
+	}
+	if watched {
+		return s.toSlot(table, slot, raw, 1)
+	}
+	return "+OK"
+}
+
+// queue keeps a command of a block.
+func (s *Session) queue(raw []byte, view command.Args) string {
+	m := &s.multi
+	if err := m.block.Add(s.p.Commands, view); err != nil {
+		m.failed = true
+		if errors.Is(err, hashslot.ErrCrossSlot) {
+			return crossSlot
+		}
+		return "-ERR " + err.Error()
+	}
+	m.raw = append(m.raw, raw...)
+	m.n++
+	return "+QUEUED"
+}
+
+// reply makes one reply of those to the pieces of a command.
+func (s *Session) reply(r *request) []byte {
+	pieces := s.pieces[r.first:r.last]
+	switch len(pieces) {
+	case 0:
+		return r.reply
+	case 1:
+		return pieces[0].reply
+	}
+	replies := make([]any, len(pieces))
+	for i := range pieces {
+		replies[i], _ = decode(pieces[i].reply)
+	}
+	all, err := r.command.Combine(r.groups, replies)
+	if err != nil {
+		var server serverError
+		if !errors.As(err, &server) {
+			server = serverError("ERR " + err.Error())
+		}
+		all = server
+	}
+	return appendValue(nil, all)
 }
 
 // forward sends the batch and reads the replies.
-func (s *Session) forward() error {
-	s.replies = make([][]byte, len(s.ends))
-	groups, unassigned, seen := s.Route()
-	for _, g := range groups { // send to all before reading of any
-		b, err := s.backend(g.Owner.Primary)
+func (s *Session) forward(seen topology.Generation) error {
+	for _, q := range s.queues { // send to all before reading of any
+		b, err := s.backend(q.node)
 		if err != nil {
 			return err
 		}
-		send := make(net.Buffers, 0, len(g.Keys))
-		for _, i := range g.Keys {
-			send = append(send, s.command(i))
+		send := make(net.Buffers, 0, len(q.pieces))
+		for _, i := range q.pieces {
+			send = append(send, s.pieces[i].raw)
 		}
 		if _, err := send.WriteTo(b); err != nil {
 			return err
 		}
 	}
-	for _, g := range groups {
-		b, err := s.backend(g.Owner.Primary)
+	for _, q := range s.queues {
+		b, err := s.backend(q.node)
 		if err != nil {
 			return err
 		}
-		for _, i := range g.Keys {
-			if s.replies[i], err = appendReply(nil, b.r); err != nil {
+		for _, i := range q.pieces {
+			if err := s.pieces[i].receive(b); err != nil {
 				return err
 			}
 		}
 	}
-	for _, g := range groups {
-		for _, i := range g.Keys {
-			if err := s.follow(i, g.Owner.Primary, seen); err != nil {
-				return err
-			}
+	for i := range s.pieces {
+		if err := s.follow(&s.pieces[i], seen); err != nil {
+			return err
 		}
 	}
-	for _, i := range unassigned {
-		s.replies[i] = []byte("-CLUSTERDOWN Hash slot not served\r\n")
+	return nil
+}
+
+// receive reads the replies to a piece. The last one counts; of a MULTI block that
+// is the one to EXEC, unless a command in it was redirected: then that is what the
+// whole block needs.
+func (p *piece) receive(b backend) error {
+	var moved []byte
+	for range p.replies {
+		reply, err := appendReply(nil, b.r)
+		if err != nil {
+			return err
+		}
+		if moved == nil && p.replies > 1 && bytes.HasPrefix(reply, []byte("-MOVED ")) {
+			moved = reply
+		}
+		p.reply = reply
+	}
+	if moved != nil {
+		p.reply = moved
 	}
 	return nil
 }
@@ -179,35 +473,35 @@ func (s *Session) backend(n *topology.Node) (backend, error) {
 	return b, nil
 }
 
-// follow sends command i again as long as its reply is a redirect.
-func (s *Session) follow(i int, node *topology.Node, seen topology.Generation) error {
+// follow sends a piece again as long as its reply is a redirect.
+func (s *Session) follow(p *piece, seen topology.Generation) error {
 	for range maxTries {
-		if s.replies[i][0] != '-' {
+		if p.reply[0] != '-' || !p.routed {
 			return nil
 		}
-		rd, err := topology.ParseRedirect(string(s.replies[i]), topology.Origin{Addr: node.Addr()})
+		rd, err := topology.ParseRedirect(string(p.reply), topology.Origin{Addr: p.node.Addr()})
 		if err != nil || !rd.Routable() {
 			return nil // the client's business
 		}
-		command := s.command(i)
+		raw := p.raw
 		if rd.Kind == topology.Ask {
-			node = s.p.Router.Asking(rd)
-			command = append([]byte("*1\r\n$6\r\nASKING\r\n"), command...)
+			p.node = s.p.Router.Asking(rd)
+			raw = append([]byte("*1\r\n$6\r\nASKING\r\n"), raw...)
 		} else {
-			result := s.p.Router.Moved(rd, nil, seen)
+			result := s.p.Router.Moved(rd, p.node, seen)
 			if result.Refresh {
 				s.p.Refresh()
 			}
 			var shard *topology.Shard
-			if shard, seen = s.p.Router.For(hashslot.OfBytes(s.keys[i])); shard != nil {
-				node = shard.Primary
+			if shard, seen = s.p.Router.For(p.slot); shard != nil {
+				p.node = shard.Primary
 			}
 		}
-		b, err := s.backend(node)
+		b, err := s.backend(p.node)
 		if err != nil {
 			return err
 		}
-		if _, err := b.Write(command); err != nil {
+		if _, err := b.Write(raw); err != nil {
 			return err
 		}
 		if rd.Kind == topology.Ask { // the reply to ASKING
@@ -215,7 +509,7 @@ func (s *Session) follow(i int, node *topology.Node, seen topology.Generation) e
 				return err
 			}
 		}
-		if s.replies[i], err = appendReply(nil, b.r); err != nil {
+		if err := p.receive(b); err != nil {
 			return err
 		}
 	}
@@ -287,25 +581,97 @@ func length(line []byte) (int, error) {
 	return n, nil
 }
 
-// keyOf is where the first argument of a command is.
-func keyOf(command []byte) (at [2]int, err error) {
-	place := 0
-	for field := range 3 { // the array, the name, the key
-		i := bytes.IndexByte(command[place:], '\n')
-		if i < 0 || command[0] != '*' || field > 0 && command[place] != '$' {
-			return at, fmt.Errorf("%w: a command without a key", errProtocol)
-		}
-		n, err := length(command[place : place+i+1])
-		if err != nil || n < 0 {
-			return at, fmt.Errorf("%w: a command without a key: %s", errProtocol, strconv.Quote(string(command[:min(len(command), 40)])))
-		}
-		if place += i + 1; field > 0 {
-			at = [2]int{place, place + n}
-			place += n + 2
-		}
-		if place > len(command) || field < 2 && place == len(command) {
-			return at, fmt.Errorf("%w: a command without a key", errProtocol)
-		}
+// appendArgs appends the arguments of a command, which is whole, to dst.
+func appendArgs(dst [][]byte, raw []byte) ([][]byte, error) {
+	end := bytes.IndexByte(raw, '\n')
+	n, err := length(raw[:end+1])
+	if err != nil || raw[0] != '*' || n < 1 {
+		return dst, fmt.Errorf("%w: %q is not a command", errProtocol, raw[:min(end+1, 40)])
 	}
-	return at, nil
+	rest := raw[end+1:]
+	for range n {
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 || rest[0] != '$' {
+			return dst, fmt.Errorf("%w: an argument that is no bulk string", errProtocol)
+		}
+		size, err := length(rest[:end+1])
+		if err != nil || size < 0 || end+1+size+2 > len(rest) {
+			return dst, fmt.Errorf("%w: an argument of %q bytes", errProtocol, rest[1:end])
+		}
+		rest = rest[end+1:]
+		dst = append(dst, rest[:size:size])
+		rest = rest[size+2:]
+	}
+	return dst, nil
+}
+
+// appendCommand appends a command as it is sent.
+func appendCommand(dst []byte, args [][]byte) []byte {
+	dst = fmt.Appendf(dst, "*%d\r\n", len(args))
+	for _, arg := range args {
+		dst = fmt.Appendf(dst, "$%d\r\n", len(arg))
+		dst = append(append(dst, arg...), "\r\n"...)
+	}
+	return dst
+}
+
+// A serverError is an error that a server replied.
+type serverError string
+
+func (e serverError) Error() string { return string(e) }
+
+// A status is a simple string.
+type status string
+
+// decode returns the value of a reply, and what follows it. Replies are whole.
+func decode(raw []byte) (any, []byte) {
+	line, rest, _ := bytes.Cut(raw, []byte("\r\n"))
+	text := string(line[1:])
+	switch line[0] {
+	case '+':
+		return status(text), rest
+	case '-':
+		return serverError(text), rest
+	case ':':
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return serverError("ERR not a number: " + text), rest
+		}
+		return n, rest
+	}
+	n, _ := strconv.Atoi(text)
+	if n < 0 {
+		return nil, rest
+	}
+	if line[0] == '$' {
+		return rest[:n], rest[n+2:]
+	}
+	list := []any{}
+	for range n {
+		var v any
+		v, rest = decode(rest)
+		list = append(list, v)
+	}
+	return list, rest
+}
+
+func appendValue(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case status:
+		return fmt.Appendf(dst, "+%s\r\n", v)
+	case serverError:
+		return fmt.Appendf(dst, "-%s\r\n", v)
+	case int64:
+		return fmt.Appendf(dst, ":%d\r\n", v)
+	case []byte:
+		dst = fmt.Appendf(dst, "$%d\r\n", len(v))
+		return append(append(dst, v...), "\r\n"...)
+	case []any:
+		dst = fmt.Appendf(dst, "*%d\r\n", len(v))
+		for _, e := range v {
+			dst = appendValue(dst, e)
+		}
+		return dst
+	}
+	return append(dst, "$-1\r\n"...)
 }
