@@ -1,0 +1,239 @@
+package sim
+
+import "time"
+
+// A scenario is what happens to a cluster.
+type scenario struct {
+	name   string
+	length time.Duration
+	plan   func(w *world)
+}
+
+// every does something each time that d has passed, until the end.
+func (w *world) every(d, end time.Duration, do func(i int)) {
+	for i := 0; time.Duration(i)*d < end; i++ {
+		w.after(time.Duration(i)*d, func() { do(i) })
+	}
+}
+
+// pick returns a random server that answers and that is a primary, or a replica.
+func (w *world) pick(primary bool) *server {
+	var list []*server
+	for _, s := range w.servers {
+		if s.responsive() && s.isPrimary() == primary {
+			list = append(list, s)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list[w.rng.IntN(len(list))]
+}
+
+// replicaOf returns a replica of s that answers, or nil.
+func (w *world) replicaOf(s *server) *server {
+	var list []*server
+	for _, r := range w.servers {
+		if r.responsive() && r.self().primary == s.index {
+			list = append(list, r)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list[w.rng.IntN(len(list))]
+}
+
+// A primary is killed, is replaced, and comes back as a replica.
+func (w *world) killPrimary() {
+	if s := w.pick(true); s != nil && w.replicaOf(s) != nil {
+		s.kill()
+		w.after(w.between(6*time.Second, 9*time.Second), s.start)
+	}
+}
+
+// A primary is paused for less, about or more than it takes to replace it.
+func (w *world) pausePrimary() {
+	if s := w.pick(true); s != nil {
+		s.pause()
+		w.after(w.between(1*time.Second, 8*time.Second), s.start)
+	}
+}
+
+// A server is restarted. Of primaries, one in two is failed over before.
+func (w *world) restart(s *server) {
+	if s.gone || !s.responsive() {
+		return
+	}
+	planned := w.rng.IntN(2) == 0
+	if s.isPrimary() && planned {
+		if r := w.replicaOf(s); r != nil {
+			r.failover()
+		}
+	}
+	w.after(500*ms, func() {
+		s.kill()
+		d := w.between(500*ms, 1500*ms)
+		if !planned {
+			d = w.between(time.Second, 5*time.Second)
+		}
+		w.after(d, s.start)
+	})
+}
+
+// A replica goes to another shard.
+func (w *world) changeShard() {
+	s, to := w.pick(false), w.pick(true)
+	if s != nil && to != nil && s.self().primary != to.index {
+		s.replicate(to)
+	}
+}
+
+// A unit goes to another primary.
+func (w *world) moveUnit() {
+	if to := w.pick(true); to != nil {
+		w.move(w.rng.IntN(w.units), to)
+	}
+}
+
+// scenarios are what the tables are made of.
+var scenarios = []scenario{
+	{"failover", 40 * time.Second, func(w *world) {
+		w.every(14*time.Second, 40*time.Second, func(int) { w.killPrimary() })
+	}},
+	{"paused primary that returns", 40 * time.Second, func(w *world) {
+		w.every(10*time.Second, 40*time.Second, func(int) { w.pausePrimary() })
+	}},
+	{"rolling restart", 45 * time.Second, func(w *world) {
+		all := w.servers
+		w.every(5*time.Second, 45*time.Second, func(i int) { w.restart(all[i%len(all)]) })
+	}},
+	{"replicas change shards", 40 * time.Second, func(w *world) {
+		w.every(4*time.Second, 40*time.Second, func(i int) {
+			if s := w.pick(false); s != nil && i%5 == 4 {
+				s.forget()
+				return
+			}
+			w.changeShard()
+		})
+	}},
+	{"reshard", 40 * time.Second, func(w *world) {
+		w.every(300*ms, 20*time.Second, func(int) { w.moveUnit() })
+	}},
+	{"all mixed", 60 * time.Second, func(w *world) {
+		w.every(2*time.Second, 60*time.Second, func(int) {
+			switch w.rng.IntN(8) {
+			case 0:
+				w.killPrimary()
+			case 1:
+				w.pausePrimary()
+			case 2:
+				w.restart(w.servers[w.rng.IntN(len(w.servers))])
+			case 3:
+				w.changeShard()
+			case 4:
+				if s := w.pick(false); s != nil {
+					s.forget()
+				}
+			case 5:
+				if s := w.pick(false); s != nil {
+					s.failover()
+				}
+			default:
+				w.every(200*ms, time.Second, func(int) { w.moveUnit() })
+			}
+		})
+	}},
+}
+
+// Of a run.
+const (
+	begins  = 5 * time.Second  // clients have a map by then
+	settles = 15 * time.Second // of the cluster and the clients, after the last event
+	quiet   = 20 * time.Second // in which redirects are counted apart
+)
+
+// play runs the scenario in a cluster of three shards, with the clients.
+func (s scenario) play(w *world) {
+	w.run(begins)
+	s.plan(w)
+	w.run(begins + s.length + settles)
+	// A server that is down for good would be no calm.
+	for _, s := range w.servers {
+		s.start()
+	}
+}
+
+// A cell is what is counted of some clients in a scenario.
+type cell struct {
+	clients   int
+	views     int
+	most      int // in 10 seconds, of one client
+	spoiled   int
+	redirects int
+	failures  int
+	commands  int
+	calmed    struct{ commands, redirects int }
+	wrong     int // units that are wrong in the end
+}
+
+func (c *cell) add(of *client) {
+	c.clients++
+	c.views += of.views
+	c.most = max(c.most, of.most(10*time.Second))
+	c.spoiled += of.spoiled
+	c.redirects += of.redirects
+	c.failures += of.failures
+	c.commands += of.commands
+	c.calmed.commands += of.calmed.commands
+	c.calmed.redirects += of.calmed.redirects
+	for u, s := range of.w.truth {
+		if of.owner(u) != s {
+			c.wrong++
+		}
+	}
+}
+
+// A column is a kind of client that asks in a format.
+type column struct {
+	kind   kind
+	format format
+}
+
+// columns are those of the tables. Without a Router the format makes no
+// difference.
+var columns = []column{
+	{routed, nodes}, {routed, slots}, {routed, shards},
+	{eager, nodes}, {eager, slots}, {eager, shards},
+	{naive, slots}, {reloading, slots},
+}
+
+// table plays the scenario with three clients of each column, all in the same
+// cluster, once for each seed. check, if it is not nil, is called for each
+// client in the end.
+func (s scenario) table(seeds []uint64) map[column]*cell {
+	cells := make(map[column]*cell)
+	for _, col := range columns {
+		cells[col] = &cell{}
+	}
+	for _, seed := range seeds {
+		w := newWorld(seed, 3, 2, 128)
+		var clients []*client
+		var of []column
+		for i := range 3 {
+			for _, col := range columns {
+				clients = append(clients, w.newClient(seed*100+uint64(i), col.kind, col.format, 1))
+				of = append(of, col)
+			}
+		}
+		s.play(w)
+		for _, c := range clients {
+			c.calm = true
+		}
+		w.run(begins + s.length + settles + quiet)
+		for i, c := range clients {
+			cells[of[i]].add(c)
+		}
+	}
+	return cells
+}

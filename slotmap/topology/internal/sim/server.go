@@ -1,0 +1,622 @@
+package sim
+
+import (
+	"slices"
+	"time"
+)
+
+// A server is a node of the cluster: what it is, and what it knows. Others learn
+// of it by messages only.
+type server struct {
+	w     *world
+	index int32
+	id    string
+	shard string // shard id
+	place int    // number of its address
+	host  string
+	addr  string
+
+	up     bool // the process runs
+	paused bool
+	gone   bool // it has been reset, and lives on under another id
+	downs  int  // how often it stopped answering
+	downAt time.Duration
+	upAt   time.Duration // when it began to answer again
+
+	currentEpoch uint64
+	peers        []peer  // by index, itself included
+	owner        []int32 // of each unit, as it knows it; not changed, but replaced
+	shared       bool    // whether somebody else has owner
+	unclaimed    []bool  // by unit: the owner no longer claims it (owner_not_claiming_slot)
+	version      uint64  // counts the changes of what it knows
+
+	head   *header // the last header about itself,
+	headOf uint64  // and its version
+
+	suspected int  // primaries that suspect it
+	failing   bool // FAIL is being told
+
+	down   bool // cluster_state:fail, of the version
+	downOf uint64
+
+	shown [3]shown // the last views of it, by format
+	snap  *snapshot
+}
+
+// A peer is what a server knows of another.
+type peer struct {
+	known   bool
+	primary int32 // nobody if it is a primary
+	epoch   uint64
+	pfail   bool
+	fail    bool
+	failAt  time.Duration
+
+	heard   *header // the last header from it, if nothing is left to do about it,
+	heardAt uint64  // and the version after it
+}
+
+// A header is what every message says of its sender.
+type header struct {
+	from         int32
+	currentEpoch uint64
+	epoch        uint64
+	primary      int32
+	claim        []int32 // the units it owns
+}
+
+func (s *server) self() *peer      { return &s.peers[s.index] }
+func (s *server) isPrimary() bool  { return s.self().primary == nobody }
+func (s *server) responsive() bool { return s.up && !s.paused && !s.gone }
+
+// peer returns what s knows of a server, which may be newer than s.
+func (s *server) peer(i int32) *peer {
+	for int(i) >= len(s.peers) {
+		s.peers = append(s.peers, peer{primary: nobody})
+	}
+	return &s.peers[i]
+}
+
+// claims returns the units that s has of the server.
+func (s *server) claims(of int32) []int32 {
+	var units []int32
+	for u, o := range s.owner {
+		if o == of {
+			units = append(units, int32(u))
+		}
+	}
+	return units
+}
+
+// set changes the owner of a unit.
+func (s *server) set(unit int, owner int32) {
+	if s.shared {
+		s.owner, s.shared = slices.Clone(s.owner), false
+	}
+	s.owner[unit] = owner
+	s.unclaimed[unit] = false
+	s.version++
+}
+
+// header returns what s says of the server: mostly of itself.
+func (s *server) header(of int32) *header {
+	if of == s.index && s.head != nil && s.headOf == s.version {
+		return s.head
+	}
+	p := s.peer(of)
+	h := &header{from: of, currentEpoch: s.currentEpoch, epoch: p.epoch, primary: p.primary}
+	if p.primary == nobody {
+		h.claim = s.claims(of)
+	}
+	if of == s.index {
+		s.head, s.headOf = h, s.version
+	}
+	return h
+}
+
+// broadcast sends the header to all that s knows. Some messages are lost.
+func (s *server) broadcast() {
+	h := s.header(s.index)
+	for i := range s.peers {
+		if int32(i) != s.index && s.peers[i].known && s.w.rng.IntN(20) != 0 {
+			to := s.w.servers[i]
+			s.w.after(s.w.latency(), func() { to.receive(h) })
+		}
+	}
+}
+
+// listen starts the pings of s: at each heartbeat, to two others, which answer.
+func (s *server) listen() {
+	s.w.after(s.w.between(0, heartbeat), s.ping)
+}
+
+func (s *server) ping() {
+	if s.gone {
+		return
+	}
+	s.w.after(heartbeat, s.ping)
+	if !s.responsive() {
+		return
+	}
+	for range 2 {
+		if to := s.w.rng.IntN(len(s.peers)); int32(to) != s.index && s.peers[to].known {
+			s.exchange(s.w.servers[to])
+		}
+	}
+}
+
+// exchange is a ping and a pong.
+func (s *server) exchange(to *server) {
+	if !s.responsive() || !to.responsive() {
+		return
+	}
+	h := s.header(s.index)
+	s.w.after(s.w.latency(), func() {
+		to.receive(h)
+		if to.responsive() && !s.gone {
+			h := to.header(to.index)
+			s.w.after(s.w.latency(), func() { s.receive(h) })
+		}
+	})
+}
+
+// receive is clusterProcessPacket: what s learns from a header.
+func (s *server) receive(h *header) {
+	if !s.responsive() || h.from == s.index {
+		return
+	}
+	p := s.peer(h.from)
+	if !p.known || s.w.servers[h.from].gone {
+		return // forgotten
+	}
+	s.answered(h.from)
+	if p.heard == h && p.heardAt == s.version {
+		return
+	}
+	if h.currentEpoch > s.currentEpoch {
+		s.currentEpoch = h.currentEpoch
+		s.version++
+	}
+	if h.epoch > p.epoch && h.primary == nobody {
+		p.epoch = h.epoch
+		s.version++
+	}
+	switch {
+	case h.primary != nobody && p.primary == nobody:
+		// A primary that became a replica owns nothing (clusterDelNodeSlots).
+		for _, u := range s.claims(h.from) {
+			s.set(int(u), nobody)
+		}
+		p.primary = h.primary
+		s.version++
+	case h.primary != p.primary && h.epoch >= p.epoch:
+		p.primary = h.primary
+		s.version++
+	}
+	done := true
+	if h.primary == nobody && h.epoch >= p.epoch {
+		done = s.claimed(h)
+		s.collide(h)
+	}
+	if p = s.peer(h.from); done {
+		p.heard, p.heardAt = h, s.version
+	}
+}
+
+// claimed is clusterUpdateSlotsConfigWith. It reports whether the claim is all
+// right.
+func (s *server) claimed(h *header) bool {
+	mine := s.self()
+	watched := s.index // whose slots s serves
+	if mine.primary != nobody {
+		watched = mine.primary
+	}
+	lost, owned := false, 0
+	var newer int32 = nobody // owner that the sender does not know of
+	for _, u := range h.claim {
+		switch o := s.owner[u]; {
+		case o == h.from:
+			owned++
+			s.unclaimed[u] = false
+		case o == nobody || s.unclaimed[u] || s.peer(o).epoch < h.epoch:
+			owned++
+			lost = lost || o == watched
+			s.set(int(u), h.from)
+		case s.peer(o).epoch > h.epoch:
+			newer = o
+		}
+	}
+	if has := s.claims(h.from); len(has) > owned {
+		for _, u := range has {
+			s.unclaimed[u] = !slices.Contains(h.claim, u)
+		}
+	}
+	if lost && watched != h.from && !slices.Contains(s.owner, watched) {
+		// The last slot went to the sender: s is its replica now.
+		s.follow(h.from)
+		s.broadcast()
+	}
+	if newer != nobody && s.index != newer {
+		// UPDATE: the sender learns of the owner.
+		told := s.header(newer)
+		to := s.w.servers[h.from]
+		s.w.after(s.w.latency(), func() { to.receive(told) })
+	}
+	return newer == nobody
+}
+
+// collide is clusterHandleConfigEpochCollision.
+func (s *server) collide(h *header) {
+	mine := s.self()
+	if mine.primary == nobody && h.epoch == mine.epoch && s.id < s.w.servers[h.from].id {
+		s.currentEpoch++
+		mine.epoch = s.currentEpoch
+		s.version++
+		s.broadcast()
+	}
+}
+
+// answered clears what s suspects of a server that has just answered.
+func (s *server) answered(of int32) {
+	p := s.peer(of)
+	if !s.w.servers[of].responsive() {
+		return // the message is from before
+	}
+	if p.pfail {
+		p.pfail = false
+		s.version++
+	}
+	if p.fail && (s.w.now-p.failAt > 2*nodeTimeout || p.primary != nobody || !slices.Contains(s.owner, of)) {
+		p.fail = false
+		s.version++
+	}
+}
+
+// stop is called when s no longer answers.
+func (s *server) stop() {
+	s.downs++
+	s.downAt = s.w.now
+	s.failing, s.suspected = false, 0
+	downs := s.downs
+	still := func() bool { return s.downs == downs && !s.responsive() && !s.gone }
+	s.w.after(nodeTimeout, func() {
+		if !still() {
+			return
+		}
+		for _, o := range s.w.servers {
+			if o != s {
+				s.w.after(s.w.between(0, nodeTimeout/2), func() {
+					if still() {
+						o.suspect(s)
+					}
+				})
+			}
+		}
+	})
+}
+
+// suspect is PFAIL, and FAIL when most primaries have told the others.
+func (s *server) suspect(who *server) {
+	p := s.peer(who.index)
+	if !s.responsive() || !p.known || p.pfail || p.fail {
+		return
+	}
+	p.pfail = true
+	s.version++
+	if !slices.Contains(s.owner, s.index) {
+		return
+	}
+	who.suspected++
+	size := len(s.w.primaries())
+	if who.failing || who.suspected <= size/2 {
+		return
+	}
+	who.failing = true
+	downs := who.downs
+	s.w.after(s.w.between(50*ms, 500*ms), func() {
+		for _, o := range s.w.servers {
+			if o == who {
+				continue
+			}
+			s.w.after(s.w.latency(), func() {
+				if who.downs == downs && !who.responsive() && o.responsive() {
+					o.failed(who)
+				}
+			})
+		}
+	})
+}
+
+// failed marks who as failed. A replica of it stands for election.
+func (s *server) failed(who *server) {
+	p := s.peer(who.index)
+	if !p.known || p.fail {
+		return
+	}
+	p.pfail, p.fail, p.failAt = false, true, s.w.now
+	s.version++
+	if s.self().primary == who.index {
+		rank := 0
+		for i := range s.peers {
+			if o := s.w.servers[i]; o.index < s.index && s.peers[i].known && s.peers[i].primary == who.index && o.responsive() {
+				rank++
+			}
+		}
+		s.w.after(500*ms+s.w.between(0, 500*ms)+time.Duration(rank)*time.Second, func() { s.stand(who) })
+	}
+}
+
+// stand is clusterHandleReplicaFailover: s asks for votes to replace who.
+func (s *server) stand(who *server) {
+	p := s.peer(who.index)
+	if !s.responsive() || !p.fail || s.self().primary != who.index {
+		return
+	}
+	claim := s.claims(who.index)
+	if len(claim) == 0 {
+		return
+	}
+	votes, size := 0, 0
+	for _, v := range s.w.primaries() {
+		size++
+		if v.responsive() && v.peer(who.index).fail && s.w.rng.IntN(10) != 0 {
+			votes++
+		}
+	}
+	if votes <= size/2 {
+		s.w.after(2*nodeTimeout, func() { s.stand(who) })
+		return
+	}
+	s.w.after(s.w.between(5*ms, 50*ms), func() {
+		if s.responsive() && s.self().primary == who.index {
+			s.takeOver(who)
+		}
+	})
+}
+
+// takeOver makes s the primary of the slots of who.
+func (s *server) takeOver(who *server) {
+	for _, v := range s.w.primaries() {
+		if v.responsive() {
+			s.currentEpoch = max(s.currentEpoch, v.currentEpoch)
+		}
+	}
+	s.currentEpoch++
+	mine := s.self()
+	mine.primary, mine.epoch = nobody, s.currentEpoch
+	for _, u := range s.claims(who.index) {
+		s.set(int(u), s.index)
+		s.w.give(int(u), s.index)
+	}
+	s.version++
+	s.broadcast()
+}
+
+// What happens to servers.
+
+func (s *server) kill() {
+	if s.responsive() {
+		s.stop()
+	}
+	s.up = false
+}
+
+func (s *server) pause() {
+	if s.responsive() {
+		s.paused = true
+		s.stop()
+	}
+}
+
+// start lets s answer again: with what it knew when it stopped.
+func (s *server) start() {
+	if s.gone || s.responsive() {
+		return
+	}
+	if !s.up {
+		// It has forgotten who failed.
+		for i := range s.peers {
+			s.peers[i].pfail, s.peers[i].fail = false, false
+		}
+	}
+	s.up, s.paused = true, false
+	s.upAt = s.w.now
+	s.failing, s.suspected = false, 0
+	s.version++
+	// The others notice, and their next pings get through.
+	near := 0
+	for i := range s.peers {
+		o := s.w.servers[i]
+		if o == s || o.gone {
+			continue
+		}
+		s.w.after(s.w.between(20*ms, time.Second), func() {
+			if s.responsive() && o.responsive() && o.peer(s.index).known {
+				o.answered(s.index)
+				o.recheck(s)
+			}
+		})
+		if s.peers[i].known && (near < 20 || s.peers[i].primary == s.index || s.self().primary == o.index) {
+			near++
+			s.w.after(s.w.between(50*ms, time.Second), func() { o.exchange(s) })
+		}
+	}
+}
+
+// recheck looks again at a flag that could not be cleared yet.
+func (s *server) recheck(of *server) {
+	if s.peer(of.index).fail {
+		s.w.after(nodeTimeout/2, func() {
+			if s.responsive() && of.responsive() {
+				s.answered(of.index)
+				s.recheck(of)
+			}
+		})
+	}
+}
+
+// failover is CLUSTER FAILOVER: a replica takes over from its primary, which
+// agrees.
+func (s *server) failover() {
+	mine := s.self()
+	if !s.responsive() || mine.primary == nobody {
+		return
+	}
+	old := s.w.servers[mine.primary]
+	if !old.responsive() || !old.isPrimary() {
+		return
+	}
+	// It has got all that the primary knows.
+	s.adopt(old)
+	s.takeOver(old)
+}
+
+// adopt lets s know which slots its primary has.
+func (s *server) adopt(primary *server) {
+	for u, o := range primary.owner {
+		if (o == primary.index) != (s.owner[u] == primary.index) {
+			s.set(u, o)
+		}
+	}
+}
+
+// move is CLUSTER SETSLOT NODE at both ends of a migration: at the target first.
+func (w *world) move(unit int, to *server) bool {
+	from := w.servers[w.truth[unit]]
+	if from == to || !from.responsive() || !to.responsive() || !from.isPrimary() || !to.isPrimary() || from.owner[unit] != from.index {
+		return false
+	}
+	mine := to.self()
+	highest := to.currentEpoch
+	for i := range to.peers {
+		if to.peers[i].known && to.peers[i].primary == nobody {
+			highest = max(highest, to.peers[i].epoch)
+		}
+	}
+	if mine.epoch == 0 || mine.epoch != highest {
+		// clusterBumpConfigEpochWithoutConsensus
+		to.currentEpoch = highest + 1
+		mine.epoch = to.currentEpoch
+	}
+	to.set(unit, to.index)
+	w.give(unit, to.index)
+	to.broadcast()
+	w.after(w.between(2*ms, 30*ms), func() {
+		if from.responsive() && from.owner[unit] == from.index {
+			from.set(unit, to.index)
+			if !slices.Contains(from.owner, from.index) && from.isPrimary() {
+				from.follow(to.index)
+			}
+			from.broadcast()
+		}
+	})
+	return true
+}
+
+// replicate is CLUSTER REPLICATE: the replica s changes its shard.
+func (s *server) replicate(primary *server) {
+	if s.responsive() && !s.isPrimary() && primary.responsive() && primary.isPrimary() {
+		s.follow(primary.index)
+		s.broadcast()
+	}
+}
+
+// follow makes s a replica in the shard of another.
+func (s *server) follow(primary int32) {
+	s.self().primary, s.shard = primary, s.w.servers[primary].shard
+	s.version++
+}
+
+// forget is CLUSTER FORGET of the replica s at all nodes, a reset of it, and,
+// later, CLUSTER MEET and REPLICATE: it comes back with a new id.
+func (s *server) forget() {
+	w := s.w
+	if !s.responsive() || s.isPrimary() {
+		return
+	}
+	primary := s.self().primary
+	s.gone = true
+	next := w.add(s.place)
+	next.owner, next.unclaimed = make([]int32, w.units), make([]bool, w.units)
+	for u := range next.owner {
+		next.owner[u] = nobody
+	}
+	next.peer(next.index).known = true
+	for _, o := range w.servers {
+		if o != s && o != next && !o.gone {
+			w.after(w.between(0, 200*ms), func() {
+				o.peer(s.index).known = false
+				o.version++
+			})
+		}
+	}
+	// The handshakes.
+	met := w.between(300*ms, time.Second)
+	for _, o := range w.servers {
+		if o == s || o == next || o.gone {
+			continue
+		}
+		w.after(met+w.between(0, 500*ms), func() {
+			p, q := o.peer(next.index), next.peer(o.index)
+			p.known, p.primary, p.epoch = true, next.self().primary, 0
+			q.known, q.primary = true, o.self().primary
+			o.version++
+			next.version++
+			o.exchange(next)
+		})
+	}
+	w.after(met+600*ms, func() {
+		to := w.servers[primary]
+		if !to.isPrimary() || !to.responsive() {
+			to = w.primaries()[0]
+		}
+		next.replicate(to)
+	})
+	next.listen()
+}
+
+// What a client gets.
+
+// An answer is what a server says to a command.
+type answer uint8
+
+const (
+	ok answer = iota
+	moved
+	clusterDown
+	connectionRefused
+	timeout
+)
+
+// command is getNodeByQuery: what s answers to a command for the unit, and to
+// whom it redirects.
+func (s *server) command(unit int, read bool) (answer, int32) {
+	switch {
+	case !s.up || s.gone:
+		return connectionRefused, nobody
+	case s.paused:
+		return timeout, nobody
+	}
+	o := s.owner[unit]
+	switch {
+	case o == nobody || s.isDown():
+		return clusterDown, nobody
+	case o == s.index, read && o == s.self().primary:
+		return ok, nobody
+	}
+	return moved, o
+}
+
+// isDown is clusterUpdateState with cluster-require-full-coverage.
+func (s *server) isDown() bool {
+	if s.downOf != s.version {
+		s.down, s.downOf = false, s.version
+		for _, o := range s.owner {
+			if o == nobody || s.peer(o).fail {
+				s.down = true
+				break
+			}
+		}
+	}
+	return s.down
+}

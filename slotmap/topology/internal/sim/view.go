@@ -1,0 +1,231 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A format is a command that asks for a view.
+type format uint8
+
+const (
+	nodes format = iota
+	slots
+	shards
+)
+
+func (f format) String() string { return [...]string{"NODES", "SLOTS", "SHARDS"}[f] }
+
+// shown is a view that was parsed. It is good as long as what the server shows
+// stays the same, and the times in it are not too old.
+type shown struct {
+	view    *topology.Cluster
+	version uint64
+	at      time.Duration
+}
+
+// keep is how old the times in a view may get.
+const keep = time.Second
+
+// view is the answer of s to a client that asks.
+func (s *server) view(f format) *topology.Cluster {
+	old := &s.shown[f]
+	if old.view != nil && old.version == s.version && s.w.now-old.at < keep && old.at >= s.upAt {
+		return old.view
+	}
+	var (
+		from = topology.Origin{Addr: s.addr}
+		view *topology.Cluster
+		err  error
+	)
+	switch f {
+	case nodes:
+		view, err = topology.ParseNodes(s.nodesText(), from)
+	case slots:
+		view, err = topology.ParseSlots(s.slotsReply(), from)
+	case shards:
+		view, err = topology.ParseShards(s.shardsReply(), from)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("a server's %v cannot be read: %v", f, err))
+	}
+	*old = shown{view, s.version, s.w.now}
+	return view
+}
+
+// ranges calls yield with the runs of units of one owner, as slots.
+func (s *server) ranges(yield func(owner int32, first, last int)) {
+	for u := 0; u < len(s.owner); {
+		v := u + 1
+		for v < len(s.owner) && s.owner[v] == s.owner[u] {
+			v++
+		}
+		if s.owner[u] != nobody {
+			yield(s.owner[u], int(s.w.slots(u).First), int(s.w.slots(v-1).Last))
+		}
+		u = v
+	}
+}
+
+// ranged is the ranges of each server.
+func (s *server) ranged() [][][2]int {
+	ranges := make([][][2]int, len(s.peers))
+	s.ranges(func(owner int32, first, last int) {
+		ranges[owner] = append(ranges[owner], [2]int{first, last})
+	})
+	return ranges
+}
+
+// pong is when s heard of a server last, in milliseconds: there is a pong every
+// second, while both answer.
+func (s *server) pong(of *server) int64 {
+	phase := time.Duration(uint32(s.index)*2654435761+uint32(of.index)*40503) % time.Second
+	at := s.w.now - phase
+	if of.downs > 0 && (!of.responsive() || at < of.upAt) {
+		at = of.downAt - phase
+	}
+	if s.downs > 0 && s.upAt > at {
+		at = min(at, s.downAt-phase)
+	}
+	return epoch.Add(at).UnixMilli()
+}
+
+func (s *server) nodesText() string {
+	ranges := s.ranged()
+	b := make([]byte, 0, 140*len(s.peers))
+	// Each server lists the nodes in an order of its own.
+	for k := range s.peers {
+		i := (k + int(s.index)) % len(s.peers)
+		p, of := &s.peers[i], s.w.servers[i]
+		if !p.known {
+			continue
+		}
+		b = append(append(b, of.id...), ' ')
+		b = append(append(b, of.addr...), "@16379 "...)
+		if of == s {
+			b = append(b, "myself,"...)
+		}
+		if p.primary == nobody {
+			b = append(b, "master"...)
+		} else {
+			b = append(b, "slave"...)
+		}
+		if p.pfail {
+			b = append(b, ",fail?"...)
+		}
+		if p.fail {
+			b = append(b, ",fail"...)
+		}
+		b = append(b, ' ')
+		if p.primary == nobody {
+			b = append(b, '-')
+		} else {
+			b = append(b, s.w.servers[p.primary].id...)
+		}
+		b = append(b, " 0 "...)
+		if of == s {
+			b = append(b, '0')
+		} else {
+			b = strconv.AppendInt(b, s.pong(of), 10)
+		}
+		b = append(b, ' ')
+		b = strconv.AppendUint(b, p.epoch, 10)
+		if of != s && (p.pfail || p.fail || !of.up) {
+			b = append(b, " disconnected"...)
+		} else {
+			b = append(b, " connected"...)
+		}
+		if p.primary == nobody {
+			for _, r := range ranges[i] {
+				b = strconv.AppendInt(append(b, ' '), int64(r[0]), 10)
+				if r[1] > r[0] {
+					b = strconv.AppendInt(append(b, '-'), int64(r[1]), 10)
+				}
+			}
+		}
+		b = append(b, '\n')
+	}
+	return string(b)
+}
+
+// replicas are the replicas of each primary, in the order of their ids.
+func (s *server) replicas() [][]int32 {
+	list := make([][]int32, len(s.peers))
+	for i := range s.peers {
+		if p := s.peers[i]; p.known && p.primary != nobody {
+			list[p.primary] = append(list[p.primary], int32(i))
+		}
+	}
+	return list
+}
+
+func (s *server) slotsReply() any {
+	replicas := s.replicas()
+	node := func(i int32) any {
+		return []any{s.w.servers[i].host, int64(6379), s.w.servers[i].id, []any{}}
+	}
+	reply := []any{}
+	s.ranges(func(owner int32, first, last int) {
+		entry := []any{int64(first), int64(last), node(owner)}
+		for _, r := range replicas[owner] {
+			if !s.peers[r].fail {
+				entry = append(entry, node(r))
+			}
+		}
+		reply = append(reply, entry)
+	})
+	return reply
+}
+
+// shardsReply is that of Valkey 9.1, where a shard may list two primaries.
+func (s *server) shardsReply() any {
+	ranges := s.ranged()
+	type shard struct{ slots, nodes []any }
+	byID := make(map[string]*shard)
+	var order []string
+	for k := range s.peers {
+		i := (k + int(s.index)) % len(s.peers)
+		p, of := &s.peers[i], s.w.servers[i]
+		if !p.known {
+			continue
+		}
+		id := of.shard
+		if p.primary != nobody {
+			id = s.w.servers[p.primary].shard
+		}
+		sh := byID[id]
+		if sh == nil {
+			sh = &shard{slots: []any{}}
+			byID[id] = sh
+			order = append(order, id)
+		}
+		role, health := "replica", "online"
+		if p.primary == nobody {
+			role = "master"
+			for _, r := range ranges[i] {
+				sh.slots = append(sh.slots, int64(r[0]), int64(r[1]))
+			}
+		}
+		if p.fail {
+			health = "fail"
+		}
+		sh.nodes = append(sh.nodes, []any{
+			"id", of.id, "port", int64(6379), "ip", of.host, "endpoint", of.host,
+			"role", role, "replication-offset", int64(1), "health", health,
+		})
+	}
+	reply := []any{}
+	for _, id := range order {
+		reply = append(reply, []any{"slots", byID[id].slots, "nodes", byID[id].nodes, "id", id})
+	}
+	return reply
+}
+
+// describe is what s knows, for failing tests.
+func (s *server) describe() string {
+	return strings.ReplaceAll(s.nodesText(), "@16379", "")
+}
