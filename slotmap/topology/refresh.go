@@ -47,6 +47,8 @@ const (
 //     clients begin with it, so that it does not have to answer all of them.
 //   - If a view contradicts the map, and neither is known to be newer, the next
 //     Refresh is for a sample of three nodes.
+//   - A node that failed is tried again after MaxInterval: Next tells
+//     [Router.Succeeded] so. Not every view says that a node is well.
 //   - Seeds come last: while the map is empty, and beside a node of the map after
 //     two refreshes in a row without an answer.
 //   - Without any wish, a view is asked for when the last one has the age Period,
@@ -73,20 +75,26 @@ type Refresher struct {
 	wanted atomic.Bool  // a view is wished for that the open Refresh may be too early for
 	base   time.Time    // written once, before due
 
-	mu      sync.Mutex // for what follows, and for writes to what precedes
-	random  rand.PCG
-	open    uint64        // number of the open Refresh, or 0
-	count   uint64        // of all that began
-	last    time.Time     // when the last Refresh ended, or was made if it is open
-	wait    time.Duration // the interval after it
-	age     time.Duration // the period after it
-	granted time.Time     // when the wish is granted
-	tries   int           // refreshes since wishes began
-	lost    int           // refreshes in a row without an answer
-	sample  bool
-	nodes   int      // of the map
-	hint    string   // address of the node of a redirect
-	asked   []string // addresses that were asked since wishes began
+	mu       sync.Mutex // for what follows, and for writes to what precedes
+	random   rand.PCG
+	count    uint64        // of all refreshes that began
+	open     uint64        // number of the open one, or 0
+	next     time.Time     // when the next one is due, or the open one has failed
+	last     time.Time     // when the last one ended, or began if it is open
+	wait     time.Duration // the interval after it
+	tries    int           // refreshes since wishes began
+	lost     int           // refreshes in a row without an answer
+	sample   bool
+	nodes    int      // of the map
+	hint     string   // address of the node of a redirect
+	asked    []string // addresses that were asked since wishes began
+	suspects []suspect
+}
+
+// A suspect is a node that failed, and when it is to be tried again.
+type suspect struct {
+	node  *Node
+	until time.Time
 }
 
 // A Refresh is what [Refresher.Next] returns: which nodes to ask for a view now,
@@ -111,28 +119,37 @@ type Refresh struct {
 // Note tells the Refresher what came of [Router.Moved], [Router.Failed] or
 // [Router.Promote]. It wishes for a view if the Result says Refresh.
 func (p *Refresher) Note(res Result, now time.Time) {
-	if !res.Refresh || p.wanted.Load() {
+	if res.Outcome != Suspected && (!res.Refresh || p.wanted.Load()) {
 		return
 	}
-	hint := ""
-	if res.Node != nil && res.Outcome != Suspected && res.Node.Serves() {
-		hint = res.Node.addr
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.start(now)
+	if res.Outcome == Suspected && res.Node != nil {
+		p.suspect(res.Node, now)
 	}
-	p.want(hint, now)
+	if res.Refresh {
+		hint := ""
+		if res.Node != nil && res.Outcome != Suspected && res.Node.Serves() {
+			hint = res.Node.addr
+		}
+		p.want(hint, now)
+	}
 }
 
 // Want wishes for a view: after an error that is [ActionRefresh] or
 // [ActionPrimary] ([Classify]), and for a slot that nobody owns.
 func (p *Refresher) Want(now time.Time) {
-	if !p.wanted.Load() {
-		p.want("", now)
+	if p.wanted.Load() {
+		return
 	}
-}
-
-func (p *Refresher) want(hint string, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.start(now)
+	p.want("", now)
+}
+
+func (p *Refresher) want(hint string, now time.Time) {
 	if p.wanted.Load() {
 		return
 	}
@@ -141,23 +158,25 @@ func (p *Refresher) want(hint string, now time.Time) {
 	}
 	p.hint = hint
 	p.wanted.Store(true)
-	switch {
-	case p.open != 0:
-	case p.count == 0:
+	if p.open == 0 {
 		p.grant(now)
-		p.schedule(now) // Next knows whether there is a map
-	default:
-		p.grant(now)
-		p.schedule(p.granted)
+		p.schedule(now)
 	}
 }
 
 // grant draws when a wish of now is granted.
 func (p *Refresher) grant(now time.Time) {
-	p.granted = now.Add(p.upTo(min(jitter+time.Duration(p.nodes)*jitterPerNode, maxJitter)))
-	if earliest := p.last.Add(p.wait); earliest.After(p.granted) {
-		p.granted = earliest
+	p.next = now.Add(p.upTo(min(jitter+time.Duration(p.nodes)*jitterPerNode, maxJitter)))
+	if earliest := p.last.Add(p.wait); earliest.After(p.next) {
+		p.next = earliest
 	}
+}
+
+// suspect notes when a node that failed is to be tried again.
+func (p *Refresher) suspect(n *Node, now time.Time) {
+	p.suspects = slices.DeleteFunc(p.suspects, func(s suspect) bool { return s.node.key == n.key })
+	p.suspects = append(p.suspects, suspect{n, now.Add(orDefault(p.MaxInterval, defaultMaxInterval))})
+	p.schedule(now)
 }
 
 // start makes the first call's time the beginning.
@@ -171,12 +190,20 @@ func (p *Refresher) start(now time.Time) {
 	}
 	p.random.Seed(seed, 0)
 	p.base, p.last = now.Add(-1), now // -1, so that due is never 0
-	p.age = p.period()
+	p.next = now.Add(p.period())
 	p.schedule(now)
 }
 
-// schedule says when Next has something to do.
-func (p *Refresher) schedule(at time.Time) {
+// schedule says when Next has something to do. Before the first Refresh that is
+// now: Next knows whether there is a map.
+func (p *Refresher) schedule(now time.Time) {
+	at := p.next
+	if p.count == 0 {
+		at = now
+	}
+	if len(p.suspects) > 0 && p.suspects[0].until.Before(at) {
+		at = p.suspects[0].until
+	}
 	p.due.Store(max(1, int64(at.Sub(p.base)))) // not 0, even if the clock was set back
 }
 
@@ -186,7 +213,7 @@ func (p *Refresher) schedule(at time.Time) {
 //
 // It can be called after each command, or by one goroutine that sleeps between
 // the calls. When there is something to do, it takes time linear in the number
-// of shards.
+// of nodes.
 func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	if due := p.due.Load(); due != 0 && int64(now.Sub(p.base)) < due {
 		return Refresh{NotBefore: p.base.Add(time.Duration(due))}
@@ -194,30 +221,28 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.start(now)
-	if p.open != 0 && !now.Before(p.base.Add(time.Duration(p.due.Load()))) {
+	for len(p.suspects) > 0 && !p.suspects[0].until.After(now) {
+		r.Succeeded(p.suspects[0].node)
+		p.suspects = slices.Delete(p.suspects, 0, 1)
+	}
+	if p.open != 0 && !p.next.After(now) {
 		p.lost++
 		p.wanted.Store(true)
 		p.end(now)
 	}
 	seen := r.Generation()
-	at := p.last.Add(p.age)
-	switch {
-	case p.open != 0:
-		at = p.base.Add(time.Duration(p.due.Load()))
-	case seen == 0 && p.count == 0:
-		at = now
-	case p.wanted.Load():
-		at = p.granted
+	if seen == 0 && p.count == 0 {
+		p.next = now
 	}
-	if now.Before(at) {
-		p.schedule(at)
-		return Refresh{NotBefore: at}
+	var addrs []string
+	if p.open == 0 && !p.next.After(now) {
+		if addrs = p.choose(r); len(addrs) == 0 {
+			p.next = now.Add(orDefault(p.MinInterval, defaultMinInterval))
+		}
 	}
-	addrs := p.choose(r)
 	if len(addrs) == 0 {
-		at = now.Add(orDefault(p.MinInterval, defaultMinInterval))
-		p.schedule(at)
-		return Refresh{NotBefore: at}
+		p.schedule(p.next)
+		return Refresh{NotBefore: p.base.Add(time.Duration(p.due.Load()))}
 	}
 	if p.wanted.Load() {
 		p.tries++
@@ -228,9 +253,9 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	p.asked = p.asked[max(0, len(p.asked)-remembered):]
 	p.count++
 	p.open, p.last = p.count, now
-	at = now.Add(orDefault(p.Timeout, defaultTimeout))
-	p.schedule(at)
-	return Refresh{Addrs: addrs, Seen: seen, NotBefore: at, number: p.open}
+	p.next = now.Add(orDefault(p.Timeout, defaultTimeout))
+	p.schedule(now)
+	return Refresh{Addrs: addrs, Seen: seen, NotBefore: p.next, number: p.open}
 }
 
 // choose returns the addresses to ask.
@@ -275,11 +300,11 @@ func (p *Refresher) choose(r *Router) []string {
 		}
 	}
 	draw(fresh)
-	if len(addrs) == 0 {
+	if len(addrs) == 0 && len(again) > 0 {
 		// All were asked. The next round begins.
 		p.asked = p.asked[:0]
+		draw(again)
 	}
-	draw(again)
 	if p.lost >= unanswered || len(addrs) == 0 {
 		seeds := slices.DeleteFunc(slices.Clone(p.Seeds), func(addr string) bool { return slices.Contains(addrs, addr) })
 		if len(addrs) == 0 && len(seeds) > 1 {
@@ -296,20 +321,22 @@ func (p *Refresher) choose(r *Router) []string {
 	return addrs
 }
 
-// Apply ends a Refresh. views[i] is the answer of what.Addrs[i], or nil if there was
-// none. If there is any, Apply merges them ([Merge]), applies them to r
-// ([Router.Apply], with the Seen of the Refresh) and returns what came of it;
-// else the zero Result. It must be called even if there is no answer at all, and may be called
-// after the Refresh has failed by Timeout: the views are used all the same.
+// Apply ends a Refresh. views[i] is the answer of what.Addrs[i], or nil if there
+// was none. Apply gives the views to r ([Router.Apply], with the Seen of the
+// Refresh), and returns what came of the last one. It must be called even if
+// there is no answer at all, and may be called after the Refresh has failed by
+// Timeout: the views are used all the same.
 func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Time) Result {
-	views = slices.DeleteFunc(slices.Clone(views), func(c *Cluster) bool { return c == nil })
 	var res Result
-	if len(views) > 0 {
-		view, err := Merge(views...)
-		if err == nil {
+	answers, moved := 0, false
+	for _, view := range views {
+		if view != nil {
 			res = r.Apply(view, what.Seen)
+			answers++
+			moved = moved || res.Change != nil && res.Change.Slots.Len() > 0
 		}
-	} else {
+	}
+	if answers == 0 {
 		r.RefreshFailed()
 	}
 	p.mu.Lock()
@@ -317,11 +344,11 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 	if what.number == 0 || what.number != p.open {
 		return res
 	}
-	if res.Change != nil && res.Change.Slots.Len() > 0 {
+	if moved {
 		p.tries = min(p.tries, progress+1)
 	}
 	switch {
-	case len(views) == 0:
+	case answers == 0:
 		p.lost++
 		p.wanted.Store(true)
 	default:
@@ -338,7 +365,6 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 // end ends the open Refresh, and draws when the next one is due.
 func (p *Refresher) end(now time.Time) {
 	p.open, p.last = 0, now
-	p.age = p.period()
 	interval := orDefault(p.MinInterval, defaultMinInterval)
 	limit := max(interval, orDefault(p.MaxInterval, defaultMaxInterval))
 	for range max(p.tries, p.lost) - 1 {
@@ -351,10 +377,10 @@ func (p *Refresher) end(now time.Time) {
 	p.wait = interval + p.upTo(interval/4)
 	if p.wanted.Load() {
 		p.grant(now)
-		p.schedule(p.granted)
 	} else {
-		p.schedule(now.Add(p.age))
+		p.next = now.Add(p.period())
 	}
+	p.schedule(now)
 }
 
 // period draws when a view without a fault is too old.

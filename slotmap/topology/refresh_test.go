@@ -269,6 +269,7 @@ func TestRefreshJitterGrows(t *testing.T) {
 
 func TestRefreshAsksOthers(t *testing.T) {
 	c := newRefreshing(t, 3)
+	c.MaxInterval = time.Hour
 	view := shardsOf(t, 3, 0)
 	down := c.router.Failed(c.router.Node("p0001"))
 	assert.Equal(t, topology.Suspected, down.Outcome)
@@ -340,6 +341,39 @@ func TestRefreshBeginsWithTheRedirect(t *testing.T) {
 	c := newRefreshing(t, 3)
 	c.Note(c.router.Failed(c.router.Node("p0000")), c.now)
 	assert.NotEqual(t, primaryOf(0), c.wait(time.Second).Addrs[0])
+}
+
+// A node that failed is tried again, even if no view says that it is well.
+func TestRefreshTriesAgain(t *testing.T) {
+	c := newRefreshing(t, 3)
+	serves := func(id string) bool { return c.router.Node(id).Serves() }
+	began := c.now
+	c.Note(c.router.Failed(c.router.Node("r0000")), c.now)
+	c.apply(c.wait(time.Second), shardsOf(t, 3, 0))
+	c.none(10 * time.Second)
+	// While a refresh is wished for already, the second one is noted as well.
+	c.want()
+	c.Note(c.router.Failed(c.router.Node("r0001")), c.now)
+	c.apply(c.wait(time.Second), shardsOf(t, 3, 0))
+	assert.False(t, serves("r0000"))
+	assert.False(t, serves("r0001"))
+	c.none(30*time.Second - c.now.Sub(began) - 1)
+	assert.False(t, serves("r0000"))
+	c.none(time.Second)
+	assert.True(t, serves("r0000"))
+	assert.False(t, serves("r0001"))
+	c.none(10 * time.Second)
+	assert.True(t, serves("r0001"))
+	// The second failure counts, not the first.
+	c.Note(c.router.Failed(c.router.Node("r0000")), c.now)
+	c.apply(c.wait(time.Second), shardsOf(t, 3, 0))
+	c.now = c.now.Add(20 * time.Second)
+	c.router.Succeeded(c.router.Node("r0000"))
+	c.Note(c.router.Failed(c.router.Node("r0000")), c.now)
+	c.apply(c.wait(time.Second), shardsOf(t, 3, 0))
+	c.now = c.now.Add(20 * time.Second)
+	c.Next(&c.router, c.now)
+	assert.False(t, serves("r0000"))
 }
 
 // A Result that does not say Refresh is not a wish.

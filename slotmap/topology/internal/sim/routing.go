@@ -99,7 +99,11 @@ func (m *routing) moved(l *loop, from, to int32) {
 	if err != nil {
 		panic(err)
 	}
-	res := m.router.Moved(rd, k.seen)
+	node := k.node
+	if l.probe {
+		node = nil
+	}
+	res := m.router.Moved(rd, node, k.seen)
 	m.note(res)
 	l.mark = mark{res.Node, k.shard, k.seen}
 }
@@ -131,9 +135,13 @@ func (m *routing) down(l *loop, s int32) int32 {
 
 func (m *routing) succeeded(l *loop, s int32) {
 	k := l.mark.(mark)
+	if k.node == nil {
+		return
+	}
+	m.note(m.router.Succeeded(k.node))
 	if l.probe && !l.read {
 		shard, _ := m.router.For(l.slot)
-		if shard != nil && shard.Primary != k.node && k.node != nil {
+		if shard != nil && shard.Primary != k.node {
 			m.note(m.router.Promote(k.node))
 		}
 	}
@@ -172,7 +180,7 @@ func (m *routing) load(res topology.Result) {
 			m.load(topology.Result{Refresh: m.router.Generation() == 0})
 			return
 		}
-		m.apply(func() topology.Result { return m.router.Apply(view, topology.AskedAt(seen)) })
+		m.apply(func() topology.Result { return m.router.Apply(view, seen) })
 	})
 }
 
