@@ -88,6 +88,13 @@ func (s *server) claims(of int32) []int32 {
 	return units
 }
 
+// told is the header of an UPDATE: what s knows of another server's claim.
+func (s *server) told(of int32) *header {
+	h := *s.header(of)
+	h.claim = slices.DeleteFunc(slices.Clone(h.claim), func(u int32) bool { return s.unclaimed[u] })
+	return &h
+}
+
 // set changes the owner of a unit.
 func (s *server) set(unit int, owner int32) {
 	if s.shared {
@@ -238,7 +245,7 @@ func (s *server) claimed(h *header) bool {
 	}
 	if newer != nobody && s.index != newer {
 		// UPDATE: the sender learns of the owner.
-		told := s.header(newer)
+		told := s.told(newer)
 		to := s.w.servers[h.from]
 		s.w.after(s.w.latency(), func() { to.receive(told) })
 	}
@@ -485,6 +492,11 @@ func (w *world) move(unit int, to *server) bool {
 	from := w.servers[w.truth[unit]]
 	if from == to || !from.responsive() || !to.responsive() || !from.isPrimary() || !to.isPrimary() || from.owner[unit] != from.index {
 		return false
+	}
+	for _, p := range w.primaries() {
+		if p.responsive() && p.currentEpoch != to.currentEpoch {
+			return false // an operator waits until they agree: else the source's claim may win
+		}
 	}
 	mine := to.self()
 	highest := to.currentEpoch
