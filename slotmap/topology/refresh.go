@@ -18,8 +18,9 @@ const (
 	jitter        = 100 * time.Millisecond // a wish waits a random time up to this,
 	jitterPerNode = 2 * time.Millisecond   // and this for each node of the map,
 	maxJitter     = 10 * time.Second       // but never more
+	patience      = 250 * time.Millisecond // and one without hurry this, and up to twice as much, besides
 	progress      = 2                      // doublings that are left after a view that moved slots
-	sampled       = 3                      // nodes of a sample
+	sampled       = 2                      // nodes that are asked together if a view contradicts the map
 	hinted        = 32                     // in larger clusters, clients share out who asks the node of a redirect
 	remembered    = 64                     // addresses that were asked
 	unanswered    = 2                      // refreshes in a row without an answer after which a seed is asked as well
@@ -34,23 +35,26 @@ const (
 //
 //   - One [Refresh] at a time. A second answer on its way tells nothing new.
 //   - A wish waits for a random time: up to 100 ms, and 2 ms more for each node of
-//     the map, 10 s at most. The clients of a large cluster see a failover together, and a
-//     redirect has corrected the map already. Only a client without a map asks
-//     at once.
-//   - Refreshes are at least MinInterval apart. As long as wishes go on, the interval
-//     doubles, up to MaxInterval: what the cluster has not noticed, no view shows.
-//     A view that moved slots leaves an interval of four times MinInterval at
-//     most. When no wish has come for twice the interval, it is MinInterval again.
-//   - Each Refresh goes to a node that was not asked since the wishes began, and that
-//     [Node.Serves]. The node that a redirect named comes first: it knows what the
-//     redirect says. If the map has more than 32 nodes, only a share of the
-//     clients begin with it, so that it does not have to answer all of them.
-//   - If a view contradicts the map, and neither is known to be newer, the next
-//     Refresh is for a sample of three nodes.
-//   - A node that failed is tried again after MaxInterval: Next tells
-//     [Router.Succeeded] so. Not every view says that a node is well.
+//     the map, 10 s at most. The clients of a large cluster see a failover
+//     together. Only a client without a map asks at once.
+//   - A redirect has corrected the map already, and a failed replica has others
+//     beside it. Such a wish waits for 250 to 750 ms more, so that one view is
+//     enough for several.
+//   - Refreshes are at least MinInterval apart. As long as wishes go on, the
+//     interval doubles, up to MaxInterval: what the cluster has not noticed, no
+//     view shows. A view that moved slots leaves an interval of four times
+//     MinInterval at most. When no wish has come for twice the interval, it is
+//     MinInterval again.
+//   - Each Refresh goes to a node that was not asked since the wishes began, and
+//     that [Node.Serves]. The node that a redirect named comes first: it knows
+//     what the redirect says. If the map has more than 32 nodes, only a share of
+//     the clients begin with it, so that it does not have to answer all of them.
+//   - If a view contradicts the map, and it is not known which of them is right,
+//     the next Refresh asks two other nodes: three outweigh what the map has.
 //   - Seeds come last: while the map is empty, and beside a node of the map after
 //     two refreshes in a row without an answer.
+//   - A node that failed is tried again after MaxInterval: Next tells
+//     [Router.Succeeded] so. Not every view says that a node is well.
 //   - Without any wish, a view is asked for when the last one has the age Period,
 //     give or take a quarter: so a node that has returned, or a replica that was
 //     added, is found.
@@ -71,25 +75,34 @@ type Refresher struct {
 	// Seed determines the random choices. 0 means that they differ at every run.
 	Seed uint64
 
-	due    atomic.Int64 // when Next has something to do: the time since base, 0 before the first call
-	wanted atomic.Bool  // a view is wished for that the open Refresh may be too early for
-	base   time.Time    // written once, before due
+	due    atomic.Int64  // when Next has something to do: the time since base, 0 before the first call
+	wanted atomic.Uint32 // the wish that the open Refresh may be too early for
+	base   time.Time     // written once, before due
 
-	mu       sync.Mutex // for what follows, and for writes to what precedes
-	random   rand.PCG
-	count    uint64        // of all refreshes that began
-	open     uint64        // number of the open one, or 0
-	next     time.Time     // when the next one is due, or the open one has failed
-	last     time.Time     // when the last one ended, or began if it is open
-	wait     time.Duration // the interval after it
-	tries    int           // refreshes since wishes began
-	lost     int           // refreshes in a row without an answer
-	sample   bool
-	nodes    int      // of the map
-	hint     string   // address of the node of a redirect
-	asked    []string // addresses that were asked since wishes began
-	suspects []suspect
+	mu           sync.Mutex // for what follows, and for writes to what precedes
+	random       rand.PCG
+	count        uint64        // of all refreshes that began
+	open         uint64        // number of the open one, or 0
+	next         time.Time     // when the next one is due, or the open one has failed
+	last         time.Time     // when the last one ended, or began if it is open
+	wait         time.Duration // the interval after it
+	tries        int           // refreshes since wishes began
+	lost         int           // refreshes in a row without an answer
+	contradicted int           // views in a row that contradicted the map
+	nodes        int           // of the map
+	hint         string        // address of the node of a redirect
+	asked        []string      // addresses that were asked since wishes began
+	suspects     []suspect
 }
+
+// A wish is how much a view is wished for.
+type wish uint32
+
+const (
+	none    = iota
+	patient // the map is right for what is known, or can do without
+	urgent
+)
 
 // A suspect is a node that failed, and when it is to be tried again.
 type suspect struct {
@@ -119,7 +132,16 @@ type Refresh struct {
 // Note tells the Refresher what came of [Router.Moved], [Router.Failed] or
 // [Router.Promote]. It wishes for a view if the Result says Refresh.
 func (p *Refresher) Note(res Result, now time.Time) {
-	if res.Outcome != Suspected && (!res.Refresh || p.wanted.Load()) {
+	w := wish(urgent)
+	switch res.Outcome {
+	case Patched, FailedOver, UnknownNode:
+		w = patient
+	case Suspected:
+		if res.Node != nil && res.Node.Role == RoleReplica {
+			w = patient
+		}
+	}
+	if res.Outcome != Suspected && (!res.Refresh || wish(p.wanted.Load()) >= w) {
 		return
 	}
 	p.mu.Lock()
@@ -133,31 +155,34 @@ func (p *Refresher) Note(res Result, now time.Time) {
 		if res.Node != nil && res.Outcome != Suspected && res.Node.Serves() {
 			hint = res.Node.addr
 		}
-		p.want(hint, now)
+		p.want(w, hint, now)
 	}
 }
 
 // Want wishes for a view: after an error that is [ActionRefresh] or
 // [ActionPrimary] ([Classify]), and for a slot that nobody owns.
 func (p *Refresher) Want(now time.Time) {
-	if p.wanted.Load() {
+	if wish(p.wanted.Load()) == urgent {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.start(now)
-	p.want("", now)
+	p.want(urgent, "", now)
 }
 
-func (p *Refresher) want(hint string, now time.Time) {
-	if p.wanted.Load() {
+func (p *Refresher) want(w wish, hint string, now time.Time) {
+	before := wish(p.wanted.Load())
+	if before >= w {
 		return
 	}
-	if p.open == 0 && now.Sub(p.last) > 2*p.wait {
-		p.tries, p.sample, p.asked = 0, false, p.asked[:0]
+	p.wanted.Store(uint32(w))
+	if hint != "" {
+		p.hint = hint
 	}
-	p.hint = hint
-	p.wanted.Store(true)
+	if before == none && p.open == 0 && now.Sub(p.last) > 2*p.wait {
+		p.tries, p.contradicted, p.asked = 0, 0, p.asked[:0]
+	}
 	if p.open == 0 {
 		p.grant(now)
 		p.schedule(now)
@@ -167,6 +192,9 @@ func (p *Refresher) want(hint string, now time.Time) {
 // grant draws when a wish of now is granted.
 func (p *Refresher) grant(now time.Time) {
 	p.next = now.Add(p.upTo(min(jitter+time.Duration(p.nodes)*jitterPerNode, maxJitter)))
+	if wish(p.wanted.Load()) == patient {
+		p.next = p.next.Add(patience + p.upTo(2*patience))
+	}
 	if earliest := p.last.Add(p.wait); earliest.After(p.next) {
 		p.next = earliest
 	}
@@ -227,7 +255,7 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	}
 	if p.open != 0 && !p.next.After(now) {
 		p.lost++
-		p.wanted.Store(true)
+		p.wanted.Store(urgent)
 		p.end(now)
 	}
 	seen := r.Generation()
@@ -244,11 +272,11 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 		p.schedule(p.next)
 		return Refresh{NotBefore: p.base.Add(time.Duration(p.due.Load()))}
 	}
-	if p.wanted.Load() {
+	if p.wanted.Load() != none {
 		p.tries++
 	}
-	p.wanted.Store(false)
-	p.hint, p.sample = "", false
+	p.wanted.Store(none)
+	p.hint = ""
 	p.asked = append(p.asked, addrs...)
 	p.asked = p.asked[max(0, len(p.asked)-remembered):]
 	p.count++
@@ -282,7 +310,7 @@ func (p *Refresher) choose(r *Router) []string {
 		}
 	}
 	count := 1
-	if p.sample {
+	if p.contradicted >= 1 {
 		count = sampled
 	}
 	var addrs []string
@@ -350,12 +378,16 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 	switch {
 	case answers == 0:
 		p.lost++
-		p.wanted.Store(true)
+		p.wanted.Store(urgent)
 	default:
 		p.lost = 0
 		if res.Refresh {
-			p.wanted.Store(true)
-			p.sample = res.Outcome == Stale || res.Outcome == Partly
+			p.wanted.Store(urgent)
+		}
+		if res.Refresh && (res.Outcome == Stale || res.Outcome == Partly) {
+			p.contradicted++
+		} else {
+			p.contradicted = 0
 		}
 	}
 	p.end(now)
@@ -375,7 +407,7 @@ func (p *Refresher) end(now time.Time) {
 		interval *= 2
 	}
 	p.wait = interval + p.upTo(interval/4)
-	if p.wanted.Load() {
+	if p.wanted.Load() != none {
 		p.grant(now)
 	} else {
 		p.next = now.Add(p.period())
