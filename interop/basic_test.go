@@ -31,7 +31,7 @@ func client(t testing.TB, c *servers.Cluster) *redigocluster.Client {
 	t.Helper()
 	client := &redigocluster.Client{Dial: servers.Dial}
 	for _, n := range c.Nodes {
-		client.Seeds = append(client.Seeds, n.Addr())
+		client.Refresher.Seeds = append(client.Refresher.Seeds, n.Addr())
 	}
 	require.NoError(t, client.Refresh())
 	return client

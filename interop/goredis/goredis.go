@@ -1,31 +1,35 @@
 // Package goredis feeds the cluster client of go-redis from a
-// [topology.Router], and sends its pipelines by it. It is an example, to be
-// copied and changed.
+// [topology.Router], which a [topology.Refresher] keeps right, and sends its
+// pipelines by it. It is an example, to be copied and changed.
 package goredis
 
 import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/redis/go-redis/v9"
 )
 
-// A Client is a cluster client with a Router, which learns from every redirect
-// that the client gets, and which the client takes its map from.
+// A Client is a cluster client with a Router, which learns from every answer that
+// the client gets, and which the client takes its map from.
 type Client struct {
 	*redis.ClusterClient
-	Router topology.Router
-	seeds  []string
-	nodes  sync.Map // address -> *redis.Client
+	Router    topology.Router
+	Refresher topology.Refresher
+	Views     atomic.Int64 // how many nodes were asked for a view
+	nodes     sync.Map     // address -> *redis.Client
 }
 
 // New returns a client for the cluster that has some of the nodes opt.Addrs.
 func New(opt redis.ClusterOptions) *Client {
-	c := &Client{seeds: opt.Addrs}
-	opt.ClusterSlots = c.slots // called at the start, after a MOVED, and now and then
+	c := &Client{Refresher: topology.Refresher{Seeds: opt.Addrs}}
+	opt.ClusterSlots = c.slots // called at the start, after a change of the map, and now and then
 	c.ClusterClient = redis.NewClusterClient(&opt)
+	c.Router.OnChange = func(*topology.Change) { c.ReloadState(context.Background()) } // calls slots, soon
 	c.OnNewNode(func(node *redis.Client) {
 		// The address as slots has it: go-redis makes ":7000" of "127.0.0.1:7000".
 		addr := node.Options().NodeAddress
@@ -35,15 +39,19 @@ func New(opt redis.ClusterOptions) *Client {
 	return c
 }
 
-// slots asks for a view and returns the map, in go-redis's terms. If nobody
-// answers, the map is as good as the redirects have made it.
-func (c *Client) slots(ctx context.Context) ([]redis.ClusterSlot, error) {
-	refreshErr := c.refresh(ctx)
+// slots returns the map in go-redis's terms.
+func (c *Client) slots(ctx context.Context) (slots []redis.ClusterSlot, err error) {
+	for try := 0; c.Router.Generation() == 0 && try < 100; try++ {
+		if due := c.Refresher.Next(&c.Router, time.Now()); len(due.Addrs) > 0 {
+			err = c.ask(ctx, due)
+		} else {
+			time.Sleep(min(time.Until(due.NotBefore), 50*time.Millisecond))
+		}
+	}
 	table, seen := c.Router.Table()
 	if seen == 0 {
-		return nil, refreshErr
+		return nil, errors.Join(errors.New("goredis: no node has the map"), err)
 	}
-	var slots []redis.ClusterSlot
 	for r, shard := range table.Ranges() {
 		slot := redis.ClusterSlot{Start: int(r.First), End: int(r.Last)}
 		for _, n := range append([]*topology.Node{shard.Primary}, shard.Replicas...) {
@@ -58,52 +66,53 @@ func (c *Client) slots(ctx context.Context) ([]redis.ClusterSlot, error) {
 	return slots, nil
 }
 
-func (c *Client) refresh(ctx context.Context) (err error) {
-	seen := c.Router.Generation()
-	err = errors.New("goredis: no node to ask")
-	ask := func(addr string, node *redis.Client) bool {
+// ask asks for the views that are due.
+func (c *Client) ask(ctx context.Context, due topology.Refresh) (err error) {
+	views := make([]*topology.Cluster, len(due.Addrs))
+	for i, addr := range due.Addrs {
+		c.Views.Add(1)
+		node, known := c.nodes.Load(addr)
+		if !known { // a seed, or a node that had nothing to do
+			seed := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+			defer seed.Close()
+			node = seed
+		}
 		var text string
-		if text, err = node.ClusterNodes(ctx).Result(); err != nil {
-			return false
+		if text, err = node.(*redis.Client).ClusterNodes(ctx).Result(); err == nil {
+			views[i], err = topology.ParseNodes(text, topology.Origin{Addr: addr})
 		}
-		var view *topology.Cluster
-		if view, err = topology.ParseNodes(text, topology.Origin{Addr: addr}); err != nil {
-			return false
-		}
-		return !c.Router.Apply(view, seen).Refresh
 	}
-	done := false
-	c.nodes.Range(func(addr, node any) bool {
-		done = ask(addr.(string), node.(*redis.Client))
-		return !done
-	})
-	for _, addr := range c.seeds {
-		if done {
-			break
-		}
-		node := redis.NewClient(&redis.Options{Addr: addr})
-		done = ask(addr, node)
-		node.Close()
-	}
-	if !done {
-		c.Router.RefreshFailed()
-	}
+	c.Refresher.Apply(&c.Router, due, views, time.Now())
 	return err
 }
 
-// A learner tells the Router of the redirects of a node.
+// A learner tells the Router what a node answers.
 type learner struct {
 	c    *Client
 	addr string
 }
 
 func (l learner) learn(err error, seen topology.Generation) {
-	if err == nil || errors.Is(err, redis.Nil) {
-		return
+	c, now, node := l.c, time.Now(), l.c.Router.NodeByAddr(l.addr)
+	var refused redis.Error
+	switch {
+	case err == nil || errors.Is(err, redis.Nil):
+		c.Router.Succeeded(node)
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrClosed):
+	case !errors.As(err, &refused):
+		c.Refresher.Note(c.Router.Failed(node), now)
+	default:
+		c.Router.Succeeded(node)
+		rd, _ := topology.ParseRedirect(refused.Error(), topology.Origin{Addr: l.addr})
+		switch topology.Classify(refused.Error()) {
+		case topology.ActionMoved:
+			c.Refresher.Note(c.Router.Moved(rd, node, seen), now)
+		case topology.ActionRefresh, topology.ActionPrimary:
+			c.Refresher.Want(now)
+		}
 	}
-	rd, bad := topology.ParseRedirect(err.Error(), topology.Origin{Addr: l.addr})
-	if bad == nil && rd.Kind == topology.Moved && l.c.Router.Moved(rd, nil, seen).Refresh {
-		l.c.ReloadState(context.Background()) // calls slots, soon
+	if due := c.Refresher.Next(&c.Router, now); len(due.Addrs) > 0 {
+		go c.ask(context.Background(), due)
 	}
 }
 
@@ -138,15 +147,14 @@ func (c *Client) Pipeline(ctx context.Context, keys []string, cmds []redis.Cmder
 	var wg sync.WaitGroup
 	for _, g := range groups {
 		wg.Go(func() {
-			var again []int
-			if node, ok := c.nodes.Load(g.Owner.Primary.Addr()); !ok {
-				again = g.Keys // a node that only a redirect has shown
-			} else {
+			again := g.Keys // if go-redis has no client for the node yet: it makes one
+			if node, ok := c.nodes.Load(g.Owner.Primary.Addr()); ok {
 				pipe := node.(*redis.Client).Pipeline()
 				for _, i := range g.Keys {
 					pipe.Process(ctx, cmds[i])
 				}
 				pipe.Exec(ctx) // its error is that of one of the commands
+				again = nil
 				for _, i := range g.Keys {
 					if err := cmds[i].Err(); err != nil && redirected(err) {
 						again = append(again, i)
@@ -168,7 +176,7 @@ func (c *Client) Pipeline(ctx context.Context, keys []string, cmds []redis.Cmder
 func redirected(err error) bool {
 	switch topology.Classify(err.Error()) {
 	case topology.ActionNone, topology.ActionFail:
-		return false
+		return errors.Is(err, redis.ErrClosed) // go-redis has a new client for the node
 	}
 	return true
 }

@@ -1,12 +1,10 @@
 // Package redigocluster is a cluster client for redigo, which has none: a
-// [topology.Router] and a pool of connections for each node. It is an example,
-// to be copied and changed.
+// [topology.Router], a [topology.Refresher], and a pool of connections for each
+// node. It is an example, to be copied and changed.
 package redigocluster
 
 import (
 	"errors"
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,11 +21,12 @@ var ErrNotSent = errors.New("redigocluster: not sent")
 // A Client sends commands to the nodes that own their keys. Its methods are safe
 // for concurrent use. It must not be copied.
 type Client struct {
-	Seeds  []string                              // addresses of some nodes
-	Dial   func(addr string) (redis.Conn, error) // makes a connection
-	Router topology.Router
-	Errors [topology.ActionFail + 1]atomic.Int64 // how many errors of servers asked for which action
-	pools  sync.Map                              // address -> *redis.Pool
+	Dial      func(addr string) (redis.Conn, error) // makes a connection
+	Router    topology.Router
+	Refresher topology.Refresher                    // its Seeds are the addresses of some nodes
+	Views     atomic.Int64                          // how many nodes were asked for a view
+	Errors    [topology.ActionFail + 1]atomic.Int64 // how many errors of servers asked for which action
+	pools     sync.Map                              // address -> *redis.Pool
 }
 
 // A Command is a command whose first argument is a key.
@@ -54,7 +53,17 @@ func (c *Client) do(command Command, try int) Reply {
 	if node == nil {
 		node = new(topology.Node) // without an address
 	}
-	return c.follow(command, node, seen, try, c.send(node.Addr(), command.line())[0])
+	if !node.Serves() && try%2 == 1 {
+		// Has a replica taken over? Unless it has, it answers MOVED.
+		if heir, _ := c.Router.ReadKey(command.Key, topology.ReadReplica); heir != nil && heir.Role == topology.RoleReplica {
+			reply := c.send(heir.Addr(), command.line())[0]
+			if reply.Err == nil {
+				c.Refresher.Note(c.Router.Promote(heir), time.Now())
+			}
+			return c.follow(command, heir, nil, seen, try, reply)
+		}
+	}
+	return c.follow(command, node, node, seen, try, c.send(node.Addr(), command.line())[0])
 }
 
 // Pipeline sends commands, those of each node at once. Replies are in the order
@@ -72,8 +81,9 @@ func (c *Client) Pipeline(commands []Command) []Reply {
 			for k, i := range g.Keys {
 				lines[k] = commands[i].line()
 			}
-			for k, reply := range c.send(g.Owner.Primary.Addr(), lines...) {
-				replies[g.Keys[k]] = c.follow(commands[g.Keys[k]], g.Owner.Primary, seen, 0, reply)
+			node := g.Owner.Primary
+			for k, reply := range c.send(node.Addr(), lines...) {
+				replies[g.Keys[k]] = c.follow(commands[g.Keys[k]], node, node, seen, 0, reply)
 			}
 		})
 	}
@@ -106,34 +116,38 @@ func (c *Client) send(addr string, lines ...[]any) []Reply {
 	return replies
 }
 
-// follow returns the reply to a command that was sent to node by the map of the
+// follow returns the reply of node to a command that was sent by the map of the
 // generation seen, or does what its error asks for and sends the command again.
-func (c *Client) follow(command Command, node *topology.Node, seen topology.Generation, try int, reply Reply) Reply {
+// Owner is node if it was expected to answer.
+func (c *Client) follow(command Command, node, owner *topology.Node, seen topology.Generation, try int, reply Reply) Reply {
+	now := time.Now()
+	if due := c.Refresher.Next(&c.Router, now); len(due.Addrs) > 0 {
+		go c.ask(due)
+	}
 	refused, answered := reply.Err.(redis.Error)
 	action := topology.Classify(string(refused))
 	if answered {
 		c.Errors[action].Add(1)
 	}
+	if answered || reply.Err == nil {
+		c.Router.Succeeded(node)
+	}
 	redirect, _ := topology.ParseRedirect(string(refused), topology.Origin{Addr: node.Addr()})
 	switch {
 	case reply.Err == nil || try == tries || answered && (action == topology.ActionNone || action == topology.ActionFail):
 		return reply
-	case !answered:
-		if !node.Routable() || c.Router.Failed(node).Refresh {
-			c.Refresh()
-		}
+	case !answered && node.Routable():
+		c.Refresher.Note(c.Router.Failed(node), now)
 		if !errors.Is(reply.Err, ErrNotSent) {
 			return reply
 		}
 	case action == topology.ActionMoved:
-		if c.Router.Moved(redirect, nil, seen).Refresh {
-			c.Refresh()
-		}
+		c.Refresher.Note(c.Router.Moved(redirect, owner, seen), now)
 	case action == topology.ActionAsk && redirect.Routable():
 		node = c.Router.Asking(redirect)
-		return c.follow(command, node, seen, try+1, c.send(node.Addr(), []any{"ASKING"}, command.line())[1])
+		return c.follow(command, node, nil, seen, try+1, c.send(node.Addr(), []any{"ASKING"}, command.line())[1])
 	case action != topology.ActionRetry:
-		c.Refresh()
+		c.Refresher.Want(now)
 	}
 	if try > 0 {
 		time.Sleep(time.Millisecond << min(try, 7))
@@ -141,24 +155,28 @@ func (c *Client) follow(command Command, node *topology.Node, seen topology.Gene
 	return c.do(command, try+1)
 }
 
-// Refresh asks nodes for the map, one after the other, until one of them gives
-// one that helps. It must be called before the first command.
-func (c *Client) Refresh() (err error) {
-	table, seen := c.Router.Table()
-	addrs := slices.Clone(c.Seeds)
-	for shard := range table.Owners() {
-		addrs = append(addrs, shard.Primary.Addr())
-	}
-	for _, i := range rand.Perm(len(addrs)) {
-		var view *topology.Cluster
-		reply := c.send(addrs[i], []any{"CLUSTER", "NODES"})[0]
-		if text, failed := redis.String(reply.Value, reply.Err); failed != nil {
-			err = failed
-		} else if view, err = topology.ParseNodes(text, topology.Origin{Addr: addrs[i]}); err == nil &&
-			!c.Router.Apply(view, seen).Refresh {
-			return nil
+// Refresh asks for the map as soon as the Refresher allows it. It must be called
+// before the first command.
+func (c *Client) Refresh() error {
+	for ; ; time.Sleep(10 * time.Millisecond) {
+		now := time.Now()
+		c.Refresher.Want(now)
+		if due := c.Refresher.Next(&c.Router, now); len(due.Addrs) > 0 {
+			return c.ask(due)
 		}
 	}
-	c.Router.RefreshFailed()
+}
+
+func (c *Client) ask(due topology.Refresh) (err error) {
+	views := make([]*topology.Cluster, len(due.Addrs))
+	for i, addr := range due.Addrs {
+		c.Views.Add(1)
+		reply := c.send(addr, []any{"CLUSTER", "NODES"})[0]
+		var text string
+		if text, err = redis.String(reply.Value, reply.Err); err == nil {
+			views[i], err = topology.ParseNodes(text, topology.Origin{Addr: addr})
+		}
+	}
+	c.Refresher.Apply(&c.Router, due, views, time.Now())
 	return err
 }

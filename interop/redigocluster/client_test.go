@@ -19,7 +19,7 @@ import (
 func TestOneSlot(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Three(t, 0)
-		cl := &redigocluster.Client{Seeds: c.Addrs()[:1], Dial: servers.Dial}
+		cl := &redigocluster.Client{Refresher: topology.Refresher{Seeds: c.Addrs()[:1]}, Dial: servers.Dial}
 		require.NoError(t, cl.Refresh())
 		tag := "{" + hashslot.Slot(0).Tag() + "}"
 		do := func(name, key string, args ...any) redigocluster.Reply {

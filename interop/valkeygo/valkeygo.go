@@ -1,7 +1,7 @@
-// Package valkeygo sends pipelines of valkey-go by a [topology.Router]: one
-// client for each node, whose commands are built without hashing, and a hash of
-// all keys at once. It fits rueidis as well, whose interface is the same. It is an
-// example, to be copied and changed.
+// Package valkeygo sends pipelines of valkey-go by a [topology.Router], which a
+// [topology.Refresher] keeps right: one client for each node, whose commands are
+// built without hashing, and a hash of all keys at once. It fits rueidis as well,
+// whose interface is the same. It is an example, to be copied and changed.
 package valkeygo
 
 import (
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashslot/hashslot/slotmap/topology"
@@ -25,17 +26,37 @@ var ErrNoNode = errors.New("valkeygo: no node for the slot")
 
 // A Client sends commands to the nodes that own their keys. It must not be copied.
 type Client struct {
-	Router topology.Router
-	opt    valkey.ClientOption
-	nodes  sync.Map // address -> valkey.Client
+	Router    topology.Router
+	Refresher topology.Refresher
+	Views     atomic.Int64 // how many nodes were asked for a view
+	opt       valkey.ClientOption
+	nodes     sync.Map // address -> valkey.Client
 }
 
 // New returns a client for the cluster that has some of the nodes
 // opt.InitAddress.
 func New(ctx context.Context, opt valkey.ClientOption) (*Client, error) {
-	c := &Client{opt: opt}
-	c.opt.ForceSingleClient = true
-	return c, c.Refresh(ctx)
+	c := &Client{opt: opt, Refresher: topology.Refresher{Seeds: opt.InitAddress}}
+	c.opt.ForceSingleClient, c.opt.DisableRetry = true, true // what is sent again, and where, is for follow to say
+	c.Router.OnChange = func(change *topology.Change) {
+		for _, n := range change.Removed {
+			if node, ok := c.nodes.Load(n.Addr()); ok && c.Router.NodeByAddr(n.Addr()) == nil && c.nodes.CompareAndDelete(n.Addr(), node) {
+				node.(valkey.Client).Close()
+			}
+		}
+	}
+	var err error
+	for try := 0; c.Router.Generation() == 0 && try < tries && ctx.Err() == nil; try++ {
+		if due := c.Refresher.Next(&c.Router, time.Now()); len(due.Addrs) > 0 {
+			err = c.ask(ctx, due)
+		} else {
+			time.Sleep(min(time.Until(due.NotBefore), pause))
+		}
+	}
+	if c.Router.Generation() == 0 {
+		return nil, errors.Join(ErrNoNode, err)
+	}
+	return c, nil
 }
 
 // Close closes all connections.
@@ -61,38 +82,22 @@ func (c *Client) node(addr string) (valkey.Client, error) {
 	return node, nil
 }
 
-// Refresh asks nodes for the map until one gives one that helps.
-func (c *Client) Refresh(ctx context.Context) error {
-	table, seen := c.Router.Table()
-	addrs := map[string]bool{}
-	for shard := range table.Owners() {
-		addrs[shard.Primary.Addr()] = true
-	}
-	for _, addr := range c.opt.InitAddress {
-		addrs[addr] = true
-	}
-	delete(addrs, "")
-	err := ErrNoNode
-	for addr := range addrs { // in random order
-		var view *topology.Cluster
-		if view, err = c.view(ctx, addr); err == nil && !c.Router.Apply(view, seen).Refresh {
-			return nil
+// ask asks for the views that are due.
+func (c *Client) ask(ctx context.Context, due topology.Refresh) (err error) {
+	views := make([]*topology.Cluster, len(due.Addrs))
+	for i, addr := range due.Addrs {
+		c.Views.Add(1)
+		var node valkey.Client
+		if node, err = c.node(addr); err != nil {
+			continue
+		}
+		var reply any
+		if reply, err = node.Do(ctx, node.B().ClusterSlots().Build()).ToAny(); err == nil {
+			views[i], err = topology.ParseSlots(reply, c.origin(addr))
 		}
 	}
-	c.Router.RefreshFailed()
+	c.Refresher.Apply(&c.Router, due, views, time.Now())
 	return err
-}
-
-func (c *Client) view(ctx context.Context, addr string) (*topology.Cluster, error) {
-	node, err := c.node(addr)
-	if err != nil {
-		return nil, err
-	}
-	reply, err := node.Do(ctx, node.B().ClusterSlots().Build()).ToAny()
-	if err != nil {
-		return nil, err
-	}
-	return topology.ParseSlots(reply, c.origin(addr))
 }
 
 func (c *Client) origin(addr string) topology.Origin {
@@ -104,96 +109,111 @@ func (c *Client) origin(addr string) topology.Origin {
 // is called again when the command has to be sent again.
 func (c *Client) DoMulti(ctx context.Context, keys []string, build func(b valkey.Builder, i int) valkey.Completed) []valkey.ValkeyResult {
 	results := make([]valkey.ValkeyResult, len(keys))
-	errs := make([]error, len(keys))
 	groups, unassigned, seen := c.Router.Split(keys)
 	var wg sync.WaitGroup
-	for _, g := range groups {
-		wg.Go(func() {
-			owner := g.Owner.Primary
-			node, err := c.node(owner.Addr())
+	send := func(node *topology.Node, which []int) {
+		replies, err := c.send(ctx, node, len(which), func(b valkey.Builder, k int) valkey.Completed { return build(b, which[k]) })
+		for k, i := range which {
 			if err == nil {
-				commands := make([]valkey.Completed, len(g.Keys))
-				for k, i := range g.Keys {
-					commands[k] = build(node.B(), i)
-				}
-				for k, r := range node.DoMulti(ctx, commands...) {
-					results[g.Keys[k]], errs[g.Keys[k]] = r, r.Error()
-				}
+				results[i] = replies[k]
+			} else {
+				results[i] = valkey.NewErrorResult(err)
 			}
-			for _, i := range g.Keys {
-				if err != nil {
-					errs[i] = err
-				}
-				c.follow(ctx, keys[i], owner, seen, errs[i], &results[i], func(b valkey.Builder) valkey.Completed { return build(b, i) })
-			}
-		})
+			c.follow(ctx, keys[i], node, seen, &results[i], func(b valkey.Builder) valkey.Completed { return build(b, i) })
+		}
 	}
-	for _, i := range unassigned {
-		c.follow(ctx, keys[i], nil, seen, ErrNoNode, &results[i], func(b valkey.Builder) valkey.Completed { return build(b, i) })
+	for _, g := range groups {
+		wg.Go(func() { send(g.Owner.Primary, g.Keys) })
 	}
+	send(nil, unassigned)
 	wg.Wait()
 	return results
 }
 
-// follow sends a command again as long as err, the answer of node, asks for that.
-func (c *Client) follow(ctx context.Context, key string, node *topology.Node, seen topology.Generation, err error,
+// send sends n commands to a node at once.
+func (c *Client) send(ctx context.Context, node *topology.Node, n int, build func(b valkey.Builder, i int) valkey.Completed) ([]valkey.ValkeyResult, error) {
+	if node == nil || !node.Routable() {
+		return nil, ErrNoNode
+	}
+	client, err := c.node(node.Addr())
+	if err != nil {
+		return nil, err
+	}
+	commands := make([]valkey.Completed, n)
+	for i := range commands {
+		commands[i] = build(client.B(), i)
+	}
+	return client.DoMulti(ctx, commands...), nil
+}
+
+// follow sends a command again as long as result, the answer of node, asks for that.
+func (c *Client) follow(ctx context.Context, key string, node *topology.Node, seen topology.Generation,
 	result *valkey.ValkeyResult, build func(valkey.Builder) valkey.Completed) {
-	for range tries {
-		ask, again := c.react(ctx, node, seen, err)
+	owner := node // or nil, if it was not expected to answer
+	for try := range tries {
+		ask, again := c.react(ctx, node, owner, seen, result.Error())
 		if !again || ctx.Err() != nil {
 			break
 		}
-		if node = ask; ask == nil {
-			node, seen = c.Router.ReadKey(key, topology.ReadPrimary)
+		n, probe := 1, false
+		if owner, seen = c.Router.ReadKey(key, topology.ReadPrimary); ask != nil {
+			n, node, owner = 2, ask, nil
+		} else if node = owner; node != nil && !node.Serves() && try%2 == 1 {
+			// Has a replica taken over? Unless it has, it answers MOVED.
+			node, _ = c.Router.ReadKey(key, topology.ReadReplica)
+			probe, owner = true, nil
 		}
-		if err = ErrNoNode; node == nil || !node.Routable() {
-			continue
+		replies, err := c.send(ctx, node, n, func(b valkey.Builder, i int) valkey.Completed {
+			if i < n-1 {
+				return b.Asking().Build()
+			}
+			return build(b)
+		})
+		if err != nil {
+			*result = valkey.NewErrorResult(err)
+		} else if *result = replies[n-1]; probe && result.Error() == nil {
+			c.Refresher.Note(c.Router.Promote(node), time.Now())
 		}
-		var client valkey.Client
-		if client, err = c.node(node.Addr()); err != nil {
-			continue
-		}
-		commands := []valkey.Completed{build(client.B())}
-		if ask != nil {
-			commands = []valkey.Completed{client.B().Asking().Build(), commands[0]}
-		}
-		all := client.DoMulti(ctx, commands...)
-		*result = all[len(all)-1]
-		err = result.Error()
-	}
-	if err != nil && result.Error() == nil {
-		*result = valkey.NewErrorResult(err) // none was got
 	}
 }
 
-func (c *Client) react(ctx context.Context, node *topology.Node, seen topology.Generation, err error) (ask *topology.Node, again bool) {
-	if err == nil || valkey.IsValkeyNil(err) {
-		return nil, false
+// react tells the Router what node answers, which is owner if it was expected to.
+// It returns whether the command is to be sent again, and, after ASK, where to.
+func (c *Client) react(ctx context.Context, node, owner *topology.Node, seen topology.Generation, err error) (ask *topology.Node, again bool) {
+	now := time.Now()
+	if due := c.Refresher.Next(&c.Router, now); len(due.Addrs) > 0 {
+		go c.ask(context.WithoutCancel(ctx), due)
 	}
-	refused, ok := valkey.IsValkeyErr(err)
-	if !ok { // the node is not there
-		if node == nil || c.Router.Failed(node).Refresh {
-			c.Refresh(ctx)
-		}
-		time.Sleep(pause)
+	refused, answered := valkey.IsValkeyErr(err)
+	if err == nil || answered {
+		c.Router.Succeeded(node)
+	}
+	switch {
+	case err == nil || valkey.IsValkeyNil(err):
+		return nil, false
+	case errors.Is(err, ErrNoNode):
+		c.Refresher.Want(now)
+	case !answered: // the node is not there
+		c.Refresher.Note(c.Router.Failed(node), now)
 		var op *net.OpError // if not even a connection came about, the command was not sent
-		return nil, errors.Is(err, ErrNoNode) || errors.As(err, &op) && op.Op == "dial"
-	}
-	rd, _ := topology.ParseRedirect(refused.Error(), c.origin(node.Addr()))
-	switch topology.Classify(refused.Error()) {
-	case topology.ActionNone, topology.ActionFail:
-		return nil, false
-	case topology.ActionMoved:
-		if c.Router.Moved(rd, nil, seen).Refresh {
-			c.Refresh(ctx)
+		if !errors.As(err, &op) || op.Op != "dial" {
+			return nil, false
 		}
-	case topology.ActionAsk:
-		return c.Router.Asking(rd), true
-	case topology.ActionRetry:
-		time.Sleep(pause / 10)
 	default:
-		time.Sleep(pause)
-		c.Refresh(ctx)
+		rd, _ := topology.ParseRedirect(refused.Error(), c.origin(node.Addr()))
+		switch topology.Classify(refused.Error()) {
+		case topology.ActionNone, topology.ActionFail:
+			return nil, false
+		case topology.ActionMoved:
+			c.Refresher.Note(c.Router.Moved(rd, owner, seen), now)
+			return nil, true
+		case topology.ActionAsk:
+			return c.Router.Asking(rd), true
+		case topology.ActionRetry:
+		default:
+			c.Refresher.Want(now)
+		}
 	}
+	time.Sleep(pause)
 	return nil, true
 }
