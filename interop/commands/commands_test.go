@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/interop/internal/servers"
 	"github.com/hashslot/hashslot/slotmap/command"
 	"github.com/stretchr/testify/assert"
@@ -272,6 +273,72 @@ func TestKeys(t *testing.T) {
 			for name := range differ {
 				assert.Contains(t, []string{"georadius", "georadiusbymember", "hsetex", "set", "cluster|replicate", "script|debug"}, name)
 			}
+		}
+	})
+}
+
+// Where generated commands go. A node of a cluster that owns no slots does none of
+// them: it says MOVED and the slot, or CROSSSLOT, by the keys that it routes by.
+func TestRoute(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s servers.Server) {
+		if !s.AtLeast(7, 0) {
+			t.Skip("COMMAND describes keys since Redis 7.0")
+		}
+		c := s.Three(t, 1)
+		conn, err := c.Nodes[3].Dial()
+		require.NoError(t, err)
+		defer conn.Close()
+		reply, err := conn.Do("COMMAND")
+		require.NoError(t, err)
+		loaded, err := command.Load(reply)
+		require.NoError(t, err)
+		r := rand.New(rand.NewPCG(17, 17))
+		moved, cross, differ := 0, 0, map[string]int{}
+		for c := range loaded.All() {
+			if c.Name() == "sunsubscribe" {
+				continue // a node takes leave of any channel
+			}
+			var all [][]string
+			for _, args := range lists(r, tame, c, 100) {
+				if target, err := loaded.Route(command.ArgsOf(args)); errors.Is(err, hashslot.ErrCrossSlot) ||
+					err == nil && (target.To == command.OneSlot || target.To == command.EachSlot) {
+					all = append(all, args)
+				}
+			}
+			for _, args := range all {
+				require.NoError(t, conn.Send(args[0], servers.Args(args[1:])...))
+			}
+			require.NoError(t, conn.Flush())
+			for _, args := range all {
+				_, err := conn.Receive()
+				var refused redis.Error
+				require.ErrorAs(t, err, &refused, "%q", args)
+				target, routeErr := (*command.Table)(nil).Route(command.ArgsOf(args))
+				if strings.HasPrefix(c.Name(), "georadius") && s.Name == "redis" || target.Command == nil && !errors.Is(routeErr, hashslot.ErrCrossSlot) {
+					target, routeErr = loaded.Route(command.ArgsOf(args))
+				}
+				want := "CROSSSLOT "
+				if routeErr == nil && target.To == command.OneSlot {
+					want = fmt.Sprintf("MOVED %d ", target.Slot)
+				}
+				if strings.HasPrefix(string(refused), "ERR ") && slices.Contains([]string{"xread", "xreadgroup", "migrate", "msetex"}, c.Name()) {
+					// COMMAND GETKEYS finds keys, and the code that routes none: the options are wrong.
+					differ[c.Name()]++
+					continue
+				}
+				require.True(t, strings.HasPrefix(string(refused), want), "%q: %s, want %s", args, refused, want)
+				if want == "CROSSSLOT " {
+					cross++
+				} else {
+					moved++
+				}
+			}
+		}
+		t.Logf("%d MOVED, %d CROSSSLOT; refused for their syntax: %v", moved, cross, differ)
+		assert.Greater(t, moved, 5000)
+		assert.Greater(t, cross, 500)
+		for name, n := range differ {
+			assert.Less(t, n, 50, "%s: most are routed", name)
 		}
 	})
 }

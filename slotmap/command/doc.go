@@ -9,9 +9,9 @@
 //
 // Where both servers know a command and describe it differently, the package
 // follows Valkey; differences.txt in its folder lists what differs. It matters
-// little: GEORADIUS with both STORE and STOREDIST, which has the last of the two as
-// a key in Valkey, as in what both servers do, and both in the description of
-// Redis; and the use of the keys of HSETEX and of SET with a condition. A [Table]
+// little: GEORADIUS with both STORE and STOREDIST has the last of the two as a key
+// in Valkey, and both in Redis 8.6; and the use of the keys of HSETEX, and of SET
+// with a condition, differs. A [Table]
 // that [Load] makes of the COMMAND reply of a server is of this server, whichever
 // it is, with the commands of its modules.
 //
