@@ -298,6 +298,9 @@ func TestRoute(t *testing.T) {
 			if c.Name() == "sunsubscribe" {
 				continue // a node takes leave of any channel
 			}
+			if c.Name() == "msetex" && s.Name == "valkey" {
+				continue // Valkey 9.1 does it on any node, whatever the keys
+			}
 			var all [][]string
 			for _, args := range lists(r, tame, c, 100) {
 				if target, err := loaded.Route(command.ArgsOf(args)); errors.Is(err, hashslot.ErrCrossSlot) ||
@@ -314,14 +317,14 @@ func TestRoute(t *testing.T) {
 				var refused redis.Error
 				require.ErrorAs(t, err, &refused, "%q", args)
 				target, routeErr := (*command.Table)(nil).Route(command.ArgsOf(args))
-				if strings.HasPrefix(c.Name(), "georadius") && s.Name == "redis" || target.Command == nil && !errors.Is(routeErr, hashslot.ErrCrossSlot) {
+				if strings.HasPrefix(c.Name(), "georadius") && s.Name == "redis" && s.AtLeast(8, 0) || target.Command == nil && !errors.Is(routeErr, hashslot.ErrCrossSlot) {
 					target, routeErr = loaded.Route(command.ArgsOf(args))
 				}
 				want := "CROSSSLOT "
 				if routeErr == nil && target.To == command.OneSlot {
 					want = fmt.Sprintf("MOVED %d ", target.Slot)
 				}
-				if strings.HasPrefix(string(refused), "ERR ") && slices.Contains([]string{"xread", "xreadgroup", "migrate", "msetex"}, c.Name()) {
+				if strings.HasPrefix(string(refused), "ERR ") && slices.Contains([]string{"xread", "xreadgroup", "migrate"}, c.Name()) {
 					// COMMAND GETKEYS finds keys, and the code that routes none: the options are wrong.
 					differ[c.Name()]++
 					continue

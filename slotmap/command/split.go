@@ -25,7 +25,8 @@ type Splitter struct {
 //
 // All commands can be divided that Route sends to EachSlot. Another command with
 // keys in one slot is one group, without keys none; otherwise the error is that of
-// Route. What a command with several parts does is not atomic.
+// Route. What a command with several parts does is not atomic. Valkey 9.1 does not
+// check the slots of MSETEX: sent to a wrong node, it is done there.
 //
 // t may be nil, for the built-in table. The result is valid until the next call.
 // Split takes time linear in the number of arguments.
