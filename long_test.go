@@ -1,0 +1,135 @@
+package hashslot_test
+
+import (
+	"testing"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/crc16"
+	"github.com/hashslot/hashslot/internal/guard"
+	"github.com/hashslot/hashslot/internal/hashtest"
+)
+
+// maxForm is a length by which every form for buffers has been in use at each of
+// its entries: the last form starts in the range of 1024 to 1300 bytes and has
+// sixteen entries, 64 bytes apart, for 64 lengths of the first block each.
+const maxForm = 2400
+
+// everyLength returns the lengths from maxLen to maxForm; in short runs some of
+// them, a different remainder of 64 each.
+func everyLength() (lengths []int) {
+	step := 1
+	if testing.Short() {
+		step = 37
+	}
+	for n := maxLen + 1; n <= maxForm; n += step {
+		lengths = append(lengths, n)
+	}
+	return lengths
+}
+
+// border reports whether a buffer of n bytes has a first block of a length at
+// which something changes: the checksum so far fills one byte of it or two, it
+// fills a register of 16, 32 or 64 bytes or goes one past it.
+func border(n int) bool {
+	switch (n-1)%64 + 1 {
+	case 1, 2, 3, 16, 17, 18, 32, 33, 34, 48, 49, 63, 64:
+		return true
+	}
+	return false
+}
+
+// TestSingleBitsOfEveryForm is the proof of each form, at each of its entries:
+// every bit of the lengths at a border, and every bit of the checksum so far for
+// all lengths. (All bits of all lengths take ten times as long.)
+func TestSingleBitsOfEveryForm(t *testing.T) {
+	var (
+		all  = singleBitSums(maxForm)
+		zero = make([]byte, maxForm)
+		so   [maxForm + 1][16]uint16 // far: the checksum 1<<bit, n zero bytes later
+	)
+	for bit := range 16 {
+		crc := uint16(1) << bit
+		for n := range so {
+			so[n][bit] = crc
+			crc = zeroByte(crc)
+		}
+	}
+	hashtest.EachKernel(t, func(t *testing.T) {
+		for _, n := range everyLength() {
+			p, sums := zero[:n], all[8*(maxForm-n):]
+			if got := hashslot.Checksum(p); got != 0 {
+				t.Fatalf("Checksum, length %d, no bit set: %#04x", n, got)
+			}
+			if !border(n) {
+				sums = nil
+			}
+			for i, want := range sums {
+				p[i/8] = 1 << (i % 8)
+				got := hashslot.Checksum(p)
+				p[i/8] = 0
+				if got != want {
+					t.Fatalf("Checksum, length %d, byte %d, bit %d: %#04x, want %#04x", n, i/8, i%8, got, want)
+				}
+			}
+			for bit, want := range so[n] {
+				if got := hashslot.Update(1<<bit, p); got != want {
+					t.Fatalf("Update(%#04x), length %d: %#04x, want %#04x", 1<<bit, n, got, want)
+				}
+			}
+		}
+	})
+}
+
+// TestEveryFormBetweenGuards holds that no form reads in front of a buffer or
+// behind it, whatever its length and wherever the first block ends.
+func TestEveryFormBetweenGuards(t *testing.T) {
+	buf := guard.New(t, maxForm+64)
+	all := buf.Head(buf.Len())
+	rng := seeded(8)
+	fillBraces(rng, all, 100)
+	hashtest.EachKernel(t, func(t *testing.T) {
+		for _, n := range everyLength() {
+			for _, p := range [][]byte{
+				all[:n], all[len(all)-n:],
+				all[1+n%63:][:n], all[len(all)-n-1-n%63:][:n],
+			} {
+				crc := uint16(rng.Uint32())
+				if got, want := hashslot.Update(crc, p), crc16.Update(crc, p); got != want {
+					t.Fatalf("Update(%#04x), length %d: %#04x, want %#04x", crc, n, got, want)
+				}
+			}
+		}
+	})
+}
+
+// TestEndsOfLongBuffers tries every place of a buffer's end in a cache line, for
+// lengths from which on that makes a difference, and in which a call works on
+// the buffer in pieces.
+func TestEndsOfLongBuffers(t *testing.T) {
+	const most = 3*65536 + 64
+	buf := guard.New(t, most+64)
+	all := buf.Head(buf.Len())
+	rng := seeded(9)
+	hashtest.EachKernel(t, func(t *testing.T) {
+		for _, n := range []int{16383, 16384, 16385, 20000, 65535, 65536, 65537, 65600, 2 * 65536, 2*65536 + 65, most} {
+			if testing.Short() && n > 65600 {
+				continue
+			}
+			for before := range 64 {
+				p := all[before:][:n]
+				if before%2 == 1 {
+					p = all[len(all)-before-n:][:n]
+				}
+				// Only what is near the end, and the first bytes, is not 0.
+				clear(p)
+				fill(rng, p[:4])
+				fill(rng, p[n-200:])
+				crc := uint16(rng.Uint32())
+				want := crc16.Combine(crc16.Bitwise(p[:4])^crc16.Combine(crc, 0, 4), crc16.Bitwise(p[n-200:]), n-4)
+				if got := hashslot.Update(crc, p); got != want {
+					t.Fatalf("Update(%#04x), length %d, at %d: %#04x, want %#04x", crc, n, before, got, want)
+				}
+			}
+		}
+	})
+}
