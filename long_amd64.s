@@ -18,10 +18,15 @@
 //
 // where b[i-5.5] is the second half of b[i-6] and the first half of b[i-5], and
 // b[i-2.75] is the last three quarters of b[i-3] and the first of b[i-2]. No
-// multiplication, no carry, and bytes stay in the order of memory. Each has its
-// macros, DIVIDE16, DIVIDE8 and DIVIDE4, by the number of digits that it must
-// remember: one in each register B0, B1 and so on, of which B0 has a digit of
-// a block whose number is a multiple of that.
+// multiplication, no carry, and bytes stay in the order of memory. The macros
+// for each, DIVIDE16, DIVIDE8 and DIVIDE4, are named by the number of digits that
+// it looks back on. These are in as many registers, B0 and so on, by turns.
+//
+// The more digits, the fewer instructions a block takes, and the longer the end
+// takes. What follows is chosen by the lengths from which on one is ahead of the
+// other, as measured on Intel's Emerald Rapids and AMD's Zen 4, where these
+// differ by little: with blocks of 64 bytes DIVIDE4 to 640 bytes, DIVIDE8 to 1536,
+// DIVIDE16 from there on.
 //
 // The end. The last 16, 8 or 4 blocks are not divided. What the quotient adds
 // to them makes them the remainder: each takes those of the three digits that
@@ -212,8 +217,8 @@ TEXT ·long(SB), NOSPLIT, $0-32
 	JLS  upTo320
 	CMPQ N, $640
 	JLS  upTo640
-	CMPQ N, $1280
-	JLS  upTo1280
+	CMPQ N, $1536
+	JLS  upTo1536
 	CUTTAIL(cut512)
 	JMP  divide512<>(SB)
 
@@ -223,7 +228,7 @@ upTo320:
 upTo640:
 	JMP divide128<>(SB)
 
-upTo1280:
+upTo1536:
 	JMP divide256<>(SB)
 
 narrow:
@@ -237,12 +242,12 @@ narrow:
 	JB   sse
 	CMPQ N, $256
 	JLS  sse
-	CMPQ N, $1280
-	JLS  upTo1280y
+	CMPQ N, $1536
+	JLS  upTo1536y
 	CUTTAIL(cut256)
 	JMP  divide256y<>(SB)
 
-upTo1280y:
+upTo1536y:
 	JMP divide128y<>(SB)
 
 sse:
@@ -277,12 +282,14 @@ plain:
 #define LOW   Z30
 
 // HEAD512 makes HEAD of the first (n-1)&63 + 1 bytes and the checksum so far,
-// and SPILL of what of that is not for them. P and N are then behind the head.
-// spill is the low part of SPILL. VPEXPANDB takes as many bytes as bits are set
-// in K1, from the start, to the register's end.
+// and SPILL, whose low part is spill, of what of that is not for them. P is then
+// behind the head, and N is n-1, of which all but the low bits are the blocks
+// there. VPEXPANDB takes as many bytes as bits are set in K1, from the start, to
+// the register's end.
 #define HEAD512(spill) \
 	MOVQ        p+8(FP), P;                  \
-	LEAQ        -1(N), DX;                   \
+	DECQ        N;                           \
+	MOVL        N, DX;                       \
 	ANDL        $63, DX;                     \
 	MOVQ        $1<<63, AX;                  \
 	SARXQ       DX, AX, AX;                  \
@@ -296,12 +303,11 @@ plain:
 	TESTL       DX, DX;                      \
 	CMOVLNE     AX, BX;                      \
 	VMOVD       BX, spill;                   \
-	LEAQ        1(P)(DX*1), P;               \
-	SUBQ        DX, N;                       \
-	DECQ        N
+	LEAQ        1(P)(DX*1), P
 
-// ENTER512 leaves the last blocks blocks to the end and goes to the stub for
-// what is left over of the others: round bytes are a round of the loop.
+// ENTER512 leaves as many blocks as a round of the loop has to the end, and goes
+// to the stub for what is left of the others if whole rounds are taken away.
+// P is then such that the first step finds its block.
 #define ENTER512(stubs, blocks) \
 	SUBQ $(64*blocks), N;                    \
 	MOVL N, AX;                              \
@@ -418,6 +424,7 @@ TEXT products64<>(SB), NOSPLIT, $0-32
 	VBROADCASTI32X4 reverse<>(SB), REV
 	VPXORQ SUM, SUM, SUM
 	LEAQ   places<>+320(SB), DX
+	ANDQ   $-64, N
 	ADDQ   N, P
 	NEGQ   N
 	PRODUCT(HEAD, -64(DX)(N*1))
@@ -725,14 +732,13 @@ step16:
 #define SPILL Y8
 #define T     Y9
 
-// HEAD256 makes HEAD, in Y15, of the first (n-1)&31 + 1 bytes and the checksum so
-// far, and spill of what of that is not for them. P and N are then behind the
-// head. Of a head of h bytes the first half of HEAD has bytes h-32 to h-17, the
-// second those behind; of 16 bytes loaded at the start, or at h-16, slide<> takes
-// what exists of that.
+// HEAD256 is the same for blocks of 32 bytes, with HEAD in Y15. Of h bytes the
+// first half of it has bytes h-32 to h-17, the second those behind: of 16 bytes
+// loaded from the start, or from byte h-16, slide<> takes what exists of these.
 #define HEAD256(spill) \
 	MOVQ    p+8(FP), P;                      \
-	LEAQ    -1(N), DX;                       \
+	DECQ    N;                               \
+	MOVL    N, DX;                           \
 	ANDL    $31, DX;                         \
 	LEAQ    slide<>+1(SB), AX;               \
 	ADDQ    DX, AX;                          \
@@ -750,11 +756,10 @@ step16:
 	VPSHUFB 16(AX), X14, X14;                \
 	VPXOR   X13, X14, X14;                   \
 	VINSERTI128 $1, X14, Y15, Y15;           \
-	LEAQ    1(P)(DX*1), P;                   \
-	SUBQ    DX, N;                           \
-	DECQ    N
+	LEAQ    1(P)(DX*1), P
 
-// ENTER256 is ENTER512 for stubs of shift/32 bytes.
+// ENTER256 is the same for blocks of 32 bytes, and stubs of 32 bytes, or of half
+// as many.
 #define ENTER256(stubs, blocks, half) \
 	SUBQ $(32*blocks), N;                    \
 	MOVL N, AX;                              \
@@ -1132,11 +1137,11 @@ step16:
 #define SUM   X12
 #define REV   X13
 
-// HEAD128 makes HEAD of the first (n-1)&15 + 1 bytes and the checksum so far, and
-// SPILL of what of that is not for them.
+// HEAD128 is the same for blocks of 16 bytes.
 #define HEAD128 \
 	MOVQ   p+8(FP), P;                       \
-	LEAQ   -1(N), DX;                        \
+	DECQ   N;                                \
+	MOVL   N, DX;                            \
 	ANDL   $15, DX;                          \
 	LEAQ   slide<>+17(SB), AX;               \
 	ADDQ   DX, AX;                           \
@@ -1147,9 +1152,7 @@ step16:
 	PSHUFB T, HEAD;                          \
 	MOVOU  16(AX), T;                        \
 	PSHUFB T, SPILL;                         \
-	LEAQ   1(P)(DX*1), P;                    \
-	SUBQ   DX, N;                            \
-	DECQ   N
+	LEAQ   1(P)(DX*1), P
 
 #define DIVIDE8X(at, b, b2, b5, b6) \
 	MOVOU   at(P), T;                        \
@@ -1211,6 +1214,7 @@ TEXT products16<>(SB), NOSPLIT, $0-32
 	MOVOU reverse<>(SB), REV
 	PXOR  SUM, SUM
 	LEAQ  places<>+320(SB), DX
+	ANDQ  $-16, N
 	ADDQ  N, P
 	NEGQ  N
 	PRODUCTX(HEAD, -16(DX)(N*1))
