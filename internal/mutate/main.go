@@ -77,6 +77,7 @@ const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhe
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
 	"TestBatchKernelsStopOnlyWhereTheyMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
+	"TestEveryFormBetweenGuards|TestEndsOfLongBuffers|TestSingleBitsOfEveryForm|" +
 	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards|TestWhatSlotsShortTakes)$/kernel=[^g]"
 
 type mutator struct {
