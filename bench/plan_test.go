@@ -65,7 +65,7 @@ func BenchmarkPlan(b *testing.B) {
 		{"rebalance/primaries=1000/new=100/ranges=striped", clusterOf(b, 1000, func(s int) int { return s % 900 }), addAll},
 		{"rebalance/primaries=10/new=1/ranges=scattered", clusterOf(b, 10, func(s int) int { return scattered[s] * 9 / 1000 }), addAll},
 		{"drain/primaries=1000/gone=100", clusterOf(b, 1000, even(1000)), func(c *topology.Cluster) (plan.Plan, error) {
-			return plan.Drain(c, ids(c, 100), plan.Options{})
+			return plan.Drain(c, ids(c, 100), plan.DrainOptions{})
 		}},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
@@ -84,5 +84,5 @@ func BenchmarkPlan(b *testing.B) {
 }
 
 func addAll(c *topology.Cluster) (plan.Plan, error) {
-	return plan.Rebalance(c, plan.Options{UseEmpty: true})
+	return plan.Rebalance(c, plan.RebalanceOptions{UseEmpty: true})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/plan"
+	"github.com/hashslot/hashslot/slotmap/plan/valkeycli"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
@@ -41,7 +42,7 @@ func FuzzRebalance(f *testing.F) {
 			fmt.Fprintf(&slots[o], " %d", s)
 		}
 		var text strings.Builder
-		opts := plan.Options{UseEmpty: useEmpty}
+		opts := plan.RebalanceOptions{UseEmpty: useEmpty}
 		total := 0.0
 		for i := range n {
 			id := fmt.Sprintf("%02x%038x", i, 0)
@@ -124,8 +125,8 @@ func FuzzPlan(f *testing.F) {
 		if err != nil {
 			return
 		}
-		opts := plan.Options{
-			Compat: bits&1 != 0, UseEmpty: bits&2 != 0, AssignUnassigned: bits&4 != 0,
+		opts := plan.RebalanceOptions{
+			UseEmpty: bits&2 != 0, AssignUnassigned: bits&4 != 0,
 			Weights: []plan.Weight{{ID: a, Weight: weight}},
 		}
 		if bits&8 != 0 {
@@ -135,7 +136,7 @@ func FuzzPlan(f *testing.F) {
 			if err != nil {
 				var input *plan.InputError
 				var state *plan.StateError
-				if !errors.As(err, &input) && !errors.As(err, &state) && !errors.Is(err, plan.ErrEndless) {
+				if !errors.As(err, &input) && !errors.As(err, &state) && !errors.Is(err, valkeycli.ErrEndless) {
 					t.Fatalf("%T %v", err, err)
 				}
 				return
@@ -153,11 +154,15 @@ func FuzzPlan(f *testing.F) {
 			}
 		}
 		check(plan.Rebalance(c, opts))
-		check(plan.Reshard(c, []string{a}, b, n, plan.Options{Compat: opts.Compat}))
-		check(plan.Reshard(c, nil, a, n, plan.Options{}))
-		opts.Compat, opts.Threshold = false, 0
-		check(plan.Drain(c, []string{a}, opts))
-		check(plan.Drain(c, []string{a}, plan.Options{Receivers: []string{b}}))
+		check(plan.Reshard(c, []string{a}, b, n))
+		tool := valkeycli.Tool(bits >> 4 % 4)
+		run, err := valkeycli.Rebalance(c, tool, valkeycli.RebalanceOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty, Threshold: opts.Threshold})
+		check(run.Plan, err)
+		run, err = valkeycli.Reshard(c, tool, nil, []string{a}, b, n)
+		check(run.Plan, err)
+		check(plan.Reshard(c, nil, a, n))
+		check(plan.Drain(c, []string{a}, plan.DrainOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty, AssignUnassigned: opts.AssignUnassigned}))
+		check(plan.Drain(c, []string{a}, plan.DrainOptions{Receivers: []string{b}}))
 		if _, err := plan.Promote(c, []string{a, b}); err != nil {
 			var input *plan.InputError
 			if !errors.As(err, &input) {
@@ -178,8 +183,12 @@ func FuzzCreate(f *testing.F) {
 			addr, zone, _ := strings.Cut(word, "=")
 			hosts = append(hosts, plan.Host{Addr: addr, Zone: zone})
 		}
-		for _, opts := range [][]plan.CreateOption{nil, {plan.Compat}} {
-			l, err := plan.Create(hosts, replicas, opts...)
+		for _, tool := range []bool{false, true} {
+			var unused []plan.Host
+			l, err := plan.Create(hosts, replicas)
+			if tool {
+				l, unused, err = valkeycli.Create(valkeycli.Valkey91, hosts, replicas)
+			}
 			if err != nil {
 				var input *plan.InputError
 				if !errors.As(err, &input) {
@@ -188,7 +197,7 @@ func FuzzCreate(f *testing.F) {
 				continue
 			}
 			var all slotmap.Set
-			used := len(l.Unused)
+			used := len(unused)
 			for _, s := range l.Shards {
 				if x := all.Intersect(s.Slots); !x.IsEmpty() || s.Slots.IsEmpty() {
 					t.Fatalf("slots %v", s.Slots)

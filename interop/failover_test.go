@@ -164,7 +164,7 @@ func TestTwoPrimaries(t *testing.T) {
 		_, err = survivor.Do("GET", "mykey")
 		require.ErrorContains(t, err, "CLUSTERDOWN The cluster is down")
 		assert.Equal(t, topology.ActionRefresh, topology.Classify(err.Error()))
-		_, err = plan.Rebalance(view, plan.Options{})
+		_, err = plan.Rebalance(view, plan.RebalanceOptions{})
 		var state *plan.StateError
 		require.ErrorAs(t, err, &state, "no plan while a primary is missing")
 		assert.Equal(t, plan.Unreachable, state.Problem)

@@ -71,7 +71,7 @@ func reshard(t *testing.T, s servers.Server, do execute, most int) *redigocluste
 
 	before, err := c.Nodes[0].View()
 	require.NoError(t, err)
-	p, err := plan.Rebalance(before, plan.Options{UseEmpty: true})
+	p, err := plan.Rebalance(before, plan.RebalanceOptions{UseEmpty: true})
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, p.SlotCount(), hashslot.Count*2/5-1)
 	batches, err := p.Batches(most)
@@ -84,7 +84,7 @@ func reshard(t *testing.T, s servers.Server, do execute, most int) *redigocluste
 	after, err := c.Nodes[0].View()
 	require.NoError(t, err)
 	drained := []string{c.Nodes[3].ID, c.Nodes[4].ID}
-	p, err = plan.Drain(after, drained, plan.Options{})
+	p, err = plan.Drain(after, drained, plan.DrainOptions{})
 	require.NoError(t, err)
 	move(t, c, cl, &p, do)
 	learns(t, c, after, &p, check.keys)

@@ -67,9 +67,9 @@ func TestSoak(t *testing.T) {
 				var p plan.Plan
 				var err error
 				if what == "reshard" {
-					p, err = plan.Reshard(now, nil, shard.Primary.ID, 1+r.IntN(300), plan.Options{})
+					p, err = plan.Reshard(now, nil, shard.Primary.ID, 1+r.IntN(300))
 				} else {
-					p, err = plan.Rebalance(now, plan.Options{})
+					p, err = plan.Rebalance(now, plan.RebalanceOptions{})
 				}
 				require.NoError(t, err)
 				do := redigocluster.Move

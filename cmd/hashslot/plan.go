@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap/plan"
+	"github.com/hashslot/hashslot/slotmap/plan/valkeycli"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
@@ -38,7 +39,7 @@ var planCommand = command{
 A node is named by its id, by enough of its beginning, or by its address.
 
 With -compat the plan is what valkey-cli --cluster 9.1.2 would do, its faults
-included. The order of nodes, on which that depends, is "myself" first and then
+included; -tool chooses another: valkey-8.0, redis-7.0 or redis-8.6. The order of nodes, on which that depends, is "myself" first and then
 that of the file; that of the tool itself changes from run to run of a server.
 
 -format setslot prints the commands for servers of any version, a line each, to
@@ -71,15 +72,16 @@ type planOptions struct {
 	receivers        stringList
 	threshold        float64
 	compat, useEmpty bool
+	tool             string
 	assign           bool
 	format           string
 }
 
 // planKinds are the options of each kind of plan.
 var planKinds = map[string][]string{
-	"create":    {"replicas", "compat", "format"},
-	"rebalance": {"nodes", "host", "tls", "weight", "use-empty", "threshold", "load", "assign-unassigned", "compat", "format", "batch"},
-	"reshard":   {"nodes", "host", "tls", "from", "to", "slots", "compat", "format", "batch"},
+	"create":    {"replicas", "compat", "tool", "format"},
+	"rebalance": {"nodes", "host", "tls", "weight", "use-empty", "threshold", "load", "assign-unassigned", "compat", "tool", "format", "batch"},
+	"reshard":   {"nodes", "host", "tls", "from", "to", "slots", "compat", "tool", "format", "batch"},
 	"drain":     {"nodes", "host", "tls", "node", "receiver", "weight", "use-empty", "load", "assign-unassigned", "format", "batch"},
 }
 
@@ -97,6 +99,7 @@ func runPlan(e *env) int {
 	o.nodes.add(&fs)
 	fs.IntVar(&o.replicas, "replicas", 0, "create: so `many` replicas for each primary")
 	fs.BoolVar(&o.compat, "compat", false, "plan as valkey-cli --cluster does")
+	fs.StringVar(&o.tool, "tool", valkeycli.Valkey91.String(), "with -compat: the `tool`, valkey-9.1, valkey-8.0, redis-7.0 or redis-8.6")
 	fs.Var(&o.weights, "weight", "`ID=W`: a node's weight, 1 if not told; may be repeated")
 	fs.BoolVar(&o.useEmpty, "use-empty", false, "let primaries without slots take part")
 	fs.Float64Var(&o.threshold, "threshold", 0, "rebalance: do nothing while all nodes are within so many `percent` of\ntheir share (with -compat 2 if not told, and 0 never does anything)")
@@ -146,6 +149,10 @@ func runPlan(e *env) int {
 		err = o.nodes.check()
 	case o.compat && len(o.nodes.files) > 1:
 		err = errors.New("-compat takes one -nodes: the tool has the order of nodes from one of them")
+	case given["tool"] && !o.compat:
+		err = errors.New("-tool goes with -compat")
+	case o.compat && (given["load"] || given["assign-unassigned"]):
+		err = errors.New("-load and -assign-unassigned do not go with -compat: the tool has nothing like them")
 	case o.load == "-" && o.nodes.stdin() > 0:
 		err = errors.New("-load and -nodes cannot both be standard input")
 	case kind == "reshard" && (!given["from"] || !given["to"] || !given["slots"]):
@@ -160,7 +167,7 @@ func runPlan(e *env) int {
 		return e.planCreate(args, &o)
 	}
 	if o.compat && !given["threshold"] && kind == "rebalance" {
-		o.threshold = plan.CompatThreshold
+		o.threshold = valkeycli.DefaultThreshold
 	}
 	return e.planMoves(kind, &o)
 }
@@ -171,11 +178,16 @@ func (e *env) planCreate(args []string, o *planOptions) int {
 		addr, zone, _ := strings.Cut(a, "=")
 		hosts = append(hosts, plan.Host{Addr: addr, Zone: zone})
 	}
-	var opts []plan.CreateOption
+	var layout plan.Layout
+	var err error
 	if o.compat {
-		opts = append(opts, plan.Compat)
+		var tool valkeycli.Tool
+		if tool, err = valkeycli.ParseTool(o.tool); err == nil {
+			layout, _, err = valkeycli.Create(tool, hosts, o.replicas)
+		}
+	} else {
+		layout, err = plan.Create(hosts, o.replicas)
 	}
-	layout, err := plan.Create(hosts, o.replicas, opts...)
 	if err != nil {
 		return e.noPlan(err)
 	}
@@ -190,7 +202,7 @@ func (e *env) planMoves(kind string, o *planOptions) int {
 	if err != nil {
 		return e.fail(err)
 	}
-	opts := plan.Options{Compat: o.compat, UseEmpty: o.useEmpty, Threshold: o.threshold, AssignUnassigned: o.assign}
+	opts := plan.RebalanceOptions{UseEmpty: o.useEmpty, Threshold: o.threshold, AssignUnassigned: o.assign}
 	for _, w := range o.weights {
 		id, number, ok := strings.Cut(w, "=")
 		weight, err := strconv.ParseFloat(number, 64)
@@ -202,24 +214,36 @@ func (e *env) planMoves(kind string, o *planOptions) int {
 		}
 		opts.Weights = append(opts.Weights, plan.Weight{ID: id, Weight: weight})
 	}
-	opts.Receivers = nodeIDs(c, o.receivers)
 	if o.load != "" {
 		if opts.Load, err = e.readLoad(o.load); err != nil {
 			return e.fail(err)
 		}
 	}
-	var p plan.Plan
-	switch kind {
-	case "rebalance":
+	var (
+		p    plan.Plan
+		run  valkeycli.Run
+		from []string
+	)
+	if kind == "reshard" && o.from != "all" {
+		from = nodeIDs(c, strings.Split(o.from, ","))
+	}
+	tool, err := valkeycli.ParseTool(o.tool)
+	switch {
+	case err != nil:
+	case kind == "rebalance" && o.compat:
+		run, err = valkeycli.Rebalance(c, tool, valkeycli.RebalanceOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty, Threshold: opts.Threshold})
+		p = run.Plan
+	case kind == "rebalance":
 		p, err = plan.Rebalance(c, opts)
-	case "reshard":
-		var from []string
-		if o.from != "all" {
-			from = nodeIDs(c, strings.Split(o.from, ","))
-		}
-		p, err = plan.Reshard(c, from, nodeID(c, o.to), o.slots, opts)
-	case "drain":
-		p, err = plan.Drain(c, nodeIDs(c, o.drained), opts)
+	case kind == "reshard" && o.compat:
+		run, err = valkeycli.Reshard(c, tool, nil, from, nodeID(c, o.to), o.slots)
+		p = run.Plan
+	case kind == "reshard":
+		p, err = plan.Reshard(c, from, nodeID(c, o.to), o.slots)
+	case kind == "drain":
+		p, err = plan.Drain(c, nodeIDs(c, o.drained), plan.DrainOptions{
+			Receivers: nodeIDs(c, o.receivers), Weights: opts.Weights, UseEmpty: opts.UseEmpty, Load: opts.Load, AssignUnassigned: opts.AssignUnassigned,
+		})
 	}
 	if err != nil {
 		return e.noPlan(err)

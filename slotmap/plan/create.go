@@ -29,7 +29,6 @@ func (h Host) machine() string {
 // A Layout is a cluster to create.
 type Layout struct {
 	Shards   []LayoutShard // by first slot
-	Unused   []Host        // in Compat: those that valkey-cli leaves without a role
 	Warnings []string      // wishes that could not be kept, and dangers
 }
 
@@ -40,12 +39,45 @@ type LayoutShard struct {
 	Replicas []Host
 }
 
-// A CreateOption is an option of [Create].
-type CreateOption int
+// CheckHosts returns an [*InputError] if no cluster can be laid out over hosts with
+// the given number of replicas for each primary. It is what [Create] checks.
+func CheckHosts(hosts []Host, replicas int) error {
+	if replicas < 0 {
+		return &InputError{Field: "replicas", Value: fmt.Sprint(replicas), Reason: "must be from 0"}
+	}
+	if replicas >= len(hosts) {
+		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a shard with %d replicas takes %d hosts, and there are %d", replicas, replicas+1, len(hosts))}
+	}
+	if len(hosts)/(replicas+1) > hashslot.Count {
+		return &InputError{Field: "hosts", Reason: fmt.Sprintf("are more primaries than the %d slots", hashslot.Count)}
+	}
+	first := map[string]int{}
+	zone := map[string]string{}
+	for i, h := range hosts {
+		field := fmt.Sprintf("hosts[%d]", i)
+		host, port, err := net.SplitHostPort(h.Addr)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
+			return &InputError{Field: field, Value: h.Addr, Reason: "is not host:port"}
+		}
+		if at, twice := first[h.Addr]; twice {
+			return &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("is hosts[%d] as well", at)}
+		}
+		first[h.Addr] = i
+		if z, known := zone[h.machine()]; known && z != h.Zone {
+			return &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("machine %s is in two zones, %q and %q", h.machine(), z, h.Zone)}
+		}
+		zone[h.machine()] = h.Zone
+	}
+	return nil
+}
 
-// Compat has Create plan as valkey-cli --cluster create does, up to the random
-// exchanges that it makes where replicas share a host: see the package comment.
-const Compat CreateOption = 1
+// NewLayout returns the layout of the given shards, in their order, with the
+// warnings that belong to it. replicas is what was asked for each primary.
+func NewLayout(shards []LayoutShard, replicas int) Layout {
+	l := Layout{Shards: shards}
+	l.warn(replicas)
+	return l
+}
 
 // Create lays out a new cluster over hosts: as many shards as there can be with
 // a primary and the given number of replicas each. Hosts that are left over
@@ -68,42 +100,9 @@ const Compat CreateOption = 1
 // that of two is two.
 //
 // The error is an [*InputError].
-func Create(hosts []Host, replicas int, opts ...CreateOption) (Layout, error) {
-	compat := false
-	for i, o := range opts {
-		if o != Compat {
-			return Layout{}, &InputError{Field: fmt.Sprintf("opts[%d]", i), Value: fmt.Sprint(int(o)), Reason: "is no option"}
-		}
-		compat = true
-	}
-	if replicas < 0 {
-		return Layout{}, &InputError{Field: "replicas", Value: fmt.Sprint(replicas), Reason: "must be from 0"}
-	}
-	if replicas >= len(hosts) {
-		return Layout{}, &InputError{Field: "hosts", Reason: fmt.Sprintf("a shard with %d replicas takes %d hosts, and there are %d", replicas, replicas+1, len(hosts))}
-	}
-	if len(hosts)/(replicas+1) > hashslot.Count {
-		return Layout{}, &InputError{Field: "hosts", Reason: fmt.Sprintf("are more primaries than the %d slots", hashslot.Count)}
-	}
-	first := map[string]int{}
-	zone := map[string]string{}
-	for i, h := range hosts {
-		field := fmt.Sprintf("hosts[%d]", i)
-		host, port, err := net.SplitHostPort(h.Addr)
-		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
-			return Layout{}, &InputError{Field: field, Value: h.Addr, Reason: "is not host:port"}
-		}
-		if at, twice := first[h.Addr]; twice {
-			return Layout{}, &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("is hosts[%d] as well", at)}
-		}
-		first[h.Addr] = i
-		if z, known := zone[h.machine()]; known && z != h.Zone {
-			return Layout{}, &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("machine %s is in two zones, %q and %q", h.machine(), z, h.Zone)}
-		}
-		zone[h.machine()] = h.Zone
-	}
-	if compat {
-		return compatCreate(hosts, replicas)
+func Create(hosts []Host, replicas int) (Layout, error) {
+	if err := CheckHosts(hosts, replicas); err != nil {
+		return Layout{}, err
 	}
 	n := len(hosts) / (replicas + 1)
 	shards := deal(hosts, n)
@@ -115,7 +114,7 @@ func Create(hosts []Host, replicas int, opts ...CreateOption) (Layout, error) {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return primaries[a] - primaries[b] })
-	var l Layout
+	layout := make([]LayoutShard, 0, n)
 	for i, s := range order {
 		// i/n of the slots, rounded to the nearest.
 		at := func(i int) hashslot.Slot { return hashslot.Slot((2*hashslot.Count*i + n) / (2 * n)) }
@@ -126,10 +125,9 @@ func Create(hosts []Host, replicas int, opts ...CreateOption) (Layout, error) {
 				shard.Replicas = append(shard.Replicas, hosts[h])
 			}
 		}
-		l.Shards = append(l.Shards, shard)
+		layout = append(layout, shard)
 	}
-	l.warn(replicas)
-	return l, nil
+	return NewLayout(layout, replicas), nil
 }
 
 // deal gives the hosts to n shards in turn, zone by zone and within a zone
@@ -468,39 +466,6 @@ func (l *Layout) warnMajority(what string, of func(Host) string) {
 			l.Warnings = append(l.Warnings, fmt.Sprintf("%s %s has %d of %d primaries: if it fails, the others are no majority and nothing fails over", what, name, n, len(l.Shards)))
 		}
 	}
-}
-
-// compatCreate is the layout of valkey-cli.
-func compatCreate(hosts []Host, replicas int) (Layout, error) {
-	names := make([]string, len(hosts))
-	for i, h := range hosts {
-		names[i] = h.Addr[:strings.LastIndexByte(h.Addr, ':')]
-	}
-	primaries, placed, unused := compatReplicas(names, replicas)
-	var l Layout
-	first := hashslot.Slot(0)
-	for i, last := range compatAllot(len(primaries)) {
-		shard := LayoutShard{Primary: hosts[primaries[i]]}
-		shard.Slots.AddRange(slotmap.Range{First: first, Last: last})
-		if shard.Slots.Err() != nil {
-			// From some 7500 primaries on the sum of its 32-bit floats can run ahead.
-			return Layout{}, &InputError{Field: "hosts", Reason: fmt.Sprintf("with %d primaries the tool counts beyond slot %d", len(primaries), hashslot.Count-1)}
-		}
-		first = last + 1
-		for _, r := range placed[i] {
-			shard.Replicas = append(shard.Replicas, hosts[r])
-		}
-		l.Shards = append(l.Shards, shard)
-	}
-	l.warn(replicas)
-	for _, u := range unused {
-		l.Unused = append(l.Unused, hosts[u])
-		l.Warnings = append(l.Warnings, hosts[u].Addr+" is left without a role: it becomes a primary without slots")
-	}
-	if onPrimary, together := compatScore(names, primaries, placed); onPrimary+together > 0 {
-		l.Warnings = append(l.Warnings, "the tool goes on to exchange replicas at random, to keep those of a primary on different hosts: which ones cannot be told")
-	}
-	return l, nil
 }
 
 // MarshalJSON returns the layout as {"shards":[{"primary","replicas","slots"}],"warnings":[...]}.

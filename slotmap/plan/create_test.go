@@ -204,31 +204,6 @@ func TestCreateExamples(t *testing.T) {
 	}
 }
 
-func TestCreateCompat(t *testing.T) {
-	lines(t, "create_placement.jsonl", func(line string) {
-		g := unmarshal[placement](t, line)
-		l, err := Create(hostsOf(g.Addrs...), g.Replicas, Compat)
-		require.NoError(t, err)
-		require.Len(t, l.Shards, len(g.Alloc))
-		placed := map[[2]string]bool{}
-		for i, s := range l.Shards {
-			require.Equal(t, fmt.Sprintf("%d-%d", g.Alloc[i][1], g.Alloc[i][2]), s.Slots.String())
-			for _, r := range s.Replicas {
-				placed[[2]string{r.Addr, s.Primary.Addr}] = true
-			}
-		}
-		require.Len(t, placed, len(g.Adding))
-		for _, a := range g.Adding {
-			require.True(t, placed[[2]string{a.Replica, a.Primary}])
-		}
-	})
-	// One pass for what is left over, so the second of them gets no role.
-	l, err := Create(hostsOf("a:1", "b:1", "c:1", "d:1", "e:1"), 2, Compat)
-	require.NoError(t, err)
-	require.Len(t, l.Shards[0].Replicas, 3)
-	require.Equal(t, hostsOf("b:1"), l.Unused)
-}
-
 func TestCreateErrors(t *testing.T) {
 	many := make([]Host, hashslot.Count+1)
 	for i := range many {
@@ -238,22 +213,19 @@ func TestCreateErrors(t *testing.T) {
 		want     string
 		hosts    []Host
 		replicas int
-		opts     []CreateOption
 	}{
-		{`plan: hosts: a shard with 0 replicas takes 1 hosts, and there are 0`, nil, 0, nil},
-		{`plan: hosts: a shard with 2 replicas takes 3 hosts, and there are 2`, hostsOf("a:1", "b:1"), 2, nil},
-		{`plan: replicas "-1": must be from 0`, hostsOf("a:1"), -1, nil},
-		{`plan: hosts[1] "b": is not host:port`, hostsOf("a:1", "b"), 0, nil},
-		{`plan: hosts[0] ":1": is not host:port`, hostsOf(":1"), 0, nil},
-		{`plan: hosts[0] "a:0": is not host:port`, hostsOf("a:0"), 0, nil},
-		{`plan: hosts[0] "a:65536": is not host:port`, hostsOf("a:65536"), 0, nil},
-		{`plan: hosts[2] "a:1": is hosts[0] as well`, hostsOf("a:1", "b:1", "a:1"), 0, nil},
-		{`plan: hosts[1] "a:2": machine a is in two zones, "x" and "y"`, []Host{{"a:1", "", "x"}, {"a:2", "", "y"}}, 0, nil},
-		{`plan: hosts: are more primaries than the 16384 slots`, many, 0, nil},
-		{`plan: hosts: with 7542 primaries the tool counts beyond slot 16383`, many[1:7543], 0, []CreateOption{Compat}},
-		{`plan: opts[0] "7": is no option`, hostsOf("a:1"), 0, []CreateOption{7}},
+		{`plan: hosts: a shard with 0 replicas takes 1 hosts, and there are 0`, nil, 0},
+		{`plan: hosts: a shard with 2 replicas takes 3 hosts, and there are 2`, hostsOf("a:1", "b:1"), 2},
+		{`plan: replicas "-1": must be from 0`, hostsOf("a:1"), -1},
+		{`plan: hosts[1] "b": is not host:port`, hostsOf("a:1", "b"), 0},
+		{`plan: hosts[0] ":1": is not host:port`, hostsOf(":1"), 0},
+		{`plan: hosts[0] "a:0": is not host:port`, hostsOf("a:0"), 0},
+		{`plan: hosts[0] "a:65536": is not host:port`, hostsOf("a:65536"), 0},
+		{`plan: hosts[2] "a:1": is hosts[0] as well`, hostsOf("a:1", "b:1", "a:1"), 0},
+		{`plan: hosts[1] "a:2": machine a is in two zones, "x" and "y"`, []Host{{"a:1", "", "x"}, {"a:2", "", "y"}}, 0},
+		{`plan: hosts: are more primaries than the 16384 slots`, many, 0},
 	} {
-		_, err := Create(c.hosts, c.replicas, c.opts...)
+		_, err := Create(c.hosts, c.replicas)
 		var input *InputError
 		require.ErrorAs(t, err, &input, c.want)
 		require.EqualError(t, err, c.want)

@@ -12,26 +12,15 @@
 // ([Plan.MigrationImport]), as JSON and as text to check ([Plan.Summary]). It
 // can be cut into batches ([Plan.Batches]) and be tried on paper ([Model]).
 //
-// # Two modes
-//
-// The default mode gives exact shares, moves as few slots as these allow, and
-// leaves few ranges behind. It does not depend on the order of the reply.
-//
-// In Compat mode the answer is that of valkey-cli --cluster 9.1.2, to the slot,
-// its faults included, in order to know what the tool will do: shares truncated
-// in 32-bit floats, the remainder to the receivers, always the lowest slots of a
-// source, at times one slot more than announced. The older tools, from
-// redis-cli 7.0 on, compute the same, except that they refuse to create fewer
-// than three primaries. Two things the tool does cannot be told beforehand:
-// the order of nodes in its list, which depends on a random seed of the server
-// that it asks (pass what CLUSTER NODES said, or Options.Order), and the random
-// exchanges of replicas at the end of a create.
+// The plans have exact shares, move as few slots as these allow, and leave few
+// ranges behind. They do not depend on the order of the reply. What the servers'
+// own tools would do, by version, package valkeycli says.
 //
 // # What is refused
 //
 // Where moving slots could lose keys there is no plan but a [*StateError] that
 // names the slots: open slots, slots that two nodes claim, slots of a node that
-// does not answer, and, unless Options.AssignUnassigned is set, slots that
+// does not answer, and, unless AssignUnassigned is set, slots that
 // nobody owns. Arguments that make no sense are an [*InputError].
 //
 // # Cost

@@ -10,7 +10,7 @@ import (
 
 // An InputError is an argument that no plan can be made from.
 type InputError struct {
-	Field  string // the parameter or field of Options, "Weights[2]" for one of several
+	Field  string // the parameter or the field of the options, "Weights[2]" for one of several
 	Value  string // what was given; "" when it does not say more
 	Reason string
 }

@@ -21,7 +21,7 @@ func ExampleRebalance() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	p, err := plan.Rebalance(cluster, plan.Options{UseEmpty: true})
+	p, err := plan.Rebalance(cluster, plan.RebalanceOptions{UseEmpty: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func ExampleModel() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	p, err := plan.Drain(cluster, []string{"67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1"}, plan.Options{UseEmpty: true})
+	p, err := plan.Drain(cluster, []string{"67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1"}, plan.DrainOptions{UseEmpty: true})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func randomPlan(t *testing.T) Plan {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(17, 18))
 	c := randomPaper(rng, 12).cluster(t)
-	p, err := Rebalance(c, Options{UseEmpty: true})
+	p, err := Rebalance(c, RebalanceOptions{UseEmpty: true})
 	require.NoError(t, err)
 	require.NotEmpty(t, p.Moves)
 	return p
@@ -26,8 +26,8 @@ func randomPlan(t *testing.T) Plan {
 
 func modelOf(p Plan) *Model {
 	var all []string
-	for _, n := range p.nodes {
-		all = append(all, n.id)
+	for _, n := range p.Nodes {
+		all = append(all, n.ID)
 	}
 	return NewModel(p.Before, all...)
 }
@@ -244,7 +244,7 @@ func TestModelAtScale(t *testing.T) {
 	for range 100 {
 		add()
 	}
-	moved := carryOut(func() (Plan, error) { return Rebalance(view(), Options{UseEmpty: true}) })
+	moved := carryOut(func() (Plan, error) { return Rebalance(view(), RebalanceOptions{UseEmpty: true}) })
 	// 1000 nodes of 16 or 17 become 1100 of 14 or 15.
 	require.Equal(t, 100*14, min(moved, 100*14))
 	require.LessOrEqual(t, moved, 100*15)
@@ -258,7 +258,7 @@ func TestModelAtScale(t *testing.T) {
 		for _, s := range drained {
 			ids = append(ids, s.id)
 		}
-		return Drain(view(), ids, Options{UseEmpty: true})
+		return Drain(view(), ids, DrainOptions{UseEmpty: true})
 	})
 	require.Equal(t, had, moved)
 	for _, s := range drained {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -10,19 +11,9 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// Options say how to plan. The zero Options are the default mode: all weights
-// equal, primaries without slots left out, balance by the number of slots, exact.
-type Options struct {
-	// Compat plans as valkey-cli 9.1.2 does, slot for slot and move for move: see
-	// the package comment.
-	Compat bool
-
-	// Order, in Compat, is the order in which the tool has the nodes: the ids of
-	// all primaries, and of replicas at will. If it is nil, it is the node that
-	// was asked ("myself") and then the others as the view has them; a merged
-	// view has them by id, which is not the tool's order.
-	Order []string
-
+// RebalanceOptions say how to rebalance. Zero means: all weights equal, primaries
+// without slots left out, balance by the number of slots, exact.
+type RebalanceOptions struct {
 	// Weights are the weights of nodes; others have weight 1. A node of weight 0
 	// ends without slots.
 	Weights []Weight
@@ -32,8 +23,7 @@ type Options struct {
 
 	// Threshold is a tolerance in percent: nothing is moved while every node's
 	// slots differ from its share by at most that part of them. 0 is no
-	// tolerance. In Compat it is the tool's --cluster-threshold, whose default is
-	// [CompatThreshold], and where 0 and less mean that nothing is ever moved.
+	// tolerance.
 	Threshold float64
 
 	// Load, if not nil, is what to balance in the place of the number of slots: a
@@ -44,16 +34,21 @@ type Options struct {
 	// AssignUnassigned gives slots that nobody owns an owner as well. If it is
 	// not set, they are an error.
 	AssignUnassigned bool
-
-	// Receivers, for Drain, are the ids of the primaries that get the slots. If
-	// it is nil, they are all primaries that have slots and, with UseEmpty, the
-	// others.
-	Receivers []string
 }
 
-// CompatThreshold is the threshold, in percent, that valkey-cli uses if it is
-// not told one.
-const CompatThreshold = 2
+// DrainOptions say how to drain. Zero means: the slots go to all primaries that
+// have slots, by their number.
+type DrainOptions struct {
+	// Receivers are the ids of the primaries that get the slots. If it is nil,
+	// they are all primaries that have slots and, with UseEmpty, the others.
+	Receivers []string
+
+	// Weights, UseEmpty, Load and AssignUnassigned are as in [RebalanceOptions].
+	Weights          []Weight
+	UseEmpty         bool
+	Load             []float64
+	AssignUnassigned bool
+}
 
 // A Weight is how much of the slots a node is to have in proportion to others.
 type Weight struct {
@@ -79,10 +74,62 @@ type Plan struct {
 	Before *slotmap.Table[string] // who owns what, by node id
 	After  *slotmap.Table[string] // the same when all moves are done
 
-	Warnings []string // what a person should know before acting
+	// Nodes are all primaries that can take part. Their order is that of the ids.
+	Nodes []Node
 
-	nodes []node // all primaries that can take part
-	load  []float64
+	// Load is what was balanced in the place of the number of slots, or nil.
+	Load []float64
+
+	Warnings []string // what a person should know before acting
+}
+
+// A Node is a primary that can take part in a plan.
+type Node struct {
+	ID     string
+	Addr   string // "host:port"; "" if the view does not tell
+	Weight float64
+}
+
+// New returns the plan that makes the given moves in c, so that moves of the
+// caller's own can be rendered, batched and tried. Without moves it says what c
+// is like. The moves stay in their order.
+//
+// The error is a [*StateError] if moving slots of c could lose data; slots that
+// nobody owns are one only if no move gives them an owner. It is an
+// [*InputError] if a move takes slots from a node that does not own them, or
+// names a node that is no primary that can be reached.
+func New(c *topology.Cluster, moves []Move) (Plan, error) {
+	gives := slices.ContainsFunc(moves, func(m Move) bool { return m.From == "" })
+	s, err := newState(c, gives)
+	if err != nil {
+		return Plan{}, err
+	}
+	after := s.owner
+	for i, m := range moves {
+		field := fmt.Sprintf("moves[%d]", i)
+		if err := m.Slots.Err(); err != nil {
+			return Plan{}, &InputError{Field: field, Reason: err.Error()}
+		}
+		from := nobody
+		if m.From != "" {
+			if from, err = s.find(field+".From", m.From); err != nil {
+				return Plan{}, err
+			}
+		}
+		to, err := s.find(field+".To", m.To)
+		if err != nil {
+			return Plan{}, err
+		}
+		for slot := range m.Slots.Slots() {
+			if after[slot] != int32(from) {
+				return Plan{}, &InputError{Field: field, Reason: fmt.Sprintf("slot %d is not %s's", slot, cmp.Or(m.From, "nobody"))}
+			}
+			after[slot] = int32(to)
+		}
+	}
+	p := s.plan(&after, nil)
+	p.Moves = slices.Clone(moves)
+	return p, nil
 }
 
 // SlotCount returns how many slots the plan moves.
@@ -115,13 +162,13 @@ func (p *Plan) SlotCount() int {
 // that takes more than 16384 corrections.
 //
 // The error is a [*StateError] if moving slots of c could lose data, an
-// [*InputError] for bad options, or, in Compat, [ErrEndless].
-func Rebalance(c *topology.Cluster, opts Options) (Plan, error) {
+// [*InputError] for bad options.
+func Rebalance(c *topology.Cluster, opts RebalanceOptions) (Plan, error) {
+	if !(opts.Threshold >= 0) || math.IsInf(opts.Threshold, 0) {
+		return Plan{}, &InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "a threshold is a number of percent from 0"}
+	}
 	s, err := start(c, opts)
 	if err != nil {
-		return Plan{}, err
-	}
-	if err := opts.refuse("Receivers", opts.Receivers != nil, "is for Drain"); err != nil {
 		return Plan{}, err
 	}
 	var involved []int
@@ -136,19 +183,16 @@ func Rebalance(c *topology.Cluster, opts Options) (Plan, error) {
 	if err := s.weighty(involved); err != nil {
 		return Plan{}, err
 	}
-	if opts.Compat {
-		return s.compatRebalance(involved, opts)
-	}
 	u := s.units(opts.Load)
 	have, weights := u.of(involved), s.weightsOf(involved)
 	if opts.Threshold > 0 && u.free == 0 && within(have, weights, u.total, opts.Threshold) {
-		return s.plan(&s.owner, opts), nil
+		return s.plan(&s.owner, opts.Load), nil
 	}
 	want := u.have() // of all nodes; those not involved have none
 	for k, n := range shares(have, weights, u.total) {
 		want[involved[k]] = n
 	}
-	return s.plan(u.spread(want), opts), nil
+	return s.plan(u.spread(want), opts.Load), nil
 }
 
 // within reports whether every node is within the tolerance of its share.
@@ -172,14 +216,8 @@ func within(have []int, weights []float64, total int, percent float64) bool {
 // else moves: the slots go where they level the receivers, in proportion to
 // their weights, as far as that is possible. Everything else is as in
 // [Rebalance], which also drains a node, by weight 0, but evens out all others.
-func Drain(c *topology.Cluster, nodes []string, opts Options) (Plan, error) {
-	if err := opts.refuse("Compat", opts.Compat, "the tool drains by a rebalance with weight 0"); err != nil {
-		return Plan{}, err
-	}
-	if err := opts.refuse("Threshold", opts.Threshold != 0, "is for Rebalance"); err != nil {
-		return Plan{}, err
-	}
-	s, err := start(c, opts)
+func Drain(c *topology.Cluster, nodes []string, opts DrainOptions) (Plan, error) {
+	s, err := start(c, RebalanceOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty, Load: opts.Load, AssignUnassigned: opts.AssignUnassigned})
 	if err != nil {
 		return Plan{}, err
 	}
@@ -256,28 +294,17 @@ func Drain(c *topology.Cluster, nodes []string, opts Options) (Plan, error) {
 		}
 		level = below
 	}
-	return s.plan(u.spread(want), opts), nil
+	return s.plan(u.spread(want), opts.Load), nil
 }
 
 // Reshard plans to move slots, a number of them, to the primary with the id to.
 // They come from the primaries with the ids from, in proportion to what these
-// have; from nil is all others. In the default mode the number is exact, each
-// source gives its part of it rounded down or up, and the slots are chosen for
-// few ranges. In Compat the number can differ from what was asked for, as it
-// does with the tool.
+// have; from nil is all others. The number is exact, each source gives its part
+// of it rounded down or up, and the slots are chosen for few ranges.
 //
 // Errors are those of [Rebalance].
-func Reshard(c *topology.Cluster, from []string, to string, slots int, opts Options) (Plan, error) {
-	for _, o := range []struct {
-		field string
-		set   bool
-	}{{"Weights", opts.Weights != nil}, {"Load", opts.Load != nil}, {"AssignUnassigned", opts.AssignUnassigned},
-		{"Threshold", opts.Threshold != 0}, {"Receivers", opts.Receivers != nil}} {
-		if err := opts.refuse(o.field, o.set, "is not for Reshard"); err != nil {
-			return Plan{}, err
-		}
-	}
-	s, err := start(c, opts)
+func Reshard(c *topology.Cluster, from []string, to string, slots int) (Plan, error) {
+	s, err := newState(c, false)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -311,15 +338,8 @@ func Reshard(c *topology.Cluster, from []string, to string, slots int, opts Opti
 	for _, i := range sources {
 		total += s.nodes[i].slots
 	}
-	most := total
-	if opts.Compat {
-		most = hashslot.Count
-	}
-	if slots < 1 || slots > most {
-		return Plan{}, &InputError{Field: "slots", Value: fmt.Sprint(slots), Reason: fmt.Sprintf("must be from 1 to %d", most)}
-	}
-	if opts.Compat {
-		return s.compatReshard(sources, target, slots, opts), nil
+	if slots < 1 || slots > total {
+		return Plan{}, &InputError{Field: "slots", Value: fmt.Sprint(slots), Reason: fmt.Sprintf("must be from 1 to %d", total)}
 	}
 	slices.Sort(sources)
 	weights := make([]float64, len(sources))
@@ -332,41 +352,19 @@ func Reshard(c *topology.Cluster, from []string, to string, slots int, opts Opti
 	for k, n := range shares(make([]int, len(sources)), weights, slots) {
 		want[sources[k]] -= n
 	}
-	return s.plan(u.spread(want), opts), nil
+	return s.plan(u.spread(want), nil), nil
 }
 
-// start checks the options that all kinds of plans have, and the cluster.
-func start(c *topology.Cluster, opts Options) (*state, error) {
-	for _, o := range []struct {
-		field string
-		set   bool
-	}{{"Load", opts.Load != nil}, {"AssignUnassigned", opts.AssignUnassigned}} {
-		if err := opts.refuse(o.field, o.set && opts.Compat, "the tool has nothing like it"); err != nil {
-			return nil, err
-		}
-	}
-	if err := opts.refuse("Order", opts.Order != nil && !opts.Compat, "is for Compat: otherwise the order does not matter"); err != nil {
-		return nil, err
-	}
-	if math.IsNaN(opts.Threshold) || math.IsInf(opts.Threshold, 0) || opts.Threshold < 0 && !opts.Compat {
-		return nil, &InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "a threshold is a number of percent from 0"}
-	}
+// start checks the cluster, the load and the weights.
+func start(c *topology.Cluster, opts RebalanceOptions) (*state, error) {
 	if err := checkLoad(opts.Load); err != nil {
 		return nil, err
 	}
-	s, err := newState(c, opts)
+	s, err := newState(c, opts.AssignUnassigned)
 	if err != nil {
 		return nil, err
 	}
 	return s, s.setWeights(opts)
-}
-
-// refuse is for options that have no meaning where they are set.
-func (o Options) refuse(field string, set bool, reason string) error {
-	if set {
-		return &InputError{Field: field, Reason: reason}
-	}
-	return nil
 }
 
 // weighty is an error if nodes is empty or has no weight.
@@ -393,10 +391,10 @@ func (s *state) weightsOf(nodes []int) []float64 {
 }
 
 // plan returns the plan from s to the owners after.
-func (s *state) plan(after *owners, opts Options) Plan {
-	p := Plan{
-		Before: s.table(&s.owner), After: s.table(after),
-		Warnings: s.warnings, nodes: s.nodes, load: opts.Load,
+func (s *state) plan(after *owners, load []float64) Plan {
+	p := Plan{Before: s.table(&s.owner), After: s.table(after), Warnings: s.warnings, Load: load}
+	for _, n := range s.nodes {
+		p.Nodes = append(p.Nodes, Node{n.id, n.addr, n.weight})
 	}
 	at := map[[2]int32]int{}
 	left := make([]int, len(s.nodes))
@@ -420,78 +418,10 @@ func (s *state) plan(after *owners, opts Options) Plan {
 		}
 		p.Moves[k].Slots.Add(hashslot.Slot(slot))
 	}
-	s.warnEmptied(&p, left)
-	return p
-}
-
-// warnEmptied tells of nodes that give their last slots.
-func (s *state) warnEmptied(p *Plan, left []int) {
 	for i, n := range s.nodes {
 		if n.slots > 0 && left[i] == 0 {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("%s gives its last slots: with cluster-allow-replica-migration yes, the default, it then becomes a replica of the receiver", n.id))
 		}
 	}
-}
-
-// toolNodes returns nodes as valkey-cli has them.
-func (s *state) toolNodes(nodes []int) []*toolNode {
-	byOwner := make([]*toolNode, len(s.nodes))
-	list := make([]*toolNode, len(nodes))
-	for k, i := range nodes {
-		list[k] = &toolNode{owner: int32(i), slots: make([]bool, hashslot.Count), count: s.nodes[i].slots, weight: float32(s.nodes[i].weight)}
-		byOwner[i] = list[k]
-	}
-	for slot, o := range s.owner {
-		if o != nobody && byOwner[o] != nil {
-			byOwner[o].slots[slot] = true
-		}
-	}
-	return list
-}
-
-func (s *state) compatRebalance(involved []int, opts Options) (Plan, error) {
-	moves, err := compatRebalance(s.toolNodes(involved), float32(opts.Threshold))
-	if err != nil {
-		return Plan{}, err
-	}
-	if len(moves) == 0 && opts.Threshold <= 0 {
-		s.warnings = append(s.warnings, "with a threshold of 0 or less the tool never moves anything")
-	}
-	return s.compatPlan(moves, opts), nil
-}
-
-func (s *state) compatReshard(sources []int, target, slots int, opts Options) Plan {
-	var moves []toolMove
-	compatTable(s.toolNodes(sources), slots, func(src *toolNode, list []hashslot.Slot) {
-		moves = append(moves, toolMove{from: src.owner, to: int32(target), announced: len(list), slots: list})
-	})
-	p := s.compatPlan(moves, opts)
-	if n := p.SlotCount(); n != slots {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("the tool moves %d slots, not %d, by the rounding of its 32-bit floats", n, slots))
-	}
-	return p
-}
-
-// compatPlan is plan for the tool's moves, in its order.
-func (s *state) compatPlan(moves []toolMove, opts Options) Plan {
-	after := s.owner
-	p := Plan{Before: s.table(&s.owner), Warnings: s.warnings, nodes: s.nodes}
-	for _, m := range moves {
-		move := Move{From: s.nodes[m.from].id, To: s.nodes[m.to].id}
-		for _, slot := range m.slots {
-			after[slot] = m.to
-			move.Slots.Add(slot)
-		}
-		if len(m.slots) != m.announced {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("from %s to %s the tool announces %d slots and moves %d", move.From, move.To, m.announced, len(m.slots)))
-		}
-		p.Moves = append(p.Moves, move)
-	}
-	p.After = s.table(&after)
-	left := make([]int, len(s.nodes))
-	for _, o := range after {
-		left[o]++
-	}
-	s.warnEmptied(&p, left)
 	return p
 }

@@ -98,7 +98,7 @@ func TestRebalanceProperties(t *testing.T) {
 	for range 30 {
 		p := randomPaper(rng, 1+rng.IntN(30))
 		c := p.cluster(t)
-		opts := Options{UseEmpty: true, Weights: randomWeights(rng, p.ids)}
+		opts := RebalanceOptions{UseEmpty: true, Weights: randomWeights(rng, p.ids)}
 		plan, err := Rebalance(c, opts)
 		require.NoError(t, err)
 		requireExact(t, c, plan, opts)
@@ -141,13 +141,9 @@ func TestRebalanceThreshold(t *testing.T) {
 		threshold float64
 		moved     int
 	}{{0, 100}, {1.2, 100}, {1.23, 100}, {1.25, 0}, {2, 0}} {
-		p, err := Rebalance(c, Options{Threshold: tc.threshold})
+		p, err := Rebalance(c, RebalanceOptions{Threshold: tc.threshold})
 		require.NoError(t, err)
 		require.Equal(t, tc.moved, p.SlotCount(), tc.threshold)
-		// The tool measures the same, but takes 0 for never.
-		p, err = Rebalance(c, Options{Compat: true, Threshold: tc.threshold})
-		require.NoError(t, err)
-		require.Equal(t, tc.moved > 0 && tc.threshold > 0, p.SlotCount() > 0, tc.threshold)
 	}
 }
 
@@ -237,7 +233,7 @@ func TestDrainProperties(t *testing.T) {
 		for _, i := range order[:gone] {
 			ids = append(ids, p.ids[i])
 		}
-		plan, err := Drain(c, ids, Options{UseEmpty: true})
+		plan, err := Drain(c, ids, DrainOptions{UseEmpty: true})
 		require.NoError(t, err)
 		requireSound(t, c, plan)
 		// Only the slots of the drained move, and they are level: a node that got
@@ -264,18 +260,18 @@ func TestDrainProperties(t *testing.T) {
 
 func TestDrainReceivers(t *testing.T) {
 	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-99\nb h:2@3 master - 0 0 2 connected 100-8191\nc h:3@4 master - 0 0 3 connected 8192-16383\nd h:4@5 master - 0 0 4 connected\n")
-	after := func(opts Options, ids ...string) string {
+	after := func(opts DrainOptions, ids ...string) string {
 		p, err := Drain(c, ids, opts)
 		require.NoError(t, err)
 		return p.After.String()
 	}
-	require.Equal(t, "b 0-8191\nc 8192-16383\n", after(Options{}, "a"))
-	require.Equal(t, "d 0-99\nb 100-8191\nc 8192-16383\n", after(Options{UseEmpty: true}, "a"))
-	require.Equal(t, "c 0-99 8192-16383\nb 100-8191\n", after(Options{Receivers: []string{"c"}}, "a"))
-	require.Equal(t, "d 0-8191\nc 8192-16383\n", after(Options{Receivers: []string{"d"}}, "a", "b"))
-	require.Equal(t, "c 0-16383\n", after(Options{}, "a", "b"))
-	require.Equal(t, "b 0-16383\n", after(Options{Weights: []Weight{{"c", 0}}}, "a", "c"))
-	p, err := Drain(c, []string{"a"}, Options{})
+	require.Equal(t, "b 0-8191\nc 8192-16383\n", after(DrainOptions{}, "a"))
+	require.Equal(t, "d 0-99\nb 100-8191\nc 8192-16383\n", after(DrainOptions{UseEmpty: true}, "a"))
+	require.Equal(t, "c 0-99 8192-16383\nb 100-8191\n", after(DrainOptions{Receivers: []string{"c"}}, "a"))
+	require.Equal(t, "d 0-8191\nc 8192-16383\n", after(DrainOptions{Receivers: []string{"d"}}, "a", "b"))
+	require.Equal(t, "c 0-16383\n", after(DrainOptions{}, "a", "b"))
+	require.Equal(t, "b 0-16383\n", after(DrainOptions{Weights: []Weight{{"c", 0}}}, "a", "c"))
+	p, err := Drain(c, []string{"a"}, DrainOptions{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"a gives its last slots: with cluster-allow-replica-migration yes, the default, it then becomes a replica of the receiver"}, p.Warnings)
 }
@@ -291,7 +287,7 @@ func TestReshardProperties(t *testing.T) {
 			continue
 		}
 		n := 1 + rng.IntN(total)
-		plan, err := Reshard(c, nil, p.ids[to], n, Options{})
+		plan, err := Reshard(c, nil, p.ids[to], n)
 		require.NoError(t, err)
 		require.Equal(t, n, plan.SlotCount())
 		requireSound(t, c, plan)
@@ -312,33 +308,6 @@ func shardOf(c *topology.Cluster, id string) *topology.Shard {
 	return nil
 }
 
-// On the tool's own reshards: the number that was asked for, and no more ranges.
-func TestReshardBeatsTheTool(t *testing.T) {
-	asked, rangesHere, rangesThere := 0, 0, 0
-	lines(t, "reshard.jsonl", func(line string) {
-		g := unmarshal[reshardRun](t, line)
-		c := clusterOf(t, g.Order, g.Nodes)
-		p, err := Reshard(c, g.from(), ids(g.Nodes)[g.To], g.Slots, Options{})
-		var tooMany *InputError
-		if errors.As(err, &tooMany) {
-			require.Equal(t, "slots", tooMany.Field) // the tool moves what there is
-			return
-		}
-		require.NoError(t, err)
-		require.Equal(t, g.Slots, p.SlotCount())
-		tool, err := Reshard(c, g.from(), ids(g.Nodes)[g.To], g.Slots, Options{Compat: true})
-		require.NoError(t, err)
-		if tool.SlotCount() == g.Slots {
-			asked++
-			require.LessOrEqual(t, p.After.RangeCount(), tool.After.RangeCount())
-		}
-		rangesHere += p.After.RangeCount()
-		rangesThere += tool.After.RangeCount()
-	})
-	t.Logf("the tool moved what was asked %d times; %d ranges in all, tool %d", asked, rangesHere, rangesThere)
-	require.Less(t, rangesHere, rangesThere)
-}
-
 func TestLoadProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(15, 16))
 	for range 25 {
@@ -354,7 +323,7 @@ func TestLoadProperties(t *testing.T) {
 			total += load[s]
 			heaviest = max(heaviest, load[s])
 		}
-		opts := Options{UseEmpty: true, Load: load, Weights: randomWeights(rng, p.ids)}
+		opts := RebalanceOptions{UseEmpty: true, Load: load, Weights: randomWeights(rng, p.ids)}
 		plan, err := Rebalance(c, opts)
 		require.NoError(t, err)
 		requireSound(t, c, plan)
@@ -376,7 +345,7 @@ func TestLoadProperties(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, slices.Equal(plan.Moves, again.Moves))
 
-		drained, err := Drain(c, p.ids[:1], Options{UseEmpty: true, Load: load})
+		drained, err := Drain(c, p.ids[:1], DrainOptions{UseEmpty: true, Load: load})
 		if len(p.ids) > 1 {
 			require.NoError(t, err)
 			requireSound(t, c, drained)
@@ -388,12 +357,12 @@ func TestLoadProperties(t *testing.T) {
 
 func TestUnassigned(t *testing.T) {
 	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-99\nb h:2@3 master - 0 0 2 connected 200-16383\n")
-	_, err := Rebalance(c, Options{})
+	_, err := Rebalance(c, RebalanceOptions{})
 	var state *StateError
 	require.ErrorAs(t, err, &state)
 	require.Equal(t, Unassigned, state.Problem)
 	require.Equal(t, "100-199", state.Slots.String())
-	for _, opts := range []Options{{AssignUnassigned: true}, {AssignUnassigned: true, Threshold: 99.9}} {
+	for _, opts := range []RebalanceOptions{{AssignUnassigned: true}, {AssignUnassigned: true, Threshold: 99.9}} {
 		p, err := Rebalance(c, opts)
 		require.NoError(t, err)
 		require.Equal(t, "a 0-8191\nb 8192-16383\n", p.After.String())
@@ -402,14 +371,14 @@ func TestUnassigned(t *testing.T) {
 		require.Equal(t, Move{To: "a", Slots: slotmap.MustParseSet("100-199")}, p.Moves[0])
 	}
 	// A tolerance is none for slots that nobody owns.
-	p, err := Rebalance(parse(t, "a h:1@2 master - 0 0 1 connected 0-8190\nb h:2@3 master - 0 0 2 connected 8192-16383\n"), Options{AssignUnassigned: true, Threshold: 5})
+	p, err := Rebalance(parse(t, "a h:1@2 master - 0 0 1 connected 0-8190\nb h:2@3 master - 0 0 2 connected 8192-16383\n"), RebalanceOptions{AssignUnassigned: true, Threshold: 5})
 	require.NoError(t, err)
 	require.Equal(t, []Move{{To: "a", Slots: slotmap.MustParseSet("8191")}}, p.Moves)
-	p, err = Drain(c, []string{"a"}, Options{AssignUnassigned: true})
+	p, err = Drain(c, []string{"a"}, DrainOptions{AssignUnassigned: true})
 	require.NoError(t, err)
 	require.Equal(t, "b 0-16383\n", p.After.String())
 	none := parse(t, "a h:1@2 master - 0 0 1 connected\nb h:2@3 master - 0 0 2 connected\n")
-	p, err = Rebalance(none, Options{AssignUnassigned: true, UseEmpty: true})
+	p, err = Rebalance(none, RebalanceOptions{AssignUnassigned: true, UseEmpty: true})
 	require.NoError(t, err)
 	require.Equal(t, "a 0-8191\nb 8192-16383\n", p.After.String())
 }
@@ -428,19 +397,19 @@ func TestStateErrors(t *testing.T) {
 			"a h:1@2 myself,master - 0 0 1 connected 0-9\nb h:2@3 master - 0 0 2 connected 5-16383\n"},
 	} {
 		cluster := parse(t, c.nodes)
-		for _, compat := range []bool{false, true} {
-			_, err := Rebalance(cluster, Options{Compat: compat})
-			var state *StateError
-			require.ErrorAs(t, err, &state)
-			require.EqualError(t, err, c.want)
-			_, err = Reshard(cluster, nil, "b", 1, Options{Compat: compat})
-			require.EqualError(t, err, c.want)
-		}
-		_, err := Drain(cluster, []string{"a"}, Options{})
+		_, err := Rebalance(cluster, RebalanceOptions{})
+		var state *StateError
+		require.ErrorAs(t, err, &state)
+		require.EqualError(t, err, c.want)
+		_, err = Reshard(cluster, nil, "b", 1)
+		require.EqualError(t, err, c.want)
+		_, err = New(cluster, nil)
+		require.EqualError(t, err, c.want)
+		_, err = Drain(cluster, []string{"a"}, DrainOptions{})
 		require.EqualError(t, err, c.want)
 	}
 	// A failed primary without slots is left out, and the plan says so.
-	p, err := Rebalance(parse(t, "a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@3 master,fail - 0 0 2 disconnected\n"), Options{UseEmpty: true})
+	p, err := Rebalance(parse(t, "a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@3 master,fail - 0 0 2 disconnected\n"), RebalanceOptions{UseEmpty: true})
 	require.NoError(t, err)
 	require.Empty(t, p.Moves)
 	require.Equal(t, []string{"left out: primary b has no slots and is not reachable (master,fail)"}, p.Warnings)
@@ -448,15 +417,15 @@ func TestStateErrors(t *testing.T) {
 
 func TestInputErrors(t *testing.T) {
 	c := parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-8191\nab h:2@3 master - 0 0 2 connected 8192-16383\nr h:3@4 slave aa 0 0 1 connected\nd h:4@5 master,fail - 0 0 3 connected\n")
-	rebalance := func(o Options) func() (Plan, error) { return func() (Plan, error) { return Rebalance(c, o) } }
+	rebalance := func(o RebalanceOptions) func() (Plan, error) { return func() (Plan, error) { return Rebalance(c, o) } }
 	weight := func(id string, w float64) func() (Plan, error) {
-		return rebalance(Options{Weights: []Weight{{id, w}}})
+		return rebalance(RebalanceOptions{Weights: []Weight{{id, w}}})
 	}
-	drain := func(o Options, ids ...string) func() (Plan, error) {
+	drain := func(o DrainOptions, ids ...string) func() (Plan, error) {
 		return func() (Plan, error) { return Drain(c, ids, o) }
 	}
-	reshard := func(o Options, slots int, to string, from ...string) func() (Plan, error) {
-		return func() (Plan, error) { return Reshard(c, from, to, slots, o) }
+	reshard := func(slots int, to string, from ...string) func() (Plan, error) {
+		return func() (Plan, error) { return Reshard(c, from, to, slots) }
 	}
 	load := make([]float64, hashslot.Count)
 	bad := slices.Clone(load)
@@ -465,7 +434,7 @@ func TestInputErrors(t *testing.T) {
 		want string
 		plan func() (Plan, error)
 	}{
-		{`plan: Cluster: is nil`, func() (Plan, error) { return Rebalance(nil, Options{}) }},
+		{`plan: Cluster: is nil`, func() (Plan, error) { return Rebalance(nil, RebalanceOptions{}) }},
 		{`plan: Weights[0] "-1": a weight is a number from 0`, weight("aa", -1)},
 		{`plan: Weights[0] "NaN": a weight is a number from 0`, weight("aa", math.NaN())},
 		{`plan: Weights[0] "+Inf": a weight is a number from 0`, weight("aa", math.Inf(1))},
@@ -474,41 +443,27 @@ func TestInputErrors(t *testing.T) {
 		{`plan: Weights[0] "a": 2 nodes have an id that starts so`, weight("a", 1)},
 		{`plan: Weights[0] "r": is a replica, of aa`, weight("r", 1)},
 		{`plan: Weights[0] "d": is not reachable`, weight("d", 1)},
-		{`plan: Weights[1] "ab": is the node of Weights[0]`, rebalance(Options{Weights: []Weight{{"ab", 1}, {"ab", 2}}})},
-		{`plan: Weights: all weights are 0: nobody is left to have the slots`, rebalance(Options{Weights: []Weight{{"aa", 0}, {"ab", 0}}})},
-		{`plan: Weights: all weights are 0: nobody is left to have the slots`, rebalance(Options{Compat: true, Weights: []Weight{{"aa", 0}, {"ab", 0}}})},
-		{`plan: Weights: the weights are beyond the tool's 32-bit arithmetic`, rebalance(Options{Compat: true, Threshold: 2, Weights: []Weight{{"aa", 1e300}}})},
-		{`plan: Threshold "-1": a threshold is a number of percent from 0`, rebalance(Options{Threshold: -1})},
-		{`plan: Threshold "NaN": a threshold is a number of percent from 0`, rebalance(Options{Compat: true, Threshold: math.NaN()})},
-		{`plan: Order: is for Compat: otherwise the order does not matter`, rebalance(Options{Order: []string{"aa"}})},
-		{`plan: Order: primary ab is missing`, rebalance(Options{Compat: true, Order: []string{"aa"}})},
-		{`plan: Order[1] "zz": no node has this id`, rebalance(Options{Compat: true, Order: []string{"aa", "zz"}})},
-		{`plan: Order[1] "aa": is named twice`, rebalance(Options{Compat: true, Order: []string{"aa", "aa"}})},
-		{`plan: Receivers: is for Drain`, rebalance(Options{Receivers: []string{"aa"}})},
-		{`plan: Load: has 3 numbers, not one for each of the 16384 slots`, rebalance(Options{Load: make([]float64, 3)})},
-		{`plan: Load "0": the sum must be above 0 and finite`, rebalance(Options{Load: load})},
-		{`plan: Load[7] "NaN": a load is a number from 0`, rebalance(Options{Load: bad})},
-		{`plan: Load: the tool has nothing like it`, rebalance(Options{Compat: true, Load: append(load[:0:0], bad[8:]...)})},
-		{`plan: AssignUnassigned: the tool has nothing like it`, rebalance(Options{Compat: true, AssignUnassigned: true})},
-		{`plan: nodes: no node to drain`, drain(Options{})},
-		{`plan: nodes[0] "zz": no node has this id`, drain(Options{}, "zz")},
-		{`plan: nodes[0] "r": is a replica, of aa`, drain(Options{}, "r")},
-		{`plan: nodes[1] "d": is not reachable`, drain(Options{}, "aa", "d")},
-		{`plan: Receivers: no primary is left that could take the slots; empty ones take part only if asked to`, drain(Options{}, "aa", "ab")},
-		{`plan: Receivers[0] "aa": is to be drained`, drain(Options{Receivers: []string{"aa"}}, "aa")},
-		{`plan: Receivers[1] "ab": is named twice`, drain(Options{Receivers: []string{"ab", "ab"}}, "aa")},
-		{`plan: Receivers[0] "r": is a replica, of aa`, drain(Options{Receivers: []string{"r"}}, "aa")},
-		{`plan: Weights: all weights are 0: nobody is left to have the slots`, drain(Options{Weights: []Weight{{"ab", 0}}}, "aa")},
-		{`plan: Compat: the tool drains by a rebalance with weight 0`, drain(Options{Compat: true}, "aa")},
-		{`plan: Threshold: is for Rebalance`, drain(Options{Threshold: 1}, "aa")},
-		{`plan: to "zz": no node has this id`, reshard(Options{}, 1, "zz")},
-		{`plan: to "r": is a replica, of aa`, reshard(Options{}, 1, "r")},
-		{`plan: from[0] "aa": is the target`, reshard(Options{}, 1, "aa", "aa")},
-		{`plan: from[1] "ab": is named twice`, reshard(Options{}, 1, "aa", "ab", "ab")},
-		{`plan: slots "0": must be from 1 to 8192`, reshard(Options{}, 0, "aa")},
-		{`plan: slots "8193": must be from 1 to 8192`, reshard(Options{}, 8193, "aa")},
-		{`plan: slots "16385": must be from 1 to 16384`, reshard(Options{Compat: true}, 16385, "aa")},
-		{`plan: Load: is not for Reshard`, reshard(Options{Load: load}, 1, "aa")},
+		{`plan: Weights[1] "ab": is the node of Weights[0]`, rebalance(RebalanceOptions{Weights: []Weight{{"ab", 1}, {"ab", 2}}})},
+		{`plan: Weights: all weights are 0: nobody is left to have the slots`, rebalance(RebalanceOptions{Weights: []Weight{{"aa", 0}, {"ab", 0}}})},
+		{`plan: Threshold "-1": a threshold is a number of percent from 0`, rebalance(RebalanceOptions{Threshold: -1})},
+		{`plan: Load: has 3 numbers, not one for each of the 16384 slots`, rebalance(RebalanceOptions{Load: make([]float64, 3)})},
+		{`plan: Load "0": the sum must be above 0 and finite`, rebalance(RebalanceOptions{Load: load})},
+		{`plan: Load[7] "NaN": a load is a number from 0`, rebalance(RebalanceOptions{Load: bad})},
+		{`plan: nodes: no node to drain`, drain(DrainOptions{})},
+		{`plan: nodes[0] "zz": no node has this id`, drain(DrainOptions{}, "zz")},
+		{`plan: nodes[0] "r": is a replica, of aa`, drain(DrainOptions{}, "r")},
+		{`plan: nodes[1] "d": is not reachable`, drain(DrainOptions{}, "aa", "d")},
+		{`plan: Receivers: no primary is left that could take the slots; empty ones take part only if asked to`, drain(DrainOptions{}, "aa", "ab")},
+		{`plan: Receivers[0] "aa": is to be drained`, drain(DrainOptions{Receivers: []string{"aa"}}, "aa")},
+		{`plan: Receivers[1] "ab": is named twice`, drain(DrainOptions{Receivers: []string{"ab", "ab"}}, "aa")},
+		{`plan: Receivers[0] "r": is a replica, of aa`, drain(DrainOptions{Receivers: []string{"r"}}, "aa")},
+		{`plan: Weights: all weights are 0: nobody is left to have the slots`, drain(DrainOptions{Weights: []Weight{{"ab", 0}}}, "aa")},
+		{`plan: to "zz": no node has this id`, reshard(1, "zz")},
+		{`plan: to "r": is a replica, of aa`, reshard(1, "r")},
+		{`plan: from[0] "aa": is the target`, reshard(1, "aa", "aa")},
+		{`plan: from[1] "ab": is named twice`, reshard(1, "aa", "ab", "ab")},
+		{`plan: slots "0": must be from 1 to 8192`, reshard(0, "aa")},
+		{`plan: slots "8193": must be from 1 to 8192`, reshard(8193, "aa")},
 	} {
 		_, err := tc.plan()
 		var input *InputError
@@ -531,14 +486,14 @@ func TestMergedViews(t *testing.T) {
 	a := "a h:1@2 myself,master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n"
 	b := "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 myself,master - 0 0 2 connected 8192-16383\n"
 	c := merge(a, b)
-	p, err := Rebalance(c, Options{})
+	p, err := Rebalance(c, RebalanceOptions{})
 	require.NoError(t, err)
 	require.Empty(t, p.Moves)
 	for _, other := range []string{
 		strings.Replace(b, "0-8191", "0-8190", 1),
 		strings.NewReplacer("0-8191", "0-8190", "8192-", "8191-", "2 connected", "7 connected").Replace(b),
 	} {
-		_, err := Rebalance(merge(a, other), Options{})
+		_, err := Rebalance(merge(a, other), RebalanceOptions{})
 		var state *StateError
 		require.ErrorAs(t, err, &state)
 		require.Equal(t, Disagreement, state.Problem)

@@ -12,43 +12,6 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// The default mode against the tool, on the tool's own runs.
-func TestRebalanceBeatsTheTool(t *testing.T) {
-	plans, fewer, rangesHere, rangesThere := 0, 0, 0, 0
-	lines(t, "rebalance.jsonl", func(line string) {
-		g := unmarshal[rebalanceRun](t, line)
-		c := clusterOf(t, g.Order, g.Nodes)
-		opts := g.options()
-		p, err := Rebalance(c, opts)
-		require.NoError(t, err)
-		requireExact(t, c, p, opts)
-		opts.Compat, opts.Threshold = true, CompatThreshold
-		if g.Threshold != nil {
-			opts.Threshold = *g.Threshold
-		}
-		tool, err := Rebalance(c, opts)
-		require.NoError(t, err)
-		opts.Compat = false
-		if exact(c, tool, opts) {
-			require.LessOrEqual(t, p.SlotCount(), tool.SlotCount())
-		}
-		if len(tool.Moves) > 0 {
-			plans++
-			n, m := ranges(p.After), ranges(tool.After)
-			require.LessOrEqual(t, n, m)
-			if n < m {
-				fewer++
-			}
-			rangesHere += n
-			rangesThere += m
-			t.Logf("%2d nodes: %4d slots, tool %4d; %2d moves, tool %2d; %2d ranges, tool %2d", len(p.nodes), p.SlotCount(), tool.SlotCount(), len(p.Moves), len(tool.Moves), n, m)
-		}
-	})
-	t.Logf("strictly fewer ranges in %d of %d plans; %d ranges in all, tool %d", fewer, plans, rangesHere, rangesThere)
-	// In the other three no plan with exact shares and the fewest moves can have fewer.
-	require.GreaterOrEqual(t, fewer, plans-3)
-}
-
 // fair is what every node should have: its exact share, and what it has now.
 type fair struct {
 	share float64
@@ -56,7 +19,7 @@ type fair struct {
 }
 
 // fairOf computes the shares of the primaries that take part, by id.
-func fairOf(c *topology.Cluster, opts Options) map[string]fair {
+func fairOf(c *topology.Cluster, opts RebalanceOptions) map[string]fair {
 	weight := func(id string) float64 {
 		for _, w := range opts.Weights {
 			if strings.HasPrefix(id, w.ID) {
@@ -82,7 +45,7 @@ func fairOf(c *topology.Cluster, opts Options) map[string]fair {
 }
 
 // exact reports whether every node ends with its share, rounded down or up.
-func exact(c *topology.Cluster, p Plan, opts Options) bool {
+func exact(c *topology.Cluster, p Plan, opts RebalanceOptions) bool {
 	for id, f := range fairOf(c, opts) {
 		if math.Abs(float64(p.After.SlotsOf(id).Len())-f.share) > 1-1e-6 {
 			return false
@@ -93,7 +56,7 @@ func exact(c *topology.Cluster, p Plan, opts Options) bool {
 
 // requireExact checks that p ends with exact shares, that it moves the fewest
 // slots with which that can be, and that its parts agree.
-func requireExact(t *testing.T, c *topology.Cluster, p Plan, opts Options) {
+func requireExact(t *testing.T, c *topology.Cluster, p Plan, opts RebalanceOptions) {
 	t.Helper()
 	require.True(t, exact(c, p, opts))
 	least, left, spared := 0, hashslot.Count, 0
@@ -132,4 +95,11 @@ func requireSound(t *testing.T, c *topology.Cluster, p Plan) {
 		}
 	}
 	require.True(t, p.After.Equal(b.Build()))
+}
+
+func parse(t *testing.T, nodes string) *topology.Cluster {
+	t.Helper()
+	c, err := topology.ParseNodes(nodes, topology.Origin{})
+	require.NoError(t, err)
+	return c
 }

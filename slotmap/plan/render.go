@@ -75,12 +75,12 @@ func (p *Plan) SetSlots() (iter.Seq[Step], error) {
 	for r, id := range p.Before.Ranges() {
 		had[id] += r.Len()
 	}
-	at := map[string]node{}
-	for _, n := range p.nodes {
-		at[n.id] = n
+	at := map[string]Node{}
+	for _, n := range p.Nodes {
+		at[n.ID] = n
 	}
 	for _, m := range p.Moves {
-		if _, _, err := net.SplitHostPort(at[m.To].addr); err != nil && m.From != "" {
+		if _, _, err := net.SplitHostPort(at[m.To].Addr); err != nil && m.From != "" {
 			return nil, &InputError{Field: "Plan", Value: m.To, Reason: "the view has no address of this node, which MIGRATE needs"}
 		}
 	}
@@ -94,10 +94,10 @@ func (p *Plan) SetSlots() (iter.Seq[Step], error) {
 				left[m.To] += m.Slots.Len()
 				continue
 			}
-			host, port, _ := net.SplitHostPort(at[m.To].addr)
+			host, port, _ := net.SplitHostPort(at[m.To].Addr)
 			for slot := range m.Slots.Slots() {
-				send := func(n node, note string, command ...string) {
-					ok = ok && yield(Step{Node: n.id, Addr: n.addr, Slot: slot, Command: command, Note: note})
+				send := func(n Node, note string, command ...string) {
+					ok = ok && yield(Step{Node: n.ID, Addr: n.Addr, Slot: slot, Command: command, Note: note})
 				}
 				name := strconv.Itoa(int(slot))
 				own := []string{"CLUSTER", "SETSLOT", name, "NODE", m.To}
@@ -113,9 +113,9 @@ func (p *Plan) SetSlots() (iter.Seq[Step], error) {
 					note = "its last slot: it may answer that it is a replica by now, which is all right; then wait until it has synced"
 				}
 				send(at[m.From], note, own...)
-				for _, n := range p.nodes {
-					gone := left[n.id] == 0 && had[n.id] > 0
-					if n.id != m.From && n.id != m.To && !gone {
+				for _, n := range p.Nodes {
+					gone := left[n.ID] == 0 && had[n.ID] > 0
+					if n.ID != m.From && n.ID != m.To && !gone {
 						send(n, "", own...)
 					}
 				}
@@ -147,7 +147,7 @@ func (p *Plan) MigrateSlots() []Step {
 			i = len(steps)
 			at[m.From] = i
 			n := p.node(m.From)
-			steps = append(steps, Step{Node: n.id, Addr: n.addr, Command: []string{"CLUSTER", "MIGRATESLOTS"},
+			steps = append(steps, Step{Node: n.ID, Addr: n.Addr, Command: []string{"CLUSTER", "MIGRATESLOTS"},
 				Note: "then CLUSTER GETSLOTMIGRATIONS until each state is success"})
 		}
 		steps[i].Command = append(append(append(steps[i].Command, "SLOTSRANGE"), ends(m.Slots)...), "NODE", m.To)
@@ -174,15 +174,15 @@ func (p *Plan) MigrationImport() []Step {
 			steps = append(steps, p.addSlots(n, m.Slots))
 			continue
 		}
-		steps = append(steps, Step{Node: n.id, Addr: n.addr, Command: append([]string{"CLUSTER", "MIGRATION", "IMPORT"}, ends(m.Slots)...),
+		steps = append(steps, Step{Node: n.ID, Addr: n.Addr, Command: append([]string{"CLUSTER", "MIGRATION", "IMPORT"}, ends(m.Slots)...),
 			Note: "then CLUSTER MIGRATION STATUS ALL until its state is completed; failed is tried again"})
 	}
 	return steps
 }
 
 // addSlots is the step for slots that nobody owns.
-func (p *Plan) addSlots(n node, slots slotmap.Set) Step {
-	return Step{Node: n.id, Addr: n.addr, Command: append([]string{"CLUSTER", "ADDSLOTSRANGE"}, ends(slots)...)}
+func (p *Plan) addSlots(n Node, slots slotmap.Set) Step {
+	return Step{Node: n.ID, Addr: n.Addr, Command: append([]string{"CLUSTER", "ADDSLOTSRANGE"}, ends(slots)...)}
 }
 
 // ends lists the first and the last slot of each range.
@@ -194,12 +194,12 @@ func ends(slots slotmap.Set) []string {
 	return list
 }
 
-func (p *Plan) node(id string) node {
-	i := slices.IndexFunc(p.nodes, func(n node) bool { return n.id == id })
+func (p *Plan) node(id string) Node {
+	i := slices.IndexFunc(p.Nodes, func(n Node) bool { return n.ID == id })
 	if i < 0 {
-		return node{id: id}
+		return Node{ID: id}
 	}
-	return p.nodes[i]
+	return p.Nodes[i]
 }
 
 // Batches splits the plan into plans that follow one another, each from where the
@@ -230,7 +230,7 @@ func (p *Plan) Batches(most int) ([]Plan, error) {
 		slices.SortStableFunc(todo, func(a, b Move) int {
 			return max(work[b.From], work[b.To]) - max(work[a.From], work[a.To])
 		})
-		batch := Plan{Before: before, Warnings: p.Warnings, nodes: p.nodes, load: p.load}
+		batch := Plan{Before: before, Warnings: p.Warnings, Nodes: p.Nodes, Load: p.Load}
 		used := map[string]int{}
 		for i := range todo {
 			m := &todo[i]
@@ -307,9 +307,9 @@ func (p *Plan) list(t *slotmap.Table[string]) []nodeSlot {
 		}
 		list[i].Slots.AddRange(r)
 	}
-	for _, n := range p.nodes {
-		if _, ok := at[n.id]; !ok {
-			list = append(list, nodeSlot{ID: n.id})
+	for _, n := range p.Nodes {
+		if _, ok := at[n.ID]; !ok {
+			list = append(list, nodeSlot{ID: n.ID})
 		}
 	}
 	return list
@@ -326,18 +326,18 @@ func (p *Plan) Summary() string {
 	}
 	before, after := p.bySlots(p.Before), p.bySlots(p.After)
 	addr := 4
-	for _, n := range p.nodes {
-		addr = max(addr, len(n.addr))
+	for _, n := range p.Nodes {
+		addr = max(addr, len(n.Addr))
 	}
 	fmt.Fprintf(&b, "%-40s  %-*s  %6s  %6s  %6s  %6s  %6s", "node", addr, "addr", "weight", "before", "after", "change", "ranges")
-	if p.load != nil {
+	if p.Load != nil {
 		fmt.Fprintf(&b, "  %s", "load before and after")
 	}
 	b.WriteByte('\n')
-	for _, n := range p.nodes {
-		was, will := before[n.id], after[n.id]
-		fmt.Fprintf(&b, "%-40s  %-*s  %6g  %6d  %6d  %+6d  %6d", n.id, addr, n.addr, n.weight, was.slots, will.slots, will.slots-was.slots, will.ranges)
-		if p.load != nil {
+	for _, n := range p.Nodes {
+		was, will := before[n.ID], after[n.ID]
+		fmt.Fprintf(&b, "%-40s  %-*s  %6g  %6d  %6d  %+6d  %6d", n.ID, addr, n.Addr, n.Weight, was.slots, will.slots, will.slots-was.slots, will.ranges)
+		if p.Load != nil {
 			fmt.Fprintf(&b, "  %.2f%% %.2f%%", was.load, will.load)
 		}
 		b.WriteByte('\n')
@@ -348,9 +348,9 @@ func (p *Plan) Summary() string {
 	for _, m := range p.Moves {
 		from := "(nobody)"
 		if m.From != "" {
-			from = cmp.Or(p.node(m.From).addr, m.From)
+			from = cmp.Or(p.node(m.From).Addr, m.From)
 		}
-		fmt.Fprintf(&b, "%5d from %s to %s: %s\n", m.Slots.Len(), from, cmp.Or(p.node(m.To).addr, m.To), m.Slots)
+		fmt.Fprintf(&b, "%5d from %s to %s: %s\n", m.Slots.Len(), from, cmp.Or(p.node(m.To).Addr, m.To), m.Slots)
 	}
 	writeWarnings(&b, p.Warnings)
 	return b.String()
@@ -364,7 +364,7 @@ type holding struct {
 
 func (p *Plan) bySlots(t *slotmap.Table[string]) map[string]holding {
 	total := 0.0
-	for _, l := range p.load {
+	for _, l := range p.Load {
 		total += l
 	}
 	has := map[string]holding{}
@@ -372,9 +372,9 @@ func (p *Plan) bySlots(t *slotmap.Table[string]) map[string]holding {
 		h := has[id]
 		h.slots += r.Len()
 		h.ranges++
-		if p.load != nil {
+		if p.Load != nil {
 			for slot := r.First; slot <= r.Last; slot++ {
-				h.load += 100 * p.load[slot] / total
+				h.load += 100 * p.Load[slot] / total
 			}
 		}
 		has[id] = h

@@ -22,7 +22,7 @@ r 10.0.0.4:6379@16379 slave a 0 0 1 connected
 `
 
 func TestSetSlots(t *testing.T) {
-	p, err := Rebalance(parse(t, threeNodes), Options{})
+	p, err := Rebalance(parse(t, threeNodes), RebalanceOptions{})
 	require.NoError(t, err)
 	steps, err := p.SetSlots()
 	require.NoError(t, err)
@@ -53,7 +53,7 @@ func TestSetSlots(t *testing.T) {
 // A source that has given its last slot may be a replica by then.
 func TestSetSlotsLeavesOutEmptiedNodes(t *testing.T) {
 	c := parse(t, "a h:1@2 master - 0 0 1 connected 0\nb h:2@3 master - 0 0 2 connected 1\nc h:3@4 master - 0 0 3 connected 2-16383\n")
-	p, err := Drain(c, []string{"a", "b"}, Options{})
+	p, err := Drain(c, []string{"a", "b"}, DrainOptions{})
 	require.NoError(t, err)
 	steps, err := p.SetSlots()
 	require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestSetSlotsLeavesOutEmptiedNodes(t *testing.T) {
 
 // What to wait for after a command of atomic slot migration, as the servers have it.
 func TestAtomicMigrationNotes(t *testing.T) {
-	p, err := Drain(parse(t, "a h:1@2 master - 0 0 1 connected 0-1\nb h:2@3 master - 0 0 2 connected 2-8191\nc h:3@4 master - 0 0 3 connected 8192-16383\n"), []string{"a"}, Options{})
+	p, err := Drain(parse(t, "a h:1@2 master - 0 0 1 connected 0-1\nb h:2@3 master - 0 0 2 connected 2-8191\nc h:3@4 master - 0 0 3 connected 8192-16383\n"), []string{"a"}, DrainOptions{})
 	require.NoError(t, err)
 	require.Len(t, p.MigrateSlots(), 1)
 	last := "then CLUSTER GETSLOTMIGRATIONS until each state is success, or there are none because it is a replica"
@@ -85,7 +85,7 @@ func TestAtomicMigrationNotes(t *testing.T) {
 }
 
 func TestSetSlotsNeedsAddresses(t *testing.T) {
-	p, err := Rebalance(parse(t, strings.ReplaceAll(threeNodes, "10.0.0.2", "")), Options{})
+	p, err := Rebalance(parse(t, strings.ReplaceAll(threeNodes, "10.0.0.2", "")), RebalanceOptions{})
 	require.NoError(t, err)
 	_, err = p.SetSlots()
 	require.EqualError(t, err, `plan: Plan "b": the view has no address of this node, which MIGRATE needs`)
@@ -95,7 +95,7 @@ func TestSetSlotsNeedsAddresses(t *testing.T) {
 // fiveMoves has several targets for a source, several ranges, and new slots.
 func fiveMoves(t *testing.T) Plan {
 	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-9 20-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\nc h:3@4 master - 0 0 3 connected\nd h:4@5 master - 0 0 3 connected\n")
-	p, err := Rebalance(c, Options{UseEmpty: true, AssignUnassigned: true})
+	p, err := Rebalance(c, RebalanceOptions{UseEmpty: true, AssignUnassigned: true})
 	require.NoError(t, err)
 	p.Moves = []Move{
 		{To: "c", Slots: slotmap.MustParseSet("10-19")},
@@ -126,7 +126,7 @@ d CLUSTER MIGRATION IMPORT 30 30
 }
 
 func TestPlanJSON(t *testing.T) {
-	p, err := Rebalance(parse(t, threeNodes), Options{})
+	p, err := Rebalance(parse(t, threeNodes), RebalanceOptions{})
 	require.NoError(t, err)
 	text, err := json.Marshal(p)
 	require.NoError(t, err)
@@ -155,7 +155,7 @@ func TestZeroPlan(t *testing.T) {
 }
 
 func TestPlanSummary(t *testing.T) {
-	p, err := Rebalance(parse(t, threeNodes), Options{})
+	p, err := Rebalance(parse(t, threeNodes), RebalanceOptions{})
 	require.NoError(t, err)
 	require.Equal(t, `2 slots in 1 move, 2 ranges before, 2 after
 
@@ -166,12 +166,12 @@ c                                         10.0.0.3:6379       1       0       0 
 
     2 from 10.0.0.1:6379 to 10.0.0.2:6379: 8192-8193
 `, p.Summary())
-	nothing, err := Drain(parse(t, threeNodes), []string{"c"}, Options{})
+	nothing, err := Drain(parse(t, threeNodes), []string{"c"}, DrainOptions{})
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(nothing.Summary(), "nothing to move, 2 ranges\n\nnode "), nothing.Summary())
 	load := make([]float64, hashslot.Count)
 	load[0], load[1] = 3, 1
-	p, err = Rebalance(parse(t, threeNodes), Options{Load: load})
+	p, err = Rebalance(parse(t, threeNodes), RebalanceOptions{Load: load})
 	require.NoError(t, err)
 	require.Contains(t, p.Summary(), "load before and after\n")
 	require.Contains(t, p.Summary(), "  100.00% 75.00%\n")

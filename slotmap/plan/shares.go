@@ -74,3 +74,5 @@ func shares(have []int, weights []float64, total int) []int {
 	}
 	return want
 }
+
+func abs(n int) int { return max(n, -n) }

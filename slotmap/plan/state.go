@@ -29,14 +29,15 @@ type owners [hashslot.Count]int32
 // A state is a cluster that is fit to be planned for.
 type state struct {
 	cluster  *topology.Cluster
-	nodes    []node // by id; in Compat in the tool's order
+	nodes    []node // by id
 	index    map[string]int
 	owner    owners
 	warnings []string
 }
 
 // newState checks that slots can be moved without loss, and numbers the primaries.
-func newState(c *topology.Cluster, opts Options) (*state, error) {
+// assign allows slots that nobody owns.
+func newState(c *topology.Cluster, assign bool) (*state, error) {
 	if c == nil {
 		return nil, &InputError{Field: "Cluster", Reason: "is nil"}
 	}
@@ -60,7 +61,7 @@ func newState(c *topology.Cluster, opts Options) (*state, error) {
 		}
 		return nil, e.compact()
 	}
-	if free := c.Unassigned(); !free.IsEmpty() && !opts.AssignUnassigned {
+	if free := c.Unassigned(); !free.IsEmpty() && !assign {
 		return nil, &StateError{Problem: Unassigned, Slots: free, Advice: "find out first whether their data is lost, then ask to assign them"}
 	}
 	unreachable := &StateError{Problem: Unreachable, Advice: "their slots cannot be moved; let a replica take over first"}
@@ -89,9 +90,7 @@ func newState(c *topology.Cluster, opts Options) (*state, error) {
 		return nil, unreachable.compact()
 	}
 	slices.Sort(s.warnings)
-	if err := s.sort(opts); err != nil {
-		return nil, err
-	}
+	slices.SortFunc(s.nodes, func(a, b node) int { return cmp.Compare(a.id, b.id) })
 	for i, n := range s.nodes {
 		s.index[n.id] = i
 	}
@@ -113,41 +112,6 @@ func newState(c *topology.Cluster, opts Options) (*state, error) {
 func down(n *topology.Node) bool {
 	return n.Flags&(topology.FlagFail|topology.FlagPFail|topology.FlagNoAddr|topology.FlagHandshake) != 0 ||
 		n.Health != "" && n.Health != topology.HealthOnline
-}
-
-// sort puts the nodes in order: by id, so that the order of the reply does not
-// matter; in Compat as valkey-cli has them, the node that was asked first.
-func (s *state) sort(opts Options) error {
-	if !opts.Compat {
-		slices.SortFunc(s.nodes, func(a, b node) int { return cmp.Compare(a.id, b.id) })
-		return nil
-	}
-	place := map[string]int{}
-	if opts.Order != nil {
-		for i, id := range opts.Order {
-			if s.cluster.Node(id) == nil {
-				return &InputError{Field: fmt.Sprintf("Order[%d]", i), Value: id, Reason: "no node has this id"}
-			}
-			if _, twice := place[id]; twice {
-				return &InputError{Field: fmt.Sprintf("Order[%d]", i), Value: id, Reason: "is named twice"}
-			}
-			place[id] = i
-		}
-		for _, n := range s.nodes {
-			if _, ok := place[n.id]; !ok {
-				return &InputError{Field: "Order", Reason: "primary " + n.id + " is missing"}
-			}
-		}
-	} else {
-		for i, n := range s.cluster.Nodes() {
-			place[n.ID] = i
-			if n.Myself() {
-				place[n.ID] = -1
-			}
-		}
-	}
-	slices.SortFunc(s.nodes, func(a, b node) int { return place[a.id] - place[b.id] })
-	return nil
 }
 
 // find returns the index of the primary with the id.
@@ -173,7 +137,7 @@ func (s *state) whyNot(id string) string {
 }
 
 // setWeights gives the nodes the weights of opts.
-func (s *state) setWeights(opts Options) error {
+func (s *state) setWeights(opts RebalanceOptions) error {
 	given := map[string]int{}
 	for i, w := range opts.Weights {
 		field := fmt.Sprintf("Weights[%d]", i)
@@ -182,7 +146,7 @@ func (s *state) setWeights(opts Options) error {
 		}
 		prefix := strings.ToLower(w.ID)
 		var found []*topology.Node
-		for _, n := range s.ordered(opts) {
+		for _, n := range s.cluster.Nodes() {
 			if strings.HasPrefix(n.ID, prefix) && n.Role != topology.RoleUnknown {
 				found = append(found, n)
 			}
@@ -192,12 +156,6 @@ func (s *state) setWeights(opts Options) error {
 			return &InputError{Field: field, Reason: "has no node id"}
 		case len(found) == 0:
 			return &InputError{Field: field, Value: w.ID, Reason: "no node has an id that starts so"}
-		case opts.Compat:
-			// The first match counts, be it a replica, and the last weight for it.
-			if at, ok := s.index[found[0].ID]; ok && at != nobody {
-				s.nodes[at].weight = w.Weight
-			}
-			continue
 		case len(found) > 1:
 			return &InputError{Field: field, Value: w.ID, Reason: fmt.Sprintf("%d nodes have an id that starts so", len(found))}
 		}
@@ -215,32 +173,6 @@ func (s *state) setWeights(opts Options) error {
 		}
 	}
 	return nil
-}
-
-// ordered returns all nodes, replicas too, in the tool's order when that matters.
-func (s *state) ordered(opts Options) []*topology.Node {
-	nodes := s.cluster.Nodes()
-	if !opts.Compat {
-		return nodes
-	}
-	if opts.Order != nil {
-		var list []*topology.Node
-		for _, id := range opts.Order {
-			list = append(list, s.cluster.Node(id))
-		}
-		return list
-	}
-	list := slices.Clone(nodes)
-	slices.SortStableFunc(list, func(a, b *topology.Node) int {
-		first := func(n *topology.Node) int {
-			if n.Myself() {
-				return 0
-			}
-			return 1
-		}
-		return first(a) - first(b)
-	})
-	return list
 }
 
 // table returns the owners as a table of ids.

@@ -17,7 +17,7 @@ func (c *Cluster) Reshard(from, to *Node, slots int) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p, err := plan.Reshard(view, []string{from.ID}, to.ID, slots, plan.Options{})
+	p, err := plan.Reshard(view, []string{from.ID}, to.ID, slots)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package plan
+package valkeycli
 
 import (
 	"bufio"
@@ -11,14 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot/internal/hashtest"
-	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/plan"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 // lines calls f with each line of a golden file.
 func lines(t *testing.T, name string, f func(line string)) {
 	t.Helper()
-	file, err := os.Open(hashtest.Data(t, "../..", "plan/"+name))
+	file, err := os.Open(hashtest.Data(t, "../../..", "plan/"+name))
 	require.NoError(t, err)
 	defer file.Close()
 	sc := bufio.NewScanner(file)
@@ -94,10 +94,13 @@ type rebalanceRun struct {
 	}
 }
 
-func (g *rebalanceRun) options() Options {
-	opts := Options{UseEmpty: g.UseEmpty}
+func (g *rebalanceRun) options() RebalanceOptions {
+	opts := RebalanceOptions{UseEmpty: g.UseEmpty, Threshold: DefaultThreshold}
+	if g.Threshold != nil {
+		opts.Threshold = *g.Threshold
+	}
 	for _, w := range g.Weights {
-		opts.Weights = append(opts.Weights, Weight{w[0].(string), w[1].(float64)})
+		opts.Weights = append(opts.Weights, plan.Weight{ID: w[0].(string), Weight: w[1].(float64)})
 	}
 	return opts
 }
@@ -143,13 +146,4 @@ type placement struct {
 	Alloc    [][3]int
 	Adding   []struct{ Replica, Primary string }
 	Messages []string
-}
-
-// ranges counts the ranges of a table.
-func ranges(t *slotmap.Table[string]) int {
-	n := 0
-	for range t.Ranges() {
-		n++
-	}
-	return n
 }

@@ -1,26 +1,20 @@
-package plan
+package valkeycli
 
 import (
-	"errors"
 	"math"
 	"slices"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
-// The arithmetic of valkey-cli --cluster (9.1.2; redis-cli 7.0 to 8.0 and
-// valkey-cli 8.0 have the same): 32-bit floats, truncated, ceiled and floored as
+// The arithmetic of the tools: 32-bit floats, truncated, ceiled and floored as
 // there. The conversions to float32 keep compilers from fusing operations.
 
-// ErrEndless is the error of a rebalance in Compat mode that valkey-cli would
-// never finish: every node is above its truncated share, so that the remainder
-// of the rounding finds no receiver and the tool loops for ever.
-var ErrEndless = errors.New("plan: valkey-cli would loop for ever: every node has more slots than its rounded-down share, so the remainder has no receiver")
-
-// compatAllot is the slot allotment of clusterManagerCommandCreate: the last
+// allot is the slot allotment of clusterManagerCommandCreate: the last
 // slot of each of n primaries. A primary has no slot of its own when n is above
 // 16384; the caller excludes that.
-func compatAllot(n int) []hashslot.Slot {
+func allot(n int) []hashslot.Slot {
 	perNode := float32(hashslot.Count) / float32(n)
 	cursor := float32(0)
 	first := 0
@@ -38,11 +32,11 @@ func compatAllot(n int) []hashslot.Slot {
 	return lasts
 }
 
-// compatReplicas is the replica placement of clusterManagerCommandCreate up to
+// placeReplicas is the replica placement of clusterManagerCommandCreate up to
 // its random anti-affinity step. hosts has the host of each node in the order of
 // the arguments. It returns the primaries and, for each, its replicas, as
 // indexes, and the nodes that are left without a role.
-func compatReplicas(hosts []string, replicas int) (primaries []int, placed [][]int, unused []int) {
+func placeReplicas(hosts []string, replicas int) (primaries []int, placed [][]int, unused []int) {
 	// Interleave: one node of each host in turn, hosts by first appearance.
 	byHost := map[string][]int{}
 	var order []string
@@ -90,9 +84,9 @@ func compatReplicas(hosts []string, replicas int) (primaries []int, placed [][]i
 	return primaries, placed, unused
 }
 
-// compatScore is clusterManagerGetAntiAffinityScore: 0 when no replica shares a
+// antiAffinity is clusterManagerGetAntiAffinityScore: 0 when no replica shares a
 // host with its primary or with a replica of the same primary.
-func compatScore(hosts []string, primaries []int, placed [][]int) (onPrimary, together int) {
+func antiAffinity(hosts []string, primaries []int, placed [][]int) (onPrimary, together int) {
 	for i, p := range primaries {
 		count := map[string]int{}
 		for _, r := range placed[i] {
@@ -108,27 +102,28 @@ func compatScore(hosts []string, primaries []int, placed [][]int) (onPrimary, to
 	return onPrimary, together
 }
 
-// A toolNode is a primary as valkey-cli keeps it.
-type toolNode struct {
-	owner   int32 // in the caller's numbering
+// A node is a primary as the tool keeps it.
+type node struct {
+	id      string
 	slots   []bool
 	count   int // at the start: the tool does not update it while it moves slots
 	weight  float32
 	balance int
 }
 
-// A toolMove is one "Moving n slots from a to b".
-type toolMove struct {
-	from, to  int32
+// A move is one "Moving n slots from a to b".
+type move struct {
+	from, to  string
 	announced int
 	slots     []hashslot.Slot // in fact: at times one more than announced
 }
 
-// compatTable is clusterManagerComputeReshardTable: which slots to take from
+// reshardTable is clusterManagerComputeReshardTable: which slots to take from
 // which source so that about n are taken in all. It takes them off the sources.
-func compatTable(sources []*toolNode, n int, take func(src *toolNode, slots []hashslot.Slot)) {
+// If capped, no more than n are.
+func reshardTable(sources []*node, n int, capped bool, take func(src *node, slots []hashslot.Slot)) {
 	sources = slices.Clone(sources)
-	slices.SortStableFunc(sources, func(a, b *toolNode) int { return b.count - a.count })
+	slices.SortStableFunc(sources, func(a, b *node) int { return b.count - a.count })
 	total := 0
 	for _, s := range sources {
 		total += s.count
@@ -136,12 +131,16 @@ func compatTable(sources []*toolNode, n int, take func(src *toolNode, slots []ha
 	if total == 0 {
 		return
 	}
+	taken := 0
 	for i, s := range sources {
 		part := float64(float32(float32(float32(n)/float32(total)) * float32(s.count)))
 		if i == 0 {
 			part = math.Ceil(part)
 		} else {
 			part = math.Floor(part)
+		}
+		if capped {
+			part = min(part, float64(n-taken))
 		}
 		var slots []hashslot.Slot
 		for slot := 0; slot < hashslot.Count && len(slots) < int(part); slot++ {
@@ -152,13 +151,14 @@ func compatTable(sources []*toolNode, n int, take func(src *toolNode, slots []ha
 		}
 		if len(slots) > 0 {
 			take(s, slots)
+			taken += len(slots)
 		}
 	}
 }
 
-// compatRebalance is clusterManagerCommandRebalance for the involved primaries
+// rebalance is clusterManagerCommandRebalance for the involved primaries
 // in the tool's order.
-func compatRebalance(involved []*toolNode, threshold float32) ([]toolMove, error) {
+func rebalance(involved []*node, threshold float32, capped bool) ([]move, error) {
 	total := float32(0)
 	for _, n := range involved {
 		total = float32(total + n.weight)
@@ -167,7 +167,7 @@ func compatRebalance(involved []*toolNode, threshold float32) ([]toolMove, error
 	for _, n := range involved {
 		share := float32(float32(float32(hashslot.Count)/total) * n.weight)
 		if !(share <= hashslot.Count+1) { // also NaN
-			return nil, &InputError{Field: "Weights", Reason: "the weights are beyond the tool's 32-bit arithmetic"}
+			return nil, &plan.InputError{Field: "Weights", Reason: "the weights are beyond the tool's 32-bit arithmetic"}
 		}
 		expected := int(share)
 		n.balance = n.count - expected
@@ -196,14 +196,14 @@ func compatRebalance(involved []*toolNode, threshold float32) ([]toolMove, error
 		}
 	}
 	sorted := slices.Clone(involved)
-	slices.SortStableFunc(sorted, func(a, b *toolNode) int { return a.balance - b.balance })
-	var moves []toolMove
+	slices.SortStableFunc(sorted, func(a, b *node) int { return a.balance - b.balance })
+	var moves []move
 	for d, s := 0, len(sorted)-1; d < s; {
 		dst, src := sorted[d], sorted[s]
 		n := min(abs(dst.balance), abs(src.balance))
 		if n > 0 {
-			move := toolMove{from: src.owner, to: dst.owner, announced: n}
-			compatTable([]*toolNode{src}, n, func(_ *toolNode, slots []hashslot.Slot) { move.slots = slots })
+			move := move{from: src.id, to: dst.id, announced: n}
+			reshardTable([]*node{src}, n, capped, func(_ *node, slots []hashslot.Slot) { move.slots = slots })
 			for _, slot := range move.slots {
 				dst.slots[slot] = true
 			}

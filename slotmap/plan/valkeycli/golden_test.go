@@ -1,0 +1,302 @@
+package valkeycli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/plan"
+)
+
+func TestAllotGolden(t *testing.T) {
+	lines(t, "create_alloc.tsv", func(line string) {
+		count, ranges, _ := strings.Cut(line, "\t")
+		n, err := strconv.Atoi(count)
+		require.NoError(t, err)
+		var got []string
+		first := hashslot.Slot(0)
+		for _, last := range allot(n) {
+			got = append(got, fmt.Sprintf("%d-%d", first, last))
+			first = last + 1
+		}
+		require.Equal(t, ranges, strings.Join(got, ","), "%d primaries", n)
+	})
+}
+
+func TestReplicasGolden(t *testing.T) {
+	lines(t, "create_placement.jsonl", func(line string) {
+		g := unmarshal[placement](t, line)
+		var hosts []string
+		for _, a := range g.Addrs {
+			hosts = append(hosts, a[:strings.LastIndexByte(a, ':')])
+		}
+		primaries, placed, _ := placeReplicas(hosts, g.Replicas)
+		require.Len(t, primaries, len(g.Alloc))
+		// The tool tells the additions pass by pass, so compare primary by primary.
+		want := map[string][]string{}
+		for _, a := range g.Adding {
+			want[a.Primary] = append(want[a.Primary], a.Replica)
+		}
+		got := map[string][]string{}
+		for i, p := range primaries {
+			for _, r := range placed[i] {
+				got[g.Addrs[p]] = append(got[g.Addrs[p]], g.Addrs[r])
+			}
+		}
+		require.Equal(t, want, got)
+		onPrimary, together := antiAffinity(hosts, primaries, placed)
+		optimises := slices.Contains(g.Messages, ">>> Trying to optimize replicas allocation for anti-affinity")
+		require.Equal(t, optimises, onPrimary+together > 0)
+	})
+}
+
+func TestRebalanceGolden(t *testing.T) {
+	odd := 0
+	lines(t, "rebalance.jsonl", func(line string) {
+		g := unmarshal[rebalanceRun](t, line)
+		opts := g.options()
+		run, err := Rebalance(clusterOf(t, g.Order, g.Nodes), Valkey91, opts)
+		require.NoError(t, err)
+		p := run.Plan
+		require.Len(t, run.Announced, len(p.Moves))
+		require.Len(t, p.Moves, len(g.Migrateslots))
+		for i, m := range p.Moves {
+			want := g.Migrateslots[i]
+			require.Equal(t, ids(g.Nodes)[want.Src], m.From)
+			require.Equal(t, ids(g.Nodes)[want.Dst], m.To)
+			require.Equal(t, slotmap.MustParseSet(strings.ReplaceAll(want.Ranges, ",", " ")), m.Slots)
+			require.Equal(t, g.SimulateMoves[i][0], run.Announced[i])
+			if announced := run.Announced[i]; announced != m.Slots.Len() {
+				odd++
+				require.Contains(t, p.Warnings, fmt.Sprintf("from %s to %s the tool announces %d slots and moves %d", m.From, m.To, announced, m.Slots.Len()))
+			}
+		}
+		// The order can be given as well.
+		slices.Reverse(g.Nodes)
+		opts.Order = g.Order
+		again, err := Rebalance(clusterOf(t, sorted(g.Order), g.Nodes), Valkey91, opts)
+		require.NoError(t, err)
+		require.True(t, slices.Equal(p.Moves, again.Plan.Moves))
+		// The older tools move what they announce.
+		old, err := Rebalance(clusterOf(t, g.Order, g.Nodes), Redis86, g.options())
+		require.NoError(t, err)
+		require.Equal(t, run.Announced, old.Announced)
+		for i, m := range old.Plan.Moves {
+			require.Equal(t, old.Announced[i], m.Slots.Len())
+		}
+	})
+	require.Positive(t, odd, "the samples should have moves of one slot too many")
+}
+
+func sorted(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
+}
+
+func TestReshardGolden(t *testing.T) {
+	lines(t, "reshard.jsonl", func(line string) {
+		g := unmarshal[reshardRun](t, line)
+		run, err := Reshard(clusterOf(t, g.Order, g.Nodes), Valkey91, nil, g.from(), ids(g.Nodes)[g.To], g.Slots)
+		require.NoError(t, err)
+		p := run.Plan
+		require.Len(t, p.Moves, len(g.Plan))
+		for i, m := range p.Moves {
+			require.Equal(t, ids(g.Nodes)[g.Plan[i].Src], m.From)
+			require.Equal(t, ids(g.Nodes)[g.To], m.To)
+			require.Equal(t, slotmap.MustParseSet(strings.ReplaceAll(g.Plan[i].Ranges, ",", " ")), m.Slots)
+		}
+	})
+}
+
+// The tool's endless loop: two equal nodes with weights whose truncated shares
+// leave a remainder for which nobody is below its share.
+func TestEndless(t *testing.T) {
+	c := parse(t, "a 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-8191\nb 127.0.0.1:3@4 master - 0 0 2 connected 8192-16383\n")
+	opts := RebalanceOptions{Weights: []plan.Weight{{ID: "a", Weight: 0.21}, {ID: "b", Weight: 0.21}}, Threshold: 0.001}
+	_, err := Rebalance(c, Valkey91, opts)
+	require.ErrorIs(t, err, ErrEndless)
+	opts.Threshold = DefaultThreshold
+	run, err := Rebalance(c, Valkey91, opts)
+	require.NoError(t, err)
+	require.Empty(t, run.Plan.Moves)
+}
+
+func TestCreateGolden(t *testing.T) {
+	lines(t, "create_placement.jsonl", func(line string) {
+		g := unmarshal[placement](t, line)
+		l, _, err := Create(Valkey91, hostsOf(g.Addrs...), g.Replicas)
+		require.NoError(t, err)
+		require.Len(t, l.Shards, len(g.Alloc))
+		placed := map[[2]string]bool{}
+		for i, s := range l.Shards {
+			require.Equal(t, fmt.Sprintf("%d-%d", g.Alloc[i][1], g.Alloc[i][2]), s.Slots.String())
+			for _, r := range s.Replicas {
+				placed[[2]string{r.Addr, s.Primary.Addr}] = true
+			}
+		}
+		require.Len(t, placed, len(g.Adding))
+		for _, a := range g.Adding {
+			require.True(t, placed[[2]string{a.Replica, a.Primary}])
+		}
+	})
+	// One pass for what is left over, so the second of them gets no role.
+	l, unused, err := Create(Valkey91, hostsOf("a:1", "b:1", "c:1", "d:1", "e:1"), 2)
+	require.NoError(t, err)
+	require.Len(t, l.Shards[0].Replicas, 3)
+	require.Equal(t, hostsOf("b:1"), unused)
+}
+
+func hostsOf(addrs ...string) []plan.Host {
+	var hosts []plan.Host
+	for _, a := range addrs {
+		hosts = append(hosts, plan.Host{Addr: a})
+	}
+	return hosts
+}
+
+// The default mode of package plan against the tool, on the tool's own runs: exact
+// shares, no more moved slots than the tool where that is exact too, and in all but
+// three of them, where no plan can, fewer ranges.
+func TestPlanBeatsTheTool(t *testing.T) {
+	plans, fewer, rangesHere, rangesThere := 0, 0, 0, 0
+	lines(t, "rebalance.jsonl", func(line string) {
+		g := unmarshal[rebalanceRun](t, line)
+		c := clusterOf(t, g.Order, g.Nodes)
+		opts := g.options()
+		p, err := plan.Rebalance(c, plan.RebalanceOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty})
+		require.NoError(t, err)
+		require.True(t, exact(p, opts))
+		run, err := Rebalance(c, Valkey91, opts)
+		require.NoError(t, err)
+		tool := run.Plan
+		if exact(tool, opts) {
+			require.LessOrEqual(t, p.SlotCount(), tool.SlotCount())
+		}
+		if len(tool.Moves) > 0 {
+			plans++
+			n, m := p.After.RangeCount(), tool.After.RangeCount()
+			require.LessOrEqual(t, n, m)
+			if n < m {
+				fewer++
+			}
+			rangesHere += n
+			rangesThere += m
+		}
+	})
+	t.Logf("strictly fewer ranges in %d of %d plans; %d ranges in all, tool %d", fewer, plans, rangesHere, rangesThere)
+	require.GreaterOrEqual(t, fewer, plans-3)
+
+	asked, rangesHere, rangesThere := 0, 0, 0
+	lines(t, "reshard.jsonl", func(line string) {
+		g := unmarshal[reshardRun](t, line)
+		c := clusterOf(t, g.Order, g.Nodes)
+		p, err := plan.Reshard(c, g.from(), ids(g.Nodes)[g.To], g.Slots)
+		var tooMany *plan.InputError
+		if errors.As(err, &tooMany) {
+			require.Equal(t, "slots", tooMany.Field) // the tool moves what there is
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, g.Slots, p.SlotCount())
+		run, err := Reshard(c, Valkey91, nil, g.from(), ids(g.Nodes)[g.To], g.Slots)
+		require.NoError(t, err)
+		tool := run.Plan
+		if tool.SlotCount() == g.Slots {
+			asked++
+			require.LessOrEqual(t, p.After.RangeCount(), tool.After.RangeCount())
+		}
+		rangesHere += p.After.RangeCount()
+		rangesThere += tool.After.RangeCount()
+	})
+	t.Logf("the tool moved what was asked %d times; %d ranges in all, tool %d", asked, rangesHere, rangesThere)
+	require.Less(t, rangesHere, rangesThere)
+}
+
+// exact reports whether every node that takes part ends with its share, rounded
+// down or up.
+func exact(p plan.Plan, opts RebalanceOptions) bool {
+	weight := func(id string) float64 {
+		for _, w := range opts.Weights {
+			if strings.HasPrefix(id, w.ID) {
+				return w.Weight
+			}
+		}
+		return 1
+	}
+	sum := 0.0
+	var ids []string
+	for _, n := range p.Nodes {
+		if opts.UseEmpty || p.Before.SlotsOf(n.ID).Len() > 0 {
+			ids = append(ids, n.ID)
+			sum += weight(n.ID)
+		}
+	}
+	for _, id := range ids {
+		if math.Abs(float64(p.After.SlotsOf(id).Len())-hashslot.Count*weight(id)/sum) > 1-1e-6 {
+			return false
+		}
+	}
+	return true
+}
+
+func TestTools(t *testing.T) {
+	for _, tool := range []Tool{Valkey91, Valkey80, Redis70, Redis86} {
+		got, err := ParseTool(tool.String())
+		require.NoError(t, err)
+		require.Equal(t, tool, got)
+		_, _, err = Create(tool, hostsOf("a:1", "b:1"), 0)
+		if tool == Valkey91 {
+			require.NoError(t, err)
+		} else {
+			require.EqualError(t, err, "plan: hosts: "+tool.String()+" refuses to create fewer than 3 primaries, and these make 2")
+		}
+	}
+	_, err := ParseTool("redis-5")
+	require.EqualError(t, err, `plan: tool "redis-5": must be one of valkey-9.1, valkey-8.0, redis-7.0, redis-8.6`)
+	require.Equal(t, "tool 9", Tool(9).String())
+}
+
+func TestInputErrors(t *testing.T) {
+	c := parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-8191\nab h:2@3 master - 0 0 2 connected 8192-16383\n")
+	rebalance := func(opts RebalanceOptions) error {
+		_, err := Rebalance(c, Valkey91, opts)
+		return err
+	}
+	for want, err := range map[string]error{
+		`plan: Weights: all weights are 0: nobody is left to have the slots`: rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa"}, {ID: "ab"}}}),
+		`plan: Weights: the weights are beyond the tool's 32-bit arithmetic`: rebalance(RebalanceOptions{Threshold: 2, Weights: []plan.Weight{{ID: "aa", Weight: 1e300}}}),
+		`plan: Weights[0] "zz": no node has an id that starts so`:            rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "zz"}}}),
+		`plan: Weights[0]: has no node id`:                                   rebalance(RebalanceOptions{Weights: []plan.Weight{{}}}),
+		`plan: Weights[0] "-1": a weight is a number from 0`:                 rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa", Weight: -1}}}),
+		`plan: Threshold "NaN": a threshold is a number of percent`:          rebalance(RebalanceOptions{Threshold: math.NaN()}),
+		`plan: Order: primary ab is missing`:                                 rebalance(RebalanceOptions{Order: Order{"aa"}}),
+		`plan: Order[1] "zz": no node has this id`:                           rebalance(RebalanceOptions{Order: Order{"aa", "zz"}}),
+		`plan: Order[1] "aa": is named twice`:                                rebalance(RebalanceOptions{Order: Order{"aa", "aa"}}),
+		`plan: tool "tool 9": is not known`:                                  second(Rebalance(c, 9, RebalanceOptions{})),
+		`plan: slots "16385": must be from 1 to 16384`:                       second(Reshard(c, Valkey91, nil, nil, "aa", 16385)),
+		`plan: to "zz": no node has this id`:                                 second(Reshard(c, Valkey91, nil, nil, "zz", 5)),
+		`plan: from[0] "aa": is the target`:                                  second(Reshard(c, Valkey91, nil, []string{"aa"}, "aa", 5)),
+		`plan: Cluster: is nil`:                                              second(Rebalance(nil, Valkey91, RebalanceOptions{})),
+	} {
+		var input *plan.InputError
+		require.ErrorAs(t, err, &input, want)
+		require.EqualError(t, err, want)
+	}
+	many := make([]plan.Host, 7543)
+	for i := range many {
+		many[i].Addr = fmt.Sprintf("h:%d", i+1)
+	}
+	_, _, err := Create(Valkey91, many[:7542], 0)
+	require.EqualError(t, err, `plan: hosts: with 7542 primaries the tool counts beyond slot 16383`)
+}
+
+func second(_ Run, err error) error { return err }

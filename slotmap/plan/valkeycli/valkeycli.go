@@ -1,0 +1,356 @@
+// Package valkeycli says what valkey-cli --cluster and redis-cli --cluster do
+// with a cluster, by version, their faults included: shares truncated in 32-bit
+// floats, the remainder to the receivers, always the lowest slots of a source,
+// at times one slot more than announced. It is for those who must know what the
+// tool will do. To plan, use package plan, which does better.
+//
+// Two things the tools do cannot be told beforehand: the order of nodes in their
+// list, which depends on a random seed of the server that they ask (pass what
+// CLUSTER NODES said, or an order of your own), and the random exchanges of
+// replicas at the end of a create.
+//
+// All functions are pure and safe for concurrent use. What they refuse is what
+// package plan refuses; arguments that the tool would not take are a
+// [*plan.InputError].
+package valkeycli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/plan"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A Tool is a version of the servers' command-line tool. The zero Tool is the
+// newest that is known.
+type Tool uint8
+
+const (
+	// Valkey91 is valkey-cli 9.1.2. Where its floats round up, it moves one slot
+	// more than it announces. It creates clusters of one and two primaries.
+	Valkey91 Tool = iota
+	// Valkey80 is valkey-cli 8.0.1, Redis70 redis-cli 7.0.15 and Redis86 redis-cli
+	// 8.6.3. They move what they announce, and refuse to create fewer than three
+	// primaries. They do the same as each other.
+	Valkey80
+	Redis70
+	Redis86
+)
+
+var toolNames = [...]string{"valkey-9.1", "valkey-8.0", "redis-7.0", "redis-8.6"}
+
+// String returns the name that [ParseTool] reads.
+func (t Tool) String() string {
+	if int(t) < len(toolNames) {
+		return toolNames[t]
+	}
+	return fmt.Sprintf("tool %d", int(t))
+}
+
+// ParseTool reads the name of a tool: "valkey-9.1", "valkey-8.0", "redis-7.0" or
+// "redis-8.6". The error is a [*plan.InputError].
+func ParseTool(name string) (Tool, error) {
+	if i := slices.Index(toolNames[:], name); i >= 0 {
+		return Tool(i), nil
+	}
+	return 0, &plan.InputError{Field: "tool", Value: name, Reason: "must be one of " + strings.Join(toolNames[:], ", ")}
+}
+
+// caps reports whether the tool moves no more slots than it announces.
+func (t Tool) caps() bool { return t != Valkey91 }
+
+// DefaultThreshold is the --cluster-threshold, in percent, of a tool that is not
+// told one.
+const DefaultThreshold = 2
+
+// ErrEndless is the error of a rebalance that the tool would never finish: every
+// node is above its truncated share, so that the remainder of the rounding finds
+// no receiver and the tool loops for ever.
+var ErrEndless = errors.New("plan: valkey-cli would loop for ever: every node has more slots than its rounded-down share, so the remainder has no receiver")
+
+// A Run is what the tool does.
+type Run struct {
+	// Plan has the moves in the tool's order. Its Nodes are in the tool's order.
+	Plan plan.Plan
+
+	// Announced is, for each move, how many slots the tool says it will move, as
+	// it does with --cluster-simulate. [Valkey91] may then move one more.
+	Announced []int
+}
+
+// Order is the order in which the tool has the nodes: the ids of all primaries,
+// and of replicas at will. If it is nil, it is the node that was asked ("myself")
+// and then the others as the view has them; a merged view has them by id, which is
+// not the tool's order.
+type Order []string
+
+// RebalanceOptions are the arguments of --cluster rebalance.
+type RebalanceOptions struct {
+	Order Order
+
+	// Weights is --cluster-weight. The ID of a weight is enough of the beginning
+	// of an id: the first node that fits gets it, be it a replica, and the last
+	// weight counts.
+	Weights []plan.Weight
+
+	// UseEmpty is --cluster-use-empty-masters.
+	UseEmpty bool
+
+	// Threshold is --cluster-threshold in percent, whose default is
+	// [DefaultThreshold]. With 0 and less nothing is ever moved.
+	Threshold float64
+}
+
+// Rebalance is --cluster rebalance. The error is that of [plan.New], a
+// [*plan.InputError] or [ErrEndless].
+func Rebalance(c *topology.Cluster, tool Tool, opts RebalanceOptions) (Run, error) {
+	if math.IsNaN(opts.Threshold) || math.IsInf(opts.Threshold, 0) {
+		return Run{}, &plan.InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "a threshold is a number of percent"}
+	}
+	s, err := newState(c, tool, opts.Order)
+	if err != nil {
+		return Run{}, err
+	}
+	if err := s.weigh(opts.Weights); err != nil {
+		return Run{}, err
+	}
+	var involved []*node
+	sum := 0.0
+	for i, n := range s.nodes {
+		if n.count > 0 || opts.UseEmpty {
+			involved = append(involved, n)
+			sum += s.is.Nodes[i].Weight
+		}
+	}
+	switch {
+	case len(involved) == 0:
+		return Run{}, &plan.InputError{Field: "Cluster", Reason: "no primary can take part"}
+	case sum == 0:
+		return Run{}, &plan.InputError{Field: "Weights", Reason: "all weights are 0: nobody is left to have the slots"}
+	}
+	moves, err := rebalance(involved, float32(opts.Threshold), tool.caps())
+	if err != nil {
+		return Run{}, err
+	}
+	run, err := s.run(moves)
+	if len(moves) == 0 && opts.Threshold <= 0 {
+		run.Plan.Warnings = append(run.Plan.Warnings, "with a threshold of 0 or less the tool never moves anything")
+	}
+	return run, err
+}
+
+// Reshard is --cluster reshard: it moves about so many slots to the node to, from
+// the nodes from, or from all others if from is nil. Errors are as for
+// [Rebalance].
+func Reshard(c *topology.Cluster, tool Tool, order Order, from []string, to string, slots int) (Run, error) {
+	s, err := newState(c, tool, order)
+	if err != nil {
+		return Run{}, err
+	}
+	// What plan.Reshard refuses is refused here, but that the tool moves what there
+	// is where it is asked for more.
+	if _, err := plan.Reshard(c, from, to, 1); err != nil {
+		return Run{}, err
+	}
+	if slots < 1 || slots > hashslot.Count {
+		return Run{}, &plan.InputError{Field: "slots", Value: fmt.Sprint(slots), Reason: fmt.Sprintf("must be from 1 to %d", hashslot.Count)}
+	}
+	var sources []*node
+	if from == nil {
+		for _, n := range s.nodes {
+			if n.id != to {
+				sources = append(sources, n)
+			}
+		}
+	}
+	for _, id := range from {
+		sources = append(sources, s.byID[id])
+	}
+	var moves []move
+	reshardTable(sources, slots, tool.caps(), func(src *node, list []hashslot.Slot) {
+		moves = append(moves, move{from: src.id, to: to, announced: len(list), slots: list})
+	})
+	run, err := s.run(moves)
+	if err != nil {
+		return Run{}, err
+	}
+	if n := run.Plan.SlotCount(); n != slots {
+		run.Plan.Warnings = append(run.Plan.Warnings, fmt.Sprintf("the tool moves %d slots, not %d, by the rounding of its 32-bit floats", n, slots))
+	}
+	return run, nil
+}
+
+// Create is --cluster create up to the random exchanges that the tool makes where
+// replicas share a host. unused are the hosts that it leaves without a role: they
+// become primaries without slots. The error is a [*plan.InputError].
+func Create(tool Tool, hosts []plan.Host, replicas int) (l plan.Layout, unused []plan.Host, err error) {
+	if err := plan.CheckHosts(hosts, replicas); err != nil {
+		return plan.Layout{}, nil, err
+	}
+	if n := len(hosts) / (replicas + 1); n < 3 && tool != Valkey91 {
+		return plan.Layout{}, nil, &plan.InputError{Field: "hosts", Reason: fmt.Sprintf("%v refuses to create fewer than 3 primaries, and these make %d", tool, n)}
+	}
+	names := make([]string, len(hosts))
+	for i, h := range hosts {
+		names[i] = h.Addr[:strings.LastIndexByte(h.Addr, ':')]
+	}
+	primaries, placed, left := placeReplicas(names, replicas)
+	var shards []plan.LayoutShard
+	first := hashslot.Slot(0)
+	for i, last := range allot(len(primaries)) {
+		shard := plan.LayoutShard{Primary: hosts[primaries[i]]}
+		shard.Slots.AddRange(slotmap.Range{First: first, Last: last})
+		if shard.Slots.Err() != nil {
+			// From some 7500 primaries on the sum of its 32-bit floats can run ahead.
+			return plan.Layout{}, nil, &plan.InputError{Field: "hosts", Reason: fmt.Sprintf("with %d primaries the tool counts beyond slot %d", len(primaries), hashslot.Count-1)}
+		}
+		first = last + 1
+		for _, r := range placed[i] {
+			shard.Replicas = append(shard.Replicas, hosts[r])
+		}
+		shards = append(shards, shard)
+	}
+	l = plan.NewLayout(shards, replicas)
+	for _, i := range left {
+		unused = append(unused, hosts[i])
+		l.Warnings = append(l.Warnings, hosts[i].Addr+" is left without a role: it becomes a primary without slots")
+	}
+	if onPrimary, together := antiAffinity(names, primaries, placed); onPrimary+together > 0 {
+		l.Warnings = append(l.Warnings, "the tool goes on to exchange replicas at random, to keep those of a primary on different hosts: which ones cannot be told")
+	}
+	return l, unused, nil
+}
+
+// A state is a cluster as the tool sees it.
+type state struct {
+	cluster *topology.Cluster
+	order   []*topology.Node // all nodes, replicas too
+	is      plan.Plan        // the plan without moves, its nodes in the tool's order
+	nodes   []*node          // those of is
+	byID    map[string]*node
+}
+
+func newState(c *topology.Cluster, tool Tool, order Order) (*state, error) {
+	if int(tool) >= len(toolNames) {
+		return nil, &plan.InputError{Field: "tool", Value: tool.String(), Reason: "is not known"}
+	}
+	is, err := plan.New(c, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &state{cluster: c, is: is, byID: map[string]*node{}}
+	if err := s.sort(order); err != nil {
+		return nil, err
+	}
+	for _, n := range s.is.Nodes {
+		t := &node{id: n.ID, slots: make([]bool, hashslot.Count), weight: 1}
+		s.byID[n.ID] = t
+		s.nodes = append(s.nodes, t)
+	}
+	for r, id := range is.Before.Ranges() {
+		n := s.byID[id]
+		n.count += r.Len()
+		for slot := r.First; slot <= r.Last; slot++ {
+			n.slots[slot] = true
+		}
+	}
+	return s, nil
+}
+
+// sort puts the nodes in the tool's order.
+func (s *state) sort(order Order) error {
+	place := map[string]int{}
+	for i, id := range order {
+		n := s.cluster.Node(id)
+		if n == nil {
+			return &plan.InputError{Field: fmt.Sprintf("Order[%d]", i), Value: id, Reason: "no node has this id"}
+		}
+		if _, twice := place[id]; twice {
+			return &plan.InputError{Field: fmt.Sprintf("Order[%d]", i), Value: id, Reason: "is named twice"}
+		}
+		place[id] = i
+		s.order = append(s.order, n)
+	}
+	if order == nil {
+		s.order = slices.Clone(s.cluster.Nodes())
+		slices.SortStableFunc(s.order, func(a, b *topology.Node) int {
+			first := func(n *topology.Node) int {
+				if n.Myself() {
+					return 0
+				}
+				return 1
+			}
+			return first(a) - first(b)
+		})
+		for i, n := range s.order {
+			place[n.ID] = i
+		}
+	}
+	for _, n := range s.is.Nodes {
+		if _, ok := place[n.ID]; !ok {
+			return &plan.InputError{Field: "Order", Reason: "primary " + n.ID + " is missing"}
+		}
+	}
+	slices.SortFunc(s.is.Nodes, func(a, b plan.Node) int { return place[a.ID] - place[b.ID] })
+	return nil
+}
+
+// weigh gives the nodes their weights.
+func (s *state) weigh(weights []plan.Weight) error {
+	for i, w := range weights {
+		field := fmt.Sprintf("Weights[%d]", i)
+		if !(w.Weight >= 0) || math.IsInf(w.Weight, 0) {
+			return &plan.InputError{Field: field, Value: fmt.Sprint(w.Weight), Reason: "a weight is a number from 0"}
+		}
+		if w.ID == "" {
+			return &plan.InputError{Field: field, Reason: "has no node id"}
+		}
+		prefix := strings.ToLower(w.ID)
+		k := slices.IndexFunc(s.order, func(n *topology.Node) bool {
+			return strings.HasPrefix(n.ID, prefix) && n.Role != topology.RoleUnknown
+		})
+		if k < 0 {
+			return &plan.InputError{Field: field, Value: w.ID, Reason: "no node has an id that starts so"}
+		}
+		if n := s.byID[s.order[k].ID]; n != nil {
+			n.weight = float32(w.Weight)
+			at := slices.IndexFunc(s.is.Nodes, func(m plan.Node) bool { return m.ID == n.id })
+			s.is.Nodes[at].Weight = w.Weight
+		}
+	}
+	return nil
+}
+
+// run returns the run that makes the moves.
+func (s *state) run(moves []move) (Run, error) {
+	var (
+		run  Run
+		list []plan.Move
+		odd  []string
+	)
+	for _, m := range moves {
+		move := plan.Move{From: m.from, To: m.to}
+		for _, slot := range m.slots {
+			move.Slots.Add(slot)
+		}
+		if len(m.slots) != m.announced {
+			odd = append(odd, fmt.Sprintf("from %s to %s the tool announces %d slots and moves %d", m.from, m.to, m.announced, len(m.slots)))
+		}
+		list = append(list, move)
+		run.Announced = append(run.Announced, m.announced)
+	}
+	p, err := plan.New(s.cluster, list)
+	if err != nil {
+		return Run{}, err
+	}
+	p.Nodes = s.is.Nodes
+	p.Warnings = append(p.Warnings, odd...)
+	run.Plan = p
+	return run, nil
+}
