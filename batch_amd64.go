@@ -169,8 +169,8 @@ func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, sta
 func slotsShort(dst *Slot, keys *string, n int, m *[4][2][8]uint64) int
 
 // maxBatch is how many keys an assembly call takes at most: a goroutine cannot be
-// preempted inside of assembly, only where a function starts that looks at the
-// size of the stack. Those of Go do, and so does slots8.
+// preempted inside of assembly, nor in a loop around nothing but calls of it, only
+// where a Go function starts. So each piece is a call of such a function.
 const maxBatch = 512
 
 func slotsOf(dst []Slot, keys []string) {
@@ -252,8 +252,7 @@ func slotsOf8(dst []Slot, l keyList) {
 	for i := 0; i < len(dst); {
 		// The last eight keys may overlap the eight before them.
 		i = min(i, len(dst)-8)
-		n := min(maxBatch, (len(dst)-i)&^7)
-		done := slots8(&dst[i], l.at(i), n, l.form, l.data, l.startOf(i), gfni)
+		done := someOf8(dst, &l, i)
 		i += done
 		if done == 0 { // for a key of more than 4096 bytes
 			for end := i + 8; i < end; i++ {
@@ -261,6 +260,14 @@ func slotsOf8(dst []Slot, l keyList) {
 			}
 		}
 	}
+}
+
+// someOf8 does key i and some that follow, and returns how many.
+//
+//go:noinline
+func someOf8(dst []Slot, l *keyList, i int) int {
+	n := min(maxBatch, (len(dst)-i)&^7)
+	return slots8(&dst[i], l.at(i), n, l.form, l.data, l.startOf(i), gfni)
 }
 
 func slotsOfStrings(dst []Slot, keys []string) {

@@ -1,7 +1,6 @@
 //go:build gc && !purego
 
 #include "go_asm.h"
-#include "funcdata.h"
 #include "textflag.h"
 
 // Many keys at a time.
@@ -32,25 +31,68 @@
 #define OPEN  0x7b7b7b7b7b7b7b7b // '{' in every byte
 #define CLOSE 0x7d7d7d7d7d7d7d7d // '}' in every byte
 
-// Folding a block of 16 bytes, H·x^64 + L, over 64 bytes, 128 and 192.
-#define FOLD4L  0x00000000000013fc // x^512 mod P
-#define FOLD4H  0x0000000000008832 // x^576 mod P
-#define FOLD8L  0x00000000000036c4 // x^1024 mod P
-#define FOLD8H  0x00000000000071c4 // x^1088 mod P
+// What a block of 16 bytes, H·x^64 + L, is multiplied by to fold it over k blocks:
+// FOLDkL and FOLDkH.
+#define FOLD4L 0x00000000000013fc // x^512 mod P
+#define FOLD4H 0x0000000000008832 // x^576 mod P
+#define FOLD5L 0x000000000000da35 // x^640 mod P
+#define FOLD5H 0x00000000000087b3 // x^704 mod P
+#define FOLD6L 0x000000000000106f // x^768 mod P
+#define FOLD6H 0x0000000000000447 // x^832 mod P
+#define FOLD7L 0x000000000000cbc5 // x^896 mod P
+#define FOLD7H 0x000000000000d24c // x^960 mod P
+#define FOLD8L 0x00000000000036c4 // x^1024 mod P
+#define FOLD8H 0x00000000000071c4 // x^1088 mod P
+#define FOLD9L 0x000000000000400c // x^1152 mod P
+#define FOLD9H 0x000000000000a4bb // x^1216 mod P
+#define FOLD10L 0x00000000000030df // x^1280 mod P
+#define FOLD10H 0x0000000000008d5b // x^1344 mod P
+#define FOLD11L 0x0000000000000a5d // x^1408 mod P
+#define FOLD11H 0x00000000000091e1 // x^1472 mod P
 #define FOLD12L 0x0000000000002764 // x^1536 mod P
 #define FOLD12H 0x000000000000ceac // x^1600 mod P
+#define FOLD13L 0x0000000000000224 // x^1664 mod P
+#define FOLD13H 0x0000000000002096 // x^1728 mod P
+#define FOLD14L 0x00000000000046cf // x^1792 mod P
+#define FOLD14H 0x0000000000008ae7 // x^1856 mod P
+#define FOLD15L 0x0000000000006d5a // x^1920 mod P
+#define FOLD15H 0x000000000000c205 // x^1984 mod P
 
-DATA fold64<>+0(SB)/8, $FOLD4L
-DATA fold64<>+8(SB)/8, $FOLD4H
-GLOBL fold64<>(SB), RODATA|NOPTR, $16
+// Of the 64 bytes in front of the last 64, 128 and 192 bytes of a key, to fold
+// each block onto the last one of the key.
+DATA fold64<>+0(SB)/8, $FOLD7L
+DATA fold64<>+8(SB)/8, $FOLD7H
+DATA fold64<>+16(SB)/8, $FOLD6L
+DATA fold64<>+24(SB)/8, $FOLD6H
+DATA fold64<>+32(SB)/8, $FOLD5L
+DATA fold64<>+40(SB)/8, $FOLD5H
+DATA fold64<>+48(SB)/8, $FOLD4L
+DATA fold64<>+56(SB)/8, $FOLD4H
+GLOBL fold64<>(SB), RODATA|NOPTR, $64
 
-DATA fold128<>+0(SB)/8, $FOLD8L
-DATA fold128<>+8(SB)/8, $FOLD8H
-GLOBL fold128<>(SB), RODATA|NOPTR, $16
+DATA fold128<>+0(SB)/8, $FOLD11L
+DATA fold128<>+8(SB)/8, $FOLD11H
+DATA fold128<>+16(SB)/8, $FOLD10L
+DATA fold128<>+24(SB)/8, $FOLD10H
+DATA fold128<>+32(SB)/8, $FOLD9L
+DATA fold128<>+40(SB)/8, $FOLD9H
+DATA fold128<>+48(SB)/8, $FOLD8L
+DATA fold128<>+56(SB)/8, $FOLD8H
+GLOBL fold128<>(SB), RODATA|NOPTR, $64
 
-DATA fold192<>+0(SB)/8, $FOLD12L
-DATA fold192<>+8(SB)/8, $FOLD12H
-GLOBL fold192<>(SB), RODATA|NOPTR, $16
+DATA fold192<>+0(SB)/8, $FOLD15L
+DATA fold192<>+8(SB)/8, $FOLD15H
+DATA fold192<>+16(SB)/8, $FOLD14L
+DATA fold192<>+24(SB)/8, $FOLD14H
+DATA fold192<>+32(SB)/8, $FOLD13L
+DATA fold192<>+40(SB)/8, $FOLD13H
+DATA fold192<>+48(SB)/8, $FOLD12L
+DATA fold192<>+56(SB)/8, $FOLD12H
+GLOBL fold192<>(SB), RODATA|NOPTR, $64
+
+DATA next64<>+0(SB)/8, $FOLD4L
+DATA next64<>+8(SB)/8, $FOLD4H
+GLOBL next64<>(SB), RODATA|NOPTR, $16
 
 // reverse<> reverses the bytes of a block.
 DATA reverse<>+0(SB)/8, $0x08090a0b0c0d0e0f
@@ -111,9 +153,9 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $32
 // The frame.
 #define LAID     0   // headers that are not in memory, or were changed; 64 bytes more, to align them
 #define WHOLE    192 // the headers of LONG keys, of which LAID has the last 64 bytes
-#define SLOTS    320 // eight times 64 bytes: what LONG keys have in front of these, folded onto them
-#define ENDS     832 // of packed keys, those of the eight before
-#define BUDGET   864 // how many bytes of LONG keys may still follow
+#define FOLDED   320 // what LONG keys have in front of these, folded onto the last 16
+#define ENDS     448 // of packed keys, those of the eight before
+#define BUDGET   480 // how many bytes of LONG keys may still follow
 
 // OUTSIDEOF sets no bit of OUTSIDE in Z2 if each of the eight headers in Z0 and Z1
 // is of 1 to 16 bytes, and 16 bytes from its start are in one page of 4 KiB:
@@ -440,9 +482,10 @@ atEdge:                                    \
 
 // Registers of the folding of LONG keys.
 #define REV4   Z12 // reverses the bytes of each block
-#define BY64   Z13 // fold64<> in each block
+#define BY64   Z13 // fold64<>
 #define BY128  Z14
 #define BY192  Z15
+#define LAST   K5  // the last block of a register
 #define OPENED K7  // where a '{' was
 
 // FOLD sets a to the blocks in z, reversed, times what by folds them by, and uses
@@ -456,6 +499,11 @@ atEdge:                                    \
 	VPCLMULQDQ $0x00, by, z, t;        \
 	VPCLMULQDQ $0x11, by, z, z;        \
 	VPTERNLOGQ $0x96, t, z, a
+
+// ADDLAST adds 16 bytes, at in the frame, to the last block of z.
+#define ADDLAST(at, z) \
+	VBROADCASTI64X2.Z (FOLDED+at)(SP), LAST, Z8; \
+	VPXORQ     Z8, z, z
 
 // NOTE notes where z has a '{'.
 #define NOTE(z) \
@@ -491,8 +539,7 @@ atEdge:                                    \
 // with which the keys of more than 64 bytes have come to 64 KiB.
 //
 // Requires: AVX512F, BW, VL, DQ, CD, VBMI, VBMI2, GFNI, VPCLMULQDQ, BMI1, BMI2.
-TEXT ·slots8(SB), 0, $872-64
-	NO_LOCAL_POINTERS
+TEXT ·slots8(SB), NOSPLIT, $488-64
 	MOVQ dst+0(FP), DST
 	MOVQ keys+8(FP), KEYS
 	MOVQ n+16(FP), STOP
@@ -794,20 +841,15 @@ long:
 fold:
 	// Of the keys in LONG, fold what is in front of the last 64 bytes onto these.
 	VBROADCASTI32X4 reverse<>(SB), REV4
-	VBROADCASTI32X4 fold64<>(SB), BY64
-	VBROADCASTI32X4 fold128<>(SB), BY128
-	VBROADCASTI32X4 fold192<>(SB), BY192
+	VMOVDQU64  fold64<>(SB), BY64
+	VMOVDQU64  fold128<>(SB), BY128
+	VMOVDQU64  fold192<>(SB), BY192
 	VPXORQ     Z8, Z8, Z8
-	VMOVDQU64  Z8, (SLOTS+0x000)(SP)
-	VMOVDQU64  Z8, (SLOTS+0x040)(SP)
-	VMOVDQU64  Z8, (SLOTS+0x080)(SP)
-	VMOVDQU64  Z8, (SLOTS+0x0c0)(SP)
-	VMOVDQU64  Z8, (SLOTS+0x100)(SP)
-	VMOVDQU64  Z8, (SLOTS+0x140)(SP)
-	VMOVDQU64  Z8, (SLOTS+0x180)(SP)
-	VMOVDQU64  Z8, (SLOTS+0x1c0)(SP)
+	VMOVDQU    Y8, (FOLDED+0x00)(SP)
+	VMOVDQU    Y8, (FOLDED+0x20)(SP)
+	VMOVDQU    Y8, (FOLDED+0x40)(SP)
+	VMOVDQU    Y8, (FOLDED+0x60)(SP)
 	KXORQ      OPENED, OPENED, OPENED
-
 	MOVL       STATE, R13
 	ANDL       LONG, R13
 
@@ -836,28 +878,35 @@ within:
 	FOLDADD(BY192, Z11, Z8, Z9)
 
 folded:
-	VPSHUFB    REV4, Z9, Z9
-	VMOVDQU64  Z9, SLOTS(SP)(R12*4)
+	VEXTRACTI64X4 $1, Z9, Y10
+	VPXORQ     Y10, Y9, Y9
+	VEXTRACTI64X2 $1, Y9, X10
+	VPXORQ     X10, X9, X9
+	VPSHUFB    reverse<>(SB), X9, X9
+	VMOVDQU    X9, FOLDED(SP)(R12*1)
 	BLSRQ      R13, R13
 	JNZ        next
 	KORTESTQ   OPENED, OPENED
 	JNZ        opened
 
 add:
-	VPXORQ     (SLOTS+0x000)(SP), Z0, Z0
-	VPXORQ     (SLOTS+0x040)(SP), Z1, Z1
-	VPXORQ     (SLOTS+0x080)(SP), Z2, Z2
-	VPXORQ     (SLOTS+0x0c0)(SP), Z3, Z3
-	VPXORQ     (SLOTS+0x100)(SP), Z4, Z4
-	VPXORQ     (SLOTS+0x140)(SP), Z5, Z5
-	VPXORQ     (SLOTS+0x180)(SP), Z6, Z6
-	VPXORQ     (SLOTS+0x1c0)(SP), Z7, Z7
+	MOVL       $0xc0, R8
+	KMOVB      R8, LAST
+	ADDLAST(0x00, Z0)
+	ADDLAST(0x10, Z1)
+	ADDLAST(0x20, Z2)
+	ADDLAST(0x30, Z3)
+	ADDLAST(0x40, Z4)
+	ADDLAST(0x50, Z5)
+	ADDLAST(0x60, Z6)
+	ADDLAST(0x70, Z7)
 	JMP        transpose64
 
 far:
 	// More than 256 bytes, or near a page's start: one block after the other.
 	HEAD64(Z9)
 	SUBQ       $64, R10
+	VBROADCASTI32X4 next64<>(SB), Z11
 
 block:
 	CMPQ       R8, R10
@@ -865,8 +914,8 @@ block:
 	VMOVDQU64  (R8), Z10
 	NOTE(Z10)
 	VPSHUFB    REV4, Z10, Z10
-	VPCLMULQDQ $0x00, BY64, Z9, Z8
-	VPCLMULQDQ $0x11, BY64, Z9, Z9
+	VPCLMULQDQ $0x00, Z11, Z9, Z8
+	VPCLMULQDQ $0x11, Z11, Z9, Z9
 	VPTERNLOGQ $0x96, Z8, Z10, Z9
 	ADDQ       $64, R8
 	JMP        block
@@ -881,24 +930,21 @@ opened:
 
 tags:
 	// A '{' is in one of eight keys of any length. Resolve them one by one.
-	VMOVDQU64  Z0, (SLOTS+0x000)(SP)
-	VMOVDQU64  Z1, (SLOTS+0x040)(SP)
-	VMOVDQU64  Z2, (SLOTS+0x080)(SP)
-	VMOVDQU64  Z3, (SLOTS+0x0c0)(SP)
-	VMOVDQU64  Z4, (SLOTS+0x100)(SP)
-	VMOVDQU64  Z5, (SLOTS+0x140)(SP)
-	VMOVDQU64  Z6, (SLOTS+0x180)(SP)
-	VMOVDQU64  Z7, (SLOTS+0x1c0)(SP)
 	XORL       R12, R12
 
 tag:
 	MOVQ       (WHOLE+0)(SP)(R12*1), R8
 	MOVQ       (WHOLE+8)(SP)(R12*1), R9
+	TESTQ      R9, R9
+	JZ         found
 	CMPQ       R9, $64
 	JHI        search
-	VMOVDQU64  SLOTS(SP)(R12*4), Z8
+	PLACE64(Z8, edge, placed)
 	BRACES(Z8)
 	TAG
+	JMP        found
+
+	EDGE64(Z8, edge, placed)
 
 found:
 	MOVQ       R8, (WHOLE+0)(SP)(R12*1)

@@ -87,6 +87,7 @@ type mutator struct {
 
 	lines     []string // the original
 	dir       string   // for what is temporary
+	include   string   // where the package's go_asm.h is
 	assembled []bool   // which of the mutants that were last built are in the tests
 }
 
@@ -286,6 +287,11 @@ func (m *mutator) build(chosen []mutant) error {
 	if _, err := variant(0, m.lines); err != nil {
 		return err
 	}
+	if m.include == "" {
+		if m.include, err = m.header(); err != nil {
+			return err
+		}
+	}
 	m.assembled = make([]bool, len(chosen))
 	for i, mu := range chosen {
 		file, err := variant(i+1, mu.apply(m.lines))
@@ -294,7 +300,7 @@ func (m *mutator) build(chosen []mutant) error {
 		}
 		object := filepath.Join(m.dir, "mutant.o")
 		err = exec.Command("go", "tool", "asm", "-p", "hashslot", "-I", filepath.Join(build.Default.GOROOT, "pkg", "include"),
-			"-o", object, file).Run()
+			"-I", m.include, "-o", object, file).Run()
 		if m.assembled[i] = err == nil; err != nil {
 			delete(replace, filepath.Join(filepath.Dir(source), filepath.Base(file)))
 		}
@@ -330,6 +336,37 @@ func (m *mutator) build(chosen []mutant) error {
 		return fmt.Errorf("the tests do not build: %w: %s", err, out)
 	}
 	return nil
+}
+
+// header has go_asm.h made, and returns the folder where it is.
+func (m *mutator) header() (folder string, err error) {
+	// The go command keeps it where it works, and works only where something is new.
+	name, err := filepath.Abs("mutant_new.go")
+	if err != nil {
+		return "", err
+	}
+	text := filepath.Join(m.dir, "new.go")
+	if err := os.WriteFile(text, fmt.Appendf(nil, "package hashslot\n\nconst mutantOf = %d\n", time.Now().UnixNano()), 0o600); err != nil {
+		return "", err
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{name: text}})
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(m.dir, "header.json")
+	if err := os.WriteFile(file, overlay, 0o600); err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-work", "-overlay", file, ".")
+	cmd.Env = append(os.Environ(), "GOTMPDIR="+m.dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("the package does not build: %w: %s", err, out)
+	}
+	found, err := filepath.Glob(filepath.Join(m.dir, "go-build*", "*", "go_asm.h"))
+	if err != nil || len(found) == 0 {
+		return "", fmt.Errorf("no go_asm.h was made: %v", err)
+	}
+	return filepath.Dir(found[0]), nil
 }
 
 func (m *mutator) binary() string { return filepath.Join(m.dir, "mutant.test") }
