@@ -50,10 +50,6 @@ type matrices struct {
 
 	sixteen [64]byte // 16 in every byte
 
-	// [j][i] is how many bytes follow byte i of 64 behind which there are j+1
-	// times 64 more.
-	behind [3][64]byte
-
 	tops [65]uint64 // [n] has the n highest bits set
 }
 
@@ -116,9 +112,6 @@ func newMatrices() *matrices {
 	}
 	for i := range 64 {
 		m.sixteen[i] = 16
-		for j := range m.behind {
-			m.behind[j][i] = byte(64*(j+1) + 63 - i)
-		}
 	}
 	for n := range m.tops {
 		m.tops[n] = ^(^uint64(0) >> n)

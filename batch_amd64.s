@@ -41,55 +41,19 @@
 #define FOLD6H 0x0000000000000447 // x^832 mod P
 #define FOLD7L 0x000000000000cbc5 // x^896 mod P
 #define FOLD7H 0x000000000000d24c // x^960 mod P
-#define FOLD8L 0x00000000000036c4 // x^1024 mod P
-#define FOLD8H 0x00000000000071c4 // x^1088 mod P
-#define FOLD9L 0x000000000000400c // x^1152 mod P
-#define FOLD9H 0x000000000000a4bb // x^1216 mod P
-#define FOLD10L 0x00000000000030df // x^1280 mod P
-#define FOLD10H 0x0000000000008d5b // x^1344 mod P
-#define FOLD11L 0x0000000000000a5d // x^1408 mod P
-#define FOLD11H 0x00000000000091e1 // x^1472 mod P
-#define FOLD12L 0x0000000000002764 // x^1536 mod P
-#define FOLD12H 0x000000000000ceac // x^1600 mod P
-#define FOLD13L 0x0000000000000224 // x^1664 mod P
-#define FOLD13H 0x0000000000002096 // x^1728 mod P
-#define FOLD14L 0x00000000000046cf // x^1792 mod P
-#define FOLD14H 0x0000000000008ae7 // x^1856 mod P
-#define FOLD15L 0x0000000000006d5a // x^1920 mod P
-#define FOLD15H 0x000000000000c205 // x^1984 mod P
 
-// Of the 64 bytes in front of the last 64, 128 and 192 bytes of a key, to fold
-// each block onto the last one of the key.
-DATA fold64<>+0(SB)/8, $FOLD7L
-DATA fold64<>+8(SB)/8, $FOLD7H
-DATA fold64<>+16(SB)/8, $FOLD6L
-DATA fold64<>+24(SB)/8, $FOLD6H
-DATA fold64<>+32(SB)/8, $FOLD5L
-DATA fold64<>+40(SB)/8, $FOLD5H
-DATA fold64<>+48(SB)/8, $FOLD4L
-DATA fold64<>+56(SB)/8, $FOLD4H
-GLOBL fold64<>(SB), RODATA|NOPTR, $64
+// From the four blocks in front of the last 64 bytes of a key to its last block.
+DATA last64<>+0(SB)/8, $FOLD7L
+DATA last64<>+8(SB)/8, $FOLD7H
+DATA last64<>+16(SB)/8, $FOLD6L
+DATA last64<>+24(SB)/8, $FOLD6H
+DATA last64<>+32(SB)/8, $FOLD5L
+DATA last64<>+40(SB)/8, $FOLD5H
+DATA last64<>+48(SB)/8, $FOLD4L
+DATA last64<>+56(SB)/8, $FOLD4H
+GLOBL last64<>(SB), RODATA|NOPTR, $64
 
-DATA fold128<>+0(SB)/8, $FOLD11L
-DATA fold128<>+8(SB)/8, $FOLD11H
-DATA fold128<>+16(SB)/8, $FOLD10L
-DATA fold128<>+24(SB)/8, $FOLD10H
-DATA fold128<>+32(SB)/8, $FOLD9L
-DATA fold128<>+40(SB)/8, $FOLD9H
-DATA fold128<>+48(SB)/8, $FOLD8L
-DATA fold128<>+56(SB)/8, $FOLD8H
-GLOBL fold128<>(SB), RODATA|NOPTR, $64
-
-DATA fold192<>+0(SB)/8, $FOLD15L
-DATA fold192<>+8(SB)/8, $FOLD15H
-DATA fold192<>+16(SB)/8, $FOLD14L
-DATA fold192<>+24(SB)/8, $FOLD14H
-DATA fold192<>+32(SB)/8, $FOLD13L
-DATA fold192<>+40(SB)/8, $FOLD13H
-DATA fold192<>+48(SB)/8, $FOLD12L
-DATA fold192<>+56(SB)/8, $FOLD12H
-GLOBL fold192<>(SB), RODATA|NOPTR, $64
-
+// From four blocks to the next four.
 DATA next64<>+0(SB)/8, $FOLD4L
 DATA next64<>+8(SB)/8, $FOLD4H
 GLOBL next64<>(SB), RODATA|NOPTR, $16
@@ -311,11 +275,10 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $32
 	VPINSRQ    $1, R9, x, x
 
 // BETWEEN finds the tags of eight keys. Bit i of a dword in Y6 is '{', in Y7 '}',
-// as byte i of a block; in Y8 1 if it is the key's. Y15 has all bits set. Y6 gets
+// as byte i of a block; in Y8 it is 1 if byte i is the key's. Y15 has all bits set. Y6 gets
 // 31 less the place of the first '{', Y7 the same of the first '}' behind it, Y9
 // how many bytes are between them, K1 which keys have a tag.
 #define BETWEEN \
-	VPAND      Y8, Y6, Y6;             \
 	VPAND      Y8, Y7, Y7;             \
 	VPADDD     Y15, Y6, Y8;            \
 	VPXOR      Y8, Y6, Y6;             \
@@ -469,66 +432,45 @@ atEdge:                                    \
 	VPTERNLOGQ $0x96, Z0, Z2, Z8;      \
 	VPTERNLOGQ $0x96, Z1, Z3, Z9
 
-// PREFETCH asks for the keys whose headers are at KEYS+at and behind.
-#define PREFETCH(at) \
+// PREFETCH asks for the bytes from on of the keys whose headers are at KEYS+at and
+// behind.
+#define PREFETCH(at, from) \
 	MOVQ       (at+0)(KEYS), R8;       \
 	MOVQ       (at+16)(KEYS), R9;      \
 	MOVQ       (at+32)(KEYS), R10;     \
 	MOVQ       (at+48)(KEYS), R11;     \
-	PREFETCHT0 (R8);                   \
-	PREFETCHT0 (R9);                   \
-	PREFETCHT0 (R10);                  \
-	PREFETCHT0 (R11)
+	PREFETCHT0 from(R8);                   \
+	PREFETCHT0 from(R9);                   \
+	PREFETCHT0 from(R10);                  \
+	PREFETCHT0 from(R11)
 
 // Registers of the folding of LONG keys.
 #define REV4   Z12 // reverses the bytes of each block
-#define BY64   Z13 // fold64<>
-#define BY128  Z14
-#define BY192  Z15
+#define NEXT64 Z13 // next64<> in each block
+#define LAST64 Z14 // last64<>
+#define PLAIN  K7  // where no '{' was
 #define LAST   K5  // the last block of a register
-#define OPENED K7  // where a '{' was
-
-// FOLD sets a to the blocks in z, reversed, times what by folds them by, and uses
-// t. FOLDADD adds that to a.
-#define FOLD(by, z, t, a) \
-	VPCLMULQDQ $0x00, by, z, t;        \
-	VPCLMULQDQ $0x11, by, z, a;        \
-	VPXORQ     t, a, a
-
-#define FOLDADD(by, z, t, a) \
-	VPCLMULQDQ $0x00, by, z, t;        \
-	VPCLMULQDQ $0x11, by, z, z;        \
-	VPTERNLOGQ $0x96, t, z, a
-
-// ADDLAST adds 16 bytes, at in the frame, to the last block of z.
-#define ADDLAST(at, z) \
-	VBROADCASTI64X2.Z (FOLDED+at)(SP), LAST, Z8; \
-	VPXORQ     Z8, z, z
 
 // NOTE notes where z has a '{'.
 #define NOTE(z) \
-	VPCMPEQB   OPENS, z, K1;           \
-	KORQ       K1, OPENED, OPENED
-
-// BACK loads the 64 bytes at R10+at, of which those of a key of Z8+1 bytes that
-// ends at R10 count. quarter is how many times 64 bytes are behind them.
-#define BACK(at, quarter, z) \
-	VPCMPUB    $5, (matrices_behind+64*(quarter-1))(MAT), Z8, K1; \
-	VMOVDQU8.Z at(R10), K1, z;         \
-	NOTE(z);                           \
-	VPSHUFB    REV4, z, z
+	VPCMPUB    $4, OPENS, z, PLAIN, PLAIN
 
 // HEAD64 loads the first (R9-1)%64 + 1 bytes of more than 64 at R8 to the end of
 // z, from inside of them, and steps over them.
 #define HEAD64(z) \
 	LEAQ       -1(R9), R11;            \
 	ANDQ       $63, R11;               \
-	KMOVQ      (matrices_tops+8)(MAT)(R11*8), K2; \
+	KMOVQ      (matrices_tops+8)(MAT)(R11*8), K1; \
 	VMOVDQU64  (R8), z;                \
 	NOTE(z);                           \
-	VPEXPANDB.Z z, K2, z;              \
+	VPEXPANDB.Z z, K1, z;              \
 	VPSHUFB    REV4, z, z;             \
 	LEAQ       1(R8)(R11*1), R8
+
+// ADDLAST adds the 16 bytes of FOLDED at at to the last block of z.
+#define ADDLAST(at, z) \
+	VBROADCASTI64X2.Z (FOLDED+at)(SP), LAST, Z8; \
+	VPXORQ     Z8, z, z
 
 // func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, start uint32, m *matrices) int
 //
@@ -672,8 +614,8 @@ longer:
 	LEAQ 80(DST), R8 // are there five groups more, this one included?
 	CMPQ R8, STOP
 	JHI  near
-	PREFETCH(384)
-	PREFETCH(448)
+	PREFETCH(384, 0)
+	PREFETCH(448, 0)
 
 near:
 	VPTESTMQ (matrices_outside+64)(MAT), Z2, K1
@@ -819,6 +761,17 @@ tagged32:
 	JMP       front32
 
 long:
+	CMPQ        form+24(FP), $16
+	JNE         layout
+	LEAQ        80(DST), R8
+	CMPQ        R8, STOP
+	JHI         layout
+	PREFETCH(384, 64)
+	PREFETCH(384, 128)
+	PREFETCH(448, 64)
+	PREFETCH(448, 128)
+
+layout:
 	// Some of the eight keys are empty or of more than 64 bytes. The latter stand
 	// for their last 64; of the former nothing is loaded, but not from anywhere.
 	VMOVDQU64   Z0, (WHOLE+0)(SP)
@@ -841,15 +794,14 @@ long:
 fold:
 	// Of the keys in LONG, fold what is in front of the last 64 bytes onto these.
 	VBROADCASTI32X4 reverse<>(SB), REV4
-	VMOVDQU64  fold64<>(SB), BY64
-	VMOVDQU64  fold128<>(SB), BY128
-	VMOVDQU64  fold192<>(SB), BY192
+	VBROADCASTI32X4 next64<>(SB), NEXT64
+	VMOVDQU64  last64<>(SB), LAST64
 	VPXORQ     Z8, Z8, Z8
 	VMOVDQU    Y8, (FOLDED+0x00)(SP)
 	VMOVDQU    Y8, (FOLDED+0x20)(SP)
 	VMOVDQU    Y8, (FOLDED+0x40)(SP)
 	VMOVDQU    Y8, (FOLDED+0x60)(SP)
-	KXORQ      OPENED, OPENED, OPENED
+	KXNORQ     PLAIN, PLAIN, PLAIN
 	MOVL       STATE, R13
 	ANDL       LONG, R13
 
@@ -858,26 +810,31 @@ next:
 	SHLQ       $4, R12
 	MOVQ       (WHOLE+0)(SP)(R12*1), R8
 	MOVQ       (WHOLE+8)(SP)(R12*1), R9
-	LEAQ       (R8)(R9*1), R10
+	LEAQ       -64(R8)(R9*1), R10
 	SUBQ       R9, BUDGET(SP)
 	JGT        within
 	LEAQ       16(DST), STOP
 
 within:
-	CMPQ       R9, $256
-	JHI        far
-	TESTL      $0xf00, R8
-	JZ         far
-	LEAQ       -1(R9), R11
-	VPBROADCASTB R11, Z8
-	BACK(-128, 1, Z9)
-	BACK(-192, 2, Z10)
-	BACK(-256, 3, Z11)
-	FOLD(BY64, Z9, Z8, Z9)
-	FOLDADD(BY128, Z10, Z8, Z9)
-	FOLDADD(BY192, Z11, Z8, Z9)
+	HEAD64(Z9)
+	CMPQ       R8, R10
+	JEQ        last
 
-folded:
+block:
+	VMOVDQU64  (R8), Z10
+	NOTE(Z10)
+	VPSHUFB    REV4, Z10, Z10
+	VPCLMULQDQ $0x00, NEXT64, Z9, Z8
+	VPCLMULQDQ $0x11, NEXT64, Z9, Z9
+	VPTERNLOGQ $0x96, Z8, Z10, Z9
+	ADDQ       $64, R8
+	CMPQ       R8, R10
+	JNE        block
+
+last:
+	VPCLMULQDQ $0x00, LAST64, Z9, Z8
+	VPCLMULQDQ $0x11, LAST64, Z9, Z9
+	VPXORQ     Z8, Z9, Z9
 	VEXTRACTI64X4 $1, Z9, Y10
 	VPXORQ     Y10, Y9, Y9
 	VEXTRACTI64X2 $1, Y9, X10
@@ -886,8 +843,8 @@ folded:
 	VMOVDQU    X9, FOLDED(SP)(R12*1)
 	BLSRQ      R13, R13
 	JNZ        next
-	KORTESTQ   OPENED, OPENED
-	JNZ        opened
+	KORTESTQ   PLAIN, PLAIN
+	JCC        opened // not all bits are set
 
 add:
 	MOVL       $0xc0, R8
@@ -901,28 +858,6 @@ add:
 	ADDLAST(0x60, Z6)
 	ADDLAST(0x70, Z7)
 	JMP        transpose64
-
-far:
-	// More than 256 bytes, or near a page's start: one block after the other.
-	HEAD64(Z9)
-	SUBQ       $64, R10
-	VBROADCASTI32X4 next64<>(SB), Z11
-
-block:
-	CMPQ       R8, R10
-	JEQ        last
-	VMOVDQU64  (R8), Z10
-	NOTE(Z10)
-	VPSHUFB    REV4, Z10, Z10
-	VPCLMULQDQ $0x00, Z11, Z9, Z8
-	VPCLMULQDQ $0x11, Z11, Z9, Z9
-	VPTERNLOGQ $0x96, Z8, Z10, Z9
-	ADDQ       $64, R8
-	JMP        block
-
-last:
-	FOLD(BY64, Z9, Z8, Z9)
-	JMP        folded
 
 opened:
 	TESTL RESOLVED, STATE
