@@ -142,6 +142,11 @@ func lists(r *rand.Rand, words []string, c *command.Command, n int) (all [][]str
 			if r.IntN(3) == 0 {
 				word = words[r.IntN(6)] // a small number
 			}
+			if len(args) == 1 && !c.HasKeys() {
+				// It may be a subcommand, which a server finds in spite of a NUL byte if
+				// its hash table puts both into one bucket, by chance.
+				word = strings.ReplaceAll(word, "\x00", "")
+			}
 			args = append(args, word)
 		}
 		if r.IntN(2) == 0 {
@@ -150,6 +155,11 @@ func lists(r *rand.Rand, words []string, c *command.Command, n int) (all [][]str
 		all = append(all, args)
 	}
 	return all
+}
+
+// sorted returns the commands by name, so that each run has the same lists.
+func sorted(t *command.Table) []*command.Command {
+	return slices.SortedFunc(t.All(), func(a, b *command.Command) int { return strings.Compare(a.Name(), b.Name()) })
 }
 
 // An answer is what COMMAND GETKEYSANDFLAGS says.
@@ -226,7 +236,7 @@ func TestKeys(t *testing.T) {
 		r := rand.New(rand.NewPCG(16, 16))
 		asked, withKeys, refused, none, differ := 0, 0, 0, 0, map[string]int{}
 		seen := map[*command.Command]bool{}
-		for c := range loaded.All() {
+		for _, c := range sorted(loaded) {
 			n := each
 			if !c.HasKeys() {
 				n = 12
@@ -294,7 +304,7 @@ func TestRoute(t *testing.T) {
 		require.NoError(t, err)
 		r := rand.New(rand.NewPCG(17, 17))
 		moved, cross, differ := 0, 0, map[string]int{}
-		for c := range loaded.All() {
+		for _, c := range sorted(loaded) {
 			if c.Name() == "sunsubscribe" {
 				continue // a node takes leave of any channel
 			}
@@ -324,8 +334,9 @@ func TestRoute(t *testing.T) {
 				if routeErr == nil && target.To == command.OneSlot {
 					want = fmt.Sprintf("MOVED %d ", target.Slot)
 				}
-				if strings.HasPrefix(string(refused), "ERR ") && slices.Contains([]string{"xread", "xreadgroup", "migrate"}, c.Name()) {
-					// COMMAND GETKEYS finds keys, and the code that routes none: the options are wrong.
+				if !strings.HasPrefix(string(refused), want) && slices.Contains([]string{"xread", "xreadgroup", "migrate"}, c.Name()) {
+					// Other servers than Redis 8.6 route by code of their own, which finds
+					// other keys than COMMAND GETKEYS if the options are wrong.
 					differ[c.Name()]++
 					continue
 				}
@@ -337,7 +348,7 @@ func TestRoute(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%d MOVED, %d CROSSSLOT; refused for their syntax: %v", moved, cross, differ)
+		t.Logf("%d MOVED, %d CROSSSLOT; of wrong options: %v", moved, cross, differ)
 		assert.Greater(t, moved, 5000)
 		assert.Greater(t, cross, 500)
 		for name, n := range differ {
