@@ -25,7 +25,7 @@ type instruction struct {
 	where string // file and line of the source
 	bytes []byte
 	next  int    // the place in code that it can jump to, or -1
-	tail  string // the function that it jumps to, if that is another one
+	tail  string // the function that it jumps to or calls, if that is another one
 }
 
 var (
@@ -141,7 +141,7 @@ func isJump(name string) (jump, always bool) {
 func (f *function) findTargets() error {
 	for i := range f.code {
 		in := &f.code[i]
-		if jump, _ := isJump(in.name); !jump {
+		if jump, _ := isJump(in.name); !jump && in.name != "CALL" {
 			continue
 		}
 		_, operands, _ := strings.Cut(in.text, "\t")

@@ -6,6 +6,7 @@
 //	go run ./bench/mca -check           # compares with it, and fails if a prediction is worse by 3 %
 //	go run ./bench/mca -show of         # a function with its labels, for paths.txt
 //	go run ./bench/mca -path 'one key'  # the instructions of the paths with that in their name
+//	go run ./bench/mca -llvm 'one key'  # the same as llvm-mca reads them, to look closer with it
 //	go run ./bench/mca -measure         # measures the same paths on this CPU, for measured.txt
 //
 // paths.txt says which paths there are. Predictions do not depend on the machine
@@ -38,6 +39,7 @@ func main() {
 	show := flag.String("show", "", "print this function of assembly with its labels")
 	arch := flag.String("arch", "amd64", "the architecture of -show")
 	showPath := flag.String("path", "", "print the instructions of the paths that have this in their name")
+	showLLVM := flag.String("llvm", "", "print the instructions of the paths that have this in their name for llvm-mca")
 	measure := flag.Bool("measure", false, "measure on this CPU, and print lines for measured.txt")
 	flag.Parse()
 	err := func() error {
@@ -58,7 +60,13 @@ func main() {
 		case *show != "":
 			return showFunction(functions[*arch], *show)
 		case *showPath != "":
-			return showPaths(functions, paths, *showPath)
+			return showPaths(functions, paths, *showPath, nil)
+		case *showLLVM != "":
+			l, err := findLLVM("")
+			if err != nil {
+				return err
+			}
+			return showPaths(functions, paths, *showLLVM, l)
 		default:
 			return predict(functions, paths, *check)
 		}
@@ -91,7 +99,7 @@ func show(f *function, in instruction) {
 	fmt.Println()
 }
 
-func showPaths(functions map[string]map[string]*function, paths []path, name string) error {
+func showPaths(functions map[string]map[string]*function, paths []path, name string, l *llvm) error {
 	for _, p := range paths {
 		if !strings.Contains(p.id(), name) {
 			continue
@@ -99,6 +107,14 @@ func showPaths(functions map[string]map[string]*function, paths []path, name str
 		code, err := p.walk(functions[tiers[p.tier].arch])
 		if err != nil {
 			return err
+		}
+		if l != nil {
+			text, err := l.disassemble(tiers[p.tier].arch, code)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("# LLVM-MCA-BEGIN %s\n%s# LLVM-MCA-END\n", p.id(), text)
+			continue
 		}
 		fmt.Printf("%s: %d instructions\n", p.id(), len(code))
 		for _, in := range code {

@@ -159,6 +159,24 @@ TEXT ·g(SB), NOSPLIT, $0-16
 	}
 }
 
+func TestWalkThroughACall(t *testing.T) {
+	functions := assemble(t, "arm64", `
+TEXT ·f(SB), NOSPLIT, $16-16
+again:
+	CALL ·g(SB)
+	ADD $1, R2
+	CBZ R2, again
+	RET
+
+TEXT ·g(SB), NOSPLIT, $0-16
+	NEG R2, R2
+	RET
+`)
+	code, err := path{tier: "pmull", name: "test", function: "f", start: "again", via: []string{"again"}}.walk(functions)
+	require.NoError(t, err)
+	assert.Equal(t, "NEG RET ADD CBZ", names(code))
+}
+
 func TestBytesAreThoseOfTheFunction(t *testing.T) {
 	f := assemble(t, "amd64", kernelAMD64)["g"]
 	var code []byte

@@ -86,11 +86,17 @@ func (p path) per(cycles float64) float64 {
 // table does not leave.
 const maxPath = 5000
 
+// A place is one in a function.
+type place struct {
+	function *function
+	at       int
+}
+
 // walk returns the instructions of a path. A conditional jump is taken if its
 // label is the next one of via, and not taken otherwise. An unconditional one is
-// followed, into other functions of assembly too. The path ends where via ends
-// with the start, as a loop does, or else where the function returns or goes on
-// in Go.
+// followed, into other functions of assembly too, and so is a call of one. The
+// path ends where via ends with the start, as a loop does, or else where the
+// function returns or goes on in Go.
 func (p path) walk(functions map[string]*function) ([]instruction, error) {
 	f := functions[p.function]
 	if f == nil {
@@ -103,6 +109,7 @@ func (p path) walk(functions map[string]*function) ([]instruction, error) {
 	var (
 		code   []instruction
 		passed []string // labels of jumps not taken, for the error
+		stack  []place  // where calls return to
 		via    = p.via
 		at     = start
 	)
@@ -114,9 +121,19 @@ func (p path) walk(functions map[string]*function) ([]instruction, error) {
 		code = append(code, in)
 		jump, always := isJump(in.name)
 		at++
-		if in.name == "RET" {
+		switch n := len(stack); {
+		case in.name == "RET" && n > 0:
+			f, at = stack[n-1].function, stack[n-1].at
+			stack = stack[:n-1]
+			continue
+		case in.name == "RET":
 			return code, p.check(via, passed)
-		} else if !jump {
+		case in.name == "CALL" && functions[in.tail] != nil:
+			code = code[:len(code)-1] // llvm-mca takes any call to last 100 cycles
+			stack = append(stack, place{f, at})
+			f, at = functions[in.tail], 0
+			continue
+		case !jump:
 			continue
 		}
 		target := in.next

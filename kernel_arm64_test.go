@@ -1,0 +1,74 @@
+//go:build gc && !purego
+
+package hashslot
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/klauspost/cpuid/v2"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/internal/hashtest"
+)
+
+func TestSlowEOR3(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		vendor cpuid.Vendor
+		model  int // part and revision of MIDR_EL1
+		want   bool
+	}{
+		{"Neoverse V1", cpuid.ARM, 0xd401, true},
+		{"Neoverse V2", cpuid.ARM, 0xd4f0, true},
+		{"Neoverse N2", cpuid.ARM, 0xd490, false},
+		{"Neoverse V3", cpuid.ARM, 0xd840, false},
+		{"of another implementer", cpuid.Ampere, 0xd401, false},
+		{"not known", cpuid.VendorUnknown, 0, false},
+	} {
+		assert.Equal(t, tt.want, slowEOR3(tt.vendor, tt.model), tt.name)
+	}
+}
+
+// TestBatchStopsOnlyWhereItMust holds the batch to what it says about the keys
+// that it takes. Where it stops early, others take over: all slots would be right,
+// but late.
+func TestBatchStopsOnlyWhereItMust(t *testing.T) {
+	of := func(lengths ...int) (keys []string) {
+		for _, n := range lengths {
+			keys = append(keys, strings.Repeat("\xfa", n))
+		}
+		return keys
+	}
+	taken := of(8, 16, 9, 15, 17, 32, 18, 31, 8, 32, 16, 17, 17, 64, 33, 48, 49, 63, 47, 32, 64, 8, 7, 0, 1, 3, 4, 5)
+	taken = append(taken, "{", "{a}", "x{ab}", "}{", strings.Repeat("{", 64), "", "a", "{"+of(30)[0]+"}b")
+	done := func(keys []string) int {
+		const untouched = 0xffff
+		dst := slices.Repeat([]Slot{untouched}, len(keys)+1)
+		n := int(batch(&dst[0], unsafe.Pointer(&keys[0]), uint64(unsafe.Sizeof(keys[0])), uint64(len(keys))))
+		for i, slot := range dst {
+			if i < n {
+				require.Equal(t, Slot(hashtest.Slot([]byte(keys[i]))), slot, "key %d, %q", i, keys[i])
+			} else {
+				require.EqualValues(t, untouched, slot, "key %d", i)
+			}
+		}
+		return n
+	}
+	hashtest.EachKernel(t, func(t *testing.T) {
+		if tier == tierGeneric {
+			return
+		}
+		require.Equal(t, len(taken), done(taken))
+		for _, refused := range of(65, 72, 1000) {
+			for i := range taken {
+				keys := slices.Clone(taken)
+				keys[i] = refused
+				require.Equal(t, i&^3, done(keys), "%d bytes in place of key %d", len(refused), i)
+			}
+		}
+	})
+}
