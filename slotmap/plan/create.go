@@ -175,70 +175,109 @@ func (p price) less(q price) bool  { return p.hi < q.hi || p.hi == q.hi && p.lo 
 // maxExact is up to how many hosts the primaries are chosen together.
 const maxExact = 4000
 
+// wishes are what is wished of the primaries of shards, as prices.
+type wishes struct {
+	hosts           []Host
+	shards          [][]int
+	zones, machines int   // how many there are
+	zone, machine   []int // of each host
+}
+
+func newWishes(hosts []Host, shards [][]int) *wishes {
+	w := &wishes{hosts: hosts, shards: shards}
+	zones, machines := map[string]int{}, map[string]int{}
+	number := func(of map[string]int, name string) int {
+		if _, ok := of[name]; !ok {
+			of[name] = len(of)
+		}
+		return of[name]
+	}
+	for _, h := range hosts {
+		w.zone = append(w.zone, number(zones, h.Zone))
+		w.machine = append(w.machine, number(machines, h.machine()))
+	}
+	w.zones, w.machines = len(zones), len(machines)
+	return w
+}
+
+// The k-th primary, from 0, in a zone or on a machine costs 2k+1: k of them cost k
+// squared, so that an even spread is the cheapest.
+func (w *wishes) zoneSpread(k int) price { return price{hi: int64(2*k + 1)} }
+func (w *wishes) machineSpread(k int) price {
+	n := int64(len(w.hosts) + 1)
+	return price{lo: int64(2*k+1) * n * n}
+}
+
+// cost is the price of host h as the primary of shard s.
+func (w *wishes) cost(s, h int) price {
+	n := int64(len(w.hosts) + 1)
+	var p price
+	for _, o := range w.shards[s] {
+		if o != h && w.machine[o] == w.machine[h] {
+			p.hi += n * n
+		}
+		if o != h && w.zone[o] == w.zone[h] {
+			p.lo += n
+		}
+	}
+	if h >= len(w.shards) {
+		p.lo++
+	}
+	return p
+}
+
 // choosePrimaries returns the primary of each shard, which is one of its hosts.
 func choosePrimaries(hosts []Host, shards [][]int) []int {
-	n := int64(len(hosts) + 1)
-	// The k-th primary, from 0, in a zone or on a machine costs 2k+1: k of them
-	// cost k squared, so that an even spread is the cheapest.
-	zoneSpread := func(k int) price { return price{hi: int64(2*k + 1)} }
-	machineSpread := func(k int) price { return price{lo: int64(2*k+1) * n * n} }
-	cost := func(s, h int) price {
-		var p price
-		for _, o := range shards[s] {
-			if o != h && hosts[o].machine() == hosts[h].machine() {
-				p.hi += n * n
-			}
-			if o != h && hosts[o].Zone == hosts[h].Zone {
-				p.lo += n
-			}
-		}
-		if h >= len(shards) {
-			p.lo++
-		}
-		return p
-	}
-	zones, machines := map[string]int{}, map[string]int{}
-	for _, h := range hosts {
-		if _, ok := zones[h.Zone]; !ok {
-			zones[h.Zone] = len(zones)
-		}
-		if _, ok := machines[h.machine()]; !ok {
-			machines[h.machine()] = len(machines)
-		}
-	}
-	primaries := make([]int, len(shards))
-	if len(hosts) > maxExact {
-		inZone, onMachine := make([]int, len(zones)), make([]int, len(machines))
+	switch w := newWishes(hosts, shards); {
+	case len(hosts) == len(shards): // each shard has one host
+		primaries := make([]int, len(shards))
 		for s, list := range shards {
-			var least price
-			for i, h := range list {
-				z, m := zones[hosts[h].Zone], machines[hosts[h].machine()]
-				p := cost(s, h).plus(zoneSpread(inZone[z])).plus(machineSpread(onMachine[m]))
-				if i == 0 || p.less(least) {
-					least, primaries[s] = p, h
-				}
-			}
-			inZone[zones[hosts[primaries[s]].Zone]]++
-			onMachine[machines[hosts[primaries[s]].machine()]]++
+			primaries[s] = list[0]
 		}
 		return primaries
+	case len(hosts) > maxExact:
+		return w.oneByOne()
+	default:
+		return w.together()
 	}
-	// A flow of the least cost: from the source one unit through each shard, one
-	// of its hosts, the machine and the zone of that to the sink.
+}
+
+// oneByOne chooses the primaries shard by shard.
+func (w *wishes) oneByOne() []int {
+	primaries := make([]int, len(w.shards))
+	inZone, onMachine := make([]int, w.zones), make([]int, w.machines)
+	for s, list := range w.shards {
+		var least price
+		for i, h := range list {
+			p := w.cost(s, h).plus(w.zoneSpread(inZone[w.zone[h]])).plus(w.machineSpread(onMachine[w.machine[h]]))
+			if i == 0 || p.less(least) {
+				least, primaries[s] = p, h
+			}
+		}
+		inZone[w.zone[primaries[s]]]++
+		onMachine[w.machine[primaries[s]]]++
+	}
+	return primaries
+}
+
+// together chooses the primaries whose prices are the lowest together: a flow of the
+// least cost, from the source one unit through each shard, one of its hosts, the
+// machine and the zone of that to the sink.
+func (w *wishes) together() []int {
 	var f flow
 	source, sink := f.node(), f.node()
-	zoneAt, machineAt := f.nodes(len(zones)), f.nodes(len(machines))
-	hostAt := f.nodes(len(hosts))
-	zoneOf := make([]int, len(machines))
-	primariesIn, primariesOn := make([]int, len(zones)), make([]int, len(machines))
-	for s, list := range shards {
+	zoneAt, machineAt := f.nodes(w.zones), f.nodes(w.machines)
+	hostAt := f.nodes(len(w.hosts))
+	zoneOf := make([]int, w.machines)
+	primariesIn, primariesOn := make([]int, w.zones), make([]int, w.machines)
+	for s, list := range w.shards {
 		at := f.node()
 		f.edge(source, at, price{})
 		seen := map[int]bool{}
 		for _, h := range list {
-			z, m := zones[hosts[h].Zone], machines[hosts[h].machine()]
+			z, m := w.zone[h], w.machine[h]
 			zoneOf[m] = z
-			f.edge(at, hostAt+h, cost(s, h))
+			f.edge(at, hostAt+h, w.cost(s, h))
 			f.edge(hostAt+h, machineAt+m, price{})
 			// No more than one primary of each shard.
 			if !seen[m] {
@@ -253,17 +292,18 @@ func choosePrimaries(hosts []Host, shards [][]int) []int {
 	}
 	for m, most := range primariesOn {
 		for k := range most {
-			f.edge(machineAt+m, zoneAt+zoneOf[m], machineSpread(k))
+			f.edge(machineAt+m, zoneAt+zoneOf[m], w.machineSpread(k))
 		}
 	}
 	for z, most := range primariesIn {
 		for k := range most {
-			f.edge(zoneAt+z, sink, zoneSpread(k))
+			f.edge(zoneAt+z, sink, w.zoneSpread(k))
 		}
 	}
 	for f.augment(source, sink) {
 	}
-	for s, list := range shards {
+	primaries := make([]int, len(w.shards))
+	for s, list := range w.shards {
 		for _, h := range list {
 			if f.used(hostAt + h) {
 				primaries[s] = h

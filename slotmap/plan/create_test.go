@@ -243,3 +243,24 @@ func TestLayoutJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"shards":[],"warnings":[]}`, string(text))
 }
+
+// Without replicas there is nothing to choose, and nothing is searched for: the
+// allocations grow with the hosts.
+func TestCreateWithoutReplicas(t *testing.T) {
+	hosts := make([]Host, 4000)
+	for i := range hosts {
+		hosts[i].Addr = fmt.Sprintf("h%d:1", i)
+	}
+	var l Layout
+	allocs := testing.AllocsPerRun(1, func() {
+		var err error
+		l, err = Create(hosts, 0)
+		require.NoError(t, err)
+	})
+	require.Len(t, l.Shards, len(hosts))
+	for i, s := range l.Shards {
+		require.Equal(t, hosts[i], s.Primary)
+	}
+	require.Less(t, allocs, 20.0*float64(len(hosts)))
+	t.Log(allocs)
+}
