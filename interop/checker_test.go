@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/hashslot/hashslot/interop/internal/servers"
 	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/require"
 )
 
@@ -23,14 +25,21 @@ import (
 // what was acknowledged when the read began, and at most what was tried when it
 // ended. Commands whose connection broke may have been done or not.
 //
+// A value has its key in it: an answer that is another key's came from another
+// slot. So did an error that only a node that does not have the slot gives, which
+// a client must never pass on.
+//
 // Two keys each share a tag, for commands of two keys.
 type checker struct {
-	client  *redigocluster.Client
+	client  store
 	keys    []string
 	acked   []atomic.Int64 // by key
 	tried   []atomic.Int64 // by key
 	done    atomic.Int64   // operations that were answered
 	doubt   atomic.Int64   // operations that were not
+	refused atomic.Int64   // operations that the client gave up because the cluster was down
+	slots   atomic.Int64   // answers from a wrong slot
+	missing atomic.Int64   // acknowledged writes that are lost
 	losses  atomic.Int64   // how often losing or found were called
 	lost    atomic.Pointer[slotmap.Set]
 	stopped atomic.Bool
@@ -40,7 +49,7 @@ type checker struct {
 	wrong []string
 }
 
-func newChecker(client *redigocluster.Client, pairs int) *checker {
+func newChecker(client store, pairs int) *checker {
 	c := &checker{client: client, acked: make([]atomic.Int64, 2*pairs), tried: make([]atomic.Int64, 2*pairs)}
 	for i := range pairs {
 		c.keys = append(c.keys, fmt.Sprintf("{pair%d}a", i), fmt.Sprintf("{pair%d}b", i))
@@ -61,6 +70,15 @@ func (c *checker) answered(key string, err error) bool {
 		c.done.Add(1)
 		return true
 	case errors.As(err, new(redis.Error)):
+		switch topology.Classify(err.Error()) {
+		case topology.ActionRefresh, topology.ActionOtherNode:
+			if c.client.givesUp() {
+				c.refused.Add(1)
+				return false
+			}
+		case topology.ActionMoved, topology.ActionAsk, topology.ActionRetry, topology.ActionFail:
+			c.slots.Add(1)
+		}
 		c.fail("%s: %v", key, err)
 	default:
 		c.doubt.Add(1)
@@ -69,7 +87,10 @@ func (c *checker) answered(key string, err error) bool {
 }
 
 // losing says that acknowledged writes to these slots may be lost, because their
-// primary is to be killed: replication is asynchronous. That ends with found.
+// primary is to be killed or paused: replication is asynchronous, and the cluster
+// promises nothing of what the replica does not have yet. So such writes do not
+// count until found is called. All others do, through kills and pauses of other
+// primaries, failovers that the servers agree about, and moves of slots.
 func (c *checker) losing(slots slotmap.Set) {
 	c.lost.Store(&slots)
 	c.losses.Add(1)
@@ -79,12 +100,10 @@ func (c *checker) losing(slots slotmap.Set) {
 func (c *checker) found() {
 	for i := range c.keys {
 		if c.mayLose(i) {
-			reply := c.client.Do(redigocluster.Command{Name: "GET", Key: c.keys[i]})
-			if reply.Err != nil {
-				c.fail("%s: %v", c.keys[i], reply.Err)
-				continue
+			reply := c.client.Pipeline([]redigocluster.Command{{Name: "GET", Key: c.keys[i]}})[0]
+			if c.answered(c.keys[i], reply.Err) {
+				c.acked[i].Store(c.number(i, reply.Value))
 			}
-			c.acked[i].Store(number(reply.Value))
 		}
 	}
 	c.losses.Add(1)
@@ -96,9 +115,18 @@ func (c *checker) mayLose(i int) bool {
 	return lost != nil && lost.Contains(hashslot.Of(c.keys[i]))
 }
 
-func number(value any) (n int64) {
-	if value != nil {
-		n, _ = strconv.ParseInt(string(value.([]byte)), 10, 64)
+// value is what key i is set to; number is what it has.
+func (c *checker) value(i int, n int64) string { return c.keys[i] + " " + strconv.FormatInt(n, 10) }
+
+func (c *checker) number(i int, value any) int64 {
+	if value == nil {
+		return 0
+	}
+	key, text, _ := strings.Cut(string(value.([]byte)), " ")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if key != c.keys[i] || err != nil {
+		c.slots.Add(1)
+		c.fail("%s has the value %q", c.keys[i], value)
 	}
 	return n
 }
@@ -122,7 +150,7 @@ func (c *checker) set(which []int) {
 	commands, values := make([]redigocluster.Command, len(which)), make([]int64, len(which))
 	for k, i := range which {
 		values[k] = c.tried[i].Add(1)
-		commands[k] = redigocluster.Command{Name: "SET", Key: c.keys[i], Args: []any{values[k]}}
+		commands[k] = redigocluster.Command{Name: "SET", Key: c.keys[i], Args: []any{c.value(i, values[k])}}
 	}
 	for k, reply := range c.client.Pipeline(commands) {
 		// An acknowledgement that came from a node before it was killed counts for
@@ -159,7 +187,10 @@ func (c *checker) get(which []int, pairs bool) {
 			if c.mayLose(i) || c.losses.Load() != losses {
 				least = 0
 			}
-			if got := number(value); got < least || got > most {
+			if got := c.number(i, value); got < least || got > most {
+				if got < least {
+					c.missing.Add(1)
+				}
 				c.fail("%s is %d, and not %d to %d", c.keys[i], got, least, most)
 			}
 		}
@@ -208,7 +239,7 @@ func (c *checker) finish(t *testing.T) {
 	go func() { c.wg.Wait(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("a command does not come to an end")
 	}
 	for i := range c.keys {
@@ -224,19 +255,29 @@ func TestChecker(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Three(t, 0)
 		cl := client(t, c)
-		check := newChecker(cl, 50)
+		check := newChecker(redigoStore{cl}, 50)
 		check.write()
 		check.write()
 		check.get([]int{0, 2, 4}, true)
 		require.Empty(t, check.wrong)
 		require.NoError(t, cl.Do(redigocluster.Command{Name: "DEL", Key: check.keys[3]}).Err)
-		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[5], Args: []any{1}}).Err)
-		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[7], Args: []any{3}}).Err)
-		check.get([]int{2, 4, 6}, true)
+		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[5], Args: []any{check.value(5, 1)}}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[7], Args: []any{check.value(7, 3)}}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[9], Args: []any{check.value(8, 2)}}).Err)
+		check.get([]int{2, 4, 6, 8}, true)
+		check.answered("k", redis.Error("MOVED 1 h:1"))
+		check.answered("k", redis.Error("CLUSTERDOWN x"))
+		check.answered("k", errors.New("EOF"))
 		require.Equal(t, []string{
 			"{pair1}b is 0, and not 2 to 2",
 			"{pair2}b is 1, and not 2 to 2",
 			"{pair3}b is 3, and not 2 to 2",
+			`{pair4}b has the value "{pair4}a 2"`,
+			"k: MOVED 1 h:1",
+			"k: CLUSTERDOWN x",
 		}, check.wrong)
+		require.EqualValues(t, 2, check.slots.Load())
+		require.EqualValues(t, 2, check.missing.Load())
+		require.EqualValues(t, 1, check.doubt.Load())
 	})
 }

@@ -21,7 +21,7 @@ func TestKill(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, _ := create(t, s, 6, 1, servers.Config{})
 		cl := client(t, c)
-		check := newChecker(cl, 1000)
+		check := newChecker(redigoStore{cl}, 1000)
 		check.write()
 
 		lost, _ := cl.Router.For(0)

@@ -64,7 +64,7 @@ func reshard(t *testing.T, s servers.Server, do execute, most int) *redigocluste
 	t.Helper()
 	c := s.Three(t, 2)
 	cl := client(t, c)
-	check := newChecker(cl, 5000)
+	check := newChecker(redigoStore{cl}, 5000)
 	check.write()
 	require.Zero(t, cl.Errors[topology.ActionMoved].Load())
 	check.start(20 * time.Millisecond)

@@ -33,105 +33,216 @@ func soakTime(t *testing.T) time.Duration {
 	return time.Minute
 }
 
-// Slots are moved, primaries change places with their replicas, are killed and
-// come back, in random order, while others write, read and look slots up.
+// Everything that can happen to a cluster happens, in random order, while the three
+// clients write, read and look slots up. An event is not repeated before all others
+// had their turn.
 func TestSoak(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
-		r := rand.New(rand.NewPCG(seed, 0))
-		deadline := time.Now().Add(soakTime(t))
-		c, _ := create(t, s, 8, 1, servers.Config{})
-		cl := client(t, c)
-		check := newChecker(cl, 2000)
-		check.write()
-		check.start(5 * time.Millisecond)
-		looked := look(t, c, &cl.Router)
-
-		view := func() *topology.Cluster {
-			view, err := c.Nodes[0].View()
-			require.NoError(t, err)
-			return view
+		soak := &soak{t: t, s: s, r: rand.New(rand.NewPCG(seed, 0)), checks: map[string]*checker{}}
+		soak.c, _ = create(t, s, 8, 1, servers.Config{})
+		for _, n := range soak.c.Nodes {
+			soak.known.Store(n.ID, true)
+		}
+		looks := map[string]func() int64{}
+		for name, st := range stores(t, soak.c, 2*time.Second) {
+			check := newChecker(st, 300)
+			for i := range check.keys {
+				check.keys[i] = name + check.keys[i]
+			}
+			check.write()
+			check.start(20 * time.Millisecond)
+			soak.checks[name] = check
+			looks[name] = soak.look(st.router())
+		}
+		events := []struct {
+			name string
+			do   func(shard *topology.Shard) bool // false if it cannot be now
+		}{
+			{"reshard", soak.reshard}, {"rebalance", soak.rebalance}, {"failover", soak.failover}, {"kill", soak.kill},
+			{"pause", soak.pause}, {"replica elsewhere", soak.elsewhere}, {"new id", soak.anew},
 		}
 		did := map[string]int{}
-		for time.Now().Before(deadline) {
-			now := view()
-			owners := slices.Collect(now.Table().Owners())
-			shard := owners[r.IntN(len(owners))]
-			what := []string{"reshard", "rebalance", "failover", "kill"}[r.IntN(4)]
-			if len(shard.Replicas) == 0 && (what == "failover" || what == "kill") {
-				continue
-			}
-			switch what {
-			case "reshard", "rebalance":
-				var p plan.Plan
-				var err error
-				if what == "reshard" {
-					p, err = plan.Reshard(now, nil, shard.Primary.ID, 1+r.IntN(300))
-				} else {
-					p, err = plan.Rebalance(now, plan.RebalanceOptions{})
+		begin := time.Now()
+		for deadline := begin.Add(soakTime(t)); time.Now().Before(deadline); {
+			for _, i := range soak.r.Perm(len(events)) {
+				if !time.Now().Before(deadline) {
+					break
 				}
+				view, err := soak.c.Nodes[0].View()
 				require.NoError(t, err)
-				do := redigocluster.Move
-				if migratesSlots(s) && r.IntN(2) == 0 {
-					do, what = redigocluster.MigrateSlots, what+" by MIGRATESLOTS"
+				owners := slices.Collect(view.Table().Owners())
+				soak.view = view
+				if events[i].do(owners[soak.r.IntN(len(owners))]) {
+					did[events[i].name]++
 				}
-				require.NoError(t, do(&p, servers.Dial))
-				c.Settle()
-			case "failover":
-				replica := shard.Replicas[r.IntN(len(shard.Replicas))]
-				_, err := c.At(replica.Addr()).Do("CLUSTER", "FAILOVER")
-				if err != nil && strings.Contains(err.Error(), "Master is down or failed") {
-					continue // its connection is not there yet
-				}
-				require.NoError(t, err)
-				asked := time.Now()
-				c.Wait("the replica has taken over", func() bool {
-					if time.Since(asked) > 6*time.Second { // a replica gives up after five
-						asked = time.Now()
-						c.At(replica.Addr()).Do("CLUSTER", "FAILOVER")
-					}
-					view, err := c.At(replica.Addr()).View()
-					return err == nil && view.Myself().Role == topology.RolePrimary
-				})
-				c.Settle()
-			case "kill":
-				victim := c.At(shard.Primary.Addr())
-				check.losing(now.Table().SlotsOf(shard))
-				victim.Kill()
-				c.Settle() // only when a replica has taken over, the state is ok
-				check.found()
-				require.NoError(t, victim.Restart())
-				c.Settle()
 			}
-			did[what]++
 		}
-		looks := looked()
-		check.finish(t)
-		require.GreaterOrEqual(t, looks, int64(1e6))
-		t.Logf("%v; %d commands answered, %d in doubt, %d slots looked up", did, check.done.Load(), check.doubt.Load(), looks)
+		t.Logf("%v in %.0f s", did, time.Since(begin).Seconds())
+		for name, check := range soak.checks {
+			looked := looks[name]()
+			check.finish(t)
+			t.Logf("%s: %d views, %d answers from a wrong slot, %d acknowledged writes lost; %d commands answered, %d in doubt, %d refused, %d slots looked up",
+				name, check.client.views(), check.slots.Load(), check.missing.Load(), check.done.Load(), check.doubt.Load(), check.refused.Load(), looked)
+			assert.Zero(t, check.slots.Load(), "%s: answers from a wrong slot", name)
+			assert.Zero(t, check.missing.Load(), "%s: acknowledged writes lost", name)
+			require.GreaterOrEqual(t, looked, int64(1e5))
+		}
 	})
+}
+
+type soak struct {
+	t      *testing.T
+	s      servers.Server
+	c      *servers.Cluster
+	r      *rand.Rand
+	view   *topology.Cluster
+	checks map[string]*checker
+	known  sync.Map // ids of nodes
+}
+
+func (k *soak) reshard(shard *topology.Shard) bool {
+	p, err := plan.Reshard(k.view, nil, shard.Primary.ID, 1+k.r.IntN(300))
+	require.NoError(k.t, err)
+	k.move(&p)
+	return true
+}
+
+func (k *soak) rebalance(*topology.Shard) bool {
+	p, err := plan.Rebalance(k.view, plan.RebalanceOptions{})
+	require.NoError(k.t, err)
+	k.move(&p)
+	return true
+}
+
+func (k *soak) move(p *plan.Plan) {
+	do := redigocluster.Move
+	if migratesSlots(k.s) && k.r.IntN(2) == 0 {
+		do = redigocluster.MigrateSlots
+	}
+	require.NoError(k.t, do(p, servers.Dial))
+	k.c.Settle()
+}
+
+// failover is one that the servers agree about: no write is lost.
+func (k *soak) failover(shard *topology.Shard) bool {
+	if len(shard.Replicas) == 0 {
+		return false
+	}
+	replica := k.c.At(shard.Replicas[k.r.IntN(len(shard.Replicas))].Addr())
+	_, err := replica.Do("CLUSTER", "FAILOVER")
+	if err != nil && strings.Contains(err.Error(), "Master is down or failed") {
+		return false // its connection is not there yet
+	}
+	require.NoError(k.t, err)
+	asked := time.Now()
+	k.c.Wait("the replica has taken over", func() bool {
+		if time.Since(asked) > 6*time.Second { // a replica gives up after five
+			asked = time.Now()
+			replica.Do("CLUSTER", "FAILOVER")
+		}
+		view, err := replica.View()
+		return err == nil && view.Myself().Role == topology.RolePrimary
+	})
+	k.c.Settle()
+	return true
+}
+
+func (k *soak) losing(shard *topology.Shard) {
+	for _, check := range k.checks {
+		check.losing(k.view.Table().SlotsOf(shard))
+	}
+}
+
+func (k *soak) found() {
+	for _, check := range k.checks {
+		check.found()
+	}
+}
+
+func (k *soak) kill(shard *topology.Shard) bool {
+	if len(shard.Replicas) == 0 {
+		return false
+	}
+	victim := k.c.At(shard.Primary.Addr())
+	k.losing(shard)
+	victim.Kill()
+	k.c.Settle() // only when a replica has taken over, the state is ok
+	k.found()
+	require.NoError(k.t, victim.Restart())
+	k.c.Settle()
+	return true
+}
+
+// pause has a primary come back that believes it still is one. Until it hears that
+// it is not, it acknowledges writes that are lost.
+func (k *soak) pause(shard *topology.Shard) bool {
+	if len(shard.Replicas) == 0 {
+		return false
+	}
+	victim := k.c.At(shard.Primary.Addr())
+	k.losing(shard)
+	victim.Pause()
+	k.c.Wait("a replica has taken over", func() bool { // its connection to the primary is still there
+		return slices.ContainsFunc(shard.Replicas, func(n *topology.Node) bool {
+			view, err := k.c.At(n.Addr()).View()
+			return err == nil && view.Myself().Role == topology.RolePrimary
+		})
+	})
+	k.c.Settle()
+	victim.Resume()
+	k.c.Wait("the paused primary is a replica", func() bool {
+		view, err := victim.View()
+		return err == nil && view.Myself().Role == topology.RoleReplica
+	})
+	k.c.Settle()
+	k.found()
+	return true
+}
+
+// elsewhere makes a replica one of another shard.
+func (k *soak) elsewhere(shard *topology.Shard) bool {
+	for _, other := range k.view.Shards() {
+		if other != shard && len(other.Replicas) > 0 {
+			k.c.At(other.Replicas[0].Addr()).String("CLUSTER", "REPLICATE", shard.Primary.ID)
+			k.c.Settle()
+			return true
+		}
+	}
+	return false
+}
+
+// anew has a replica be forgotten, and met again under a new id.
+func (k *soak) anew(shard *topology.Shard) bool {
+	if len(shard.Replicas) == 0 {
+		return false
+	}
+	replica := k.c.At(shard.Replicas[0].Addr())
+	k.c.Anew(replica, shard.Primary.ID)
+	k.known.Store(replica.ID, true)
+	return true
 }
 
 // look looks slots up, all the time, until the function it returns is called: a
 // slot always has an owner, which is one of the nodes, and the map does not grow
 // older.
-func look(t *testing.T, c *servers.Cluster, router *topology.Router) (stop func() int64) {
-	known := map[string]bool{}
-	for _, n := range c.Nodes {
-		known[n.ID] = true
-	}
+func (k *soak) look(router *topology.Router) (stop func() int64) {
 	var looks atomic.Int64
 	var stopped atomic.Bool
 	var failure atomic.Pointer[error]
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
+			known := func(id string) bool { // or a node of which only a redirect has told
+				_, ok := k.known.Load(id)
+				return ok || id == ""
+			}
 			last := topology.Generation(0)
 			for !stopped.Load() {
 				for range 1000 {
 					shard, seen := router.For(hashslot.Slot(rand.IntN(hashslot.Count)))
-					if shard == nil || !known[shard.Primary.ID] || seen < last {
+					if shard == nil || !known(shard.Primary.ID) || seen < last {
 						err := fmt.Errorf("a lookup found %v at generation %d after %d", shard, seen, last)
 						failure.Store(&err)
 						return
@@ -147,7 +258,7 @@ func look(t *testing.T, c *servers.Cluster, router *topology.Router) (stop func(
 		stopped.Store(true)
 		wg.Wait()
 		if err := failure.Load(); err != nil {
-			assert.NoError(t, *err)
+			assert.NoError(k.t, *err)
 		}
 		return looks.Load()
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	tries = 60
+	tries = 100 // of a command, with pauses: a failover takes seconds
 	pause = 100 * time.Millisecond
 )
 
@@ -155,6 +155,9 @@ func (c *Client) follow(ctx context.Context, key string, node *topology.Node, se
 		if !again || ctx.Err() != nil {
 			break
 		}
+		if try > 0 {
+			time.Sleep(pause)
+		}
 		n, probe := 1, false
 		if owner, seen = c.Router.ReadKey(key, topology.ReadPrimary); ask != nil {
 			n, node, owner = 2, ask, nil
@@ -206,7 +209,6 @@ func (c *Client) react(ctx context.Context, node, owner *topology.Node, seen top
 			return nil, false
 		case topology.ActionMoved:
 			c.Refresher.Note(c.Router.Moved(rd, owner, seen), now)
-			return nil, true
 		case topology.ActionAsk:
 			return c.Router.Asking(rd), true
 		case topology.ActionRetry:
@@ -214,6 +216,5 @@ func (c *Client) react(ctx context.Context, node, owner *topology.Node, seen top
 			c.Refresher.Want(now)
 		}
 	}
-	time.Sleep(pause)
 	return nil, true
 }

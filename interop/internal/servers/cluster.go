@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,9 +55,10 @@ type Node struct {
 	args []string
 	dir  string
 
-	mu   sync.Mutex
-	cmd  *exec.Cmd
-	gone chan struct{} // closed when the process has ended
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	gone   chan struct{} // closed when the process has ended
+	paused bool
 }
 
 // Addr is the address of the plain port.
@@ -201,15 +203,50 @@ func (n *Node) Kill() {
 	if n.cmd != nil {
 		n.cmd.Process.Kill()
 		<-n.gone
-		n.cmd = nil
+		n.cmd, n.paused = nil, false
 	}
 }
 
-// Running reports whether the node was started and not killed.
+// Pause stops the process where it is, until Resume: its connections stay, and it
+// does not answer.
+func (n *Node) Pause() { n.signal(syscall.SIGSTOP, true) }
+
+// Resume lets a paused process go on, with what it knew when it was paused.
+func (n *Node) Resume() { n.signal(syscall.SIGCONT, false) }
+
+func (n *Node) signal(s syscall.Signal, paused bool) {
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.cmd.Process.Signal(s); err != nil {
+		n.t.Fatal(err)
+	}
+	n.paused = paused
+}
+
+// Running reports whether the node was started and is neither killed nor paused.
 func (n *Node) Running() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.cmd != nil
+	return n.cmd != nil && !n.paused
+}
+
+// Anew makes the node, a replica, forget its cluster and its id, and the cluster
+// forget the node; then they meet again, and it is a replica of the primary with
+// that id.
+func (c *Cluster) Anew(n *Node, primary string) {
+	c.t.Helper()
+	old := n.ID
+	n.String("CLUSTER", "RESET", "HARD")
+	n.ID = n.String("CLUSTER", "MYID")
+	for _, m := range c.Nodes {
+		if m != n {
+			m.String("CLUSTER", "FORGET", old)
+		}
+	}
+	c.Meet()
+	n.String("CLUSTER", "REPLICATE", primary)
+	c.Settle()
 }
 
 // Dial connects to the plain port.

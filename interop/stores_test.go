@@ -1,0 +1,133 @@
+package interop_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot/interop/goredis"
+	"github.com/hashslot/hashslot/interop/internal/servers"
+	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/hashslot/hashslot/interop/valkeygo"
+	"github.com/hashslot/hashslot/slotmap/topology"
+	goredisv9 "github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"github.com/valkey-io/valkey-go"
+)
+
+// A store is one of the three clients, as a checker uses them. Values are as
+// redigo has them, and errors of servers are of type redis.Error.
+type store interface {
+	Pipeline(commands []redigocluster.Command) []redigocluster.Reply
+	router() *topology.Router
+	views() int64  // how many nodes were asked for a view
+	givesUp() bool // whether the client passes on, after a while, that the cluster is down
+}
+
+type redigoStore struct{ *redigocluster.Client }
+
+func (s redigoStore) router() *topology.Router { return &s.Router }
+func (s redigoStore) views() int64             { return s.Views.Load() }
+func (s redigoStore) givesUp() bool            { return false }
+
+type goredisStore struct{ *goredis.Client }
+
+func (s goredisStore) router() *topology.Router { return &s.Router }
+func (s goredisStore) views() int64             { return s.Views.Load() }
+func (s goredisStore) givesUp() bool            { return true } // go-redis follows few redirects
+
+func (s goredisStore) Pipeline(commands []redigocluster.Command) []redigocluster.Reply {
+	ctx := context.Background()
+	keys, cmds := make([]string, len(commands)), make([]goredisv9.Cmder, len(commands))
+	for i, c := range commands {
+		keys[i], cmds[i] = c.Key, goredisv9.NewCmd(ctx, append([]any{c.Name, c.Key}, c.Args...)...)
+	}
+	s.Client.Pipeline(ctx, keys, cmds)
+	replies := make([]redigocluster.Reply, len(cmds))
+	for i, cmd := range cmds {
+		value, err := cmd.(*goredisv9.Cmd).Result()
+		var refused goredisv9.Error
+		switch {
+		case errors.Is(err, goredisv9.Nil):
+			err = nil
+		case errors.As(err, &refused):
+			err = redis.Error(refused.Error())
+		}
+		replies[i] = redigocluster.Reply{Value: asRedigo(value), Err: err}
+	}
+	return replies
+}
+
+type valkeyStore struct{ *valkeygo.Client }
+
+func (s valkeyStore) router() *topology.Router { return &s.Router }
+func (s valkeyStore) views() int64             { return s.Views.Load() }
+func (s valkeyStore) givesUp() bool            { return false }
+
+func (s valkeyStore) Pipeline(commands []redigocluster.Command) []redigocluster.Reply {
+	keys := make([]string, len(commands))
+	for i, c := range commands {
+		keys[i] = c.Key
+	}
+	replies := make([]redigocluster.Reply, len(commands))
+	for i, result := range s.DoMulti(context.Background(), keys, func(b valkey.Builder, i int) valkey.Completed {
+		command := b.Arbitrary(commands[i].Name).Keys(keys[i])
+		for _, arg := range commands[i].Args {
+			command = command.Args(arg.(string))
+		}
+		return command.Build()
+	}) {
+		value, err := result.ToAny()
+		if refused, ok := valkey.IsValkeyErr(err); ok {
+			err = redis.Error(refused.Error())
+			if refused.IsNil() {
+				err = nil
+			}
+		}
+		replies[i] = redigocluster.Reply{Value: asRedigo(value), Err: err}
+	}
+	return replies
+}
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+// asRedigo has texts as bytes.
+func asRedigo(value any) any {
+	switch v := value.(type) {
+	case string:
+		return []byte(v)
+	case []any:
+		for i := range v {
+			v[i] = asRedigo(v[i])
+		}
+	}
+	return value
+}
+
+// stores are the three clients of the cluster, by name. A node that is paused keeps
+// them waiting for timeout.
+func stores(t *testing.T, c *servers.Cluster, timeout time.Duration) map[string]store {
+	t.Helper()
+	seeds := c.Addrs()
+	redigo := &redigocluster.Client{
+		Dial: func(addr string) (redis.Conn, error) {
+			return redis.Dial("tcp", addr, redis.DialConnectTimeout(time.Second), redis.DialReadTimeout(timeout), redis.DialWriteTimeout(timeout))
+		},
+		Refresher: topology.Refresher{Seeds: seeds},
+	}
+	require.NoError(t, redigo.Refresh())
+	goredisv9.SetLogger(silent{}) // it tells of each node that it cannot reach
+	fed := goredis.New(goredisv9.ClusterOptions{Addrs: seeds, DialTimeout: time.Second, ReadTimeout: timeout, WriteTimeout: timeout, MaxRedirects: 8})
+	t.Cleanup(func() { fed.Close() })
+	require.NoError(t, fed.Ping(t.Context()).Err())
+	opt := valkey.ClientOption{InitAddress: seeds, DisableCache: true, ConnWriteTimeout: timeout}
+	opt.Dialer.Timeout = time.Second
+	routed, err := valkeygo.New(t.Context(), opt)
+	require.NoError(t, err)
+	t.Cleanup(routed.Close)
+	return map[string]store{"redigo": redigoStore{redigo}, "go-redis": goredisStore{fed}, "valkey-go": valkeyStore{routed}}
+}
