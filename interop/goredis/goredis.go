@@ -6,6 +6,7 @@ package goredis
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,13 +87,16 @@ func (c *Client) ask(ctx context.Context, due topology.Refresh) (err error) {
 	return err
 }
 
+// probe is the key of a context in which a node is not expected to have the slot.
+type probe struct{}
+
 // A learner tells the Router what a node answers.
 type learner struct {
 	c    *Client
 	addr string
 }
 
-func (l learner) learn(err error, seen topology.Generation) {
+func (l learner) learn(ctx context.Context, err error, seen topology.Generation) {
 	c, now, node := l.c, time.Now(), l.c.Router.NodeByAddr(l.addr)
 	var refused redis.Error
 	switch {
@@ -106,6 +110,9 @@ func (l learner) learn(err error, seen topology.Generation) {
 		rd, _ := topology.ParseRedirect(refused.Error(), topology.Origin{Addr: l.addr})
 		switch topology.Classify(refused.Error()) {
 		case topology.ActionMoved:
+			if ctx.Value(probe{}) != nil {
+				node = nil
+			}
 			c.Refresher.Note(c.Router.Moved(rd, node, seen), now)
 		case topology.ActionRefresh, topology.ActionPrimary:
 			c.Refresher.Want(now)
@@ -122,7 +129,7 @@ func (l learner) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		seen := l.c.Router.Generation()
 		err := next(ctx, cmd)
-		l.learn(err, seen)
+		l.learn(ctx, err, seen)
 		return err
 	}
 }
@@ -132,7 +139,7 @@ func (l learner) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 		seen := l.c.Router.Generation()
 		err := next(ctx, cmds)
 		for _, cmd := range cmds {
-			l.learn(cmd.Err(), seen)
+			l.learn(ctx, cmd.Err(), seen)
 		}
 		return err
 	}
@@ -147,17 +154,25 @@ func (c *Client) Pipeline(ctx context.Context, keys []string, cmds []redis.Cmder
 	var wg sync.WaitGroup
 	for _, g := range groups {
 		wg.Go(func() {
+			target, first, probing := g.Owner.Primary, ctx, false
+			if !target.Serves() && rand.IntN(2) == 0 {
+				// Has a replica taken over? Unless it has, it answers MOVED.
+				target, first, probing = c.Router.Pick(g.Owner, topology.ReadReplica), context.WithValue(ctx, probe{}, true), true
+			}
 			again := g.Keys // if go-redis has no client for the node yet: it makes one
-			if node, ok := c.nodes.Load(g.Owner.Primary.Addr()); ok {
+			if node, ok := c.nodes.Load(target.Addr()); ok {
 				pipe := node.(*redis.Client).Pipeline()
 				for _, i := range g.Keys {
-					pipe.Process(ctx, cmds[i])
+					pipe.Process(first, cmds[i])
 				}
-				pipe.Exec(ctx) // its error is that of one of the commands
+				pipe.Exec(first) // its error is that of one of the commands
 				again = nil
 				for _, i := range g.Keys {
-					if err := cmds[i].Err(); err != nil && redirected(err) {
+					switch err := cmds[i].Err(); {
+					case err != nil && redirected(err):
 						again = append(again, i)
+					case err == nil && probing:
+						c.Refresher.Note(c.Router.Promote(target), time.Now())
 					}
 				}
 			}
