@@ -284,43 +284,39 @@ func ExampleRefresher() {
 	// do sends a command for a key to where it belongs.
 	do := func(key, command string) (answer string, err error) {
 		var node *topology.Node // that a redirect named
-		for range 5 {
+		for range 10 {
 			refresh()
 			shard, seen := router.ForKey(key)
-			switch {
-			case node != nil:
-			case shard == nil:
-				refresher.Want(now) // nobody owns the slot
-			default:
+			if node == nil && shard != nil {
 				node = shard.Primary
 			}
-			if node == nil {
-				now = now.Add(100 * time.Millisecond) // stands for a pause
-				continue
+			if node != nil {
+				answer, err = ask(node.Addr(), command)
 			}
-			answer, err = ask(node.Addr(), command)
-			if err != nil {
+			if node != nil && err == nil {
+				router.Succeeded(node)
+			}
+			switch action := topology.Classify(answer); {
+			case node == nil: // nobody owns the slot
+				refresher.Want(now)
+			case err != nil: // no answer
 				refresher.Note(router.Failed(node), now)
-				node = nil
-				now = now.Add(100 * time.Millisecond)
-				continue
-			}
-			switch topology.Classify(answer) {
-			case topology.ActionMoved, topology.ActionAsk: // before the command, ASK needs an ASKING
+			case action == topology.ActionMoved || action == topology.ActionAsk: // ASK needs an ASKING before the command
 				redirect, err := topology.ParseRedirect(answer, topology.Origin{Addr: node.Addr()})
 				if err != nil {
 					return "", err
 				}
-				result := router.Moved(redirect, nil, seen)
+				result := router.Moved(redirect, node, seen)
 				refresher.Note(result, now)
 				node = result.Node
-			case topology.ActionRefresh, topology.ActionPrimary:
+				continue
+			case action == topology.ActionRefresh || action == topology.ActionPrimary:
 				refresher.Want(now)
-				node = nil
-				now = now.Add(100 * time.Millisecond)
 			default:
 				return answer, nil
 			}
+			node = nil
+			now = now.Add(100 * time.Millisecond) // stands for a pause
 		}
 		return answer, err
 	}
