@@ -17,6 +17,8 @@ import (
 //
 // Words are numbers, the first byte the highest. They are counted from the end
 // of a key: the first one need not be full, and zeros in front change nothing.
+// Less than 8 bytes are loaded by one of two ways. A way without branches on the
+// length takes longer, for lengths that cannot be foretold as well.
 func ofGeneric(key string) uint64 {
 	n := len(key)
 	if n < 8 {
