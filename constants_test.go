@@ -24,6 +24,7 @@ import (
 //	x^N mod P                  a remainder
 //	floor(x^N / P)             a quotient; "mod x^M" cuts off terms
 //	(definition) << N          shifted
+//	P                          the polynomial itself
 //	'c' in every byte          a character eight times
 //	bit i of byte i            the diagonal of 8 by 8 bits
 func TestConstants(t *testing.T) {
@@ -84,6 +85,9 @@ func evaluate(definition string) (*big.Int, error) {
 			quotient.And(quotient, low.Sub(low, big.NewInt(1)))
 		}
 		return quotient, nil
+	}
+	if definition == "P" {
+		return big.NewInt(1<<16 | 1<<12 | 1<<5 | 1), nil
 	}
 	if definition == "bit i of byte i" {
 		return new(big.Int).SetUint64(0x8040201008040201), nil

@@ -235,6 +235,6 @@ func alphanumeric(b byte) bool {
 }
 
 // Kernel names the implementation in use, for logs and bug reports: "avx512",
-// "avx2" or "clmul" on amd64, "pmull-sha3" or "pmull" on arm64, and "generic"
+// "avx512-256", "avx2" or "clmul" on amd64, "pmull-sha3" or "pmull" on arm64, and "generic"
 // for the plain Go that runs anywhere.
 func Kernel() string { return impl.Current() }
