@@ -119,6 +119,60 @@ func TestThirdNodesOldViewDoesNotLowerAnEpoch(t *testing.T) { // F1
 	checkMap(t, &r)
 }
 
+// A node that has heard of a's new epoch, and not of b's claim, shows a slot at a
+// that a does not claim any more (owner_not_claiming_slot in the servers).
+func TestSlotThatItsOwnerDoesNotClaim(t *testing.T) {
+	start := func() *Router {
+		var r Router
+		r.Apply(viewOf(t, "c", "a master 2 0-99", "b master 3 100-16383", "c master 0", "d master 0"), 0)
+		r.Apply(viewOf(t, "c", "a master 2 0-98", "b master 4 99-16383", "c master 0", "d master 0"), r.Generation())
+		require.Equal(t, "0-98 a, 99-16383 b", ownersOf(&r))
+		return &r
+	}
+	lagging := func(source string) *Cluster {
+		return viewOf(t, source, "a master 5 0-99", "b master 3 100-16383", "c master 0", "d master 0", "e master 0")
+	}
+	r := start()
+	for _, source := range []string{"d", "e", "d"} {
+		assert.NotEqual(t, Applied, r.Apply(lagging(source), r.Generation()).Outcome)
+		assert.Equal(t, "0-98 a, 99-16383 b", ownersOf(r))
+	}
+	// Three nodes outweigh the map, and so do three others.
+	r.Apply(lagging("c"), r.Generation())
+	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(r))
+	for _, source := range []string{"c", "d", "d", "e"} {
+		assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(r))
+		r.Apply(viewOf(t, source, "a master 5 0-98", "b master 4 99-16383", "c master 0", "d master 0", "e master 0"), r.Generation())
+	}
+	assert.Equal(t, "0-98 a, 99-16383 b", ownersOf(r))
+	checkMap(t, r)
+
+	// If the client cannot reach b, or nobody says that a had the slot before, the
+	// higher epoch is enough.
+	r = start()
+	r.Failed(r.Node("b"))
+	r.Apply(lagging("d"), r.Generation())
+	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(r))
+	r = new(Router)
+	r.Apply(viewOf(t, "c", "a master 2 0-98", "b master 4 99-16383", "c master 0", "d master 0"), 0)
+	r.Apply(lagging("d"), r.Generation())
+	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(r))
+}
+
+// The same after a redirect: a gave slot 5 to b, and b to c, whose epoch is lower
+// than that of a.
+func TestToldOwnerThatGaveTheSlotUp(t *testing.T) {
+	var r Router
+	r.Apply(viewOf(t, "a", "a master 9 0-99", "b master 2 100-199", "c master 3 200-16383", "d master 0"), 0)
+	r.Moved(moved(5, "b"), r.Node("a"), r.Generation())
+	for i, source := range []string{"c", "d", "c", "e"} {
+		require.Equal(t, "0-4 a, 5 b, 6-99 a, 100-199 b, 200-16383 c", ownersOf(&r), i)
+		r.Apply(viewOf(t, source, "a master 9 0-4 6-99", "b master 2 100-199", "c master 3 5 200-16383", "d master 0", "e master 0"), r.Generation())
+	}
+	assert.Equal(t, "0-4 a, 5 c, 6-99 a, 100-199 b, 200-16383 c", ownersOf(&r))
+	checkMap(t, &r)
+}
+
 func TestEpochThatRoseForAnotherReason(t *testing.T) { // F2
 	var r Router
 	r.Apply(viewOf(t, "a", "a master 1 0-99", "b master 2 100-16383", "c master 3"), 0)

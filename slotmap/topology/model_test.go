@@ -343,9 +343,10 @@ func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force
 		s.deniers = denied
 		return "refuse", s
 	}
+	gaveUp := has && line.primary == "" && !modelOlder(lineEpoch, m.epoch[owner]) && !late
 	if s.told {
 		switch {
-		case claim >= 0 && claim < highest, late:
+		case claim >= 0 && claim < highest && !gaveUp, late:
 			return "refuse", s
 		case v.source != "" && v.source == s.from,
 			!contradicted && claim > highest,
@@ -356,8 +357,12 @@ func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force
 		return count()
 	}
 	switch {
+	case modelOlder(m.epoch[owner], claim) && contradicted && !lost && has && modelOlder(lineEpoch, m.epoch[owner]):
+		return count()
 	case modelOlder(m.epoch[owner], claim):
 		return "take", s
+	case modelOlder(claim, m.epoch[owner]) && gaveUp:
+		return count()
 	case modelOlder(claim, m.epoch[owner]), late:
 		return "refuse", s
 	case !contradicted, lost, v.source == "":

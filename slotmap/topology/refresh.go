@@ -10,7 +10,7 @@ import (
 
 // The defaults of a Refresher, and what is not worth a field.
 const (
-	defaultMinInterval = 250 * time.Millisecond
+	defaultMinInterval = 500 * time.Millisecond
 	defaultMaxInterval = 30 * time.Second
 	defaultPeriod      = time.Minute
 	defaultTimeout     = 10 * time.Second
@@ -18,8 +18,9 @@ const (
 	jitter        = 100 * time.Millisecond // a wish waits a random time up to this,
 	jitterPerNode = 2 * time.Millisecond   // and this for each node of the map,
 	maxJitter     = 10 * time.Second       // but never more
-	patience      = 250 * time.Millisecond // and one without hurry this, and up to twice as much, besides
-	progress      = 2                      // doublings that are left after a view that moved slots
+	patience      = 250 * time.Millisecond // a patient one this, and up to twice as much, besides,
+	leisure       = 2 * time.Second        // and an idle one this
+	progress      = 1                      // doublings of the interval that are left after a view that moved slots
 	sampled       = 2                      // nodes that are asked together if a view contradicts the map
 	hinted        = 32                     // in larger clusters, clients share out who asks the node of a redirect
 	remembered    = 64                     // addresses that were asked
@@ -37,13 +38,14 @@ const (
 //   - A wish waits for a random time: up to 100 ms, and 2 ms more for each node of
 //     the map, 10 s at most. The clients of a large cluster see a failover
 //     together. Only a client without a map asks at once.
-//   - A redirect has corrected the map already, and a failed replica has others
-//     beside it. Such a wish waits for 250 to 750 ms more, so that one view is
-//     enough for several.
+//   - A redirect has corrected the map already: its wish waits for 250 to 750 ms
+//     more, so that one view is enough for several. A replica that failed has
+//     others beside it: its wish waits for 2 to 6 s more.
 //   - Refreshes are at least MinInterval apart. As long as wishes go on, the
 //     interval doubles, up to MaxInterval: what the cluster has not noticed, no
-//     view shows. A view that moved slots leaves an interval of four times
-//     MinInterval at most. When no wish has come for twice the interval, it is
+//     view shows. A view that moved slots leaves an interval of twice
+//     MinInterval at most, and so does a redirect that corrects the map while
+//     views contradict it. When no wish has come for twice the interval, it is
 //     MinInterval again.
 //   - Each Refresh goes to a node that was not asked since the wishes began, and
 //     that [Node.Serves]. The node that a redirect named comes first: it knows
@@ -67,7 +69,7 @@ type Refresher struct {
 	// Seeds are the addresses, "host:port", that the client was given.
 	Seeds []string
 
-	MinInterval time.Duration // between two refreshes; 0 means 250 ms
+	MinInterval time.Duration // between two refreshes; 0 means 500 ms
 	MaxInterval time.Duration // that MinInterval grows to; 0 means 30 s
 	Period      time.Duration // age of a view that is good; 0 means 1 minute
 	Timeout     time.Duration // after which a Refresh has failed; 0 means 10 s
@@ -99,8 +101,9 @@ type Refresher struct {
 type wish uint32
 
 const (
-	none    = iota
-	patient // the map is right for what is known, or can do without
+	none    wish = iota
+	idle         // a replica is out of reads: there are others
+	patient      // the map is corrected already
 	urgent
 )
 
@@ -132,37 +135,55 @@ type Refresh struct {
 // Note tells the Refresher what came of [Router.Moved], [Router.Failed] or
 // [Router.Promote]. It wishes for a view if the Result says Refresh.
 func (p *Refresher) Note(res Result, now time.Time) {
-	w := wish(urgent)
+	w, corrected := urgent, false
+	var down *Node
 	switch res.Outcome {
 	case Patched, FailedOver, UnknownNode:
-		w = patient
+		w, corrected = patient, true
 	case Suspected:
-		if res.Node != nil && res.Node.Role == RoleReplica {
-			w = patient
+		if down = res.suspected(); down != nil && down.Role == RoleReplica {
+			w = idle
 		}
 	}
-	if res.Outcome != Suspected && (!res.Refresh || wish(p.wanted.Load()) >= w) {
+	if res.Outcome != Suspected && !corrected && (!res.Refresh || p.wish() >= w) {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.start(now)
-	if res.Outcome == Suspected && res.Node != nil {
-		p.suspect(res.Node, now)
+	if corrected {
+		p.hurry(now)
+	}
+	if down != nil {
+		p.suspect(down, now)
 	}
 	if res.Refresh {
 		hint := ""
-		if res.Node != nil && res.Outcome != Suspected && res.Node.Serves() {
+		if res.Node != nil && res.Node.Serves() {
 			hint = res.Node.addr
 		}
 		p.want(w, hint, now)
 	}
 }
 
+// suspected returns the node that is suspected since the write: the Node of the
+// Result, or, after a redirect, the replica that sent it.
+func (res *Result) suspected() *Node {
+	if res.Change == nil {
+		return nil
+	}
+	for _, u := range res.Change.Updated {
+		if u.After.Flags&^u.Before.Flags&FlagPFail != 0 {
+			return u.After
+		}
+	}
+	return nil
+}
+
 // Want wishes for a view: after an error that is [ActionRefresh] or
 // [ActionPrimary] ([Classify]), and for a slot that nobody owns.
 func (p *Refresher) Want(now time.Time) {
-	if wish(p.wanted.Load()) == urgent {
+	if p.wish() == urgent {
 		return
 	}
 	p.mu.Lock()
@@ -172,7 +193,7 @@ func (p *Refresher) Want(now time.Time) {
 }
 
 func (p *Refresher) want(w wish, hint string, now time.Time) {
-	before := wish(p.wanted.Load())
+	before := p.wish()
 	if before >= w {
 		return
 	}
@@ -189,14 +210,35 @@ func (p *Refresher) want(w wish, hint string, now time.Time) {
 	}
 }
 
+func (p *Refresher) wish() wish { return wish(p.wanted.Load()) }
+
 // grant draws when a wish of now is granted.
 func (p *Refresher) grant(now time.Time) {
 	p.next = now.Add(p.upTo(min(jitter+time.Duration(p.nodes)*jitterPerNode, maxJitter)))
-	if wish(p.wanted.Load()) == patient {
+	switch p.wish() {
+	case idle:
+		p.next = p.next.Add(leisure + p.upTo(2*leisure))
+	case patient:
 		p.next = p.next.Add(patience + p.upTo(2*patience))
 	}
 	if earliest := p.last.Add(p.wait); earliest.After(p.next) {
 		p.next = earliest
+	}
+}
+
+// hurry shortens an interval that has grown: there is news.
+func (p *Refresher) hurry(now time.Time) {
+	if p.contradicted == 0 || p.tries <= progress+1 {
+		return
+	}
+	p.tries = progress + 1
+	if p.open == 0 && p.wish() != none {
+		before := p.next
+		p.draw()
+		if p.grant(now); p.next.After(before) {
+			p.next = before
+		}
+		p.schedule(now)
 	}
 }
 
@@ -255,7 +297,7 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	}
 	if p.open != 0 && !p.next.After(now) {
 		p.lost++
-		p.wanted.Store(urgent)
+		p.wanted.Store(uint32(urgent))
 		p.end(now)
 	}
 	seen := r.Generation()
@@ -272,10 +314,10 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 		p.schedule(p.next)
 		return Refresh{NotBefore: p.base.Add(time.Duration(p.due.Load()))}
 	}
-	if p.wanted.Load() != none {
+	if p.wish() != none {
 		p.tries++
 	}
-	p.wanted.Store(none)
+	p.wanted.Store(uint32(none))
 	p.hint = ""
 	p.asked = append(p.asked, addrs...)
 	p.asked = p.asked[max(0, len(p.asked)-remembered):]
@@ -378,11 +420,11 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 	switch {
 	case answers == 0:
 		p.lost++
-		p.wanted.Store(urgent)
+		p.wanted.Store(uint32(urgent))
 	default:
 		p.lost = 0
 		if res.Refresh {
-			p.wanted.Store(urgent)
+			p.wanted.Store(uint32(urgent))
 		}
 		if res.Refresh && (res.Outcome == Stale || res.Outcome == Partly) {
 			p.contradicted++
@@ -397,6 +439,17 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 // end ends the open Refresh, and draws when the next one is due.
 func (p *Refresher) end(now time.Time) {
 	p.open, p.last = 0, now
+	p.draw()
+	if p.wish() != none {
+		p.grant(now)
+	} else {
+		p.next = now.Add(p.period())
+	}
+	p.schedule(now)
+}
+
+// draw draws the interval after the last Refresh.
+func (p *Refresher) draw() {
 	interval := orDefault(p.MinInterval, defaultMinInterval)
 	limit := max(interval, orDefault(p.MaxInterval, defaultMaxInterval))
 	for range max(p.tries, p.lost) - 1 {
@@ -407,12 +460,6 @@ func (p *Refresher) end(now time.Time) {
 		interval *= 2
 	}
 	p.wait = interval + p.upTo(interval/4)
-	if p.wanted.Load() != none {
-		p.grant(now)
-	} else {
-		p.next = now.Add(p.period())
-	}
-	p.schedule(now)
 }
 
 // period draws when a view without a fault is too old.

@@ -124,7 +124,7 @@ func TestRefreshOfAnEmptyMap(t *testing.T) {
 	for range 10 {
 		what := c.Next(&c.router, c.now)
 		assert.Empty(t, what.Addrs)
-		assert.False(t, what.NotBefore.Before(c.now.Add(250*time.Millisecond)))
+		assert.False(t, what.NotBefore.Before(c.now.Add(500*time.Millisecond)))
 		c.now = what.NotBefore
 	}
 }
@@ -146,7 +146,7 @@ func TestRefreshOneAtATime(t *testing.T) {
 	c.want()
 	c.none(9 * time.Second)
 	c.apply(second, shardsOf(t, 3, 1))
-	c.wait(time.Second) // for the wish that was made meanwhile
+	c.wait(2 * time.Second) // for the wish that was made meanwhile
 }
 
 // A Refresh that nobody asked for is no harm.
@@ -177,7 +177,7 @@ func TestRefreshBackOff(t *testing.T) {
 			assert.Less(t, at[0], 120*time.Millisecond)
 			continue
 		}
-		interval := min(250*time.Millisecond<<(i-1), 30*time.Second)
+		interval := min(500*time.Millisecond<<(i-1), 30*time.Second)
 		assert.GreaterOrEqual(t, at[i]-at[i-1], interval, i)
 		assert.LessOrEqual(t, at[i]-at[i-1], interval*5/4+120*time.Millisecond, i)
 	}
@@ -187,7 +187,7 @@ func TestRefreshBackOff(t *testing.T) {
 	c.none(80 * time.Second)
 	for range 2 {
 		c.want()
-		c.apply(c.wait(500*time.Millisecond), view)
+		c.apply(c.wait(time.Second), view)
 	}
 	// A view that moves slots leaves a second.
 	for range 4 {
@@ -346,15 +346,16 @@ func TestRefreshBeginsWithTheRedirect(t *testing.T) {
 // A node that failed is tried again, even if no view says that it is well.
 func TestRefreshTriesAgain(t *testing.T) {
 	c := newRefreshing(t, 3)
+	c.Period = time.Hour
 	serves := func(id string) bool { return c.router.Node(id).Serves() }
 	began := c.now
 	c.Note(c.router.Failed(c.router.Node("r0000")), c.now)
-	c.apply(c.wait(2*time.Second), shardsOf(t, 3, 0))
-	c.none(10 * time.Second)
+	c.apply(c.wait(7*time.Second), shardsOf(t, 3, 0))
+	c.none(time.Second)
 	// While a refresh is wished for already, the second one is noted as well.
 	c.want()
 	c.Note(c.router.Failed(c.router.Node("r0001")), c.now)
-	c.apply(c.wait(2*time.Second), shardsOf(t, 3, 0))
+	c.apply(c.wait(time.Second), shardsOf(t, 3, 0))
 	assert.False(t, serves("r0000"))
 	assert.False(t, serves("r0001"))
 	c.none(30*time.Second - c.now.Sub(began) - 1)
@@ -362,18 +363,28 @@ func TestRefreshTriesAgain(t *testing.T) {
 	c.none(time.Second)
 	assert.True(t, serves("r0000"))
 	assert.False(t, serves("r0001"))
-	c.none(10 * time.Second)
+	c.none(20 * time.Second)
 	assert.True(t, serves("r0001"))
 	// The second failure counts, not the first.
-	c.Note(c.router.Failed(c.router.Node("r0000")), c.now)
-	c.apply(c.wait(time.Second), shardsOf(t, 3, 0))
-	c.now = c.now.Add(20 * time.Second)
-	c.router.Succeeded(c.router.Node("r0000"))
-	c.Note(c.router.Failed(c.router.Node("r0000")), c.now)
-	c.apply(c.wait(time.Second), shardsOf(t, 3, 0))
-	c.now = c.now.Add(20 * time.Second)
-	c.Next(&c.router, c.now)
+	for range 2 {
+		c.router.Succeeded(c.router.Node("r0000"))
+		c.Note(c.router.Failed(c.router.Node("r0000")), c.now)
+		c.now = c.now.Add(20 * time.Second)
+		c.apply(c.wait(time.Second), shardsOf(t, 3, 0))
+	}
 	assert.False(t, serves("r0000"))
+
+	// A replica that has left its shard is tried again, too.
+	res := c.router.Moved(moved(t, 12000, primaryOf(2)), c.router.Node("r0002"), c.router.Generation())
+	require.Equal(t, topology.Suspected, res.Outcome)
+	c.Note(res, c.now)
+	began = c.now
+	assert.Equal(t, []string{primaryOf(2)}, c.wait(7*time.Second).Addrs)
+	assert.GreaterOrEqual(t, c.now.Sub(began), 2*time.Second)
+	assert.False(t, serves("r0002"))
+	c.now = began.Add(30 * time.Second)
+	c.Next(&c.router, c.now)
+	assert.True(t, serves("r0002"))
 }
 
 // What a redirect has corrected can wait; what nobody knows cannot.

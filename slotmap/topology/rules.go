@@ -39,7 +39,12 @@ import (
 //	     d. three different nodes in a row: they outweigh the one that redirected;
 //	     e. any claim that is not older, if the client cannot reach the owner.
 //	    And if the owner does not have the slot, its own redirect says so.
-//	 7. Of claims with epochs, the higher one wins.
+//	 7. Of claims with epochs, the higher one wins. But servers show a slot at the
+//	    node that had it until another one claims it, even if that node has a newer
+//	    epoch and does not claim the slot any more (owner_not_claiming_slot). So a
+//	    contradicted claim takes the three nodes of 6d if the view knows the owner
+//	    by a lower epoch than the map does: then its source has not heard of the
+//	    change.
 //	 8. What is left are claims without epochs, or with equal ones, which have no
 //	    order. The later view wins, but not if it was asked for before the slot
 //	    changed (5), and not if the claim is contradicted: a slot seldom goes back
@@ -207,10 +212,12 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		return refused, g // rule 4
 	}
 	before, contradicted := g.contradicts(claimant)
+	line := a.line(owner)
+	gaveUp := line != nil && line.Role == RolePrimary && !older(line, owner) && !late
 	if g.told {
 		above := func(epoch uint64) bool { return claimant.versioned && claimant.ConfigEpoch > epoch }
 		switch {
-		case claimant.versioned && claimant.ConfigEpoch < g.epoch():
+		case claimant.versioned && claimant.ConfigEpoch < g.epoch() && !gaveUp:
 			return refused, g // rule 1
 		case late:
 			return refused, g // rule 5
@@ -223,8 +230,12 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		return a.outweigh(g) // rule 6d
 	}
 	switch {
+	case higher && contradicted && !lost && line != nil && older(line, owner):
+		return a.outweigh(g) // rule 7
 	case higher:
 		return taken, g // rule 7
+	case older(claimant, owner) && gaveUp:
+		return a.outweigh(g) // rule 1
 	case older(claimant, owner):
 		return refused, g // rule 1
 	case late:

@@ -19,13 +19,16 @@ const (
 	// naive: each MOVED corrects one slot, and has the whole map loaded again.
 	naive
 	// reloading: a MOVED has the whole map loaded again, at most once in 200 ms, and
-	// corrects nothing, as go-redis does (clusterStateHolder.LazyReload). That
-	// go-redis also loads a map that is 10 s old is left out, so that this is the
-	// most frugal of its kind.
+	// corrects nothing, as go-redis does (clusterStateHolder.LazyReload).
 	reloading
+	// aging: reloading, and a map that is 10 s old is loaded again, which go-redis
+	// does as well (clusterStateHolder.Get).
+	aging
 )
 
-func (k kind) String() string { return [...]string{"Router", "eager Router", "naive", "reload"}[k] }
+func (k kind) String() string {
+	return [...]string{"Router", "eager Router", "naive", "reload", "reload, and after 10 s"}[k]
+}
 
 // A client sends commands, in one or several loops.
 type client struct {
@@ -91,7 +94,7 @@ func (w *world) newClient(seed uint64, k kind, f format, loops int) *client {
 	case routed, eager:
 		c.mapper = newRouting(c, f, k == eager)
 	default:
-		c.mapper = &loading{c: c, patches: k == naive}
+		c.mapper = &loading{c: c, patches: k == naive, ages: k == aging}
 	}
 	for range loops {
 		l := &loop{c: c}
@@ -232,6 +235,8 @@ func (c *client) right() bool {
 type loading struct {
 	c       *client
 	patches bool
+	ages    bool
+	loaded  time.Duration
 	snap    *snapshot
 	own     []int32 // the owners, if redirects have corrected some
 	open    int     // views on their way
@@ -293,6 +298,9 @@ func (m *loading) target(l *loop) int32 {
 	if m.snap == nil {
 		m.load()
 		return nobody
+	}
+	if m.ages && m.c.w.now-m.loaded > 10*time.Second {
+		m.load()
 	}
 	o := m.owners()[l.unit]
 	if o == nobody {
@@ -371,5 +379,5 @@ func (m *loading) use(snap *snapshot) {
 			}
 		}
 	}
-	m.snap, m.own = snap, nil
+	m.snap, m.own, m.loaded = snap, nil, m.c.w.now
 }

@@ -91,9 +91,27 @@ func (w *world) changeShard() {
 
 // A unit goes to another primary.
 func (w *world) moveUnit() {
-	if to := w.pick(true); to != nil {
-		w.move(w.rng.IntN(w.units), to)
-	}
+	list := w.primaries()
+	w.move(w.rng.IntN(w.units), list[w.rng.IntN(len(list))])
+}
+
+// reshard moves units from each primary to the next, one after the other, and
+// each only once.
+func (w *world) reshard(d, end time.Duration) {
+	at, next := 0, 0
+	w.every(d, end, func(int) {
+		list := w.primaries()
+		from, to := list[at%len(list)].index, list[(at+1)%len(list)]
+		for u := w.units - 1; u >= 0; u-- {
+			if w.truth[u] == from && w.moves[u] == 0 {
+				w.move(u, to)
+				break
+			}
+		}
+		if next++; next%20 == 0 {
+			at++
+		}
+	})
 }
 
 // scenarios are what the tables are made of.
@@ -118,7 +136,7 @@ var scenarios = []scenario{
 		})
 	}},
 	{"reshard", 40 * time.Second, func(w *world) {
-		w.every(300*ms, 20*time.Second, func(int) { w.moveUnit() })
+		w.reshard(300*ms, 30*time.Second)
 	}},
 	{"all mixed", 60 * time.Second, func(w *world) {
 		w.every(2*time.Second, 60*time.Second, func(int) {
@@ -157,11 +175,11 @@ const (
 func (s scenario) play(w *world) {
 	w.run(begins)
 	s.plan(w)
-	w.run(begins + s.length + settles)
-	// A server that is down for good would be no calm.
+	w.run(begins + s.length)
 	for _, s := range w.servers {
 		s.start()
 	}
+	w.run(begins + s.length + settles)
 }
 
 // A cell is what is counted of some clients in a scenario.

@@ -30,6 +30,7 @@ type server struct {
 	unclaimed    []bool  // by unit: the owner no longer claims it (owner_not_claiming_slot)
 	version      uint64  // counts the changes of what it knows
 
+	turn   int     // whom it pinged last
 	head   *header // the last header about itself,
 	headOf uint64  // and its version
 
@@ -132,8 +133,10 @@ func (s *server) broadcast() {
 	}
 }
 
-// listen starts the pings of s: at each heartbeat, to two others, which answer.
+// listen starts the pings of s. A server pings all others within half the node
+// timeout, as clusterCron does.
 func (s *server) listen() {
+	s.turn = s.w.rng.IntN(len(s.peers))
 	s.w.after(s.w.between(0, heartbeat), s.ping)
 }
 
@@ -145,10 +148,22 @@ func (s *server) ping() {
 	if !s.responsive() {
 		return
 	}
-	for range 2 {
-		if to := s.w.rng.IntN(len(s.peers)); int32(to) != s.index && s.peers[to].known {
-			s.exchange(s.w.servers[to])
+	if p := s.self().primary; p != nobody && s.peer(p).primary != nobody && s.peer(p).primary != s.index {
+		s.follow(s.peer(p).primary) // the replica of a replica
+		s.broadcast()
+	}
+	for range int(2*heartbeat*time.Duration(len(s.peers))/s.w.nodeTimeout) + 1 {
+		s.turn = (s.turn + 1) % len(s.peers)
+		to := s.w.servers[s.turn]
+		if to == s || !s.peers[s.turn].known {
+			continue
 		}
+		// Nothing would come of a ping and a pong that both have heard already.
+		if to.responsive() && to.peer(s.index).heard == s.header(s.index) && s.peers[s.turn].heard == to.header(to.index) &&
+			!s.peers[s.turn].pfail && !s.peers[s.turn].fail {
+			continue
+		}
+		s.exchange(to)
 	}
 }
 
@@ -273,7 +288,7 @@ func (s *server) answered(of int32) {
 		p.pfail = false
 		s.version++
 	}
-	if p.fail && (s.w.now-p.failAt > 2*nodeTimeout || p.primary != nobody || !slices.Contains(s.owner, of)) {
+	if p.fail && (s.w.now-p.failAt > 2*s.w.nodeTimeout || p.primary != nobody || !slices.Contains(s.owner, of)) {
 		p.fail = false
 		s.version++
 	}
@@ -286,13 +301,13 @@ func (s *server) stop() {
 	s.failing, s.suspected = false, 0
 	downs := s.downs
 	still := func() bool { return s.downs == downs && !s.responsive() && !s.gone }
-	s.w.after(nodeTimeout, func() {
+	s.w.after(s.w.nodeTimeout, func() {
 		if !still() {
 			return
 		}
 		for _, o := range s.w.servers {
 			if o != s {
-				s.w.after(s.w.between(0, nodeTimeout/2), func() {
+				s.w.after(s.w.between(0, s.w.nodeTimeout/2), func() {
 					if still() {
 						o.suspect(s)
 					}
@@ -371,7 +386,7 @@ func (s *server) stand(who *server) {
 		}
 	}
 	if votes <= size/2 {
-		s.w.after(2*nodeTimeout, func() { s.stand(who) })
+		s.w.after(2*s.w.nodeTimeout, func() { s.stand(who) })
 		return
 	}
 	s.w.after(s.w.between(5*ms, 50*ms), func() {
@@ -453,7 +468,7 @@ func (s *server) start() {
 // recheck looks again at a flag that could not be cleared yet.
 func (s *server) recheck(of *server) {
 	if s.peer(of.index).fail {
-		s.w.after(nodeTimeout/2, func() {
+		s.w.after(s.w.nodeTimeout/2, func() {
 			if s.responsive() && of.responsive() {
 				s.answered(of.index)
 				s.recheck(of)
@@ -525,9 +540,10 @@ func (w *world) move(unit int, to *server) bool {
 	return true
 }
 
-// replicate is CLUSTER REPLICATE: the replica s changes its shard.
+// replicate is CLUSTER REPLICATE: s, which has no slots, becomes a replica, or
+// changes its shard.
 func (s *server) replicate(primary *server) {
-	if s.responsive() && !s.isPrimary() && primary.responsive() && primary.isPrimary() {
+	if s.responsive() && !slices.Contains(s.owner, s.index) && primary != s && primary.responsive() && primary.isPrimary() {
 		s.follow(primary.index)
 		s.broadcast()
 	}

@@ -28,13 +28,10 @@ type shown struct {
 	at      time.Duration
 }
 
-// keep is how old the times in a view may get.
-const keep = time.Second
-
 // view is the answer of s to a client that asks.
 func (s *server) view(f format) *topology.Cluster {
 	old := &s.shown[f]
-	if old.view != nil && old.version == s.version && s.w.now-old.at < keep && old.at >= s.upAt {
+	if old.view != nil && old.version == s.version && s.w.now-old.at < s.w.keep && old.at >= s.upAt {
 		return old.view
 	}
 	var (

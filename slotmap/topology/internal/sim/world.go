@@ -16,18 +16,19 @@ type world struct {
 	seq    uint64
 	rng    *rand.Rand
 
-	servers []*server
-	byAddr  map[string]int32 // the server that has the address now
-	units   int              // the slots move in so many pieces of equal size
-	truth   []int32          // the server that owns the unit in truth: the last that took it
-	moves   []time.Duration  // when the truth of a unit changed last
+	nodeTimeout time.Duration // cluster-node-timeout
+	keep        time.Duration // how old the times in a view may get
+	servers     []*server
+	byAddr      map[string]int32 // the server that has the address now
+	units       int              // the slots move in so many pieces of equal size
+	truth       []int32          // the server that owns the unit in truth: the last that took it
+	moves       []time.Duration  // when the truth of a unit changed last
 }
 
 const (
 	ms = time.Millisecond
 
-	nodeTimeout = 2 * time.Second
-	heartbeat   = 500 * ms // between two rounds of pings
+	heartbeat = 500 * ms // between two rounds of pings
 
 	refused  = 1 * ms   // until a client knows that nobody listens
 	noAnswer = 200 * ms // until a client gives up waiting for an answer
@@ -112,7 +113,7 @@ func (w *world) latency() time.Duration {
 // all know each other.
 func newWorld(seed uint64, shards, replicas, units int) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(seed, 1)), units: units, byAddr: make(map[string]int32),
+		nodeTimeout: 2 * time.Second, keep: time.Second, rng: rand.New(rand.NewPCG(seed, 1)), units: units, byAddr: make(map[string]int32),
 		truth: make([]int32, units), moves: make([]time.Duration, units),
 	}
 	size := shards * (1 + replicas)
