@@ -76,8 +76,9 @@ type weather struct {
 	redirect float64       // redirects a client
 }
 
-// waits is how long a storm is watched after its end.
-const waits = 60 * time.Second
+// waits is how long a storm is watched after the last change: longer than a
+// Refresher leaves a view as it is.
+const waits = 90 * time.Second
 
 // blow plays the storm with so many clients of each kind. Times are since the
 // last slot got another owner; one that is as long as waits was not reached.
