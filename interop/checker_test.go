@@ -98,12 +98,18 @@ func (c *checker) losing(slots slotmap.Set) {
 
 // found says that a replica has taken over: what it has must not be lost again.
 func (c *checker) found() {
+	var which []int
+	var commands []redigocluster.Command
 	for i := range c.keys {
 		if c.mayLose(i) {
-			reply := c.client.Pipeline([]redigocluster.Command{{Name: "GET", Key: c.keys[i]}})[0]
-			if c.answered(c.keys[i], reply.Err) {
-				c.acked[i].Store(c.number(i, reply.Value))
-			}
+			which, commands = append(which, i), append(commands, redigocluster.Command{Name: "GET", Key: c.keys[i]})
+		}
+	}
+	for k, reply := range c.client.Pipeline(commands) {
+		if c.answered(c.keys[which[k]], reply.Err) {
+			c.acked[which[k]].Store(c.number(which[k], reply.Value))
+		} else {
+			c.acked[which[k]].Store(0) // what it has is not known
 		}
 	}
 	c.losses.Add(1)

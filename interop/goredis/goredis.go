@@ -72,16 +72,14 @@ func (c *Client) ask(ctx context.Context, due topology.Refresh) (err error) {
 	views := make([]*topology.Cluster, len(due.Addrs))
 	for i, addr := range due.Addrs {
 		c.Views.Add(1)
-		node, known := c.nodes.Load(addr)
-		if !known { // a seed, or a node that had nothing to do
-			seed := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
-			defer seed.Close()
-			node = seed
-		}
+		opt := c.Options() // the pools are go-redis's, which may have closed that of the node
+		node := redis.NewClient(&redis.Options{Addr: addr, Username: opt.Username, Password: opt.Password, TLSConfig: opt.TLSConfig, MaxRetries: -1,
+			DialTimeout: opt.DialTimeout, ReadTimeout: opt.ReadTimeout})
 		var text string
-		if text, err = node.(*redis.Client).ClusterNodes(ctx).Result(); err == nil {
-			views[i], err = topology.ParseNodes(text, topology.Origin{Addr: addr})
+		if text, err = node.ClusterNodes(ctx).Result(); err == nil {
+			views[i], err = topology.ParseNodes(text, topology.Origin{Addr: addr, TLS: opt.TLSConfig != nil})
 		}
+		node.Close()
 	}
 	c.Refresher.Apply(&c.Router, due, views, time.Now())
 	return err
@@ -176,16 +174,24 @@ func (c *Client) Pipeline(ctx context.Context, keys []string, cmds []redis.Cmder
 					}
 				}
 			}
-			for _, i := range again {
-				cmds[i].SetErr(nil)
-				c.Process(ctx, cmds[i])
-			}
+			c.leave(ctx, cmds, again)
 		})
 	}
-	for _, i := range unassigned {
-		c.Process(ctx, cmds[i])
-	}
+	c.leave(ctx, cmds, unassigned)
 	wg.Wait()
+}
+
+// leave leaves commands to go-redis, which follows redirects.
+func (c *Client) leave(ctx context.Context, cmds []redis.Cmder, which []int) {
+	if len(which) == 0 {
+		return
+	}
+	pipe := c.ClusterClient.Pipeline()
+	for _, i := range which {
+		cmds[i].SetErr(nil)
+		pipe.Process(ctx, cmds[i])
+	}
+	pipe.Exec(ctx)
 }
 
 func redirected(err error) bool {
