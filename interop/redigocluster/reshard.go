@@ -61,6 +61,10 @@ func Move(p *plan.Plan, dial func(addr string) (redis.Conn, error)) error {
 			}
 		default:
 			_, err = do(s, s.Command)
+			// Valkey has SETSLOT wait for replicas, which may just have changed.
+			for begin := time.Now(); err != nil && strings.HasPrefix(err.Error(), "NOREPLICAS") && time.Since(begin) < patience; time.Sleep(interval) {
+				_, err = do(s, s.Command)
+			}
 			// A source that gave its last slot turns into a replica of the target.
 			if s.Note != "" && err != nil && strings.Contains(err.Error(), "only with masters") {
 				err = nil

@@ -25,7 +25,7 @@ func TestAddresses(t *testing.T) {
 	port := Origin{Addr: "asked:7"}
 	v6port := Origin{Addr: "[fe80::1]:7", TLS: true}
 	nat := Origin{Addr: "asked", Map: func(addr string) string {
-		return map[string]string{"10.0.0.1:6379": "nat:1", "[2001:db8::1]:6379": "[::2]:2", "asked:6379": "nat:3", "10.0.0.3:6379": "::4:4"}[addr]
+		return map[string]string{"10.0.0.1:6379": "nat:1", "[2001:db8::1]:6379": "[::2]:2", "asked:6379": "nat:3", "10.0.0.3:6379": "::4:4", "10.0.0.4:6379": "nat:0"}[addr]
 	}}
 	for _, c := range []struct {
 		field  string // of CLUSTER NODES
@@ -67,6 +67,7 @@ func TestAddresses(t *testing.T) {
 		{":6379@16379", "master", nat, "", ""},
 		{"10.0.0.2:6379@16379", "master", nat, "", ""},
 		{"10.0.0.3:6379@16379", "master", nat, "", ""},
+		{"10.0.0.4:6379@16379", "master", nat, "", ""},
 		// Of another it is not known.
 		{":6379@16379", "master", plain, "", ""},
 		{":6379@16379", "slave", plain, "", ""},
@@ -550,6 +551,15 @@ func TestOddNodes(t *testing.T) {
 	c, err := ParseSlots([]any{[]any{0, 9, []any{"h", 1, "a", []any{"ip", 7, "hostname", "n"}}}}, Origin{})
 	require.NoError(t, err)
 	assert.Equal(t, "n", c.Node("a").Hostname)
+	for range 20 { // a map has its fields in any order, and warnings have one
+		c, err = ParseSlots([]any{[]any{0, 9, []any{"h", 1, "a", map[any]any{"ip": 7, "hostname": 8, "availability-zone": 9}}}}, Origin{})
+		require.NoError(t, err)
+		require.Equal(t, []string{
+			"slots[0].nodes[0].metadata.availability-zone: is the number 9, not text",
+			"slots[0].nodes[0].metadata.hostname: is the number 8, not text",
+			"slots[0].nodes[0].metadata.ip: is the number 7, not text",
+		}, texts(c.Warnings()))
+	}
 	many := make([]any, maxNodes+2)
 	for i := range many {
 		many[i] = []any{"h", 1, strconv.Itoa(i)}

@@ -108,7 +108,7 @@ func ParseRedirect(message string, from Origin) (Redirect, error) {
 	switch {
 	case wildcard(host):
 		r.Host = asked
-	case r.Port == 0 && host != "?":
+	case r.Port == 0:
 		r.Port = askedPort
 	}
 	if r.Routable() {
