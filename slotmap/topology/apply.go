@@ -216,6 +216,11 @@ func (a *applying) compose() {
 	}
 	absent := 0
 	for _, p := range a.parts {
+		if p.stays && a.line(p.primary) == nil {
+			absent++
+		}
+	}
+	for _, p := range a.parts {
 		if !p.stays {
 			continue
 		}

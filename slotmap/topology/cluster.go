@@ -419,7 +419,10 @@ func (c *Cluster) sortOpen() {
 		c.open[n] = o
 		n++
 	}
-	c.open = slices.Clip(c.open[:n])
+	if c.open = c.open[:n]; n <= cap(c.open)/2 {
+		c.open = slices.Clone(c.open)
+	}
+	c.open = slices.Clip(c.open)
 }
 
 // primaryOf returns the place, from 1, of the primary whose shard the replica n
@@ -447,7 +450,8 @@ func (c *Cluster) primaryOf(n *Node) int32 {
 // count.
 //
 // CLUSTER SLOTS leaves out replicas that have failed or are new, so only views
-// from the same command should be compared. Equal costs O(n log n) for n nodes.
+// from the same command should be compared. A Cluster that is nil is equal to one
+// without nodes. Equal costs O(n log n) for n nodes.
 func (c *Cluster) Equal(other *Cluster) bool {
 	return c == other || bytes.Equal(c.canonical(), other.canonical())
 }
@@ -463,6 +467,9 @@ func (c *Cluster) Fingerprint() uint64 {
 }
 
 func (c *Cluster) canonical() []byte {
+	if c == nil {
+		return nil
+	}
 	nodes := slices.DeleteFunc(slices.Clone(c.nodes), func(n *Node) bool { return n.Role == RoleUnknown })
 	slices.SortFunc(nodes, func(a, b *Node) int { return cmp.Compare(a.key, b.key) })
 	var b []byte
@@ -473,7 +480,7 @@ func (c *Cluster) canonical() []byte {
 		}
 		b = append(b, '\n')
 	}
-	for r, shard := range c.table.Ranges() {
+	for r, shard := range c.Table().Ranges() {
 		b, _ = r.AppendText(b)
 		b = append(append(append(b, ' '), shard.Primary.key...), '\n')
 	}

@@ -49,7 +49,7 @@ func Merge(views ...*Cluster) (*Cluster, error) {
 	}
 	m := merger{views: views, byKey: make(map[string]*mergedNode)}
 	for i, v := range views {
-		m.assigned = append(m.assigned, hashslot.Count-v.table.Unassigned().Len())
+		m.assigned = append(m.assigned, hashslot.Count-v.Unassigned().Len())
 		for _, n := range v.nodes {
 			node := m.byKey[n.key]
 			if node == nil {
@@ -117,7 +117,7 @@ func (m *merger) elect() {
 	var rivals []mergedDisagreement
 	for slot := range hashslot.Slot(hashslot.Count) {
 		for i, v := range m.views {
-			owners[i], _ = v.table.Lookup(slot)
+			owners[i], _ = v.Table().Lookup(slot)
 		}
 		if slot == 0 || !slices.Equal(owners, before) {
 			winner, rivals = m.vote(owners)
@@ -289,7 +289,7 @@ func (m *merger) describe(node *mergedNode) Node {
 	}
 	if !n.Routable() && address != nil {
 		n.Host, n.addr = address.Host, address.addr
-		n.Endpoint, n.Port, n.TLSPort = address.Endpoint, address.Port, address.TLSPort
+		n.Endpoint, n.Port, n.EndpointPort, n.TLSPort = address.Endpoint, address.Port, address.EndpointPort, address.TLSPort
 		n.Flags &^= FlagNoAddr
 	}
 	n.Flags &^= FlagMyself | FlagFail | FlagPFail

@@ -382,11 +382,30 @@ func (p *nodesParser) parseOpen(n *Node, s string, at int) error {
 	}
 	peer := Peer{open, rest[2:]}
 	if rest[0] == '>' {
-		n.Migrating = append(n.Migrating, peer)
+		n.Migrating = appendPeer(n.Migrating, peer)
 	} else {
-		n.Importing = append(n.Importing, peer)
+		n.Importing = appendPeer(n.Importing, peer)
 	}
 	return nil
+}
+
+// appendPeer is append, but what it makes has no room for many times more open
+// slots than there are: a node that repeats them keeps the first of each.
+func appendPeer(peers []Peer, p Peer) []Peer {
+	if len(peers) >= 2*hashslot.Count {
+		peers = onePerSlot(peers)
+	}
+	return append(peers, p)
+}
+
+// onePerSlot returns the first of the peers of each slot.
+func onePerSlot(peers []Peer) []Peer {
+	var seen [hashslot.Count]bool
+	return slices.DeleteFunc(peers, func(p Peer) bool {
+		again := seen[p.Slot]
+		seen[p.Slot] = true
+		return again
+	})
 }
 
 func (p *nodesParser) parseVars() error {
