@@ -1,12 +1,14 @@
-// Mutate tells whether the tests would notice a mistake in the assembly. It
-// makes one small change to a .s file at a time, runs the fast proofs of the
+// Mutate tells whether the tests would notice a mistake in the assembly, or in
+// Go. It makes one small change to a file at a time, runs the fast tests of the
 // package over the result, and lists the changes that they let pass:
 //
 //	go run ./internal/mutate -file crc16_amd64.s -n 50 -seed 1
 //	go run ./internal/mutate -file '*_amd64.s' -n 0 # all, in about a quarter of an hour
 //	GOARCH=arm64 go run ./internal/mutate -file long_arm64.s -n 0 -exec 'qemu-aarch64 -cpu max'
 //
-// A change, a mutant, is one of
+//	go run ./internal/mutate -file 'slotmap/topology/[amrs]*.go' -n 25
+//
+// A change, a mutant, of assembly is one of
 //
 //	drop      the instruction is left out
 //	condition a conditional jump or move takes the opposite condition, or a
@@ -15,6 +17,14 @@
 //	          of 64 bits has one bit flipped
 //	register  the first two operands change places
 //
+// and of Go one of
+//
+//	statement a statement is left out
+//	condition a condition is the opposite, or one side of && or ||
+//	operator  an operator is another: < becomes <= or >=, + becomes -
+//	constant  a number is one more or one less, a text is empty, true is false
+//	return    a result is zero, or the opposite
+//
 // The sources stay as they are: the go command is given the mutants as an
 // overlay, many at a time, and each run of the tests is told which one to call.
 // A mutant that does not assemble, fails a test, crashes or takes ten
@@ -22,8 +32,10 @@
 // makes no difference. The latter are explained in a file of lines
 //
 //	file: kind: instruction => mutant // why it makes no difference
+//	file: kind: function: Go => mutant // why it makes no difference
 //
-// where instruction stands for all places with that text. A survivor that is
+// where instruction stands for all places with that text, and file is the name
+// of a .s file or the path of a Go file. A survivor that is
 // not explained there makes the exit status 1, and so does an explanation whose
 // mutant was tried and is killed, or does not exist.
 package main
@@ -47,21 +59,30 @@ import (
 )
 
 func main() {
-	pattern := flag.String("file", "", "the assembly to mutate: .s files of the package in the current directory, as a pattern")
+	pattern := flag.String("file", "", "what to mutate: .s files of the package in the current directory, or Go files, as a pattern")
 	n := flag.Int("n", 50, "how many mutants to try, chosen at random; 0 for all")
 	seed := flag.Uint64("seed", 1, "the seed of that choice")
 	part := flag.String("part", "1/1", "try only the i-th of k parts of what was chosen, as i/k")
-	run := flag.String("run", fastProofs, "the tests to run, each word as go test -run")
+	run := flag.String("run", "", "the tests to run, each word as go test -run; if it is empty, fast proofs of assembly, and all tests of Go")
 	execute := flag.String("exec", "", "a command to run the tests with, as go test -exec")
 	explained := flag.String("explained", "internal/mutate/explained.txt", "the explanations of survivors")
 	list := flag.Bool("list", false, "only list the mutants")
 	flag.Parse()
 	files, err := filepath.Glob(*pattern)
-	if err == nil && files == nil {
+	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, "_test.go") })
+	if err == nil && len(files) == 0 {
 		err = fmt.Errorf("no such file: %s", *pattern)
 	}
 	for _, file := range files {
-		m := mutator{file: file, exec: strings.Fields(*execute), run: strings.Fields(*run)}
+		tests := *run
+		switch {
+		case tests != "":
+		case filepath.Ext(file) == ".go":
+			tests = "."
+		default:
+			tests = fastProofs
+		}
+		m := mutator{file: file, exec: strings.Fields(*execute), run: strings.Fields(tests)}
 		err = errors.Join(err, m.main(*n, *seed, *part, *explained, *list))
 	}
 	if err != nil {
@@ -85,6 +106,9 @@ type mutator struct {
 	run, exec []string
 	limits    []time.Duration // of the words of run: ten times what it takes without a mutant
 
+	g      *goFile  // of a Go file
+	chosen []mutant // those that were last built
+
 	lines     []string // the original
 	dir       string   // for what is temporary
 	include   string   // where the package's go_asm.h is
@@ -92,12 +116,10 @@ type mutator struct {
 }
 
 func (m *mutator) main(n int, seed uint64, part, explained string, list bool) error {
-	text, err := os.ReadFile(m.file)
+	all, err := m.read()
 	if err != nil {
 		return err
 	}
-	m.lines = strings.Split(string(text), "\n")
-	all := mutants(m.lines)
 	chosen, err := choose(all, n, seed, part)
 	if err != nil {
 		return err
@@ -122,7 +144,11 @@ func (m *mutator) main(n int, seed uint64, part, explained string, list bool) er
 	tried := map[string]bool{}
 	for i, mu := range chosen {
 		if i%perBuild == 0 {
-			if err := m.build(chosen[i:min(i+perBuild, len(chosen))]); err != nil {
+			build := m.build
+			if m.g != nil {
+				build = m.buildGo
+			}
+			if err := build(chosen[i:min(i+perBuild, len(chosen))]); err != nil {
 				return err
 			}
 		}
@@ -169,6 +195,22 @@ func (m *mutator) main(n int, seed uint64, part, explained string, list bool) er
 		return fmt.Errorf("%s: %d to look at", m.file, wrong)
 	}
 	return nil
+}
+
+// read returns the mutants of the file.
+func (m *mutator) read() (all []mutant, err error) {
+	if filepath.Ext(m.file) == ".go" {
+		if m.g, err = readGo(m.file); err != nil {
+			return nil, err
+		}
+		return m.g.all, nil
+	}
+	text, err := os.ReadFile(m.file)
+	if err != nil {
+		return nil, err
+	}
+	m.lines = strings.Split(string(text), "\n")
+	return mutants(m.lines), nil
 }
 
 func (m *mutator) place(mu mutant) string { return fmt.Sprintf("%s:%d:", m.file, mu.line+1) }
@@ -374,7 +416,15 @@ func (m *mutator) binary() string { return filepath.Join(m.dir, "mutant.test") }
 // test runs the tests over a mutant of those that were last built, or the
 // original. Its error is one of the tool, not of the mutant.
 func (m *mutator) test(mutant int) (outcome string, err error) {
-	if mutant != original && !m.assembled[mutant] {
+	binary := m.binary()
+	switch {
+	case mutant == original:
+	case m.g != nil && m.chosen[mutant].edit.choice == alone:
+		binary += ".alone"
+		if _, err := m.compile(m.g.applied(m.chosen[mutant].edit), binary); err != nil {
+			return notBuilt, nil
+		}
+	case m.g == nil && !m.assembled[mutant]:
 		return notBuilt, nil
 	}
 	for i, run := range m.run {
@@ -383,7 +433,7 @@ func (m *mutator) test(mutant int) (outcome string, err error) {
 			limit = m.limits[i]
 		}
 		start := time.Now()
-		if outcome, err := m.runTests(mutant, run, limit); err != nil || outcome != survived {
+		if outcome, err := m.runTests(binary, mutant, run, limit); err != nil || outcome != survived {
 			return outcome, err
 		}
 		if i == len(m.limits) {
@@ -393,13 +443,14 @@ func (m *mutator) test(mutant int) (outcome string, err error) {
 	return survived, nil
 }
 
-func (m *mutator) runTests(mutant int, run string, limit time.Duration) (outcome string, err error) {
+func (m *mutator) runTests(binary string, mutant int, run string, limit time.Duration) (outcome string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	args := append(slices.Clone(m.exec), m.binary(), "-test.short", "-test.failfast", "-test.run", run)
+	args := append(slices.Clone(m.exec), binary, "-test.short", "-test.failfast", "-test.run", run)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, mutant+1))
 	cmd.WaitDelay = time.Second
+	cmd.Dir = filepath.Dir(m.file)
 	var output limited
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err = cmd.Run()
@@ -443,7 +494,7 @@ func readExplained(name, file string) (map[string]string, error) {
 		if !ok || why == "" {
 			return nil, fmt.Errorf("%s:%d: not of the form \"file: kind: instruction => mutant // why\"", name, i+1)
 		}
-		if where == filepath.Base(file) {
+		if where == filepath.Base(file) || where == filepath.ToSlash(file) {
 			known[mutant] = why
 		}
 	}

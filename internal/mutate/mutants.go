@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// A mutant is a change of one line.
+// A mutant is a change of one line of assembly, or of a piece of Go.
 type mutant struct {
 	line     int
 	kind     string
-	old, new string // the instruction, without comment, the new one "" if it is dropped
+	old, new string // the instruction, without comment, the new one "" if it is dropped; of Go, the function and its piece
+	edit     edit   // of Go
 }
 
 func (mu mutant) String() string {
@@ -51,7 +52,7 @@ func mutants(lines []string) []mutant {
 	for i, line := range lines {
 		add := func(kind, old, new string) {
 			if plain(old) != plain(new) && strings.Contains(line, old) {
-				all = append(all, mutant{i, kind, old, new})
+				all = append(all, mutant{line: i, kind: kind, old: old, new: new})
 			}
 		}
 		text := strings.TrimRight(comment.ReplaceAllString(line, ""), " \t\\;")

@@ -353,6 +353,10 @@ func (p *nodesParser) parseSlots(n *Node) error {
 	if n.dedupe(total) {
 		p.warn(0, "slots more than once")
 	}
+	if max(len(n.Migrating), len(n.Importing)) > hashslot.Count || max(cap(n.Migrating), cap(n.Importing)) > 2*hashslot.Count {
+		p.warn(0, "open slots more than once")
+		n.Migrating, n.Importing = slices.Clone(onePerSlot(n.Migrating)), slices.Clone(onePerSlot(n.Importing))
+	}
 	if len(n.Slots) > 0 && n.Role != RolePrimary {
 		p.warn(0, "slots of a node that is no primary, which owns none: "+quote(n.ID))
 	}
