@@ -279,11 +279,7 @@ func (w *goWalker) literal(l *ast.BasicLit) {
 			w.add("constant", l, strconv.FormatInt(v-1, 10), value)
 		}
 	case token.STRING:
-		if s, err := strconv.Unquote(l.Value); err == nil && s != "" {
-			w.add("constant", l, `""`, value)
-		} else {
-			w.add("constant", l, `"mutant"`, value)
-		}
+		w.add("constant", l, `""`, value)
 	case token.CHAR:
 		w.add("constant", l, "'\\x00'", value)
 	}
@@ -347,7 +343,8 @@ func (w *goWalker) results(s *ast.ReturnStmt, f *ast.FuncType) {
 			}
 			other = "!(" + w.source(e) + ")"
 		}
-		if slices.Contains([]string{"nil", "0", `""`}, w.source(e)) || strings.HasSuffix(w.source(e), "{}") {
+		if v := w.info.Types[e].Value; w.source(e) == "nil" || strings.HasSuffix(w.source(e), "{}") ||
+			v != nil && slices.Contains([]string{"0", `""`}, v.ExactString()) {
 			continue // it is zero
 		}
 		parts := make([]string, len(of))

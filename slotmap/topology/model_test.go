@@ -800,7 +800,7 @@ func (m *model) diff(r *Router) string {
 func TestRouterModel(t *testing.T) {
 	rounds := 30000
 	if testing.Short() {
-		rounds = 3000
+		rounds = 1500
 	}
 	for seed := range uint64(rounds) {
 		rng := rand.New(rand.NewPCG(seed, 11))
