@@ -261,7 +261,9 @@ func (m *merger) describe(node *mergedNode) Node {
 			compareBool(n.Myself(), o.Myself()),
 			compareBool(n.Routable(), o.Routable()),
 			cmp.Compare(m.assigned[a.view], m.assigned[b.view]),
-			cmp.Compare(o.addr, n.addr))
+			cmp.Compare(o.addr, n.addr),
+			compareBool(n.Role == RolePrimary, o.Role == RolePrimary),
+			cmp.Compare(o.PrimaryID, n.PrimaryID))
 	})
 	n := *best.node
 	n.primary = 0

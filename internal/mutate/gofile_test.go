@@ -1,0 +1,95 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// goModule is a module with a function and tests, which miss that 5 is no less
+// than 5.
+func goModule(t *testing.T) (dir string) {
+	dir = t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module example.com/m\n\ngo 1.25\n",
+		"m.go": `package m
+
+const limit = 5
+
+func f(n int, more bool) (int, bool) {
+	sum := 0
+	if n < limit && more {
+		sum += n + 1
+	}
+	switch {
+	case n == 7:
+		return sum, true
+	}
+	return sum, n > 3
+}
+`,
+		"m_test.go": `package m
+
+import "testing"
+
+func TestF(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		more bool
+		sum  int
+		ok   bool
+	}{{1, true, 2, false}, {3, true, 4, false}, {4, false, 0, true}, {4, true, 5, true}, {6, true, 0, true}, {7, true, 0, true}} {
+		if sum, ok := f(c.n, c.more); sum != c.sum || ok != c.ok {
+			t.Error(c, sum, ok)
+		}
+	}
+}
+`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	return dir
+}
+
+func TestMutantsOfGo(t *testing.T) {
+	t.Chdir(goModule(t))
+	g, err := readGo("m.go")
+	require.NoError(t, err)
+	var got []string
+	for _, mu := range g.all {
+		got = append(got, mu.String())
+	}
+	assert.Subset(t, got, []string{
+		"constant: 5 => 6", "constant: f: 0 => 1", "condition: f: n < limit && more => !(n < limit && more)",
+		"operator: f: n < limit && more => n < limit || more", "condition: f: n < limit && more => more", "operator: f: n < limit => n <= limit",
+		"statement: f: sum += n + 1 => nothing", "operator: f: sum += n + 1 => sum -= n + 1", "operator: f: n + 1 => n - 1",
+		"operator: f: n == 7 => n != 7", "constant: f: true => false", "return: f: return sum, n > 3 => return *new(int), n > 3",
+		"return: f: return sum, n > 3 => return sum, !(n > 3)",
+	})
+	// All of them build together, and the number 0 is the original.
+	m := mutator{file: "m.go", g: g, dir: t.TempDir()}
+	require.NoError(t, m.buildGo(g.all))
+	for _, mu := range m.chosen {
+		assert.Equal(t, mu.line == 2, mu.edit.choice == alone, mu)
+	}
+	outcomes := map[string]string{}
+	m.run = []string{"."}
+	outcome, err := m.test(original)
+	require.NoError(t, err)
+	require.Equal(t, survived, outcome)
+	for i, mu := range m.chosen {
+		outcome, err := m.test(i)
+		require.NoError(t, err)
+		outcomes[mu.String()] = outcome
+	}
+	assert.Equal(t, survived, outcomes["operator: f: n < limit => n <= limit"])
+	assert.Equal(t, survived, outcomes["constant: 5 => 6"])
+	assert.Equal(t, failed, outcomes["constant: 5 => 4"])
+	assert.Equal(t, failed, outcomes["operator: f: n < limit && more => n < limit || more"])
+	assert.Equal(t, failed, outcomes["statement: f: sum += n + 1 => nothing"])
+	assert.Equal(t, failed, outcomes["return: f: return sum, n > 3 => return sum, !(n > 3)"])
+	assert.NotContains(t, outcomes, notBuilt)
+}
