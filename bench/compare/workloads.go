@@ -55,19 +55,22 @@ func workloads() []workload {
 		{"32768 keys of 1..32 bytes", 32768, mixedPlain(1, 32)},
 		{"32768 keys of 1..64 bytes", 32768, mixedPlain(1, 64)},
 		{"32768 keys of 1..200 bytes", 32768, mixedPlain(1, 200)},
+		{"2048 keys of 65..200 bytes", 2048, mixedPlain(65, 200)},
+		{"32768 keys of 65..200 bytes", 32768, mixedPlain(65, 200)},
+		{"32768 keys of 1..64 bytes, 10% of 65..200", 32768, shares(10, mixedPlain(65, 200), mixedPlain(1, 64))},
+		{"32768 keys of 1..32 bytes, 2% empty", 32768, shares(2, mixedPlain(0, 0), mixedPlain(1, 32))},
+		{"32768 keys of 1..16 bytes, 10% tags", 32768, shares(10, mixedTag(4, 16), mixedPlain(1, 16))},
 	} {
 		all = append(all, batch(b.name, b.keys, b.key))
 	}
 	all = append(all,
+		batchTags("256 keys of 4..16 bytes", 256, mixedTag(4, 16), mixedPlain(4, 16)),
+		batchTags("32768 keys of 4..16 bytes", 32768, mixedTag(4, 16), mixedPlain(4, 16)),
 		batchTags("256 keys of 8..24 bytes", 256, mixedTag(8, 24), mixedPlain(8, 24)),
 		batchTags("32768 keys of 8..24 bytes", 32768, mixedTag(8, 24), mixedPlain(8, 24)),
 		batchTags("32768 keys of 8..64 bytes", 32768, mixedTag(8, 64), mixedPlain(8, 64)),
-		batchTags("32768 keys of 5..40 bytes, 30% tags", 32768, func(rng *rand.Rand) string {
-			if rng.IntN(10) < 3 {
-				return mixedTag(5, 40)(rng)
-			}
-			return mixedPlain(5, 40)(rng)
-		}, mixedPlain(5, 40)),
+		batchTags("32768 keys of 5..40 bytes, 30% tags", 32768, shares(30, mixedTag(5, 40), mixedPlain(5, 40)), mixedPlain(5, 40)),
+		batchTags("2048 keys of 65..200 bytes", 2048, mixedTag(65, 200), mixedPlain(65, 200)),
 	)
 	for _, kib := range []int{64, 1 << 10, 8 << 10, 64 << 10} {
 		all = append(all, coldBatch(kib))
@@ -104,6 +107,16 @@ func mixedTag(low, high int) func(*rand.Rand) string {
 		tag := 1 + rng.IntN(n)
 		before := rng.IntN(n - tag + 1)
 		return word(rng, before) + "{" + word(rng, tag) + "}" + word(rng, n-tag-before)
+	}
+}
+
+// shares makes percent of its keys by one, the rest by the other.
+func shares(percent int, one, other func(*rand.Rand) string) func(*rand.Rand) string {
+	return func(rng *rand.Rand) string {
+		if rng.IntN(100) < percent {
+			return one(rng)
+		}
+		return other(rng)
 	}
 }
 
