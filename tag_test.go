@@ -104,7 +104,7 @@ func TestTagBehindGroupsWithout(t *testing.T) {
 	// them left in the registers must not pass for theirs.
 	hashtest.EachKernel(t, func(t *testing.T) {
 		rng := seeded(34)
-		for _, length := range []int{16, 32, 64} {
+		for _, length := range []int{16, 32, 64, 100, 200, 300} {
 			for lane := range 8 {
 				for range 20 {
 					keys := randomKeys(rng.IntN, 16, func() int { return length }, math.MaxInt32)
@@ -113,7 +113,7 @@ func TestTagBehindGroupsWithout(t *testing.T) {
 							key[i] |= 0x80 // no byte is zero
 						}
 					}
-					copy(keys[8+lane][rng.IntN(length-2):], "{a}")
+					copy(keys[8+lane][rng.IntN(length-2):], []string{"{a}", "{\xfe}"}[rng.IntN(2)])
 					checkAppend(t, keys)
 				}
 			}
