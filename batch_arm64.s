@@ -25,8 +25,7 @@
 // No load touches a byte that is not of a key, but for prefetches: they never
 // fault.
 
-// Registers. of clobbers R0 to R7 and V0 to V23, which hold nothing for longer
-// than four keys.
+// Registers. A call of of clobbers them all.
 #define P0 R0         // the four keys
 #define N0 R1         // and their lengths
 #define P1 R2
@@ -254,9 +253,11 @@
 // after a multiple of 4 keys, in front of four that have one of more than 64
 // bytes among them, and returns the number of slots written.
 // Requires: PMULL.
-TEXT ·batch(SB), NOSPLIT, $24-40
+TEXT ·batch(SB), NOSPLIT, $56-40
 	LDP   slots+0(FP), (SLOTS, HEADERS)
 	LDP   stride+16(FP), (STRIDE, LEFT)
+
+begin:
 	MOVD  $·indexes(SB), INDEXES
 	MOVD  $·factors(SB), TMP
 	FLDPQ (TMP), (F25, F26)
@@ -341,17 +342,23 @@ over32:
 	B    store
 
 apart:
-	MOVD HEADERS, TMP
-	MOVD $4, MORE
+	STP (SLOTS, HEADERS), 32(RSP)
+	STP (STRIDE, LEFT), 48(RSP)
 
 one:
-	LDP    (TMP), (P0, N0)
+	LDP    (HEADERS), (P0, N0)
 	STP    (P0, N0), 8(RSP)
 	CALL   ·of(SB)
-	MOVD   24(RSP), TMP1
-	AND    $0x3fff, TMP1
-	MOVH.P TMP1, 2(SLOTS)
-	ADD    STRIDE, TMP
-	SUBS   $1, MORE
+	MOVD   24(RSP), TMP
+	LDP    32(RSP), (SLOTS, HEADERS)
+	LDP    48(RSP), (STRIDE, LEFT)
+	AND    $0x3fff, TMP
+	MOVH.P TMP, 2(SLOTS)
+	ADD    STRIDE, HEADERS
+	SUB    $1, LEFT
+	STP    (SLOTS, HEADERS), 32(RSP)
+	STP    (STRIDE, LEFT), 48(RSP)
+	TST    $3, LEFT
 	BNE    one
-	B      advance
+	CBNZ   LEFT, begin
+	B      done

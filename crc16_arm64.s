@@ -63,14 +63,11 @@
 #define BLOCK3H 0x9fe5000000000000 // (x^464 mod P) << 48
 #define MU64    0x11303471a041b343 // floor(x^80 / P) mod x^64
 #define POLY48  0x1021000000000000 // (x^16 mod P) << 48
-#define FOLD4L  0x00000000000013fc // x^512 mod P
-#define FOLD4H  0x0000000000008832 // x^576 mod P
 
 #define DIAGONAL 0x8040201008040201 // bit i of byte i
 
 // What blocks are multiplied by: the low lane by the first, the high one by the
-// second. BLOCK0H and MU64 are for the last block and its division, and FOLD4
-// is for long_arm64.s, whose lanes are the other way round.
+// second. BLOCK0H and MU64 are for the last block and its division.
 DATA ·factors+0x00(SB)/8, $BLOCK0H
 DATA ·factors+0x08(SB)/8, $MU64
 DATA ·factors+0x18(SB)/8, $POLY48
@@ -80,9 +77,7 @@ DATA ·factors+0x30(SB)/8, $BLOCK2H
 DATA ·factors+0x38(SB)/8, $BLOCK2L
 DATA ·factors+0x40(SB)/8, $BLOCK3H
 DATA ·factors+0x48(SB)/8, $BLOCK3L
-DATA ·factors+0x50(SB)/8, $FOLD4L
-DATA ·factors+0x58(SB)/8, $FOLD4H
-GLOBL ·factors(SB), RODATA|NOPTR, $0x60
+GLOBL ·factors(SB), RODATA|NOPTR, $0x50
 
 // Registers.
 #define PTR R0        // the key

@@ -37,6 +37,13 @@
 // All of this was verified, but never timed, for want of an arm64 machine.
 // bench/results/mca.md has what a model of some CPUs predicts.
 
+#define FOLD4L 0x00000000000013fc // x^512 mod P
+#define FOLD4H 0x0000000000008832 // x^576 mod P
+
+DATA folding<>+0x00(SB)/8, $FOLD4L
+DATA folding<>+0x08(SB)/8, $FOLD4H
+GLOBL folding<>(SB), RODATA|NOPTR, $0x10
+
 #define CRC R8        // the checksum so far
 #define SRC R9        // the next byte
 #define LEFT R10      // bytes that are left
@@ -62,9 +69,10 @@
 
 // FOLDCONSTANTS loads F512 and REVERSE.
 #define FOLDCONSTANTS \
-	MOVD  $·factors(SB), FACTORS \
-	MOVD  $·indexes(SB), INDEXES \
-	FMOVQ 0x50(FACTORS), F30     \
+	MOVD  $folding<>(SB), FACTORS \
+	FMOVQ (FACTORS), F30          \
+	MOVD  $·factors(SB), FACTORS  \
+	MOVD  $·indexes(SB), INDEXES  \
 	FMOVQ indexTables_reverse(INDEXES), F31
 
 // TIMES sets a to a·x^512, brought to 80 bits.

@@ -96,7 +96,7 @@ func main() {
 // most mutants.
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere)$/kernel=[^g] " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
-	"TestBatchKernelsStopOnlyWhereTheyMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout)$/kernel=[^g] " +
+	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
 	"TestEveryFormBetweenGuards|TestEndsOfLongBuffers|TestSingleBitsOfEveryForm|" +
 	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards|TestWhatSlotsShortTakes)$/kernel=[^g]"
@@ -296,6 +296,7 @@ func forEach(format, registers string) string {
 
 var (
 	function = regexp.MustCompile(`(?m)^TEXT ·(\w+)\(SB\),.*$`)
+	global   = regexp.MustCompile(`(?m)^GLOBL ·(\w+)\(SB\)`)
 	frame    = regexp.MustCompile(`\$\d+`) // its size
 )
 
@@ -321,6 +322,11 @@ func (m *mutator) build(chosen []mutant) error {
 		text := strings.Join(lines, "\n")
 		for _, f := range functions {
 			text = strings.ReplaceAll(text, "·"+f[1]+"(SB)", fmt.Sprintf("·%s_%d(SB)", f[1], i))
+		}
+		if i > 0 { // other files use the data of the original
+			for _, g := range global.FindAllStringSubmatch(text, -1) {
+				text = regexp.MustCompile(`·`+g[1]+`\b`).ReplaceAllString(text, fmt.Sprintf("·%s_%d", g[1], i))
+			}
 		}
 		return write(filepath.Join(filepath.Dir(source), fmt.Sprintf("mutant%d_%s.s", i, arch)), text)
 	}
