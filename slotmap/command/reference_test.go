@@ -2,6 +2,7 @@ package command
 
 import (
 	"math/big"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -364,5 +365,38 @@ func TestReferenceGolden(t *testing.T) {
 		for _, g := range goldens(t, file) {
 			compare(t, table, r, g.Args)
 		}
+	}
+}
+
+// edges are numbers that are read strictly, loosely or not at all, and whatever the
+// servers look for.
+var edges = strings.Split(`0|1|2|3|4|5|-1|01|+1| 1|1x||a|b|{t}a|$|4294967297|9223372036854775807|9223372036854775808|`+
+	`STORE|StoreDist|streams|KEYS|keys|COUNT|BLOCK|GROUP|NOACK|CLAIM|BY|GET|get|Limit|AUTH|AUTH2|COPY|`+
+	`SET|INCRBY|OVERFLOW|IFEQ|ifne|IFDEQ|NX|EX`+"|GET\x00|STORE\x00x|KEYS\x00|1\x002", "|")
+
+// Every command, with arguments at the edges of what it takes.
+func TestReferenceGenerated(t *testing.T) {
+	for _, server := range []string{valkeyFile, redisFile} {
+		ref, table := newReference(reply(t, server)), load(t, server)
+		r := rand.New(rand.NewPCG(1, 16))
+		n := 0
+		for c := range table.All() {
+			for i := range 400 {
+				args := strings.Split(c.name, "|")
+				for length := max(c.Arity(), -c.Arity()) + r.IntN(10) - 1; len(args) < length; {
+					word := edges[r.IntN(len(edges))]
+					if r.IntN(4) == 0 {
+						word = edges[r.IntN(6)]
+					}
+					args = append(args, word)
+				}
+				if !c.HasKeys() && i == 5 {
+					break
+				}
+				compare(t, table, ref, args)
+				n++
+			}
+		}
+		require.Greater(t, n, 80000, server)
 	}
 }
