@@ -57,6 +57,34 @@ func BenchmarkCommandKeys(b *testing.B) {
 	}
 }
 
+// BenchmarkCommandLookup finds the command of a name, and of a name and a subcommand.
+func BenchmarkCommandLookup(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		list [][]string
+	}{
+		{"GET", [][]string{{"GET", "key"}, {"get", "key"}}},
+		{"EXPIRE", [][]string{{"EXPIRE", "key"}, {"expire", "key"}}},
+		{"ZRANGEBYSCORE", [][]string{{"ZRANGEBYSCORE", "key"}, {"zrangebyscore", "key"}}},
+		{"GEORADIUSBYMEMBER_RO", [][]string{{"GEORADIUSBYMEMBER_RO", "key"}, {"georadiusbymember_ro", "key"}}},
+		{"CONFIG-GET", [][]string{{"CONFIG", "GET", "maxmemory"}, {"config", "get", "maxmemory"}}},
+		{"mixed", [][]string{{"GET"}, {"SET"}, {"HGETALL"}, {"ZADD"}, {"INCRBY"}, {"EXPIRE"}, {"MGET"}, {"LPUSH"}}},
+	} {
+		list := commandsOf(few, func(key func() string) []string { return c.list[int(key()[0])%len(c.list)] })
+		args := make([]command.Args, few)
+		for i := range args {
+			args[i] = command.ArgsOf(list[i])
+		}
+		b.Run("command="+c.name, func(b *testing.B) {
+			var table *command.Table
+			for i := 0; b.Loop(); i++ {
+				found, _ := table.Lookup(args[i%few])
+				sink += uint64(found.Arity())
+			}
+		})
+	}
+}
+
 // BenchmarkCommandRoute is a command to its slot: Of alone, by the table, and by the map
 // from names to the place of the first key that clients have.
 func BenchmarkCommandRoute(b *testing.B) {

@@ -30,7 +30,10 @@ func (a Args) at(i int) string {
 }
 
 // is reports whether s is word, which is in lower case, as strcasecmp() does:
-// case is ignored, and a NUL byte ends s.
+// case is ignored, and a NUL byte ends s. It is called in many places and grows
+// the program by thousands of bytes if it is inlined there.
+//
+//go:noinline
 func is(s, word string) bool {
 	if len(s) < len(word) || len(s) > len(word) && s[len(word)] != 0 {
 		return false

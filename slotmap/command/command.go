@@ -57,8 +57,9 @@ func (c *Command) specs() []spec {
 
 // HasKeys reports whether any argument of the command can be a key.
 func (c *Command) HasKeys() bool {
-	for i := range c.specs() {
-		if c.specs()[i].use&NotKey == 0 {
+	specs := c.specs()
+	for i := range specs {
+		if specs[i].use&NotKey == 0 {
 			return true
 		}
 	}
@@ -265,37 +266,74 @@ func (t *Table) Lookup(args Args) (*Command, error) {
 
 func (t *Table) find(args Args) (*Command, *Error) {
 	if args.n == 0 {
-		return nil, unknown(args)
+		return nil, unknown(nil, args)
 	}
 	i := t.lookup(args.at(0), 0)
 	if i == 0 {
-		return nil, unknown(args)
+		return nil, unknown(nil, args)
 	}
 	c := &t.commands[i-1]
 	if !c.subs || args.n == 1 {
 		return c, nil
 	}
 	if i = t.lookup(args.at(1), i); i == 0 {
-		return nil, unknownSub(c, args)
+		return nil, unknown(c, args)
 	}
 	return &t.commands[i-1], nil
 }
 
 // lookup returns 1 + the number of the command that has the name and parent, or 0.
+//
+// It does by hand what ends does, for name and for what it is compared with: all
+// clients come by here for each command, and calls are a third of the time.
 func (t *Table) lookup(name string, parent uint16) uint16 {
-	first, last := fold(name)
+	var first, last uint64
+	n := len(name)
+	switch {
+	case n > 16:
+		return t.lookupLong(name, parent)
+	case n >= 8:
+		first, last = lower8(load8(name)), lower8(load8(name[n-8:]))
+	case n >= 4:
+		first = lower8(uint64(load4(name)) | uint64(load4(name[n-4:]))<<32)
+	case n > 0:
+		first = lower8(uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16)
+	}
 	mask := uint(len(t.index) - 1)
-	for at := hash(first, last, len(name), parent); ; at++ {
+	for at := hash(first, last, n, parent); ; at++ {
 		i := t.index[at&mask]
 		if i == 0 {
 			return 0
 		}
 		c := &t.commands[i-1]
 		own := c.name[c.sub:]
-		if len(own) != len(name) || c.parent != parent {
+		if len(own) != n || c.parent != parent {
 			continue
 		}
-		if f, l := ends(own); f == first && l == last && (len(name) <= 16 || is(name, own)) {
+		switch {
+		case n >= 8:
+			if load8(own) == first && load8(own[n-8:]) == last {
+				return i
+			}
+		case n >= 4:
+			if uint64(load4(own))|uint64(load4(own[n-4:]))<<32 == first {
+				return i
+			}
+		case n == 0 || uint64(own[0])|uint64(own[n/2])<<8|uint64(own[n-1])<<16 == first:
+			return i
+		}
+	}
+}
+
+// lookupLong is lookup for any name.
+func (t *Table) lookupLong(name string, parent uint16) uint16 {
+	first, last := ends(name)
+	for at := hash(lower8(first), lower8(last), len(name), parent); ; at++ {
+		i := t.index[at&uint(len(t.index)-1)]
+		if i == 0 {
+			return 0
+		}
+		if c := &t.commands[i-1]; c.parent == parent && len(c.name)-int(c.sub) == len(name) && is(name, c.name[c.sub:]) {
 			return i
 		}
 	}
@@ -320,12 +358,6 @@ func ends(name string) (first, last uint64) {
 		return uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16, 0
 	}
 	return 0, 0
-}
-
-// fold is ends of name in lower case.
-func fold(name string) (first, last uint64) {
-	first, last = ends(name)
-	return lower8(first), lower8(last)
 }
 
 // lower8 brings eight ASCII letters to lower case and leaves other bytes alone.

@@ -35,19 +35,24 @@ func (e *Error) Unwrap() error { return e.Kind }
 // maxQuoted bounds what of a name goes into an error.
 const maxQuoted = 64
 
-func unknown(args Args) *Error {
+// unknown is the error of arguments that name no command or, if c is not nil, no
+// subcommand of c.
+func unknown(c *Command, args Args) *Error {
+	e := &Error{Kind: ErrUnknown, Reason: "no arguments"}
 	if args.n == 0 {
-		return &Error{Kind: ErrUnknown, Reason: "no arguments"}
+		return e
 	}
-	name := args.at(0)
-	e := &Error{Kind: ErrUnknown, Command: lower(name[:min(len(name), maxQuoted)]), Reason: "there is no such command"}
+	if c != nil {
+		e.Command, e.Arg = c.name, 1
+	}
+	asked := args.at(e.Arg)
+	name := lower(asked[:min(len(asked), maxQuoted)]) // a copy
+	if c != nil {
+		e.Reason = "there is no subcommand " + strconv.Quote(name)
+	} else {
+		e.Command, e.Reason = name, "there is no such command"
+	}
 	return e
-}
-
-func unknownSub(c *Command, args Args) *Error {
-	sub := args.at(1)
-	return &Error{Kind: ErrUnknown, Command: c.name, Arg: 1,
-		Reason: "there is no subcommand " + strconv.Quote(lower(sub[:min(len(sub), maxQuoted)]))}
 }
 
 func (c *Command) arityError(n int) *Error {
@@ -72,6 +77,8 @@ const (
 )
 
 // lower returns s with its ASCII letters in lower case.
+//
+//go:noinline
 func lower(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -98,9 +105,9 @@ func (c *Command) syntaxError(why fault, at int) *Error {
 	case found: // MIGRATE
 		e.Arg, e.Reason = 3, "a key in front of KEYS, and not an empty one"
 	default:
-		for i := range c.specs() {
-			if c.specs()[i].begin == beginKeyword {
-				e.Reason = "the keyword " + strings.ToUpper(c.specs()[i].keyword) + " is missing, or no key follows"
+		for _, s := range c.specs() {
+			if s.begin == beginKeyword {
+				e.Reason = "the keyword " + strings.ToUpper(s.keyword) + " is missing, or no key follows"
 				break
 			}
 		}

@@ -67,42 +67,38 @@ type run struct {
 	use               Use
 }
 
+// add appends r to dst. It is a function, and not inlined, for the size of those
+// that call it.
+//
+//go:noinline
+func add(dst []run, r run) []run { return append(dst, r) }
+
 // runs appends the keys to dst. The number of arguments fits.
 //
 // This is getKeysFromCommandWithSpecs() of Valkey's src/db.c: the specifications
 // first, unless the use of a key is not theirs to tell. If one of them fails, all
 // keys are those that the server's own code finds.
 func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
+	if c.keys == nil {
+		return dst, nil
+	}
 	why, at := noKeyword, args.n
-	if c.own != ownStore {
-		failed := false
-		for i := range c.specs() {
-			s := &c.specs()[i]
-			r, fault, place := s.search(args)
-			if fault == noKeyword {
-				continue
-			}
-			if fault == found {
-				dst = append(dst, r)
-				if s.use&Incomplete == 0 || c.own == ownNone {
-					continue
-				}
-			}
-			failed = true
-			why, at = fault, place
-			break
-		}
-		if failed {
-			dst = dst[:0]
-		}
-		if !failed || c.own == ownNone {
-			if len(dst) == 0 && !c.mayHaveNone() {
-				return dst, c.syntaxError(why, at)
-			}
-			return dst, nil
+	failed := c.own == ownStore
+	specs := *c.keys
+	for i := 0; i < len(specs) && !failed; i++ {
+		s := &specs[i]
+		r, fault, place := s.search(args)
+		switch {
+		case fault == noKeyword:
+		case fault == found && (s.use&Incomplete == 0 || c.own == ownNone):
+			dst = add(dst, r)
+		default:
+			failed, why, at = true, fault, place
 		}
 	}
-	dst = c.byOwnCode(dst, args)
+	if failed {
+		dst = c.byOwnCode(dst[:0], args)
+	}
 	if len(dst) == 0 && !c.mayHaveNone() {
 		return dst, c.syntaxError(why, at)
 	}
@@ -248,22 +244,20 @@ func condition(s string) bool {
 	return is(s, "ifeq") || is(s, "ifne") || is(s, "ifdeq") || is(s, "ifdne")
 }
 
-// byOwnCode finds the keys as the function of the servers does that is named.
+// byOwnCode finds the keys as the function of the servers does that is named, none
+// if there is no such function.
 func (c *Command) byOwnCode(dst []run, args Args) []run {
+	store := 0 // the argument that is the key for the result
 	switch c.own {
 	case ownNumber: // genericGetKeys()
 		return c.loosely(dst, args)
 	case ownStore: // georadiusGetKeys()
-		dst = append(dst, run{1, 1, 1, RO | Access})
-		store := 0
+		dst = add(dst, run{1, 1, 1, RO | Access})
 		for i := 5; i+1 < args.n; i++ {
 			if s := args.at(i); is(s, "store") || is(s, "storedist") {
 				i++
 				store = i // the last one counts
 			}
-		}
-		if store > 0 {
-			dst = append(dst, run{store, store, 1, OW | Update})
 		}
 	case ownStreams: // xreadGetKeys()
 		for i := 1; i < args.n; i++ {
@@ -275,7 +269,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 			case is(s, "noack"):
 			case is(s, "streams"):
 				if n := args.n - i - 1; n > 0 && n%2 == 0 {
-					dst = append(dst, run{i + 1, i + n/2, 1, 0})
+					dst = add(dst, run{i + 1, i + n/2, 1, 0})
 				}
 				return dst
 			default:
@@ -283,8 +277,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 			}
 		}
 	case ownSort: // sortGetKeys()
-		dst = append(dst, run{1, 1, 1, RO | Access})
-		store := 0
+		dst = add(dst, run{1, 1, 1, RO | Access})
 		for i := 2; i < args.n; i++ {
 			switch s := args.at(i); {
 			case is(s, "limit"):
@@ -295,8 +288,8 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 				store = i + 1 // the last one counts; it may be an option again
 			}
 		}
-		if store > 0 && len(c.specs()) > 2 { // SORT_RO has two
-			dst = append(dst, run{store, store, 1, OW | Update})
+		if len(c.specs()) <= 2 { // SORT_RO
+			store = 0
 		}
 	case ownMigrate: // migrateGetKeys()
 		r := run{3, 3, 1, RW | Access | Delete}
@@ -315,8 +308,11 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 			}
 		}
 		if r.first <= r.last {
-			dst = append(dst, r)
+			dst = add(dst, r)
 		}
+	}
+	if store > 0 {
+		dst = add(dst, run{store, store, 1, OW | Update})
 	}
 	return dst
 }
@@ -325,8 +321,9 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 // which the result is stored at, comes last.
 func (c *Command) loosely(dst []run, args Args) []run {
 	var r run
-	for i := range c.specs() {
-		s := &c.specs()[i]
+	specs := c.specs()
+	for i := range specs {
+		s := &specs[i]
 		if s.find != findNumber || s.begin != beginIndex {
 			continue
 		}
@@ -339,11 +336,11 @@ func (c *Command) loosely(dst []run, args Args) []run {
 			return dst
 		}
 		r = run{first, first + (n-1)*step, step, 0}
-		dst = append(dst, r)
+		dst = add(dst, r)
 	}
-	for i := range c.specs() {
-		if s := &c.specs()[i]; s.find == findRange && s.begin == beginIndex {
-			dst = append(dst, run{int(s.at), int(s.at), 1, 0})
+	for i := range specs {
+		if s := &specs[i]; s.find == findRange && s.begin == beginIndex {
+			dst = add(dst, run{int(s.at), int(s.at), 1, 0})
 		}
 	}
 	return dst

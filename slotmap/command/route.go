@@ -1,10 +1,6 @@
 package command
 
-import (
-	"strings"
-
-	"github.com/hashslot/hashslot"
-)
+import "github.com/hashslot/hashslot"
 
 // To says which nodes a command goes to.
 type To uint8
@@ -59,21 +55,20 @@ func (t *Table) Route(args Args) (Target, error) {
 	if c.only != 0 {
 		return Target{c, OneSlot, hashslot.Of(args.at(int(c.only)))}, nil
 	}
-	if c.keys != nil {
-		var room [4]run
-		runs, err := c.runs(room[:0], args)
-		if err != nil {
-			return Target{}, err
-		}
-		if len(runs) != 0 {
-			return c.together(runs, args)
-		}
-	}
-	return Target{Command: c, To: [...]To{AnyNode, AllNodes, AllShards, AnyNode, Special}[c.request]}, nil
+	return c.route(args)
 }
 
-// together returns the target of a command that has keys.
-func (c *Command) together(runs []run, args Args) (Target, error) {
+// route is Route for a command that does not always have its one key in the same
+// place, and takes as many arguments as there are.
+func (c *Command) route(args Args) (Target, error) {
+	var room [4]run
+	runs, err := c.runs(room[:0], args)
+	if err != nil {
+		return Target{}, err
+	}
+	if len(runs) == 0 {
+		return Target{Command: c, To: [...]To{AnyNode, AllNodes, AllShards, AnyNode, Special}[c.request]}, nil
+	}
 	first := hashslot.Of(args.at(runs[0].first))
 	n := 0
 	for _, r := range runs {
@@ -86,13 +81,21 @@ func (c *Command) together(runs []run, args Args) (Target, error) {
 					}
 					return Target{Command: c, To: EachSlot}, nil
 				}
-				return Target{}, &hashslot.CrossSlotError{Key1: strings.Clone(args.at(runs[0].first)), Slot1: first,
-					Key2: strings.Clone(args.at(i)), Slot2: slot, Index: n}
+				return Target{}, crossSlot(args.at(runs[0].first), first, args.at(i), slot, n)
 			}
 			n++
 		}
 	}
 	return Target{c, OneSlot, first}, nil
+}
+
+// crossSlot returns an error with copies of the keys, since the arguments are the caller's.
+//
+//go:noinline
+func crossSlot(key1 string, slot1 hashslot.Slot, key2 string, slot2 hashslot.Slot, index int) *hashslot.CrossSlotError {
+	both := string(append([]byte(key1), key2...)) // key1 + key2 is key1 itself if key2 is empty
+	n := len(key1)
+	return &hashslot.CrossSlotError{Key1: both[:n], Slot1: slot1, Key2: both[n:], Slot2: slot2, Index: index}
 }
 
 // divides reports whether the command can be divided by slot.
@@ -107,6 +110,16 @@ func (c *Command) whole(r run, args Args) error {
 		return &Error{Kind: ErrSyntax, Command: c.name, Arg: args.n, Reason: "the last key has no value"}
 	}
 	return nil
+}
+
+// routed appends the keys of a command that goes to their slots, and none of
+// another. The error is that of Route.
+func (t *Table) routed(dst []run, args Args) ([]run, error) {
+	target, err := t.Route(args)
+	if err == nil && (target.To == OneSlot || target.To == EachSlot) {
+		dst, _ = target.Command.runs(dst, args) // Route has found no error
+	}
+	return dst, err
 }
 
 // A Block finds the slot that several commands must share: the commands of a
@@ -126,17 +139,10 @@ type Block struct {
 //
 // t may be nil, for the built-in table.
 func (b *Block) Add(t *Table, args Args) error {
-	target, err := t.Route(args)
+	var room [4]run
+	runs, err := t.routed(room[:0], args)
 	if err != nil {
 		return err
-	}
-	if target.To != OneSlot && target.To != EachSlot {
-		return nil
-	}
-	var room [4]run
-	runs, e := target.Command.runs(room[:0], args)
-	if e != nil {
-		return e
 	}
 	before := *b
 	for _, r := range runs {
@@ -147,7 +153,7 @@ func (b *Block) Add(t *Table, args Args) error {
 			case b.n == 0:
 				b.key, b.slot = append(b.key[:0], key...), slot
 			case slot != b.slot:
-				err := &hashslot.CrossSlotError{Key1: string(b.key), Slot1: b.slot, Key2: strings.Clone(key), Slot2: slot, Index: b.n}
+				err := crossSlot(string(b.key), b.slot, key, slot, b.n)
 				b.slot, b.n = before.slot, before.n
 				return err
 			}

@@ -31,14 +31,10 @@ type Splitter struct {
 // t may be nil, for the built-in table. The result is valid until the next call.
 // Split takes time linear in the number of arguments.
 func (s *Splitter) Split(t *Table, args Args) ([]slotmap.SlotGroup, error) {
-	target, err := t.Route(args)
-	if err != nil || target.To != OneSlot && target.To != EachSlot {
-		return nil, err
-	}
 	var room [4]run
-	runs, e := target.Command.runs(room[:0], args)
-	if e != nil {
-		return nil, e
+	runs, err := t.routed(room[:0], args)
+	if err != nil || len(runs) == 0 {
+		return nil, err
 	}
 	s.keys = s.keys[:0]
 	for _, r := range runs {
@@ -66,22 +62,35 @@ func AppendPart[A Arg](t *Table, dst, args []A, keys []int) ([]A, error) {
 		return dst, err
 	}
 	count := (r.last-r.first)/r.step + 1
-	for i, k := range keys {
-		if k < 0 || k >= count || i > 0 && k <= keys[i-1] {
-			return dst, fmt.Errorf("command: %q: key %d is not one of its %d keys, in ascending order", c.name, k, count)
-		}
+	if err := c.chosen(keys, count); err != nil {
+		return dst, err
 	}
-	dst = slices.Grow(dst, len(args)-(count-len(keys))*r.step)
 	at := len(dst)
-	dst = append(dst, args[:r.first]...)
+	n := len(args) - (count-len(keys))*r.step
+	dst = slices.Grow(dst, n)[:at+n]
+	part := dst[at:]
+	copy(part, args[:r.first])
 	if s := &c.specs()[0]; s.find == findNumber {
-		dst[at+int(s.at)+int(s.last)] = A(strconv.Itoa(len(keys)))
+		part[int(s.at)+int(s.last)] = A(strconv.Itoa(len(keys)))
 	}
+	part = part[r.first:]
 	for _, k := range keys {
 		i := r.first + k*r.step
-		dst = append(dst, args[i:i+r.step]...)
+		copy(part, args[i:i+r.step])
+		part = part[r.step:]
 	}
-	return append(dst, args[r.last+r.step:]...), nil
+	copy(part, args[r.last+r.step:])
+	return dst, nil
+}
+
+// chosen returns an error if keys are not numbers of count keys, in ascending order.
+func (c *Command) chosen(keys []int, count int) error {
+	for i, k := range keys {
+		if k < 0 || k >= count || i > 0 && k <= keys[i-1] {
+			return fmt.Errorf("command: %q: key %d is not one of its %d keys, in ascending order", c.name, k, count)
+		}
+	}
+	return nil
 }
 
 // divisible returns where the keys are of a command that can be divided.
