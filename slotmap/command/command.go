@@ -268,11 +268,10 @@ func (t *Table) find(args Args) (*Command, *Error) {
 	if args.n == 0 {
 		return nil, unknown(nil, args)
 	}
-	i := t.lookup(args.at(0), 0)
-	if i == 0 {
+	c, i := t.top(args.at(0))
+	if c == nil {
 		return nil, unknown(nil, args)
 	}
-	c := &t.commands[i-1]
 	if !c.subs || args.n == 1 {
 		return c, nil
 	}
@@ -282,51 +281,55 @@ func (t *Table) find(args Args) (*Command, *Error) {
 	return &t.commands[i-1], nil
 }
 
-// lookup returns 1 + the number of the command that has the name and parent, or 0.
+// top is lookup of a name that is no subcommand's. It returns the command, too, or
+// nil.
 //
-// It does by hand what ends does, for name and for what it is compared with: all
-// clients come by here for each command, and calls are a third of the time.
-func (t *Table) lookup(name string, parent uint16) uint16 {
+// Clients come by here for each command. It does by hand what ends does, for name
+// and for what name is compared with: calls would take a third of the time.
+func (t *Table) top(name string) (*Command, uint16) {
 	var first, last uint64
 	n := len(name)
 	switch {
-	case n > 16:
-		return t.lookupLong(name, parent)
+	case n > 16 || n < 2:
+		i := t.lookup(name, 0)
+		if i == 0 {
+			return nil, 0
+		}
+		return &t.commands[i-1], i
 	case n >= 8:
 		first, last = lower8(load8(name)), lower8(load8(name[n-8:]))
 	case n >= 4:
 		first = lower8(uint64(load4(name)) | uint64(load4(name[n-4:]))<<32)
-	case n > 0:
-		first = lower8(uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16)
+	default:
+		first = lower8(uint64(load2(name)) | uint64(load2(name[n-2:]))<<16)
 	}
-	mask := uint(len(t.index) - 1)
-	for at := hash(first, last, n, parent); ; at++ {
-		i := t.index[at&mask]
+	for at := hash(first, last, n, 0); ; at++ {
+		i := t.index[at&uint(len(t.index)-1)]
 		if i == 0 {
-			return 0
+			return nil, 0
 		}
 		c := &t.commands[i-1]
-		own := c.name[c.sub:]
-		if len(own) != n || c.parent != parent {
+		own := c.name
+		if len(own) != n || c.sub != 0 {
 			continue
 		}
 		switch {
 		case n >= 8:
 			if load8(own) == first && load8(own[n-8:]) == last {
-				return i
+				return c, i
 			}
 		case n >= 4:
 			if uint64(load4(own))|uint64(load4(own[n-4:]))<<32 == first {
-				return i
+				return c, i
 			}
-		case n == 0 || uint64(own[0])|uint64(own[n/2])<<8|uint64(own[n-1])<<16 == first:
-			return i
+		case uint64(load2(own))|uint64(load2(own[n-2:]))<<16 == first:
+			return c, i
 		}
 	}
 }
 
-// lookupLong is lookup for any name.
-func (t *Table) lookupLong(name string, parent uint16) uint16 {
+// lookup returns 1 + the number of the command that has the name and parent, or 0.
+func (t *Table) lookup(name string, parent uint16) uint16 {
 	first, last := ends(name)
 	for at := hash(lower8(first), lower8(last), len(name), parent); ; at++ {
 		i := t.index[at&uint(len(t.index)-1)]
@@ -354,8 +357,10 @@ func ends(name string) (first, last uint64) {
 		return load8(name), load8(name[n-8:])
 	case n >= 4:
 		return uint64(load4(name)) | uint64(load4(name[n-4:]))<<32, 0
-	case n > 0:
-		return uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16, 0
+	case n >= 2:
+		return uint64(load2(name)) | uint64(load2(name[n-2:]))<<16, 0
+	case n == 1:
+		return uint64(name[0]), 0
 	}
 	return 0, 0
 }
@@ -377,6 +382,11 @@ func load8(s string) uint64 {
 func load4(s string) uint32 {
 	_ = s[3]
 	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+func load2(s string) uint16 {
+	_ = s[1]
+	return uint16(s[0]) | uint16(s[1])<<8
 }
 
 // newTable makes a table of commands, which it takes over, whose parents are set.
