@@ -186,7 +186,7 @@ func conditions(code string) []string {
 
 // Instructions of three operands, or tests of two, that give the same if the
 // first two change places.
-var commutative = regexp.MustCompile(`^(ADD|AND|ORR|EOR|TST|TEST|VEOR|VORR|VAND|VPMULL|VPMINU|VPTEST|KORTEST|KORQ|VPXOR|VPOR|VPAND|VPADD|VPCMPEQ|VPCLMUL|VCMEQ)`)
+var commutative = regexp.MustCompile(`^(ADD|AND|ORR|EOR|TST|TEST|VEOR|VORR|VAND|VPMULL|VPMINU|VPMAXU|VPTEST|KORTEST|KORQ|VPXOR|VPOR|VPAND|VPADD|VPCMPEQ|VPCLMUL|VCMEQ)`)
 
 // swap exchanges the first two operands of an instruction if both are
 // registers and it matters, and returns "" otherwise.

@@ -28,6 +28,7 @@ func TestMutants(t *testing.T) {
 		{"\tSTEP(V0, V1) \\", []string{"drop: STEP(V0, V1) => nothing"}},
 		{"\tPXOR  X2, T;    \\", []string{"drop: PXOR X2, T => nothing", "register: PXOR X2, T => PXOR T, X2"}},
 		{"\tVPXOR X2, X3, X4", []string{"drop: VPXOR X2, X3, X4 => nothing"}},
+		{"\tVPMAXUD X2, X3, X4", []string{"drop: VPMAXUD X2, X3, X4 => nothing"}},
 		{"\tSUB R1, R2, R3", []string{"drop: SUB R1, R2, R3 => nothing", "register: SUB R1, R2, R3 => SUB R2, R1, R3"}},
 		{"\tBHI long // far", []string{
 			"drop: BHI long => nothing", "condition: BHI long => BLS long", "condition: BHI long => BHS long"}},
