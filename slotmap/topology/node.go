@@ -136,7 +136,7 @@ func (f Flags) String() string {
 type Health string
 
 const (
-	HealthOnline  Health = "online"
+	HealthOnline  Health = "online"  // it serves
 	HealthFail    Health = "fail"    // as FlagFail
 	HealthLoading Health = "loading" // a replica that has not got its data yet
 )

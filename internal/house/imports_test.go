@@ -1,4 +1,4 @@
-package hashslot_test
+package house
 
 import (
 	"go/parser"
@@ -16,95 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/hashslot/hashslot"
-	"github.com/hashslot/hashslot/internal/hashtest"
 )
-
-var (
-	slotSink  hashslot.Slot
-	sumSink   uint16
-	batchSink []hashslot.Slot
-)
-
-func TestAllocations(t *testing.T) {
-	var (
-		keys = []string{"", "a", "user:{42}:name", strings.Repeat("k", 70), "{x}", "b", "c", "d", "e", "f", strings.Repeat("{", 300)}
-		raw  [][]byte
-		data []byte
-		ends []uint32
-		dst  = make([]hashslot.Slot, 0, len(keys))
-	)
-	for _, k := range keys {
-		raw = append(raw, []byte(k))
-		data = append(data, k...)
-		ends = append(ends, uint32(len(data)))
-	}
-	hashtest.EachKernel(t, func(t *testing.T) {
-		for name, f := range map[string]func(){
-			"Of":      func() { slotSink = hashslot.Of(keys[2]) },
-			"OfBytes": func() { slotSink = hashslot.OfBytes(raw[2]) },
-			"OfBytes, a buffer on the stack": func() {
-				var b [16]byte
-				b[3] = byte(slotSink)
-				slotSink = hashslot.OfBytes(b[:])
-			},
-			"Of, a string on the stack": func() {
-				b := [16]byte{1, byte(slotSink)}
-				slotSink = hashslot.Of(string(b[:]))
-			},
-			"Checksum, a buffer on the stack": func() {
-				var b [2000]byte
-				b[3] = byte(slotSink)
-				sumSink = hashslot.Checksum(b[:]) ^ hashslot.Update(1, b[:9]) ^ hashslot.ChecksumString(string(b[:20]))
-			},
-			"AppendOf":       func() { batchSink = hashslot.AppendOf(dst, keys) },
-			"AppendOfBytes":  func() { batchSink = hashslot.AppendOfBytes(dst, raw) },
-			"AppendOfPacked": func() { batchSink = hashslot.AppendOfPacked(dst, data, ends) },
-			"Append, all on the stack": func() {
-				var (
-					b    [40]byte
-					dst  [4]hashslot.Slot
-					keys = [4][]byte{b[:3], b[3:9], b[:], b[9:30]}
-					text = [2]string{"a", keysOf3()}
-					ends = [2]uint32{20, 40}
-				)
-				b[3] = byte(slotSink)
-				slotSink = hashslot.AppendOfBytes(dst[:0], keys[:])[0] ^ hashslot.AppendOf(dst[:0], text[:])[0] ^
-					hashslot.AppendOfPacked(dst[:0], b[:], ends[:])[0]
-			},
-			"OfPattern": func() { slotSink, _ = hashslot.OfPattern("user:{42}:*") },
-			"Common":    func() { slotSink, _ = hashslot.Common("{a}1", "{a}2", "a") },
-			"Kernel":    func() { _ = hashslot.Kernel() },
-		} {
-			assert.Zero(t, testing.AllocsPerRun(100, f), name)
-		}
-		assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _ = hashslot.Slot(5).Tag() }), 1.0)
-		assert.Equal(t, 1.0, testing.AllocsPerRun(100, func() { batchSink = hashslot.AppendOf(nil, keys) }))
-	})
-}
-
-func keysOf3() string { return "three keys" }
-
-// command runs the go command, which the tests of the sources need.
-func command(t *testing.T, arg ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("the go command is not here")
-	}
-	cmd := exec.Command("go", arg...)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s\n%s", cmd, out)
-	return string(out)
-}
-
-// TestInlining holds that a call of the public functions costs no second call.
-func TestInlining(t *testing.T) {
-	out := command(t, "build", "-gcflags=-m", ".")
-	for _, name := range []string{"Of", "OfBytes", "Checksum", "ChecksumString", "Update", "Slot.Valid", "Kernel"} {
-		assert.Regexp(t, `: can inline `+regexp.QuoteMeta(name)+`\n`, out)
-	}
-}
 
 const module = "github.com/hashslot/hashslot"
 
@@ -117,6 +29,7 @@ var arrows = map[string][]string{
 	"internal/impl":                 {},
 	"internal/guard":                {},
 	"internal/hashtest":             {"crc16", "internal/impl"},
+	"internal/house":                {},
 	"internal/mutate":               {},
 	".":                             {"crc16", "hashtag", "internal/gf2", "internal/impl"},
 	"slotmap":                       {"."},
@@ -143,6 +56,7 @@ var foreignImports = map[string][]string{
 }
 
 func TestImportsPointOneWay(t *testing.T) {
+	t.Chdir(root)
 	seen := map[string]bool{}
 	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
 		require.NoError(t, err)
@@ -189,6 +103,19 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
+// command runs the go command in the checkout.
+func command(t *testing.T, arg ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("the go command is not here")
+	}
+	cmd := exec.Command("go", arg...)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s\n%s", cmd, out)
+	return string(out)
+}
+
 func TestDependencies(t *testing.T) {
 	allowed := []string{"github.com/klauspost/cpuid/v2", "golang.org/x/sys", "github.com/stretchr/testify"}
 	out := command(t, "list", "-m", "-f", "{{if not (or .Main .Indirect)}}{{.Path}}{{end}}", "all")
@@ -204,8 +131,9 @@ func TestDependencies(t *testing.T) {
 // TestREADME holds that the Go code in README.md is that of examples, which are
 // compiled, run, and compared with their output.
 func TestREADME(t *testing.T) {
+	t.Chdir(root)
 	examples := map[string]bool{}
-	for _, pattern := range []string{"*_test.go", "*/*_test.go", "*/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "*/*/*_test.go", "*/*/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		for _, file := range files {
