@@ -89,7 +89,7 @@ func readNodes(e *env, name string) (data []byte, err error) {
 		if err != nil {
 			return nil, err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // it is only read
 		r = file
 	}
 	data, err = io.ReadAll(io.LimitReader(r, maxNodesFile+1))

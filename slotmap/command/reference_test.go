@@ -132,7 +132,7 @@ func slowSpec(s map[string]any, args []string) (keys []int, ok bool) {
 	find := s["find_keys"].(map[string]any)
 	fk := find["spec"].(map[string]any)
 	first, last := big.NewInt(int64(start)), new(big.Int)
-	step := 1
+	var step int
 	switch find["type"] {
 	case "range":
 		step = num(fk, "keystep")

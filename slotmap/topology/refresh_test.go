@@ -395,7 +395,6 @@ func TestRefreshPatience(t *testing.T) {
 	patient := c.router.Moved(moved(t, 0, replicaOf(0)), nil, c.router.Generation())
 	require.Equal(t, topology.FailedOver, patient.Outcome)
 	c.Note(patient, c.now)
-	began := c.now
 	c.none(250*time.Millisecond - 1)
 	// A second one changes nothing, a wish that has no time to lose does.
 	c.Note(patient, c.now)
@@ -405,7 +404,7 @@ func TestRefreshPatience(t *testing.T) {
 	c.apply(what, shardsOf(t, 3, 1))
 
 	c.now = c.now.Add(10 * time.Second)
-	began = c.now
+	began := c.now
 	patient = c.router.Moved(moved(t, 6000, replicaOf(1)), nil, c.router.Generation())
 	c.Note(patient, c.now)
 	c.wait(time.Second)

@@ -331,7 +331,7 @@ func (n *Node) common(f field) (known bool, err *ParseError) {
 		return false, nil
 	}
 	if err != nil {
-		err.in(f.name)
+		_ = err.in(f.name)
 	}
 	return true, err
 }

@@ -220,7 +220,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 		}
 		if err != nil {
 			if err.Path == "" {
-				err.in(f.name)
+				_ = err.in(f.name)
 			}
 			return 0, err
 		}

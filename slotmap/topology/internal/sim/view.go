@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashslot/hashslot/slotmap/topology"
@@ -220,9 +219,4 @@ func (s *server) shardsReply() any {
 		reply = append(reply, []any{"slots", byID[id].slots, "nodes", byID[id].nodes, "id", id})
 	}
 	return reply
-}
-
-// describe is what s knows, for failing tests.
-func (s *server) describe() string {
-	return strings.ReplaceAll(s.nodesText(), "@16379", "")
 }
