@@ -91,6 +91,12 @@ func TestNewCluster(t *testing.T) {
 	sameCluster(t, text, c)
 	assert.Equal(t, "v", c.Node("r").Extra["k"])
 	assert.Equal(t, []slotmap.Range{{First: 0, Last: 99}}, c.Node("a").Slots)
+	assert.Equal(t, []Peer{{5, "b"}}, c.Node("a").Migrating)
+
+	// Its epochs count for as much as those of CLUSTER NODES.
+	merged, err := Merge(c, view(t, "o master 0 0-16383"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"0-89 a not o: config epoch 1 over 0", "90-16383 b not o: config epoch 2 over 0"}, disagreements(merged)[:2])
 
 	c, err = NewCluster([]Node{
 		{ID: "a", Role: RoleReplica, Slots: []slotmap.Range{{First: 1, Last: 1}}, Flags: FlagMyself},
