@@ -65,14 +65,15 @@ func (c *checker) fail(format string, args ...any) {
 
 // answered counts an operation, and reports whether it has an answer to check.
 func (c *checker) answered(key string, err error) bool {
+	var refused redis.Error
 	switch {
 	case err == nil:
 		c.done.Add(1)
 		return true
-	case errors.As(err, new(redis.Error)):
-		switch topology.Classify(err.Error()) {
+	case errors.As(err, &refused):
+		switch topology.Classify(string(refused)) {
 		case topology.ActionRefresh, topology.ActionOtherNode:
-			if c.client.givesUp() {
+			if errors.Is(err, redigocluster.ErrGaveUp) {
 				c.refused.Add(1)
 				return false
 			}
@@ -273,6 +274,8 @@ func TestChecker(t *testing.T) {
 		check.get([]int{2, 4, 6, 8}, true)
 		check.answered("k", redis.Error("MOVED 1 h:1"))
 		check.answered("k", redis.Error("CLUSTERDOWN x"))
+		check.answered("k", asGivenUp("CLUSTERDOWN x", true))
+		check.answered("k", asGivenUp("MOVED 1 h:1", true))
 		check.answered("k", errors.New("EOF"))
 		require.Equal(t, []string{
 			"{pair1}b is 0, and not 2 to 2",
@@ -281,8 +284,10 @@ func TestChecker(t *testing.T) {
 			`{pair4}b has the value "{pair4}a 2"`,
 			"k: MOVED 1 h:1",
 			"k: CLUSTERDOWN x",
+			"k: redigocluster: gave up after 100 tries: MOVED 1 h:1",
 		}, check.wrong)
-		require.EqualValues(t, 2, check.slots.Load())
+		require.EqualValues(t, 3, check.slots.Load())
+		require.EqualValues(t, 1, check.refused.Load())
 		require.EqualValues(t, 2, check.missing.Load())
 		require.EqualValues(t, 1, check.doubt.Load())
 	})

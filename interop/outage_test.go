@@ -19,7 +19,7 @@ import (
 func TestOutage(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, _ := create(t, s, 6, 1, servers.Config{})
-		all := stores(t, c, time.Second)
+		all := stores(t, c.Addrs(), time.Second)
 		var wg sync.WaitGroup
 		stop := make(chan struct{})
 		for name, st := range all {

@@ -46,7 +46,7 @@ func TestSoak(t *testing.T) {
 			soak.known.Store(n.ID, true)
 		}
 		looks := map[string]func() int64{}
-		for name, st := range stores(t, soak.c, 2*time.Second) {
+		for name, st := range stores(t, soak.c.Addrs(), 2*time.Second) {
 			check := newChecker(st, 300)
 			for i := range check.keys {
 				check.keys[i] = name + check.keys[i]

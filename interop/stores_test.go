@@ -3,12 +3,12 @@ package interop_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot/interop/goredis"
-	"github.com/hashslot/hashslot/interop/internal/servers"
 	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/interop/valkeygo"
 	"github.com/hashslot/hashslot/slotmap/topology"
@@ -18,25 +18,23 @@ import (
 )
 
 // A store is one of the three clients, as a checker uses them. Values are as
-// redigo has them, and errors of servers are of type redis.Error.
+// redigo has them, and so are errors: those of servers are of type redis.Error, and
+// a command that was tried too often has redigocluster.ErrGaveUp.
 type store interface {
 	Pipeline(commands []redigocluster.Command) []redigocluster.Reply
 	router() *topology.Router
-	views() int64  // how many nodes were asked for a view
-	givesUp() bool // whether the client passes on, after a while, that the cluster is down
+	views() int64 // how many nodes were asked for a view
 }
 
 type redigoStore struct{ *redigocluster.Client }
 
 func (s redigoStore) router() *topology.Router { return &s.Router }
 func (s redigoStore) views() int64             { return s.Views.Load() }
-func (s redigoStore) givesUp() bool            { return false }
 
 type goredisStore struct{ *goredis.Client }
 
 func (s goredisStore) router() *topology.Router { return &s.Router }
 func (s goredisStore) views() int64             { return s.Views.Load() }
-func (s goredisStore) givesUp() bool            { return true } // go-redis follows few redirects
 
 func (s goredisStore) Pipeline(commands []redigocluster.Command) []redigocluster.Reply {
 	ctx := context.Background()
@@ -53,7 +51,7 @@ func (s goredisStore) Pipeline(commands []redigocluster.Command) []redigocluster
 		case errors.Is(err, goredisv9.Nil):
 			err = nil
 		case errors.As(err, &refused):
-			err = redis.Error(refused.Error())
+			err = asGivenUp(redis.Error(refused.Error()), errors.Is(err, goredis.ErrGaveUp))
 		}
 		replies[i] = redigocluster.Reply{Value: asRedigo(value), Err: err}
 	}
@@ -64,7 +62,6 @@ type valkeyStore struct{ *valkeygo.Client }
 
 func (s valkeyStore) router() *topology.Router { return &s.Router }
 func (s valkeyStore) views() int64             { return s.Views.Load() }
-func (s valkeyStore) givesUp() bool            { return false }
 
 func (s valkeyStore) Pipeline(commands []redigocluster.Command) []redigocluster.Reply {
 	keys := make([]string, len(commands))
@@ -80,8 +77,9 @@ func (s valkeyStore) Pipeline(commands []redigocluster.Command) []redigocluster.
 		return command.Build()
 	}) {
 		value, err := result.ToAny()
-		if refused, ok := valkey.IsValkeyErr(err); ok {
-			err = redis.Error(refused.Error())
+		var refused *valkey.ValkeyError
+		if errors.As(err, &refused) { // or wrapped
+			err = asGivenUp(redis.Error(refused.Error()), errors.Is(err, valkeygo.ErrGaveUp))
 			if refused.IsNil() {
 				err = nil
 			}
@@ -89,6 +87,14 @@ func (s valkeyStore) Pipeline(commands []redigocluster.Command) []redigocluster.
 		replies[i] = redigocluster.Reply{Value: asRedigo(value), Err: err}
 	}
 	return replies
+}
+
+// asGivenUp is the error of a command that was refused, as redigocluster has it.
+func asGivenUp(refused redis.Error, gaveUp bool) error {
+	if gaveUp {
+		return fmt.Errorf("%w: %w", redigocluster.ErrGaveUp, refused)
+	}
+	return refused
 }
 
 type silent struct{}
@@ -108,11 +114,10 @@ func asRedigo(value any) any {
 	return value
 }
 
-// stores are the three clients of the cluster, by name. A node that is paused keeps
+// stores are the three clients of a cluster, by name. A node that is paused keeps
 // them waiting for timeout.
-func stores(t *testing.T, c *servers.Cluster, timeout time.Duration) map[string]store {
+func stores(t *testing.T, seeds []string, timeout time.Duration) map[string]store {
 	t.Helper()
-	seeds := c.Addrs()
 	redigo := &redigocluster.Client{
 		Dial: func(addr string) (redis.Conn, error) {
 			return redis.Dial("tcp", addr, redis.DialConnectTimeout(time.Second), redis.DialReadTimeout(timeout), redis.DialWriteTimeout(timeout))
@@ -121,7 +126,7 @@ func stores(t *testing.T, c *servers.Cluster, timeout time.Duration) map[string]
 	}
 	require.NoError(t, redigo.Refresh())
 	goredisv9.SetLogger(silent{}) // it tells of each node that it cannot reach
-	fed := goredis.New(goredisv9.ClusterOptions{Addrs: seeds, DialTimeout: time.Second, ReadTimeout: timeout, WriteTimeout: timeout, MaxRedirects: 8})
+	fed := goredis.New(goredisv9.ClusterOptions{Addrs: seeds, DialTimeout: time.Second, ReadTimeout: timeout, WriteTimeout: timeout})
 	t.Cleanup(func() { fed.Close() })
 	require.NoError(t, fed.Ping(t.Context()).Err())
 	opt := valkey.ClientOption{InitAddress: seeds, DisableCache: true, ConnWriteTimeout: timeout}

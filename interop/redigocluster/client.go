@@ -5,6 +5,7 @@ package redigocluster
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,10 @@ const tries = 100 // of a command, with pauses that grow to 0.1 s: a failover ta
 
 // ErrNotSent is in the error of a command that no node has got.
 var ErrNotSent = errors.New("redigocluster: not sent")
+
+// ErrGaveUp is in the error of a command that was refused, redirected or not sent at
+// every try. It was not done.
+var ErrGaveUp = errors.New("redigocluster: gave up after 100 tries")
 
 // A Client sends commands to the nodes that own their keys. Its methods are safe
 // for concurrent use. It must not be copied.
@@ -38,8 +43,8 @@ type Command struct {
 func (c Command) line() []any { return append([]any{c.Name, c.Key}, c.Args...) }
 
 // A Reply is what came of a command. Err is a redis.Error if a server has refused
-// the command. If it is neither that nor ErrNotSent, the connection broke, and
-// the command may have been done or not.
+// the command. If it is neither that nor ErrNotSent nor ErrGaveUp, the connection
+// broke, and the command may have been done or not.
 type Reply struct {
 	Value any
 	Err   error
@@ -134,7 +139,7 @@ func (c *Client) follow(command Command, node, owner *topology.Node, seen topolo
 	}
 	redirect, _ := topology.ParseRedirect(string(refused), topology.Origin{Addr: node.Addr()})
 	switch {
-	case reply.Err == nil || try == tries || answered && (action == topology.ActionNone || action == topology.ActionFail):
+	case reply.Err == nil || answered && (action == topology.ActionNone || action == topology.ActionFail):
 		return reply
 	case !answered && node.Routable():
 		c.Refresher.Note(c.Router.Failed(node), now)
@@ -143,13 +148,16 @@ func (c *Client) follow(command Command, node, owner *topology.Node, seen topolo
 		}
 	case action == topology.ActionMoved:
 		c.Refresher.Note(c.Router.Moved(redirect, owner, seen), now)
-	case action == topology.ActionAsk && redirect.Routable():
+	case action == topology.ActionAsk && redirect.Routable() && try < tries-1:
 		node = c.Router.Asking(redirect)
 		return c.follow(command, node, nil, seen, try+1, c.send(node.Addr(), []any{"ASKING"}, command.line())[1])
 	case action != topology.ActionRetry:
 		c.Refresher.Want(now)
 	}
-	if try > 0 {
+	switch {
+	case try == tries-1:
+		return Reply{Err: fmt.Errorf("%w: %w", ErrGaveUp, reply.Err)}
+	case try > 0:
 		time.Sleep(time.Millisecond << min(try, 7))
 	}
 	return c.do(command, try+1)

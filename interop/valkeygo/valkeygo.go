@@ -7,6 +7,7 @@ package valkeygo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,10 @@ const (
 	tries = 100 // of a command, with pauses: a failover takes seconds
 	pause = 100 * time.Millisecond
 )
+
+// ErrGaveUp is in the error of a command that was refused, redirected or not sent at
+// every try. It was not done.
+var ErrGaveUp = errors.New("valkeygo: gave up after 100 tries")
 
 // ErrNoNode is the error of a command for whose slot no node is known.
 var ErrNoNode = errors.New("valkeygo: no node for the slot")
@@ -150,9 +155,17 @@ func (c *Client) send(ctx context.Context, node *topology.Node, n int, build fun
 func (c *Client) follow(ctx context.Context, key string, node *topology.Node, seen topology.Generation,
 	result *valkey.ValkeyResult, build func(valkey.Builder) valkey.Completed) {
 	owner := node // or nil, if it was not expected to answer
-	for try := range tries {
+	for try := 0; ; try++ {
 		ask, again := c.react(ctx, node, owner, seen, result.Error())
-		if !again || ctx.Err() != nil {
+		if !again {
+			break
+		}
+		why := ctx.Err()
+		if try == tries-1 {
+			why = ErrGaveUp
+		}
+		if why != nil {
+			*result = valkey.NewErrorResult(fmt.Errorf("%w: %w", why, result.Error()))
 			break
 		}
 		if try > 0 {
