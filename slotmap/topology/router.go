@@ -40,9 +40,10 @@ type Router struct {
 	Weight func(*Node) uint32
 
 	// OnChange, if it is not nil, is called with every change of the map, one at a
-	// time and in order, once readers see the change and before the write returns.
-	// It may use the reads of the Router, but not the writes. It must be set
-	// before the first use.
+	// time and in order, once readers see the change. It may call any method of the
+	// Router: no lock is held while it runs. It runs before the write returns, or,
+	// if it is running for an earlier change, after that, which may be after the
+	// write has returned. It must be set before the first use.
 	OnChange func(*Change)
 
 	_     cpu.CacheLinePad
@@ -227,8 +228,9 @@ type ApplyOption func(*viewed)
 func Force() ApplyOption { return func(e *viewed) { e.force = true } }
 
 // Moved corrects the map by a MOVED redirect. From is the node that answered
-// with it, or nil if that is not known, and seen is the generation of the map
-// that the command was sent by.
+// with it, and seen is the generation of the map that the command was sent by.
+// From is nil only if the node is not known, or was not expected to answer, as
+// where a replica is probed: a redirect from it says nothing against it.
 //
 //   - The node is the primary of the slot already: nothing changes. But if from
 //     is a replica of the very shard, it should have answered itself: it has
