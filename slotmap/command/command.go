@@ -1,7 +1,9 @@
 package command
 
 import (
+	"cmp"
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -397,7 +399,20 @@ func newTable(commands []Command) *Table {
 		size *= 2
 	}
 	t := &Table{commands: commands, index: make([]uint16, size)}
-	for i := range commands {
+	// What comes first is at the place of its hash and found at the first look. The
+	// commonest commands have short names and no parent.
+	order := make([]int, len(commands))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := &commands[i], &commands[j]
+		if a.sub == 0 != (b.sub == 0) {
+			return cmp.Compare(a.sub, b.sub)
+		}
+		return cmp.Compare(len(a.name), len(b.name))
+	})
+	for _, i := range order {
 		c := &commands[i]
 		own := c.name[c.sub:]
 		if t.lookup(own, c.parent) != 0 {
