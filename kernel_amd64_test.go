@@ -28,7 +28,7 @@ func TestBatchKernelsStopOnlyWhereTheyMust(t *testing.T) {
 	}
 	hashtest.EachKernel(t, func(t *testing.T) {
 		if tier != tierGeneric {
-			taken := append(of(1, 8, 15, 16, 17, 31, 32, 33, 64, 65, 300, 4095, 4096), "{", "{a}", "x{ab}", "}{", strings.Repeat("}", 50))
+			taken := append(of(1, 8, 15, 16, 17, 31, 32, 33, 64, 65, 300, 4095, 4096), "{", "{a}", "x{ab}", "}{", of(15)[0]+"{", strings.Repeat("}", 50))
 			for _, refused := range append(of(0, 4097), "{"+of(16)[0], of(16)[0]+"{", of(40)[0]+"{a}"+of(40)[0]) {
 				for before := range len(taken) + 1 {
 					checkDone(t, before, slices.Insert(slices.Clone(taken), before, refused), byOnes)
@@ -173,5 +173,18 @@ func TestEitherWayToPick(t *testing.T) {
 				checkDone(t, 16, keys, byStrings)
 			}
 		}
+	}
+}
+
+// TestUseOfTellsKernelsApart holds useOf to what it is asked for: of a wrong kernel
+// all slots could be right, but late.
+func TestUseOfTellsKernelsApart(t *testing.T) {
+	defer func(before uintptr) { longer = before }(longer)
+	seen := map[uintptr]uint8{}
+	for _, kernel := range []uint8{longerOfPlain, longerOf16, longerOf64} {
+		useOf(kernel)
+		other, again := seen[longer]
+		require.False(t, again, "kernels %d and %d are the same", other, kernel)
+		seen[longer] = kernel
 	}
 }
