@@ -1,9 +1,7 @@
 package command
 
 import (
-	"cmp"
 	"iter"
-	"slices"
 	"strings"
 )
 
@@ -399,30 +397,21 @@ func newTable(commands []Command) *Table {
 		size *= 2
 	}
 	t := &Table{commands: commands, index: make([]uint16, size)}
-	// What comes first is at the place of its hash and found at the first look. The
-	// commonest commands have short names and no parent.
-	order := make([]int, len(commands))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		a, b := &commands[i], &commands[j]
-		if a.sub == 0 != (b.sub == 0) {
-			return cmp.Compare(a.sub, b.sub)
+	// What comes first is at the place of its hash and found at the first look: the
+	// commonest commands have short names.
+	for _, short := range []bool{true, false} {
+		for i := range commands {
+			c := &commands[i]
+			own := c.name[c.sub:]
+			if (c.sub == 0 && len(own) <= 4) != short || t.lookup(own, c.parent) != 0 {
+				continue
+			}
+			first, last := ends(own)
+			at := hash(first, last, len(own), c.parent)
+			for ; t.index[at&uint(size-1)] != 0; at++ {
+			}
+			t.index[at&uint(size-1)] = uint16(i + 1)
 		}
-		return cmp.Compare(len(a.name), len(b.name))
-	})
-	for _, i := range order {
-		c := &commands[i]
-		own := c.name[c.sub:]
-		if t.lookup(own, c.parent) != 0 {
-			continue
-		}
-		first, last := ends(own)
-		at := hash(first, last, len(own), c.parent)
-		for ; t.index[at&uint(size-1)] != 0; at++ {
-		}
-		t.index[at&uint(size-1)] = uint16(i + 1)
 	}
 	return t
 }
