@@ -5,705 +5,841 @@ package command
 var builtin = Table{commands: builtinCommands[:], index: builtinIndex[:]}
 
 var builtinCommands = [...]Command{
-	{name: "acl", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "acl|cat", flags: 400, arity: -2, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "acl|deluser", flags: 464, arity: -3, parent: 1, sub: 4, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "acl|dryrun", flags: 464, arity: -4, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "acl|genpass", flags: 400, arity: -2, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "acl|getuser", flags: 464, arity: 3, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "acl|help", flags: 384, arity: 2, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "acl|list", flags: 464, arity: 2, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "acl|load", flags: 464, arity: 2, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "acl|log", flags: 464, arity: -2, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "acl|save", flags: 464, arity: 2, parent: 1, sub: 4, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "acl|setuser", flags: 464, arity: -3, parent: 1, sub: 4, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "acl|users", flags: 464, arity: 2, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "acl|whoami", flags: 400, arity: 2, parent: 1, sub: 4, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "append", keys: &specs0, flags: 1, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "asking", flags: 0, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "auth", flags: 912, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bgrewriteaof", flags: 80, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bgsave", flags: 80, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bitcount", keys: &specs1, flags: 2, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bitfield", keys: &specs2, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 3, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bitfield_ro", keys: &specs1, flags: 2, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bitop", keys: &specs3, flags: 1, arity: -4, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bitpos", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "blmove", keys: &specs4, flags: 5, arity: 6, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "blmpop", keys: &specs5, flags: 1029, arity: -5, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "blpop", keys: &specs6, flags: 5, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "brpop", keys: &specs6, flags: 5, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "brpoplpush", keys: &specs4, flags: 5, arity: 4, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bzmpop", keys: &specs5, flags: 1029, arity: -5, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bzpopmax", keys: &specs6, flags: 5, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "bzpopmin", keys: &specs6, flags: 5, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "client|caching", flags: 912, arity: 3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|capa", flags: 912, arity: -3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 1, subs: false},
-	{name: "client|getname", flags: 912, arity: 2, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|getredir", flags: 912, arity: 2, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|help", flags: 384, arity: 2, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|id", flags: 912, arity: 2, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|import-source", flags: 400, arity: 3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 1, subs: false},
-	{name: "client|info", flags: 400, arity: 2, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|kill", flags: 464, arity: -3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|list", flags: 464, arity: -2, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|no-evict", flags: 976, arity: 3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|no-touch", flags: 912, arity: 3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|pause", flags: 464, arity: -3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|reply", flags: 944, arity: 3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|setinfo", flags: 912, arity: 4, parent: 33, sub: 7, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "client|setname", flags: 912, arity: 3, parent: 33, sub: 7, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "client|tracking", flags: 400, arity: -3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|trackinginfo", flags: 400, arity: 2, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|unblock", flags: 464, arity: -3, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "client|unpause", flags: 464, arity: 2, parent: 33, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "clusterscan", keys: &specs7, flags: 2, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 4, reply: 8, servers: 1, subs: false},
-	{name: "cluster|addslots", flags: 192, arity: -3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|addslotsrange", flags: 192, arity: -4, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|bumpepoch", flags: 192, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|cancelslotmigrations", flags: 192, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 1, subs: false},
-	{name: "cluster|count-failure-reports", flags: 192, arity: 3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|countkeysinslot", flags: 128, arity: 3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|delslots", flags: 192, arity: -3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|delslotsrange", flags: 192, arity: -4, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|failover", flags: 192, arity: -2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|flushslot", flags: 65, arity: -3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 1, subs: false},
-	{name: "cluster|flushslots", flags: 192, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|forget", flags: 192, arity: 3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|getkeysinslot", flags: 128, arity: 4, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|getslotmigrations", flags: 192, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 1, subs: false},
-	{name: "cluster|help", flags: 384, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|info", flags: 384, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|keyslot", flags: 128, arity: 3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|links", flags: 128, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|meet", flags: 192, arity: -4, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|migrateslots", flags: 192, arity: -4, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 1, subs: false},
-	{name: "cluster|migration", flags: 192, arity: -4, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "cluster|myid", flags: 384, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|myshardid", flags: 384, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|nodes", flags: 384, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|replicas", flags: 192, arity: 3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|replicate", flags: 192, arity: -3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|reset", flags: 208, arity: -2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|saveconfig", flags: 192, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|set-config-epoch", flags: 192, arity: 3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|setslot", flags: 192, arity: -4, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|shards", flags: 384, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|slaves", flags: 192, arity: 3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|slot-stats", flags: 384, arity: -4, parent: 54, sub: 8, only: 0, own: 0, request: 2, reply: 0, servers: 3, subs: false},
-	{name: "cluster|slots", flags: 384, arity: 2, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "cluster|syncslots", flags: 192, arity: -3, parent: 54, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "command", flags: 384, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "commandlog", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 1, subs: true},
-	{name: "commandlog|get", flags: 448, arity: 4, parent: 92, sub: 11, only: 0, own: 0, request: 1, reply: 0, servers: 1, subs: false},
-	{name: "commandlog|help", flags: 384, arity: 2, parent: 92, sub: 11, only: 0, own: 0, request: 0, reply: 0, servers: 1, subs: false},
-	{name: "commandlog|len", flags: 448, arity: 3, parent: 92, sub: 11, only: 0, own: 0, request: 1, reply: 7, servers: 1, subs: false},
-	{name: "commandlog|reset", flags: 448, arity: 3, parent: 92, sub: 11, only: 0, own: 0, request: 1, reply: 2, servers: 1, subs: false},
-	{name: "command|count", flags: 384, arity: 2, parent: 91, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "command|docs", flags: 384, arity: -2, parent: 91, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "command|getkeys", flags: 384, arity: -3, parent: 91, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "command|getkeysandflags", flags: 384, arity: -3, parent: 91, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "command|help", flags: 384, arity: 2, parent: 91, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "command|info", flags: 384, arity: -2, parent: 91, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "command|list", flags: 384, arity: -2, parent: 91, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "config", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "config|get", flags: 464, arity: -3, parent: 104, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "config|help", flags: 384, arity: 2, parent: 104, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "config|resetstat", flags: 464, arity: 2, parent: 104, sub: 7, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "config|rewrite", flags: 464, arity: 2, parent: 104, sub: 7, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "config|set", flags: 464, arity: -4, parent: 104, sub: 7, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "copy", keys: &specs8, flags: 1, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "dbsize", flags: 2, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 2, reply: 7, servers: 3, subs: false},
-	{name: "debug", flags: 464, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "decr", keys: &specs9, flags: 1, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "decrby", keys: &specs9, flags: 1, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "del", keys: &specs10, flags: 1, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 3, reply: 7, servers: 3, subs: false},
-	{name: "delex", keys: &specs11, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 4, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "delifeq", keys: &specs12, flags: 1, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 1, subs: false},
-	{name: "digest", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "discard", flags: 912, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "dump", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "echo", flags: 384, arity: 2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "eval", keys: &specs13, flags: 3216, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "eval_ro", keys: &specs14, flags: 3218, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "evalsha", keys: &specs13, flags: 3216, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "evalsha_ro", keys: &specs14, flags: 3218, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "exec", flags: 400, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "exists", keys: &specs15, flags: 2, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 3, reply: 7, servers: 3, subs: false},
-	{name: "expire", keys: &specs16, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "expireat", keys: &specs16, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "expiretime", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "failover", flags: 208, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "fcall", keys: &specs13, flags: 3216, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "fcall_ro", keys: &specs14, flags: 3218, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "flushall", flags: 1, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 2, reply: 2, servers: 3, subs: false},
-	{name: "flushdb", flags: 1, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 2, reply: 2, servers: 3, subs: false},
-	{name: "function", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "function|delete", flags: 17, arity: 3, parent: 136, sub: 9, only: 0, own: 0, request: 2, reply: 2, servers: 3, subs: false},
-	{name: "function|dump", flags: 16, arity: 2, parent: 136, sub: 9, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "function|flush", flags: 17, arity: -2, parent: 136, sub: 9, only: 0, own: 0, request: 2, reply: 2, servers: 3, subs: false},
-	{name: "function|help", flags: 384, arity: 2, parent: 136, sub: 9, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "function|kill", flags: 528, arity: 2, parent: 136, sub: 9, only: 0, own: 0, request: 2, reply: 1, servers: 3, subs: false},
-	{name: "function|list", flags: 16, arity: -2, parent: 136, sub: 9, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "function|load", flags: 17, arity: -3, parent: 136, sub: 9, only: 0, own: 0, request: 2, reply: 2, servers: 3, subs: false},
-	{name: "function|restore", flags: 17, arity: -3, parent: 136, sub: 9, only: 0, own: 0, request: 2, reply: 2, servers: 3, subs: false},
-	{name: "function|stats", flags: 528, arity: 2, parent: 136, sub: 9, only: 0, own: 0, request: 2, reply: 8, servers: 3, subs: false},
-	{name: "geoadd", keys: &specs16, flags: 1, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "geodist", keys: &specs1, flags: 2, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "geohash", keys: &specs1, flags: 2, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "geopos", keys: &specs1, flags: 2, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "georadius", keys: &specs17, flags: 1025, arity: -6, parent: 0, sub: 0, only: 0, own: 6, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "georadius_ro", keys: &specs1, flags: 2, arity: -6, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "georadiusbymember", keys: &specs18, flags: 1025, arity: -5, parent: 0, sub: 0, only: 0, own: 6, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "georadiusbymember_ro", keys: &specs1, flags: 2, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "geosearch", keys: &specs1, flags: 2, arity: -7, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "geosearchstore", keys: &specs19, flags: 1, arity: -8, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "get", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "getbit", keys: &specs1, flags: 2, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "getdel", keys: &specs20, flags: 1, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "getex", keys: &specs9, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "getrange", keys: &specs1, flags: 2, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "getset", keys: &specs9, flags: 1, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hdel", keys: &specs21, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hello", flags: 912, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hexists", keys: &specs22, flags: 2, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hexpire", keys: &specs16, flags: 1, arity: -6, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hexpireat", keys: &specs16, flags: 1, arity: -6, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hexpiretime", keys: &specs1, flags: 2, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hget", keys: &specs1, flags: 2, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hgetall", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hgetdel", keys: &specs20, flags: 1, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hgetex", keys: &specs9, flags: 1, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hincrby", keys: &specs9, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hincrbyfloat", keys: &specs9, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hkeys", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hlen", keys: &specs22, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hmget", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hmset", keys: &specs16, flags: 1, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hotkeys", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 2, subs: true},
-	{name: "hotkeys|get", flags: 80, arity: 2, parent: 178, sub: 8, only: 0, own: 0, request: 4, reply: 8, servers: 2, subs: false},
-	{name: "hotkeys|help", flags: 384, arity: 2, parent: 178, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "hotkeys|reset", flags: 80, arity: 2, parent: 178, sub: 8, only: 0, own: 0, request: 4, reply: 0, servers: 2, subs: false},
-	{name: "hotkeys|start", flags: 80, arity: -2, parent: 178, sub: 8, only: 0, own: 0, request: 4, reply: 0, servers: 2, subs: false},
-	{name: "hotkeys|stop", flags: 80, arity: 2, parent: 178, sub: 8, only: 0, own: 0, request: 4, reply: 0, servers: 2, subs: false},
-	{name: "hpersist", keys: &specs16, flags: 1, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hpexpire", keys: &specs16, flags: 1, arity: -6, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hpexpireat", keys: &specs16, flags: 1, arity: -6, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hpexpiretime", keys: &specs1, flags: 2, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hpttl", keys: &specs1, flags: 2, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hrandfield", keys: &specs1, flags: 2, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hscan", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hset", keys: &specs16, flags: 1, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hsetex", keys: &specs0, flags: 1, arity: -6, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hsetnx", keys: &specs0, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hstrlen", keys: &specs22, flags: 2, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "httl", keys: &specs1, flags: 2, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "hvals", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "incr", keys: &specs9, flags: 1, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "incrby", keys: &specs9, flags: 1, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "incrbyfloat", keys: &specs9, flags: 1, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "info", flags: 384, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 2, reply: 8, servers: 3, subs: false},
-	{name: "keys", flags: 2, arity: 2, parent: 0, sub: 0, only: 0, own: 0, request: 2, reply: 0, servers: 3, subs: false},
-	{name: "lastsave", flags: 384, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "latency", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "latency|doctor", flags: 464, arity: 2, parent: 203, sub: 8, only: 0, own: 0, request: 1, reply: 8, servers: 3, subs: false},
-	{name: "latency|graph", flags: 464, arity: 3, parent: 203, sub: 8, only: 0, own: 0, request: 1, reply: 8, servers: 3, subs: false},
-	{name: "latency|help", flags: 384, arity: 2, parent: 203, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "latency|histogram", flags: 464, arity: -2, parent: 203, sub: 8, only: 0, own: 0, request: 1, reply: 8, servers: 3, subs: false},
-	{name: "latency|history", flags: 464, arity: 3, parent: 203, sub: 8, only: 0, own: 0, request: 1, reply: 8, servers: 3, subs: false},
-	{name: "latency|latest", flags: 464, arity: 2, parent: 203, sub: 8, only: 0, own: 0, request: 1, reply: 8, servers: 3, subs: false},
-	{name: "latency|reset", flags: 464, arity: -2, parent: 203, sub: 8, only: 0, own: 0, request: 1, reply: 7, servers: 3, subs: false},
-	{name: "lcs", keys: &specs23, flags: 2, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lindex", keys: &specs1, flags: 2, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "linsert", keys: &specs0, flags: 1, arity: 5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "llen", keys: &specs22, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lmove", keys: &specs4, flags: 1, arity: 5, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lmpop", keys: &specs24, flags: 1025, arity: -4, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lolwut", flags: 2, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lpop", keys: &specs20, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lpos", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lpush", keys: &specs0, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lpushx", keys: &specs0, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lrange", keys: &specs1, flags: 2, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lrem", keys: &specs21, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "lset", keys: &specs16, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "ltrim", keys: &specs21, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "memory", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "memory|doctor", flags: 0, arity: 2, parent: 226, sub: 7, only: 0, own: 0, request: 2, reply: 8, servers: 3, subs: false},
-	{name: "memory|help", flags: 384, arity: 2, parent: 226, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "memory|malloc-stats", flags: 256, arity: 2, parent: 226, sub: 7, only: 0, own: 0, request: 2, reply: 8, servers: 3, subs: false},
-	{name: "memory|purge", flags: 256, arity: 2, parent: 226, sub: 7, only: 0, own: 0, request: 2, reply: 2, servers: 3, subs: false},
-	{name: "memory|stats", flags: 0, arity: 2, parent: 226, sub: 7, only: 0, own: 0, request: 2, reply: 8, servers: 3, subs: false},
-	{name: "memory|usage", keys: &specs25, flags: 2, arity: -3, parent: 226, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "mget", keys: &specs26, flags: 2, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 3, reply: 0, servers: 3, subs: false},
-	{name: "migrate", keys: &specs27, flags: 1025, arity: -6, parent: 0, sub: 0, only: 0, own: 10, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "module", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "module|help", flags: 384, arity: 2, parent: 235, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "module|list", flags: 80, arity: 2, parent: 235, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "module|load", flags: 80, arity: -3, parent: 235, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "module|loadex", flags: 80, arity: -3, parent: 235, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "module|unload", flags: 80, arity: 3, parent: 235, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "monitor", flags: 464, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "move", keys: &specs9, flags: 1, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "mset", keys: &specs28, flags: 1, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 3, reply: 2, servers: 3, subs: false},
-	{name: "msetex", keys: &specs29, flags: 1025, arity: -4, parent: 0, sub: 0, only: 0, own: 0, request: 3, reply: 2, servers: 3, subs: false},
-	{name: "msetnx", keys: &specs30, flags: 1, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "multi", flags: 944, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "object", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "object|encoding", keys: &specs25, flags: 2, arity: 3, parent: 247, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "object|freq", keys: &specs25, flags: 2, arity: 3, parent: 247, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "object|help", flags: 384, arity: 2, parent: 247, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "object|idletime", keys: &specs25, flags: 2, arity: 3, parent: 247, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "object|refcount", keys: &specs25, flags: 2, arity: 3, parent: 247, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "persist", keys: &specs16, flags: 1, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pexpire", keys: &specs16, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pexpireat", keys: &specs16, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pexpiretime", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pfadd", keys: &specs0, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pfcount", keys: &specs31, flags: 2, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pfdebug", keys: &specs32, flags: 65, arity: 3, parent: 0, sub: 0, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pfmerge", keys: &specs33, flags: 1, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pfselftest", flags: 64, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "ping", flags: 0, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 2, reply: 2, servers: 3, subs: false},
-	{name: "psetex", keys: &specs34, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "psubscribe", flags: 408, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "psync", flags: 112, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pttl", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "publish", flags: 392, arity: 3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pubsub", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "pubsub|channels", flags: 392, arity: -2, parent: 268, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pubsub|help", flags: 384, arity: 2, parent: 268, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pubsub|numpat", flags: 392, arity: 2, parent: 268, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pubsub|numsub", flags: 392, arity: -2, parent: 268, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pubsub|shardchannels", flags: 392, arity: -2, parent: 268, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "pubsub|shardnumsub", flags: 392, arity: -2, parent: 268, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "punsubscribe", flags: 408, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "quit", flags: 912, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "randomkey", flags: 2, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 2, reply: 8, servers: 3, subs: false},
-	{name: "readonly", flags: 384, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "readwrite", flags: 384, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "rename", keys: &specs35, flags: 1, arity: 3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "renamenx", keys: &specs36, flags: 1, arity: 3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "replconf", flags: 976, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "replicaof", flags: 208, arity: 3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "reset", flags: 912, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "restore", keys: &specs34, flags: 1, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "restore-asking", keys: &specs34, flags: 1, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "role", flags: 400, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "rpop", keys: &specs20, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "rpoplpush", keys: &specs4, flags: 1, arity: 3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "rpush", keys: &specs0, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "rpushx", keys: &specs0, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sadd", keys: &specs0, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "save", flags: 112, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "scan", flags: 2, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 4, reply: 8, servers: 3, subs: false},
-	{name: "scard", keys: &specs22, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "script", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "script|debug", flags: 16, arity: -3, parent: 296, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "script|exists", flags: 144, arity: -3, parent: 296, sub: 7, only: 0, own: 0, request: 2, reply: 3, servers: 3, subs: false},
-	{name: "script|flush", flags: 144, arity: -2, parent: 296, sub: 7, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "script|help", flags: 384, arity: 2, parent: 296, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "script|kill", flags: 528, arity: 2, parent: 296, sub: 7, only: 0, own: 0, request: 2, reply: 1, servers: 3, subs: false},
-	{name: "script|load", flags: 144, arity: 3, parent: 296, sub: 7, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "script|show", flags: 144, arity: 3, parent: 296, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 1, subs: false},
-	{name: "sdiff", keys: &specs26, flags: 2, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sdiffstore", keys: &specs37, flags: 1, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "select", flags: 896, arity: 2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "set", keys: &specs2, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 1, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "setbit", keys: &specs9, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "setex", keys: &specs34, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "setnx", keys: &specs38, flags: 1, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "setrange", keys: &specs16, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "shutdown", flags: 1008, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sinter", keys: &specs26, flags: 2, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sintercard", keys: &specs39, flags: 1026, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sinterstore", keys: &specs37, flags: 1, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sismember", keys: &specs22, flags: 2, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "slaveof", flags: 208, arity: 3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "slowlog", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "slowlog|get", flags: 448, arity: -2, parent: 318, sub: 8, only: 0, own: 0, request: 1, reply: 0, servers: 3, subs: false},
-	{name: "slowlog|help", flags: 384, arity: 2, parent: 318, sub: 8, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "slowlog|len", flags: 448, arity: 2, parent: 318, sub: 8, only: 0, own: 0, request: 1, reply: 7, servers: 3, subs: false},
-	{name: "slowlog|reset", flags: 448, arity: 2, parent: 318, sub: 8, only: 0, own: 0, request: 1, reply: 2, servers: 3, subs: false},
-	{name: "smembers", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "smismember", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "smove", keys: &specs4, flags: 1, arity: 4, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sort", keys: &specs40, flags: 1025, arity: -2, parent: 0, sub: 0, only: 0, own: 9, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sort_ro", keys: &specs41, flags: 1026, arity: -2, parent: 0, sub: 0, only: 0, own: 9, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "spop", keys: &specs20, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "spublish", keys: &specs7, flags: 392, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "srandmember", keys: &specs1, flags: 2, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "srem", keys: &specs21, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sscan", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "ssubscribe", keys: &specs42, flags: 408, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "strlen", keys: &specs22, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "subscribe", flags: 408, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "substr", keys: &specs1, flags: 2, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sunion", keys: &specs26, flags: 2, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sunionstore", keys: &specs37, flags: 1, arity: -3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sunsubscribe", keys: &specs42, flags: 408, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "swapdb", flags: 1, arity: 3, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "sync", flags: 112, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "time", flags: 384, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "touch", keys: &specs15, flags: 2, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 3, reply: 7, servers: 3, subs: false},
-	{name: "trimslots", flags: 1, arity: -5, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "ttl", keys: &specs1, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "type", keys: &specs22, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "unlink", keys: &specs10, flags: 1, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 3, reply: 7, servers: 3, subs: false},
-	{name: "unsubscribe", flags: 408, arity: -1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "unwatch", flags: 912, arity: 1, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "vadd", keys: &specs9, flags: 4097, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vcard", keys: &specs9, flags: 4098, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vdim", keys: &specs9, flags: 4098, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vemb", keys: &specs9, flags: 4098, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vgetattr", keys: &specs9, flags: 4098, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vinfo", keys: &specs9, flags: 4098, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vismember", keys: &specs9, flags: 4098, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vlinks", keys: &specs9, flags: 4098, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vrandmember", keys: &specs9, flags: 4098, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vrange", keys: &specs9, flags: 4098, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vrem", keys: &specs9, flags: 4097, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vsetattr", keys: &specs9, flags: 4097, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "vsim", keys: &specs9, flags: 4098, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "wait", flags: 4, arity: 3, parent: 0, sub: 0, only: 0, own: 0, request: 2, reply: 5, servers: 3, subs: false},
-	{name: "waitaof", flags: 4, arity: 4, parent: 0, sub: 0, only: 0, own: 0, request: 2, reply: 5, servers: 3, subs: false},
-	{name: "watch", keys: &specs15, flags: 944, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xack", keys: &specs16, flags: 1, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xackdel", keys: &specs43, flags: 1, arity: -6, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "xadd", keys: &specs16, flags: 1, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xautoclaim", keys: &specs21, flags: 1, arity: -6, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xcfgset", keys: &specs16, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "xclaim", keys: &specs16, flags: 1, arity: -6, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xdel", keys: &specs21, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xdelex", keys: &specs21, flags: 1, arity: -5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "xgroup", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "xgroup|create", keys: &specs44, flags: 1, arity: -5, parent: 374, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xgroup|createconsumer", keys: &specs44, flags: 1, arity: 5, parent: 374, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xgroup|delconsumer", keys: &specs45, flags: 1, arity: 5, parent: 374, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xgroup|destroy", keys: &specs45, flags: 1, arity: 4, parent: 374, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xgroup|help", flags: 384, arity: 2, parent: 374, sub: 7, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xgroup|setid", keys: &specs46, flags: 1, arity: -5, parent: 374, sub: 7, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xidmprecord", keys: &specs16, flags: 1, arity: 5, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 2, subs: false},
-	{name: "xinfo", flags: 0, arity: -2, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: true},
-	{name: "xinfo|consumers", keys: &specs47, flags: 2, arity: 4, parent: 382, sub: 6, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xinfo|groups", keys: &specs47, flags: 2, arity: 3, parent: 382, sub: 6, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xinfo|help", flags: 384, arity: 2, parent: 382, sub: 6, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xinfo|stream", keys: &specs47, flags: 2, arity: -3, parent: 382, sub: 6, only: 2, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xlen", keys: &specs22, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xpending", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xrange", keys: &specs1, flags: 2, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xread", keys: &specs48, flags: 1030, arity: -4, parent: 0, sub: 0, only: 0, own: 8, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xreadgroup", keys: &specs49, flags: 1029, arity: -7, parent: 0, sub: 0, only: 0, own: 8, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xrevrange", keys: &specs1, flags: 2, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xsetid", keys: &specs16, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "xtrim", keys: &specs21, flags: 1, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zadd", keys: &specs16, flags: 1, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zcard", keys: &specs22, flags: 2, arity: 2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zcount", keys: &specs1, flags: 2, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zdiff", keys: &specs39, flags: 1026, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zdiffstore", keys: &specs50, flags: 1025, arity: -4, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zincrby", keys: &specs9, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zinter", keys: &specs39, flags: 1026, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zintercard", keys: &specs39, flags: 1026, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zinterstore", keys: &specs50, flags: 1025, arity: -4, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zlexcount", keys: &specs1, flags: 2, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zmpop", keys: &specs24, flags: 1025, arity: -4, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zmscore", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zpopmax", keys: &specs20, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zpopmin", keys: &specs20, flags: 1, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrandmember", keys: &specs1, flags: 2, arity: -2, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrange", keys: &specs1, flags: 2, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrangebylex", keys: &specs1, flags: 2, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrangebyscore", keys: &specs1, flags: 2, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrangestore", keys: &specs19, flags: 1, arity: -5, parent: 0, sub: 0, only: 0, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrank", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrem", keys: &specs21, flags: 1, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zremrangebylex", keys: &specs21, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zremrangebyrank", keys: &specs21, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zremrangebyscore", keys: &specs21, flags: 1, arity: 4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrevrange", keys: &specs1, flags: 2, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrevrangebylex", keys: &specs1, flags: 2, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrevrangebyscore", keys: &specs1, flags: 2, arity: -4, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zrevrank", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zscan", keys: &specs1, flags: 2, arity: -3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zscore", keys: &specs1, flags: 2, arity: 3, parent: 0, sub: 0, only: 1, own: 0, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zunion", keys: &specs39, flags: 1026, arity: -3, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
-	{name: "zunionstore", keys: &specs50, flags: 1025, arity: -4, parent: 0, sub: 0, only: 0, own: 5, request: 0, reply: 0, servers: 3, subs: false},
+	{name: "acl", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "acl|cat", flags: 400, arity: -2, parent: 1, only: 0, servers: 3},
+	{name: "acl|deluser", rules: &rules0, flags: 464, arity: -3, parent: 1, only: 0, servers: 3},
+	{name: "acl|dryrun", flags: 464, arity: -4, parent: 1, only: 0, servers: 3},
+	{name: "acl|genpass", flags: 400, arity: -2, parent: 1, only: 0, servers: 3},
+	{name: "acl|getuser", flags: 464, arity: 3, parent: 1, only: 0, servers: 3},
+	{name: "acl|help", flags: 384, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|list", flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|load", flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|log", flags: 464, arity: -2, parent: 1, only: 0, servers: 3},
+	{name: "acl|save", rules: &rules0, flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|setuser", rules: &rules0, flags: 464, arity: -3, parent: 1, only: 0, servers: 3},
+	{name: "acl|users", flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|whoami", flags: 400, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "append", rules: &rules2, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "asking", flags: 0, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "auth", flags: 912, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "bgrewriteaof", flags: 80, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "bgsave", flags: 80, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "bitcount", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "bitfield", rules: &rules6, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "bitfield_ro", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "bitop", rules: &rules8, flags: 1, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "bitpos", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "blmove", rules: &rules10, flags: 5, arity: 6, parent: 0, only: 0, servers: 3},
+	{name: "blmpop", rules: &rules12, flags: 1029, arity: -5, parent: 0, only: 0, servers: 3},
+	{name: "blpop", rules: &rules14, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "brpop", rules: &rules14, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "brpoplpush", rules: &rules10, flags: 5, arity: 4, parent: 0, only: 0, servers: 3},
+	{name: "bzmpop", rules: &rules12, flags: 1029, arity: -5, parent: 0, only: 0, servers: 3},
+	{name: "bzpopmax", rules: &rules14, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "bzpopmin", rules: &rules14, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "client", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "client|caching", flags: 912, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|capa", flags: 912, arity: -3, parent: 33, only: 0, servers: 1},
+	{name: "client|getname", flags: 912, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|getredir", flags: 912, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|help", flags: 384, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|id", flags: 912, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|import-source", flags: 400, arity: 3, parent: 33, only: 0, servers: 1},
+	{name: "client|info", flags: 400, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|kill", flags: 464, arity: -3, parent: 33, only: 0, servers: 3},
+	{name: "client|list", flags: 464, arity: -2, parent: 33, only: 0, servers: 3},
+	{name: "client|no-evict", flags: 976, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|no-touch", flags: 912, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|pause", flags: 464, arity: -3, parent: 33, only: 0, servers: 3},
+	{name: "client|reply", flags: 944, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|setinfo", rules: &rules0, flags: 912, arity: 4, parent: 33, only: 0, servers: 3},
+	{name: "client|setname", rules: &rules0, flags: 912, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|tracking", flags: 400, arity: -3, parent: 33, only: 0, servers: 3},
+	{name: "client|trackinginfo", flags: 400, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|unblock", flags: 464, arity: -3, parent: 33, only: 0, servers: 3},
+	{name: "client|unpause", flags: 464, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "cluster", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "clusterscan", rules: &rules16, flags: 2, arity: -2, parent: 0, only: 1, servers: 1},
+	{name: "cluster|addslots", flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|addslotsrange", flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|bumpepoch", flags: 192, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|cancelslotmigrations", flags: 192, arity: 2, parent: 54, only: 0, servers: 1},
+	{name: "cluster|count-failure-reports", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|countkeysinslot", flags: 128, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|delslots", flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|delslotsrange", flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|failover", flags: 192, arity: -2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|flushslot", flags: 65, arity: -3, parent: 54, only: 0, servers: 1},
+	{name: "cluster|flushslots", flags: 192, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|forget", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|getkeysinslot", flags: 128, arity: 4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|getslotmigrations", flags: 192, arity: 2, parent: 54, only: 0, servers: 1},
+	{name: "cluster|help", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|info", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|keyslot", flags: 128, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|links", flags: 128, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|meet", flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|migrateslots", flags: 192, arity: -4, parent: 54, only: 0, servers: 1},
+	{name: "cluster|migration", flags: 192, arity: -4, parent: 54, only: 0, servers: 2},
+	{name: "cluster|myid", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|myshardid", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|nodes", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|replicas", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|replicate", flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|reset", flags: 208, arity: -2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|saveconfig", flags: 192, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|set-config-epoch", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|setslot", flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|shards", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|slaves", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|slot-stats", rules: &rules17, flags: 384, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|slots", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|syncslots", flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
+	{name: "command", flags: 33152, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "commandlog", flags: 32768, arity: -2, parent: 0, only: 0, servers: 1},
+	{name: "commandlog|get", rules: &rules18, flags: 448, arity: 4, parent: 92, only: 0, servers: 1},
+	{name: "commandlog|help", flags: 384, arity: 2, parent: 92, only: 0, servers: 1},
+	{name: "commandlog|len", rules: &rules19, flags: 448, arity: 3, parent: 92, only: 0, servers: 1},
+	{name: "commandlog|reset", rules: &rules0, flags: 448, arity: 3, parent: 92, only: 0, servers: 1},
+	{name: "command|count", flags: 384, arity: 2, parent: 91, only: 0, servers: 3},
+	{name: "command|docs", flags: 384, arity: -2, parent: 91, only: 0, servers: 3},
+	{name: "command|getkeys", flags: 384, arity: -3, parent: 91, only: 0, servers: 3},
+	{name: "command|getkeysandflags", flags: 384, arity: -3, parent: 91, only: 0, servers: 3},
+	{name: "command|help", flags: 384, arity: 2, parent: 91, only: 0, servers: 3},
+	{name: "command|info", flags: 384, arity: -2, parent: 91, only: 0, servers: 3},
+	{name: "command|list", flags: 384, arity: -2, parent: 91, only: 0, servers: 3},
+	{name: "config", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "config|get", flags: 464, arity: -3, parent: 104, only: 0, servers: 3},
+	{name: "config|help", flags: 384, arity: 2, parent: 104, only: 0, servers: 3},
+	{name: "config|resetstat", rules: &rules0, flags: 464, arity: 2, parent: 104, only: 0, servers: 3},
+	{name: "config|rewrite", rules: &rules0, flags: 464, arity: 2, parent: 104, only: 0, servers: 3},
+	{name: "config|set", rules: &rules0, flags: 464, arity: -4, parent: 104, only: 0, servers: 3},
+	{name: "copy", rules: &rules21, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "dbsize", rules: &rules22, flags: 2, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "debug", flags: 464, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "decr", rules: &rules24, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "decrby", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "del", rules: &rules26, flags: 1, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "delex", rules: &rules28, flags: 1, arity: -2, parent: 0, only: 1, servers: 2},
+	{name: "delifeq", rules: &rules30, flags: 1, arity: 3, parent: 0, only: 1, servers: 1},
+	{name: "digest", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 2},
+	{name: "discard", flags: 912, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "dump", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "echo", flags: 384, arity: 2, parent: 0, only: 0, servers: 3},
+	{name: "eval", rules: &rules32, flags: 3216, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "eval_ro", rules: &rules34, flags: 3218, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "evalsha", rules: &rules32, flags: 3216, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "evalsha_ro", rules: &rules34, flags: 3218, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "exec", flags: 400, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "exists", rules: &rules36, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "expire", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "expireat", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "expiretime", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "failover", flags: 208, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "fcall", rules: &rules32, flags: 3216, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "fcall_ro", rules: &rules34, flags: 3218, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "flushall", rules: &rules39, flags: 1, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "flushdb", rules: &rules39, flags: 1, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "function", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "function|delete", rules: &rules39, flags: 17, arity: 3, parent: 136, only: 0, servers: 3},
+	{name: "function|dump", flags: 16, arity: 2, parent: 136, only: 0, servers: 3},
+	{name: "function|flush", rules: &rules39, flags: 17, arity: -2, parent: 136, only: 0, servers: 3},
+	{name: "function|help", flags: 384, arity: 2, parent: 136, only: 0, servers: 3},
+	{name: "function|kill", rules: &rules40, flags: 528, arity: 2, parent: 136, only: 0, servers: 3},
+	{name: "function|list", flags: 16, arity: -2, parent: 136, only: 0, servers: 3},
+	{name: "function|load", rules: &rules39, flags: 17, arity: -3, parent: 136, only: 0, servers: 3},
+	{name: "function|restore", rules: &rules39, flags: 17, arity: -3, parent: 136, only: 0, servers: 3},
+	{name: "function|stats", rules: &rules41, flags: 528, arity: 2, parent: 136, only: 0, servers: 3},
+	{name: "geoadd", rules: &rules38, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "geodist", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "geohash", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "geopos", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "georadius", rules: &rules43, flags: 1025, arity: -6, parent: 0, only: 0, servers: 3},
+	{name: "georadius_ro", rules: &rules4, flags: 2, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "georadiusbymember", rules: &rules45, flags: 1025, arity: -5, parent: 0, only: 0, servers: 3},
+	{name: "georadiusbymember_ro", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "geosearch", rules: &rules4, flags: 2, arity: -7, parent: 0, only: 1, servers: 3},
+	{name: "geosearchstore", rules: &rules47, flags: 1, arity: -8, parent: 0, only: 0, servers: 3},
+	{name: "get", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "getbit", rules: &rules4, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "getdel", rules: &rules49, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "getex", rules: &rules24, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "getrange", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "getset", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "hdel", rules: &rules51, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "hello", flags: 912, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "hexists", rules: &rules53, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "hexpire", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hexpireat", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hexpiretime", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hget", rules: &rules4, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "hgetall", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "hgetdel", rules: &rules49, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hgetex", rules: &rules24, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hincrby", rules: &rules24, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "hincrbyfloat", rules: &rules24, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "hkeys", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "hlen", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "hmget", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "hmset", rules: &rules38, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "hotkeys", flags: 32768, arity: -2, parent: 0, only: 0, servers: 2},
+	{name: "hotkeys|get", rules: &rules54, flags: 80, arity: 2, parent: 178, only: 0, servers: 2},
+	{name: "hotkeys|help", flags: 384, arity: 2, parent: 178, only: 0, servers: 2},
+	{name: "hotkeys|reset", rules: &rules55, flags: 80, arity: 2, parent: 178, only: 0, servers: 2},
+	{name: "hotkeys|start", rules: &rules55, flags: 80, arity: -2, parent: 178, only: 0, servers: 2},
+	{name: "hotkeys|stop", rules: &rules55, flags: 80, arity: 2, parent: 178, only: 0, servers: 2},
+	{name: "hpersist", rules: &rules38, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hpexpire", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hpexpireat", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hpexpiretime", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hpttl", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hrandfield", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "hscan", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "hset", rules: &rules38, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "hsetex", rules: &rules2, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hsetnx", rules: &rules2, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "hstrlen", rules: &rules53, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "httl", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hvals", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "incr", rules: &rules24, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "incrby", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "incrbyfloat", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "info", rules: &rules41, flags: 384, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "keys", rules: &rules17, flags: 2, arity: 2, parent: 0, only: 0, servers: 3},
+	{name: "lastsave", flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "latency", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "latency|doctor", rules: &rules56, flags: 464, arity: 2, parent: 203, only: 0, servers: 3},
+	{name: "latency|graph", rules: &rules56, flags: 464, arity: 3, parent: 203, only: 0, servers: 3},
+	{name: "latency|help", flags: 384, arity: 2, parent: 203, only: 0, servers: 3},
+	{name: "latency|histogram", rules: &rules56, flags: 464, arity: -2, parent: 203, only: 0, servers: 3},
+	{name: "latency|history", rules: &rules56, flags: 464, arity: 3, parent: 203, only: 0, servers: 3},
+	{name: "latency|latest", rules: &rules56, flags: 464, arity: 2, parent: 203, only: 0, servers: 3},
+	{name: "latency|reset", rules: &rules19, flags: 464, arity: -2, parent: 203, only: 0, servers: 3},
+	{name: "lcs", rules: &rules58, flags: 2, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "lindex", rules: &rules4, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "linsert", rules: &rules2, flags: 1, arity: 5, parent: 0, only: 1, servers: 3},
+	{name: "llen", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "lmove", rules: &rules10, flags: 1, arity: 5, parent: 0, only: 0, servers: 3},
+	{name: "lmpop", rules: &rules60, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "lolwut", flags: 2, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "lpop", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "lpos", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "lpush", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "lpushx", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "lrange", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "lrem", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "lset", rules: &rules38, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "ltrim", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "memory", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "memory|doctor", rules: &rules41, flags: 0, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|help", flags: 384, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|malloc-stats", rules: &rules41, flags: 256, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|purge", rules: &rules39, flags: 256, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|stats", rules: &rules41, flags: 0, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|usage", rules: &rules62, flags: 2, arity: -3, parent: 226, only: 2, servers: 3},
+	{name: "mget", rules: &rules64, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "migrate", rules: &rules66, flags: 1025, arity: -6, parent: 0, only: 0, servers: 3},
+	{name: "module", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "module|help", flags: 384, arity: 2, parent: 235, only: 0, servers: 3},
+	{name: "module|list", flags: 80, arity: 2, parent: 235, only: 0, servers: 3},
+	{name: "module|load", flags: 80, arity: -3, parent: 235, only: 0, servers: 3},
+	{name: "module|loadex", flags: 80, arity: -3, parent: 235, only: 0, servers: 3},
+	{name: "module|unload", flags: 80, arity: 3, parent: 235, only: 0, servers: 3},
+	{name: "monitor", flags: 464, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "move", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "mset", rules: &rules68, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "msetex", rules: &rules70, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "msetnx", rules: &rules72, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "multi", flags: 944, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "object", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "object|encoding", rules: &rules62, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
+	{name: "object|freq", rules: &rules62, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
+	{name: "object|help", flags: 384, arity: 2, parent: 247, only: 0, servers: 3},
+	{name: "object|idletime", rules: &rules62, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
+	{name: "object|refcount", rules: &rules62, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
+	{name: "persist", rules: &rules38, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "pexpire", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "pexpireat", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "pexpiretime", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "pfadd", rules: &rules2, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "pfcount", rules: &rules74, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "pfdebug", rules: &rules76, flags: 65, arity: 3, parent: 0, only: 2, servers: 3},
+	{name: "pfmerge", rules: &rules78, flags: 1, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "pfselftest", flags: 64, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "ping", rules: &rules39, flags: 0, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "psetex", rules: &rules80, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "psubscribe", flags: 408, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "psync", flags: 112, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "pttl", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "publish", flags: 392, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "pubsub", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "pubsub|channels", flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|help", flags: 384, arity: 2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|numpat", flags: 392, arity: 2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|numsub", flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|shardchannels", flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|shardnumsub", flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
+	{name: "punsubscribe", flags: 408, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "quit", flags: 912, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "randomkey", rules: &rules41, flags: 2, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "readonly", flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "readwrite", flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "rename", rules: &rules82, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "renamenx", rules: &rules84, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "replconf", flags: 976, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "replicaof", flags: 208, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "reset", flags: 912, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "restore", rules: &rules80, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "restore-asking", rules: &rules80, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "role", flags: 400, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "rpop", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "rpoplpush", rules: &rules10, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "rpush", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "rpushx", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "sadd", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "save", flags: 112, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "scan", rules: &rules54, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "scard", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "script", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "script|debug", flags: 16, arity: -3, parent: 296, only: 0, servers: 3},
+	{name: "script|exists", rules: &rules85, flags: 144, arity: -3, parent: 296, only: 0, servers: 3},
+	{name: "script|flush", rules: &rules0, flags: 144, arity: -2, parent: 296, only: 0, servers: 3},
+	{name: "script|help", flags: 384, arity: 2, parent: 296, only: 0, servers: 3},
+	{name: "script|kill", rules: &rules40, flags: 528, arity: 2, parent: 296, only: 0, servers: 3},
+	{name: "script|load", rules: &rules0, flags: 144, arity: 3, parent: 296, only: 0, servers: 3},
+	{name: "script|show", flags: 144, arity: 3, parent: 296, only: 0, servers: 1},
+	{name: "sdiff", rules: &rules86, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "sdiffstore", rules: &rules88, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "select", flags: 896, arity: 2, parent: 0, only: 0, servers: 3},
+	{name: "set", rules: &rules89, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "setbit", rules: &rules24, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "setex", rules: &rules80, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "setnx", rules: &rules91, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "setrange", rules: &rules38, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "shutdown", flags: 1008, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "sinter", rules: &rules86, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "sintercard", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "sinterstore", rules: &rules88, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "sismember", rules: &rules53, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "slaveof", flags: 208, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "slowlog", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "slowlog|get", rules: &rules18, flags: 448, arity: -2, parent: 318, only: 0, servers: 3},
+	{name: "slowlog|help", flags: 384, arity: 2, parent: 318, only: 0, servers: 3},
+	{name: "slowlog|len", rules: &rules19, flags: 448, arity: 2, parent: 318, only: 0, servers: 3},
+	{name: "slowlog|reset", rules: &rules0, flags: 448, arity: 2, parent: 318, only: 0, servers: 3},
+	{name: "smembers", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "smismember", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "smove", rules: &rules10, flags: 1, arity: 4, parent: 0, only: 0, servers: 3},
+	{name: "sort", rules: &rules95, flags: 1025, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "sort_ro", rules: &rules97, flags: 1026, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "spop", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "spublish", rules: &rules98, flags: 392, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "srandmember", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "srem", rules: &rules51, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "sscan", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "ssubscribe", rules: &rules100, flags: 408, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "strlen", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "subscribe", flags: 408, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "substr", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "sunion", rules: &rules86, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "sunionstore", rules: &rules88, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "sunsubscribe", rules: &rules100, flags: 408, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "swapdb", flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "sync", flags: 112, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "time", flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "touch", rules: &rules36, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "trimslots", flags: 1, arity: -5, parent: 0, only: 0, servers: 2},
+	{name: "ttl", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "type", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "unlink", rules: &rules26, flags: 1, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "unsubscribe", flags: 408, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "unwatch", flags: 912, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "vadd", rules: &rules24, flags: 4097, arity: -5, parent: 0, only: 1, servers: 2},
+	{name: "vcard", rules: &rules24, flags: 4098, arity: 2, parent: 0, only: 1, servers: 2},
+	{name: "vdim", rules: &rules24, flags: 4098, arity: 2, parent: 0, only: 1, servers: 2},
+	{name: "vemb", rules: &rules24, flags: 4098, arity: -3, parent: 0, only: 1, servers: 2},
+	{name: "vgetattr", rules: &rules24, flags: 4098, arity: 3, parent: 0, only: 1, servers: 2},
+	{name: "vinfo", rules: &rules24, flags: 4098, arity: 2, parent: 0, only: 1, servers: 2},
+	{name: "vismember", rules: &rules24, flags: 4098, arity: 3, parent: 0, only: 1, servers: 2},
+	{name: "vlinks", rules: &rules24, flags: 4098, arity: -3, parent: 0, only: 1, servers: 2},
+	{name: "vrandmember", rules: &rules24, flags: 4098, arity: -2, parent: 0, only: 1, servers: 2},
+	{name: "vrange", rules: &rules24, flags: 4098, arity: -4, parent: 0, only: 1, servers: 2},
+	{name: "vrem", rules: &rules24, flags: 4097, arity: 3, parent: 0, only: 1, servers: 2},
+	{name: "vsetattr", rules: &rules24, flags: 4097, arity: 4, parent: 0, only: 1, servers: 2},
+	{name: "vsim", rules: &rules24, flags: 4098, arity: -4, parent: 0, only: 1, servers: 2},
+	{name: "wait", rules: &rules101, flags: 4, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "waitaof", rules: &rules101, flags: 4, arity: 4, parent: 0, only: 0, servers: 3},
+	{name: "watch", rules: &rules102, flags: 944, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "xack", rules: &rules38, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "xackdel", rules: &rules104, flags: 1, arity: -6, parent: 0, only: 1, servers: 2},
+	{name: "xadd", rules: &rules38, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "xautoclaim", rules: &rules51, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "xcfgset", rules: &rules38, flags: 1, arity: -2, parent: 0, only: 1, servers: 2},
+	{name: "xclaim", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "xdel", rules: &rules51, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "xdelex", rules: &rules51, flags: 1, arity: -5, parent: 0, only: 1, servers: 2},
+	{name: "xgroup", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "xgroup|create", rules: &rules106, flags: 1, arity: -5, parent: 374, only: 2, servers: 3},
+	{name: "xgroup|createconsumer", rules: &rules106, flags: 1, arity: 5, parent: 374, only: 2, servers: 3},
+	{name: "xgroup|delconsumer", rules: &rules108, flags: 1, arity: 5, parent: 374, only: 2, servers: 3},
+	{name: "xgroup|destroy", rules: &rules108, flags: 1, arity: 4, parent: 374, only: 2, servers: 3},
+	{name: "xgroup|help", flags: 384, arity: 2, parent: 374, only: 0, servers: 3},
+	{name: "xgroup|setid", rules: &rules110, flags: 1, arity: -5, parent: 374, only: 2, servers: 3},
+	{name: "xidmprecord", rules: &rules38, flags: 1, arity: 5, parent: 0, only: 1, servers: 2},
+	{name: "xinfo", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "xinfo|consumers", rules: &rules112, flags: 2, arity: 4, parent: 382, only: 2, servers: 3},
+	{name: "xinfo|groups", rules: &rules112, flags: 2, arity: 3, parent: 382, only: 2, servers: 3},
+	{name: "xinfo|help", flags: 384, arity: 2, parent: 382, only: 0, servers: 3},
+	{name: "xinfo|stream", rules: &rules112, flags: 2, arity: -3, parent: 382, only: 2, servers: 3},
+	{name: "xlen", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "xpending", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "xrange", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "xread", rules: &rules114, flags: 1030, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "xreadgroup", rules: &rules116, flags: 1029, arity: -7, parent: 0, only: 0, servers: 3},
+	{name: "xrevrange", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "xsetid", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "xtrim", rules: &rules51, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zadd", rules: &rules38, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zcard", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "zcount", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zdiff", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "zdiffstore", rules: &rules118, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "zincrby", rules: &rules24, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zinter", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "zintercard", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "zinterstore", rules: &rules118, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "zlexcount", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zmpop", rules: &rules60, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "zmscore", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zpopmax", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "zpopmin", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "zrandmember", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "zrange", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrangebylex", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrangebyscore", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrangestore", rules: &rules47, flags: 1, arity: -5, parent: 0, only: 0, servers: 3},
+	{name: "zrank", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zrem", rules: &rules51, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zremrangebylex", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zremrangebyrank", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zremrangebyscore", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zrevrange", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrevrangebylex", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrevrangebyscore", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrevrank", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zscan", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zscore", rules: &rules4, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "zunion", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "zunionstore", rules: &rules118, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
 }
 
+var rules0 = rules{own: 0, request: 1, reply: 2}
+
 // index 1, range 0 1 0, RW insert
-var specs0 = []spec{
+var specs1 = []spec{
 	{keyword: "", use: 66, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules2 = rules{specs: specs1, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RO access
-var specs1 = []spec{
+var specs3 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules4 = rules{specs: specs3, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RW access update variable_flags
-var specs2 = []spec{
+var specs5 = []spec{
 	{keyword: "", use: 1074, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules6 = rules{specs: specs5, own: 3, request: 0, reply: 0}
+
 // index 2, range 0 1 0, OW update; index 3, range -1 1 0, RO access
-var specs3 = []spec{
+var specs7 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 1, at: 3, last: -1, limit: 0, step: 1},
 }
 
+var rules8 = rules{specs: specs7, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RW access delete; index 2, range 0 1 0, RW insert
-var specs4 = []spec{
+var specs9 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 66, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules10 = rules{specs: specs9, own: 0, request: 0, reply: 0}
+
 // index 2, keynum 0 1 1, RW access delete
-var specs5 = []spec{
+var specs11 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 2, at: 2, last: 0, limit: 1, step: 1},
 }
 
+var rules12 = rules{specs: specs11, own: 5, request: 0, reply: 0}
+
 // index 1, range -2 1 0, RW access delete
-var specs6 = []spec{
+var specs13 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: -2, limit: 0, step: 1},
 }
 
+var rules14 = rules{specs: specs13, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, not_key
-var specs7 = []spec{
+var specs15 = []spec{
 	{keyword: "", use: 256, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules16 = rules{specs: specs15, own: 0, request: 4, reply: 8}
+
+var rules17 = rules{own: 0, request: 2, reply: 0}
+
+var rules18 = rules{own: 0, request: 1, reply: 0}
+
+var rules19 = rules{own: 0, request: 1, reply: 7}
+
 // index 1, range 0 1 0, RO access; index 2, range 0 1 0, OW update
-var specs8 = []spec{
+var specs20 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 36, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules21 = rules{specs: specs20, own: 0, request: 0, reply: 0}
+
+var rules22 = rules{own: 0, request: 2, reply: 7}
+
 // index 1, range 0 1 0, RW access update
-var specs9 = []spec{
+var specs23 = []spec{
 	{keyword: "", use: 50, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules24 = rules{specs: specs23, own: 0, request: 0, reply: 0}
+
 // index 1, range -1 1 0, RM delete
-var specs10 = []spec{
+var specs25 = []spec{
 	{keyword: "", use: 136, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
+var rules26 = rules{specs: specs25, own: 0, request: 3, reply: 7}
+
 // index 1, range 0 1 0, RW delete variable_flags
-var specs11 = []spec{
+var specs27 = []spec{
 	{keyword: "", use: 1154, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules28 = rules{specs: specs27, own: 4, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RM delete
-var specs12 = []spec{
+var specs29 = []spec{
 	{keyword: "", use: 136, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules30 = rules{specs: specs29, own: 0, request: 0, reply: 0}
+
 // index 2, keynum 0 1 1, RW access update
-var specs13 = []spec{
+var specs31 = []spec{
 	{keyword: "", use: 50, begin: 1, find: 2, at: 2, last: 0, limit: 1, step: 1},
 }
 
+var rules32 = rules{specs: specs31, own: 5, request: 0, reply: 0}
+
 // index 2, keynum 0 1 1, RO access
-var specs14 = []spec{
+var specs33 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 2, at: 2, last: 0, limit: 1, step: 1},
 }
 
+var rules34 = rules{specs: specs33, own: 5, request: 0, reply: 0}
+
 // index 1, range -1 1 0, RO
-var specs15 = []spec{
+var specs35 = []spec{
 	{keyword: "", use: 1, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
+var rules36 = rules{specs: specs35, own: 0, request: 3, reply: 7}
+
 // index 1, range 0 1 0, RW update
-var specs16 = []spec{
+var specs37 = []spec{
 	{keyword: "", use: 34, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules38 = rules{specs: specs37, own: 0, request: 0, reply: 0}
+
+var rules39 = rules{own: 0, request: 2, reply: 2}
+
+var rules40 = rules{own: 0, request: 2, reply: 1}
+
+var rules41 = rules{own: 0, request: 2, reply: 8}
+
 // index 1, range 0 1 0, RO access; keyword STORE from 6, range 0 1 0, OW update variable_flags; keyword STOREDIST from 6, range 0 1 0, OW update variable_flags
-var specs17 = []spec{
+var specs42 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "store", use: 1060, begin: 2, find: 1, at: 6, last: 0, limit: 0, step: 1},
 	{keyword: "storedist", use: 1060, begin: 2, find: 1, at: 6, last: 0, limit: 0, step: 1},
 }
 
+var rules43 = rules{specs: specs42, own: 6, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RO access; keyword STORE from 5, range 0 1 0, OW update variable_flags; keyword STOREDIST from 5, range 0 1 0, OW update variable_flags
-var specs18 = []spec{
+var specs44 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "store", use: 1060, begin: 2, find: 1, at: 5, last: 0, limit: 0, step: 1},
 	{keyword: "storedist", use: 1060, begin: 2, find: 1, at: 5, last: 0, limit: 0, step: 1},
 }
 
+var rules45 = rules{specs: specs44, own: 6, request: 0, reply: 0}
+
 // index 1, range 0 1 0, OW update; index 2, range 0 1 0, RO access
-var specs19 = []spec{
+var specs46 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules47 = rules{specs: specs46, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RW access delete
-var specs20 = []spec{
+var specs48 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules49 = rules{specs: specs48, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RW delete
-var specs21 = []spec{
+var specs50 = []spec{
 	{keyword: "", use: 130, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules51 = rules{specs: specs50, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RO
-var specs22 = []spec{
+var specs52 = []spec{
 	{keyword: "", use: 1, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules53 = rules{specs: specs52, own: 0, request: 0, reply: 0}
+
+var rules54 = rules{own: 0, request: 4, reply: 8}
+
+var rules55 = rules{own: 0, request: 4, reply: 0}
+
+var rules56 = rules{own: 0, request: 1, reply: 8}
+
 // index 1, range 1 1 0, RO access
-var specs23 = []spec{
+var specs57 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 1, limit: 0, step: 1},
 }
 
+var rules58 = rules{specs: specs57, own: 0, request: 0, reply: 0}
+
 // index 1, keynum 0 1 1, RW access delete
-var specs24 = []spec{
+var specs59 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 2, at: 1, last: 0, limit: 1, step: 1},
 }
 
+var rules60 = rules{specs: specs59, own: 5, request: 0, reply: 0}
+
 // index 2, range 0 1 0, RO
-var specs25 = []spec{
+var specs61 = []spec{
 	{keyword: "", use: 1, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules62 = rules{specs: specs61, own: 0, request: 0, reply: 0}
+
 // index 1, range -1 1 0, RO access
-var specs26 = []spec{
+var specs63 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
+var rules64 = rules{specs: specs63, own: 0, request: 3, reply: 0}
+
 // index 3, range 0 1 0, RW access delete; keyword KEYS from -2, range -1 1 0, RW access delete incomplete
-var specs27 = []spec{
+var specs65 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 3, last: 0, limit: 0, step: 1},
 	{keyword: "keys", use: 658, begin: 2, find: 1, at: -2, last: -1, limit: 0, step: 1},
 }
 
+var rules66 = rules{specs: specs65, own: 10, request: 0, reply: 0}
+
 // index 1, range -1 2 0, OW update
-var specs28 = []spec{
+var specs67 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 2},
 }
 
+var rules68 = rules{specs: specs67, own: 0, request: 3, reply: 2}
+
 // index 1, keynum 0 1 2, OW update
-var specs29 = []spec{
+var specs69 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 2, at: 1, last: 0, limit: 1, step: 2},
 }
 
+var rules70 = rules{specs: specs69, own: 0, request: 3, reply: 2}
+
 // index 1, range -1 2 0, OW insert
-var specs30 = []spec{
+var specs71 = []spec{
 	{keyword: "", use: 68, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 2},
 }
 
+var rules72 = rules{specs: specs71, own: 0, request: 0, reply: 0}
+
 // index 1, range -1 1 0, RW access
-var specs31 = []spec{
+var specs73 = []spec{
 	{keyword: "", use: 18, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
+var rules74 = rules{specs: specs73, own: 0, request: 0, reply: 0}
+
 // index 2, range 0 1 0, RW access
-var specs32 = []spec{
+var specs75 = []spec{
 	{keyword: "", use: 18, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules76 = rules{specs: specs75, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RW access insert; index 2, range -1 1 0, RO access
-var specs33 = []spec{
+var specs77 = []spec{
 	{keyword: "", use: 82, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 1, at: 2, last: -1, limit: 0, step: 1},
 }
 
+var rules78 = rules{specs: specs77, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, OW update
-var specs34 = []spec{
+var specs79 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules80 = rules{specs: specs79, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RW access delete; index 2, range 0 1 0, OW update
-var specs35 = []spec{
+var specs81 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 36, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules82 = rules{specs: specs81, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RW access delete; index 2, range 0 1 0, OW insert
-var specs36 = []spec{
+var specs83 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 68, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules84 = rules{specs: specs83, own: 0, request: 0, reply: 0}
+
+var rules85 = rules{own: 0, request: 2, reply: 3}
+
+var rules86 = rules{specs: specs63, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, OW update; index 2, range -1 1 0, RO access
-var specs37 = []spec{
+var specs87 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 1, at: 2, last: -1, limit: 0, step: 1},
 }
 
+var rules88 = rules{specs: specs87, own: 0, request: 0, reply: 0}
+
+var rules89 = rules{specs: specs5, own: 1, request: 0, reply: 0}
+
 // index 1, range 0 1 0, OW insert
-var specs38 = []spec{
+var specs90 = []spec{
 	{keyword: "", use: 68, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules91 = rules{specs: specs90, own: 0, request: 0, reply: 0}
+
 // index 1, keynum 0 1 1, RO access
-var specs39 = []spec{
+var specs92 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 2, at: 1, last: 0, limit: 1, step: 1},
 }
 
+var rules93 = rules{specs: specs92, own: 5, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RO access; unknown, unknown, RO access; unknown, unknown, OW update
-var specs40 = []spec{
+var specs94 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 0, find: 0, at: 0, last: 0, limit: 0, step: 0},
 	{keyword: "", use: 36, begin: 0, find: 0, at: 0, last: 0, limit: 0, step: 0},
 }
 
+var rules95 = rules{specs: specs94, own: 9, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RO access; unknown, unknown, RO access
-var specs41 = []spec{
+var specs96 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 0, find: 0, at: 0, last: 0, limit: 0, step: 0},
 }
 
+var rules97 = rules{specs: specs96, own: 9, request: 0, reply: 0}
+
+var rules98 = rules{specs: specs15, own: 0, request: 0, reply: 0}
+
 // index 1, range -1 1 0, not_key
-var specs42 = []spec{
+var specs99 = []spec{
 	{keyword: "", use: 256, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
+var rules100 = rules{specs: specs99, own: 0, request: 0, reply: 0}
+
+var rules101 = rules{own: 0, request: 2, reply: 5}
+
+var rules102 = rules{specs: specs35, own: 0, request: 0, reply: 0}
+
 // index 1, range 0 1 0, RW update delete
-var specs43 = []spec{
+var specs103 = []spec{
 	{keyword: "", use: 162, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
+var rules104 = rules{specs: specs103, own: 0, request: 0, reply: 0}
+
 // index 2, range 0 1 0, RW insert
-var specs44 = []spec{
+var specs105 = []spec{
 	{keyword: "", use: 66, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules106 = rules{specs: specs105, own: 0, request: 0, reply: 0}
+
 // index 2, range 0 1 0, RW delete
-var specs45 = []spec{
+var specs107 = []spec{
 	{keyword: "", use: 130, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules108 = rules{specs: specs107, own: 0, request: 0, reply: 0}
+
 // index 2, range 0 1 0, RW update
-var specs46 = []spec{
+var specs109 = []spec{
 	{keyword: "", use: 34, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules110 = rules{specs: specs109, own: 0, request: 0, reply: 0}
+
 // index 2, range 0 1 0, RO access
-var specs47 = []spec{
+var specs111 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
+var rules112 = rules{specs: specs111, own: 0, request: 0, reply: 0}
+
 // keyword STREAMS from 1, range -1 1 2, RO access
-var specs48 = []spec{
+var specs113 = []spec{
 	{keyword: "streams", use: 17, begin: 2, find: 1, at: 1, last: -1, limit: 2, step: 1},
 }
 
+var rules114 = rules{specs: specs113, own: 8, request: 0, reply: 0}
+
 // keyword STREAMS from 4, range -1 1 2, RO access
-var specs49 = []spec{
+var specs115 = []spec{
 	{keyword: "streams", use: 17, begin: 2, find: 1, at: 4, last: -1, limit: 2, step: 1},
 }
 
+var rules116 = rules{specs: specs115, own: 8, request: 0, reply: 0}
+
 // index 1, range 0 1 0, OW update; index 2, keynum 0 1 1, RO access
-var specs50 = []spec{
+var specs117 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 2, at: 2, last: 0, limit: 1, step: 1},
 }
+
+var rules118 = rules{specs: specs117, own: 5, request: 0, reply: 0}
 
 var builtinIndex = [...]uint16{
 	0, 0, 0, 0, 0, 396, 127, 0, 0, 377, 0, 184, 0, 77, 212, 0, 24, 0, 207, 0,

@@ -7,18 +7,30 @@ import (
 
 // A Command is what the servers say of one of their commands. It never changes.
 type Command struct {
-	name    string  // as in COMMAND, in lower case: "get", "config|get"
-	keys    *[]spec // nil: no argument is a key
-	flags   Flags
+	name    string // as in COMMAND, in lower case: "get", "config|get"
+	rules   *rules // nil: as the zero rules
+	flags   Flags  // and hasSubs
 	arity   int16  // with the name; negative: at least
 	parent  uint16 // 1 + the number of the container in the table; 0: it is no subcommand
-	sub     uint8  // where the name of the subcommand begins in name
 	only    uint8  // if not 0: the one key is this argument, whatever the others are
+	servers Servers
+}
+
+// Rules are what many commands have in common. The built-in table has each once.
+type rules struct {
+	specs   []spec // none: no argument is a key
 	own     own
 	request Request
 	reply   Reply
-	servers Servers
-	subs    bool // has subcommands
+}
+
+var noRules rules
+
+func (c *Command) how() *rules {
+	if c.rules == nil {
+		return &noRules
+	}
+	return c.rules
 }
 
 // Name returns the name in lower case. That of a subcommand is "config|get".
@@ -34,30 +46,21 @@ func (c *Command) fits(n int) bool {
 }
 
 // Flags returns the flags.
-func (c *Command) Flags() Flags { return c.flags }
+func (c *Command) Flags() Flags { return c.flags &^ hasSubs }
 
 // Is reports whether the command has all of these flags.
 func (c *Command) Is(f Flags) bool { return c.flags&f == f }
 
 // Request returns the request policy.
-func (c *Command) Request() Request { return c.request }
+func (c *Command) Request() Request { return c.how().request }
 
 // Reply returns the reply policy: how to combine the replies, if the command was
 // sent to more than one node.
-func (c *Command) Reply() Reply { return c.reply }
-
-// specs returns the key specifications. They are behind a pointer because most
-// commands share them with others, and a pointer is small.
-func (c *Command) specs() []spec {
-	if c.keys == nil {
-		return nil
-	}
-	return *c.keys
-}
+func (c *Command) Reply() Reply { return c.how().reply }
 
 // HasKeys reports whether any argument of the command can be a key.
 func (c *Command) HasKeys() bool {
-	specs := c.specs()
+	specs := c.how().specs
 	for i := range specs {
 		if specs[i].use&NotKey == 0 {
 			return true
@@ -98,6 +101,8 @@ const (
 	MovableKeys                       // movablekeys: first, last and step of COMMAND do not tell all keys
 	NoMandatoryKeys                   // no_mandatory_keys: may have no key
 	Module                            // module: of a module
+
+	hasSubs Flags = 1 << 15 // has subcommands: in Command.flags only
 )
 
 var flagNames = []string{"write", "readonly", "blocking", "pubsub", "noscript", "no_multi", "admin", "stale", "loading", "allow_busy",
@@ -272,7 +277,7 @@ func (t *Table) find(args Args) (*Command, *Error) {
 	if c == nil {
 		return nil, unknown(nil, args)
 	}
-	if !c.subs || args.n == 1 {
+	if c.flags&hasSubs == 0 || args.n == 1 {
 		return c, nil
 	}
 	if i = t.lookup(args.at(1), i); i == 0 {
@@ -310,7 +315,7 @@ func (t *Table) top(name string) (*Command, uint16) {
 		}
 		c := &t.commands[i-1]
 		own := c.name
-		if len(own) != n || c.sub != 0 {
+		if len(own) != n || c.parent != 0 {
 			continue
 		}
 		switch {
@@ -330,16 +335,25 @@ func (t *Table) top(name string) (*Command, uint16) {
 
 // lookup returns 1 + the number of the command that has the name and parent, or 0.
 func (t *Table) lookup(name string, parent uint16) uint16 {
+	sub := t.sub(parent)
 	first, last := ends(name)
 	for at := hash(lower8(first), lower8(last), len(name), parent); ; at++ {
 		i := t.index[at&uint(len(t.index)-1)]
 		if i == 0 {
 			return 0
 		}
-		if c := &t.commands[i-1]; c.parent == parent && len(c.name)-int(c.sub) == len(name) && is(name, c.name[c.sub:]) {
+		if c := &t.commands[i-1]; c.parent == parent && len(c.name)-sub == len(name) && is(name, c.name[sub:]) {
 			return i
 		}
 	}
+}
+
+// sub returns where the names of the subcommands of a container begin in theirs.
+func (t *Table) sub(parent uint16) int {
+	if parent == 0 {
+		return 0
+	}
+	return len(t.commands[parent-1].name) + len("|")
 }
 
 // hash is of a folded name. The multipliers are those of xxHash: any odd numbers
@@ -402,8 +416,8 @@ func newTable(commands []Command) *Table {
 	for _, short := range []bool{true, false} {
 		for i := range commands {
 			c := &commands[i]
-			own := c.name[c.sub:]
-			if (c.sub == 0 && len(own) <= 4) != short || t.lookup(own, c.parent) != 0 {
+			own := c.name[t.sub(c.parent):]
+			if (c.parent == 0 && len(own) <= 4) != short || t.lookup(own, c.parent) != 0 {
 				continue
 			}
 			first, last := ends(own)

@@ -105,7 +105,7 @@ func (c *Command) syntaxError(why fault, at int) *Error {
 	case found: // MIGRATE
 		e.Arg, e.Reason = 3, "a key in front of KEYS, and not an empty one"
 	default:
-		for _, s := range c.specs() {
+		for _, s := range c.how().specs {
 			if s.begin == beginKeyword {
 				e.Reason = "the keyword " + strings.ToUpper(s.keyword) + " is missing, or no key follows"
 				break

@@ -35,15 +35,16 @@ func (t *Table) Keys(dst []Key, args Args) ([]Key, error) {
 	if err != nil {
 		return dst, err
 	}
-	if c.keys == nil {
+	how := c.how()
+	if len(how.specs) == 0 {
 		return dst, nil
 	}
 	if !c.fits(args.n) {
 		return dst, c.arityError(args.n)
 	}
 	if c.only != 0 {
-		use := c.specs()[0].use
-		if c.own != ownNone {
+		use := how.specs[0].use
+		if how.own != ownNone {
 			use = c.useOf(args)
 		}
 		return append(dst, Key{int(c.only), use}), nil
@@ -79,18 +80,15 @@ func add(dst []run, r run) []run { return append(dst, r) }
 // first, unless the use of a key is not theirs to tell. If one of them fails, all
 // keys are those that the server's own code finds.
 func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
-	if c.keys == nil {
-		return dst, nil
-	}
+	how := c.how()
 	why, at := noKeyword, args.n
-	failed := c.own == ownStore
-	specs := *c.keys
-	for i := 0; i < len(specs) && !failed; i++ {
-		s := &specs[i]
+	failed := how.own == ownStore
+	for i := 0; i < len(how.specs) && !failed; i++ {
+		s := &how.specs[i]
 		r, fault, place := s.search(args)
 		switch {
 		case fault == noKeyword:
-		case fault == found && (s.use&Incomplete == 0 || c.own == ownNone):
+		case fault == found && (s.use&Incomplete == 0 || how.own == ownNone):
 			dst = add(dst, r)
 		default:
 			failed, why, at = true, fault, place
@@ -202,7 +200,8 @@ const (
 // useOf returns the use of the one key of a command that has it depend on other
 // arguments.
 func (c *Command) useOf(args Args) Use {
-	switch c.own {
+	own := c.how().own
+	switch own {
 	case ownSet, ownSetIf: // setGetKeys()
 		use := OW | Update
 		for i := 3; i < args.n; i++ {
@@ -210,7 +209,7 @@ func (c *Command) useOf(args Args) Use {
 			if is(s, "get") {
 				return RW | Access | Update
 			}
-			if c.own == ownSetIf && condition(s) {
+			if own == ownSetIf && condition(s) {
 				use = RW | Update
 			}
 		}
@@ -235,7 +234,7 @@ func (c *Command) useOf(args Args) Use {
 		}
 		return RM | Delete
 	}
-	return c.specs()[0].use
+	return c.how().specs[0].use
 }
 
 // condition reports whether s names a condition of SET and DELEX of Redis. The
@@ -248,7 +247,7 @@ func condition(s string) bool {
 // if there is no such function.
 func (c *Command) byOwnCode(dst []run, args Args) []run {
 	store := 0 // the argument that is the key for the result
-	switch c.own {
+	switch c.how().own {
 	case ownNumber: // genericGetKeys()
 		return c.loosely(dst, args)
 	case ownStore: // georadiusGetKeys()
@@ -288,7 +287,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 				store = i + 1 // the last one counts; it may be an option again
 			}
 		}
-		if len(c.specs()) <= 2 { // SORT_RO
+		if len(c.how().specs) <= 2 { // SORT_RO
 			store = 0
 		}
 	case ownMigrate: // migrateGetKeys()
@@ -321,7 +320,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 // which the result is stored at, comes last.
 func (c *Command) loosely(dst []run, args Args) []run {
 	var r run
-	specs := c.specs()
+	specs := c.how().specs
 	for i := range specs {
 		s := &specs[i]
 		if s.find != findNumber || s.begin != beginIndex {

@@ -46,8 +46,8 @@ func Load(reply any) (*Table, error) {
 		}
 	}
 	t := newTable(l.commands)
-	if set, delex := t.lookup("set", 0), t.lookup("delex", 0); set != 0 && delex != 0 && t.commands[set-1].own == ownSet {
-		t.commands[set-1].own = ownSetIf // SET got its conditions with DELEX
+	if set, delex := t.lookup("set", 0), t.lookup("delex", 0); set != 0 && delex != 0 && t.commands[set-1].how().own == ownSet {
+		t.commands[set-1].rules.own = ownSetIf // SET got its conditions with DELEX
 	}
 	return t, nil
 }
@@ -82,7 +82,8 @@ func (l *loader) command(v any, parent int) *LoadError {
 	if len(l.commands) == maxCommands {
 		return &LoadError{"", fmt.Sprintf("more than %d commands", maxCommands)}
 	}
-	c := Command{parent: uint16(parent)}
+	how := &rules{}
+	c := Command{parent: uint16(parent), rules: how}
 	n, err := number16(f[fieldArity], ".arity")
 	if err != nil {
 		return err
@@ -94,11 +95,7 @@ func (l *loader) command(v any, parent int) *LoadError {
 	if c.name = lower(c.name); parent != 0 {
 		// Redis 7.0 and later have the container in the name, modules may not.
 		container := l.commands[parent-1].name + "|"
-		if len(container) > math.MaxUint8 {
-			return &LoadError{".name", "too long for a command with subcommands"}
-		}
 		c.name = container + strings.TrimPrefix(c.name, container)
-		c.sub = uint8(len(container))
 	}
 	flags, err := texts(f[fieldFlags], ".flags")
 	if err != nil {
@@ -114,9 +111,9 @@ func (l *loader) command(v any, parent int) *LoadError {
 		}
 		for _, tip := range tips {
 			if s, ok := strings.CutPrefix(tip, "request_policy:"); ok {
-				c.request = Request(number8(s, requestNames))
+				how.request = Request(number8(s, requestNames))
 			} else if s, ok := strings.CutPrefix(tip, "response_policy:"); ok {
-				c.reply = Reply(number8(s, replyNames))
+				how.reply = Reply(number8(s, replyNames))
 			}
 		}
 	}
@@ -125,17 +122,14 @@ func (l *loader) command(v any, parent int) *LoadError {
 		if !ok && f[fieldSpecs] != nil {
 			return &LoadError{".specs", kind(f[fieldSpecs]) + " is not a list"}
 		}
-		specs := make([]spec, 0, len(list))
+		how.specs = make([]spec, 0, len(list))
 		for i, v := range list {
 			s, err := loadSpec(v)
 			if err != nil {
 				err.Path = ".specs[" + strconv.Itoa(i) + "]" + err.Path
 				return err
 			}
-			specs = append(specs, s)
-		}
-		if len(specs) > 0 {
-			c.keys = &specs
+			how.specs = append(how.specs, s)
 		}
 	} else if err := c.legacy(f); err != nil {
 		return err
@@ -153,7 +147,9 @@ func (l *loader) command(v any, parent int) *LoadError {
 		return &LoadError{".subcommands", "a subcommand has subcommands"}
 	}
 	self := len(l.commands)
-	l.commands[self-1].subs = len(subs) > 0
+	if len(subs) > 0 {
+		l.commands[self-1].flags |= hasSubs
+	}
 	for i, v := range subs {
 		if err := l.command(v, self); err != nil {
 			err.Path = ".subcommands[" + strconv.Itoa(i) + "]" + err.Path
@@ -168,7 +164,7 @@ func (l *loader) command(v any, parent int) *LoadError {
 func (c *Command) legacy(f []any) *LoadError {
 	if i := builtin.lookup(c.name, 0); i != 0 && c.flags&Module == 0 {
 		known := &builtin.commands[i-1]
-		c.keys, c.request, c.reply = known.keys, known.request, known.reply
+		*c.rules = *known.how()
 		c.flags |= known.flags & NoMandatoryKeys
 		return nil
 	}
@@ -181,7 +177,7 @@ func (c *Command) legacy(f []any) *LoadError {
 	}
 	if n[0] <= 0 || n[2] <= 0 {
 		if c.flags&MovableKeys != 0 {
-			c.keys = &[]spec{{}}
+			c.rules.specs = []spec{{}}
 		}
 		return nil
 	}
@@ -192,44 +188,46 @@ func (c *Command) legacy(f []any) *LoadError {
 	if s.last >= 0 {
 		s.last -= s.at
 	}
-	c.keys = &[]spec{s}
+	c.rules.specs = []spec{s}
 	return nil
 }
 
 // complete sets what follows from the rest.
 func (c *Command) complete() {
+	how := c.rules
+	how.own = ownNone
 	variable := false
 	number := false
-	for i := range c.specs() {
-		variable = variable || c.specs()[i].use&VariableFlags != 0
-		number = number || c.specs()[i].find == findNumber
+	for i := range how.specs {
+		variable = variable || how.specs[i].use&VariableFlags != 0
+		number = number || how.specs[i].find == findNumber
 	}
 	if c.flags&Module == 0 && c.parent == 0 {
 		switch c.name {
 		case "set":
-			c.own = ownSet
+			how.own = ownSet
 		case "bitfield":
-			c.own = ownBitfield
+			how.own = ownBitfield
 		case "delex":
-			c.own = ownDelex
+			how.own = ownDelex
 		case "georadius", "georadiusbymember":
 			if variable {
-				c.own = ownStore
+				how.own = ownStore
 			}
 		case "xread", "xreadgroup":
-			c.own = ownStreams
+			how.own = ownStreams
 		case "sort", "sort_ro":
-			c.own = ownSort
+			how.own = ownSort
 		case "migrate":
-			c.own = ownMigrate
+			how.own = ownMigrate
 		default:
 			if number && c.name != "msetex" { // which reads its number strictly
-				c.own = ownNumber
+				how.own = ownNumber
 			}
 		}
 	}
-	if len(c.specs()) == 1 {
-		s := c.specs()[0]
+	if len(how.specs) == 1 {
+		s := how.specs[0]
 		least := max(int(c.arity), -int(c.arity))
 		if s.begin == beginIndex && s.find == findRange && s.last == 0 && int(s.at) < min(least, 256) {
 			c.only = uint8(s.at)

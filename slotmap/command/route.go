@@ -67,7 +67,7 @@ func (c *Command) route(args Args) (Target, error) {
 		return Target{}, err
 	}
 	if len(runs) == 0 {
-		return Target{Command: c, To: [...]To{AnyNode, AllNodes, AllShards, AnyNode, Special}[c.request]}, nil
+		return Target{Command: c, To: [...]To{AnyNode, AllNodes, AllShards, AnyNode, Special}[c.how().request]}, nil
 	}
 	first := hashslot.Of(args.at(runs[0].first))
 	n := 0
@@ -100,7 +100,8 @@ func crossSlot(key1 string, slot1 hashslot.Slot, key2 string, slot2 hashslot.Slo
 
 // divides reports whether the command can be divided by slot.
 func (c *Command) divides() bool {
-	return c.request == RequestMultiShard && len(c.specs()) == 1 && c.specs()[0].begin == beginIndex
+	how := c.how()
+	return how.request == RequestMultiShard && len(how.specs) == 1 && how.specs[0].begin == beginIndex
 }
 
 // whole returns an error if the last key lacks its value: part of a command must

@@ -70,7 +70,7 @@ func AppendPart[A Arg](t *Table, dst, args []A, keys []int) ([]A, error) {
 	dst = slices.Grow(dst, n)[:at+n]
 	part := dst[at:]
 	copy(part, args[:r.first])
-	if s := &c.specs()[0]; s.find == findNumber {
+	if s := &c.how().specs[0]; s.find == findNumber {
 		part[int(s.at)+int(s.last)] = A(strconv.Itoa(len(keys)))
 	}
 	part = part[r.first:]
@@ -105,7 +105,7 @@ func (t *Table) divisible(args Args) (*Command, run, error) {
 	if !c.divides() {
 		return nil, run{}, fmt.Errorf("command: %q cannot be divided", c.name)
 	}
-	r, why, at := c.specs()[0].search(args)
+	r, why, at := c.how().specs[0].search(args)
 	if why != found {
 		return nil, run{}, c.syntaxError(why, at)
 	}
@@ -140,13 +140,13 @@ func (c *Command) Combine(groups []slotmap.SlotGroup, replies []any) (any, error
 			failed = err
 		}
 	}
-	if c.reply == ReplyOneSucceeded && succeeded >= 0 {
+	if c.Reply() == ReplyOneSucceeded && succeeded >= 0 {
 		return replies[succeeded], nil
 	}
 	if failed != nil {
 		return nil, failed
 	}
-	switch c.reply {
+	switch c.Reply() {
 	case ReplyOneSucceeded, ReplyAllSucceeded:
 		return replies[0], nil
 	case ReplySpecial:
@@ -226,7 +226,7 @@ func (c *Command) aggregateNumbers(a, b any) (any, error) {
 		}
 		return int64(0)
 	}
-	switch c.reply {
+	switch c.Reply() {
 	case ReplyAggLogicalAnd:
 		return truth(x != 0 && y != 0), nil
 	case ReplyAggLogicalOr:
