@@ -5,841 +5,843 @@ package command
 var builtin = Table{commands: builtinCommands[:], index: builtinIndex[:]}
 
 var builtinCommands = [...]Command{
-	{name: "acl", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "acl|cat", flags: 400, arity: -2, parent: 1, only: 0, servers: 3},
-	{name: "acl|deluser", rules: &rules0, flags: 464, arity: -3, parent: 1, only: 0, servers: 3},
-	{name: "acl|dryrun", flags: 464, arity: -4, parent: 1, only: 0, servers: 3},
-	{name: "acl|genpass", flags: 400, arity: -2, parent: 1, only: 0, servers: 3},
-	{name: "acl|getuser", flags: 464, arity: 3, parent: 1, only: 0, servers: 3},
-	{name: "acl|help", flags: 384, arity: 2, parent: 1, only: 0, servers: 3},
-	{name: "acl|list", flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
-	{name: "acl|load", flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
-	{name: "acl|log", flags: 464, arity: -2, parent: 1, only: 0, servers: 3},
-	{name: "acl|save", rules: &rules0, flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
-	{name: "acl|setuser", rules: &rules0, flags: 464, arity: -3, parent: 1, only: 0, servers: 3},
-	{name: "acl|users", flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
-	{name: "acl|whoami", flags: 400, arity: 2, parent: 1, only: 0, servers: 3},
-	{name: "append", rules: &rules2, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "asking", flags: 0, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "auth", flags: 912, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "bgrewriteaof", flags: 80, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "bgsave", flags: 80, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "bitcount", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "bitfield", rules: &rules6, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "bitfield_ro", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "bitop", rules: &rules8, flags: 1, arity: -4, parent: 0, only: 0, servers: 3},
-	{name: "bitpos", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "blmove", rules: &rules10, flags: 5, arity: 6, parent: 0, only: 0, servers: 3},
-	{name: "blmpop", rules: &rules12, flags: 1029, arity: -5, parent: 0, only: 0, servers: 3},
-	{name: "blpop", rules: &rules14, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "brpop", rules: &rules14, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "brpoplpush", rules: &rules10, flags: 5, arity: 4, parent: 0, only: 0, servers: 3},
-	{name: "bzmpop", rules: &rules12, flags: 1029, arity: -5, parent: 0, only: 0, servers: 3},
-	{name: "bzpopmax", rules: &rules14, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "bzpopmin", rules: &rules14, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "client", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "client|caching", flags: 912, arity: 3, parent: 33, only: 0, servers: 3},
-	{name: "client|capa", flags: 912, arity: -3, parent: 33, only: 0, servers: 1},
-	{name: "client|getname", flags: 912, arity: 2, parent: 33, only: 0, servers: 3},
-	{name: "client|getredir", flags: 912, arity: 2, parent: 33, only: 0, servers: 3},
-	{name: "client|help", flags: 384, arity: 2, parent: 33, only: 0, servers: 3},
-	{name: "client|id", flags: 912, arity: 2, parent: 33, only: 0, servers: 3},
-	{name: "client|import-source", flags: 400, arity: 3, parent: 33, only: 0, servers: 1},
-	{name: "client|info", flags: 400, arity: 2, parent: 33, only: 0, servers: 3},
-	{name: "client|kill", flags: 464, arity: -3, parent: 33, only: 0, servers: 3},
-	{name: "client|list", flags: 464, arity: -2, parent: 33, only: 0, servers: 3},
-	{name: "client|no-evict", flags: 976, arity: 3, parent: 33, only: 0, servers: 3},
-	{name: "client|no-touch", flags: 912, arity: 3, parent: 33, only: 0, servers: 3},
-	{name: "client|pause", flags: 464, arity: -3, parent: 33, only: 0, servers: 3},
-	{name: "client|reply", flags: 944, arity: 3, parent: 33, only: 0, servers: 3},
-	{name: "client|setinfo", rules: &rules0, flags: 912, arity: 4, parent: 33, only: 0, servers: 3},
-	{name: "client|setname", rules: &rules0, flags: 912, arity: 3, parent: 33, only: 0, servers: 3},
-	{name: "client|tracking", flags: 400, arity: -3, parent: 33, only: 0, servers: 3},
-	{name: "client|trackinginfo", flags: 400, arity: 2, parent: 33, only: 0, servers: 3},
-	{name: "client|unblock", flags: 464, arity: -3, parent: 33, only: 0, servers: 3},
-	{name: "client|unpause", flags: 464, arity: 2, parent: 33, only: 0, servers: 3},
-	{name: "cluster", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "clusterscan", rules: &rules16, flags: 2, arity: -2, parent: 0, only: 1, servers: 1},
-	{name: "cluster|addslots", flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|addslotsrange", flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
-	{name: "cluster|bumpepoch", flags: 192, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|cancelslotmigrations", flags: 192, arity: 2, parent: 54, only: 0, servers: 1},
-	{name: "cluster|count-failure-reports", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|countkeysinslot", flags: 128, arity: 3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|delslots", flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|delslotsrange", flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
-	{name: "cluster|failover", flags: 192, arity: -2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|flushslot", flags: 65, arity: -3, parent: 54, only: 0, servers: 1},
-	{name: "cluster|flushslots", flags: 192, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|forget", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|getkeysinslot", flags: 128, arity: 4, parent: 54, only: 0, servers: 3},
-	{name: "cluster|getslotmigrations", flags: 192, arity: 2, parent: 54, only: 0, servers: 1},
-	{name: "cluster|help", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|info", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|keyslot", flags: 128, arity: 3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|links", flags: 128, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|meet", flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
-	{name: "cluster|migrateslots", flags: 192, arity: -4, parent: 54, only: 0, servers: 1},
-	{name: "cluster|migration", flags: 192, arity: -4, parent: 54, only: 0, servers: 2},
-	{name: "cluster|myid", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|myshardid", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|nodes", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|replicas", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|replicate", flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|reset", flags: 208, arity: -2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|saveconfig", flags: 192, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|set-config-epoch", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|setslot", flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
-	{name: "cluster|shards", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|slaves", flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
-	{name: "cluster|slot-stats", rules: &rules17, flags: 384, arity: -4, parent: 54, only: 0, servers: 3},
-	{name: "cluster|slots", flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
-	{name: "cluster|syncslots", flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
-	{name: "command", flags: 33152, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "commandlog", flags: 32768, arity: -2, parent: 0, only: 0, servers: 1},
-	{name: "commandlog|get", rules: &rules18, flags: 448, arity: 4, parent: 92, only: 0, servers: 1},
-	{name: "commandlog|help", flags: 384, arity: 2, parent: 92, only: 0, servers: 1},
-	{name: "commandlog|len", rules: &rules19, flags: 448, arity: 3, parent: 92, only: 0, servers: 1},
-	{name: "commandlog|reset", rules: &rules0, flags: 448, arity: 3, parent: 92, only: 0, servers: 1},
-	{name: "command|count", flags: 384, arity: 2, parent: 91, only: 0, servers: 3},
-	{name: "command|docs", flags: 384, arity: -2, parent: 91, only: 0, servers: 3},
-	{name: "command|getkeys", flags: 384, arity: -3, parent: 91, only: 0, servers: 3},
-	{name: "command|getkeysandflags", flags: 384, arity: -3, parent: 91, only: 0, servers: 3},
-	{name: "command|help", flags: 384, arity: 2, parent: 91, only: 0, servers: 3},
-	{name: "command|info", flags: 384, arity: -2, parent: 91, only: 0, servers: 3},
-	{name: "command|list", flags: 384, arity: -2, parent: 91, only: 0, servers: 3},
-	{name: "config", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "config|get", flags: 464, arity: -3, parent: 104, only: 0, servers: 3},
-	{name: "config|help", flags: 384, arity: 2, parent: 104, only: 0, servers: 3},
-	{name: "config|resetstat", rules: &rules0, flags: 464, arity: 2, parent: 104, only: 0, servers: 3},
-	{name: "config|rewrite", rules: &rules0, flags: 464, arity: 2, parent: 104, only: 0, servers: 3},
-	{name: "config|set", rules: &rules0, flags: 464, arity: -4, parent: 104, only: 0, servers: 3},
-	{name: "copy", rules: &rules21, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "dbsize", rules: &rules22, flags: 2, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "debug", flags: 464, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "decr", rules: &rules24, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "decrby", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "del", rules: &rules26, flags: 1, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "delex", rules: &rules28, flags: 1, arity: -2, parent: 0, only: 1, servers: 2},
-	{name: "delifeq", rules: &rules30, flags: 1, arity: 3, parent: 0, only: 1, servers: 1},
-	{name: "digest", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 2},
-	{name: "discard", flags: 912, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "dump", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "echo", flags: 384, arity: 2, parent: 0, only: 0, servers: 3},
-	{name: "eval", rules: &rules32, flags: 3216, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "eval_ro", rules: &rules34, flags: 3218, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "evalsha", rules: &rules32, flags: 3216, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "evalsha_ro", rules: &rules34, flags: 3218, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "exec", flags: 400, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "exists", rules: &rules36, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "expire", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "expireat", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "expiretime", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "failover", flags: 208, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "fcall", rules: &rules32, flags: 3216, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "fcall_ro", rules: &rules34, flags: 3218, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "flushall", rules: &rules39, flags: 1, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "flushdb", rules: &rules39, flags: 1, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "function", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "function|delete", rules: &rules39, flags: 17, arity: 3, parent: 136, only: 0, servers: 3},
-	{name: "function|dump", flags: 16, arity: 2, parent: 136, only: 0, servers: 3},
-	{name: "function|flush", rules: &rules39, flags: 17, arity: -2, parent: 136, only: 0, servers: 3},
-	{name: "function|help", flags: 384, arity: 2, parent: 136, only: 0, servers: 3},
-	{name: "function|kill", rules: &rules40, flags: 528, arity: 2, parent: 136, only: 0, servers: 3},
-	{name: "function|list", flags: 16, arity: -2, parent: 136, only: 0, servers: 3},
-	{name: "function|load", rules: &rules39, flags: 17, arity: -3, parent: 136, only: 0, servers: 3},
-	{name: "function|restore", rules: &rules39, flags: 17, arity: -3, parent: 136, only: 0, servers: 3},
-	{name: "function|stats", rules: &rules41, flags: 528, arity: 2, parent: 136, only: 0, servers: 3},
-	{name: "geoadd", rules: &rules38, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "geodist", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "geohash", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "geopos", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "georadius", rules: &rules43, flags: 1025, arity: -6, parent: 0, only: 0, servers: 3},
-	{name: "georadius_ro", rules: &rules4, flags: 2, arity: -6, parent: 0, only: 1, servers: 3},
-	{name: "georadiusbymember", rules: &rules45, flags: 1025, arity: -5, parent: 0, only: 0, servers: 3},
-	{name: "georadiusbymember_ro", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "geosearch", rules: &rules4, flags: 2, arity: -7, parent: 0, only: 1, servers: 3},
-	{name: "geosearchstore", rules: &rules47, flags: 1, arity: -8, parent: 0, only: 0, servers: 3},
-	{name: "get", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "getbit", rules: &rules4, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "getdel", rules: &rules49, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "getex", rules: &rules24, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "getrange", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "getset", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "hdel", rules: &rules51, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "hello", flags: 912, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "hexists", rules: &rules53, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "hexpire", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
-	{name: "hexpireat", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
-	{name: "hexpiretime", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "hget", rules: &rules4, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "hgetall", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "hgetdel", rules: &rules49, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "hgetex", rules: &rules24, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "hincrby", rules: &rules24, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "hincrbyfloat", rules: &rules24, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "hkeys", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "hlen", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "hmget", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "hmset", rules: &rules38, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "hotkeys", flags: 32768, arity: -2, parent: 0, only: 0, servers: 2},
-	{name: "hotkeys|get", rules: &rules54, flags: 80, arity: 2, parent: 178, only: 0, servers: 2},
-	{name: "hotkeys|help", flags: 384, arity: 2, parent: 178, only: 0, servers: 2},
-	{name: "hotkeys|reset", rules: &rules55, flags: 80, arity: 2, parent: 178, only: 0, servers: 2},
-	{name: "hotkeys|start", rules: &rules55, flags: 80, arity: -2, parent: 178, only: 0, servers: 2},
-	{name: "hotkeys|stop", rules: &rules55, flags: 80, arity: 2, parent: 178, only: 0, servers: 2},
-	{name: "hpersist", rules: &rules38, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "hpexpire", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
-	{name: "hpexpireat", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
-	{name: "hpexpiretime", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "hpttl", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "hrandfield", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "hscan", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "hset", rules: &rules38, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "hsetex", rules: &rules2, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
-	{name: "hsetnx", rules: &rules2, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "hstrlen", rules: &rules53, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "httl", rules: &rules4, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "hvals", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "incr", rules: &rules24, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "incrby", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "incrbyfloat", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "info", rules: &rules41, flags: 384, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "keys", rules: &rules17, flags: 2, arity: 2, parent: 0, only: 0, servers: 3},
-	{name: "lastsave", flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "latency", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "latency|doctor", rules: &rules56, flags: 464, arity: 2, parent: 203, only: 0, servers: 3},
-	{name: "latency|graph", rules: &rules56, flags: 464, arity: 3, parent: 203, only: 0, servers: 3},
-	{name: "latency|help", flags: 384, arity: 2, parent: 203, only: 0, servers: 3},
-	{name: "latency|histogram", rules: &rules56, flags: 464, arity: -2, parent: 203, only: 0, servers: 3},
-	{name: "latency|history", rules: &rules56, flags: 464, arity: 3, parent: 203, only: 0, servers: 3},
-	{name: "latency|latest", rules: &rules56, flags: 464, arity: 2, parent: 203, only: 0, servers: 3},
-	{name: "latency|reset", rules: &rules19, flags: 464, arity: -2, parent: 203, only: 0, servers: 3},
-	{name: "lcs", rules: &rules58, flags: 2, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "lindex", rules: &rules4, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "linsert", rules: &rules2, flags: 1, arity: 5, parent: 0, only: 1, servers: 3},
-	{name: "llen", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "lmove", rules: &rules10, flags: 1, arity: 5, parent: 0, only: 0, servers: 3},
-	{name: "lmpop", rules: &rules60, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
-	{name: "lolwut", flags: 2, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "lpop", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "lpos", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "lpush", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "lpushx", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "lrange", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "lrem", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "lset", rules: &rules38, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "ltrim", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "memory", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "memory|doctor", rules: &rules41, flags: 0, arity: 2, parent: 226, only: 0, servers: 3},
-	{name: "memory|help", flags: 384, arity: 2, parent: 226, only: 0, servers: 3},
-	{name: "memory|malloc-stats", rules: &rules41, flags: 256, arity: 2, parent: 226, only: 0, servers: 3},
-	{name: "memory|purge", rules: &rules39, flags: 256, arity: 2, parent: 226, only: 0, servers: 3},
-	{name: "memory|stats", rules: &rules41, flags: 0, arity: 2, parent: 226, only: 0, servers: 3},
-	{name: "memory|usage", rules: &rules62, flags: 2, arity: -3, parent: 226, only: 2, servers: 3},
-	{name: "mget", rules: &rules64, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "migrate", rules: &rules66, flags: 1025, arity: -6, parent: 0, only: 0, servers: 3},
-	{name: "module", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "module|help", flags: 384, arity: 2, parent: 235, only: 0, servers: 3},
-	{name: "module|list", flags: 80, arity: 2, parent: 235, only: 0, servers: 3},
-	{name: "module|load", flags: 80, arity: -3, parent: 235, only: 0, servers: 3},
-	{name: "module|loadex", flags: 80, arity: -3, parent: 235, only: 0, servers: 3},
-	{name: "module|unload", flags: 80, arity: 3, parent: 235, only: 0, servers: 3},
-	{name: "monitor", flags: 464, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "move", rules: &rules24, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "mset", rules: &rules68, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "msetex", rules: &rules70, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
-	{name: "msetnx", rules: &rules72, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "multi", flags: 944, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "object", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "object|encoding", rules: &rules62, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
-	{name: "object|freq", rules: &rules62, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
-	{name: "object|help", flags: 384, arity: 2, parent: 247, only: 0, servers: 3},
-	{name: "object|idletime", rules: &rules62, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
-	{name: "object|refcount", rules: &rules62, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
-	{name: "persist", rules: &rules38, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "pexpire", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "pexpireat", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "pexpiretime", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "pfadd", rules: &rules2, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "pfcount", rules: &rules74, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "pfdebug", rules: &rules76, flags: 65, arity: 3, parent: 0, only: 2, servers: 3},
-	{name: "pfmerge", rules: &rules78, flags: 1, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "pfselftest", flags: 64, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "ping", rules: &rules39, flags: 0, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "psetex", rules: &rules80, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "psubscribe", flags: 408, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "psync", flags: 112, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "pttl", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "publish", flags: 392, arity: 3, parent: 0, only: 0, servers: 3},
-	{name: "pubsub", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "pubsub|channels", flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
-	{name: "pubsub|help", flags: 384, arity: 2, parent: 268, only: 0, servers: 3},
-	{name: "pubsub|numpat", flags: 392, arity: 2, parent: 268, only: 0, servers: 3},
-	{name: "pubsub|numsub", flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
-	{name: "pubsub|shardchannels", flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
-	{name: "pubsub|shardnumsub", flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
-	{name: "punsubscribe", flags: 408, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "quit", flags: 912, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "randomkey", rules: &rules41, flags: 2, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "readonly", flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "readwrite", flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "rename", rules: &rules82, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
-	{name: "renamenx", rules: &rules84, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
-	{name: "replconf", flags: 976, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "replicaof", flags: 208, arity: 3, parent: 0, only: 0, servers: 3},
-	{name: "reset", flags: 912, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "restore", rules: &rules80, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "restore-asking", rules: &rules80, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "role", flags: 400, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "rpop", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "rpoplpush", rules: &rules10, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
-	{name: "rpush", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "rpushx", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "sadd", rules: &rules2, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "save", flags: 112, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "scan", rules: &rules54, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "scard", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "script", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "script|debug", flags: 16, arity: -3, parent: 296, only: 0, servers: 3},
-	{name: "script|exists", rules: &rules85, flags: 144, arity: -3, parent: 296, only: 0, servers: 3},
-	{name: "script|flush", rules: &rules0, flags: 144, arity: -2, parent: 296, only: 0, servers: 3},
-	{name: "script|help", flags: 384, arity: 2, parent: 296, only: 0, servers: 3},
-	{name: "script|kill", rules: &rules40, flags: 528, arity: 2, parent: 296, only: 0, servers: 3},
-	{name: "script|load", rules: &rules0, flags: 144, arity: 3, parent: 296, only: 0, servers: 3},
-	{name: "script|show", flags: 144, arity: 3, parent: 296, only: 0, servers: 1},
-	{name: "sdiff", rules: &rules86, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "sdiffstore", rules: &rules88, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "select", flags: 896, arity: 2, parent: 0, only: 0, servers: 3},
-	{name: "set", rules: &rules89, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "setbit", rules: &rules24, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "setex", rules: &rules80, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "setnx", rules: &rules91, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "setrange", rules: &rules38, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "shutdown", flags: 1008, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "sinter", rules: &rules86, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "sintercard", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "sinterstore", rules: &rules88, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "sismember", rules: &rules53, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "slaveof", flags: 208, arity: 3, parent: 0, only: 0, servers: 3},
-	{name: "slowlog", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "slowlog|get", rules: &rules18, flags: 448, arity: -2, parent: 318, only: 0, servers: 3},
-	{name: "slowlog|help", flags: 384, arity: 2, parent: 318, only: 0, servers: 3},
-	{name: "slowlog|len", rules: &rules19, flags: 448, arity: 2, parent: 318, only: 0, servers: 3},
-	{name: "slowlog|reset", rules: &rules0, flags: 448, arity: 2, parent: 318, only: 0, servers: 3},
-	{name: "smembers", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "smismember", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "smove", rules: &rules10, flags: 1, arity: 4, parent: 0, only: 0, servers: 3},
-	{name: "sort", rules: &rules95, flags: 1025, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "sort_ro", rules: &rules97, flags: 1026, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "spop", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "spublish", rules: &rules98, flags: 392, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "srandmember", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "srem", rules: &rules51, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "sscan", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "ssubscribe", rules: &rules100, flags: 408, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "strlen", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "subscribe", flags: 408, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "substr", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "sunion", rules: &rules86, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "sunionstore", rules: &rules88, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "sunsubscribe", rules: &rules100, flags: 408, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "swapdb", flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
-	{name: "sync", flags: 112, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "time", flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "touch", rules: &rules36, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "trimslots", flags: 1, arity: -5, parent: 0, only: 0, servers: 2},
-	{name: "ttl", rules: &rules4, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "type", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "unlink", rules: &rules26, flags: 1, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "unsubscribe", flags: 408, arity: -1, parent: 0, only: 0, servers: 3},
-	{name: "unwatch", flags: 912, arity: 1, parent: 0, only: 0, servers: 3},
-	{name: "vadd", rules: &rules24, flags: 4097, arity: -5, parent: 0, only: 1, servers: 2},
-	{name: "vcard", rules: &rules24, flags: 4098, arity: 2, parent: 0, only: 1, servers: 2},
-	{name: "vdim", rules: &rules24, flags: 4098, arity: 2, parent: 0, only: 1, servers: 2},
-	{name: "vemb", rules: &rules24, flags: 4098, arity: -3, parent: 0, only: 1, servers: 2},
-	{name: "vgetattr", rules: &rules24, flags: 4098, arity: 3, parent: 0, only: 1, servers: 2},
-	{name: "vinfo", rules: &rules24, flags: 4098, arity: 2, parent: 0, only: 1, servers: 2},
-	{name: "vismember", rules: &rules24, flags: 4098, arity: 3, parent: 0, only: 1, servers: 2},
-	{name: "vlinks", rules: &rules24, flags: 4098, arity: -3, parent: 0, only: 1, servers: 2},
-	{name: "vrandmember", rules: &rules24, flags: 4098, arity: -2, parent: 0, only: 1, servers: 2},
-	{name: "vrange", rules: &rules24, flags: 4098, arity: -4, parent: 0, only: 1, servers: 2},
-	{name: "vrem", rules: &rules24, flags: 4097, arity: 3, parent: 0, only: 1, servers: 2},
-	{name: "vsetattr", rules: &rules24, flags: 4097, arity: 4, parent: 0, only: 1, servers: 2},
-	{name: "vsim", rules: &rules24, flags: 4098, arity: -4, parent: 0, only: 1, servers: 2},
-	{name: "wait", rules: &rules101, flags: 4, arity: 3, parent: 0, only: 0, servers: 3},
-	{name: "waitaof", rules: &rules101, flags: 4, arity: 4, parent: 0, only: 0, servers: 3},
-	{name: "watch", rules: &rules102, flags: 944, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "xack", rules: &rules38, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "xackdel", rules: &rules104, flags: 1, arity: -6, parent: 0, only: 1, servers: 2},
-	{name: "xadd", rules: &rules38, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
-	{name: "xautoclaim", rules: &rules51, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
-	{name: "xcfgset", rules: &rules38, flags: 1, arity: -2, parent: 0, only: 1, servers: 2},
-	{name: "xclaim", rules: &rules38, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
-	{name: "xdel", rules: &rules51, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "xdelex", rules: &rules51, flags: 1, arity: -5, parent: 0, only: 1, servers: 2},
-	{name: "xgroup", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "xgroup|create", rules: &rules106, flags: 1, arity: -5, parent: 374, only: 2, servers: 3},
-	{name: "xgroup|createconsumer", rules: &rules106, flags: 1, arity: 5, parent: 374, only: 2, servers: 3},
-	{name: "xgroup|delconsumer", rules: &rules108, flags: 1, arity: 5, parent: 374, only: 2, servers: 3},
-	{name: "xgroup|destroy", rules: &rules108, flags: 1, arity: 4, parent: 374, only: 2, servers: 3},
-	{name: "xgroup|help", flags: 384, arity: 2, parent: 374, only: 0, servers: 3},
-	{name: "xgroup|setid", rules: &rules110, flags: 1, arity: -5, parent: 374, only: 2, servers: 3},
-	{name: "xidmprecord", rules: &rules38, flags: 1, arity: 5, parent: 0, only: 1, servers: 2},
-	{name: "xinfo", flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
-	{name: "xinfo|consumers", rules: &rules112, flags: 2, arity: 4, parent: 382, only: 2, servers: 3},
-	{name: "xinfo|groups", rules: &rules112, flags: 2, arity: 3, parent: 382, only: 2, servers: 3},
-	{name: "xinfo|help", flags: 384, arity: 2, parent: 382, only: 0, servers: 3},
-	{name: "xinfo|stream", rules: &rules112, flags: 2, arity: -3, parent: 382, only: 2, servers: 3},
-	{name: "xlen", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "xpending", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "xrange", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "xread", rules: &rules114, flags: 1030, arity: -4, parent: 0, only: 0, servers: 3},
-	{name: "xreadgroup", rules: &rules116, flags: 1029, arity: -7, parent: 0, only: 0, servers: 3},
-	{name: "xrevrange", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "xsetid", rules: &rules38, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "xtrim", rules: &rules51, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "zadd", rules: &rules38, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "zcard", rules: &rules53, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
-	{name: "zcount", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "zdiff", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "zdiffstore", rules: &rules118, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
-	{name: "zincrby", rules: &rules24, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "zinter", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "zintercard", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "zinterstore", rules: &rules118, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
-	{name: "zlexcount", rules: &rules4, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "zmpop", rules: &rules60, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
-	{name: "zmscore", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "zpopmax", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "zpopmin", rules: &rules49, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "zrandmember", rules: &rules4, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
-	{name: "zrange", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "zrangebylex", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "zrangebyscore", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "zrangestore", rules: &rules47, flags: 1, arity: -5, parent: 0, only: 0, servers: 3},
-	{name: "zrank", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "zrem", rules: &rules51, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "zremrangebylex", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "zremrangebyrank", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "zremrangebyscore", rules: &rules51, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
-	{name: "zrevrange", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "zrevrangebylex", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "zrevrangebyscore", rules: &rules4, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
-	{name: "zrevrank", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "zscan", rules: &rules4, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
-	{name: "zscore", rules: &rules4, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
-	{name: "zunion", rules: &rules93, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
-	{name: "zunionstore", rules: &rules118, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "acl", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "acl|cat", rules: &rules0, flags: 400, arity: -2, parent: 1, only: 0, servers: 3},
+	{name: "acl|deluser", rules: &rules1, flags: 464, arity: -3, parent: 1, only: 0, servers: 3},
+	{name: "acl|dryrun", rules: &rules0, flags: 464, arity: -4, parent: 1, only: 0, servers: 3},
+	{name: "acl|genpass", rules: &rules0, flags: 400, arity: -2, parent: 1, only: 0, servers: 3},
+	{name: "acl|getuser", rules: &rules0, flags: 464, arity: 3, parent: 1, only: 0, servers: 3},
+	{name: "acl|help", rules: &rules0, flags: 384, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|list", rules: &rules0, flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|load", rules: &rules0, flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|log", rules: &rules0, flags: 464, arity: -2, parent: 1, only: 0, servers: 3},
+	{name: "acl|save", rules: &rules1, flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|setuser", rules: &rules1, flags: 464, arity: -3, parent: 1, only: 0, servers: 3},
+	{name: "acl|users", rules: &rules0, flags: 464, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "acl|whoami", rules: &rules0, flags: 400, arity: 2, parent: 1, only: 0, servers: 3},
+	{name: "append", rules: &rules3, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "asking", rules: &rules0, flags: 0, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "auth", rules: &rules0, flags: 912, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "bgrewriteaof", rules: &rules0, flags: 80, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "bgsave", rules: &rules0, flags: 80, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "bitcount", rules: &rules5, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "bitfield", rules: &rules7, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "bitfield_ro", rules: &rules5, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "bitop", rules: &rules9, flags: 1, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "bitpos", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "blmove", rules: &rules11, flags: 5, arity: 6, parent: 0, only: 0, servers: 3},
+	{name: "blmpop", rules: &rules13, flags: 1029, arity: -5, parent: 0, only: 0, servers: 3},
+	{name: "blpop", rules: &rules15, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "brpop", rules: &rules15, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "brpoplpush", rules: &rules11, flags: 5, arity: 4, parent: 0, only: 0, servers: 3},
+	{name: "bzmpop", rules: &rules13, flags: 1029, arity: -5, parent: 0, only: 0, servers: 3},
+	{name: "bzpopmax", rules: &rules15, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "bzpopmin", rules: &rules15, flags: 5, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "client", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "client|caching", rules: &rules0, flags: 912, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|capa", rules: &rules0, flags: 912, arity: -3, parent: 33, only: 0, servers: 1},
+	{name: "client|getname", rules: &rules0, flags: 912, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|getredir", rules: &rules0, flags: 912, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|help", rules: &rules0, flags: 384, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|id", rules: &rules0, flags: 912, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|import-source", rules: &rules0, flags: 400, arity: 3, parent: 33, only: 0, servers: 1},
+	{name: "client|info", rules: &rules0, flags: 400, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|kill", rules: &rules0, flags: 464, arity: -3, parent: 33, only: 0, servers: 3},
+	{name: "client|list", rules: &rules0, flags: 464, arity: -2, parent: 33, only: 0, servers: 3},
+	{name: "client|no-evict", rules: &rules0, flags: 976, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|no-touch", rules: &rules0, flags: 912, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|pause", rules: &rules0, flags: 464, arity: -3, parent: 33, only: 0, servers: 3},
+	{name: "client|reply", rules: &rules0, flags: 944, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|setinfo", rules: &rules1, flags: 912, arity: 4, parent: 33, only: 0, servers: 3},
+	{name: "client|setname", rules: &rules1, flags: 912, arity: 3, parent: 33, only: 0, servers: 3},
+	{name: "client|tracking", rules: &rules0, flags: 400, arity: -3, parent: 33, only: 0, servers: 3},
+	{name: "client|trackinginfo", rules: &rules0, flags: 400, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "client|unblock", rules: &rules0, flags: 464, arity: -3, parent: 33, only: 0, servers: 3},
+	{name: "client|unpause", rules: &rules0, flags: 464, arity: 2, parent: 33, only: 0, servers: 3},
+	{name: "cluster", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "clusterscan", rules: &rules17, flags: 2, arity: -2, parent: 0, only: 1, servers: 1},
+	{name: "cluster|addslots", rules: &rules0, flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|addslotsrange", rules: &rules0, flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|bumpepoch", rules: &rules0, flags: 192, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|cancelslotmigrations", rules: &rules0, flags: 192, arity: 2, parent: 54, only: 0, servers: 1},
+	{name: "cluster|count-failure-reports", rules: &rules0, flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|countkeysinslot", rules: &rules0, flags: 128, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|delslots", rules: &rules0, flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|delslotsrange", rules: &rules0, flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|failover", rules: &rules0, flags: 192, arity: -2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|flushslot", rules: &rules0, flags: 65, arity: -3, parent: 54, only: 0, servers: 1},
+	{name: "cluster|flushslots", rules: &rules0, flags: 192, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|forget", rules: &rules0, flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|getkeysinslot", rules: &rules0, flags: 128, arity: 4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|getslotmigrations", rules: &rules0, flags: 192, arity: 2, parent: 54, only: 0, servers: 1},
+	{name: "cluster|help", rules: &rules0, flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|info", rules: &rules0, flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|keyslot", rules: &rules0, flags: 128, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|links", rules: &rules0, flags: 128, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|meet", rules: &rules0, flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|migrateslots", rules: &rules0, flags: 192, arity: -4, parent: 54, only: 0, servers: 1},
+	{name: "cluster|migration", rules: &rules0, flags: 192, arity: -4, parent: 54, only: 0, servers: 2},
+	{name: "cluster|myid", rules: &rules0, flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|myshardid", rules: &rules0, flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|nodes", rules: &rules0, flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|replicas", rules: &rules0, flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|replicate", rules: &rules0, flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|reset", rules: &rules0, flags: 208, arity: -2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|saveconfig", rules: &rules0, flags: 192, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|set-config-epoch", rules: &rules0, flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|setslot", rules: &rules0, flags: 192, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|shards", rules: &rules0, flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|slaves", rules: &rules0, flags: 192, arity: 3, parent: 54, only: 0, servers: 3},
+	{name: "cluster|slot-stats", rules: &rules18, flags: 384, arity: -4, parent: 54, only: 0, servers: 3},
+	{name: "cluster|slots", rules: &rules0, flags: 384, arity: 2, parent: 54, only: 0, servers: 3},
+	{name: "cluster|syncslots", rules: &rules0, flags: 192, arity: -3, parent: 54, only: 0, servers: 3},
+	{name: "command", rules: &rules0, flags: 33152, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "commandlog", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 1},
+	{name: "commandlog|get", rules: &rules19, flags: 448, arity: 4, parent: 92, only: 0, servers: 1},
+	{name: "commandlog|help", rules: &rules0, flags: 384, arity: 2, parent: 92, only: 0, servers: 1},
+	{name: "commandlog|len", rules: &rules20, flags: 448, arity: 3, parent: 92, only: 0, servers: 1},
+	{name: "commandlog|reset", rules: &rules1, flags: 448, arity: 3, parent: 92, only: 0, servers: 1},
+	{name: "command|count", rules: &rules0, flags: 384, arity: 2, parent: 91, only: 0, servers: 3},
+	{name: "command|docs", rules: &rules0, flags: 384, arity: -2, parent: 91, only: 0, servers: 3},
+	{name: "command|getkeys", rules: &rules0, flags: 384, arity: -3, parent: 91, only: 0, servers: 3},
+	{name: "command|getkeysandflags", rules: &rules0, flags: 384, arity: -3, parent: 91, only: 0, servers: 3},
+	{name: "command|help", rules: &rules0, flags: 384, arity: 2, parent: 91, only: 0, servers: 3},
+	{name: "command|info", rules: &rules0, flags: 384, arity: -2, parent: 91, only: 0, servers: 3},
+	{name: "command|list", rules: &rules0, flags: 384, arity: -2, parent: 91, only: 0, servers: 3},
+	{name: "config", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "config|get", rules: &rules0, flags: 464, arity: -3, parent: 104, only: 0, servers: 3},
+	{name: "config|help", rules: &rules0, flags: 384, arity: 2, parent: 104, only: 0, servers: 3},
+	{name: "config|resetstat", rules: &rules1, flags: 464, arity: 2, parent: 104, only: 0, servers: 3},
+	{name: "config|rewrite", rules: &rules1, flags: 464, arity: 2, parent: 104, only: 0, servers: 3},
+	{name: "config|set", rules: &rules1, flags: 464, arity: -4, parent: 104, only: 0, servers: 3},
+	{name: "copy", rules: &rules22, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "dbsize", rules: &rules23, flags: 2, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "debug", rules: &rules0, flags: 464, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "decr", rules: &rules25, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "decrby", rules: &rules25, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "del", rules: &rules27, flags: 1, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "delex", rules: &rules29, flags: 1, arity: -2, parent: 0, only: 1, servers: 2},
+	{name: "delifeq", rules: &rules31, flags: 1, arity: 3, parent: 0, only: 1, servers: 1},
+	{name: "digest", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 2},
+	{name: "discard", rules: &rules0, flags: 912, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "dump", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "echo", rules: &rules0, flags: 384, arity: 2, parent: 0, only: 0, servers: 3},
+	{name: "eval", rules: &rules33, flags: 3216, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "eval_ro", rules: &rules35, flags: 3218, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "evalsha", rules: &rules33, flags: 3216, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "evalsha_ro", rules: &rules35, flags: 3218, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "exec", rules: &rules0, flags: 400, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "exists", rules: &rules37, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "expire", rules: &rules39, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "expireat", rules: &rules39, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "expiretime", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "failover", rules: &rules0, flags: 208, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "fcall", rules: &rules33, flags: 3216, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "fcall_ro", rules: &rules35, flags: 3218, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "flushall", rules: &rules40, flags: 1, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "flushdb", rules: &rules40, flags: 1, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "function", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "function|delete", rules: &rules40, flags: 17, arity: 3, parent: 136, only: 0, servers: 3},
+	{name: "function|dump", rules: &rules0, flags: 16, arity: 2, parent: 136, only: 0, servers: 3},
+	{name: "function|flush", rules: &rules40, flags: 17, arity: -2, parent: 136, only: 0, servers: 3},
+	{name: "function|help", rules: &rules0, flags: 384, arity: 2, parent: 136, only: 0, servers: 3},
+	{name: "function|kill", rules: &rules41, flags: 528, arity: 2, parent: 136, only: 0, servers: 3},
+	{name: "function|list", rules: &rules0, flags: 16, arity: -2, parent: 136, only: 0, servers: 3},
+	{name: "function|load", rules: &rules40, flags: 17, arity: -3, parent: 136, only: 0, servers: 3},
+	{name: "function|restore", rules: &rules40, flags: 17, arity: -3, parent: 136, only: 0, servers: 3},
+	{name: "function|stats", rules: &rules42, flags: 528, arity: 2, parent: 136, only: 0, servers: 3},
+	{name: "geoadd", rules: &rules39, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "geodist", rules: &rules5, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "geohash", rules: &rules5, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "geopos", rules: &rules5, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "georadius", rules: &rules44, flags: 1025, arity: -6, parent: 0, only: 0, servers: 3},
+	{name: "georadius_ro", rules: &rules5, flags: 2, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "georadiusbymember", rules: &rules46, flags: 1025, arity: -5, parent: 0, only: 0, servers: 3},
+	{name: "georadiusbymember_ro", rules: &rules5, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "geosearch", rules: &rules5, flags: 2, arity: -7, parent: 0, only: 1, servers: 3},
+	{name: "geosearchstore", rules: &rules48, flags: 1, arity: -8, parent: 0, only: 0, servers: 3},
+	{name: "get", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "getbit", rules: &rules5, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "getdel", rules: &rules50, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "getex", rules: &rules25, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "getrange", rules: &rules5, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "getset", rules: &rules25, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "hdel", rules: &rules52, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "hello", rules: &rules0, flags: 912, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "hexists", rules: &rules54, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "hexpire", rules: &rules39, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hexpireat", rules: &rules39, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hexpiretime", rules: &rules5, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hget", rules: &rules5, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "hgetall", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "hgetdel", rules: &rules50, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hgetex", rules: &rules25, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hincrby", rules: &rules25, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "hincrbyfloat", rules: &rules25, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "hkeys", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "hlen", rules: &rules54, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "hmget", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "hmset", rules: &rules39, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "hotkeys", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 2},
+	{name: "hotkeys|get", rules: &rules55, flags: 80, arity: 2, parent: 178, only: 0, servers: 2},
+	{name: "hotkeys|help", rules: &rules0, flags: 384, arity: 2, parent: 178, only: 0, servers: 2},
+	{name: "hotkeys|reset", rules: &rules56, flags: 80, arity: 2, parent: 178, only: 0, servers: 2},
+	{name: "hotkeys|start", rules: &rules56, flags: 80, arity: -2, parent: 178, only: 0, servers: 2},
+	{name: "hotkeys|stop", rules: &rules56, flags: 80, arity: 2, parent: 178, only: 0, servers: 2},
+	{name: "hpersist", rules: &rules39, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hpexpire", rules: &rules39, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hpexpireat", rules: &rules39, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hpexpiretime", rules: &rules5, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hpttl", rules: &rules5, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hrandfield", rules: &rules5, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "hscan", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "hset", rules: &rules39, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "hsetex", rules: &rules3, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "hsetnx", rules: &rules3, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "hstrlen", rules: &rules54, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "httl", rules: &rules5, flags: 2, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "hvals", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "incr", rules: &rules25, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "incrby", rules: &rules25, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "incrbyfloat", rules: &rules25, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "info", rules: &rules42, flags: 384, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "keys", rules: &rules18, flags: 2, arity: 2, parent: 0, only: 0, servers: 3},
+	{name: "lastsave", rules: &rules0, flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "latency", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "latency|doctor", rules: &rules57, flags: 464, arity: 2, parent: 203, only: 0, servers: 3},
+	{name: "latency|graph", rules: &rules57, flags: 464, arity: 3, parent: 203, only: 0, servers: 3},
+	{name: "latency|help", rules: &rules0, flags: 384, arity: 2, parent: 203, only: 0, servers: 3},
+	{name: "latency|histogram", rules: &rules57, flags: 464, arity: -2, parent: 203, only: 0, servers: 3},
+	{name: "latency|history", rules: &rules57, flags: 464, arity: 3, parent: 203, only: 0, servers: 3},
+	{name: "latency|latest", rules: &rules57, flags: 464, arity: 2, parent: 203, only: 0, servers: 3},
+	{name: "latency|reset", rules: &rules20, flags: 464, arity: -2, parent: 203, only: 0, servers: 3},
+	{name: "lcs", rules: &rules59, flags: 2, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "lindex", rules: &rules5, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "linsert", rules: &rules3, flags: 1, arity: 5, parent: 0, only: 1, servers: 3},
+	{name: "llen", rules: &rules54, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "lmove", rules: &rules11, flags: 1, arity: 5, parent: 0, only: 0, servers: 3},
+	{name: "lmpop", rules: &rules61, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "lolwut", rules: &rules0, flags: 2, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "lpop", rules: &rules50, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "lpos", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "lpush", rules: &rules3, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "lpushx", rules: &rules3, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "lrange", rules: &rules5, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "lrem", rules: &rules52, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "lset", rules: &rules39, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "ltrim", rules: &rules52, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "memory", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "memory|doctor", rules: &rules42, flags: 0, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|help", rules: &rules0, flags: 384, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|malloc-stats", rules: &rules42, flags: 256, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|purge", rules: &rules40, flags: 256, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|stats", rules: &rules42, flags: 0, arity: 2, parent: 226, only: 0, servers: 3},
+	{name: "memory|usage", rules: &rules63, flags: 2, arity: -3, parent: 226, only: 2, servers: 3},
+	{name: "mget", rules: &rules65, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "migrate", rules: &rules67, flags: 1025, arity: -6, parent: 0, only: 0, servers: 3},
+	{name: "module", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "module|help", rules: &rules0, flags: 384, arity: 2, parent: 235, only: 0, servers: 3},
+	{name: "module|list", rules: &rules0, flags: 80, arity: 2, parent: 235, only: 0, servers: 3},
+	{name: "module|load", rules: &rules0, flags: 80, arity: -3, parent: 235, only: 0, servers: 3},
+	{name: "module|loadex", rules: &rules0, flags: 80, arity: -3, parent: 235, only: 0, servers: 3},
+	{name: "module|unload", rules: &rules0, flags: 80, arity: 3, parent: 235, only: 0, servers: 3},
+	{name: "monitor", rules: &rules0, flags: 464, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "move", rules: &rules25, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "mset", rules: &rules69, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "msetex", rules: &rules71, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "msetnx", rules: &rules73, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "multi", rules: &rules0, flags: 944, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "object", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "object|encoding", rules: &rules63, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
+	{name: "object|freq", rules: &rules63, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
+	{name: "object|help", rules: &rules0, flags: 384, arity: 2, parent: 247, only: 0, servers: 3},
+	{name: "object|idletime", rules: &rules63, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
+	{name: "object|refcount", rules: &rules63, flags: 2, arity: 3, parent: 247, only: 2, servers: 3},
+	{name: "persist", rules: &rules39, flags: 1, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "pexpire", rules: &rules39, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "pexpireat", rules: &rules39, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "pexpiretime", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "pfadd", rules: &rules3, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "pfcount", rules: &rules75, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "pfdebug", rules: &rules77, flags: 65, arity: 3, parent: 0, only: 2, servers: 3},
+	{name: "pfmerge", rules: &rules79, flags: 1, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "pfselftest", rules: &rules0, flags: 64, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "ping", rules: &rules40, flags: 0, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "psetex", rules: &rules81, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "psubscribe", rules: &rules0, flags: 408, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "psync", rules: &rules0, flags: 112, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "pttl", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "publish", rules: &rules0, flags: 392, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "pubsub", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "pubsub|channels", rules: &rules0, flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|help", rules: &rules0, flags: 384, arity: 2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|numpat", rules: &rules0, flags: 392, arity: 2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|numsub", rules: &rules0, flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|shardchannels", rules: &rules0, flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
+	{name: "pubsub|shardnumsub", rules: &rules0, flags: 392, arity: -2, parent: 268, only: 0, servers: 3},
+	{name: "punsubscribe", rules: &rules0, flags: 408, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "quit", rules: &rules0, flags: 912, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "randomkey", rules: &rules42, flags: 2, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "readonly", rules: &rules0, flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "readwrite", rules: &rules0, flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "rename", rules: &rules83, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "renamenx", rules: &rules85, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "replconf", rules: &rules0, flags: 976, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "replicaof", rules: &rules0, flags: 208, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "reset", rules: &rules0, flags: 912, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "restore", rules: &rules81, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "restore-asking", rules: &rules81, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "role", rules: &rules0, flags: 400, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "rpop", rules: &rules50, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "rpoplpush", rules: &rules11, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "rpush", rules: &rules3, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "rpushx", rules: &rules3, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "sadd", rules: &rules3, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "save", rules: &rules0, flags: 112, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "scan", rules: &rules55, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "scard", rules: &rules54, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "script", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "script|debug", rules: &rules0, flags: 16, arity: -3, parent: 296, only: 0, servers: 3},
+	{name: "script|exists", rules: &rules86, flags: 144, arity: -3, parent: 296, only: 0, servers: 3},
+	{name: "script|flush", rules: &rules1, flags: 144, arity: -2, parent: 296, only: 0, servers: 3},
+	{name: "script|help", rules: &rules0, flags: 384, arity: 2, parent: 296, only: 0, servers: 3},
+	{name: "script|kill", rules: &rules41, flags: 528, arity: 2, parent: 296, only: 0, servers: 3},
+	{name: "script|load", rules: &rules1, flags: 144, arity: 3, parent: 296, only: 0, servers: 3},
+	{name: "script|show", rules: &rules0, flags: 144, arity: 3, parent: 296, only: 0, servers: 1},
+	{name: "sdiff", rules: &rules87, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "sdiffstore", rules: &rules89, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "select", rules: &rules0, flags: 896, arity: 2, parent: 0, only: 0, servers: 3},
+	{name: "set", rules: &rules90, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "setbit", rules: &rules25, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "setex", rules: &rules81, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "setnx", rules: &rules92, flags: 1, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "setrange", rules: &rules39, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "shutdown", rules: &rules0, flags: 1008, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "sinter", rules: &rules87, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "sintercard", rules: &rules94, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "sinterstore", rules: &rules89, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "sismember", rules: &rules54, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "slaveof", rules: &rules0, flags: 208, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "slowlog", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "slowlog|get", rules: &rules19, flags: 448, arity: -2, parent: 318, only: 0, servers: 3},
+	{name: "slowlog|help", rules: &rules0, flags: 384, arity: 2, parent: 318, only: 0, servers: 3},
+	{name: "slowlog|len", rules: &rules20, flags: 448, arity: 2, parent: 318, only: 0, servers: 3},
+	{name: "slowlog|reset", rules: &rules1, flags: 448, arity: 2, parent: 318, only: 0, servers: 3},
+	{name: "smembers", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "smismember", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "smove", rules: &rules11, flags: 1, arity: 4, parent: 0, only: 0, servers: 3},
+	{name: "sort", rules: &rules96, flags: 1025, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "sort_ro", rules: &rules98, flags: 1026, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "spop", rules: &rules50, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "spublish", rules: &rules99, flags: 392, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "srandmember", rules: &rules5, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "srem", rules: &rules52, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "sscan", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "ssubscribe", rules: &rules101, flags: 408, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "strlen", rules: &rules54, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "subscribe", rules: &rules0, flags: 408, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "substr", rules: &rules5, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "sunion", rules: &rules87, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "sunionstore", rules: &rules89, flags: 1, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "sunsubscribe", rules: &rules101, flags: 408, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "swapdb", rules: &rules0, flags: 1, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "sync", rules: &rules0, flags: 112, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "time", rules: &rules0, flags: 384, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "touch", rules: &rules37, flags: 2, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "trimslots", rules: &rules0, flags: 1, arity: -5, parent: 0, only: 0, servers: 2},
+	{name: "ttl", rules: &rules5, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "type", rules: &rules54, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "unlink", rules: &rules27, flags: 1, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "unsubscribe", rules: &rules0, flags: 408, arity: -1, parent: 0, only: 0, servers: 3},
+	{name: "unwatch", rules: &rules0, flags: 912, arity: 1, parent: 0, only: 0, servers: 3},
+	{name: "vadd", rules: &rules25, flags: 4097, arity: -5, parent: 0, only: 1, servers: 2},
+	{name: "vcard", rules: &rules25, flags: 4098, arity: 2, parent: 0, only: 1, servers: 2},
+	{name: "vdim", rules: &rules25, flags: 4098, arity: 2, parent: 0, only: 1, servers: 2},
+	{name: "vemb", rules: &rules25, flags: 4098, arity: -3, parent: 0, only: 1, servers: 2},
+	{name: "vgetattr", rules: &rules25, flags: 4098, arity: 3, parent: 0, only: 1, servers: 2},
+	{name: "vinfo", rules: &rules25, flags: 4098, arity: 2, parent: 0, only: 1, servers: 2},
+	{name: "vismember", rules: &rules25, flags: 4098, arity: 3, parent: 0, only: 1, servers: 2},
+	{name: "vlinks", rules: &rules25, flags: 4098, arity: -3, parent: 0, only: 1, servers: 2},
+	{name: "vrandmember", rules: &rules25, flags: 4098, arity: -2, parent: 0, only: 1, servers: 2},
+	{name: "vrange", rules: &rules25, flags: 4098, arity: -4, parent: 0, only: 1, servers: 2},
+	{name: "vrem", rules: &rules25, flags: 4097, arity: 3, parent: 0, only: 1, servers: 2},
+	{name: "vsetattr", rules: &rules25, flags: 4097, arity: 4, parent: 0, only: 1, servers: 2},
+	{name: "vsim", rules: &rules25, flags: 4098, arity: -4, parent: 0, only: 1, servers: 2},
+	{name: "wait", rules: &rules102, flags: 4, arity: 3, parent: 0, only: 0, servers: 3},
+	{name: "waitaof", rules: &rules102, flags: 4, arity: 4, parent: 0, only: 0, servers: 3},
+	{name: "watch", rules: &rules103, flags: 944, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "xack", rules: &rules39, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "xackdel", rules: &rules105, flags: 1, arity: -6, parent: 0, only: 1, servers: 2},
+	{name: "xadd", rules: &rules39, flags: 1, arity: -5, parent: 0, only: 1, servers: 3},
+	{name: "xautoclaim", rules: &rules52, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "xcfgset", rules: &rules39, flags: 1, arity: -2, parent: 0, only: 1, servers: 2},
+	{name: "xclaim", rules: &rules39, flags: 1, arity: -6, parent: 0, only: 1, servers: 3},
+	{name: "xdel", rules: &rules52, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "xdelex", rules: &rules52, flags: 1, arity: -5, parent: 0, only: 1, servers: 2},
+	{name: "xgroup", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "xgroup|create", rules: &rules107, flags: 1, arity: -5, parent: 374, only: 2, servers: 3},
+	{name: "xgroup|createconsumer", rules: &rules107, flags: 1, arity: 5, parent: 374, only: 2, servers: 3},
+	{name: "xgroup|delconsumer", rules: &rules109, flags: 1, arity: 5, parent: 374, only: 2, servers: 3},
+	{name: "xgroup|destroy", rules: &rules109, flags: 1, arity: 4, parent: 374, only: 2, servers: 3},
+	{name: "xgroup|help", rules: &rules0, flags: 384, arity: 2, parent: 374, only: 0, servers: 3},
+	{name: "xgroup|setid", rules: &rules111, flags: 1, arity: -5, parent: 374, only: 2, servers: 3},
+	{name: "xidmprecord", rules: &rules39, flags: 1, arity: 5, parent: 0, only: 1, servers: 2},
+	{name: "xinfo", rules: &rules0, flags: 32768, arity: -2, parent: 0, only: 0, servers: 3},
+	{name: "xinfo|consumers", rules: &rules113, flags: 2, arity: 4, parent: 382, only: 2, servers: 3},
+	{name: "xinfo|groups", rules: &rules113, flags: 2, arity: 3, parent: 382, only: 2, servers: 3},
+	{name: "xinfo|help", rules: &rules0, flags: 384, arity: 2, parent: 382, only: 0, servers: 3},
+	{name: "xinfo|stream", rules: &rules113, flags: 2, arity: -3, parent: 382, only: 2, servers: 3},
+	{name: "xlen", rules: &rules54, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "xpending", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "xrange", rules: &rules5, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "xread", rules: &rules115, flags: 1030, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "xreadgroup", rules: &rules117, flags: 1029, arity: -7, parent: 0, only: 0, servers: 3},
+	{name: "xrevrange", rules: &rules5, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "xsetid", rules: &rules39, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "xtrim", rules: &rules52, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zadd", rules: &rules39, flags: 1, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zcard", rules: &rules54, flags: 2, arity: 2, parent: 0, only: 1, servers: 3},
+	{name: "zcount", rules: &rules5, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zdiff", rules: &rules94, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "zdiffstore", rules: &rules119, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "zincrby", rules: &rules25, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zinter", rules: &rules94, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "zintercard", rules: &rules94, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "zinterstore", rules: &rules119, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "zlexcount", rules: &rules5, flags: 2, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zmpop", rules: &rules61, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
+	{name: "zmscore", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zpopmax", rules: &rules50, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "zpopmin", rules: &rules50, flags: 1, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "zrandmember", rules: &rules5, flags: 2, arity: -2, parent: 0, only: 1, servers: 3},
+	{name: "zrange", rules: &rules5, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrangebylex", rules: &rules5, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrangebyscore", rules: &rules5, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrangestore", rules: &rules48, flags: 1, arity: -5, parent: 0, only: 0, servers: 3},
+	{name: "zrank", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zrem", rules: &rules52, flags: 1, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zremrangebylex", rules: &rules52, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zremrangebyrank", rules: &rules52, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zremrangebyscore", rules: &rules52, flags: 1, arity: 4, parent: 0, only: 1, servers: 3},
+	{name: "zrevrange", rules: &rules5, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrevrangebylex", rules: &rules5, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrevrangebyscore", rules: &rules5, flags: 2, arity: -4, parent: 0, only: 1, servers: 3},
+	{name: "zrevrank", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zscan", rules: &rules5, flags: 2, arity: -3, parent: 0, only: 1, servers: 3},
+	{name: "zscore", rules: &rules5, flags: 2, arity: 3, parent: 0, only: 1, servers: 3},
+	{name: "zunion", rules: &rules94, flags: 1026, arity: -3, parent: 0, only: 0, servers: 3},
+	{name: "zunionstore", rules: &rules119, flags: 1025, arity: -4, parent: 0, only: 0, servers: 3},
 }
 
-var rules0 = rules{own: 0, request: 1, reply: 2}
+var rules0 = rules{own: 0, request: 0, reply: 0}
+
+var rules1 = rules{own: 0, request: 1, reply: 2}
 
 // index 1, range 0 1 0, RW insert
-var specs1 = []spec{
+var specs2 = []spec{
 	{keyword: "", use: 66, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules2 = rules{specs: specs1, own: 0, request: 0, reply: 0}
+var rules3 = rules{specs: specs2, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RO access
-var specs3 = []spec{
+var specs4 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules4 = rules{specs: specs3, own: 0, request: 0, reply: 0}
+var rules5 = rules{specs: specs4, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RW access update variable_flags
-var specs5 = []spec{
+var specs6 = []spec{
 	{keyword: "", use: 1074, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules6 = rules{specs: specs5, own: 3, request: 0, reply: 0}
+var rules7 = rules{specs: specs6, own: 3, request: 0, reply: 0}
 
 // index 2, range 0 1 0, OW update; index 3, range -1 1 0, RO access
-var specs7 = []spec{
+var specs8 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 1, at: 3, last: -1, limit: 0, step: 1},
 }
 
-var rules8 = rules{specs: specs7, own: 0, request: 0, reply: 0}
+var rules9 = rules{specs: specs8, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RW access delete; index 2, range 0 1 0, RW insert
-var specs9 = []spec{
+var specs10 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 66, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules10 = rules{specs: specs9, own: 0, request: 0, reply: 0}
+var rules11 = rules{specs: specs10, own: 0, request: 0, reply: 0}
 
 // index 2, keynum 0 1 1, RW access delete
-var specs11 = []spec{
+var specs12 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 2, at: 2, last: 0, limit: 1, step: 1},
 }
 
-var rules12 = rules{specs: specs11, own: 5, request: 0, reply: 0}
+var rules13 = rules{specs: specs12, own: 5, request: 0, reply: 0}
 
 // index 1, range -2 1 0, RW access delete
-var specs13 = []spec{
+var specs14 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: -2, limit: 0, step: 1},
 }
 
-var rules14 = rules{specs: specs13, own: 0, request: 0, reply: 0}
+var rules15 = rules{specs: specs14, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, not_key
-var specs15 = []spec{
+var specs16 = []spec{
 	{keyword: "", use: 256, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules16 = rules{specs: specs15, own: 0, request: 4, reply: 8}
+var rules17 = rules{specs: specs16, own: 0, request: 4, reply: 8}
 
-var rules17 = rules{own: 0, request: 2, reply: 0}
+var rules18 = rules{own: 0, request: 2, reply: 0}
 
-var rules18 = rules{own: 0, request: 1, reply: 0}
+var rules19 = rules{own: 0, request: 1, reply: 0}
 
-var rules19 = rules{own: 0, request: 1, reply: 7}
+var rules20 = rules{own: 0, request: 1, reply: 7}
 
 // index 1, range 0 1 0, RO access; index 2, range 0 1 0, OW update
-var specs20 = []spec{
+var specs21 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 36, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules21 = rules{specs: specs20, own: 0, request: 0, reply: 0}
+var rules22 = rules{specs: specs21, own: 0, request: 0, reply: 0}
 
-var rules22 = rules{own: 0, request: 2, reply: 7}
+var rules23 = rules{own: 0, request: 2, reply: 7}
 
 // index 1, range 0 1 0, RW access update
-var specs23 = []spec{
+var specs24 = []spec{
 	{keyword: "", use: 50, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules24 = rules{specs: specs23, own: 0, request: 0, reply: 0}
+var rules25 = rules{specs: specs24, own: 0, request: 0, reply: 0}
 
 // index 1, range -1 1 0, RM delete
-var specs25 = []spec{
+var specs26 = []spec{
 	{keyword: "", use: 136, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
-var rules26 = rules{specs: specs25, own: 0, request: 3, reply: 7}
+var rules27 = rules{specs: specs26, own: 0, request: 3, reply: 7}
 
 // index 1, range 0 1 0, RW delete variable_flags
-var specs27 = []spec{
+var specs28 = []spec{
 	{keyword: "", use: 1154, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules28 = rules{specs: specs27, own: 4, request: 0, reply: 0}
+var rules29 = rules{specs: specs28, own: 4, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RM delete
-var specs29 = []spec{
+var specs30 = []spec{
 	{keyword: "", use: 136, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules30 = rules{specs: specs29, own: 0, request: 0, reply: 0}
+var rules31 = rules{specs: specs30, own: 0, request: 0, reply: 0}
 
 // index 2, keynum 0 1 1, RW access update
-var specs31 = []spec{
+var specs32 = []spec{
 	{keyword: "", use: 50, begin: 1, find: 2, at: 2, last: 0, limit: 1, step: 1},
 }
 
-var rules32 = rules{specs: specs31, own: 5, request: 0, reply: 0}
+var rules33 = rules{specs: specs32, own: 5, request: 0, reply: 0}
 
 // index 2, keynum 0 1 1, RO access
-var specs33 = []spec{
+var specs34 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 2, at: 2, last: 0, limit: 1, step: 1},
 }
 
-var rules34 = rules{specs: specs33, own: 5, request: 0, reply: 0}
+var rules35 = rules{specs: specs34, own: 5, request: 0, reply: 0}
 
 // index 1, range -1 1 0, RO
-var specs35 = []spec{
+var specs36 = []spec{
 	{keyword: "", use: 1, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
-var rules36 = rules{specs: specs35, own: 0, request: 3, reply: 7}
+var rules37 = rules{specs: specs36, own: 0, request: 3, reply: 7}
 
 // index 1, range 0 1 0, RW update
-var specs37 = []spec{
+var specs38 = []spec{
 	{keyword: "", use: 34, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules38 = rules{specs: specs37, own: 0, request: 0, reply: 0}
+var rules39 = rules{specs: specs38, own: 0, request: 0, reply: 0}
 
-var rules39 = rules{own: 0, request: 2, reply: 2}
+var rules40 = rules{own: 0, request: 2, reply: 2}
 
-var rules40 = rules{own: 0, request: 2, reply: 1}
+var rules41 = rules{own: 0, request: 2, reply: 1}
 
-var rules41 = rules{own: 0, request: 2, reply: 8}
+var rules42 = rules{own: 0, request: 2, reply: 8}
 
 // index 1, range 0 1 0, RO access; keyword STORE from 6, range 0 1 0, OW update variable_flags; keyword STOREDIST from 6, range 0 1 0, OW update variable_flags
-var specs42 = []spec{
+var specs43 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "store", use: 1060, begin: 2, find: 1, at: 6, last: 0, limit: 0, step: 1},
 	{keyword: "storedist", use: 1060, begin: 2, find: 1, at: 6, last: 0, limit: 0, step: 1},
 }
 
-var rules43 = rules{specs: specs42, own: 6, request: 0, reply: 0}
+var rules44 = rules{specs: specs43, own: 6, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RO access; keyword STORE from 5, range 0 1 0, OW update variable_flags; keyword STOREDIST from 5, range 0 1 0, OW update variable_flags
-var specs44 = []spec{
+var specs45 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "store", use: 1060, begin: 2, find: 1, at: 5, last: 0, limit: 0, step: 1},
 	{keyword: "storedist", use: 1060, begin: 2, find: 1, at: 5, last: 0, limit: 0, step: 1},
 }
 
-var rules45 = rules{specs: specs44, own: 6, request: 0, reply: 0}
+var rules46 = rules{specs: specs45, own: 6, request: 0, reply: 0}
 
 // index 1, range 0 1 0, OW update; index 2, range 0 1 0, RO access
-var specs46 = []spec{
+var specs47 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules47 = rules{specs: specs46, own: 0, request: 0, reply: 0}
+var rules48 = rules{specs: specs47, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RW access delete
-var specs48 = []spec{
+var specs49 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules49 = rules{specs: specs48, own: 0, request: 0, reply: 0}
+var rules50 = rules{specs: specs49, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RW delete
-var specs50 = []spec{
+var specs51 = []spec{
 	{keyword: "", use: 130, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules51 = rules{specs: specs50, own: 0, request: 0, reply: 0}
+var rules52 = rules{specs: specs51, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RO
-var specs52 = []spec{
+var specs53 = []spec{
 	{keyword: "", use: 1, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules53 = rules{specs: specs52, own: 0, request: 0, reply: 0}
+var rules54 = rules{specs: specs53, own: 0, request: 0, reply: 0}
 
-var rules54 = rules{own: 0, request: 4, reply: 8}
+var rules55 = rules{own: 0, request: 4, reply: 8}
 
-var rules55 = rules{own: 0, request: 4, reply: 0}
+var rules56 = rules{own: 0, request: 4, reply: 0}
 
-var rules56 = rules{own: 0, request: 1, reply: 8}
+var rules57 = rules{own: 0, request: 1, reply: 8}
 
 // index 1, range 1 1 0, RO access
-var specs57 = []spec{
+var specs58 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 1, limit: 0, step: 1},
 }
 
-var rules58 = rules{specs: specs57, own: 0, request: 0, reply: 0}
+var rules59 = rules{specs: specs58, own: 0, request: 0, reply: 0}
 
 // index 1, keynum 0 1 1, RW access delete
-var specs59 = []spec{
+var specs60 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 2, at: 1, last: 0, limit: 1, step: 1},
 }
 
-var rules60 = rules{specs: specs59, own: 5, request: 0, reply: 0}
+var rules61 = rules{specs: specs60, own: 5, request: 0, reply: 0}
 
 // index 2, range 0 1 0, RO
-var specs61 = []spec{
+var specs62 = []spec{
 	{keyword: "", use: 1, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules62 = rules{specs: specs61, own: 0, request: 0, reply: 0}
+var rules63 = rules{specs: specs62, own: 0, request: 0, reply: 0}
 
 // index 1, range -1 1 0, RO access
-var specs63 = []spec{
+var specs64 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
-var rules64 = rules{specs: specs63, own: 0, request: 3, reply: 0}
+var rules65 = rules{specs: specs64, own: 0, request: 3, reply: 0}
 
 // index 3, range 0 1 0, RW access delete; keyword KEYS from -2, range -1 1 0, RW access delete incomplete
-var specs65 = []spec{
+var specs66 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 3, last: 0, limit: 0, step: 1},
 	{keyword: "keys", use: 658, begin: 2, find: 1, at: -2, last: -1, limit: 0, step: 1},
 }
 
-var rules66 = rules{specs: specs65, own: 10, request: 0, reply: 0}
+var rules67 = rules{specs: specs66, own: 10, request: 0, reply: 0}
 
 // index 1, range -1 2 0, OW update
-var specs67 = []spec{
+var specs68 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 2},
 }
 
-var rules68 = rules{specs: specs67, own: 0, request: 3, reply: 2}
+var rules69 = rules{specs: specs68, own: 0, request: 3, reply: 2}
 
 // index 1, keynum 0 1 2, OW update
-var specs69 = []spec{
+var specs70 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 2, at: 1, last: 0, limit: 1, step: 2},
 }
 
-var rules70 = rules{specs: specs69, own: 0, request: 3, reply: 2}
+var rules71 = rules{specs: specs70, own: 0, request: 3, reply: 2}
 
 // index 1, range -1 2 0, OW insert
-var specs71 = []spec{
+var specs72 = []spec{
 	{keyword: "", use: 68, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 2},
 }
 
-var rules72 = rules{specs: specs71, own: 0, request: 0, reply: 0}
+var rules73 = rules{specs: specs72, own: 0, request: 0, reply: 0}
 
 // index 1, range -1 1 0, RW access
-var specs73 = []spec{
+var specs74 = []spec{
 	{keyword: "", use: 18, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
-var rules74 = rules{specs: specs73, own: 0, request: 0, reply: 0}
+var rules75 = rules{specs: specs74, own: 0, request: 0, reply: 0}
 
 // index 2, range 0 1 0, RW access
-var specs75 = []spec{
+var specs76 = []spec{
 	{keyword: "", use: 18, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules76 = rules{specs: specs75, own: 0, request: 0, reply: 0}
+var rules77 = rules{specs: specs76, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RW access insert; index 2, range -1 1 0, RO access
-var specs77 = []spec{
+var specs78 = []spec{
 	{keyword: "", use: 82, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 1, at: 2, last: -1, limit: 0, step: 1},
 }
 
-var rules78 = rules{specs: specs77, own: 0, request: 0, reply: 0}
+var rules79 = rules{specs: specs78, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, OW update
-var specs79 = []spec{
+var specs80 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules80 = rules{specs: specs79, own: 0, request: 0, reply: 0}
+var rules81 = rules{specs: specs80, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RW access delete; index 2, range 0 1 0, OW update
-var specs81 = []spec{
+var specs82 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 36, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules82 = rules{specs: specs81, own: 0, request: 0, reply: 0}
+var rules83 = rules{specs: specs82, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RW access delete; index 2, range 0 1 0, OW insert
-var specs83 = []spec{
+var specs84 = []spec{
 	{keyword: "", use: 146, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 68, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules84 = rules{specs: specs83, own: 0, request: 0, reply: 0}
+var rules85 = rules{specs: specs84, own: 0, request: 0, reply: 0}
 
-var rules85 = rules{own: 0, request: 2, reply: 3}
+var rules86 = rules{own: 0, request: 2, reply: 3}
 
-var rules86 = rules{specs: specs63, own: 0, request: 0, reply: 0}
+var rules87 = rules{specs: specs64, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, OW update; index 2, range -1 1 0, RO access
-var specs87 = []spec{
+var specs88 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 1, at: 2, last: -1, limit: 0, step: 1},
 }
 
-var rules88 = rules{specs: specs87, own: 0, request: 0, reply: 0}
+var rules89 = rules{specs: specs88, own: 0, request: 0, reply: 0}
 
-var rules89 = rules{specs: specs5, own: 1, request: 0, reply: 0}
+var rules90 = rules{specs: specs6, own: 1, request: 0, reply: 0}
 
 // index 1, range 0 1 0, OW insert
-var specs90 = []spec{
+var specs91 = []spec{
 	{keyword: "", use: 68, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules91 = rules{specs: specs90, own: 0, request: 0, reply: 0}
+var rules92 = rules{specs: specs91, own: 0, request: 0, reply: 0}
 
 // index 1, keynum 0 1 1, RO access
-var specs92 = []spec{
+var specs93 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 2, at: 1, last: 0, limit: 1, step: 1},
 }
 
-var rules93 = rules{specs: specs92, own: 5, request: 0, reply: 0}
+var rules94 = rules{specs: specs93, own: 5, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RO access; unknown, unknown, RO access; unknown, unknown, OW update
-var specs94 = []spec{
+var specs95 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 0, find: 0, at: 0, last: 0, limit: 0, step: 0},
 	{keyword: "", use: 36, begin: 0, find: 0, at: 0, last: 0, limit: 0, step: 0},
 }
 
-var rules95 = rules{specs: specs94, own: 9, request: 0, reply: 0}
+var rules96 = rules{specs: specs95, own: 9, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RO access; unknown, unknown, RO access
-var specs96 = []spec{
+var specs97 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 0, find: 0, at: 0, last: 0, limit: 0, step: 0},
 }
 
-var rules97 = rules{specs: specs96, own: 9, request: 0, reply: 0}
+var rules98 = rules{specs: specs97, own: 9, request: 0, reply: 0}
 
-var rules98 = rules{specs: specs15, own: 0, request: 0, reply: 0}
+var rules99 = rules{specs: specs16, own: 0, request: 0, reply: 0}
 
 // index 1, range -1 1 0, not_key
-var specs99 = []spec{
+var specs100 = []spec{
 	{keyword: "", use: 256, begin: 1, find: 1, at: 1, last: -1, limit: 0, step: 1},
 }
 
-var rules100 = rules{specs: specs99, own: 0, request: 0, reply: 0}
+var rules101 = rules{specs: specs100, own: 0, request: 0, reply: 0}
 
-var rules101 = rules{own: 0, request: 2, reply: 5}
+var rules102 = rules{own: 0, request: 2, reply: 5}
 
-var rules102 = rules{specs: specs35, own: 0, request: 0, reply: 0}
+var rules103 = rules{specs: specs36, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RW update delete
-var specs103 = []spec{
+var specs104 = []spec{
 	{keyword: "", use: 162, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 }
 
-var rules104 = rules{specs: specs103, own: 0, request: 0, reply: 0}
+var rules105 = rules{specs: specs104, own: 0, request: 0, reply: 0}
 
 // index 2, range 0 1 0, RW insert
-var specs105 = []spec{
+var specs106 = []spec{
 	{keyword: "", use: 66, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules106 = rules{specs: specs105, own: 0, request: 0, reply: 0}
+var rules107 = rules{specs: specs106, own: 0, request: 0, reply: 0}
 
 // index 2, range 0 1 0, RW delete
-var specs107 = []spec{
+var specs108 = []spec{
 	{keyword: "", use: 130, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules108 = rules{specs: specs107, own: 0, request: 0, reply: 0}
+var rules109 = rules{specs: specs108, own: 0, request: 0, reply: 0}
 
 // index 2, range 0 1 0, RW update
-var specs109 = []spec{
+var specs110 = []spec{
 	{keyword: "", use: 34, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules110 = rules{specs: specs109, own: 0, request: 0, reply: 0}
+var rules111 = rules{specs: specs110, own: 0, request: 0, reply: 0}
 
 // index 2, range 0 1 0, RO access
-var specs111 = []spec{
+var specs112 = []spec{
 	{keyword: "", use: 17, begin: 1, find: 1, at: 2, last: 0, limit: 0, step: 1},
 }
 
-var rules112 = rules{specs: specs111, own: 0, request: 0, reply: 0}
+var rules113 = rules{specs: specs112, own: 0, request: 0, reply: 0}
 
 // keyword STREAMS from 1, range -1 1 2, RO access
-var specs113 = []spec{
+var specs114 = []spec{
 	{keyword: "streams", use: 17, begin: 2, find: 1, at: 1, last: -1, limit: 2, step: 1},
 }
 
-var rules114 = rules{specs: specs113, own: 8, request: 0, reply: 0}
+var rules115 = rules{specs: specs114, own: 8, request: 0, reply: 0}
 
 // keyword STREAMS from 4, range -1 1 2, RO access
-var specs115 = []spec{
+var specs116 = []spec{
 	{keyword: "streams", use: 17, begin: 2, find: 1, at: 4, last: -1, limit: 2, step: 1},
 }
 
-var rules116 = rules{specs: specs115, own: 8, request: 0, reply: 0}
+var rules117 = rules{specs: specs116, own: 8, request: 0, reply: 0}
 
 // index 1, range 0 1 0, OW update; index 2, keynum 0 1 1, RO access
-var specs117 = []spec{
+var specs118 = []spec{
 	{keyword: "", use: 36, begin: 1, find: 1, at: 1, last: 0, limit: 0, step: 1},
 	{keyword: "", use: 17, begin: 1, find: 2, at: 2, last: 0, limit: 1, step: 1},
 }
 
-var rules118 = rules{specs: specs117, own: 5, request: 0, reply: 0}
+var rules119 = rules{specs: specs118, own: 5, request: 0, reply: 0}
 
 var builtinIndex = [...]uint16{
 	0, 0, 0, 0, 0, 396, 127, 0, 0, 377, 0, 184, 0, 77, 212, 0, 24, 0, 207, 0,

@@ -8,7 +8,7 @@ import (
 // A Command is what the servers say of one of their commands. It never changes.
 type Command struct {
 	name    string // as in COMMAND, in lower case: "get", "config|get"
-	rules   *rules // nil: as the zero rules
+	rules   *rules // never nil in a table
 	flags   Flags  // and hasSubs
 	arity   int16  // with the name; negative: at least
 	parent  uint16 // 1 + the number of the container in the table; 0: it is no subcommand
@@ -16,7 +16,7 @@ type Command struct {
 	servers Servers
 }
 
-// Rules are what many commands have in common. The built-in table has each once.
+// rules are what many commands have in common. The built-in table has each once.
 type rules struct {
 	specs   []spec // none: no argument is a key
 	own     own
@@ -24,11 +24,10 @@ type rules struct {
 	reply   Reply
 }
 
-var noRules rules
-
+// how returns the rules, and those of no keys for the zero Command.
 func (c *Command) how() *rules {
 	if c.rules == nil {
-		return &noRules
+		return &rules{}
 	}
 	return c.rules
 }
@@ -59,10 +58,11 @@ func (c *Command) Request() Request { return c.how().request }
 func (c *Command) Reply() Reply { return c.how().reply }
 
 // HasKeys reports whether any argument of the command can be a key.
-func (c *Command) HasKeys() bool {
-	specs := c.how().specs
-	for i := range specs {
-		if specs[i].use&NotKey == 0 {
+func (c *Command) HasKeys() bool { return c.how().haveKeys() }
+
+func (r *rules) haveKeys() bool {
+	for i := range r.specs {
+		if r.specs[i].use&NotKey == 0 {
 			return true
 		}
 	}

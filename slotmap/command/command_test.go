@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -162,6 +163,37 @@ func TestLookup(t *testing.T) {
 	assert.Equal(t, "readonly noscript stale movablekeys no_mandatory_keys", c.Flags().String())
 	assert.True(t, c.Is(ReadOnly) && !c.Is(Write) && c.HasKeys() && c.Servers() == Valkey|Redis && c.Arity() == -3)
 	assert.Equal(t, "valkey redis", c.Servers().String())
+}
+
+// The names of modules may be long. A container has its flags, and no bit of ours.
+func TestLongNames(t *testing.T) {
+	name := strings.Repeat("long", 100)
+	field := func(name string, arity int64, subs ...any) []any {
+		return []any{name, arity, []any{"module", "readonly"}, int64(0), int64(0), int64(0), []any{}, []any{}, []any{}, subs}
+	}
+	table, err := Load([]any{field(name, -2, field(name+"|sub", 2), field("other", 2))})
+	require.NoError(t, err)
+	for _, sub := range []string{"sub", "OTHER"} {
+		c, err := table.Lookup(ArgsOf([]string{strings.ToUpper(name), sub}))
+		require.NoError(t, err)
+		assert.Equal(t, name+"|"+strings.ToLower(sub), c.Name())
+	}
+	c, err := table.Lookup(ArgsOf([]string{name}))
+	require.NoError(t, err)
+	assert.Equal(t, Module|ReadOnly, c.Flags())
+	_, err = table.Lookup(ArgsOf([]string{name, "third"}))
+	assert.ErrorIs(t, err, ErrUnknown)
+}
+
+// The table is 426 of these: half a cache line each, and none across two.
+func TestCommandSize(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) == 8 {
+		assert.Equal(t, uintptr(32), unsafe.Sizeof(Command{}))
+	}
+	var zero Command
+	assert.False(t, zero.HasKeys())
+	assert.Equal(t, RequestDefault, zero.Request())
+	assert.Equal(t, ReplyDefault, zero.Reply())
 }
 
 func TestLower8(t *testing.T) {

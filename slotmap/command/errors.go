@@ -2,7 +2,6 @@ package command
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -61,7 +60,7 @@ func (c *Command) arityError(n int) *Error {
 		want = "at least " + strconv.Itoa(-int(c.arity))
 	}
 	return &Error{Kind: ErrArity, Command: c.name, Arg: min(n, max(int(c.arity), -int(c.arity))),
-		Reason: fmt.Sprintf("%d arguments with the name, and it takes %s", n, want)}
+		Reason: strconv.Itoa(n) + " arguments with the name, and it takes " + want}
 }
 
 // A fault is why a specification finds no keys.
@@ -74,6 +73,7 @@ const (
 	zeroKeys          // the number of keys is 0
 	tooFew            // fewer arguments than keys
 	unspecified       // the specification does not tell
+	noValue           // the last key has no value
 )
 
 // lower returns s with its ASCII letters in lower case.
@@ -89,8 +89,8 @@ func lower(s string) string {
 	return string(b)
 }
 
-// syntaxError is the error of a command none of whose keys was found. why and at
-// are of the first specification that failed.
+// syntaxError is the error of a command none of whose keys was found, or whose last
+// has no value. why and at are of the first specification that failed.
 func (c *Command) syntaxError(why fault, at int) *Error {
 	e := &Error{Kind: ErrSyntax, Command: c.name, Arg: at}
 	switch why {
@@ -100,12 +100,14 @@ func (c *Command) syntaxError(why fault, at int) *Error {
 		e.Reason = "the number of keys is 0"
 	case tooFew:
 		e.Reason = "fewer arguments than keys"
+	case noValue:
+		e.Reason = "the last key has no value"
 	case unspecified:
 		e.Reason = "the server's description does not tell the keys"
 	case found: // MIGRATE
 		e.Arg, e.Reason = 3, "a key in front of KEYS, and not an empty one"
 	default:
-		for _, s := range c.how().specs {
+		for _, s := range c.rules.specs {
 			if s.begin == beginKeyword {
 				e.Reason = "the keyword " + strings.ToUpper(s.keyword) + " is missing, or no key follows"
 				break

@@ -35,16 +35,16 @@ func (t *Table) Keys(dst []Key, args Args) ([]Key, error) {
 	if err != nil {
 		return dst, err
 	}
-	how := c.how()
-	if len(how.specs) == 0 {
+	rules := c.rules
+	if len(rules.specs) == 0 {
 		return dst, nil
 	}
 	if !c.fits(args.n) {
 		return dst, c.arityError(args.n)
 	}
 	if c.only != 0 {
-		use := how.specs[0].use
-		if how.own != ownNone {
+		use := rules.specs[0].use
+		if rules.own != ownNone {
 			use = c.useOf(args)
 		}
 		return append(dst, Key{int(c.only), use}), nil
@@ -80,15 +80,15 @@ func add(dst []run, r run) []run { return append(dst, r) }
 // first, unless the use of a key is not theirs to tell. If one of them fails, all
 // keys are those that the server's own code finds.
 func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
-	how := c.how()
+	rules := c.rules
 	why, at := noKeyword, args.n
-	failed := how.own == ownStore
-	for i := 0; i < len(how.specs) && !failed; i++ {
-		s := &how.specs[i]
+	failed := rules.own == ownStore
+	for i := 0; i < len(rules.specs) && !failed; i++ {
+		s := &rules.specs[i]
 		r, fault, place := s.search(args)
 		switch {
 		case fault == noKeyword:
-		case fault == found && (s.use&Incomplete == 0 || how.own == ownNone):
+		case fault == found && (s.use&Incomplete == 0 || rules.own == ownNone):
 			dst = add(dst, r)
 		default:
 			failed, why, at = true, fault, place
@@ -104,7 +104,7 @@ func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
 }
 
 // mayHaveNone reports whether finding no key is no error. Channels may be left out.
-func (c *Command) mayHaveNone() bool { return c.flags&NoMandatoryKeys != 0 || !c.HasKeys() }
+func (c *Command) mayHaveNone() bool { return c.flags&NoMandatoryKeys != 0 || !c.rules.haveKeys() }
 
 // search finds the keys of one specification, as getKeysUsingKeySpecs() of
 // Valkey's src/db.c does. If it fails, at is the argument that is to blame.
@@ -200,7 +200,7 @@ const (
 // useOf returns the use of the one key of a command that has it depend on other
 // arguments.
 func (c *Command) useOf(args Args) Use {
-	own := c.how().own
+	own := c.rules.own
 	switch own {
 	case ownSet, ownSetIf: // setGetKeys()
 		use := OW | Update
@@ -234,7 +234,7 @@ func (c *Command) useOf(args Args) Use {
 		}
 		return RM | Delete
 	}
-	return c.how().specs[0].use
+	return c.rules.specs[0].use
 }
 
 // condition reports whether s names a condition of SET and DELEX of Redis. The
@@ -247,7 +247,7 @@ func condition(s string) bool {
 // if there is no such function.
 func (c *Command) byOwnCode(dst []run, args Args) []run {
 	store := 0 // the argument that is the key for the result
-	switch c.how().own {
+	switch c.rules.own {
 	case ownNumber: // genericGetKeys()
 		return c.loosely(dst, args)
 	case ownStore: // georadiusGetKeys()
@@ -287,7 +287,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 				store = i + 1 // the last one counts; it may be an option again
 			}
 		}
-		if len(c.how().specs) <= 2 { // SORT_RO
+		if len(c.rules.specs) <= 2 { // SORT_RO
 			store = 0
 		}
 	case ownMigrate: // migrateGetKeys()
@@ -320,7 +320,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 // which the result is stored at, comes last.
 func (c *Command) loosely(dst []run, args Args) []run {
 	var r run
-	specs := c.how().specs
+	specs := c.rules.specs
 	for i := range specs {
 		s := &specs[i]
 		if s.find != findNumber || s.begin != beginIndex {

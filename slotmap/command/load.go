@@ -46,7 +46,7 @@ func Load(reply any) (*Table, error) {
 		}
 	}
 	t := newTable(l.commands)
-	if set, delex := t.lookup("set", 0), t.lookup("delex", 0); set != 0 && delex != 0 && t.commands[set-1].how().own == ownSet {
+	if set, delex := t.lookup("set", 0), t.lookup("delex", 0); set != 0 && delex != 0 && t.commands[set-1].rules.own == ownSet {
 		t.commands[set-1].rules.own = ownSetIf // SET got its conditions with DELEX
 	}
 	return t, nil
@@ -82,8 +82,7 @@ func (l *loader) command(v any, parent int) *LoadError {
 	if len(l.commands) == maxCommands {
 		return &LoadError{"", fmt.Sprintf("more than %d commands", maxCommands)}
 	}
-	how := &rules{}
-	c := Command{parent: uint16(parent), rules: how}
+	c := Command{parent: uint16(parent), rules: &rules{}}
 	n, err := number16(f[fieldArity], ".arity")
 	if err != nil {
 		return err
@@ -111,9 +110,9 @@ func (l *loader) command(v any, parent int) *LoadError {
 		}
 		for _, tip := range tips {
 			if s, ok := strings.CutPrefix(tip, "request_policy:"); ok {
-				how.request = Request(number8(s, requestNames))
+				c.rules.request = Request(number8(s, requestNames))
 			} else if s, ok := strings.CutPrefix(tip, "response_policy:"); ok {
-				how.reply = Reply(number8(s, replyNames))
+				c.rules.reply = Reply(number8(s, replyNames))
 			}
 		}
 	}
@@ -122,14 +121,14 @@ func (l *loader) command(v any, parent int) *LoadError {
 		if !ok && f[fieldSpecs] != nil {
 			return &LoadError{".specs", kind(f[fieldSpecs]) + " is not a list"}
 		}
-		how.specs = make([]spec, 0, len(list))
+		c.rules.specs = make([]spec, 0, len(list))
 		for i, v := range list {
 			s, err := loadSpec(v)
 			if err != nil {
 				err.Path = ".specs[" + strconv.Itoa(i) + "]" + err.Path
 				return err
 			}
-			how.specs = append(how.specs, s)
+			c.rules.specs = append(c.rules.specs, s)
 		}
 	} else if err := c.legacy(f); err != nil {
 		return err
@@ -164,7 +163,7 @@ func (l *loader) command(v any, parent int) *LoadError {
 func (c *Command) legacy(f []any) *LoadError {
 	if i := builtin.lookup(c.name, 0); i != 0 && c.flags&Module == 0 {
 		known := &builtin.commands[i-1]
-		*c.rules = *known.how()
+		*c.rules = *known.rules
 		c.flags |= known.flags & NoMandatoryKeys
 		return nil
 	}
@@ -194,40 +193,40 @@ func (c *Command) legacy(f []any) *LoadError {
 
 // complete sets what follows from the rest.
 func (c *Command) complete() {
-	how := c.rules
-	how.own = ownNone
+	rules := c.rules
+	rules.own = ownNone
 	variable := false
 	number := false
-	for i := range how.specs {
-		variable = variable || how.specs[i].use&VariableFlags != 0
-		number = number || how.specs[i].find == findNumber
+	for i := range rules.specs {
+		variable = variable || rules.specs[i].use&VariableFlags != 0
+		number = number || rules.specs[i].find == findNumber
 	}
 	if c.flags&Module == 0 && c.parent == 0 {
 		switch c.name {
 		case "set":
-			how.own = ownSet
+			rules.own = ownSet
 		case "bitfield":
-			how.own = ownBitfield
+			rules.own = ownBitfield
 		case "delex":
-			how.own = ownDelex
+			rules.own = ownDelex
 		case "georadius", "georadiusbymember":
 			if variable {
-				how.own = ownStore
+				rules.own = ownStore
 			}
 		case "xread", "xreadgroup":
-			how.own = ownStreams
+			rules.own = ownStreams
 		case "sort", "sort_ro":
-			how.own = ownSort
+			rules.own = ownSort
 		case "migrate":
-			how.own = ownMigrate
+			rules.own = ownMigrate
 		default:
 			if number && c.name != "msetex" { // which reads its number strictly
-				how.own = ownNumber
+				rules.own = ownNumber
 			}
 		}
 	}
-	if len(how.specs) == 1 {
-		s := how.specs[0]
+	if len(rules.specs) == 1 {
+		s := rules.specs[0]
 		least := max(int(c.arity), -int(c.arity))
 		if s.begin == beginIndex && s.find == findRange && s.last == 0 && int(s.at) < min(least, 256) {
 			c.only = uint8(s.at)

@@ -67,7 +67,7 @@ func (c *Command) route(args Args) (Target, error) {
 		return Target{}, err
 	}
 	if len(runs) == 0 {
-		return Target{Command: c, To: [...]To{AnyNode, AllNodes, AllShards, AnyNode, Special}[c.how().request]}, nil
+		return Target{Command: c, To: [...]To{AnyNode, AllNodes, AllShards, AnyNode, Special}[c.rules.request]}, nil
 	}
 	first := hashslot.Of(args.at(runs[0].first))
 	n := 0
@@ -100,15 +100,15 @@ func crossSlot(key1 string, slot1 hashslot.Slot, key2 string, slot2 hashslot.Slo
 
 // divides reports whether the command can be divided by slot.
 func (c *Command) divides() bool {
-	how := c.how()
-	return how.request == RequestMultiShard && len(how.specs) == 1 && how.specs[0].begin == beginIndex
+	rules := c.rules
+	return rules.request == RequestMultiShard && len(rules.specs) == 1 && rules.specs[0].begin == beginIndex
 }
 
 // whole returns an error if the last key lacks its value: part of a command must
 // not be done if the server would refuse all of it.
 func (c *Command) whole(r run, args Args) error {
 	if r.last+r.step > args.n {
-		return &Error{Kind: ErrSyntax, Command: c.name, Arg: args.n, Reason: "the last key has no value"}
+		return c.syntaxError(noValue, args.n)
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func AppendPart[A Arg](t *Table, dst, args []A, keys []int) ([]A, error) {
 	dst = slices.Grow(dst, n)[:at+n]
 	part := dst[at:]
 	copy(part, args[:r.first])
-	if s := &c.how().specs[0]; s.find == findNumber {
+	if s := &c.rules.specs[0]; s.find == findNumber {
 		part[int(s.at)+int(s.last)] = A(strconv.Itoa(len(keys)))
 	}
 	part = part[r.first:]
@@ -105,7 +105,7 @@ func (t *Table) divisible(args Args) (*Command, run, error) {
 	if !c.divides() {
 		return nil, run{}, fmt.Errorf("command: %q cannot be divided", c.name)
 	}
-	r, why, at := c.how().specs[0].search(args)
+	r, why, at := c.rules.specs[0].search(args)
 	if why != found {
 		return nil, run{}, c.syntaxError(why, at)
 	}
