@@ -138,7 +138,7 @@ func TestCreate(t *testing.T) {
 		keys := keys(20000)
 		commands := make([]redigocluster.Command, len(keys))
 		for i, k := range keys {
-			commands[i] = redigocluster.Command{Name: "SET", Key: k, Args: []any{i}}
+			commands[i] = redigocluster.Command{"SET", k, i}
 		}
 		for i, r := range cl.Pipeline(commands) {
 			require.NoError(t, r.Err, "%q", keys[i])

@@ -103,7 +103,7 @@ func (c *checker) found() {
 	var commands []redigocluster.Command
 	for i := range c.keys {
 		if c.mayLose(i) {
-			which, commands = append(which, i), append(commands, redigocluster.Command{Name: "GET", Key: c.keys[i]})
+			which, commands = append(which, i), append(commands, redigocluster.Command{"GET", c.keys[i]})
 		}
 	}
 	for k, reply := range c.client.Pipeline(commands) {
@@ -157,7 +157,7 @@ func (c *checker) set(which []int) {
 	commands, values := make([]redigocluster.Command, len(which)), make([]int64, len(which))
 	for k, i := range which {
 		values[k] = c.tried[i].Add(1)
-		commands[k] = redigocluster.Command{Name: "SET", Key: c.keys[i], Args: []any{c.value(i, values[k])}}
+		commands[k] = redigocluster.Command{"SET", c.keys[i], c.value(i, values[k])}
 	}
 	for k, reply := range c.client.Pipeline(commands) {
 		// An acknowledgement that came from a node before it was killed counts for
@@ -173,10 +173,10 @@ func (c *checker) get(which []int, pairs bool) {
 	losses := c.losses.Load()
 	commands, least := make([]redigocluster.Command, len(which)), make([][2]int64, len(which))
 	for k, i := range which {
-		commands[k] = redigocluster.Command{Name: "GET", Key: c.keys[i]}
+		commands[k] = redigocluster.Command{"GET", c.keys[i]}
 		least[k][0] = c.acked[i].Load()
 		if pairs {
-			commands[k] = redigocluster.Command{Name: "MGET", Key: c.keys[i], Args: []any{c.keys[i+1]}}
+			commands[k] = redigocluster.Command{"MGET", c.keys[i], c.keys[i+1]}
 			least[k][1] = c.acked[i+1].Load()
 		}
 	}
@@ -267,10 +267,10 @@ func TestChecker(t *testing.T) {
 		check.write()
 		check.get([]int{0, 2, 4}, true)
 		require.Empty(t, check.wrong)
-		require.NoError(t, cl.Do(redigocluster.Command{Name: "DEL", Key: check.keys[3]}).Err)
-		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[5], Args: []any{check.value(5, 1)}}).Err)
-		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[7], Args: []any{check.value(7, 3)}}).Err)
-		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: check.keys[9], Args: []any{check.value(8, 2)}}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{"DEL", check.keys[3]}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{"SET", check.keys[5], check.value(5, 1)}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{"SET", check.keys[7], check.value(7, 3)}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{"SET", check.keys[9], check.value(8, 2)}).Err)
 		check.get([]int{2, 4, 6, 8}, true)
 		check.answered("k", redis.Error("MOVED 1 h:1"))
 		check.answered("k", redis.Error("CLUSTERDOWN x"))

@@ -142,7 +142,7 @@ func TestTwoPrimaries(t *testing.T) {
 			require.Equal(t, 14687, slot)
 		}
 		cl := client(t, c)
-		require.NoError(t, cl.Do(redigocluster.Command{Name: "SET", Key: "mykey", Args: []any{1}}).Err)
+		require.NoError(t, cl.Do(redigocluster.Command{"SET", "mykey", 1}).Err)
 
 		lost, _ := cl.Router.For(0)
 		mine, _ := cl.Router.ForKey("mykey")

@@ -35,7 +35,7 @@ func TestOutage(t *testing.T) {
 						if i%2 == 0 {
 							slot = hashslot.Slot(i % 100) // of the first shard
 						}
-						st.Pipeline([]redigocluster.Command{{Name: "SET", Key: fmt.Sprintf("%s%d{%s}", name, g, slot.Tag()), Args: []any{"1"}}})
+						st.Pipeline([]redigocluster.Command{{"SET", fmt.Sprintf("%s%d{%s}", name, g, slot.Tag()), "1"}})
 					}
 				})
 			}

@@ -151,7 +151,7 @@ func learns(t *testing.T, c *servers.Cluster, before *topology.Cluster, p *plan.
 	commands := make([]redigocluster.Command, len(keys))
 	misplaced := int64(0)
 	for i, k := range keys {
-		commands[i] = redigocluster.Command{Name: "GET", Key: k}
+		commands[i] = redigocluster.Command{"GET", k}
 		slot := hashslot.Of(k)
 		from, _ := p.Before.Lookup(slot)
 		if to, _ := p.After.Lookup(slot); from != to {

@@ -38,11 +38,11 @@ func (s goredisStore) views() int64             { return s.Views.Load() }
 
 func (s goredisStore) Pipeline(commands []redigocluster.Command) []redigocluster.Reply {
 	ctx := context.Background()
-	keys, cmds := make([]string, len(commands)), make([]goredisv9.Cmder, len(commands))
+	cmds := make([]goredisv9.Cmder, len(commands))
 	for i, c := range commands {
-		keys[i], cmds[i] = c.Key, goredisv9.NewCmd(ctx, append([]any{c.Name, c.Key}, c.Args...)...)
+		cmds[i] = goredisv9.NewCmd(ctx, c...)
 	}
-	s.Client.Pipeline(ctx, keys, cmds)
+	s.Client.Pipeline(ctx, cmds)
 	replies := make([]redigocluster.Reply, len(cmds))
 	for i, cmd := range cmds {
 		value, err := cmd.(*goredisv9.Cmd).Result()
@@ -64,18 +64,16 @@ func (s valkeyStore) router() *topology.Router { return &s.Router }
 func (s valkeyStore) views() int64             { return s.Views.Load() }
 
 func (s valkeyStore) Pipeline(commands []redigocluster.Command) []redigocluster.Reply {
-	keys := make([]string, len(commands))
+	completed := make([]valkey.Completed, len(commands))
 	for i, c := range commands {
-		keys[i] = c.Key
+		words := s.B().Arbitrary()
+		for _, arg := range c {
+			words = words.Args(arg.(string))
+		}
+		completed[i] = words.Build()
 	}
 	replies := make([]redigocluster.Reply, len(commands))
-	for i, result := range s.DoMulti(context.Background(), keys, func(b valkey.Builder, i int) valkey.Completed {
-		command := b.Arbitrary(commands[i].Name).Keys(keys[i])
-		for _, arg := range commands[i].Args {
-			command = command.Args(arg.(string))
-		}
-		return command.Build()
-	}) {
+	for i, result := range s.DoMulti(context.Background(), completed...) {
 		value, err := result.ToAny()
 		var refused *valkey.ValkeyError
 		if errors.As(err, &refused) { // or wrapped

@@ -259,14 +259,18 @@ func (c *Client) again(err error) bool {
 	return errors.Is(err, ErrNoNode) || errors.Is(err, redis.ErrPoolTimeout) || errors.As(err, &op) && op.Op == "dial"
 }
 
-// Pipeline sends commands, of which cmds[i] has the key keys[i], those of each
-// node at once, and then again, by what the Router has learned, those that were
-// redirected. Keys are hashed all at once, and no command is looked up by its name
-// to find its key. Each command has its own error.
-func (c *Client) Pipeline(ctx context.Context, keys []string, cmds []redis.Cmder) {
-	which := make([]int, len(keys))
-	for i := range which {
-		which[i] = i
+// Pipeline sends commands, those of each node at once, and then again, by what the
+// Router has learned, those that were redirected. It goes by [Key], and keys are
+// hashed all at once. Each command has its own error, that of Key if it is not sent.
+func (c *Client) Pipeline(ctx context.Context, cmds []redis.Cmder) {
+	keys, which := make([]string, len(cmds)), make([]int, 0, len(cmds))
+	for i, cmd := range cmds {
+		key, err := Key(cmd)
+		if err != nil {
+			cmd.SetErr(err)
+			continue
+		}
+		keys[i], which = key, append(which, i)
 	}
 	for try := 0; ; try++ {
 		if which = c.send(ctx, keys, cmds, which); len(which) == 0 {

@@ -36,7 +36,7 @@ func TestClient(t *testing.T) {
 			sets[i] = redis.NewStatusCmd(ctx, "set", keys[i], i)
 		}
 		require.ErrorIs(t, fed.Get(ctx, "none").Err(), redis.Nil) // now it has the map
-		fed.Pipeline(ctx, keys, sets)
+		fed.Pipeline(ctx, sets)
 		for i, cmd := range sets {
 			require.NoError(t, cmd.Err(), keys[i])
 		}
@@ -80,7 +80,7 @@ func readAll(t *testing.T, c *goredis.Client, keys []string) {
 	for i, k := range keys {
 		gets[i] = redis.NewStringCmd(t.Context(), "get", k)
 	}
-	c.Pipeline(t.Context(), keys, gets)
+	c.Pipeline(t.Context(), gets)
 	for i, cmd := range gets {
 		require.Equal(t, strconv.Itoa(i), cmd.(*redis.StringCmd).Val(), "%s: %v", keys[i], cmd.Err())
 	}

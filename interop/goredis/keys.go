@@ -7,39 +7,35 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Keys returns a key of each command, as Pipeline takes them: the first, wherever
-// it is among the arguments. A command without keys has "", and goes to the node
-// of that slot. A command that cluster servers would refuse is an error: one that is
-// unknown, that its arguments do not tell the keys of, or whose keys are in two slots.
-func Keys(cmds []redis.Cmder) ([]string, error) {
-	keys := make([]string, len(cmds))
-	var args []string
-	var found []command.Key
-	for i, cmd := range cmds {
-		args = args[:0]
-		for _, arg := range cmd.Args() {
-			switch arg := arg.(type) {
-			case string:
-				args = append(args, arg)
-			case []byte:
-				args = append(args, string(arg))
-			default:
-				args = append(args, fmt.Sprint(arg))
-			}
-		}
-		target, err := command.Route(args)
-		if err == nil && target.To == command.EachSlot {
-			err = fmt.Errorf("%s: the keys are in several slots", target.Command.Name())
-		}
-		if err == nil {
-			found, err = command.Keys(found[:0], args)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("goredis: command %d: %w", i, err)
-		}
-		if len(found) > 0 {
-			keys[i] = args[found[0].Index]
+// Key returns a key of a command: the first, wherever it is among the arguments. A
+// command without keys has "", and goes to the node of that slot. A command that
+// cluster servers would refuse is an error: one that is unknown, that its arguments
+// do not tell the keys of, or whose keys are in two slots.
+func Key(cmd redis.Cmder) (string, error) {
+	args := make([]string, len(cmd.Args()))
+	for i, arg := range cmd.Args() {
+		switch arg := arg.(type) {
+		case string:
+			args[i] = arg
+		case []byte:
+			args[i] = string(arg)
+		default:
+			args[i] = fmt.Sprint(arg)
 		}
 	}
-	return keys, nil
+	target, err := command.Route(args)
+	if err == nil && target.To == command.EachSlot {
+		err = fmt.Errorf("%s: the keys are in several slots", target.Command.Name())
+	}
+	var keys []command.Key
+	if err == nil {
+		keys, err = command.Keys(nil, args)
+	}
+	if err != nil {
+		return "", fmt.Errorf("goredis: %w", err)
+	}
+	if len(keys) == 0 {
+		return "", nil
+	}
+	return args[keys[0].Index], nil
 }

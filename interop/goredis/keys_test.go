@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestKeys(t *testing.T) {
+func TestKey(t *testing.T) {
 	for _, c := range []struct {
 		args []any
 		key  string
@@ -24,18 +24,18 @@ func TestKeys(t *testing.T) {
 		{[]any{"object", "encoding", "o"}, "o"},
 		{[]any{"ping"}, ""},
 	} {
-		keys, err := goredis.Keys([]redis.Cmder{redis.NewCmd(t.Context(), c.args...)})
+		key, err := goredis.Key(redis.NewCmd(t.Context(), c.args...))
 		require.NoError(t, err, c.args)
-		assert.Equal(t, []string{c.key}, keys, c.args)
+		assert.Equal(t, c.key, key, c.args)
 	}
 	for _, args := range [][]any{{"mget", "a", "b"}, {"rename", "a", "b"}, {"getx", "a"}, {"get"}, {"xread", "streamz", "s", 0}} {
-		keys, err := goredis.Keys([]redis.Cmder{redis.NewCmd(t.Context(), args...)})
+		key, err := goredis.Key(redis.NewCmd(t.Context(), args...))
 		assert.Error(t, err, args)
-		assert.Nil(t, keys)
+		assert.Empty(t, key)
 	}
-	_, err := goredis.Keys([]redis.Cmder{redis.NewCmd(t.Context(), "rename", "a", "b")})
+	_, err := goredis.Key(redis.NewCmd(t.Context(), "rename", "a", "b"))
 	assert.ErrorIs(t, err, hashslot.ErrCrossSlot)
-	_, err = goredis.Keys([]redis.Cmder{redis.NewCmd(t.Context(), "getx", "a")})
+	_, err = goredis.Key(redis.NewCmd(t.Context(), "getx", "a"))
 	assert.ErrorIs(t, err, command.ErrUnknown)
 }
 
@@ -58,9 +58,9 @@ func TestKeysLive(t *testing.T) {
 				redis.NewCmd(ctx, "xread", "count", 1, "streams", "{"+k+"}s", "0"),
 				redis.NewCmd(ctx, "object", "encoding", k))
 		}
-		keys, err := goredis.Keys(cmds)
-		require.NoError(t, err)
-		fed.Pipeline(ctx, keys, cmds)
+		unknown := redis.NewCmd(ctx, "getx", "a")
+		fed.Pipeline(ctx, append(cmds, unknown))
+		require.ErrorIs(t, unknown.Err(), command.ErrUnknown)
 		for i, cmd := range cmds {
 			require.NoError(t, cmd.Err(), "%v", cmds[i].Args())
 		}

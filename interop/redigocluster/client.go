@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot/slotmap/command"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
@@ -34,13 +35,29 @@ type Client struct {
 	pools     sync.Map                              // address -> *redis.Pool
 }
 
-// A Command is a command whose first argument is a key.
-type Command struct {
-	Name, Key string
-	Args      []any
-}
+// A Command is the name of a command, a string, and its arguments, as redigo takes
+// them. One that has no key goes to the node of slot 0, which is that of "".
+type Command []any
 
-func (c Command) line() []any { return append([]any{c.Name, c.Key}, c.Args...) }
+// key returns the first key of the command, by which a node takes it or refuses it.
+func (c Command) key() (string, error) {
+	args := make([]string, len(c))
+	for i, arg := range c {
+		switch arg := arg.(type) {
+		case string:
+			args[i] = arg
+		case []byte:
+			args[i] = string(arg)
+		default:
+			args[i] = fmt.Sprint(arg)
+		}
+	}
+	keys, err := command.Keys(nil, args)
+	if err != nil || len(keys) == 0 {
+		return "", err
+	}
+	return args[keys[0].Index], nil
+}
 
 // A Reply is what came of a command. Err is a redis.Error if a server has refused
 // the command. If it is neither that nor ErrNotSent nor ErrGaveUp, the connection
@@ -50,57 +67,70 @@ type Reply struct {
 	Err   error
 }
 
-// Do sends a command.
-func (c *Client) Do(command Command) Reply { return c.do(command, 0) }
+// Do sends a command. If it is not known, or its arguments do not tell its keys, it
+// is not sent, and Err is a [*command.Error].
+func (c *Client) Do(line Command) Reply {
+	key, err := line.key()
+	if err != nil {
+		return Reply{Err: err}
+	}
+	return c.do(key, line, 0)
+}
 
-func (c *Client) do(command Command, try int) Reply {
-	node, seen := c.Router.ReadKey(command.Key, topology.ReadPrimary)
+func (c *Client) do(key string, line Command, try int) Reply {
+	node, seen := c.Router.ReadKey(key, topology.ReadPrimary)
 	if node == nil {
 		node = new(topology.Node) // without an address
 	}
 	if !node.Serves() && try%2 == 1 {
 		// Has a replica taken over? Unless it has, it answers MOVED.
-		if heir, _ := c.Router.ReadKey(command.Key, topology.ReadReplica); heir != nil && heir.Role == topology.RoleReplica {
-			reply := c.send(heir.Addr(), command.line())[0]
+		if heir, _ := c.Router.ReadKey(key, topology.ReadReplica); heir != nil && heir.Role == topology.RoleReplica {
+			reply := c.send(heir.Addr(), line)[0]
 			if reply.Err == nil {
 				c.Refresher.Note(c.Router.Promote(heir), time.Now())
 			}
-			return c.follow(command, heir, nil, seen, try, reply)
+			return c.follow(key, line, heir, nil, seen, try, reply)
 		}
 	}
-	return c.follow(command, node, node, seen, try, c.send(node.Addr(), command.line())[0])
+	return c.follow(key, line, node, node, seen, try, c.send(node.Addr(), line)[0])
 }
 
 // Pipeline sends commands, those of each node at once. Replies are in the order
 // of commands, but those that were redirected are done later than those behind.
 func (c *Client) Pipeline(commands []Command) []Reply {
-	replies, keys := make([]Reply, len(commands)), make([]string, len(commands))
-	for i := range commands {
-		keys[i] = commands[i].Key
+	replies := make([]Reply, len(commands))
+	var keys []string
+	var which []int // command which[k] has the key keys[k]
+	for i, line := range commands {
+		key, err := line.key()
+		if replies[i].Err = err; err == nil {
+			keys, which = append(keys, key), append(which, i)
+		}
 	}
 	groups, unassigned, seen := c.Router.Split(keys)
 	var wg sync.WaitGroup
 	for _, g := range groups {
 		wg.Go(func() {
-			lines := make([][]any, len(g.Keys))
-			for k, i := range g.Keys {
-				lines[k] = commands[i].line()
+			lines := make([]Command, len(g.Keys))
+			for n, k := range g.Keys {
+				lines[n] = commands[which[k]]
 			}
 			node := g.Owner.Primary
-			for k, reply := range c.send(node.Addr(), lines...) {
-				replies[g.Keys[k]] = c.follow(commands[g.Keys[k]], node, node, seen, 0, reply)
+			for n, reply := range c.send(node.Addr(), lines...) {
+				k := g.Keys[n]
+				replies[which[k]] = c.follow(keys[k], lines[n], node, node, seen, 0, reply)
 			}
 		})
 	}
-	for _, i := range unassigned {
-		replies[i] = c.Do(commands[i])
+	for _, k := range unassigned {
+		replies[which[k]] = c.do(keys[k], commands[which[k]], 0)
 	}
 	wg.Wait()
 	return replies
 }
 
 // send sends commands to one node, all at once, over one connection.
-func (c *Client) send(addr string, lines ...[]any) []Reply {
+func (c *Client) send(addr string, lines ...Command) []Reply {
 	pool, ok := c.pools.Load(addr)
 	if !ok {
 		pool, _ = c.pools.LoadOrStore(addr, &redis.Pool{MaxIdle: 16, Dial: func() (redis.Conn, error) { return c.Dial(addr) }})
@@ -109,7 +139,8 @@ func (c *Client) send(addr string, lines ...[]any) []Reply {
 	defer conn.Close()
 	unconnected := conn.Err()
 	for _, line := range lines {
-		conn.Send(line[0].(string), line[1:]...)
+		name, _ := line[0].(string)
+		conn.Send(name, line[1:]...)
 	}
 	conn.Flush() // what fails so far, Receive tells
 	replies := make([]Reply, len(lines))
@@ -124,7 +155,7 @@ func (c *Client) send(addr string, lines ...[]any) []Reply {
 // follow returns the reply of node to a command that was sent by the map of the
 // generation seen, or does what its error asks for and sends the command again.
 // Owner is node if it was expected to answer.
-func (c *Client) follow(command Command, node, owner *topology.Node, seen topology.Generation, try int, reply Reply) Reply {
+func (c *Client) follow(key string, line Command, node, owner *topology.Node, seen topology.Generation, try int, reply Reply) Reply {
 	now := time.Now()
 	if due := c.Refresher.Next(&c.Router, now); len(due.Addrs) > 0 {
 		go c.ask(due)
@@ -150,7 +181,7 @@ func (c *Client) follow(command Command, node, owner *topology.Node, seen topolo
 		c.Refresher.Note(c.Router.Moved(redirect, owner, seen), now)
 	case action == topology.ActionAsk && redirect.Routable() && try < tries-1:
 		node = c.Router.Asking(redirect)
-		return c.follow(command, node, nil, seen, try+1, c.send(node.Addr(), []any{"ASKING"}, command.line())[1])
+		return c.follow(key, line, node, nil, seen, try+1, c.send(node.Addr(), Command{"ASKING"}, line)[1])
 	case action != topology.ActionRetry:
 		c.Refresher.Want(now)
 	}
@@ -160,7 +191,7 @@ func (c *Client) follow(command Command, node, owner *topology.Node, seen topolo
 	case try > 0:
 		time.Sleep(time.Millisecond << min(try, 7))
 	}
-	return c.do(command, try+1)
+	return c.do(key, line, try+1)
 }
 
 // Refresh asks for the map as soon as the Refresher allows it. It must be called
@@ -179,7 +210,7 @@ func (c *Client) ask(due topology.Refresh) (err error) {
 	views := make([]*topology.Cluster, len(due.Addrs))
 	for i, addr := range due.Addrs {
 		c.Views.Add(1)
-		reply := c.send(addr, []any{"CLUSTER", "NODES"})[0]
+		reply := c.send(addr, Command{"CLUSTER", "NODES"})[0]
 		var text string
 		if text, err = redis.String(reply.Value, reply.Err); err == nil {
 			views[i], err = topology.ParseNodes(text, topology.Origin{Addr: addr})

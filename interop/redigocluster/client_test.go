@@ -8,6 +8,7 @@ import (
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/interop/internal/servers"
 	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/hashslot/hashslot/slotmap/command"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/mna/redisc"
 	"github.com/stretchr/testify/assert"
@@ -23,7 +24,7 @@ func TestOneSlot(t *testing.T) {
 		require.NoError(t, cl.Refresh())
 		tag := "{" + hashslot.Slot(0).Tag() + "}"
 		do := func(name, key string, args ...any) redigocluster.Reply {
-			return cl.Do(redigocluster.Command{Name: name, Key: key, Args: args})
+			return cl.Do(redigocluster.Command(append([]any{name, key}, args...)))
 		}
 		for _, k := range []string{"a", "b", "c"} {
 			require.NoError(t, do("SET", tag+k, k).Err)
@@ -43,7 +44,7 @@ func TestOneSlot(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "b", got, "still at the source")
 		assert.EqualValues(t, 1, ask.Load())
-		replies := cl.Pipeline([]redigocluster.Command{{Name: "GET", Key: tag + "a"}, {Name: "GET", Key: tag + "b"}, {Name: "SET", Key: tag + "new", Args: []any{"new"}}})
+		replies := cl.Pipeline([]redigocluster.Command{{"GET", tag + "a"}, {"GET", tag + "b"}, {"SET", tag + "new", "new"}})
 		for i, want := range []any{[]byte("a"), []byte("b"), "OK"} {
 			require.NoError(t, replies[i].Err)
 			assert.Equal(t, want, replies[i].Value)
@@ -73,6 +74,18 @@ func TestOneSlot(t *testing.T) {
 		assert.EqualValues(t, 1, moved.Load())
 		shard, _ := cl.Router.For(0)
 		assert.Equal(t, to.ID, shard.Primary.ID)
+
+		// A key that is not the first argument, and commands that are not known.
+		got, err = redis.String(do("EVAL", "return redis.call('GET', KEYS[1])", 1, tag+"a").Value, nil)
+		require.NoError(t, err)
+		assert.Equal(t, "a", got)
+		assert.EqualValues(t, 1, moved.Load())
+		for _, line := range []redigocluster.Command{nil, {"GETX", "a"}} {
+			assert.ErrorIs(t, cl.Do(line).Err, command.ErrUnknown)
+			replies := cl.Pipeline([]redigocluster.Command{line, {"GET", tag + "b"}})
+			assert.ErrorIs(t, replies[0].Err, command.ErrUnknown)
+			assert.Equal(t, []byte("b"), replies[1].Value)
+		}
 
 		refused := do("MGET", "a", "b").Err
 		require.ErrorContains(t, refused, "CROSSSLOT")

@@ -1,5 +1,5 @@
 // Package valkeygo sends pipelines of valkey-go by a [topology.Router], which a
-// [topology.Refresher] keeps right: one client for each node, whose commands are
+// [topology.Refresher] keeps right: one client for each node, commands that are
 // built without hashing, and a hash of all keys at once. It fits rueidis as well,
 // whose interface is the same. It is an example, to be copied and changed.
 package valkeygo
@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashslot/hashslot/slotmap/command"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/valkey-io/valkey-go"
 )
@@ -36,6 +37,8 @@ type Client struct {
 	Views     atomic.Int64 // how many nodes were asked for a view
 	opt       valkey.ClientOption
 	nodes     sync.Map // address -> valkey.Client
+	builder   valkey.Builder
+	first     sync.Once // sets builder
 }
 
 // New returns a client for the cluster that has some of the nodes
@@ -84,8 +87,13 @@ func (c *Client) node(addr string) (valkey.Client, error) {
 		node.Close()
 		node = other.(valkey.Client)
 	}
+	c.first.Do(func() { c.builder = node.B() })
 	return node, nil
 }
+
+// B returns the builder of commands: that of a client of one node, which hashes
+// nothing.
+func (c *Client) B() valkey.Builder { return c.builder }
 
 // ask asks for the views that are due.
 func (c *Client) ask(ctx context.Context, due topology.Refresh) (err error) {
@@ -109,22 +117,44 @@ func (c *Client) origin(addr string) topology.Origin {
 	return topology.Origin{Addr: addr, TLS: c.opt.TLSConfig != nil}
 }
 
-// DoMulti sends commands, those of each node at once, and follows redirects.
-// build makes command i, whose key is keys[i], with the builder of its node; it
-// is called again when the command has to be sent again.
-func (c *Client) DoMulti(ctx context.Context, keys []string, build func(b valkey.Builder, i int) valkey.Completed) []valkey.ValkeyResult {
-	results := make([]valkey.ValkeyResult, len(keys))
+// DoMulti sends commands, those of each node at once, and follows redirects. A
+// command goes by its first key, and one that has none to the node of slot 0, that
+// of "". If a command is not known, or its arguments do not tell its keys, it is not
+// sent, and its error is a [*command.Error].
+func (c *Client) DoMulti(ctx context.Context, commands ...valkey.Completed) []valkey.ValkeyResult {
+	results := make([]valkey.ValkeyResult, len(commands))
+	var keys []string
+	var which []int // command which[k] has the key keys[k]
+	var found []command.Key
+	for i := range commands {
+		commands[i] = commands[i].Pin() // it may be sent again
+		args, key := commands[i].Commands(), ""
+		var err error
+		if found, err = command.Keys(found[:0], args); err != nil {
+			results[i] = valkey.NewErrorResult(err)
+			continue
+		}
+		if len(found) > 0 {
+			key = args[found[0].Index]
+		}
+		keys, which = append(keys, key), append(which, i)
+	}
 	groups, unassigned, seen := c.Router.Split(keys)
 	var wg sync.WaitGroup
-	send := func(node *topology.Node, which []int) {
-		replies, err := c.send(ctx, node, len(which), func(b valkey.Builder, k int) valkey.Completed { return build(b, which[k]) })
-		for k, i := range which {
+	send := func(node *topology.Node, group []int) {
+		some := make([]valkey.Completed, len(group))
+		for n, k := range group {
+			some[n] = commands[which[k]]
+		}
+		replies, err := c.send(ctx, node, some...)
+		for n, k := range group {
+			result := &results[which[k]]
 			if err == nil {
-				results[i] = replies[k]
+				*result = replies[n]
 			} else {
-				results[i] = valkey.NewErrorResult(err)
+				*result = valkey.NewErrorResult(err)
 			}
-			c.follow(ctx, keys[i], node, seen, &results[i], func(b valkey.Builder) valkey.Completed { return build(b, i) })
+			c.follow(ctx, keys[k], node, seen, result, some[n])
 		}
 	}
 	for _, g := range groups {
@@ -135,8 +165,8 @@ func (c *Client) DoMulti(ctx context.Context, keys []string, build func(b valkey
 	return results
 }
 
-// send sends n commands to a node at once.
-func (c *Client) send(ctx context.Context, node *topology.Node, n int, build func(b valkey.Builder, i int) valkey.Completed) ([]valkey.ValkeyResult, error) {
+// send sends commands to a node at once.
+func (c *Client) send(ctx context.Context, node *topology.Node, commands ...valkey.Completed) ([]valkey.ValkeyResult, error) {
 	if node == nil || !node.Routable() {
 		return nil, ErrNoNode
 	}
@@ -144,16 +174,12 @@ func (c *Client) send(ctx context.Context, node *topology.Node, n int, build fun
 	if err != nil {
 		return nil, err
 	}
-	commands := make([]valkey.Completed, n)
-	for i := range commands {
-		commands[i] = build(client.B(), i)
-	}
 	return client.DoMulti(ctx, commands...), nil
 }
 
 // follow sends a command again as long as result, the answer of node, asks for that.
 func (c *Client) follow(ctx context.Context, key string, node *topology.Node, seen topology.Generation,
-	result *valkey.ValkeyResult, build func(valkey.Builder) valkey.Completed) {
+	result *valkey.ValkeyResult, line valkey.Completed) {
 	owner := node // or nil, if it was not expected to answer
 	for try := 0; ; try++ {
 		ask, again := c.react(ctx, node, owner, seen, result.Error())
@@ -171,23 +197,18 @@ func (c *Client) follow(ctx context.Context, key string, node *topology.Node, se
 		if try > 0 {
 			time.Sleep(pause)
 		}
-		n, probe := 1, false
+		lines, probe := []valkey.Completed{line}, false
 		if owner, seen = c.Router.ReadKey(key, topology.ReadPrimary); ask != nil {
-			n, node, owner = 2, ask, nil
+			lines, node, owner = []valkey.Completed{c.B().Asking().Build(), line}, ask, nil
 		} else if node = owner; node != nil && !node.Serves() && try%2 == 1 {
 			// Has a replica taken over? Unless it has, it answers MOVED.
 			node, _ = c.Router.ReadKey(key, topology.ReadReplica)
 			probe, owner = true, nil
 		}
-		replies, err := c.send(ctx, node, n, func(b valkey.Builder, i int) valkey.Completed {
-			if i < n-1 {
-				return b.Asking().Build()
-			}
-			return build(b)
-		})
+		replies, err := c.send(ctx, node, lines...)
 		if err != nil {
 			*result = valkey.NewErrorResult(err)
-		} else if *result = replies[n-1]; probe && result.Error() == nil {
+		} else if *result = replies[len(lines)-1]; probe && result.Error() == nil {
 			c.Refresher.Note(c.Router.Promote(node), time.Now())
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashslot/hashslot/interop/internal/servers"
 	"github.com/hashslot/hashslot/interop/valkeygo"
+	"github.com/hashslot/hashslot/slotmap/command"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,9 +33,11 @@ func TestClient(t *testing.T) {
 		for i := range keys {
 			keys[i] = "user:" + strconv.Itoa(i)
 		}
-		for i, r := range routed.DoMulti(ctx, keys, func(b valkey.Builder, i int) valkey.Completed {
-			return b.Set().Key(keys[i]).Value(strconv.Itoa(i)).Build()
-		}) {
+		commands := make([]valkey.Completed, count)
+		for i, k := range keys {
+			commands[i] = routed.B().Set().Key(k).Value(strconv.Itoa(i)).Build()
+		}
+		for i, r := range routed.DoMulti(ctx, commands...) {
 			require.NoError(t, r.Error(), keys[i])
 		}
 		require.Zero(t, c.Errors("MOVED"))
@@ -43,9 +46,10 @@ func TestClient(t *testing.T) {
 		c.Reshard(c.Nodes[0], c.Nodes[1], 2000)
 		read := func() {
 			t.Helper()
-			for i, r := range routed.DoMulti(ctx, keys, func(b valkey.Builder, i int) valkey.Completed {
-				return b.Get().Key(keys[i]).Build()
-			}) {
+			for i, k := range keys {
+				commands[i] = routed.B().Get().Key(k).Build()
+			}
+			for i, r := range routed.DoMulti(ctx, commands...) {
 				got, err := r.ToString()
 				require.NoError(t, err, keys[i])
 				require.Equal(t, strconv.Itoa(i), got, keys[i])
@@ -59,8 +63,23 @@ func TestClient(t *testing.T) {
 		assert.Equal(t, first, c.Errors("MOVED")-before, "MOVED after the Router has learned")
 
 		before = c.Errors("MOVED")
+		// Keys that are not the first argument, and a command that is not known.
+		for i, k := range keys {
+			commands[i] = routed.B().Eval().Script("return redis.call('GET', KEYS[1])").Numkeys(1).Key(k).Build()
+		}
+		commands[count/2] = routed.B().Arbitrary("GETX").Keys("a").Build()
+		for i, r := range routed.DoMulti(ctx, commands...) {
+			if i == count/2 {
+				require.ErrorIs(t, r.Error(), command.ErrUnknown)
+				continue
+			}
+			got, err := r.ToString()
+			require.NoError(t, err, keys[i])
+			require.Equal(t, strconv.Itoa(i), got, keys[i])
+		}
+		assert.Equal(t, before, c.Errors("MOVED"))
+
 		for range 2 {
-			commands := make([]valkey.Completed, count)
 			for i, k := range keys {
 				commands[i] = plain.B().Get().Key(k).Build()
 			}
