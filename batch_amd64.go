@@ -216,6 +216,9 @@ func (l *keyList) key(i int) string {
 		return *(*string)(l.at(i)) // a slice begins with what a string is
 	}
 	start, end := l.startOf(i), *(*uint32)(l.at(i))
+	if start == end {
+		return "" // it may be behind the last byte, where no pointer may go
+	}
 	return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(l.data), start)), end-start)
 }
 
