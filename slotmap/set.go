@@ -8,7 +8,7 @@ import (
 )
 
 // A Set is a set of slots. The zero Set is empty and ready to use. Sets are
-// plain values of 2056 bytes: assignment copies, and == tells whether two sets have
+// plain values of a little more than 2 KiB: assignment copies, and == tells whether two sets have
 // the same slots and the same error.
 //
 // Add, AddRange, Remove and RemoveRange take only valid slots. They pass over
