@@ -29,6 +29,14 @@ func (a Args) at(i int) string {
 	return *(*string)(unsafe.Add(a.first, uintptr(i)*a.stride))
 }
 
+// name returns the first argument, or an empty one if there is none.
+func (a Args) name() string {
+	if a.n == 0 {
+		return ""
+	}
+	return a.at(0)
+}
+
 // is reports whether s is word, which is in lower case, as strcasecmp() does:
 // case is ignored, and a NUL byte ends s. It is called in many places and grows
 // the program by thousands of bytes if it is inlined there.

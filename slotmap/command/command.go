@@ -270,14 +270,20 @@ func (t *Table) Lookup(args Args) (*Command, error) {
 }
 
 func (t *Table) find(args Args) (*Command, *Error) {
-	if args.n == 0 {
-		return nil, unknown(nil, args)
+	c, i := t.top(args.name())
+	if c == nil || c.flags&hasSubs != 0 {
+		return t.within(c, i, args)
 	}
-	c, i := t.top(args.at(0))
+	return c, nil
+}
+
+// within returns the subcommand that args names, or the container if it stands
+// alone. c and i are what top says of the name.
+func (t *Table) within(c *Command, i uint16, args Args) (*Command, *Error) {
 	if c == nil {
 		return nil, unknown(nil, args)
 	}
-	if c.flags&hasSubs == 0 || args.n == 1 {
+	if args.n == 1 {
 		return c, nil
 	}
 	if i = t.lookup(args.at(1), i); i == 0 {
