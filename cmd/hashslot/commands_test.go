@@ -13,12 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
 // The samples of what servers say, through the command.
 func TestKeysGolden(t *testing.T) {
 	for _, file := range []string{"getkeys_valkey9.jsonl", "getkeys_redis8.jsonl"} {
-		f, err := os.Open("../../slotmap/command/testdata/" + file)
+		f, err := os.Open(hashtest.Data(t, "../..", "commands/"+file))
 		require.NoError(t, err)
 		defer f.Close()
 		type golden struct {

@@ -144,7 +144,7 @@ func conventional(decl string) bool {
 // TestAPI holds that a change of the API is a change of api.txt, which is read
 // in the same commit:
 //
-//	go test ./internal/house -run TestAPI -update
+//	cd internal/house && go test -run TestAPI -update
 func TestAPI(t *testing.T) {
 	var lines []string
 	for _, dir := range public(t) {

@@ -23,33 +23,26 @@ const module = "github.com/hashslot/hashslot"
 // arrows says which packages of the module each package may import. What is not
 // named here is a mistake.
 var arrows = map[string][]string{
-	"internal/gf2":                  {},
-	"crc16":                         {"internal/gf2"},
-	"hashtag":                       {},
-	"internal/impl":                 {},
-	"internal/guard":                {},
-	"internal/hashtest":             {"crc16", "internal/impl"},
-	"internal/house":                {},
-	"internal/mutate":               {},
-	".":                             {"crc16", "hashtag", "internal/gf2", "internal/impl"},
-	"slotmap":                       {"."},
-	"slotmap/topology":              {".", "slotmap"},
-	"slotmap/topology/internal/sim": {".", "slotmap", "slotmap/topology"},
-	"slotmap/command":               {".", "slotmap"},
-	"slotmap/plan":                  {".", "slotmap", "slotmap/topology"},
-	"slotmap/plan/valkeycli":        {".", "slotmap", "slotmap/topology", "slotmap/plan"},
-	"cmd/hashslot":                  {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan", "slotmap/plan/valkeycli", "slotmap/command"},
-	"bench":                         {},
-	"bench/internal/owners":         {".", "slotmap"},
-	"bench/mca":                     {".", "internal/impl"},
-	"fuzz":                          {},
+	"internal/gf2":           {},
+	"crc16":                  {"internal/gf2"},
+	"hashtag":                {},
+	"internal/impl":          {},
+	"internal/guard":         {},
+	"internal/hashtest":      {"crc16", "internal/impl"},
+	".":                      {"crc16", "hashtag", "internal/gf2", "internal/impl"},
+	"slotmap":                {"."},
+	"slotmap/topology":       {".", "slotmap"},
+	"slotmap/command":        {".", "slotmap"},
+	"slotmap/plan":           {".", "slotmap", "slotmap/topology"},
+	"slotmap/plan/valkeycli": {".", "slotmap", "slotmap/topology", "slotmap/plan"},
+	"cmd/hashslot":           {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan", "slotmap/plan/valkeycli", "slotmap/command"},
+	"fuzz":                   {},
 }
 
 // foreignImports says what packages import from outside of the module and of
 // the standard library. Tests may import testify as well.
 var foreignImports = map[string][]string{
 	".":                {"github.com/klauspost/cpuid/v2"},
-	"bench/mca":        {"github.com/klauspost/cpuid/v2"},
 	"internal/guard":   {"golang.org/x/sys/unix"},
 	"slotmap":          {"golang.org/x/sys/cpu"},
 	"slotmap/topology": {"golang.org/x/sys/cpu"},

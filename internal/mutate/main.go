@@ -2,11 +2,11 @@
 // Go. It makes one small change to a file at a time, runs the fast tests of the
 // package over the result, and lists the changes that they let pass:
 //
-//	go run ./internal/mutate -file crc16_amd64.s -n 50 -seed 1
-//	go run ./internal/mutate -file '*_amd64.s' -n 0 # all, in about a quarter of an hour
-//	GOARCH=arm64 go run ./internal/mutate -file long_arm64.s -n 0 -exec 'qemu-aarch64 -cpu max'
-//
-//	go run ./internal/mutate -file 'slotmap/topology/[amrs]*.go' -n 25
+//	cd internal/mutate
+//	go run . -file crc16_amd64.s -n 50 -seed 1
+//	go run . -file '*_amd64.s' -n 0 # all, in about a quarter of an hour
+//	go run . -file 'slotmap/topology/[amrs]*.go' -n 25
+//	go build && GOARCH=arm64 ./mutate -file long_arm64.s -n 0 -exec 'qemu-aarch64 -cpu max'
 //
 // A change, a mutant, of assembly is one of
 //
@@ -59,7 +59,7 @@ import (
 )
 
 func main() {
-	pattern := flag.String("file", "", "what to mutate: .s files of the package in the current directory, or Go files, as a pattern")
+	pattern := flag.String("file", "", "what to mutate: .s files of the root package, or Go files, as a pattern")
 	n := flag.Int("n", 50, "how many mutants to try, chosen at random; 0 for all")
 	seed := flag.Uint64("seed", 1, "the seed of that choice")
 	part := flag.String("part", "1/1", "try only the i-th of k parts of what was chosen, as i/k")
@@ -67,7 +67,12 @@ func main() {
 	execute := flag.String("exec", "", "a command to run the tests with, as go test -exec")
 	explained := flag.String("explained", "internal/mutate/explained.txt", "the explanations of survivors")
 	list := flag.Bool("list", false, "only list the mutants")
+	root := flag.String("root", "../..", "the folder of the module to mutate, from which files are named")
 	flag.Parse()
+	if err := os.Chdir(*root); err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(2)
+	}
 	files, err := filepath.Glob(*pattern)
 	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, "_test.go") })
 	if err == nil && len(files) == 0 {

@@ -21,9 +21,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "write the replies into slotmap/command/testdata")
+var update = flag.Bool("update", false, "write the replies into testdata/commands")
 
-const testdata = "../../slotmap/command/testdata"
+const testdata = "../../testdata/commands"
 
 // The servers whose commands are built in.
 var tables = map[string]command.Servers{"valkey-9.1": command.Valkey, "redis-8.6": command.Redis}

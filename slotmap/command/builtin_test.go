@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
 var update = flag.Bool("update", false, "write builtin.go and differences.txt")
@@ -20,7 +22,7 @@ var update = flag.Bool("update", false, "write builtin.go and differences.txt")
 // reply returns what a server replied to COMMAND, from testdata.
 func reply(tb testing.TB, server string) []any {
 	tb.Helper()
-	text, err := os.ReadFile("testdata/" + server + ".jsonl")
+	text, err := os.ReadFile(hashtest.Data(tb, "../..", "commands/"+server+".jsonl"))
 	require.NoError(tb, err)
 	var list []any
 	for line := range bytes.Lines(text) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
 // A golden is a command and what COMMAND GETKEYS and GETKEYSANDFLAGS said of it.
@@ -22,7 +24,7 @@ type golden struct {
 
 func goldens(tb testing.TB, file string) (list []golden) {
 	tb.Helper()
-	text, err := os.ReadFile("testdata/" + file)
+	text, err := os.ReadFile(hashtest.Data(tb, "../..", "commands/"+file))
 	require.NoError(tb, err)
 	for line := range bytes.Lines(text) {
 		var g golden

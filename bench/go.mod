@@ -1,4 +1,6 @@
-module github.com/hashslot/hashslot/bench/compare
+// Benchmarks, and the tools that measure and predict. This file keeps them, and the
+// peers that they measure beside, out of the module that importers download.
+module github.com/hashslot/hashslot/bench
 
 go 1.26.0
 
@@ -19,4 +21,4 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
 
-replace github.com/hashslot/hashslot => ../..
+replace github.com/hashslot/hashslot => ..

@@ -1,0 +1,11 @@
+// The tests of the project as a whole. This file keeps them out of the module that
+// importers download.
+module github.com/hashslot/hashslot/internal/house
+
+go 1.25.0
+
+require github.com/stretchr/testify v1.12.1
+
+require go.yaml.in/yaml/v3 v3.0.5 // indirect
+
+replace github.com/hashslot/hashslot => ../..
