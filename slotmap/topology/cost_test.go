@@ -101,14 +101,15 @@ func TestStepsAreLinear(t *testing.T) {
 	}
 }
 
-// A step that is quadratic in one of these numbers takes some ten seconds, and
-// there are many.
+// A step that is quadratic in one of these numbers takes some seconds, and there
+// are many.
 func TestHugeSteps(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
 	}
 	for _, view := range []func(t testing.TB, n, i int) *Cluster{bigNodes, bigReply} {
-		x, y := view(t, maxNodes, 0), view(t, maxNodes, maxNodes/2)
+		const n = maxNodes / 2
+		x, y := view(t, n, 0), view(t, n, n/2)
 		var r Router
 		r.Apply(x, 0)
 		for _, step := range bigSteps {

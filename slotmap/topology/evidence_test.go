@@ -75,17 +75,20 @@ func shardsOf(t testing.TB, shards ...string) *Cluster {
 // checkMap holds what must be true of every map: each node is in one shard, and
 // Node finds it there.
 func checkMap(t testing.TB, r *Router) {
-	t.Helper()
 	s := r.load()
 	count := 0
+	hold := func(ok bool, what string, about any) { // many times a test: cheaper than require
+		if !ok {
+			t.Helper()
+			t.Fatalf("%s: %v", what, about)
+		}
+	}
 	one := func(n *Node, shard *Shard, role Role) {
 		count++
-		require.Equal(t, member{n, shard}, s.members.byKey[n.key])
-		require.Equal(t, role, n.Role, n)
-		if n.ID != "" && n.key == n.ID {
-			require.Same(t, n, r.Node(n.ID))
-		}
-		require.Equal(t, s.suspects[n.key] != nil, s.suspects[n.key] != nil && n.Flags.Has(FlagPFail))
+		hold(s.members.byKey[n.key] == member{n, shard}, "not the member of its key", n)
+		hold(n.Role == role, "the role is wrong", n)
+		hold(n.ID == "" || n.key != n.ID || r.Node(n.ID) == n, "not the node of its id", n)
+		hold(s.suspects[n.key] == nil || n.Flags.Has(FlagPFail), "suspected, without a flag", n)
 	}
 	listed := map[*Shard]bool{}
 	for _, shard := range s.shards {
@@ -95,16 +98,18 @@ func checkMap(t testing.TB, r *Router) {
 			one(n, shard, RoleReplica)
 		}
 	}
-	require.Len(t, s.members.byKey, count)
+	hold(len(s.members.byKey) == count, "nodes twice or without a shard", s.members.byKey)
 	for rg, shard := range s.table.Ranges() {
-		require.True(t, listed[shard], rg)
-		for slot := rg.First; slot <= rg.Last; slot++ {
-			_, g := s.owner(slot)
-			require.NotNil(t, g)
-		}
+		hold(listed[shard], "the owner is not listed", rg)
 	}
+	for g := range s.grounds.Owners() {
+		hold(g != nil, "no ground", s.grounds)
+	}
+	free, groundless := s.table.Unassigned(), s.grounds.Unassigned()
+	hold(groundless == free, "not the slots with an owner have a ground", groundless)
 	for key := range s.suspects {
-		require.Contains(t, s.members.byKey, key)
+		_, ok := s.members.byKey[key]
+		hold(ok, "suspected, and not there", key)
 	}
 }
 
@@ -411,8 +416,9 @@ func (o *told) check(t testing.TB) {
 	members := o.r.load().members.byKey
 	require.Len(t, o.node, len(members))
 	for key, m := range members {
-		require.NotNil(t, o.node[key], key)
-		require.True(t, m.node.routesAs(o.node[key]), "%s: %+v is not %+v", key, m.node, o.node[key])
+		if n := o.node[key]; n == nil || !m.node.routesAs(n) {
+			t.Fatalf("%s: %+v is not %+v", key, m.node, n)
+		}
 	}
 	require.Equal(t, o.r.Generation(), o.gen)
 }

@@ -11,7 +11,7 @@ import (
 
 // Every capture is read as the reference reads it.
 func TestReference(t *testing.T) {
-	for i, c := range captures(t) {
+	for i, c := range someCaptures(t) {
 		from := []Origin{{}, c.from, {Addr: "[2001:db8::1]:7", TLS: true}, {Addr: "h:7", Map: moveHalf}}[i%4]
 		checkNodes(t, c.nodes(t), from)
 		if file, err := os.ReadFile(c.path + ".nodes.conf"); err == nil {
@@ -94,7 +94,7 @@ func checkCluster(t *testing.T, c *Cluster) {
 }
 
 func FuzzParseNodes(f *testing.F) {
-	for _, c := range captures(f) {
+	for _, c := range someCaptures(f) {
 		if text := c.nodes(f); len(text) < 2000 {
 			f.Add(text, "10.0.0.1", false)
 		}
@@ -122,7 +122,7 @@ func FuzzParseSlots(f *testing.F)  { fuzzReply(f, "slots", ParseSlots, refSlotsR
 func FuzzParseShards(f *testing.F) { fuzzReply(f, "shards", ParseShards, refShardsReply) }
 
 func fuzzReply(f *testing.F, command string, parse func(any, Origin) (*Cluster, error), ref func(any, Origin) (*refCluster, error)) {
-	for _, c := range captures(f) {
+	for _, c := range someCaptures(f) {
 		for _, protocol := range []string{".resp2", ".resp3"} {
 			if data, err := os.ReadFile(c.path + "." + command + protocol); err == nil && len(data) < 1200 {
 				f.Add(data, "10.0.0.1", len(data)%2 == 0)

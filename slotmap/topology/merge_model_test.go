@@ -114,8 +114,12 @@ func checkMerge(t testing.TB, pick picker) {
 }
 
 func TestMergeModel(t *testing.T) {
-	for seed := range uint64(500) {
-		checkMerge(t, rand.New(rand.NewPCG(seed, 13)).IntN)
+	rounds := *sequences / 25
+	if testing.Short() {
+		rounds /= 10
+	}
+	for seed := range rounds {
+		checkMerge(t, rand.New(rand.NewPCG(*first+seed, 13)).IntN)
 	}
 }
 

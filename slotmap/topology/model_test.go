@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -647,12 +648,15 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 	var r Router
 	m := newModel()
 	told := tell(&r)
-	var log []string
+	var log []func() string // of what happened
+	note := func(format string, args ...any) {
+		log = append(log, func() string { return fmt.Sprintf(format, args...) })
+	}
 	for range events {
 		if !more() {
 			return
 		}
-		before := describe(&r)
+		before := r.load()
 		seen := max(0, m.gen-pick(3)/2*pick(4))
 		var got Result
 		want := Unchanged
@@ -675,7 +679,7 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 			if force {
 				options = append(options, Force())
 			}
-			log = append(log, fmt.Sprintf("apply %v seen %d force %v", v, seen, force))
+			note("apply %v seen %d force %v", v, seen, force)
 			got = r.Apply(v.cluster(t), Generation(seen), options...)
 			want = m.apply(v, seen, force)
 			ask = m.pending
@@ -694,18 +698,18 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 			if m.primary[from] == "" {
 				f, from = nil, ""
 			}
-			log = append(log, fmt.Sprintf("moved %d to %s from %q seen %d", modelSlots[i], x, from, seen))
+			note("moved %d to %s from %q seen %d", modelSlots[i], x, from, seen)
 			got = r.Moved(moved(modelSlots[i], x), f, Generation(seen))
 			want, ask = m.moved(i, x, from, seen)
 		case 3, 4:
-			log = append(log, "failed "+x)
+			note("failed %s", x)
 			got = r.Failed(node(x))
 			want, ask = m.failed(x)
 		case 5:
-			log = append(log, "succeeded "+x)
+			note("succeeded %s", x)
 			got, want = r.Succeeded(node(x)), m.succeeded(x)
 		case 6:
-			log = append(log, "promote "+x)
+			note("promote %s", x)
 			got = r.Promote(node(x))
 			if m.primary[x] != "" && m.primary[x] != x {
 				m.gen++
@@ -713,13 +717,17 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 				want, ask = FailedOver, m.ask()
 			}
 		case 7:
-			log = append(log, "refresh failed")
+			note("refresh failed")
 			r.RefreshFailed()
 			m.pending = false
 			got.Seen = r.Generation()
 		}
 		fail := func(what string, args ...any) {
-			t.Fatalf("%s\nafter\n%s\nof\n%s\nnow\n%s", fmt.Sprintf(what, args...), strings.Join(log, "\n"), before, describe(&r))
+			var events strings.Builder
+			for _, e := range log {
+				fmt.Fprintln(&events, e())
+			}
+			t.Fatalf("%s\nafter\n%sof\n%snow\n%s", fmt.Sprintf(what, args...), events.String(), before, r.load())
 		}
 		if got.Outcome != want || got.Refresh != ask {
 			fail("%v, refresh %v, but the model says %v, %v", got.Outcome, got.Refresh, want, ask)
@@ -735,10 +743,9 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 	}
 }
 
-// describe lists the map.
-func describe(r *Router) string {
+// String lists the map.
+func (s *state) String() string {
 	var b strings.Builder
-	s := r.load()
 	for _, shard := range s.shards {
 		fmt.Fprintf(&b, "%v %v", shard.Primary, s.table.SlotsOf(shard))
 		if shard.Primary.versioned {
@@ -796,14 +803,19 @@ func (m *model) diff(r *Router) string {
 	return ""
 }
 
+var (
+	sequences = flag.Uint64("sequences", 5000, "how many sequences of events are compared with the model; a tenth of them with -short")
+	first     = flag.Uint64("first", 0, "the number of the first of them")
+)
+
 // Random sequences of all events come out as the rules say.
 func TestRouterModel(t *testing.T) {
-	rounds := 30000
+	rounds := *sequences
 	if testing.Short() {
-		rounds = 1500
+		rounds /= 10
 	}
-	for seed := range uint64(rounds) {
-		rng := rand.New(rand.NewPCG(seed, 11))
+	for seed := range rounds {
+		rng := rand.New(rand.NewPCG(*first+seed, 11))
 		checkModel(t, 12, rng.IntN, func() bool { return true })
 	}
 }

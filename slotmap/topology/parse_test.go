@@ -622,10 +622,10 @@ func TestHostileReplies(t *testing.T) {
 		text string
 		ok   bool
 	}{
-		{"everybody claims everything", many(1<<15, "0-16383"), true},
+		{"everybody claims everything", many(1<<13, "0-16383"), true},
 		{"too many nodes", many(1<<16+1, ""), false},
 		{"one claims everything over and over", many(1, strings.Repeat("0-16383 ", 1<<18)), true},
-		{"and so do all", many(1000, strings.Repeat("0-16383 ", 1<<8)), true},
+		{"and so do all", many(1<<9, strings.Repeat("0-16383 ", 1<<8)), true},
 		{"open slots", many(1, strings.Repeat("[0->-x] [1-<-y] ", 1<<16)), true},
 		{"unknown fields", many(1, strings.Repeat("x ", 1<<20)), true},
 		{"blank lines", strings.Repeat("\n", 1<<21), false},
@@ -658,7 +658,7 @@ func TestHostileReplies(t *testing.T) {
 	// The same of decoded replies.
 	entry := []any{0, 16383, nil}
 	var entries []any
-	for i := range 1 << 15 {
+	for i := range 1 << 14 {
 		e := append([]any(nil), entry...)
 		e[2] = []any{"h", i, fmt.Sprint("a", i)}
 		entries = append(entries, e)

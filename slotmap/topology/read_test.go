@@ -62,16 +62,18 @@ func TestRead(t *testing.T) {
 			r.Failed(r.Node(string(id)))
 		}
 		count := map[string]int{}
-		const rounds = 30000
+		const rounds = 3000
 		for i := range rounds {
 			n, seen := r.ReadKey(fmt.Sprint(i), c.policy)
-			require.Equal(t, r.Generation(), seen)
+			if seen != r.Generation() {
+				require.Equal(t, r.Generation(), seen)
+			}
 			count[n.ID]++
 		}
 		assert.Len(t, count, len(c.want), "%v", c)
 		for _, id := range c.want {
 			// Six standard deviations of a fair choice among two or more.
-			assert.InDelta(t, rounds/len(c.want), count[string(id)], 6*87, "%v %c", c, id)
+			assert.InDelta(t, rounds/len(c.want), count[string(id)], 6*28, "%v %c", c, id)
 		}
 	}
 	var r Router
