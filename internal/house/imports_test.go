@@ -24,6 +24,7 @@ const module = "github.com/hashslot/hashslot"
 // named here is a mistake.
 var arrows = map[string][]string{
 	"internal/gf2":           {},
+	"internal/reply":         {},
 	"crc16":                  {"internal/gf2"},
 	"hashtag":                {},
 	"internal/impl":          {},
@@ -31,9 +32,9 @@ var arrows = map[string][]string{
 	"internal/hashtest":      {"crc16", "internal/impl"},
 	".":                      {"crc16", "hashtag", "internal/gf2", "internal/impl"},
 	"slotmap":                {"."},
-	"slotmap/topology":       {".", "slotmap"},
+	"slotmap/topology":       {".", "internal/reply", "slotmap"},
 	"slotmap/command":        {".", "slotmap"},
-	"slotmap/plan":           {".", "slotmap", "slotmap/topology"},
+	"slotmap/plan":           {".", "internal/reply", "slotmap", "slotmap/topology"},
 	"slotmap/plan/valkeycli": {".", "slotmap", "slotmap/topology", "slotmap/plan"},
 	"cmd/hashslot":           {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan", "slotmap/plan/valkeycli", "slotmap/command"},
 	"fuzz":                   {},

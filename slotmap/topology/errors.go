@@ -59,13 +59,4 @@ func (w Warning) String() string { return w.Place.String() + ": " + w.Reason }
 // maxWarnings bounds what a hostile reply can make of its warnings.
 const maxWarnings = 1000
 
-// quote shows a part of a reply in a message, not more than is useful of it.
-func quote(s string) string {
-	const most = 60
-	if len(s) > most {
-		return strconv.QuoteToASCII(s[:most]) + "..."
-	}
-	return strconv.QuoteToASCII(s)
-}
-
 func index(name string, i int) string { return fmt.Sprintf("%s[%d]", name, i) }

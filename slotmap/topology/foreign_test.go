@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
+	decoded "github.com/hashslot/hashslot/internal/reply"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -120,7 +121,7 @@ func TestForeignReplies(t *testing.T) {
 				reply, decodeErr := d.decode(data)
 				require.NoError(t, decodeErr)
 				if r.Kind == "nodes" {
-					reply, _ = asText(reply)
+					reply, _ = decoded.Text(reply)
 				}
 				again, againErr := r.parse(reply)
 				if err != nil {
@@ -289,7 +290,7 @@ func (r record) compare(c *Cluster, err error) (differs []string) {
 			same(key, want, got)
 		case "unroutable":
 			for _, rg := range list(want) {
-				first, _ := asInt(list(rg)[0])
+				first, _ := decoded.Int(list(rg)[0])
 				if s, ok := c.Table().Lookup(hashslot.Slot(first)); !ok || s.Primary.Routable() {
 					differ("%v is routable", rg)
 				}
@@ -404,7 +405,7 @@ func (r record) compare(c *Cluster, err error) (differs []string) {
 						same(what, v, total)
 					case "slots_contain":
 						for _, s := range list(v) {
-							slot, _ := asInt(s)
+							slot, _ := decoded.Int(s)
 							if shard, _ := c.Table().Lookup(hashslot.Slot(slot)); shard == nil || shard.Primary != n {
 								differ("%s: not %v", what, s)
 							}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/hashslot/hashslot/internal/reply"
 )
 
 const ownState = "NewCluster"
@@ -47,7 +49,7 @@ func NewCluster(nodes []Node) (*Cluster, error) {
 			return nil, err
 		}
 		if _, taken := c.byKey[n.ID]; taken {
-			return fail(index("nodes", i)+".ID", "a second node "+quote(n.ID))
+			return fail(index("nodes", i)+".ID", "a second node "+reply.Quote(n.ID))
 		}
 		c.byKey[n.ID] = int32(i)
 		total := 0
@@ -59,7 +61,7 @@ func NewCluster(nodes []Node) (*Cluster, error) {
 			c.warn(at, "slots more than once")
 		}
 		if len(n.Slots) > 0 && n.Role != RolePrimary {
-			c.warn(at, "slots of a node that is no primary, which owns none: "+quote(n.ID))
+			c.warn(at, "slots of a node that is no primary, which owns none: "+reply.Quote(n.ID))
 		}
 		if n.Myself() && myself {
 			c.warn(at, "a second node is myself")
@@ -90,7 +92,7 @@ func (n *Node) adopt() *ParseError {
 	case n.Role != RoleUnknown && n.Flags&roles&^want != 0 || n.Role == RoleUnknown && n.Flags&roles != 0 && n.Flags&FlagHandshake == 0:
 		return bad("Flags", "are %v, but the role is %v", n.Flags, n.Role)
 	case n.Role != RoleReplica && n.PrimaryID != "":
-		return bad("PrimaryID", "is %s, but the node is no replica", quote(n.PrimaryID))
+		return bad("PrimaryID", "is %s, but the node is no replica", reply.Quote(n.PrimaryID))
 	}
 	n.Flags |= want
 	for _, p := range [...]struct {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/reply"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -111,7 +112,7 @@ func (p *nodesParser) parseLine() error {
 		return p.fail(at, "more than 65536 nodes")
 	}
 	if _, ok := p.c.byKey[id]; ok {
-		return p.fail(at, "a second line for node "+quote(id))
+		return p.fail(at, "a second line for node "+reply.Quote(id))
 	}
 	p.c.byKey[id] = int32(len(p.c.store))
 	p.c.store = append(p.c.store, Node{ID: id, key: id, versioned: true})
@@ -145,18 +146,18 @@ func (p *nodesParser) parseLine() error {
 		s, at := p.token()
 		v, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return p.fail(at, f.name+" "+quote(s)+" is not a number")
+			return p.fail(at, f.name+" "+reply.Quote(s)+" is not a number")
 		}
 		*f.to = v
 	}
 	epoch, at := p.token()
 	var err error
 	if n.ConfigEpoch, err = strconv.ParseUint(epoch, 10, 64); err != nil {
-		return p.fail(at, "config-epoch "+quote(epoch)+" is not a number")
+		return p.fail(at, "config-epoch "+reply.Quote(epoch)+" is not a number")
 	}
 	n.LinkState, at = p.token()
 	if n.LinkState != "connected" && n.LinkState != "disconnected" {
-		return p.fail(at, "link-state "+quote(n.LinkState)+" is neither connected nor disconnected")
+		return p.fail(at, "link-state "+reply.Quote(n.LinkState)+" is neither connected nor disconnected")
 	}
 	return p.parseSlots(n)
 }
@@ -173,7 +174,7 @@ func (p *nodesParser) joinAddr(addr string, addrAt int, flags string, flagsAt in
 		}
 		if knownRole(s) {
 			addr = strings.TrimRight(p.line[addrAt:at], " \t")
-			p.warn(addrAt, "spaces in the address field "+quote(addr))
+			p.warn(addrAt, "spaces in the address field "+reply.Quote(addr))
 			return addr, s, at
 		}
 	}
@@ -202,15 +203,15 @@ func (p *nodesParser) parseAddr(n *Node, addr string, at int) error {
 	if ok {
 		var good bool
 		if n.BusPort, good = parsePort(bus); !good {
-			p.warn(at+len(hostport)+1, "cluster bus port "+quote(bus)+" is not a port")
+			p.warn(at+len(hostport)+1, "cluster bus port "+reply.Quote(bus)+" is not a port")
 		}
 	}
 	host, port, ok := cutLast(hostport, ':')
 	if !ok {
-		return p.fail(at, "address "+quote(addr)+" has no port")
+		return p.fail(at, "address "+reply.Quote(addr)+" has no port")
 	}
 	if n.EndpointPort, ok = parsePort(port); !ok {
-		return p.fail(at+len(host)+1, "port "+quote(port)+" is not a number from 0 to 65535")
+		return p.fail(at+len(host)+1, "port "+reply.Quote(port)+" is not a number from 0 to 65535")
 	}
 	host = unbracket(host)
 	n.IP, n.Endpoint = host, host
@@ -224,7 +225,7 @@ func (p *nodesParser) parseAddr(n *Node, addr string, at int) error {
 		case first && !hasValue:
 			n.Hostname = field
 		case !hasValue || name == "":
-			p.warn(at, "auxiliary field "+quote(field)+" is not name=value")
+			p.warn(at, "auxiliary field "+reply.Quote(field)+" is not name=value")
 		default:
 			p.parseAux(n, name, value, at)
 		}
@@ -245,7 +246,7 @@ func (p *nodesParser) parseAux(n *Node, name, value string, at int) {
 	case "tls-port":
 		var ok bool
 		if n.TLSPort, ok = parsePort(value); !ok {
-			p.warn(at, "tls-port "+quote(value)+" is not a port")
+			p.warn(at, "tls-port "+reply.Quote(value)+" is not a port")
 		}
 		return
 	case "tcp-port":
@@ -253,12 +254,12 @@ func (p *nodesParser) parseAux(n *Node, name, value string, at int) {
 		if port, ok := parsePort(value); ok {
 			n.TLSPort, n.EndpointPort = n.EndpointPort, port
 		} else {
-			p.warn(at, "tcp-port "+quote(value)+" is not a port")
+			p.warn(at, "tcp-port "+reply.Quote(value)+" is not a port")
 		}
 		return
 	case "nodename", "human-nodename", "client-ipv4", "client-ipv6", "client-tcp-port", "client-tls-port":
 	default:
-		p.warn(at, "unknown auxiliary field "+quote(name))
+		p.warn(at, "unknown auxiliary field "+reply.Quote(name))
 	}
 	n.setExtra(name, value)
 }
@@ -298,13 +299,13 @@ func (p *nodesParser) parseFlags(n *Node, flags string, at int) error {
 			n.Flags |= FlagNoFailover
 		case "noflags":
 		default:
-			p.warn(at, "unknown flag "+quote(flag))
+			p.warn(at, "unknown flag "+reply.Quote(flag))
 		}
 		at += len(flag) + 1
 	}
 	switch {
 	case n.Flags.Has(FlagPrimary | FlagReplica):
-		return p.fail(at-len(flags)-1, "flags "+quote(flags)+" are both those of a primary and of a replica")
+		return p.fail(at-len(flags)-1, "flags "+reply.Quote(flags)+" are both those of a primary and of a replica")
 	case n.Flags&FlagHandshake != 0:
 	case n.Flags&FlagPrimary != 0:
 		n.Role = RolePrimary
@@ -337,12 +338,12 @@ func (p *nodesParser) parseSlots(n *Node) error {
 			continue
 		}
 		if s[0] < '0' || '9' < s[0] {
-			p.warn(at, "unknown field "+quote(s))
+			p.warn(at, "unknown field "+reply.Quote(s))
 			continue
 		}
 		r, err := slotmap.ParseRange(s)
 		if err != nil {
-			return p.fail(at, quote(s)+" is not a slot or a range of slots from 0 to 16383")
+			return p.fail(at, reply.Quote(s)+" is not a slot or a range of slots from 0 to 16383")
 		}
 		if n.Slots == nil {
 			n.Slots = make([]slotmap.Range, 0, room)
@@ -358,7 +359,7 @@ func (p *nodesParser) parseSlots(n *Node) error {
 		n.Migrating, n.Importing = slices.Clone(onePerSlot(n.Migrating)), slices.Clone(onePerSlot(n.Importing))
 	}
 	if len(n.Slots) > 0 && n.Role != RolePrimary {
-		p.warn(0, "slots of a node that is no primary, which owns none: "+quote(n.ID))
+		p.warn(0, "slots of a node that is no primary, which owns none: "+reply.Quote(n.ID))
 	}
 	return nil
 }
@@ -382,7 +383,7 @@ func (p *nodesParser) parseOpen(n *Node, s string, at int) error {
 	slot, rest, _ := strings.Cut(inner, "-")
 	open, err := hashslot.ParseSlot(slot)
 	if !closed || err != nil || len(rest) < 3 || rest[1] != '-' || rest[0] != '>' && rest[0] != '<' {
-		return p.fail(at, quote(s)+" is not an open slot, [slot->-id] or [slot-<-id]")
+		return p.fail(at, reply.Quote(s)+" is not an open slot, [slot->-id] or [slot-<-id]")
 	}
 	peer := Peer{open, rest[2:]}
 	if rest[0] == '>' {
@@ -422,12 +423,12 @@ func (p *nodesParser) parseVars() error {
 		case strings.EqualFold(name, "currentEpoch"):
 			epoch, err := strconv.ParseUint(value, 10, 64)
 			if err != nil {
-				return p.fail(at, "currentEpoch "+quote(value)+" is not a number")
+				return p.fail(at, "currentEpoch "+reply.Quote(value)+" is not a number")
 			}
 			p.c.currentEpoch = epoch
 		case strings.EqualFold(name, "lastVoteEpoch"):
 		default:
-			p.warn(at, "unknown variable "+quote(name))
+			p.warn(at, "unknown variable "+reply.Quote(name))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/reply"
 )
 
 // A RedirectKind is MOVED or ASK.
@@ -46,7 +47,7 @@ type RedirectError struct {
 }
 
 func (e *RedirectError) Error() string {
-	return "topology: not a redirect: " + e.Reason + ": " + quote(e.Message)
+	return "topology: not a redirect: " + e.Reason + ": " + reply.Quote(e.Message)
 }
 
 // Is reports whether target is [ErrNotRedirect].

@@ -3,176 +3,31 @@ package topology
 import (
 	"fmt"
 	"maps"
-	"math"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/hashslot/hashslot/internal/reply"
 )
-
-// Clients decode replies differently: bulk strings as string or []byte, maps as
-// map[any]any, map[string]any or, over RESP2, as a flat list of names and
-// values, numbers as int64 or, from a proxy, as text. The functions here take
-// all of them. Types that are not listed are looked at by reflection.
-
-// asList returns the elements of v.
-func asList(v any) ([]any, bool) {
-	if list, ok := v.([]any); ok {
-		return list, true
-	}
-	rv := indirect(v)
-	if k := rv.Kind(); k != reflect.Slice && k != reflect.Array || rv.Type().Elem().Kind() == reflect.Uint8 {
-		return nil, false
-	}
-	list := make([]any, rv.Len())
-	for i := range list {
-		list[i] = rv.Index(i).Interface()
-	}
-	return list, true
-}
-
-// asText returns the text v. Numbers are no text.
-func asText(v any) (string, bool) {
-	switch v := v.(type) {
-	case string:
-		return v, true
-	case []byte:
-		return string(v), true
-	case error:
-		return "", false
-	}
-	rv := indirect(v)
-	switch {
-	case rv.Kind() == reflect.String:
-		return rv.String(), true
-	case rv.Kind() == reflect.Slice && rv.Type().Elem().Kind() == reflect.Uint8:
-		return string(rv.Bytes()), true
-	}
-	return "", false
-}
-
-// asInt returns the number v, which may come as text.
-func asInt(v any) (int64, bool) {
-	switch v := v.(type) {
-	case int64:
-		return v, true
-	case int:
-		return int64(v), true
-	case float64:
-		return int64(v), v == math.Trunc(v) && math.Abs(v) < 1<<53
-	}
-	if s, ok := asText(v); ok {
-		n, err := strconv.ParseInt(s, 10, 64)
-		return n, err == nil
-	}
-	rv := indirect(v)
-	switch {
-	case rv.CanInt():
-		return rv.Int(), true
-	case rv.CanUint():
-		return int64(rv.Uint()), rv.Uint() <= math.MaxInt64
-	}
-	return 0, false
-}
-
-// indirect follows one pointer.
-func indirect(v any) reflect.Value {
-	rv := reflect.ValueOf(v)
-	if rv.Kind() == reflect.Pointer {
-		return rv.Elem()
-	}
-	return rv
-}
-
-// A field is a name in lower case and a value.
-type field struct {
-	name  string
-	value any
-}
 
 // appendFields appends the fields of v to dst: a map, or a flat list of names
 // and values. The order is that of the list, or any.
-func appendFields(dst []field, v any) ([]field, *ParseError) {
-	switch v := v.(type) {
-	case nil:
-		return dst, nil
-	case map[string]any:
-		for name, value := range v {
-			dst = append(dst, field{lower(name), value})
-		}
-		return dst, nil
-	case map[any]any:
-		for name, value := range v {
-			s, ok := asText(name)
-			if !ok {
-				return nil, wrong("has a name that is", name, "not text")
-			}
-			dst = append(dst, field{lower(s), value})
-		}
-		return dst, nil
+func appendFields(dst []reply.Field, v any) ([]reply.Field, *ParseError) {
+	dst, err := reply.AppendFields(dst, v)
+	if err != nil {
+		return nil, &ParseError{Place: Place{Path: err.Path}, Reason: err.Reason}
 	}
-	if list, ok := asList(v); ok {
-		if len(list)%2 != 0 {
-			return nil, &ParseError{Reason: fmt.Sprintf("a list of %d elements is not names and values", len(list))}
-		}
-		for i := 0; i < len(list); i += 2 {
-			s, ok := asText(list[i])
-			if !ok {
-				return nil, wrong("has a name that is", list[i], "not text").in(index("", i))
-			}
-			dst = append(dst, field{lower(s), list[i+1]})
-		}
-		return dst, nil
-	}
-	if rv := indirect(v); rv.Kind() == reflect.Map && rv.Type().Key().Kind() == reflect.String {
-		for it := rv.MapRange(); it.Next(); {
-			dst = append(dst, field{lower(it.Key().String()), it.Value().Interface()})
-		}
-		return dst, nil
-	}
-	return nil, wrong("is", v, "neither a map nor a list of names and values")
-}
-
-// lower is strings.ToLower for names that nearly always are in lower case.
-func lower(s string) string {
-	for i := range len(s) {
-		if s[i]-'A' < 26 {
-			return strings.ToLower(s)
-		}
-	}
-	return s
+	return dst, nil
 }
 
 // wrong is the error of a value of the wrong kind.
 func wrong(is string, v any, want string) *ParseError {
-	return &ParseError{Reason: is + " " + kindOf(v) + ", " + want}
-}
-
-func kindOf(v any) string {
-	if v == nil {
-		return "null"
-	}
-	if err, ok := v.(error); ok {
-		return "the error " + quote(err.Error())
-	}
-	if s, ok := asText(v); ok {
-		return "the text " + quote(s)
-	}
-	if n, ok := asInt(v); ok {
-		return "the number " + strconv.FormatInt(n, 10)
-	}
-	if list, ok := asList(v); ok {
-		return fmt.Sprintf("a list of %d elements", len(list))
-	}
-	if indirect(v).Kind() == reflect.Map {
-		return "a map"
-	}
-	return fmt.Sprintf("a %T", v)
+	return &ParseError{Reason: is + " " + reply.Kind(v) + ", " + want}
 }
 
 // list returns the elements of v, which must be a list.
 func list(v any) ([]any, *ParseError) {
-	l, ok := asList(v)
+	l, ok := reply.List(v)
 	if !ok {
 		return nil, wrong("is", v, "not a list")
 	}
@@ -184,7 +39,7 @@ func text(v any) (string, *ParseError) {
 	if v == nil {
 		return "", nil
 	}
-	s, ok := asText(v)
+	s, ok := reply.Text(v)
 	if !ok {
 		return "", wrong("is", v, "not text")
 	}
@@ -196,7 +51,7 @@ func number(v any, most int64) (int64, *ParseError) {
 	if v == nil {
 		return 0, nil
 	}
-	n, ok := asInt(v)
+	n, ok := reply.Int(v)
 	if !ok || n < 0 || n > most {
 		return 0, wrong("is", v, fmt.Sprintf("not a number from 0 to %d", most))
 	}
@@ -215,7 +70,7 @@ type replyNodes struct {
 
 	done, all int // how many entries or shards of the reply were read before this one, and how many there are
 
-	fields, shard []field // scratch
+	fields, shard []reply.Field // scratch
 	members       []int32
 }
 
@@ -304,7 +159,7 @@ func (r *replyNodes) finish(from Origin) *Cluster {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.split)) {
-		r.c.warn(Place{}, "node id "+quote(id)+" stands for more than one address")
+		r.c.warn(Place{}, "node id "+reply.Quote(id)+" stands for more than one address")
 	}
 	if len(r.named) == 0 {
 		r.c.byKey = r.byID
@@ -315,48 +170,48 @@ func (r *replyNodes) finish(from Origin) *Cluster {
 }
 
 // common reads a field that both replies have. known is false if it is another.
-func (n *Node) common(f field) (known bool, err *ParseError) {
-	switch f.name {
+func (n *Node) common(f reply.Field) (known bool, err *ParseError) {
+	switch f.Name {
 	case "ip":
-		n.IP, err = text(f.value)
+		n.IP, err = text(f.Value)
 		if n.IP != "" && !isIP(n.IP) {
 			n.IP = ""
 			return false, nil
 		}
 	case "hostname":
-		n.Hostname, err = text(f.value)
+		n.Hostname, err = text(f.Value)
 	case "availability-zone":
-		n.AvailabilityZone, err = text(f.value)
+		n.AvailabilityZone, err = text(f.Value)
 	default:
 		return false, nil
 	}
 	if err != nil {
-		_ = err.in(f.name)
+		_ = err.in(f.Name)
 	}
 	return true, err
 }
 
 // extra keeps the fields that are not known, and warns of them.
-func (r *replyNodes) extra(n *Node, unknown []field, path func() string) {
+func (r *replyNodes) extra(n *Node, unknown []reply.Field, path func() string) {
 	r.warnOf(unknown, path)
 	for _, f := range unknown {
-		if s, ok := asText(f.value); ok {
-			n.setExtra(f.name, s)
-		} else if i, ok := asInt(f.value); ok {
-			n.setExtra(f.name, strconv.FormatInt(i, 10))
+		if s, ok := reply.Text(f.Value); ok {
+			n.setExtra(f.Name, s)
+		} else if i, ok := reply.Int(f.Value); ok {
+			n.setExtra(f.Name, strconv.FormatInt(i, 10))
 		}
 	}
 }
 
 // warnOf sorts the unknown fields, since a map has them in any order, and warns
 // of them.
-func (r *replyNodes) warnOf(unknown []field, path func() string) {
+func (r *replyNodes) warnOf(unknown []reply.Field, path func() string) {
 	if len(unknown) == 0 {
 		return
 	}
-	slices.SortFunc(unknown, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(unknown, func(a, b reply.Field) int { return strings.Compare(a.Name, b.Name) })
 	at := Place{Path: path()}
 	for _, f := range unknown {
-		r.c.warn(at, "unknown field "+quote(f.name))
+		r.c.warn(at, "unknown field "+reply.Quote(f.Name))
 	}
 }

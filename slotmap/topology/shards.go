@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/hashslot/hashslot/internal/reply"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -60,19 +61,19 @@ func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
 	hasSlots, hasNodes := false, false
 	unknown := r.shard[:0]
 	for _, f := range r.shard {
-		switch f.name {
+		switch f.Name {
 		case "slots":
 			hasSlots = true
-			if slots, err = shardSlots(f.value); err != nil {
+			if slots, err = shardSlots(f.Value); err != nil {
 				return err.in("slots")
 			}
 		case "nodes":
 			hasNodes = true
-			if members, err = r.shardNodes(i, f.value); err != nil {
+			if members, err = r.shardNodes(i, f.Value); err != nil {
 				return err
 			}
 		case "id":
-			if id, err = text(f.value); err != nil {
+			if id, err = text(f.Value); err != nil {
 				return err.in("id")
 			}
 		default:
@@ -125,7 +126,7 @@ func (r *replyNodes) shardOwner(i int, members []int32, matters bool) int32 {
 			cmp.Compare(n.ID, m.ID))
 	})
 	if len(primaries) > 1 && matters && r.c.store[primaries[0]].Failed() == r.c.store[primaries[1]].Failed() {
-		r.c.warn(Place{Path: index("shards", i)}, "more than one primary: "+quote(r.c.store[primaries[0]].ID)+" is taken")
+		r.c.warn(Place{Path: index("shards", i)}, "more than one primary: "+reply.Quote(r.c.store[primaries[0]].ID)+" is taken")
 	}
 	return primaries[0]
 }
@@ -185,32 +186,32 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 		known := true
 		var i int64
 		var s string
-		switch f.name {
+		switch f.Name {
 		case "id":
-			n.ID, err = text(f.value)
+			n.ID, err = text(f.Value)
 		case "endpoint":
 			n.told = endpointTold
-			n.Endpoint, err = text(f.value)
+			n.Endpoint, err = text(f.Value)
 		case "port":
-			i, err = number(f.value, 65535)
+			i, err = number(f.Value, 65535)
 			n.EndpointPort = int(i)
 		case "tls-port":
-			i, err = number(f.value, 65535)
+			i, err = number(f.Value, 65535)
 			n.TLSPort = int(i)
 		case "role":
-			s, err = text(f.value)
+			s, err = text(f.Value)
 			switch s {
 			case "master", "primary":
 				n.Role, n.Flags = RolePrimary, n.Flags|FlagPrimary
 			case "replica", "slave":
 				n.Role, n.Flags = RoleReplica, n.Flags|FlagReplica
 			default:
-				err = cmp.Or(err, wrong("is", f.value, "neither master nor replica"))
+				err = cmp.Or(err, wrong("is", f.Value, "neither master nor replica"))
 			}
 		case "replication-offset":
-			n.ReplicationOffset, err = number(f.value, math.MaxInt64)
+			n.ReplicationOffset, err = number(f.Value, math.MaxInt64)
 		case "health":
-			s, err = text(f.value)
+			s, err = text(f.Value)
 			n.Health = Health(s)
 			if n.Health == HealthFail {
 				n.Flags |= FlagFail
@@ -220,7 +221,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 		}
 		if err != nil {
 			if err.Path == "" {
-				_ = err.in(f.name)
+				_ = err.in(f.Name)
 			}
 			return 0, err
 		}
@@ -235,7 +236,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 	switch n.Health {
 	case "", HealthOnline, HealthFail, HealthLoading:
 	default:
-		r.c.warn(Place{Path: path()}, "unknown health "+quote(string(n.Health)))
+		r.c.warn(Place{Path: path()}, "unknown health "+reply.Quote(string(n.Health)))
 	}
 	port := n.EndpointPort
 	if port == 0 {
@@ -250,7 +251,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 		return 0, err
 	}
 	if !isNew {
-		r.c.warn(Place{Path: path()}, "node "+quote(n.ID)+" a second time")
+		r.c.warn(Place{Path: path()}, "node "+reply.Quote(n.ID)+" a second time")
 		return -1, nil
 	}
 	r.c.store[place] = n

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/reply"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -154,14 +155,14 @@ func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *ParseError) {
 		fields = fields[:0]
 	}
 	// A map has its fields in any order, and warnings have one.
-	slices.SortStableFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	slices.SortStableFunc(fields, func(a, b reply.Field) int { return strings.Compare(a.Name, b.Name) })
 	r.fields = fields
 	n := &r.c.store[place]
 	unknown := fields[:0]
 	for _, f := range fields {
 		known, err := n.common(f)
 		if err != nil {
-			r.c.warn(Place{Path: path() + "." + f.name}, err.Reason)
+			r.c.warn(Place{Path: path() + "." + f.Name}, err.Reason)
 		} else if !known {
 			unknown = append(unknown, f)
 		}
@@ -180,7 +181,7 @@ func slotRange(first, last any, firstPath, lastPath string) (r slotmap.Range, er
 		path string
 		to   *hashslot.Slot
 	}{{first, firstPath, &r.First}, {last, lastPath, &r.Last}} {
-		n, ok := asInt(end.v)
+		n, ok := reply.Int(end.v)
 		if ok {
 			*end.to, ok = hashslot.SlotFromInt(n)
 		}
