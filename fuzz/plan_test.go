@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
@@ -207,6 +210,64 @@ func FuzzCreate(f *testing.F) {
 			}
 			if all.Len() != hashslot.Count || used != len(hosts) {
 				t.Fatalf("%d slots and %d of %d hosts", all.Len(), used, len(hosts))
+			}
+		}
+	})
+}
+
+// FuzzSlotStats reads any text, and what it has read once more from JSON and from
+// lines.
+func FuzzSlotStats(f *testing.F) {
+	f.Add("1) 1) (integer) 5\n   2) 1# \"key-count\" => (integer) 7\n")
+	f.Add("*1\r\n*2\r\n:5\r\n%1\r\n$9\r\nkey-count\r\n:7\r\n")
+	f.Add(`[[5,{"key-count":7}],[6,"cpu-usec",1.5]]`)
+	f.Add("5,\"a\",1,6,\"b\",2\n")
+	f.Add("5 7\n6 8\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := plan.ParseSlotStatsText(text)
+		if err != nil {
+			var input *plan.InputError
+			if !errors.As(err, &input) {
+				t.Fatalf("%T", err)
+			}
+			return
+		}
+		var lines strings.Builder
+		var entries []any
+		slots := s.Slots()
+		for slot := range slots.Slots() {
+			fmt.Fprintln(&lines, slot)
+			fields := map[string]float64{}
+			for _, metric := range s.Metrics() {
+				load, err := s.Load(metric)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fields[metric] = load[slot]
+				if metric == "" || strings.ContainsAny(metric, " \t\r\n,\":#)*%$=~(") || !utf8.ValidString(metric) || strings.ToLower(metric) != metric {
+					continue // not a word, or one that JSON changes
+				}
+				if _, err := strconv.ParseFloat(metric, 64); err != nil {
+					fmt.Fprintln(&lines, metric, load[slot])
+				}
+			}
+			entries = append(entries, []any{int(slot), fields})
+		}
+		again, err := plan.ParseSlotStats(entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fromLines, err := plan.ParseSlotStatsText(lines.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, metric := range s.Metrics() {
+			want, _ := s.Load(metric)
+			if got, err := again.Load(metric); err != nil || !slices.Equal(got, want) {
+				t.Fatalf("%q is another from a reply: %v", metric, err)
+			}
+			if got, err := fromLines.Load(metric); err == nil && !slices.Equal(got, want) {
+				t.Fatalf("%q is another from lines", metric)
 			}
 		}
 	})

@@ -23,36 +23,28 @@ type units struct {
 const loadUnits = 1 << 29
 
 func checkLoad(load []float64) error {
-	if load == nil {
-		return nil
-	}
 	if len(load) != hashslot.Count {
 		return &InputError{Field: "Load", Reason: fmt.Sprintf("has %d numbers, not one for each of the %d slots", len(load), hashslot.Count)}
 	}
-	sum := 0.0
 	for slot, l := range load {
 		if !(l >= 0) || math.IsInf(l, 0) {
 			return &InputError{Field: fmt.Sprintf("Load[%d]", slot), Value: fmt.Sprint(l), Reason: "a load is a number from 0"}
 		}
-		sum += l
 	}
-	if sum == 0 || math.IsInf(sum, 0) {
-		return &InputError{Field: "Load", Value: fmt.Sprint(sum), Reason: "the sum must be above 0 and finite"}
+	if total := sum(load); total == 0 || math.IsInf(total, 0) {
+		return &InputError{Field: "Load", Value: fmt.Sprint(total), Reason: "the sum must be above 0 and finite"}
 	}
 	return nil
 }
 
 func (s *state) units(load []float64) *units {
 	u := &units{s: s, load: load}
-	sum := 0.0
-	for _, l := range load {
-		sum += l
-	}
+	total := sum(load)
 	for slot := range u.size {
 		u.size[slot] = 1
 		if load != nil {
 			// A slot without load still must have an owner: it counts a little.
-			u.size[slot] = max(1, int32(math.Round(load[slot]/sum*loadUnits)))
+			u.size[slot] = max(1, int32(math.Round(load[slot]/total*loadUnits)))
 		}
 		u.total += int(u.size[slot])
 		if s.owner[slot] == nobody {

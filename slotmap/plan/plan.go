@@ -357,8 +357,10 @@ func Reshard(c *topology.Cluster, from []string, to string, slots int) (Plan, er
 
 // start checks the cluster, the load and the weights.
 func start(c *topology.Cluster, opts RebalanceOptions) (*state, error) {
-	if err := checkLoad(opts.Load); err != nil {
-		return nil, err
+	if opts.Load != nil {
+		if err := checkLoad(opts.Load); err != nil {
+			return nil, err
+		}
 	}
 	s, err := newState(c, opts.AssignUnassigned)
 	if err != nil {

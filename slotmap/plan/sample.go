@@ -1,0 +1,425 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/reply"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A Sample is what servers have counted for their slots up to one moment. Each
+// number has the name that the server gives it, its metric: "key-count",
+// "cpu-usec", "network-bytes-in", "network-bytes-out" and "memory-bytes" of
+// CLUSTER SLOT-STATS (Valkey 8.0 and Redis 8.2, if cluster-slot-stats-enabled is
+// set), "key_count", "total_reads", "total_writes" and "memory_bytes" of
+// DFLYCLUSTER GETSLOTINFO (Dragonfly), and what others there may be.
+//
+// A server tells of its own slots only, so the samples of all primaries make that
+// of a cluster ([MergeSamples]). What was done between two moments is their
+// difference ([Sample.Since]), and one metric of it is what [Rebalance] balances
+// ([Sample.Load]).
+//
+// A Sample does not change and is safe for concurrent use. One that is nil tells of
+// no slot.
+type Sample struct {
+	slots   slotmap.Set
+	metrics map[string]*[hashslot.Count]float64
+}
+
+// maxMetrics bounds the memory that a reply can cause: 128 KiB for each metric.
+// Servers have 5.
+const maxMetrics = 64
+
+// levels are the metrics that say what is there now. All others count what was
+// done, from a start that the server chose.
+var levels = []string{"key-count", "key_count", "memory-bytes", "memory_bytes"}
+
+// ParseSlotStats reads a reply to CLUSTER SLOT-STATS or to DFLYCLUSTER GETSLOTINFO
+// that a client has decoded to Go values, as [topology.ParseSlots] takes them. Of
+// a slot that is there twice the greater numbers count.
+//
+// The error is an [*InputError] that names the place. It takes time in proportion
+// to the reply, and 128 KiB for each metric, of which there may be 64.
+func ParseSlotStats(stats any) (*Sample, error) {
+	s := &Sample{}
+	if err := s.addReply(stats); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Sample) addReply(stats any) error {
+	bad := func(at, reason string) error { return &InputError{Field: "stats" + at, Reason: reason} }
+	list, ok := reply.List(stats)
+	if !ok {
+		return bad("", "is "+reply.Kind(stats)+", not a list")
+	}
+	for i, v := range list {
+		at := fmt.Sprintf("[%d]", i)
+		entry, ok := reply.List(v)
+		if !ok || len(entry) == 0 {
+			return bad(at, "is "+reply.Kind(v)+", not a slot and its numbers")
+		}
+		slot, ok := reply.Int(entry[0])
+		if !ok || slot < 0 || slot >= hashslot.Count {
+			return bad(at+"[0]", "is "+reply.Kind(entry[0])+", not a slot from 0 to 16383")
+		}
+		numbers := any(entry[1:]) // Dragonfly has no list within the list
+		if len(entry) == 2 {
+			numbers, at = entry[1], at+"[1]"
+		}
+		fields, err := reply.AppendFields(nil, numbers)
+		if err != nil {
+			return bad(at+err.Path, err.Reason)
+		}
+		s.slots.Add(hashslot.Slot(slot))
+		for _, f := range fields {
+			n, ok := asNumber(f.Value)
+			if !ok {
+				return bad(at+"."+f.Name, "is "+reply.Kind(f.Value)+", not a number from 0")
+			}
+			if !s.add(hashslot.Slot(slot), f.Name, n) {
+				return bad(at, fmt.Sprintf("has more than %d metrics", maxMetrics))
+			}
+		}
+	}
+	return nil
+}
+
+func asNumber(v any) (float64, bool) {
+	if n, ok := reply.Int(v); ok {
+		return float64(n), n >= 0
+	}
+	if text, ok := reply.Text(v); ok {
+		return parseNumber(text)
+	}
+	f, ok := v.(float64)
+	return f, ok && f >= 0 && !math.IsInf(f, 0)
+}
+
+func parseNumber(text string) (float64, bool) {
+	f, err := strconv.ParseFloat(text, 64)
+	return f, err == nil && f >= 0 && !math.IsInf(f, 0)
+}
+
+// add reports whether there was room for the metric.
+func (s *Sample) add(slot hashslot.Slot, metric string, n float64) bool {
+	column := s.metrics[metric]
+	if column == nil {
+		if len(s.metrics) == maxMetrics {
+			return false
+		}
+		if s.metrics == nil {
+			s.metrics = map[string]*[hashslot.Count]float64{}
+		}
+		column = new([hashslot.Count]float64)
+		s.metrics[strings.Clone(metric)] = column
+	}
+	column[slot] = max(column[slot], n)
+	return true
+}
+
+// ParseSlotStatsText reads a reply to CLUSTER SLOT-STATS or to DFLYCLUSTER
+// GETSLOTINFO from text: what valkey-cli and redis-cli print, to a terminal or to
+// a pipe, with --json or --csv, in RESP2 or RESP3; or the reply as it is on the
+// wire. Replies of several nodes may follow one another: they are merged as by
+// [MergeSamples]. Lines of a slot and one number, its load, are a metric called
+// "load".
+//
+// The error is an [*InputError] that names the line. Time and memory are as in
+// [ParseSlotStats].
+func ParseSlotStatsText(text string) (*Sample, error) {
+	text = strings.TrimPrefix(text, "\ufeff")
+	s := &Sample{}
+	if strings.HasPrefix(strings.TrimSpace(text), "[") {
+		if err := s.addJSON(text); err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	r := statsReader{s: s}
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		if reason := r.line(line); reason != "" {
+			return nil, &InputError{Field: fmt.Sprintf("line %d", number), Value: shorten(strings.TrimSpace(line)), Reason: reason}
+		}
+	}
+	if r.metric != "" {
+		return nil, &InputError{Field: fmt.Sprintf("line %d", number), Reason: "the end, and " + reply.Quote(r.metric) + " has no number"}
+	}
+	return s, nil
+}
+
+func shorten(s string) string {
+	if len(s) > 60 {
+		return s[:60] + "..."
+	}
+	return s
+}
+
+func (s *Sample) addJSON(text string) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	for {
+		var v any
+		err := d.Decode(&v)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return &InputError{Field: "stats", Reason: "the text ends within its JSON"}
+		}
+		if err != nil {
+			at := int(d.InputOffset())
+			if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+				at = int(syntax.Offset)
+			}
+			line := 1 + strings.Count(text[:min(at, len(text))], "\n")
+			return &InputError{Field: fmt.Sprintf("line %d", line), Reason: err.Error()}
+		}
+		if err := s.addReply(v); err != nil {
+			return err
+		}
+	}
+}
+
+// A statsReader reads words: a slot, then metrics and their numbers by turns, then
+// the next slot. How they are set is of no account.
+type statsReader struct {
+	s      *Sample
+	slot   hashslot.Slot
+	known  bool   // there was a slot
+	metric string // whose number comes next; "" if none does
+}
+
+// line returns why the line cannot be read.
+func (r *statsReader) line(line string) (reason string) {
+	words := 0 // of this line, the slot being the first
+	for word := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '\r' || c == '\n' }) {
+		if ornament(word) {
+			continue
+		}
+		word = strings.Trim(strings.TrimPrefix(word, ":"), `"`)
+		number, isNumber := parseNumber(word)
+		switch {
+		case r.metric != "":
+			if !isNumber {
+				return reply.Quote(word) + " is not a number from 0, which " + reply.Quote(r.metric) + " should have"
+			}
+			if !r.s.add(r.slot, r.metric, number) {
+				return fmt.Sprintf("more than %d metrics", maxMetrics)
+			}
+			r.metric = ""
+		case isNumber && words == 1:
+			if !r.s.add(r.slot, "load", number) {
+				return fmt.Sprintf("more than %d metrics", maxMetrics)
+			}
+		case isNumber:
+			slot, err := strconv.ParseUint(word, 10, 14)
+			if err != nil {
+				return reply.Quote(word) + " is not a slot from 0 to 16383"
+			}
+			r.slot, r.known = hashslot.Slot(slot), true
+			r.s.slots.Add(r.slot)
+			words = 1
+			continue
+		case !r.known || word == "":
+			return reply.Quote(word) + " is not a slot from 0 to 16383"
+		default:
+			r.metric = strings.ToLower(word)
+		}
+		words = 2
+	}
+	return ""
+}
+
+// ornament reports whether a word only shows the structure: 1) 2# => (integer) of a
+// terminal, and the lengths *2 %4 $9 of the wire.
+func ornament(word string) bool {
+	if word == "=>" || word == "(integer)" || word == "(double)" {
+		return true
+	}
+	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	return strings.ContainsRune("*%$=~", rune(word[0])) && digits(word[1:]) ||
+		strings.ContainsRune(")#", rune(word[len(word)-1])) && digits(word[:len(word)-1])
+}
+
+// MergeSamples makes one Sample of those of several nodes. Of a slot that several
+// tell of, the greatest number of each metric counts: the nodes of one shard have
+// the same keys, and a node that has no slot any more may have counted for it.
+// A Sample that is nil is left out.
+func MergeSamples(samples ...*Sample) *Sample {
+	all := &Sample{metrics: map[string]*[hashslot.Count]float64{}}
+	for _, s := range samples {
+		if s == nil {
+			continue
+		}
+		all.slots = all.slots.Union(s.slots)
+		for name, from := range s.metrics {
+			to := all.metrics[name]
+			if to == nil {
+				to = new([hashslot.Count]float64)
+				all.metrics[name] = to
+			}
+			for slot, n := range from {
+				to[slot] = max(to[slot], n)
+			}
+		}
+	}
+	return all
+}
+
+// Since returns what was done between an earlier Sample and this one. What says
+// how much is there (key-count, memory-bytes, and the same with an underscore)
+// stays as it is now; of every other metric the earlier number is taken off. A
+// number that is smaller than before was counted anew, by a server that has
+// restarted or by another, and stays as it is. So does that of a slot that
+// earlier does not have.
+func (s *Sample) Since(earlier *Sample) *Sample {
+	if s == nil {
+		return nil
+	}
+	d := &Sample{slots: s.slots, metrics: map[string]*[hashslot.Count]float64{}}
+	for name, now := range s.metrics {
+		column := *now
+		if before := earlier.column(name); before != nil && !slices.Contains(levels, name) {
+			for slot := range column {
+				if column[slot] >= before[slot] {
+					column[slot] -= before[slot]
+				}
+			}
+		}
+		d.metrics[name] = &column
+	}
+	return d
+}
+
+func (s *Sample) column(metric string) *[hashslot.Count]float64 {
+	if s == nil {
+		return nil
+	}
+	return s.metrics[metric]
+}
+
+// Slots returns the slots that the Sample tells of.
+func (s *Sample) Slots() slotmap.Set {
+	if s == nil {
+		return slotmap.Set{}
+	}
+	return s.slots
+}
+
+// Metrics returns the names of the metrics, ascending.
+func (s *Sample) Metrics() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.metrics))
+}
+
+// Load returns the number that a metric has for each of the 16384 slots, for
+// [RebalanceOptions].Load. Slots that the Sample does not tell of have 0. The
+// error is an [*InputError] if there is no such metric.
+func (s *Sample) Load(metric string) ([]float64, error) {
+	column := s.column(metric)
+	if column == nil {
+		return nil, &InputError{Field: "metric", Value: metric, Reason: "must be one of " + cmp.Or(strings.Join(s.Metrics(), ", "), "none: the sample has no metrics")}
+	}
+	return slices.Clone(column[:]), nil
+}
+
+// A SlotLoad is the load of one slot.
+type SlotLoad struct {
+	Slot  hashslot.Slot
+	Load  float64
+	Share float64 // of the whole load, from 0 to 1
+}
+
+// HotSlots returns the n slots with the greatest load, the greatest first and among
+// equals the first slot first. Slots without load are not among them. load is as
+// in [RebalanceOptions]; the error is an [*InputError].
+func HotSlots(load []float64, n int) ([]SlotLoad, error) {
+	if err := checkLoad(load); err != nil {
+		return nil, err
+	}
+	total := sum(load)
+	hot := []SlotLoad{}
+	for slot, l := range load {
+		if l > 0 {
+			hot = append(hot, SlotLoad{hashslot.Slot(slot), l, l / total})
+		}
+	}
+	slices.SortStableFunc(hot, func(a, b SlotLoad) int { return cmp.Compare(b.Load, a.Load) })
+	return hot[:min(max(n, 0), len(hot))], nil
+}
+
+// A ShardLoad is the load of the slots of one primary.
+type ShardLoad struct {
+	ID, Addr string // of the primary
+	Slots    int    // how many it owns
+	Load     float64
+	Share    float64  // of the load of all shards, from 0 to 1
+	Skew     float64  // its load by what it would be if all primaries with slots had the same: 1 is even
+	Hottest  SlotLoad // its slot with the greatest load; its Share is of this shard's load
+}
+
+// ShardLoads returns the load of each primary of c that owns slots, the greatest
+// first and among equals the smallest id. load is as in [RebalanceOptions]; the
+// error is an [*InputError].
+func ShardLoads(c *topology.Cluster, load []float64) ([]ShardLoad, error) {
+	if c == nil {
+		return nil, &InputError{Field: "Cluster", Reason: "is nil"}
+	}
+	if err := checkLoad(load); err != nil {
+		return nil, err
+	}
+	at := map[*topology.Shard]int{}
+	var shards []ShardLoad
+	total := 0.0
+	for r, s := range c.Table().Ranges() {
+		i, ok := at[s]
+		if !ok {
+			i = len(shards)
+			at[s] = i
+			shards = append(shards, ShardLoad{ID: s.Primary.ID, Addr: s.Primary.Addr(), Hottest: SlotLoad{Slot: r.First}})
+		}
+		shards[i].Slots += r.Len()
+		for slot := r.First; slot <= r.Last; slot++ {
+			shards[i].Load += load[slot]
+			total += load[slot]
+			if load[slot] > shards[i].Hottest.Load {
+				shards[i].Hottest = SlotLoad{Slot: slot, Load: load[slot]}
+			}
+		}
+	}
+	for i := range shards {
+		s := &shards[i]
+		if total > 0 {
+			s.Share = s.Load / total
+			s.Skew = s.Share * float64(len(shards))
+		}
+		if s.Load > 0 {
+			s.Hottest.Share = s.Hottest.Load / s.Load
+		}
+	}
+	slices.SortFunc(shards, func(a, b ShardLoad) int { return cmp.Or(cmp.Compare(b.Load, a.Load), cmp.Compare(a.ID, b.ID)) })
+	return shards, nil
+}
+
+func sum(load []float64) (total float64) {
+	for _, l := range load {
+		total += l
+	}
+	return total
+}
