@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"strconv"
@@ -12,29 +11,36 @@ import (
 
 var checkCommand = command{
 	name:  "check",
-	args:  "",
-	short: "whether all slots are served, and the nodes agree",
+	args:  "[FILE...]",
+	short: "whether all slots are served, and what the next failure would do",
 	run:   runCheck,
-	doc: `The input is what CLUSTER NODES replies, of any version, or a nodes.conf:
+	doc: nodesDoc + `
+With more than one FILE, the views of several nodes are compared. Of each slot
+the highest config epoch has it, as in the cluster itself. What valkey-cli
+--cluster check asks all nodes for, it finds if it has the views of all of them:
 
-    valkey-cli cluster nodes | hashslot check -nodes -
+    for port in 7000 7001 7002; do
+        valkey-cli -p $port cluster nodes > $port.nodes
+    done
+    hashslot check *.nodes
 
-With more than one -nodes, the views of several nodes are compared. Of each slot
-the highest config epoch has it, as in the cluster itself.
+The report lists the primaries that own slots, with how many of their replicas
+work, and what is wrong. An error is a slot that is not served, or may not be:
 
-The report lists the primaries that own slots, and what is wrong:
+` + kindsDoc(severityError) + `
+A warning is that the next failure does harm:
 
-  unassigned    nobody owns the slots
-  failed        the cluster has agreed that their owner is not reachable
-  suspected     the node that was asked cannot reach their owner
-  unreachable   nobody knows the address of their owner
-  open          the slots are being moved by CLUSTER SETSLOT, or were, and the
-                move was not finished; only the two nodes know of it
-  disagreement  two nodes claim the slots, or views differ about them
+` + kindsDoc(severityWarning) + `
+A note is worth knowing:
 
-If anything is wrong, the exit status is 1.
+` + kindsDoc(severityNote) + `
+CLUSTER SLOTS and SHARDS do not tell all of this: CLUSTER SLOTS leaves failed
+replicas out, and neither has open slots or epochs.
+
+The exit status is 1 if there is an error, or with -strict a warning, and 3 if an
+input cannot be read, so that nothing is known of the cluster.
 `,
-	example: `$ hashslot check -nodes testdata/nodes.txt
+	example: `$ hashslot check testdata/nodes.txt
 16384 of 16384 slots have an owner
 
 id    address         replicas  number  slots
@@ -48,25 +54,31 @@ No problems
 
 func runCheck(e *env) int {
 	var (
-		fs    flag.FlagSet
-		nodes nodesFlags
-		form  outputFlag
+		fs     flag.FlagSet
+		nodes  nodesFlags
+		form   outputFlag
+		strict bool
 	)
 	nodes.add(&fs)
 	form.add(&fs)
+	fs.BoolVar(&strict, "strict", false, "a warning is an error")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	err := errors.Join(nodes.check(), form.check(), e.noArguments())
-	if err != nil {
+	nodes.take(e.args)
+	if err := first(nodes.check(), form.check()); err != nil {
 		return e.badUse(err)
 	}
 	c, err := nodes.load(e)
 	if err != nil {
-		return e.fail(err)
+		_ = e.fail(err)
+		return exitNoIdea
 	}
 	d := describe(c)
-	text := d.text()
+	if strict {
+		d.OK = d.worst() < severityWarning
+	}
+	text := d.text(c)
 	if form.json() {
 		text = string(line(d))
 	}
@@ -79,13 +91,17 @@ func runCheck(e *env) int {
 	return exitOK
 }
 
-func (d *clusterJSON) text() string {
+func (d *clusterJSON) text(c *clusterView) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d slots have an owner\n", d.Assigned, hashslot.Count)
 	if len(d.Shards) > 0 {
 		rows := [][]string{{"id", "address", "replicas", "number", "slots"}}
-		for _, s := range d.Shards {
-			rows = append(rows, []string{plain(s.ID), plain(s.Addr), strconv.Itoa(len(s.Replicas)), strconv.Itoa(s.Slots.Len()), s.Slots.String()})
+		for i, s := range d.Shards {
+			replicas := strconv.Itoa(len(s.Replicas))
+			if n := working(c.Shards()[i]); n < len(s.Replicas) {
+				replicas = fmt.Sprintf("%d of %s", n, replicas)
+			}
+			rows = append(rows, []string{plain(s.ID), plain(s.Addr), replicas, strconv.Itoa(s.Slots.Len()), s.Slots.String()})
 		}
 		b.WriteString("\n")
 		columns(&b, rows)
@@ -94,13 +110,30 @@ func (d *clusterJSON) text() string {
 		b.WriteString("\nNo problems\n")
 		return b.String()
 	}
-	fmt.Fprintf(&b, "\nProblems: %d\n", len(d.Problems))
-	var rows [][]string
-	for _, p := range d.Problems {
-		rows = append(rows, []string{p.Kind, p.Slots.String() + ": " + plain(p.Text)})
+	for _, part := range []struct {
+		severity severity
+		title    string
+	}{{severityError, "Errors"}, {severityWarning, "Warnings"}, {severityNote, "Notes"}} {
+		var rows [][]string
+		for _, p := range d.Problems {
+			if p.Severity == part.severity {
+				rows = append(rows, []string{"", p.Kind, p.where() + shown(p.Text)})
+			}
+		}
+		if len(rows) > 0 {
+			fmt.Fprintf(&b, "\n%s: %d\n", part.title, len(rows))
+			columns(&b, rows)
+		}
 	}
-	columns(&b, rows)
 	return b.String()
+}
+
+// where is the slots of a problem, in front of its text.
+func (p *problemJSON) where() string {
+	if p.Slots.IsEmpty() {
+		return ""
+	}
+	return p.Slots.String() + ": "
 }
 
 // plain is value for one column of text: "-" if it is empty.
@@ -108,5 +141,5 @@ func plain(value string) string {
 	if value == "" {
 		return "-"
 	}
-	return string(appendText(nil, []byte(value)))
+	return shown(value)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,62 +19,67 @@ import (
 // captures returns the folder of replies of real servers, with a slash behind it.
 func captures(t *testing.T) string { return hashtest.Data(t, "../..", "captures") + "/" }
 
-// What is wrong in each state that was captured, as the node at the port sees it.
+// What is wrong in each state that was captured, as the nodes at the ports see it.
 func TestCheckCaptures(t *testing.T) {
 	captured := captures(t)
 	for _, c := range []struct {
-		state, ports, kinds string
-		slots               string // of the first problem
-		assigned            int
+		state, ports string
+		kinds        string // of the problems
+		slots        string // of the first
+		assigned     int
 	}{
-		{"redis-7.0.15/fresh_3m3r", "17101", "", "", 16384},
-		{"redis-7.0.15/fresh_3m3r", "17101 17104 17106", "", "", 16384},
-		{"redis-7.0.15/migrating", "17101", "open", "0-1", 16384},
-		{"redis-7.0.15/migrating", "17104", "", "", 16384},
-		{"redis-7.0.15/migrating", "17106 17101 17104", "open", "0-1", 16384},
-		{"redis-7.0.15/migrated_target_only", "17104", "", "", 16384},
-		{"redis-7.0.15/migrated_target_only", "17101 17104", "open disagreement", "0-1", 16384},
-		{"redis-7.0.15/migrated", "17101 17104", "", "", 16384},
-		{"redis-7.0.15/killed_master_pfail", "17102", "suspected", "1-5460", 16384},
-		{"redis-7.0.15/killed_master_fail", "17102", "failed", "1-5460", 16384},
-		{"redis-7.0.15/after_failover", "17102 17104 17106", "", "", 16384},
-		{"redis-7.0.15/noaddr_master", "17221", "unreachable", "10923-16383", 16384},
-		{"redis-7.0.15/noaddr", "17211", "", "", 16384},
-		{"redis-7.0.15/gaps_partial_coverage", "17261", "unassigned", "10-99 5001-16382", 4912},
-		{"redis-7.0.15/single_node", "17231", "", "", 16384},
-		{"redis-7.0.15/handshake", "17231", "", "", 16384},
-		{"redis-7.0.15/noflags", "17274", "unassigned", "0-5460", 10923},
-		{"redis-7.0.15/empty_cluster_node", "17282", "unassigned", "0-16383", 0},
-		{"redis-7.0.15/alternating_all_single_slots", "17265", "", "", 16384},
-		{"valkey-8.0.1/ipv6", "17241 17242", "", "", 16384},
-		{"valkey-8.0.1/migrating", "17101", "open", "0-1", 16384},
-		{"valkey-9.1.2/after_failover", "17102 17104 17106", "", "", 16384},
-		{"valkey-9.1.2/asm_in_progress", "17291 17292 17293", "", "", 16384},
+		{"redis-7.0.15/fresh_3m3r", "17101", "one-host", "", 16384},
+		{"redis-7.0.15/fresh_3m3r", "17101 17104 17106", "one-host", "", 16384},
+		{"redis-7.0.15/migrating", "17101", "open one-host", "0-1", 16384},
+		{"redis-7.0.15/migrating", "17104", "one-host", "", 16384},
+		{"redis-7.0.15/migrating", "17106 17101 17104", "open one-host", "0-1", 16384},
+		{"redis-7.0.15/migrated_target_only", "17104", "one-host", "", 16384},
+		{"redis-7.0.15/migrated_target_only", "17101 17104", "open disagreement one-host", "0-1", 16384},
+		{"redis-7.0.15/migrated", "17101 17104", "one-host", "", 16384},
+		{"redis-7.0.15/killed_master_pfail", "17102", "suspected one-host", "1-5460", 16384},
+		{"redis-7.0.15/killed_master_fail", "17102", "failed one-host", "1-5460", 16384},
+		{"redis-7.0.15/after_failover", "17102 17104 17106", "no-replica one-host dead", "1-5460", 16384},
+		{"redis-7.0.15/old_master_rejoined", "17101", "one-host", "", 16384},
+		{"redis-7.0.15/shard_down", "17101 17105 17106", "failed no-replica replica one-host", "0 5461-10922", 16384},
+		{"redis-7.0.15/two_masters_one_killed_no_failover", "17301", "suspected quorum few-primaries one-host", "8192-16383", 16384},
+		{"redis-7.0.15/noaddr_master", "17221", "unreachable no-replica one-host", "10923-16383", 16384},
+		{"redis-7.0.15/noaddr_master", "17221 17223", "unreachable disagreement strangers no-replica one-host empty", "10923-16383", 16384},
+		{"redis-7.0.15/noaddr", "17211", "no-replica replica one-host", "", 16384},
+		{"redis-7.0.15/nofailover", "17271", "no-replica one-host nofailover", "", 16384},
+		{"redis-7.0.15/gaps_partial_coverage", "17261", "unassigned no-replica few-primaries one-host empty", "10-99 5001-16382", 4912},
+		{"redis-7.0.15/single_node", "17231", "no-replica few-primaries", "0-16383", 16384},
+		{"redis-7.0.15/handshake", "17231", "no-replica few-primaries unready", "0-16383", 16384},
+		{"redis-7.0.15/noflags", "17274", "unassigned no-replica orphan few-primaries one-host unready", "0-5460", 10923},
+		{"redis-7.0.15/empty_cluster_node", "17282", "unassigned empty", "0-16383", 0},
+		{"redis-7.0.15/alternating_all_single_slots", "17265", "no-replica few-primaries one-host", "0-16383", 16384},
+		{"redis-7.0.15/ipv6_announce_ip", "17251 17252", "disagreement no-replica few-primaries unknown-node", "8192-16383", 16384},
+		{"valkey-8.0.1/ipv6", "17241 17242", "no-replica one-host", "0-16383", 16384},
+		{"valkey-8.0.1/migrating", "17101", "open one-host", "0-1", 16384},
+		{"valkey-9.1.2/after_failover", "17102 17104 17106", "no-replica one-host dead", "1-5460", 16384},
+		{"valkey-9.1.2/asm_in_progress", "17291 17292 17293", "no-replica one-host", "0-16383", 16384},
 	} {
 		name := c.state + " " + c.ports
 		args := []string{"check", "-format", "json"}
 		for _, port := range strings.Fields(c.ports) {
-			args = append(args, "-nodes", captured+c.state+"/"+port+".nodes.txt")
+			args = append(args, captured+c.state+"/"+port+".nodes.txt")
 		}
 		r := runOn("", args...)
 		assert.Empty(t, r.errOut, name)
 		var got clusterJSON
 		require.NoError(t, json.Unmarshal([]byte(r.out), &got), name)
-		var kinds []string
-		for _, p := range got.Problems {
-			if len(kinds) == 0 || kinds[len(kinds)-1] != p.Kind {
-				kinds = append(kinds, p.Kind)
-			}
-		}
-		assert.Equal(t, c.kinds, strings.Join(kinds, " "), name)
+		assert.Equal(t, c.kinds, kindsOf(got), name)
 		assert.Equal(t, c.assigned, got.Assigned, name)
-		assert.Equal(t, c.kinds == "", got.OK, name)
-		code := exitOK
-		if c.kinds != "" {
-			code = exitFailed
+		assert.Equal(t, got.worst() < severityError, got.OK, name)
+		if c.slots != "" {
 			assert.Equal(t, c.slots, got.Problems[0].Slots.String(), name)
 		}
+		code := exitOK
+		if !got.OK {
+			code = exitFailed
+		}
 		assert.Equal(t, code, r.code, name)
+		strict := runOn("", append(args, "-strict")...).code
+		assert.Equal(t, got.worst() >= severityWarning, strict == exitFailed, name)
 		// Text says the same.
 		args[2] = "text"
 		text := runOn("", args...)
@@ -84,14 +90,193 @@ func TestCheckCaptures(t *testing.T) {
 			assert.Contains(t, text.out, "  "+s.Slots.String()+"\n", name)
 		}
 		for _, p := range got.Problems {
-			assert.Contains(t, text.out, p.Slots.String()+": "+p.Text+"\n", name)
+			assert.Contains(t, text.out, "  "+p.where()+p.Text+"\n", name)
 		}
-		// The order of views does not matter.
-		if n := len(args); n > 5 {
-			args[2], args[4], args[n-1] = "json", args[n-1], args[4]
+		// The order of views does not matter, but for the words on them.
+		if n := len(args); n > 5 && !strings.Contains(c.kinds, "strangers") {
+			args[2], args[3], args[n-1] = "json", args[n-1], args[3]
 			assert.Equal(t, r.out, runOn("", args...).out, name)
 		}
 	}
+}
+
+// kindsOf lists the kinds of problems, each once.
+func kindsOf(d clusterJSON) string {
+	var kinds []string
+	for _, p := range d.Problems {
+		if len(kinds) == 0 || kinds[len(kinds)-1] != p.Kind {
+			kinds = append(kinds, p.Kind)
+		}
+	}
+	return strings.Join(kinds, " ")
+}
+
+// What the captured states do not have.
+func TestCheckKinds(t *testing.T) {
+	all := map[string]bool{}
+	for _, c := range []struct{ want, nodes string }{
+		{"", "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
+			"d 10.0.0.2:2@2 slave a 0 0 1 connected\ne 10.0.0.3:2@2 slave b 0 0 2 connected\nf 10.0.0.1:2@2 slave c 0 0 3 connected\n"},
+		// The replica of a alone has failed, that of b is loading its data, those of c are of nobody.
+		{"no-replica replica orphan", "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
+			"d 10.0.0.2:2@2 slave,fail a 0 0 1 connected\ne 10.0.0.3:2@2 slave,fail? b 0 0 2 connected\nf 10.0.0.1:2@2 slave x 0 0 3 connected\ng 10.0.0.1:3@2 slave e 0 0 3 connected\n"},
+		{"same-host host-quorum disconnected", "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.1:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
+			"d 10.0.0.1:2@2 slave a 0 0 1 connected\ne 10.0.0.3:2@2 slave b 0 0 2 connected\nf 10.0.0.1:2@2 slave c 0 0 3 disconnected\n"},
+		{"epoch", "a 10.0.0.1:1@2 myself,master - 0 0 3 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
+			"d 10.0.0.2:2@2 slave a 0 0 1 connected\ne 10.0.0.3:2@2 slave b 0 0 2 connected\nf 10.0.0.1:2@2 slave c 0 0 3 connected\n"},
+		{"truncated", "a 10.0.0.1:1@2,,shard-id=x myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
+			"d 10.0.0.2:2@2 slave a 0 0 1 connected\ne 10.0.0.3:2@2 slave b 0 0 2 connected\nf 10.0.0.1:2@2 slave c 0 0 3 connected\n"},
+		{"loading unreachable quorum no-replica replica same-host same-zone", `[
+			{"slots":[0,5],"nodes":[{"id":"a","port":1,"ip":"10.0.0.1","endpoint":"10.0.0.1","role":"master","replication-offset":1,"health":"loading","availability-zone":"x"},
+				{"id":"d","port":1,"ip":"10.0.0.2","endpoint":"10.0.0.2","role":"replica","replication-offset":1,"health":"loading","availability-zone":"y"}]},
+			{"slots":[6,99],"nodes":[{"id":"b","port":0,"ip":"10.0.0.2","endpoint":"?","role":"master","replication-offset":1,"health":"online","availability-zone":"x"},
+				{"id":"e","port":1,"ip":"10.0.0.3","endpoint":"10.0.0.3","role":"replica","replication-offset":1,"health":"online","availability-zone":"x"}]},
+			{"slots":[100,16383],"nodes":[{"id":"c","port":1,"ip":"10.0.0.3","endpoint":"10.0.0.3","role":"master","replication-offset":1,"health":"online","availability-zone":"z"},
+				{"id":"f","port":2,"ip":"10.0.0.3","endpoint":"10.0.0.3","role":"replica","replication-offset":1,"health":"online","availability-zone":"x"}]}]`},
+	} {
+		r := runOn(c.nodes, "check", "-format", "json", "-")
+		var got clusterJSON
+		require.NoError(t, json.Unmarshal([]byte(r.out), &got), r.errOut)
+		assert.Equal(t, c.want, kindsOf(got), c.nodes)
+		for _, p := range got.Problems {
+			all[p.Kind] = true
+		}
+	}
+	// Views that differ about a node.
+	dir := t.TempDir()
+	files := []string{filepath.Join(dir, "1"), filepath.Join(dir, "2")}
+	require.NoError(t, os.WriteFile(files[0], []byte("a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@2 slave a 0 0 1 connected\nc h:3@2 slave a 0 0 1 connected\n"), 0o600))
+	require.NoError(t, os.WriteFile(files[1], []byte("a h:1@2 master - 0 0 1 connected 0-16383\nb h:2@2 myself,master - 0 0 1 connected\n"), 0o600))
+	var got clusterJSON
+	require.NoError(t, json.Unmarshal([]byte(runOn("", append([]string{"check", "-format", "json"}, files...)...).out), &got))
+	assert.Contains(t, kindsOf(got), "unknown-node role")
+	for _, p := range got.Problems {
+		if p.Kind == "unknown-node" {
+			assert.Equal(t, files[1]+" does not know c h:3", p.Text)
+		}
+		if p.Kind == "role" {
+			assert.Equal(t, "views differ about b h:2: it is primary, replica of a", p.Text)
+		}
+		all[p.Kind] = true
+	}
+	for _, k := range problemKinds {
+		if !all[k.name] {
+			assert.Contains(t, "unassigned failed suspected open disagreement strangers few-primaries one-host dead empty nofailover unready", k.name, "TestCheckCaptures has it")
+		}
+	}
+}
+
+// All replies to one question say the same of who owns what, and what is none is
+// named.
+func TestCheckForms(t *testing.T) {
+	captured := captures(t) + "valkey-9.1.2/fresh_3m3r/17101."
+	shards := func(name, in string) []shardJSON {
+		args := []string{"check", "-format", "json", name}
+		r := runOn(in, args...)
+		require.Empty(t, r.errOut, name)
+		var got clusterJSON
+		require.NoError(t, json.Unmarshal([]byte(r.out), &got))
+		for i := range got.Shards {
+			slices.Sort(got.Shards[i].Replicas)
+		}
+		return got.Shards
+	}
+	want := shards(captured+"nodes.txt", "")
+	require.Len(t, want, 3)
+	for _, form := range []string{"nodes.conf", "nodes.resp2", "nodes.resp3", "slots.resp2", "slots.resp3", "shards.resp2", "shards.resp3"} {
+		assert.Equal(t, want, shards(captured+form, ""), form)
+		data, err := os.ReadFile(captured + form)
+		require.NoError(t, err)
+		assert.Equal(t, want, shards("-", "\xef\xbb\xbf"+string(data)), form)
+		var wide strings.Builder
+		wide.WriteString("\xff\xfe")
+		for _, c := range data {
+			wide.Write([]byte{c, 0})
+		}
+		assert.Equal(t, want, shards("-", wide.String()), form)
+		if strings.Contains(form, ".resp") {
+			assert.Equal(t, want, shards("-", "+OK\r\n"+string(data)), form)
+			reply, _, err := readRESP(data)
+			require.NoError(t, err)
+			text, err := json.Marshal(asObjects(reply))
+			require.NoError(t, err)
+			assert.Equal(t, want, shards("-", string(text)), form)
+			// However much of it is missing, it is no cluster.
+			for n := 0; n < len(data)-2; n += 1 + n/3 {
+				r := runOn(string(data[:n]), "check", "-")
+				assert.Equal(t, exitNoIdea, r.code, "%s %d", form, n)
+				assert.Empty(t, r.out)
+				r = runOn(string(text[:min(n, len(text)-1)]), "check", "-")
+				assert.Equal(t, exitNoIdea, r.code, "%s %d", form, n)
+			}
+		}
+	}
+	for in, want := range map[string]string{
+		"":                     "standard input: nothing in it: CLUSTER NODES, nodes.conf, or ",
+		" \r\n":                "standard input: nothing in it: ",
+		"\x1f\x8b\x08":         "this is a gzip file; CLUSTER NODES, ",
+		"cluster_state:ok\r\n": "this is CLUSTER INFO; ",
+		"ERR This instance has cluster support disabled\n": `this is an error of a server, "ERR This instance has cluster support disabled"; `,
+		"-ERR This instance\r\n":                           "the server replied an error: ERR This instance\n",
+		"1) 1) (integer) 0\n":                              "this is what redis-cli and valkey-cli print for people, and --json prints it for programs; ",
+		"0\n5460\n127.0.0.1\n7000\nid\n":                   "this is CLUSTER SLOTS without its structure, which --json keeps; ",
+		"slots\n0\n1\nnodes\n":                             "this is CLUSTER SHARDS without its structure, ",
+		"[[1,{\"key-count\":3}]]":                          "this is CLUSTER SLOT-STATS; ",
+		`{"ok":true,"assigned":1}`:                         `this is the output of "hashslot check"; `,
+		`{}`:                                               "this is a JSON object; ",
+		`["a"]`:                                            "this is a list of text; ",
+		`[[0,1]`:                                           "the JSON is truncated\n",
+		`[] x`:                                             "there is more behind the JSON, from byte 2 on\n",
+		`[x]`:                                              "not JSON: invalid character",
+		"<html>":                                           "this is a page of HTML or XML; ",
+		"a\x00b\n":                                         "this is binary; ",
+		"$5\r\nab":                                         "the reply is truncated\n",
+		"$1\r\nabc\r\n":                                    "the reply has another length than the 1 bytes that it tells\n",
+		"*1000000000\r\n":                                  "the reply is truncated\n",
+		"*0\r\n*0\r\n":                                     "there is more than one reply\n",
+		strings.Repeat("*1\r\n", 1000):                     "the reply is nested too deeply\n",
+		":5\r\n":                                           "standard input: CLUSTER NODES: line 1",
+		"+OK\r\n":                                          "standard input: CLUSTER NODES: line 1",
+		"a h:1@2 master":                                   "standard input: CLUSTER NODES: line 1, byte 14: too few fields",
+	} {
+		r := runOn(in, "check", "-")
+		assert.Equal(t, exitNoIdea, r.code, in)
+		assert.Empty(t, r.out, in)
+		assert.Contains(t, r.errOut, want, in)
+		assert.Equal(t, 1, strings.Count(r.errOut, "\n"), "one message: %s", r.errOut)
+	}
+	r := runOn("a h:1@2 myself,master - 0 0 1 connected 0-16383", "check", "-")
+	assert.Equal(t, "hashslot check: standard input: warning: the last line has no end: the text may be truncated\n", r.errOut)
+	assert.Contains(t, r.out, "  truncated      standard input: the last line has no end: ")
+	assert.Equal(t, exitOK, runOn("a h:1@2 myself,master - 0 0 1 connected 0-16383\r\n", "check", "-").code)
+	r = runOn("", "check", t.TempDir())
+	assert.Equal(t, exitNoIdea, r.code)
+	assert.Contains(t, r.errOut, " is a directory, not a file\n")
+}
+
+// asObjects makes objects of the lists of names and values of CLUSTER SHARDS, as
+// JSON has them.
+func asObjects(v any) any {
+	list, ok := v.([]any)
+	if !ok {
+		return v
+	}
+	if name, ok := list[0].(string); ok && (name == "slots" || name == "id" || name == "nodes") {
+		object := map[string]any{}
+		for i := 0; i < len(list); i += 2 {
+			object[list[i].(string)] = asObjects(list[i+1])
+		}
+		return object
+	}
+	out := []any{}
+	for _, e := range list {
+		if l, ok := e.([]any); ok && len(l) == 0 {
+			out = append(out, l)
+			continue
+		}
+		out = append(out, asObjects(e))
+	}
+	return out
 }
 
 func TestCheckJSON(t *testing.T) {
@@ -102,10 +287,10 @@ func TestCheckJSON(t *testing.T) {
 	r := runOn(nodes, "check", "-format", "json", "-nodes", "-")
 	assert.Equal(t, result{1, `{"ok":false,"assigned":16383,"shards":[{"id":"a","addr":"10.0.0.1:1","replicas":["d","c"],"slots":"0-16382"}],` +
 		`"migrating":[{"slot":7,"from":"a","to":"b"}],` +
-		`"problems":[{"kind":"unassigned","text":"1 slots have no owner","slots":"16383"},` +
-		`{"kind":"open","text":"being moved from a to b: the source says so","slots":"7"}]}` + "\n", ""}, r)
-	r = runOn("a :1@2 myself,master - 0 0 1 connected\n", "check", "-format", "json", "-nodes", "-")
-	assert.Equal(t, `{"ok":false,"assigned":0,"shards":[],"migrating":[],"problems":[{"kind":"unassigned","text":"16384 slots have no owner","slots":"0-16383"}]}`+"\n", r.out)
+		`"problems":[{"kind":"unassigned","severity":"error","text":"1 slots have no owner","slots":"16383"},` +
+		`{"kind":"open","severity":"error","text":"being moved from a to b: the source says so","slots":"7"},` +
+		`{"kind":"few-primaries","severity":"warning","text":"slots are owned by 1 primary: when one of them fails, no majority is left to agree on a failover","slots":""},` +
+		`{"kind":"empty","severity":"note","text":"the primary b [::1]:1 has no slots","slots":""}]}` + "\n", ""}, r)
 }
 
 // Two views that differ, and what decides.
@@ -122,7 +307,7 @@ func TestCheckViews(t *testing.T) {
 	var got clusterJSON
 	require.NoError(t, json.Unmarshal([]byte(r.out), &got))
 	assert.Equal(t, exitFailed, r.code)
-	require.Len(t, got.Problems, 1)
+	require.Equal(t, "disagreement no-replica few-primaries role one-host dead", kindsOf(got))
 	assert.Equal(t, "disagreement 0-99: b h:2 has them, a h:1 claims them too: config epoch 6 over 1",
 		got.Problems[0].Kind+" "+got.Problems[0].Slots.String()+": "+got.Problems[0].Text)
 	require.Len(t, got.Shards, 2)
@@ -150,17 +335,16 @@ func TestCheckInput(t *testing.T) {
 		args, in string
 		want     result
 	}{
-		{"check", "", result{2, "", "hashslot check: -nodes is missing (hashslot check -h for help)\n"}},
-		{"check -nodes - -nodes -", "", result{2, "", "hashslot check: -nodes - is there twice (hashslot check -h for help)\n"}},
-		{"check -nodes - foo", "", result{2, "", "hashslot check: unexpected argument \"foo\" (hashslot check -h for help)\n"}},
+		{"check", "", result{2, "", "hashslot check: no FILE: what is the cluster? (hashslot check -h for help)\n"}},
+		{"check -nodes - -", "", result{2, "", "hashslot check: standard input, -, is there twice (hashslot check -h for help)\n"}},
 		{"check -nodes - -format xml", "", result{2, "", "hashslot check: -format \"xml\" is not text or json (hashslot check -h for help)\n"}},
-		{"check -nodes no/such/file", "", result{1, "", "hashslot check: open no/such/file: no such file or directory\n"}},
-		{"check -nodes -", bad, result{1, "", "hashslot check: standard input: topology: CLUSTER NODES: line 1, byte 4: port \"99999\" is not a number from 0 to 65535\n"}},
-		{"check -nodes -", "", result{1, "", "hashslot check: standard input: topology: CLUSTER NODES: line 1, byte 0: no node\n"}},
+		{"check -nodes no/such/file", "", result{3, "", "hashslot check: open no/such/file: no such file or directory\n"}},
+		{"check -nodes -", bad, result{3, "", "hashslot check: standard input: CLUSTER NODES: line 1, byte 4: port \"99999\" is not a number from 0 to 65535\n"}},
 		{"route -nodes -", nodes, result{2, "", "hashslot route: standard input cannot have both -nodes and the keys (hashslot route -h for help)\n"}},
 		{"route foo", "", result{2, "", "hashslot route: -nodes is missing (hashslot route -h for help)\n"}},
 		{"route -nodes - -max 0 foo", "", result{2, "", "hashslot route: -max 0 is not 1 to 536870912 (hashslot route -h for help)\n"}},
-		{"route -nodes - foo", bad, result{1, "", "hashslot route: standard input: topology: CLUSTER NODES: line 1, byte 4: port \"99999\" is not a number from 0 to 65535\n"}},
+		{"route -max 0 -format x", "", result{2, "", "hashslot route: -nodes is missing (hashslot route -h for help)\n"}},
+		{"route -nodes - foo", bad, result{1, "", "hashslot route: standard input: CLUSTER NODES: line 1, byte 4: port \"99999\" is not a number from 0 to 65535\n"}},
 	} {
 		if got := runOn(c.in, strings.Fields(c.args)...); !strings.Contains(c.args, "no/such") {
 			assert.Equal(t, c.want, got, c.args)
@@ -171,12 +355,12 @@ func TestCheckInput(t *testing.T) {
 	}
 	r := runOn("a h:1@2 myself,master,new - 0 0 1 connected 0-16383\n", "check", "-nodes", "-")
 	assert.Equal(t, exitOK, r.code)
-	assert.Equal(t, "hashslot check: standard input: line 1, byte 22: unknown flag \"new\"\n", r.errOut)
+	assert.Equal(t, "hashslot check: standard input: warning: line 1, byte 22: unknown flag \"new\"\n", r.errOut)
 	// Nothing of a file commands a terminal.
 	r = runOn("a\x1b[2J h:1@2 myself,master - 0 0 1 connected 0-16383 \x1b\n", "check", "-nodes", "-")
 	assert.NotContains(t, r.out+r.errOut, "\x1b")
 	assert.Contains(t, r.out, `a\x1b[2J`)
-	assert.Equal(t, exitFailed, runOn(strings.Repeat("x", maxNodesFile+1), "check", "-nodes", "-").code)
+	assert.Equal(t, exitNoIdea, runOn("a h:1@2 myself,master - 0 0 1 connected \xc2\x9b\u202e\n"+strings.Repeat("\n", maxNodesFile), "check", "-nodes", "-").code)
 }
 
 func TestRoute(t *testing.T) {

@@ -29,7 +29,7 @@ func (f *commandFlags) addOption(fs *flag.FlagSet) {
 }
 
 func (f *commandFlags) add(fs *flag.FlagSet) {
-	fs.StringVar(&f.in, "in", "text", "the `format` of commands on standard input, text or json")
+	fs.StringVar(&f.in, "in", "text", "the `format` of commands on standard input: text or json")
 }
 
 func (f *commandFlags) check() error {

@@ -93,7 +93,7 @@ func TestKeysLines(t *testing.T) {
 		`1339518083.107412 [0 127.0.0.1:60866] "del" "a" "b"`: "del\t15495 3300\ta\tb\n",
 		`1339518083.107412 [15 [::1]:60866] "get" "a] \"b"`:   "get\t" + slot(`a] "b`) + "\ta] \"b\n",
 		`1339518083.107412 [0 unix:/tmp/redis.sock] "ping"`:   "ping\t-\n",
-		`1339518083.107412 [0 lua] "get" "\x00\xff"`:          "get\t" + slot("\x00\xff") + "\t\\x00\xff\n",
+		`1339518083.107412 [0 lua] "get" "\x00\xff"`:          "get\t" + slot("\x00\xff") + "\t\\x00\\xff\n",
 		`1339518083.107412 [0`:                                "1339518083.107412\terror\targument 0: there is no such command\n",
 		`config`:                                              "config\t-\n",
 		`config foo`:                                          "config\terror\targument 1: there is no subcommand \"foo\"\n",

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 
 	"github.com/hashslot/hashslot"
@@ -42,33 +40,24 @@ func runDraw(e *env) int {
 	var (
 		fs    flag.FlagSet
 		nodes nodesFlags
-		file  string
 	)
 	nodes.add(&fs)
-	fs.StringVar(&file, "o", "-", "draw to `file`, - for standard output")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	err := errors.Join(nodes.check(), e.noArguments())
-	if err != nil {
+	nodes.take(e.args)
+	if err := nodes.check(); err != nil {
 		return e.badUse(err)
 	}
 	c, err := nodes.load(e)
 	if err != nil {
 		return e.fail(err)
 	}
-	picture := drawOwners(c)
-	if file == "-" {
-		return e.print(string(picture))
-	}
-	if err := os.WriteFile(file, picture, 0o666); err != nil {
-		return e.fail(err)
-	}
-	return exitOK
+	return e.print(string(drawOwners(c)))
 }
 
 // drawOwners returns the map of the slots as SVG.
-func drawOwners(c *topology.Cluster) []byte {
+func drawOwners(c *clusterView) []byte {
 	d := describe(c)
 	m := slotMap{
 		title:   fmt.Sprintf("%d of %d slots in %d shards", d.Assigned, hashslot.Count, len(d.Shards)),

@@ -129,7 +129,7 @@ func TestDrawText(t *testing.T) {
 	require.Equal(t, exitOK, r.code, r.errOut)
 	p := readOwners(t, r.out)
 	require.Len(t, p.legend, 4)
-	assert.Equal(t, `<b>&"'\x1b`+"\ufffd h<1>:1 10 0-9", strings.Join(p.legend[0][1:], " "))
+	assert.Equal(t, `<b>&"'\x1b\xff h<1>:1 10 0-9`, strings.Join(p.legend[0][1:], " "))
 	assert.Equal(t, long+"1 "+strings.Repeat("x", 20)+"…"+strings.Repeat("x", 13)+":65535 13 10-19 21 23 25", strings.Join(p.legend[1][1:], " "))
 	assert.Equal(t, long+"2 h:2 5 30 32 34 and 2 more", strings.Join(p.legend[2][1:], " "))
 }
@@ -150,9 +150,9 @@ func TestDrawFile(t *testing.T) {
 		args string
 		want result
 	}{
-		{"draw", result{2, "", "hashslot draw: -nodes is missing (hashslot draw -h for help)\n"}},
-		{"draw -nodes - foo", result{2, "", "hashslot draw: unexpected argument \"foo\" (hashslot draw -h for help)\n"}},
-		{"draw -nodes -", result{1, "", "hashslot draw: standard input: topology: CLUSTER NODES: line 1, byte 0: no node\n"}},
+		{"draw", result{2, "", "hashslot draw: no FILE: what is the cluster? (hashslot draw -h for help)\n"}},
+		{"draw - -", result{2, "", "hashslot draw: standard input, -, is there twice (hashslot draw -h for help)\n"}},
+		{"draw -nodes -", result{1, "", "hashslot draw: standard input: nothing in it: " + viewFormats + " is expected\n"}},
 	} {
 		assert.Equal(t, c.want, runOn("", strings.Fields(c.args)...), c.args)
 	}

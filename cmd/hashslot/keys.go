@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"sync/atomic"
@@ -58,7 +57,7 @@ func runKeys(e *env) int {
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	if err := errors.Join(cf.check(), in.check(), form.check()); err != nil {
+	if err := first(cf.check(), in.check(), form.check()); err != nil {
 		return e.badUse(err)
 	}
 	a := keysAnswer{json: form.json(), hex: hex}

@@ -3,9 +3,9 @@
 // there.
 //
 //	hashslot slot user:{123}:profile mykey
-//	hashslot tag 0 16383
+//	valkey-cli cluster nodes | hashslot check -
 //
-// hashslot -h lists the commands, hashslot COMMAND -h tells all about one.
+// hashslot -h lists the commands, hashslot help COMMAND tells all about one.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,8 +23,9 @@ import (
 // The exit codes.
 const (
 	exitOK     = 0
-	exitFailed = 1 // something is wrong with the input or the output
+	exitFailed = 1 // something is wrong with the cluster, the input's content or the output
 	exitUsage  = 2 // bad use: options and arguments
+	exitNoIdea = 3 // check: the input cannot be read, so nobody knows
 )
 
 // A command is one subcommand. Each has a file of its own, with the one
@@ -35,9 +37,44 @@ type command struct {
 	doc     string // what there is to know, after the options
 	example string // "$ " and a command line, then what it prints
 	run     func(*env) int
+	kinds   []*command // instead of run: the words behind the name
 }
 
-var commands = []*command{&slotCommand, &tagCommand, &routeCommand, &checkCommand, &planCommand, &statCommand, &drawCommand, &keysCommand}
+var commands []*command
+
+func init() { // help needs the list that it is in
+	commands = []*command{
+		&slotCommand, &tagCommand, &keysCommand, &routeCommand, &checkCommand, &drawCommand, &statCommand, &planCommand,
+		&versionCommand, &completionCommand, &helpCommand,
+	}
+}
+
+// find returns the command that args begin with, and its arguments. It is nil if
+// there is none.
+func find(args []string) (c *command, rest []string) {
+	for list := commands; len(args) > 0; list = c.kinds {
+		i := slices.IndexFunc(list, func(c *command) bool { return c.word() == args[0] })
+		if i < 0 {
+			break
+		}
+		c, args = list[i], args[1:]
+		if c.kinds == nil {
+			break
+		}
+	}
+	return c, args
+}
+
+// word is the last word of the name.
+func (c *command) word() string { return c.name[strings.LastIndexByte(c.name, ' ')+1:] }
+
+// all returns the commands, those with kinds in front of them.
+func all() (list []*command) {
+	for _, c := range commands {
+		list = append(append(list, c), c.kinds...)
+	}
+	return list
+}
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -55,8 +92,10 @@ type env struct {
 	args           []string // of the command
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	files          []*outFile     // to be closed at the end
 	terminal       func(any) bool // whether one of the three is a terminal
 	now            func() time.Time
+	inspect        func(*flag.FlagSet) // gets the options of the command, which then does no work
 }
 
 func (e *env) run(args []string) int {
@@ -65,29 +104,61 @@ func (e *env) run(args []string) int {
 		return exitUsage
 	}
 	switch args[0] {
-	case "-h", "-help", "--help", "help":
+	case "-h", "-help", "--help":
 		return e.print(usage())
+	case "-version", "--version":
+		args = []string{"version"}
 	}
-	for _, c := range commands {
-		if c.name == args[0] {
-			e.cmd, e.args = c, args[1:]
-			return c.run(e)
+	c, rest := find(args)
+	if c == nil {
+		fmt.Fprintf(e.stderr, "hashslot: there is no command %q; hashslot -h lists them\n", args[0])
+		return exitUsage
+	}
+	e.cmd, e.args = c, rest
+	if c.kinds != nil {
+		return e.noKind()
+	}
+	code := c.run(e)
+	for _, f := range e.files {
+		if err := f.close(code == exitOK); err != nil {
+			code = e.fail(err)
 		}
 	}
-	fmt.Fprintf(e.stderr, "hashslot: there is no command %q; hashslot -h lists them\n", args[0])
-	return exitUsage
+	return code
+}
+
+// noKind answers a command whose second word is missing, wrong or a plea for help.
+func (e *env) noKind() int {
+	var words []string
+	for _, k := range e.cmd.kinds {
+		words = append(words, k.word())
+	}
+	which := strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+	if len(e.args) == 0 {
+		return e.badUse(fmt.Errorf("which one: %s?", which))
+	}
+	switch e.args[0] {
+	case "-h", "-help", "--help":
+		return e.print(e.cmd.kindsHelp())
+	}
+	return e.badUse(fmt.Errorf("there is no %q: it is %s, in front of all options", e.args[0], which))
 }
 
 func usage() string {
 	var b strings.Builder
-	b.WriteString("hashslot answers questions about the hash slots of a Valkey or Redis cluster.\n\nUsage: hashslot COMMAND [OPTION...] [ARGUMENT...]\n\n")
+	b.WriteString("hashslot answers questions about the hash slots of a Valkey or Redis cluster,\nwithout a connection to it.\n\nUsage: hashslot COMMAND [OPTION...] [ARGUMENT...]\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.short)
+		fmt.Fprintf(&b, "  %-10s  %s\n", c.name, c.short)
 	}
-	fmt.Fprintf(&b, "\nhashslot COMMAND -h tells all about a command.\n\nExample:\n\n%s\n", indent(commands[0].example))
-	b.WriteString("Exit status: 0 if all is well, 1 if something is wrong with the input or the\noutput, 2 for bad use.\n")
+	fmt.Fprintf(&b, "\nhashslot help COMMAND, or hashslot COMMAND -h, tells all about a command.\n\nExamples:\n\n%s", indent(commands[0].example))
+	b.WriteString("  $ valkey-cli cluster nodes | hashslot check -\n\n")
+	b.WriteString(exitDoc)
 	return b.String()
 }
+
+const exitDoc = `Exit status: 0 if all is well, 1 if something is wrong with the cluster, the
+input or the output, 2 for bad use, 3 if check cannot read its input.
+`
 
 func indent(s string) string {
 	var b strings.Builder
@@ -104,14 +175,19 @@ func indent(s string) string {
 // behind the other arguments, and leaves the others in e.args. After "--"
 // nothing is an option. If ok is false, the command is over with the code.
 func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
+	out := fs.String("o", "-", "write to `file`, - for standard output")
 	fs.Init(e.cmd.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
+	if e.inspect != nil {
+		e.inspect(fs)
+		return exitOK, false
+	}
 	var rest []string
 	for args := e.args; len(args) > 0; {
 		err := fs.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {
-			return e.print(e.help(fs)), false
+			return e.print(e.cmd.help(fs)), false
 		} else if err != nil {
 			return e.badUse(err), false
 		}
@@ -126,15 +202,46 @@ func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
 		}
 	}
 	e.args = rest
+	if *out != "-" {
+		f, err := e.create(*out)
+		if err != nil {
+			return e.fail(err), false
+		}
+		e.stdout = f
+	}
 	return exitOK, true
 }
 
-func (e *env) help(fs *flag.FlagSet) string {
+// flags returns the options of a command.
+func (c *command) flags() (fs *flag.FlagSet) {
+	c.run(&env{cmd: c, inspect: func(f *flag.FlagSet) { fs = f }})
+	return fs
+}
+
+// page is the help page of a command.
+func (c *command) page() string {
+	if c.kinds != nil {
+		return c.kindsHelp()
+	}
+	return c.help(c.flags())
+}
+
+func (c *command) help(fs *flag.FlagSet) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: hashslot %s [OPTION...] %s\n\n", e.cmd.name, e.cmd.args)
+	fmt.Fprintf(&b, "%s\n\n%s\nOptions:\n\n", strings.TrimSpace("Usage: hashslot "+c.name+" [OPTION...] "+c.args), c.doc)
 	fs.SetOutput(&b)
 	fs.PrintDefaults()
-	fmt.Fprintf(&b, "\n%s\nExample:\n\n%s", e.cmd.doc, indent(e.cmd.example))
+	fmt.Fprintf(&b, "\nExample:\n\n%s", indent(c.example))
+	return b.String()
+}
+
+func (c *command) kindsHelp() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage: hashslot %s %s\n\n%s\n", c.name, c.args, c.doc)
+	for _, k := range c.kinds {
+		fmt.Fprintf(&b, "  %-9s  %s\n", k.word(), k.short)
+	}
+	fmt.Fprintf(&b, "\nhashslot help %s %s, or hashslot %[1]s %[2]s -h, tells all about it, and\nso for the others.\n\nExample:\n\n%s", c.name, c.kinds[0].word(), indent(c.example))
 	return b.String()
 }
 
@@ -149,9 +256,19 @@ func (e *env) print(text string) int {
 // the output any more is not worth a message.
 func (e *env) fail(err error) int {
 	if !errors.Is(err, syscall.EPIPE) {
-		fmt.Fprintf(e.stderr, "%s: %v\n", e.title(), err)
+		fmt.Fprintf(e.stderr, "%s: %s\n", e.title(), harmless(err.Error()))
 	}
 	return exitFailed
+}
+
+// first returns the first error of several: one message is enough.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noArguments is an error if there are arguments behind the options.
@@ -164,7 +281,7 @@ func (e *env) noArguments() error {
 
 // badUse reports a bad option or argument.
 func (e *env) badUse(err error) int {
-	fmt.Fprintf(e.stderr, "%s: %v (%s -h for help)\n", e.title(), err, e.title())
+	fmt.Fprintf(e.stderr, "%s: %s (%s -h for help)\n", e.title(), harmless(err.Error()), e.title())
 	return exitUsage
 }
 

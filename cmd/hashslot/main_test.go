@@ -45,7 +45,11 @@ func TestExamples(t *testing.T) {
 			if want != "" && !strings.HasSuffix(want, "\n") {
 				want += "\n"
 			}
-			assert.Equal(t, result{out: want}, runOn("", strings.Fields(line)...), line)
+			r := runOn("", strings.Fields(line)...)
+			if want == "" { // too long to show, or into a file
+				want = r.out
+			}
+			assert.Equal(t, result{out: want}, r, line)
 		}
 	}
 }
@@ -62,13 +66,13 @@ func TestUsage(t *testing.T) {
 		help := runOn("", c.name, "-h")
 		assert.Equal(t, exitOK, help.code)
 		assert.Empty(t, help.errOut)
-		for _, part := range []string{"Usage: hashslot " + c.name + " [OPTION...] " + c.args, c.doc, indent(c.example)} {
+		for _, part := range []string{"Usage: hashslot " + c.name + " ", c.doc, indent(c.example)} {
 			assert.Contains(t, help.out, part)
 		}
-		if c != &drawCommand {
-			assert.Contains(t, help.out, "-format")
+		assert.Equal(t, help, runOn("", "help", c.name))
+		if c.kinds == nil {
+			assert.Equal(t, help, runOn("", c.name, "mykey", "--help"))
 		}
-		assert.Equal(t, help, runOn("", c.name, "mykey", "--help"))
 	}
 	for _, arg := range []string{"-h", "-help", "--help", "help"} {
 		assert.Equal(t, result{out: text}, runOn("", arg))
@@ -105,7 +109,7 @@ func TestRun(t *testing.T) {
 		{"carriage returns", "slot", "foo\r\n\r\n", result{0, "936\t\tfoo\\r\tfoo\\r\n4525\t\t\\r\t\\r\n", ""}},
 		{"NUL is a byte", "slot", "a\x00b\n", result{0, "8383\t\ta\\x00b\ta\\x00b\n", ""}},
 		{"NUL ends", "slot -0", "foo\x00\x00a\nb\x00bar", result{0, "12182\t\tfoo\tfoo\n0\t\t\t\n3956\t\ta\\nb\ta\\nb\n5061\t\tbar\tbar\n", ""}},
-		{"escapes", "slot", "{a\tb\\}\x1b[1m\x7f\xff", result{0, "1990\ta\\tb\\\\\ta\\tb\\\\\t{a\\tb\\\\}\\x1b[1m\\x7f\xff\n", ""}},
+		{"escapes", "slot", "{a\tb\\}\x1b[1m\x7f\xff", result{0, "1990\ta\\tb\\\\\ta\\tb\\\\\t{a\\tb\\\\}\\x1b[1m\\x7f\\xff\n", ""}},
 
 		{"JSON", "slot -format json", "{a}\n\n<&>\u2028é\"\n", result{0,
 			`{"key":"{a}","slot":15495,"tag":"a","hashed":"a"}` + "\n" +

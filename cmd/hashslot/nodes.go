@@ -6,9 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"os"
-	"regexp"
 	"strings"
 
 	"github.com/hashslot/hashslot"
@@ -19,11 +16,12 @@ import (
 // nodesFlags are the options of a command that works on a cluster.
 type nodesFlags struct {
 	files []string
+	named bool // files may be arguments, too
 	from  topology.Origin
 }
 
 func (f *nodesFlags) add(fs *flag.FlagSet) {
-	fs.Func("nodes", "the output of CLUSTER NODES, or a nodes.conf: a `file`, or - for standard input; more than one are views of different nodes", func(name string) error {
+	fs.Func("nodes", "what a node says of its cluster: a `file`, or - for standard input; may be\nrepeated, for the views of different nodes", func(name string) error {
 		f.files = append(f.files, name)
 		return nil
 	})
@@ -33,12 +31,20 @@ func (f *nodesFlags) add(fs *flag.FlagSet) {
 
 func (f *nodesFlags) check() error {
 	switch {
+	case len(f.files) == 0 && f.named:
+		return errors.New("no FILE: what is the cluster?")
 	case len(f.files) == 0:
 		return errors.New("-nodes is missing")
 	case f.stdin() > 1:
-		return errors.New("-nodes - is there twice")
+		return errors.New("standard input, -, is there twice")
 	}
 	return nil
+}
+
+// take takes the arguments for files.
+func (f *nodesFlags) take(args []string) {
+	f.named = true
+	f.files = append(f.files, args...)
 }
 
 // given reports whether any of the options is there.
@@ -56,55 +62,17 @@ func (f *nodesFlags) stdin() (n int) {
 
 var errNodesAndKeys = errors.New("standard input cannot have both -nodes and the keys")
 
+// nodesDoc is what the help pages of commands that take a cluster say of it.
+const nodesDoc = `FILE, or that of -nodes, is what a node says of its cluster, and - is standard
+input. It is told by its content: CLUSTER NODES as text, a nodes.conf, or a reply
+to CLUSTER NODES, SLOTS or SHARDS in JSON or as it is on the wire.
+
+    valkey-cli cluster nodes | hashslot check -
+    valkey-cli --json cluster shards | hashslot check -
+`
+
 // maxNodesFile is what topology.ParseNodes takes.
 const maxNodesFile = 64 << 20
-
-// bulk is what stands in front of a reply as it is on the wire.
-var bulk = regexp.MustCompile(`^[$=][0-9]+\r?\n`)
-
-// load reads the views, warns of what it does not know in them, and merges them.
-func (f *nodesFlags) load(e *env) (*topology.Cluster, error) {
-	var views []*topology.Cluster
-	for _, name := range f.files {
-		data, err := readNodes(e, name)
-		if err != nil {
-			return nil, err
-		}
-		c, err := topology.ParseNodes(string(data[len(bulk.Find(data)):]), f.from)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", nodesName(name), err)
-		}
-		for _, w := range c.Warnings() {
-			fmt.Fprintf(e.stderr, "%s: %s: %s\n", e.title(), nodesName(name), appendText(nil, []byte(w.String())))
-		}
-		views = append(views, c)
-	}
-	return topology.Merge(views...)
-}
-
-func readNodes(e *env, name string) (data []byte, err error) {
-	r := e.stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = file.Close() }() // it is only read
-		r = file
-	}
-	data, err = io.ReadAll(io.LimitReader(r, maxNodesFile+1))
-	if err == nil && len(data) > maxNodesFile {
-		err = fmt.Errorf("%s: longer than %d bytes", nodesName(name), maxNodesFile)
-	}
-	return data, err
-}
-
-func nodesName(name string) string {
-	if name == "-" {
-		return "standard input"
-	}
-	return name
-}
 
 // The JSON of a cluster.
 type clusterJSON struct {
@@ -129,19 +97,20 @@ type openJSON struct {
 }
 
 type problemJSON struct {
-	Kind  string      `json:"kind"`
-	Text  string      `json:"text"`
-	Slots slotmap.Set `json:"slots"`
+	Kind     string      `json:"kind"`
+	Severity severity    `json:"severity"`
+	Text     string      `json:"text"`
+	Slots    slotmap.Set `json:"slots"`
 }
 
 // describe returns the JSON of c.
-func describe(c *topology.Cluster) clusterJSON {
+func describe(c *clusterView) clusterJSON {
 	unassigned := c.Unassigned()
 	d := clusterJSON{
 		Assigned: hashslot.Count - unassigned.Len(),
 		Shards:   []shardJSON{}, Migrating: []openJSON{}, Problems: problems(c),
 	}
-	d.OK = len(d.Problems) == 0
+	d.OK = d.worst() < severityError
 	for _, s := range c.Shards() {
 		shard := shardJSON{ID: s.Primary.ID, Addr: s.Primary.Addr(), Replicas: []string{}, Slots: c.Table().SlotsOf(s)}
 		if shard.Slots.IsEmpty() {
@@ -158,64 +127,6 @@ func describe(c *topology.Cluster) clusterJSON {
 	return d
 }
 
-// problems returns what is wrong with c.
-func problems(c *topology.Cluster) []problemJSON {
-	list := []problemJSON{}
-	if s := c.Unassigned(); !s.IsEmpty() {
-		list = append(list, problemJSON{"unassigned", fmt.Sprintf("%d slots have no owner", s.Len()), s})
-	}
-	for _, s := range c.Shards() {
-		slots := c.Table().SlotsOf(s)
-		if slots.IsEmpty() {
-			break
-		}
-		p := s.Primary
-		add := func(kind, format string) {
-			list = append(list, problemJSON{kind, fmt.Sprintf(format, p), slots})
-		}
-		if p.Failed() {
-			add("failed", "the owner %v has failed")
-		}
-		if p.Flags.Has(topology.FlagPFail) {
-			add("suspected", "the owner %v does not answer the node that was asked")
-		}
-		// That the node that was asked does not know its own address is no harm.
-		if !p.Routable() && !(p.Myself() && p.EndpointPort != 0) {
-			add("unreachable", "the owner %v has no address")
-		}
-	}
-	type end struct {
-		from, to             string
-		migrating, importing bool
-	}
-	places := map[end]int{}
-	for _, o := range c.Open() {
-		k := end{o.From, o.To, o.Migrating, o.Importing}
-		i, ok := places[k]
-		if !ok {
-			who := "both say so"
-			if !k.importing {
-				who = "the source says so"
-			} else if !k.migrating {
-				who = "the target says so"
-			}
-			i = len(list)
-			places[k] = i
-			list = append(list, problemJSON{Kind: "open", Text: fmt.Sprintf("being moved from %s to %s: %s", k.from, k.to, who)})
-		}
-		// A slot of a Cluster is valid.
-		list[i].Slots.Add(o.Slot)
-	}
-	for _, d := range c.Disagreements() {
-		claim := "nobody has them in another view"
-		if d.Other != nil {
-			claim = fmt.Sprintf("%v claims them too", d.Other)
-		}
-		list = append(list, problemJSON{"disagreement", fmt.Sprintf("%v has them, %s: %s", d.Owner, claim, d.Reason), d.Slots})
-	}
-	return list
-}
-
 // line returns v as one line of JSON.
 func line(v any) []byte {
 	var b bytes.Buffer
@@ -224,7 +135,7 @@ func line(v any) []byte {
 	if err := enc.Encode(v); err != nil {
 		panic(err) // none of the types here fails
 	}
-	return b.Bytes()
+	return harmlessJSON(b.Bytes())
 }
 
 // columns aligns rows to the left, the last column excepted.

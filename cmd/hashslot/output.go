@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"flag"
@@ -13,7 +14,7 @@ import (
 type outputFlag struct{ format string }
 
 func (f *outputFlag) add(fs *flag.FlagSet) {
-	fs.StringVar(&f.format, "format", "text", "the `format` of the output, text or json")
+	fs.StringVar(&f.format, "format", "text", "the `format` of the output: text or json")
 }
 
 func (f *outputFlag) check() error {
@@ -95,10 +96,12 @@ func plainJSON(value []byte) bool {
 	return special|jsonSpecial(last(value)) == 0
 }
 
-func textSpecial(x uint64) uint64 { return hasBelow(x, ' ') | hasByte(x, '\\') | hasByte(x, 0x7f) }
+func textSpecial(x uint64) uint64 {
+	return hasBelow(x, ' ') | hasByte(x, '\\') | hasByte(x, 0x7f) | x&highs
+}
 
 func jsonSpecial(x uint64) uint64 {
-	return hasBelow(x, ' ') | hasByte(x, '\\') | hasByte(x, '"') | x&highs
+	return hasBelow(x, ' ') | hasByte(x, '\\') | hasByte(x, '"') | hasByte(x, 0x7f) | x&highs
 }
 
 // last returns less than eight bytes as one word, filled up with spaces.
@@ -113,16 +116,30 @@ func last(value []byte) uint64 {
 const hexDigits = "0123456789abcdef"
 
 // appendText appends value so that it is one column of one line, can be told
-// from any other value, and cannot command a terminal: control characters and
-// the backslash are escaped, all other bytes are as they are.
-func appendText(dst, value []byte) []byte {
+// from any other value, and cannot command a terminal or change the order of what
+// it shows: the backslash, control characters of ASCII, Latin-1 and Unicode, and
+// what is not UTF-8 are escaped. All other characters are as they are.
+func appendText(dst, value []byte) []byte { return appendEscaped(dst, value, true) }
+
+// harmless is text that cannot command a terminal either, for a message: quotes and
+// backslashes, which escape something already, are as they are.
+func harmless(text string) string { return string(appendEscaped(nil, []byte(text), false)) }
+
+// shown is text as appendText writes it.
+func shown(text string) string { return string(appendText(nil, []byte(text))) }
+
+func appendEscaped(dst, value []byte, backslash bool) []byte {
 	start := 0
-	for i, c := range value {
-		if c >= ' ' && c != '\\' && c != 0x7f {
+	for i := 0; i < len(value); {
+		c, size := rune(value[i]), 1
+		if c >= utf8.RuneSelf {
+			c, size = utf8.DecodeRune(value[i:])
+		}
+		if !dangerous(c, size) && (c != '\\' || !backslash) {
+			i += size
 			continue
 		}
 		dst = append(dst, value[start:i]...)
-		start = i + 1
 		switch c {
 		case '\\':
 			dst = append(dst, `\\`...)
@@ -133,37 +150,50 @@ func appendText(dst, value []byte) []byte {
 		case '\r':
 			dst = append(dst, `\r`...)
 		default:
-			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
+			for _, b := range value[i : i+size] {
+				dst = append(dst, '\\', 'x', hexDigits[b>>4], hexDigits[b&15])
+			}
 		}
+		i += size
+		start = i
 	}
 	return append(dst, value[start:]...)
 }
 
-// appendJSON appends value, which is UTF-8, as the inside of a JSON string:
-// what encoding/json writes with HTML escaping off.
+// dangerous reports whether c, decoded of size bytes, is a control character, one
+// that ends lines or one that changes the direction of text, or is no character.
+func dangerous(c rune, size int) bool {
+	switch {
+	case c < ' ', 0x7f <= c && c < 0xa0:
+		return true
+	case c == utf8.RuneError:
+		return size == 1
+	case c < 0x61c:
+		return false
+	}
+	return c == 0x61c || 0x200e <= c && c <= 0x200f || 0x2028 <= c && c <= 0x202e || 0x2066 <= c && c <= 0x2069 || c == 0xfeff
+}
+
+// appendJSON appends value, which is UTF-8, as the inside of a JSON string: what
+// encoding/json writes with HTML escaping off, but for the characters that could
+// command a terminal or change the order of what it shows, which are escaped.
 func appendJSON(dst, value []byte) []byte {
 	start := 0
-	for i := 0; i < len(value); i++ {
-		c := value[i]
-		if c >= ' ' && c != '\\' && c != '"' && c != 0xe2 {
-			continue
+	for i := 0; i < len(value); {
+		c, size := rune(value[i]), 1
+		if c >= utf8.RuneSelf {
+			c, size = utf8.DecodeRune(value[i:])
 		}
-		if c == 0xe2 {
-			// U+2028 and U+2029, E2 80 A8 and A9, end a line of JavaScript.
-			if value[i+1] == 0x80 && value[i+2]&^1 == 0xa8 {
-				dst = append(dst, value[start:i]...)
-				dst = append(dst, `\u202`...)
-				dst = append(dst, hexDigits[value[i+2]&15])
-				start = i + 3
-			}
-			i += 2
+		if !dangerous(c, size) && c != '\\' && c != '"' {
+			i += size
 			continue
 		}
 		dst = append(dst, value[start:i]...)
-		start = i + 1
+		i += size
+		start = i
 		switch c {
 		case '\\', '"':
-			dst = append(dst, '\\', c)
+			dst = append(dst, '\\', byte(c))
 		case '\b':
 			dst = append(dst, `\b`...)
 		case '\f':
@@ -175,10 +205,31 @@ func appendJSON(dst, value []byte) []byte {
 		case '\t':
 			dst = append(dst, `\t`...)
 		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			dst = appendUnicode(dst, c)
 		}
 	}
 	return append(dst, value[start:]...)
+}
+
+func appendUnicode(dst []byte, c rune) []byte {
+	return append(dst, '\\', 'u', hexDigits[c>>12&15], hexDigits[c>>8&15], hexDigits[c>>4&15], hexDigits[c&15])
+}
+
+// harmlessJSON is a JSON text, with the characters escaped that appendJSON escapes.
+// They stand in strings only.
+func harmlessJSON(text []byte) []byte {
+	if !bytes.ContainsFunc(text, func(c rune) bool { return c != '\n' && dangerous(c, 2) }) {
+		return text
+	}
+	var out []byte
+	for _, c := range string(text) {
+		if c != '\n' && dangerous(c, 2) {
+			out = appendUnicode(out, c)
+		} else {
+			out = utf8.AppendRune(out, c)
+		}
+	}
+	return out
 }
 
 func appendHex(dst, value []byte) []byte { return hex.AppendEncode(dst, value) }

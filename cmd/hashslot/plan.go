@@ -198,10 +198,11 @@ func (e *env) planCreate(args []string, o *planOptions) int {
 }
 
 func (e *env) planMoves(kind string, o *planOptions) int {
-	c, err := o.nodes.load(e)
+	view, err := o.nodes.load(e)
 	if err != nil {
 		return e.fail(err)
 	}
+	c := view.Cluster
 	opts := plan.RebalanceOptions{UseEmpty: o.useEmpty, Threshold: o.threshold, AssignUnassigned: o.assign}
 	for _, w := range o.weights {
 		id, number, ok := strings.Cut(w, "=")
@@ -325,7 +326,7 @@ func (e *env) readLoad(name string) ([]float64, error) {
 			bad = err1 != nil || err2 != nil
 		}
 		if bad {
-			return nil, fmt.Errorf("%s: line %d is not a slot and its load: %q", nodesName(name), number, strings.TrimSpace(text))
+			return nil, fmt.Errorf("%s: line %d is not a slot and its load: %q", inputName(name), number, strings.TrimSpace(text))
 		}
 		load[slot] = l
 	}

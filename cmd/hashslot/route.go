@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -28,7 +27,7 @@ id of the primary that owns it, its address, key. Where there is none it is "-".
 
 JSON is one object a line: that of "hashslot slot", with what "hashslot check"
 tells of the slot. Its shard is the owner, "migrating" tells if the slot is being
-moved, and "problems" what is wrong with it.
+moved, and "problems" the errors with it, without warnings and notes.
 
 If nobody owns the slot of a key, the exit status is 1, after all keys.
 
@@ -71,9 +70,9 @@ func runRoute(e *env) int {
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	err := errors.Join(nodes.check(), in.check(), form.check(), cf.check())
+	err := first(nodes.check(), in.check(), form.check(), cf.check())
 	if cf.commands && unhex {
-		err = errors.Join(err, errUnhexCommands)
+		err = first(err, errUnhexCommands)
 	}
 	if err == nil && nodes.stdin() > 0 && len(e.args) == 0 {
 		err = errNodesAndKeys
@@ -136,10 +135,11 @@ type routes struct {
 	special slotmap.Set // slots with which something is
 }
 
-func newRoutes(c *topology.Cluster, json bool) *routes {
+func newRoutes(c *clusterView, json bool) *routes {
 	r := &routes{table: c.Table(), columns: map[*topology.Shard][]byte{nil: []byte("\t-\t-\t")}, objects: map[*topology.Shard][]byte{}}
 	if json {
 		r.whole = describe(c)
+		r.whole.Problems = slices.DeleteFunc(r.whole.Problems, func(p problemJSON) bool { return p.Severity < severityError })
 		for _, p := range r.whole.Problems {
 			r.special = r.special.Union(p.Slots)
 		}

@@ -62,7 +62,7 @@ func runSlot(e *env) int {
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	if err := errors.Join(in.check(), form.check()); err != nil {
+	if err := first(in.check(), form.check()); err != nil {
 		return e.badUse(err)
 	}
 	json := form.json()

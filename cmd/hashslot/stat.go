@@ -17,7 +17,6 @@ import (
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/hashtag"
 	"github.com/hashslot/hashslot/slotmap"
-	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 var statCommand = command{
@@ -107,15 +106,15 @@ func runStat(e *env) int {
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	err := errors.Join(in.check(), form.check(), cf.check())
+	err := first(in.check(), form.check(), cf.check())
 	if cf.commands && unhex {
-		err = errors.Join(err, errUnhexCommands)
+		err = first(err, errUnhexCommands)
 	}
 	if top < 0 || top > 1000 {
-		err = errors.Join(err, fmt.Errorf("-top %d is not 0 to 1000", top))
+		err = first(err, fmt.Errorf("-top %d is not 0 to 1000", top))
 	}
 	if nodes.given() {
-		err = errors.Join(err, nodes.check())
+		err = first(err, nodes.check())
 		if err == nil && nodes.stdin() > 0 && len(e.args) == 0 {
 			err = errNodesAndKeys
 		}
@@ -123,7 +122,7 @@ func runStat(e *env) int {
 	if err != nil {
 		return e.badUse(err)
 	}
-	var cluster *topology.Cluster
+	var cluster *clusterView
 	if nodes.given() {
 		if cluster, err = nodes.load(e); err != nil {
 			return e.fail(err)
@@ -331,7 +330,7 @@ func (s *spread) report(top int) report {
 }
 
 // own adds what each shard of c has of the keys, and what nobody has.
-func (r *report) own(c *topology.Cluster, keys []uint64) {
+func (r *report) own(c *clusterView, keys []uint64) {
 	count := func(slots slotmap.Set) (n uint64, share float64, size int) {
 		for slot := range slots.Slots() {
 			n += keys[slot]

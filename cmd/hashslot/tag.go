@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 
@@ -44,7 +43,7 @@ func runTag(e *env) int {
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	if err := errors.Join(in.check(), form.check()); err != nil {
+	if err := first(in.check(), form.check()); err != nil {
 		return e.badUse(err)
 	}
 	line := "%d\t%s\n"

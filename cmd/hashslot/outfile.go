@@ -1,0 +1,59 @@
+package main
+
+import (
+	"os"
+)
+
+// An outFile is a file that answers go to. It is opened before the work begins, so
+// that a file that cannot be written is no surprise at the end, and keeps what it
+// has until there is something to write.
+type outFile struct {
+	file    *os.File
+	existed bool
+	written bool
+	err     error
+}
+
+// create opens a file for writing, which the end of the command closes.
+func (e *env) create(name string) (*outFile, error) {
+	_, err := os.Lstat(name)
+	f := &outFile{existed: err == nil}
+	if f.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666); err != nil {
+		return nil, err
+	}
+	e.files = append(e.files, f)
+	return f, nil
+}
+
+func (f *outFile) Write(p []byte) (int, error) {
+	f.empty()
+	n, err := f.file.Write(p)
+	if err != nil && f.err == nil {
+		f.err = err
+	}
+	return n, err
+}
+
+// empty takes out what the file had before. What is no regular file has nothing.
+func (f *outFile) empty() {
+	if !f.written {
+		f.written = true
+		_ = f.file.Truncate(0)
+	}
+}
+
+// close closes the file. If all went well and nothing was written, the file is
+// empty; if not, and it is new, there is no file.
+func (f *outFile) close(ok bool) error {
+	if ok {
+		f.empty()
+	}
+	err := f.file.Close()
+	if !f.written && !f.existed {
+		_ = os.Remove(f.file.Name())
+	}
+	if f.err != nil { // it has been reported
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// A serverError is an error that a server replied.
+type serverError string
+
+func (e serverError) Error() string { return fmt.Sprintf("the server replied an error: %s", string(e)) }
+
+// errTruncated is the error of a reply that ends in the middle.
+var errTruncated = errors.New("the reply is truncated")
+
+// looksRESP reports whether data begins as a reply does on the wire.
+func looksRESP(data []byte) bool {
+	line, _, found := bytes.Cut(data, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if !found || len(line) < 2 {
+		return false
+	}
+	switch line[0] {
+	case '$', '=', '*', '%', '~', '>', '!', '|':
+		_, err := strconv.Atoi(string(line[1:]))
+		return err == nil
+	case '-':
+		return 'A' <= line[1] && line[1] <= 'Z'
+	case '+':
+		return true
+	}
+	return false
+}
+
+// readRESP decodes one reply of RESP2 or RESP3 that data begins with, and returns
+// it with the rest of data. Text is a string, a number an int64, a list or a set
+// []any, and a map is a list of its keys and values, as in RESP2. The memory of
+// the result is in proportion to data.
+func readRESP(data []byte) (reply any, rest []byte, err error) { return readNested(data, 0) }
+
+const maxRESPDepth = 32 // CLUSTER SHARDS has 5
+
+func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
+	head, rest, found := bytes.Cut(data, []byte("\n"))
+	head = bytes.TrimSuffix(head, []byte("\r"))
+	if !found {
+		return nil, nil, errTruncated
+	}
+	if len(head) == 0 {
+		return nil, nil, errors.New("an empty line in place of a reply")
+	}
+	if depth > maxRESPDepth {
+		return nil, nil, errors.New("the reply is nested too deeply")
+	}
+	kind, text := head[0], string(head[1:])
+	switch kind {
+	case '+', ',', '(':
+		return text, rest, nil
+	case '-':
+		return serverError(text), rest, nil
+	case '_':
+		return nil, rest, nil
+	case '#':
+		return text == "t", rest, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%.60q is not the beginning of a reply", head)
+	}
+	switch kind {
+	case ':':
+		return n, rest, nil
+	case '$', '=', '!', '*', '~', '>', '%', '|':
+	default:
+		return nil, nil, fmt.Errorf("%.60q is not the beginning of a reply", head)
+	}
+	if n < 0 {
+		return nil, rest, nil // of RESP2
+	}
+	if n > int64(len(rest)) {
+		return nil, nil, errTruncated
+	}
+	switch kind {
+	case '$', '=', '!':
+		body := string(rest[:n])
+		rest = bytes.TrimPrefix(rest[n:], []byte("\r"))
+		if len(rest) == 0 || rest[0] != '\n' {
+			if len(rest) == 0 {
+				return nil, nil, errTruncated
+			}
+			return nil, nil, fmt.Errorf("the reply has another length than the %d bytes that it tells", n)
+		}
+		if kind == '!' {
+			return serverError(body), rest[1:], nil
+		}
+		return body, rest[1:], nil
+	case '%', '|':
+		n *= 2
+	}
+	list := make([]any, 0, min(n, int64(len(rest)/3))) // an element takes three bytes at least
+	for range n {
+		var v any
+		if v, rest, err = readNested(rest, depth+1); err != nil {
+			return nil, nil, err
+		}
+		list = append(list, v)
+	}
+	if kind == '|' { // attributes of the reply behind them
+		return readNested(rest, depth+1)
+	}
+	return list, rest, nil
+}

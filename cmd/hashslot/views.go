@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A clusterView is a cluster and the inputs that it was made of.
+type clusterView struct {
+	*topology.Cluster
+	inputs []input
+}
+
+// An input is what one file says about a cluster.
+type input struct {
+	name    string
+	cluster *topology.Cluster
+	doubt   string // why the input may not be whole; "" if it is
+}
+
+// viewFormats are the inputs that readView knows.
+const viewFormats = "CLUSTER NODES, nodes.conf, or CLUSTER SLOTS or SHARDS as JSON or RESP"
+
+// readView reads what one file says about a cluster: the output of CLUSTER NODES,
+// a nodes.conf, or a reply to CLUSTER NODES, SLOTS or SHARDS as it is on the wire
+// or as JSON.
+func readView(data []byte, from topology.Origin) (c *topology.Cluster, doubt string, err error) {
+	data = decodeText(data)
+	start := bytes.TrimLeft(data, " \t\r\n")
+	switch {
+	case len(start) == 0:
+		return nil, "", fmt.Errorf("nothing in it: %s is expected", viewFormats)
+	case looksRESP(start):
+		reply, err := oneReply(start)
+		if err != nil {
+			return nil, "", err
+		}
+		c, err = readReply(reply, from)
+		return c, "", err
+	case start[0] == '[' || start[0] == '{' || start[0] == '"':
+		reply, err := readJSON(start)
+		if err != nil {
+			return nil, "", err
+		}
+		c, err = readReply(reply, from)
+		return c, "", err
+	}
+	text := string(data)
+	c, err = topology.ParseNodes(text, from)
+	if err != nil {
+		if what := otherThanView(start); what != "" {
+			err = fmt.Errorf("this is %s; %s is expected", what, viewFormats)
+		}
+		return nil, "", err
+	}
+	if !strings.HasSuffix(text, "\n") {
+		doubt = "the last line has no end: the text may be truncated"
+	} else if strings.Contains(text, "shard-id=") && !strings.Contains(text, "\nvars ") {
+		doubt = "a nodes.conf ends with a line of vars, and this has none: it may be truncated"
+	}
+	return c, doubt, nil
+}
+
+// decodeText returns data without a byte order mark, in UTF-8.
+func decodeText(data []byte) []byte {
+	if text, ok := bytes.CutPrefix(data, []byte("\xef\xbb\xbf")); ok {
+		return text
+	}
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(data, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(data, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return data
+	}
+	// What ">" of some shells on Windows writes.
+	var units []uint16
+	for rest := data[2:]; len(rest) >= 2; rest = rest[2:] {
+		units = append(units, order.Uint16(rest))
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// oneReply decodes the one reply in data. Simple strings, as of AUTH, may stand in
+// front of it.
+func oneReply(data []byte) (reply any, err error) {
+	for {
+		simple := data[0] == '+'
+		if reply, data, err = readRESP(data); err != nil {
+			return nil, err
+		}
+		if data = bytes.TrimLeft(data, " \r\n"); len(data) == 0 {
+			return reply, nil
+		}
+		if !simple {
+			return nil, errors.New("there is more than one reply")
+		}
+	}
+}
+
+// readJSON decodes a reply in JSON, with numbers as int64 or text.
+func readJSON(data []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var reply any
+	if err := d.Decode(&reply); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+			return nil, errors.New("the JSON is truncated")
+		}
+		return nil, fmt.Errorf("not JSON: %w", err)
+	}
+	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
+		return nil, fmt.Errorf("there is more behind the JSON, from byte %d on", d.InputOffset())
+	}
+	return plainNumbers(reply), nil
+}
+
+func plainNumbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		return v.String()
+	case []any:
+		for i := range v {
+			v[i] = plainNumbers(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = plainNumbers(v[name])
+		}
+	}
+	return v
+}
+
+// readReply reads a decoded reply, and tells by its shape of which command it is.
+func readReply(reply any, from topology.Origin) (*topology.Cluster, error) {
+	unexpected := func(what string) error { return fmt.Errorf("this is %s; %s is expected", what, viewFormats) }
+	switch reply := reply.(type) {
+	case string:
+		c, err := topology.ParseNodes(reply, from)
+		if err != nil {
+			if what := otherThanView([]byte(reply)); what != "" {
+				err = unexpected(what)
+			}
+		}
+		return c, err
+	case serverError:
+		return nil, reply
+	case map[string]any:
+		if _, ok := reply["assigned"]; ok {
+			return nil, unexpected(`the output of "hashslot check"`)
+		}
+		return nil, unexpected("a JSON object")
+	case []any:
+		if len(reply) == 0 {
+			return topology.ParseSlots(reply, from)
+		}
+		switch first := reply[0].(type) {
+		case map[string]any:
+			return topology.ParseShards(reply, from)
+		case []any:
+			if len(first) > 0 {
+				if _, number := first[0].(int64); !number {
+					return topology.ParseShards(reply, from)
+				}
+			}
+			if len(first) == 2 {
+				if _, number := first[1].(int64); !number {
+					return nil, unexpected("CLUSTER SLOT-STATS")
+				}
+			}
+			return topology.ParseSlots(reply, from)
+		case string:
+			return nil, unexpected("a list of text")
+		}
+	}
+	return nil, unexpected(fmt.Sprintf("a reply of another command: %.60q", fmt.Sprint(reply)))
+}
+
+// otherThanView names what data is, if it is none of the inputs of readView, as far
+// as that can be told by its beginning.
+func otherThanView(data []byte) string {
+	for _, known := range []struct{ start, what string }{
+		{"\x1f\x8b", "a gzip file"}, {"\x28\xb5\x2f\xfd", "a zstd file"}, {"PK\x03\x04", "a zip file"}, {"\x7fELF", "a program"},
+		{"REDIS0", "an RDB file"}, {"VALKEY0", "an RDB file"}, {"\x89PNG", "a picture"}, {"<svg", "a picture"},
+		{"<", "a page of HTML or XML"}, {"---", "YAML"},
+		{"cluster_state:", "CLUSTER INFO"}, {"cluster_enabled:", "CLUSTER INFO"}, {"# Server", "INFO"}, {"# Cluster", "INFO"},
+		{"(error) ", "an error of a server"}, {"ERR ", "an error of a server"}, {"NOAUTH ", "an error of a server"},
+		{"NOPERM ", "an error of a server"}, {"WRONGPASS ", "an error of a server"}, {"Could not connect to ", "an error of the client"},
+		{"AUTH failed: ", "an error of a server"}, {"Error: ", "an error of the client"},
+		{"1) ", "what redis-cli and valkey-cli print for people, and --json prints it for programs"},
+		{"(empty ", "what redis-cli and valkey-cli print for people, and --json prints it for programs"},
+		{"slots\n", "CLUSTER SHARDS without its structure, which --json keeps"},
+		{"slots\r\n", "CLUSTER SHARDS without its structure, which --json keeps"},
+	} {
+		if bytes.HasPrefix(data, []byte(known.start)) {
+			what := known.what
+			if strings.Contains(what, "an error of") {
+				line, _, _ := bytes.Cut(data, []byte("\n"))
+				what += fmt.Sprintf(", %.200q", bytes.TrimSpace(line))
+			}
+			return what
+		}
+	}
+	lines := bytes.SplitN(data[:min(len(data), 1000)], []byte("\n"), 4)
+	if len(lines) > 3 && isNumber(lines[0]) && isNumber(lines[1]) {
+		return "CLUSTER SLOTS without its structure, which --json keeps"
+	}
+	if bytes.IndexByte(data[:min(len(data), 4096)], 0) >= 0 {
+		return "binary"
+	}
+	return ""
+}
+
+func isNumber(line []byte) bool {
+	line = bytes.TrimSpace(line)
+	for _, c := range line {
+		if c < '0' || '9' < c {
+			return false
+		}
+	}
+	return len(line) > 0
+}
+
+// load reads the views, warns about what it does not know in them, and merges them.
+func (f *nodesFlags) load(e *env) (*clusterView, error) {
+	v := new(clusterView)
+	var views []*topology.Cluster
+	for _, name := range f.files {
+		data, err := readNodes(e, name)
+		if err != nil {
+			return nil, err
+		}
+		c, doubt, err := readView(data, f.from)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", inputName(name), withoutPackage(err))
+		}
+		warn := func(text string) {
+			fmt.Fprintf(e.stderr, "%s: %s: warning: %s\n", e.title(), shown(inputName(name)), shown(text))
+		}
+		for _, w := range c.Warnings() {
+			warn(w.String())
+		}
+		if doubt != "" {
+			warn(doubt)
+		}
+		v.inputs = append(v.inputs, input{inputName(name), c, doubt})
+		views = append(views, c)
+	}
+	c, err := topology.Merge(views...)
+	v.Cluster = c
+	return v, err
+}
+
+// withoutPackage is err without the name of the package that it comes from.
+func withoutPackage(err error) error {
+	var p *topology.ParseError
+	if errors.As(err, &p) {
+		return errors.New(strings.TrimPrefix(p.Error(), "topology: "))
+	}
+	return err
+}
+
+// readNodes reads a file, or standard input, of at most maxNodesFile bytes.
+func readNodes(e *env, name string) (data []byte, err error) {
+	r := e.stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = file.Close() }() // it is only read
+		if info, err := file.Stat(); err == nil && info.IsDir() {
+			return nil, fmt.Errorf("%s is a directory, not a file", name)
+		}
+		r = file
+	}
+	data, err = io.ReadAll(io.LimitReader(r, maxNodesFile+1))
+	if err == nil && len(data) > maxNodesFile {
+		err = fmt.Errorf("%s: longer than %d bytes", inputName(name), maxNodesFile)
+	}
+	return data, err
+}
+
+func inputName(name string) string {
+	if name == "-" {
+		return "standard input"
+	}
+	return name
+}
