@@ -4,58 +4,67 @@
 //
 //	go run . -list
 //	go run . -work 'one key' -who 'Of|xxh3'
+//	go run . -keys FILE -work yours
 //
 // Per workload and contender it prints the minimum and the median of many
 // short runs, and ratios of the medians: how many times faster than redisc, and
-// the time as a multiple of that of xxh3 on the same bytes.
+// the time as a multiple of that of xxh3 on the same bytes. Of is hashslot with the
+// kernel in use; "Of, clmul" and so on are other kernels.
+//
+// To keep what is measured, with tables, charts and text for benchstat:
+//
+//	go run . -passes 5 -reps 21 -o ../results
+//	go run . -passes 1 -reps 21 -o ../results -add   (one pass more)
+//	go run . -passes 0 -o ../results -add            (the same figures, drawn anew)
+//
+// To compare with an earlier result of the same CPU; the exit status is 1 if a case
+// is slower than the noise of both explains:
+//
+//	go run . -passes 5 -reps 21 -baseline ../results/FILE.json
 package main
 
 import (
-	"cmp"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
-
-	"github.com/klauspost/cpuid/v2"
 
 	"github.com/hashslot/hashslot/internal/impl"
 )
 
-// A contender is one way to do the work of a workload.
-type contender struct {
-	name   string
-	kernel string // of hashslot, forced in front of each run; or none
-	base   string // the contender its time is also compared with, or none
-	run    func() uint64
-}
-
-// A workload is what contenders are compared in. One run of any of them does
-// the same amount of work: that many keys, or that many bytes.
-type workload struct {
-	name       string
-	keys       int
-	bytes      int
-	contenders func() []contender
-}
-
 func main() {
+	allowed = cpus()
+	last := -1
+	if len(allowed) > 0 {
+		last = allowed[len(allowed)-1]
+	}
 	var (
-		work = flag.String("work", "", "only workloads that match this regular `expression`")
-		who  = flag.String("who", "", "only contenders that match this regular `expression`, and the peers")
-		reps = flag.Int("reps", 101, "`runs` of each contender")
-		cpu  = flag.Int("cpu", 1, "the CPU to run on, -1 for any")
-		time = flag.Duration("run", 60*time.Microsecond, "least `time` of one run")
-		list = flag.Bool("list", false, "list the workloads and stop")
+		work     = flag.String("work", "", "only workloads that match this regular `expression`")
+		who      = flag.String("who", "", "only contenders that match this regular `expression`, and redisc and xxh3")
+		reps     = flag.Int("reps", 101, "`runs` of each contender in a pass")
+		passes   = flag.Int("passes", 1, "`times` that all is measured")
+		cpu      = flag.Int("cpu", last, "the `number` of the CPU to run on, -1 for any")
+		least    = flag.Duration("run", 60*time.Microsecond, "least `time` of one run")
+		list     = flag.Bool("list", false, "list the workloads and stop")
+		keys     = flag.String("keys", "", "measure the keys in this `file` too, one on each line")
+		dir      = flag.String("o", "", "write the result, tables and charts to this `folder`")
+		add      = flag.Bool("add", false, "with -o: add the passes to those that the result there has")
+		baseline = flag.String("baseline", "", "compare with the result in this `file`")
+		note     = flag.String("note", "", "a `remark` on the machine, for the result")
 	)
 	flag.Parse()
+	if flag.NArg() > 0 || *passes < 0 || *reps < 1 || *add && *dir == "" || *passes == 0 && !*add {
+		fatal(errors.New("see -help: no arguments, -reps of at least 1, -add with -o, -passes 0 with -add"))
+	}
 	only, err := regexp.Compile(*work)
 	if err != nil {
 		fatal(err)
@@ -64,135 +73,113 @@ func main() {
 	if err != nil {
 		fatal(err)
 	}
+	if *keys != "" {
+		if yours, err = readKeys(*keys); err != nil {
+			fatal(err)
+		}
+	}
+	all := slices.DeleteFunc(workloads(*keys), func(w workload) bool {
+		return !only.MatchString(w.name) || *dir+*baseline != "" && w.group == ""
+	})
 	if *list {
-		for _, w := range workloads() {
+		for _, w := range all {
 			fmt.Println(w.name)
 		}
 		return
 	}
-	runtime.LockOSThread()
-	pinned := "not pinned"
+	if len(all) == 0 {
+		fatal(fmt.Errorf("no workload matches %q", *work))
+	}
+	r := &result{CPU: cpuName(), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(), Kernel: impl.Current(), Commit: commit(),
+		Date: time.Now().UTC().Format(time.DateOnly), Reps: *reps, Run: least.String(), Pinned: "not pinned", Note: *note}
 	if *cpu >= 0 {
 		if err := pin(*cpu); err != nil {
-			pinned += ": " + err.Error()
+			r.Pinned += ": " + err.Error()
 		} else {
-			pinned = fmt.Sprintf("pinned to CPU %d", *cpu)
+			r.Pinned = fmt.Sprintf("pinned to CPU %d", *cpu)
 		}
 	}
-	fmt.Printf("%s, %s, %s/%s, commit %s, kernel %s, %s, %d runs\n", cpuid.CPU.BrandName, runtime.Version(),
-		runtime.GOOS, runtime.GOARCH, commit(), impl.Current(), pinned, *reps)
-	for _, w := range workloads() {
-		if !only.MatchString(w.name) {
-			continue
-		}
-		all := w.contenders()
-		all = slices.DeleteFunc(all, func(c contender) bool {
-			peer := c.name == redis || c.name == xxh
-			return !peer && !names.MatchString(c.name)
+	fmt.Fprintln(os.Stderr, r.head())
+	if *passes > 0 {
+		r.Peers = checkedPeers()
+	}
+	keep := func(c contender) bool { return c.name == redis || c.name == xxh || names.MatchString(c.name) }
+	for i := range *passes {
+		pass(r, all, keep, *reps, *least, func(w workload, all []contender, times [][]float64) {
+			if *dir+*baseline == "" {
+				report(w, all, times)
+			} else {
+				fmt.Fprintf(os.Stderr, "pass %d of %d: %s\n", i+1, *passes, w.name)
+			}
 		})
-		report(w, all, measure(all, *reps, *time))
-		runtime.GC()
+	}
+	if *dir != "" {
+		if *add {
+			old, err := readResult(filepath.Join(*dir, r.name()+".json"))
+			switch {
+			case errors.Is(err, fs.ErrNotExist) && *passes > 0: // the first pass
+			case err != nil:
+				fatal(err)
+			case *passes == 0:
+				r = old
+			default:
+				if err := old.add(r); err != nil {
+					fatal(err)
+				}
+				r = old
+			}
+		}
+		if err := r.write(*dir); err != nil {
+			fatal(err)
+		}
+	}
+	if *baseline != "" {
+		old, err := readResult(*baseline)
+		if err != nil {
+			fatal(err)
+		}
+		c, err := r.against(old)
+		if err != nil {
+			fatal(err)
+		}
+		if c.write(os.Stdout) {
+			os.Exit(1)
+		}
 	}
 }
+
+// allowed are the CPUs that the process began with.
+var allowed []int
 
 func fatal(err error) {
 	fmt.Fprintln(os.Stderr, "compare:", err)
 	os.Exit(2)
 }
 
+// commit is that of the build, or of the checkout if go run built it.
 func commit() string {
-	out, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
-	if err != nil {
-		return "unknown"
-	}
-	name := strings.TrimSpace(string(out))
-	if exec.Command("git", "diff", "--quiet", "HEAD").Run() != nil {
-		name += " with changes"
-	}
-	return name
-}
-
-var sink uint64
-
-// timed returns the nanoseconds of n runs of c.
-func timed(c contender, n int) float64 {
-	if c.kernel != "" {
-		restore, err := impl.Force(c.kernel)
-		if err != nil {
-			fatal(err)
-		}
-		defer restore()
-	}
-	start := time.Now()
-	for range n {
-		sink += c.run()
-	}
-	return float64(time.Since(start).Nanoseconds())
-}
-
-// measure returns the times of one run of each contender, sorted. All take
-// turns, in an order that rotates.
-func measure(all []contender, reps int, least time.Duration) [][]float64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	loops := make([]int, len(all))
-	for i, c := range all {
-		timed(c, 1)
-		for loops[i] = 1; timed(c, loops[i]) < float64(least.Nanoseconds()); {
-			loops[i] *= 2
-		}
-	}
-	times := make([][]float64, len(all))
-	for r := range reps {
-		for k := range all {
-			i := (k + r) % len(all)
-			times[i] = append(times[i], timed(all[i], loops[i])/float64(loops[i]))
-		}
-	}
-	for _, t := range times {
-		slices.Sort(t)
-	}
-	return times
-}
-
-func report(w workload, all []contender, times [][]float64) {
-	find := func(name string) []float64 {
-		if i := slices.IndexFunc(all, func(c contender) bool { return c.name == name }); i >= 0 {
-			return times[i]
-		}
-		return nil
-	}
-	ratio := func(a, b []float64, at func([]float64) float64) string {
-		if a == nil || b == nil {
-			return ""
-		}
-		return fmt.Sprintf("%.2f", at(a)/at(b))
-	}
-	fmt.Printf("\n%s\n", w.name)
-	out := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	unit := "ns/key"
-	if w.bytes > 0 {
-		unit = "GB/s"
-	}
-	fmt.Fprintf(out, "\tbest %s\tmedian\tredisc/it\tit/xxh3\t(best)\tit/base\t\n", unit)
-	rows := make([]int, len(all))
-	for i := range rows {
-		rows[i] = i
-	}
-	slices.SortStableFunc(rows, func(i, j int) int { return cmp.Compare(median(times[i]), median(times[j])) })
-	for _, i := range rows {
-		figure := func(ns float64) float64 {
-			if w.bytes > 0 {
-				return float64(w.bytes) / ns
+	revision, modified := "", false
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				revision = s.Value
+			case "vcs.modified":
+				modified = s.Value == "true"
 			}
-			return ns / float64(w.keys)
 		}
-		t := times[i]
-		fmt.Fprintf(out, "%s\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t\n", all[i].name, figure(t[0]), figure(median(t)),
-			ratio(find(redis), t, median), ratio(t, find(xxh), median), ratio(t, find(xxh), least), ratio(t, find(all[i].base), median))
 	}
-	out.Flush()
+	if revision == "" {
+		out, err := exec.Command("git", "rev-parse", "HEAD").Output()
+		if err != nil {
+			return "unknown"
+		}
+		revision = strings.TrimSpace(string(out))
+		modified = exec.Command("git", "diff", "--quiet", "HEAD").Run() != nil
+	}
+	revision = revision[:min(7, len(revision))]
+	if modified {
+		revision += " with changes"
+	}
+	return revision
 }
-
-func median(t []float64) float64 { return t[len(t)/2] }
-
-func least(t []float64) float64 { return t[0] }

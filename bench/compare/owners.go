@@ -1,26 +1,31 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/bench/internal/owners"
 	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 // The names of the ways to keep who owns a slot.
 const (
-	array  = "array"
-	sorted = "sorted ranges"
-	locked = "locked interfaces"
+	array     = "array"
+	sorted    = "sorted ranges"
+	locked    = "locked interfaces"
+	addresses = "locked addresses"
 )
 
 // fromSlots compares lookups of random slots, each of which waits for the one
 // before: the slot comes from the owner that was found. it/base is how many
 // times longer they take than those in a bare array.
 func fromSlots(l owners.Layout) workload {
-	return workload{name: "slot to owner, " + l.Name, keys: dependent, contenders: func() []contender { return lookups(l) }}
+	return workload{name: "slot to owner, " + l.Name, group: groupOwners, at: l.Name, units: dependent, unit: "ns a lookup",
+		contenders: func() []contender { return lookups(l) }}
 }
 
 const dependent = 4096 // lookups of a run
@@ -42,7 +47,7 @@ func lookups(l owners.Layout) []contender {
 			last = x
 			return uint64(x)
 		}},
-		{name: array, run: func() uint64 {
+		{name: array, peer: here, run: func() uint64 {
 			x := last
 			for range n {
 				if owner, ok := c.Array.Lookup(hashslot.Slot(x >> 18)); ok {
@@ -52,7 +57,7 @@ func lookups(l owners.Layout) []contender {
 			last = x
 			return uint64(x)
 		}},
-		{name: sorted, base: array, run: func() uint64 {
+		{name: sorted, peer: here, base: array, run: func() uint64 {
 			x := last
 			for range n {
 				if owner, ok := c.Sorted.Lookup(hashslot.Slot(x >> 18)); ok {
@@ -62,7 +67,7 @@ func lookups(l owners.Layout) []contender {
 			last = x
 			return uint64(x)
 		}},
-		{name: locked, base: array, run: func() uint64 {
+		{name: locked, peer: here, base: array, run: func() uint64 {
 			x := last
 			for range n {
 				if owner, ok := c.Locked.Lookup(hashslot.Slot(x >> 18)); ok {
@@ -72,50 +77,151 @@ func lookups(l owners.Layout) []contender {
 			last = x
 			return uint64(x)
 		}},
+		{name: addresses, peer: here, base: array, run: func() uint64 {
+			x := last
+			for range n {
+				if owner, ok := c.Addresses.Lookup(hashslot.Slot(x >> 18)); ok {
+					x = owners.Step(x, owner.ID)
+				}
+			}
+			last = x
+			return uint64(x)
+		}},
 	}
 }
 
-// fromKeys compares hashing and lookup. it/base is their time as a part of what
-// clients take that keep sorted ranges.
-func fromKeys(l owners.Layout, bytes int) workload {
-	name := fmt.Sprintf("key to owner, %d bytes, %s", bytes, l.Name)
-	keys := keysOf(1024, func(rng *rand.Rand) string { return word(rng, bytes) })
-	return workload{name: name, keys: len(keys), contenders: func() []contender { return keyLookups(l, keys) }}
+// A keyRouter finds the owners of keys.
+type keyRouter struct {
+	name   string
+	module string // none is hashslot
+	loop   func(keys []string) uint64
+	owner  func(key string) int // its number in the layout
 }
 
-func keyLookups(l owners.Layout, keys []string) []contender {
+// keyRouters returns all, with the same owners: the library's, the shapes in which
+// clients keep owners with the byte-wise table in front, and a client itself.
+func keyRouters(l owners.Layout) []keyRouter {
 	c := owners.New(l)
-	return []contender{
-		{name: "Map.LookupKey", base: sorted, run: func() (s uint64) {
+	number := map[*owners.Node]int{}
+	for i, n := range c.Nodes {
+		number[n] = i
+	}
+	byAddr := map[string]int{}
+	for i := range l.Owners {
+		byAddr[owners.Addr(i)] = i
+	}
+	of := func(n *owners.Node, ok bool) int {
+		if !ok {
+			return -1
+		}
+		return number[n]
+	}
+	r := clusterRouter(l)
+	client := goRedis(l)
+	ctx := context.Background()
+	return []keyRouter{
+		{"Map.LookupKey", "", func(keys []string) (s uint64) {
 			for _, k := range keys {
 				_, owner, _ := c.Map.LookupKey(k)
 				s += uint64(owner.ID)
 			}
 			return s
-		}},
-		{name: sorted, run: func() (s uint64) {
+		}, func(k string) int { _, n, ok := c.Map.LookupKey(k); return of(n, ok) }},
+		{"Router.ForKey", "", func(keys []string) (s uint64) {
+			for _, k := range keys {
+				shard, seen := r.ForKey(k)
+				s += uint64(shard.Primary.Port) + uint64(seen)
+			}
+			return s
+		}, func(k string) int { shard, _ := r.ForKey(k); return byAddr[shard.Primary.Addr()] }},
+		{sorted, here, func(keys []string) (s uint64) {
 			for _, k := range keys {
 				owner, _ := c.Sorted.Lookup(hashslot.Slot(bytewise(k)))
 				s += uint64(owner.ID)
 			}
 			return s
-		}},
-		{name: locked, base: sorted, run: func() (s uint64) {
+		}, func(k string) int { return of(c.Sorted.Lookup(hashslot.Slot(bytewise(k)))) }},
+		{locked, here, func(keys []string) (s uint64) {
 			for _, k := range keys {
 				owner, _ := c.Locked.Lookup(hashslot.Slot(bytewise(k)))
 				s += uint64(owner.Number())
 			}
 			return s
+		}, func(k string) int {
+			n, ok := c.Locked.Lookup(hashslot.Slot(bytewise(k)))
+			if !ok {
+				return -1
+			}
+			return number[n.(*owners.Node)]
+		}},
+		{addresses, here, func(keys []string) (s uint64) {
+			for _, k := range keys {
+				owner, _ := c.Addresses.Lookup(hashslot.Slot(bytewise(k)))
+				s += uint64(owner.ID)
+			}
+			return s
+		}, func(k string) int { return of(c.Addresses.Lookup(hashslot.Slot(bytewise(k)))) }},
+		{"go-redis MasterForKey", "github.com/redis/go-redis/v9", func(keys []string) (s uint64) {
+			for _, k := range keys {
+				node, err := client.MasterForKey(ctx, k)
+				if err != nil {
+					fatal(err)
+				}
+				s += uint64(len(node.Options().Addr))
+			}
+			return s
+		}, func(k string) int {
+			node, err := client.MasterForKey(ctx, k)
+			if err != nil {
+				return -1
+			}
+			return byAddr[node.Options().Addr]
 		}},
 	}
+}
+
+// clusterRouter returns a Router that has taken a view with the owners of l.
+func clusterRouter(l owners.Layout) *topology.Router {
+	nodes := make([]topology.Node, l.Owners)
+	sets := make([]slotmap.Set, l.Owners)
+	for s := range hashslot.Count {
+		sets[l.Of(s)].Add(hashslot.Slot(s))
+	}
+	for i := range nodes {
+		nodes[i] = topology.Node{ID: fmt.Sprintf("%040x", i+1), Host: fmt.Sprintf("10.0.%d.%d", i/256, i%256), Port: 6379,
+			Role: topology.RolePrimary, Slots: slices.Collect(sets[i].Ranges())}
+	}
+	cluster, err := topology.NewCluster(nodes)
+	if err != nil {
+		fatal(err)
+	}
+	r := new(topology.Router)
+	r.Apply(cluster, r.Generation())
+	return r
+}
+
+// fromKeys compares hashing and lookup. it/base is their time as a part of what
+// clients take that keep sorted ranges.
+func fromKeys(l owners.Layout, bytes int) workload {
+	w := workload{name: fmt.Sprintf("key to owner, %d bytes, %s", bytes, l.Name), group: groupKeys, at: fmt.Sprintf("%d bytes", bytes), x: float64(bytes), units: 1024}
+	w.contenders = func() []contender {
+		keys := keysOf(w.units, func(rng *rand.Rand) string { return word(rng, bytes) })
+		var all []contender
+		for _, r := range keyRouters(l) {
+			all = append(all, contender{name: r.name, peer: versionOf(r.module), base: sorted, run: func() uint64 { return r.loop(keys) }})
+		}
+		return all
+	}
+	return w
 }
 
 // split compares the division of keys of 16 bytes by owner. it/base is the time
 // as a part of what the usual map of slices takes.
 func split(l owners.Layout, n int) workload {
-	name := fmt.Sprintf("%d keys by owner, %s", n, l.Name)
-	keys := keysOf(n, func(rng *rand.Rand) string { return word(rng, 16) })
-	return workload{name: name, keys: n, contenders: func() []contender { return splitters(l, keys) }}
+	return workload{name: fmt.Sprintf("divided by owner, %d keys, %s", n, l.Name), group: groupSplit, at: fmt.Sprintf("%d keys", n), units: n,
+		contenders: func() []contender {
+			return splitters(l, keysOf(n, func(rng *rand.Rand) string { return word(rng, 16) }))
+		}}
 }
 
 func splitters(l owners.Layout, keys []string) []contender {
@@ -128,7 +234,7 @@ func splitters(l owners.Layout, keys []string) []contender {
 			groups, _ := sp.Split(c.Map.Load(), keys)
 			return uint64(len(groups))
 		}},
-		{name: maps, run: func() uint64 {
+		{name: maps, peer: here, run: func() uint64 {
 			groups := map[*owners.Node][]int{}
 			for i, k := range keys {
 				owner, _ := c.Sorted.Lookup(hashslot.Slot(bytewise(k)))
@@ -147,3 +253,6 @@ func splitters(l owners.Layout, keys []string) []contender {
 		}},
 	}
 }
+
+// few is the layout that keys are routed in: 16 owners.
+func few() owners.Layout { return owners.Layouts()[1] }

@@ -2,6 +2,22 @@
 
 package main
 
-import "errors"
+import (
+	"errors"
+	"runtime"
+)
 
-func pin(int) error { return errors.ErrUnsupported }
+// cpus returns the numbers of the CPUs that this process may use.
+func cpus() []int {
+	all := make([]int, runtime.NumCPU())
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// pin binds the calling goroutine to a thread. Only Linux binds that to a CPU.
+func pin(int) error {
+	runtime.LockOSThread()
+	return errors.ErrUnsupported
+}

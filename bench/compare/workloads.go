@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/mediocregopher/radix/v4"
 	"github.com/mna/redisc"
 	"github.com/zeebo/xxh3"
 
@@ -16,31 +19,79 @@ import (
 	"github.com/hashslot/hashslot/internal/impl"
 )
 
-// The names of the two peers that ratios are given to.
+// The tables of a report, in their order.
 const (
-	redis = "redisc.Slot"
-	xxh   = "xxh3"
+	groupOne      = "One key of a fixed length"
+	groupVaried   = "One key, lengths unpredictable"
+	groupReal     = "One key, as they are in life"
+	groupTags     = "One key with a hash tag"
+	groupBatch    = "A batch of 32768 keys of 1 to so many bytes"
+	groupBatches  = "Other batches"
+	groupLong     = "Checksum of a buffer at the start of a cache line"
+	groupShifted  = "Checksum of a buffer 13 bytes behind the start of a cache line"
+	groupOwners   = "From slot to owner"
+	groupKeys     = "From key to owner, 16 owners"
+	groupSplit    = "Keys divided by owner, 16 owners"
+	groupCommands = "From command to slot"
+	groupCores    = "Keys on many cores, 8 to 32 bytes, 16 owners"
 )
 
-// slicing is the base of checksums.
-const slicing = "crc16.Table"
+var groups = []string{groupOne, groupVaried, groupReal, groupTags, groupBatch, groupBatches, groupLong, groupShifted,
+	groupOwners, groupKeys, groupSplit, groupCommands, groupCores}
 
-func workloads() []workload {
+// yours are the keys of -keys.
+var yours []string
+
+func readKeys(name string) ([]string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var keys []string
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if len(keys) == 1<<20 {
+			break // enough to tell
+		}
+		keys = append(keys, lines.Text())
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s, line %d: %w", name, len(keys)+1, err)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%s has no keys", name)
+	}
+	return keys, nil
+}
+
+const many = 32768
+
+// workloads returns all. keysFile is the name of the file of yours, or "".
+func workloads(keysFile string) []workload {
 	var all []workload
+	add := func(group, at string, x float64, w workload) {
+		w.group, w.at, w.x = group, at, x
+		all = append(all, w)
+	}
 	for _, n := range []int{4, 8, 9, 12, 16, 20, 24, 32, 33, 48, 64, 100, 200} {
-		all = append(all, oneKey(fmt.Sprintf("one key, %d bytes", n), 1024, func(rng *rand.Rand) string { return word(rng, n) }))
+		add(groupOne, strconv.Itoa(n)+" B", float64(n), oneKey(fmt.Sprintf("one key, %d bytes", n), 1024, mixedPlain(n, n)))
 	}
-	for _, n := range []int{16, 64} {
-		all = append(all, oneKey(fmt.Sprintf("one key, unpredictable, 1..%d bytes", n), 32768,
-			func(rng *rand.Rand) string { return word(rng, 1+rng.IntN(n)) }))
+	for _, n := range []int{16, 32, 64, 200} {
+		add(groupVaried, fmt.Sprintf("1..%d B", n), float64(n), oneKey(fmt.Sprintf("one key, unpredictable, 1..%d bytes", n), many, mixedPlain(1, n)))
 	}
-	all = append(all,
-		tags("8..24 bytes", 1024, mixedTag(8, 24), mixedPlain(8, 24)),
-		tags("unpredictable, 8..24 bytes", 32768, mixedTag(8, 24), mixedPlain(8, 24)),
-		tags("{NNNN}:x, 8 bytes", 1024, func(rng *rand.Rand) string { return "{" + word(rng, 4) + "}:x" }, mixedPlain(8, 8)),
-		tags("{user:NNNN}:profile, 19 bytes", 1024, func(rng *rand.Rand) string { return "{user:" + word(rng, 4) + "}:profile" }, mixedPlain(19, 19)),
-		tags("app:{uuid}:cart, 47 bytes", 1024, func(rng *rand.Rand) string { return "app:{" + word(rng, 36) + "}:cart" }, mixedPlain(47, 47)),
-	)
+	for _, shape := range realShapes() {
+		add(groupReal, shape.name, 0, oneKey("one key, "+shape.name, many, shape.key))
+	}
+	add(groupTags, "{NNNN}:x", 0, tags("{NNNN}:x, 8 bytes", 1024, func(rng *rand.Rand) string { return "{" + word(rng, 4) + "}:x" }, mixedPlain(8, 8)))
+	add(groupTags, "{user:NNNN}:profile", 0, tags("{user:NNNN}:profile, 19 bytes", 1024, func(rng *rand.Rand) string { return "{user:" + word(rng, 4) + "}:profile" }, mixedPlain(19, 19)))
+	add(groupTags, "app:{uuid}:cart", 0, tags("app:{uuid}:cart, 47 bytes", 1024, func(rng *rand.Rand) string { return "app:{" + word(rng, 36) + "}:cart" }, mixedPlain(47, 47)))
+	add(groupTags, "anywhere in 8..24 B, few keys", 0, tags("8..24 bytes", 1024, mixedTag(8, 24), mixedPlain(8, 24)))
+	add(groupTags, "anywhere in 8..24 B, unpredictable", 0, tags("unpredictable, 8..24 bytes", many, mixedTag(8, 24), mixedPlain(8, 24)))
+	for _, n := range []int{8, 16, 32, 64, 128, 200} {
+		add(groupBatch, strconv.Itoa(n)+" B", float64(n), batch(fmt.Sprintf("%d keys of 1..%d bytes", many, n), many, mixedPlain(1, n)))
+	}
 	for _, b := range []struct {
 		name string
 		keys int
@@ -51,39 +102,120 @@ func workloads() []workload {
 		{"256 keys of 64 bytes", 256, mixedPlain(64, 64)},
 		{"256 keys of 1..16 bytes", 256, mixedPlain(1, 16)},
 		{"256 keys of 1..64 bytes", 256, mixedPlain(1, 64)},
-		{"32768 keys of 1..16 bytes", 32768, mixedPlain(1, 16)},
-		{"32768 keys of 1..32 bytes", 32768, mixedPlain(1, 32)},
-		{"32768 keys of 1..64 bytes", 32768, mixedPlain(1, 64)},
-		{"32768 keys of 1..200 bytes", 32768, mixedPlain(1, 200)},
 		{"2048 keys of 65..200 bytes", 2048, mixedPlain(65, 200)},
-		{"32768 keys of 65..200 bytes", 32768, mixedPlain(65, 200)},
-		{"32768 keys of 1..64 bytes, 10% of 65..200", 32768, shares(10, mixedPlain(65, 200), mixedPlain(1, 64))},
-		{"32768 keys of 1..32 bytes, 2% empty", 32768, shares(2, mixedPlain(0, 0), mixedPlain(1, 32))},
-		{"32768 keys of 1..16 bytes, 10% tags", 32768, shares(10, mixedTag(4, 16), mixedPlain(1, 16))},
+		{"32768 keys of 65..200 bytes", many, mixedPlain(65, 200)},
+		{"32768 keys of 1..64 bytes, 10% of 65..200", many, shares(10, mixedPlain(65, 200), mixedPlain(1, 64))},
+		{"32768 keys of 1..32 bytes, 2% empty", many, shares(2, mixedPlain(0, 0), mixedPlain(1, 32))},
+		{"32768 keys of 1..16 bytes, 10% tags", many, shares(10, mixedTag(4, 16), mixedPlain(1, 16))},
 	} {
-		all = append(all, batch(b.name, b.keys, b.key))
+		group := ""
+		if b.keys < many {
+			group = groupBatches
+		}
+		add(group, b.name, 0, batch(b.name, b.keys, b.key))
 	}
+	for _, shape := range realShapes() {
+		add(groupBatches, shape.name, 0, batch(shape.name, 4096, shape.key))
+	}
+	add(groupBatches, "32768 tagged keys of 8..24 bytes", 0, batch("tagged, 32768 keys of 8..24 bytes, alone", many, mixedTag(8, 24)))
+	add(groupBatches, "2048 tagged keys of 65..200 bytes", 0, batch("tagged, 2048 keys of 65..200 bytes, alone", 2048, mixedTag(65, 200)))
 	all = append(all,
 		batchTags("256 keys of 4..16 bytes", 256, mixedTag(4, 16), mixedPlain(4, 16)),
-		batchTags("32768 keys of 4..16 bytes", 32768, mixedTag(4, 16), mixedPlain(4, 16)),
+		batchTags("32768 keys of 4..16 bytes", many, mixedTag(4, 16), mixedPlain(4, 16)),
 		batchTags("256 keys of 8..24 bytes", 256, mixedTag(8, 24), mixedPlain(8, 24)),
-		batchTags("32768 keys of 8..24 bytes", 32768, mixedTag(8, 24), mixedPlain(8, 24)),
-		batchTags("32768 keys of 8..64 bytes", 32768, mixedTag(8, 64), mixedPlain(8, 64)),
-		batchTags("32768 keys of 5..40 bytes, 30% tags", 32768, shares(30, mixedTag(5, 40), mixedPlain(5, 40)), mixedPlain(5, 40)),
+		batchTags("32768 keys of 8..24 bytes", many, mixedTag(8, 24), mixedPlain(8, 24)),
+		batchTags("32768 keys of 8..64 bytes", many, mixedTag(8, 64), mixedPlain(8, 64)),
+		batchTags("32768 keys of 5..40 bytes, 30% tags", many, shares(30, mixedTag(5, 40), mixedPlain(5, 40)), mixedPlain(5, 40)),
 		batchTags("2048 keys of 65..200 bytes", 2048, mixedTag(65, 200), mixedPlain(65, 200)),
 	)
 	for _, kib := range []int{64, 1 << 10, 8 << 10, 64 << 10} {
 		all = append(all, coldBatch(kib))
 	}
+	if len(yours) > 0 {
+		given := func(n int) func(*rand.Rand) string {
+			i := 0
+			return func(*rand.Rand) string { i++; return yours[(i-1)%len(yours)] }
+		}
+		n := min(len(yours), many)
+		add(groupReal, "yours: "+keysFile, 0, oneKey("one key, yours", n, given(n)))
+		add(groupBatches, "yours: "+keysFile, 0, batch("yours", n, given(n)))
+	}
+	for _, n := range []int{64, 65, 100, 128, 200, 256, 320, 512, 640, 1 << 10, 1280, 2 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20} {
+		for _, offset := range []int{0, 13} {
+			w, group := long(n, offset), groupLong
+			if offset > 0 {
+				group = groupShifted
+			}
+			if n&(n-1) != 0 || offset > 0 && n != 64 && n != 1<<10 && n != 16<<10 {
+				group = ""
+			}
+			add(group, sizeName(n), float64(n), w)
+		}
+	}
 	for _, l := range owners.Layouts() {
 		all = append(all, fromSlots(l))
 	}
-	few := owners.Layouts()[1] // 16 owners
-	all = append(all, fromKeys(few, 8), fromKeys(few, 16), fromKeys(few, 32), split(few, 100), split(few, 1000))
-	for _, n := range []int{64, 65, 100, 128, 200, 256, 320, 512, 640, 1 << 10, 1280, 2 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20} {
-		all = append(all, long(n, 0), long(n, 13))
+	all = append(all, fromKeys(few(), 8), fromKeys(few(), 16), fromKeys(few(), 32), split(few(), 100), split(few(), 1000))
+	all = append(all, commandWorkloads()...)
+	for _, n := range coreCounts(min(len(allowed), runtime.GOMAXPROCS(0))) {
+		all = append(all, onCores(n))
 	}
 	return all
+}
+
+// sizeName is a number of bytes in units of 1024.
+func sizeName(n int) string {
+	switch {
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+// A shape is a way in which programs form keys.
+type shape struct {
+	name string
+	key  func(*rand.Rand) string
+}
+
+func realShapes() []shape {
+	hex := func(rng *rand.Rand, n int) string {
+		p := make([]byte, n)
+		for i := range p {
+			p[i] = "0123456789abcdef"[rng.IntN(16)]
+		}
+		return string(p)
+	}
+	fields := []string{"name", "email", "settings", "cart", "last_login", "friends:count"}
+	user := func(rng *rand.Rand) string { return fmt.Sprintf("user:%d", 1+rng.IntN(10_000_000)) }
+	field := func(rng *rand.Rand) string { return fields[rng.IntN(len(fields))] }
+	session := func(rng *rand.Rand) string { return "sess:" + hex(rng, 32) }
+	uuid := func(rng *rand.Rand) string {
+		return hex(rng, 8) + "-" + hex(rng, 4) + "-" + hex(rng, 4) + "-" + hex(rng, 4) + "-" + hex(rng, 12)
+	}
+	plain := func(rng *rand.Rand) string { return user(rng) + ":" + field(rng) }
+	tagged := func(rng *rand.Rand) string { return "{" + user(rng) + "}:" + field(rng) }
+	return []shape{
+		{"session ids", session},
+		{"uuids", uuid},
+		{"user:NNN:field", plain},
+		{"{user:NNN}:field", tagged},
+		{"a mix", func(rng *rand.Rand) string {
+			switch n := rng.IntN(100); {
+			case n < 40:
+				return plain(rng)
+			case n < 60:
+				return session(rng)
+			case n < 75:
+				return uuid(rng)
+			case n < 90:
+				return tagged(rng)
+			}
+			return fmt.Sprintf("views:%d", rng.IntN(100_000))
+		}},
+	}
 }
 
 // word returns a key of n bytes without braces.
@@ -141,11 +273,10 @@ func asBytes(keys []string) [][]byte {
 
 // oneKey calls for one key after the other.
 func oneKey(name string, n int, key func(*rand.Rand) string) workload {
-	return workload{name: name, keys: n, contenders: func() []contender {
+	return workload{name: name, units: n, contenders: func() []contender {
 		keys := keysOf(n, key)
-		all := singles(keys, "")
 		raw := asBytes(keys)
-		return append(all,
+		all := append(singles(keys, ""),
 			contender{name: "crc16.Checksum", run: func() (s uint64) {
 				for _, k := range raw {
 					s += uint64(crc16.Checksum(k))
@@ -158,33 +289,64 @@ func oneKey(name string, n int, key func(*rand.Rand) string) workload {
 				}
 				return s
 			}},
-			contender{name: "radix.ClusterSlot", run: func() (s uint64) {
-				for _, k := range raw {
-					s += uint64(radix.ClusterSlot(k))
-				}
-				return s
-			}},
-			contender{name: "byte-wise table", run: func() (s uint64) {
-				for _, k := range keys {
-					s += uint64(bytewise(k))
-				}
-				return s
-			}},
-			contender{name: "xxhash", run: func() (s uint64) {
+			contender{name: "xxhash", peer: version("github.com/cespare/xxhash/v2"), run: func() (s uint64) {
 				for _, k := range keys {
 					s += xxhash.Sum64String(k)
 				}
 				return s
 			}},
 		)
+		for _, p := range slotPeers() {
+			if p.name == redis {
+				continue // among the singles
+			}
+			c := contender{name: p.name, peer: version(p.module)}
+			if p.str != nil {
+				c.run = func() (s uint64) {
+					for _, k := range keys {
+						s += uint64(p.str(k))
+					}
+					return s
+				}
+			} else {
+				c.run = func() (s uint64) {
+					for _, k := range raw {
+						s += uint64(p.raw(k))
+					}
+					return s
+				}
+			}
+			all = append(all, c)
+		}
+		for _, p := range hashPeers() {
+			if p.name == xxh || p.name == "xxhash" {
+				continue
+			}
+			all = append(all, contender{name: p.name, peer: version(p.module), run: func() (s uint64) {
+				for _, k := range raw {
+					s += p.run(k)
+				}
+				return s
+			}})
+		}
+		return all
 	}}
+}
+
+// of is how a contender of hashslot is called: its kernel is named if it is not the
+// one in use.
+func of(what, kernel string) string {
+	if kernel == impl.Current() {
+		return what
+	}
+	return what + ", " + kernel
 }
 
 // singles are the contenders that every workload of single keys has.
 func singles(keys []string, suffix string) []contender {
 	var all []contender
 	for _, kernel := range impl.Names() {
-		all = append(all, contender{name: "Of, " + kernel + suffix, kernel: kernel, run: func() (s uint64) {
+		all = append(all, contender{name: of("Of", kernel) + suffix, kernel: kernel, run: func() (s uint64) {
 			for _, k := range keys {
 				s += uint64(hashslot.Of(k))
 			}
@@ -192,13 +354,13 @@ func singles(keys []string, suffix string) []contender {
 		}})
 	}
 	return append(all,
-		contender{name: redis + suffix, run: func() (s uint64) {
+		contender{name: redis + suffix, peer: version("github.com/mna/redisc"), run: func() (s uint64) {
 			for _, k := range keys {
 				s += uint64(redisc.Slot(k))
 			}
 			return s
 		}},
-		contender{name: xxh + suffix, run: func() (s uint64) {
+		contender{name: xxh + suffix, peer: version("github.com/zeebo/xxh3"), run: func() (s uint64) {
 			for _, k := range keys {
 				s += xxh3.HashString(k)
 			}
@@ -223,7 +385,7 @@ func withBase(tagged, plain []contender) []contender {
 // tags compares keys that have a tag with keys that do not. it/base is how many
 // times longer the tagged keys take.
 func tags(name string, n int, tagged, plain func(*rand.Rand) string) workload {
-	return workload{name: "one key, tagged, " + name, keys: n, contenders: func() []contender {
+	return workload{name: "one key, tagged, " + name, units: n, contenders: func() []contender {
 		return withBase(singles(keysOf(n, tagged), ""), singles(keysOf(n, plain), ""))
 	}}
 }
@@ -244,15 +406,15 @@ func batches(keys []string) []contender {
 		ends = append(ends, end)
 	}
 	for _, kernel := range impl.Names() {
-		base := "AppendOf, " + kernel
+		base := of("AppendOf", kernel)
 		all = append(all,
 			contender{name: base, kernel: kernel, run: func() uint64 {
 				return uint64(hashslot.AppendOf(dst, keys)[0])
 			}},
-			contender{name: "AppendOfBytes, " + kernel, kernel: kernel, base: base, run: func() uint64 {
+			contender{name: of("AppendOfBytes", kernel), kernel: kernel, base: base, run: func() uint64 {
 				return uint64(hashslot.AppendOfBytes(dst, raw)[0])
 			}},
-			contender{name: "AppendOfPacked, " + kernel, kernel: kernel, base: base, run: func() uint64 {
+			contender{name: of("AppendOfPacked", kernel), kernel: kernel, base: base, run: func() uint64 {
 				return uint64(hashslot.AppendOfPacked(dst, data, ends)[0])
 			}},
 		)
@@ -261,11 +423,11 @@ func batches(keys []string) []contender {
 }
 
 func batch(name string, n int, key func(*rand.Rand) string) workload {
-	return workload{name: "batch, " + name, keys: n, contenders: func() []contender { return batches(keysOf(n, key)) }}
+	return workload{name: "batch, " + name, units: n, contenders: func() []contender { return batches(keysOf(n, key)) }}
 }
 
 func batchTags(name string, n int, tagged, plain func(*rand.Rand) string) workload {
-	return workload{name: "batch, tagged, " + name, keys: n, contenders: func() []contender {
+	return workload{name: "batch, tagged, " + name, units: n, contenders: func() []contender {
 		return withBase(batches(keysOf(n, tagged)), batches(keysOf(n, plain)))
 	}}
 }
@@ -275,7 +437,7 @@ func batchTags(name string, n int, tagged, plain func(*rand.Rand) string) worklo
 func coldBatch(kib int) workload {
 	lines := kib << 10 / 64
 	piece := min(lines, 4096)
-	return workload{name: fmt.Sprintf("batch, cold, %d KiB", kib), keys: piece, contenders: func() []contender {
+	return workload{name: fmt.Sprintf("batch, cold, %d KiB", kib), units: piece, contenders: func() []contender {
 		rng := seeded()
 		memory := strings.Repeat(word(rng, 1<<10), kib)
 		keys := make([]string, lines)
@@ -290,13 +452,13 @@ func coldBatch(kib int) workload {
 		}
 		dst := make([]hashslot.Slot, 0, piece)
 		all := []contender{
-			{name: redis, run: func() (s uint64) {
+			{name: redis, peer: version("github.com/mna/redisc"), run: func() (s uint64) {
 				for _, k := range next() {
 					s += uint64(redisc.Slot(k))
 				}
 				return s
 			}},
-			{name: xxh, run: func() (s uint64) {
+			{name: xxh, peer: version("github.com/zeebo/xxh3"), run: func() (s uint64) {
 				for _, k := range next() {
 					s += xxh3.HashString(k)
 				}
@@ -304,7 +466,7 @@ func coldBatch(kib int) workload {
 			}},
 		}
 		for _, kernel := range impl.Names() {
-			loop := "Of, " + kernel
+			loop := of("Of", kernel)
 			all = append(all,
 				contender{name: loop, kernel: kernel, run: func() (s uint64) {
 					for _, k := range next() {
@@ -312,7 +474,7 @@ func coldBatch(kib int) workload {
 					}
 					return s
 				}},
-				contender{name: "AppendOf, " + kernel, kernel: kernel, base: loop, run: func() uint64 {
+				contender{name: of("AppendOf", kernel), kernel: kernel, base: loop, run: func() uint64 {
 					return uint64(hashslot.AppendOf(dst, next())[0])
 				}},
 			)
@@ -333,16 +495,23 @@ func long(n, offset int) workload {
 		p := memory[offset:][:n]
 		var all []contender
 		for _, kernel := range impl.Names() {
-			all = append(all, contender{name: "Checksum, " + kernel, kernel: kernel, base: slicing, run: func() uint64 {
+			all = append(all, contender{name: of("Checksum", kernel), kernel: kernel, base: slicing, run: func() uint64 {
 				return uint64(hashslot.Checksum(p))
 			}})
 		}
-		return append(all,
+		all = append(all,
 			contender{name: "crc16.Checksum", base: slicing, run: func() uint64 { return uint64(crc16.Checksum(p)) }},
 			contender{name: slicing, run: func() uint64 { return uint64(crc16.Table(p)) }},
-			contender{name: "byte-wise table", run: func() uint64 { return uint64(bytewiseSum(p)) }},
-			contender{name: xxh, run: func() uint64 { return xxh3.Hash(p) }},
-			contender{name: "xxhash", run: func() uint64 { return xxhash.Sum64(p) }},
+			contender{name: bytes1, peer: here, run: func() uint64 { return uint64(bytewiseSum(p)) }},
 		)
+		for _, peer := range slotPeers() {
+			if peer.noTags {
+				all = append(all, contender{name: peer.name, peer: version(peer.module), run: func() uint64 { return uint64(peer.raw(p)) }})
+			}
+		}
+		for _, peer := range hashPeers() {
+			all = append(all, contender{name: peer.name, peer: version(peer.module), run: func() uint64 { return peer.run(p) }})
+		}
+		return all
 	}}
 }

@@ -99,6 +99,31 @@ func (m *Locked) Set(s hashslot.Slot, n Numbered) {
 	m.mu.Unlock()
 }
 
+// Addresses is [16384][]string under a Mutex, and the pools by their addresses under
+// the same: redisc.
+type Addresses struct {
+	mu     sync.Mutex
+	owners [hashslot.Count][]string
+	pools  map[string]*Node
+}
+
+// Lookup returns the owner of s.
+func (m *Addresses) Lookup(s hashslot.Slot) (*Node, bool) {
+	m.mu.Lock()
+	addrs := m.owners[s]
+	m.mu.Unlock()
+	if len(addrs) == 0 {
+		return nil, false
+	}
+	m.mu.Lock()
+	n := m.pools[addrs[0]]
+	m.mu.Unlock()
+	return n, n != nil
+}
+
+// Addr returns the address of an owner.
+func Addr(owner int) string { return fmt.Sprintf("10.0.%d.%d:6379", owner/256, owner%256) }
+
 // A Layout is a way to spread the slots over owners.
 type Layout struct {
 	Name   string
@@ -134,19 +159,22 @@ func Layouts() []Layout {
 
 // Contenders hold the same owners, each in its way.
 type Contenders struct {
-	Nodes  []*Node
-	Map    slotmap.Map[*Node]
-	Array  Array
-	Sorted Sorted
-	Locked Locked
+	Nodes     []*Node
+	Map       slotmap.Map[*Node]
+	Array     Array
+	Sorted    Sorted
+	Locked    Locked
+	Addresses Addresses
 }
 
 // New returns contenders that hold l.
 func New(l Layout) *Contenders {
 	c := new(Contenders)
 	var b slotmap.Builder[*Node]
+	c.Addresses.pools = map[string]*Node{}
 	for i := range l.Owners {
 		c.Nodes = append(c.Nodes, &Node{uint32(i)*2654435761 + 1})
+		c.Addresses.pools[Addr(i)] = c.Nodes[i]
 	}
 	at := &ArrayTable{Owners: append([]*Node{nil}, c.Nodes...)}
 	st := &sortedTable{made: time.Now()}
@@ -161,6 +189,7 @@ func New(l Layout) *Contenders {
 			st.ranges = append(st.ranges, Owned{r, c.Nodes[owner]})
 		}
 		c.Locked.owners[s] = c.Nodes[owner]
+		c.Addresses.owners[s] = []string{Addr(owner)}
 	}
 	c.Map.Store(b.Build())
 	c.Array.Table.Store(at)

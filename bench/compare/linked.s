@@ -1,0 +1,1 @@
+// Empty: a package with it may declare functions that have no body.
