@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/reply"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -183,6 +184,64 @@ func (c *Cluster) resolve(from Origin) {
 		}
 		n.resolve(from, host, port, tls)
 	}
+	c.unify()
+}
+
+// unify makes one node of nodes that have the same key. A node without an id is known
+// by its address, and several may turn out to have the same one.
+func (c *Cluster) unify() {
+	nameless := false
+	for i := range c.store {
+		nameless = nameless || c.store[i].key != c.store[i].ID
+	}
+	if !nameless {
+		return
+	}
+	c.byKey = nil // nodes without an id are not in it
+	first := make(map[string]int32, len(c.store))
+	places := make([]int32, len(c.store)) // that the nodes have then, from 1
+	kept := c.store[:0]
+	for i := range c.store {
+		n := &c.store[i]
+		place, again := first[n.key]
+		if again {
+			kept[place].join(n)
+			c.warn(Place{}, "nodes without an id share the address "+reply.Quote(n.key)+" and are taken for one")
+		} else {
+			place = int32(len(kept))
+			first[n.key] = place
+			kept = append(kept, *n)
+		}
+		places[i] = place + 1
+	}
+	if c.store = kept; len(kept) == len(places) {
+		return
+	}
+	for i := range kept {
+		n := &kept[i]
+		if n.primary != 0 {
+			n.primary = places[n.primary-1]
+		}
+		total := 0
+		for _, r := range n.Slots {
+			total += r.Len()
+		}
+		n.dedupe(total)
+	}
+}
+
+// join adds to n what the reply says of the same node in another place.
+func (n *Node) join(m *Node) {
+	n.Flags |= m.Flags & FlagMyself
+	n.Migrating, n.Importing = append(n.Migrating, m.Migrating...), append(n.Importing, m.Importing...)
+	switch {
+	case n.Role == RolePrimary && m.Role == RolePrimary:
+		n.Slots = append(n.Slots, m.Slots...)
+		n.ConfigEpoch = max(n.ConfigEpoch, m.ConfigEpoch)
+	case m.Role == RolePrimary:
+		*n = *n.as(RolePrimary, "")
+		n.Slots, n.ConfigEpoch, n.primary = m.Slots, m.ConfigEpoch, 0
+	}
 }
 
 // build makes the rest of c from the nodes in c.store. A parser may have made
@@ -208,7 +267,7 @@ func (c *Cluster) build() {
 	}
 	for i := range c.store {
 		n := &c.store[i]
-		if n.told == endpointIP && n.Role == RoleReplica {
+		if n.told == endpointIP && n.Role == RoleReplica && n.PrimaryID != "" {
 			n.primary = 0
 			if p, ok := c.byKey[n.PrimaryID]; ok {
 				n.primary = p + 1

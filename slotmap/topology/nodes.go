@@ -23,14 +23,18 @@ const (
 // ParseNodes reads the text that CLUSTER NODES replies, of version 3.0 or any
 // later one, or the file nodes.conf. from is the connection that was asked: the
 // text does not tell the address of the node that was asked if that node does
-// not know it, and nodes.conf has ports for TLS and without. The prefix "txt:" that some clients leave
-// in front of a RESP3 verbatim string is skipped, and so are blank lines.
+// not know it, and nodes.conf has ports for TLS and without. A byte order mark and the prefix "txt:", which some clients leave
+// in front of a RESP3 verbatim string, are skipped, and so are blank lines.
 //
 // The format is that of clusterGenNodeDescription in Valkey's cluster_legacy.c;
 // in nodes.conf, auxiliary fields follow the address and a line "vars
-// currentEpoch ..." the nodes. What is unknown is skipped with a warning:
-// flags, auxiliary fields, fields behind the slots. The error is a
-// [*ParseError]; a text without any node is one.
+// currentEpoch ..." the nodes. What other servers write is read as well: a line
+// without an id or without a primary (Dragonfly), ranges of open slots (Kvrocks).
+//
+// What is unknown is skipped with a warning: flags, auxiliary fields, fields behind
+// the slots. So is a line that cannot be understood, if it names neither a primary nor
+// slots. A line that does is an error, since the slots would seem free, or another
+// node's. The error is a [*ParseError]; a text without any node is one.
 //
 // ParseNodes makes up to four allocations a node. The Cluster keeps text.
 func ParseNodes(text string, from Origin) (*Cluster, error) {
@@ -39,8 +43,13 @@ func ParseNodes(text string, from Origin) (*Cluster, error) {
 	}
 	p := nodesParser{c: &Cluster{command: nodesCommand}}
 	start := 0
-	if strings.HasPrefix(text, "txt:") {
-		start = len("txt:")
+	for _, prefix := range [...]string{byteOrderMark, "txt:"} {
+		if strings.HasPrefix(text[start:], prefix) {
+			start += len(prefix)
+		}
+	}
+	if form := otherForm(text[start:]); form != "" {
+		return nil, &ParseError{nodesCommand, Place{Line: 1, Offset: start}, "is " + form + ", not the text of CLUSTER NODES"}
 	}
 	// Make room for all nodes at once, if the lines are of a credible length.
 	p.c.store = make([]Node, 0, min(strings.Count(text, "\n")+1, len(text)/60+1, maxNodes))
@@ -59,17 +68,76 @@ func ParseNodes(text string, from Origin) (*Cluster, error) {
 		start = end + 1
 	}
 	if len(p.c.store) == 0 {
+		if p.skipped != nil {
+			return nil, p.skipped
+		}
 		return nil, &ParseError{nodesCommand, Place{Line: 1}, "no node"}
 	}
-	p.c.resolve(from)
-	p.c.build()
+	p.finish(from)
 	return p.c, nil
+}
+
+const byteOrderMark = "\ufeff"
+
+// otherForm names what a text is by its beginning, which is none of a node id, or
+// returns "".
+func otherForm(text string) string {
+	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+		return "UTF-16"
+	}
+	text = strings.TrimLeft(text, " \t\r\n")
+	if text == "" {
+		return ""
+	}
+	switch text[0] {
+	case '[', '{', '"':
+		return "JSON"
+	case '$', '=', '*', '%', '~', '>':
+		if len(text) > 1 && (isDigit(text[1]) || text[1] == '-') {
+			return "RESP that is not decoded"
+		}
+	}
+	return ""
+}
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }
+
+// finish completes the nodes and the cluster.
+func (p *nodesParser) finish(from Origin) {
+	p.c.resolve(from)
+	if p.unnamed != nil {
+		p.joinNameless()
+	}
+	p.c.build()
+}
+
+// joinNameless gives the replicas whose primary is not named to the one primary that
+// has no name, if there is one.
+func (p *nodesParser) joinNameless() {
+	primary := int32(0)
+	for i := range p.c.store {
+		if n := &p.c.store[i]; n.ID == "" && n.Role == RolePrimary {
+			if primary != 0 {
+				return
+			}
+			primary = int32(i) + 1
+		}
+	}
+	for i := range p.c.store {
+		if n := &p.c.store[i]; n.Role == RoleReplica && n.PrimaryID == "" {
+			n.primary = primary
+		}
+	}
 }
 
 // nodesParser reads one line after the other.
 type nodesParser struct {
-	c      *Cluster
-	myself bool
+	c       *Cluster
+	myself  bool
+	skipped *ParseError     // the first line that was not understood
+	unnamed map[string]bool // the addresses of the nodes without an id
+
+	expanded int // open slots that were told as ranges
 
 	line          string
 	number, start int // of the line: from 1, and its offset
@@ -92,7 +160,7 @@ func (p *nodesParser) token() (s string, at int) {
 
 func isSpace(b byte) bool { return b == ' ' || b == '\t' || b == '\r' }
 
-func (p *nodesParser) fail(at int, reason string) error {
+func (p *nodesParser) fail(at int, reason string) *ParseError {
 	return &ParseError{nodesCommand, p.place(at), reason}
 }
 
@@ -102,23 +170,95 @@ func (p *nodesParser) place(at int) Place { return Place{Line: p.number, Offset:
 
 func (p *nodesParser) parseLine() error {
 	p.at = 0
-	id, at := p.token()
+	first, at := p.token()
 	switch {
-	case id == "":
+	case first == "":
 		return nil
-	case strings.EqualFold(id, "vars"):
-		return p.parseVars()
+	case strings.EqualFold(first, "vars"):
+		p.parseVars()
+		return nil
 	case len(p.c.store) == maxNodes:
 		return p.fail(at, "more than 65536 nodes")
 	}
-	if _, ok := p.c.byKey[id]; ok {
+	place := int32(len(p.c.store))
+	p.c.store = append(p.c.store, Node{versioned: true})
+	err := p.parseNode(&p.c.store[place])
+	switch {
+	case err == nil:
+		p.keep(place)
+		return nil
+	case p.namesOwner():
+		return err
+	case p.skipped == nil:
+		p.skipped = err
+	}
+	p.c.store = p.c.store[:place]
+	p.c.warn(err.Place, "the line is skipped: "+err.Reason)
+	return nil
+}
+
+// keep notes what tells the new node from others.
+func (p *nodesParser) keep(place int32) {
+	n := &p.c.store[place]
+	if n.ID != "" {
+		p.c.byKey[n.ID] = place
+	}
+	if n.Myself() {
+		if p.myself {
+			p.warn(0, "a second node is myself")
+		}
+		p.myself = true
+	}
+}
+
+// namesOwner reports whether the line, which cannot be understood, may be that of a
+// node that owns slots: it has the flags of a primary where they belong, or slots.
+func (p *nodesParser) namesOwner() bool {
+	p.at = 0
+	before, primary, link := "", false, false
+	for i := 0; ; i++ {
+		s, _ := p.token()
+		if s == "" {
+			return false
+		}
+		flags := "," + s + ","
+		if (i == 1 || i == 2) && (strings.Contains(flags, ",master,") || strings.Contains(flags, ",primary,")) {
+			primary = true
+			if strings.IndexByte(before, ':') >= 0 {
+				return true
+			}
+		}
+		_, err := slotmap.ParseRange(s)
+		switch {
+		case err == nil && strings.IndexByte(s, '-') > 0, link && isDigit(s[0]):
+			return true
+		case isLinkState(s):
+			link = true
+		}
+		if primary && link {
+			return true
+		}
+		before = s
+	}
+}
+
+// parseNode reads a line.
+func (p *nodesParser) parseNode(n *Node) *ParseError {
+	p.at = 0
+	id, at := p.token()
+	addr, addrAt := p.token()
+	if strings.IndexByte(id, ':') >= 0 && knownRole(addr) {
+		// Dragonfly, asked at a replica, does not know the id of the primary.
+		p.at = addrAt
+		id, addr, addrAt = "", id, at
+		if p.unnamed[addr] {
+			return p.fail(at, "a second line for node "+reply.Quote(addr))
+		}
+		p.warn(at, "no node id: the node is known by its address")
+	} else if _, ok := p.c.byKey[id]; ok {
 		return p.fail(at, "a second line for node "+reply.Quote(id))
 	}
-	p.c.byKey[id] = int32(len(p.c.store))
-	p.c.store = append(p.c.store, Node{ID: id, key: id, versioned: true})
-	n := &p.c.store[len(p.c.store)-1]
-
-	addr, addrAt := p.token()
+	n.ID, n.key = id, id
 	flags, flagsAt := p.token()
 	if strings.IndexByte(addr, ',') >= 0 && !knownRole(flags) {
 		addr, flags, flagsAt = p.joinAddr(addr, addrAt, flags, flagsAt)
@@ -132,10 +272,32 @@ func (p *nodesParser) parseLine() error {
 	if err := p.parseFlags(n, flags, flagsAt); err != nil {
 		return err
 	}
+	if err := p.parseState(n); err != nil {
+		return err
+	}
+	if err := p.parseSlots(n); err != nil {
+		return err
+	}
+	if id == "" {
+		if p.unnamed == nil {
+			p.unnamed = make(map[string]bool)
+		}
+		p.unnamed[addr] = true
+	}
+	return nil
+}
+
+// parseState reads what stands between the flags and the slots.
+func (p *nodesParser) parseState(n *Node) *ParseError {
 	primary, at := p.token()
 	switch {
 	case primary == "":
 		return p.fail(at, "too few fields: there is no primary")
+	case p.lacksPrimary(primary):
+		if n.Role == RoleReplica {
+			p.warn(at, "no primary of a replica")
+		}
+		p.at = at
 	case primary != "-" && n.Role == RoleReplica:
 		n.PrimaryID = primary
 	}
@@ -145,10 +307,14 @@ func (p *nodesParser) parseLine() error {
 	}{{"ping-sent", &n.PingSent}, {"pong-recv", &n.PongReceived}} {
 		s, at := p.token()
 		v, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			return p.fail(at, f.name+" "+reply.Quote(s)+" is not a number")
+		switch {
+		case s == "":
+			return p.fail(at, "too few fields: there is no "+f.name)
+		case err != nil:
+			p.warn(at, f.name+" "+reply.Quote(s)+" is not a number")
+		default:
+			*f.to = v
 		}
-		*f.to = v
 	}
 	epoch, at := p.token()
 	var err error
@@ -156,10 +322,26 @@ func (p *nodesParser) parseLine() error {
 		return p.fail(at, "config-epoch "+reply.Quote(epoch)+" is not a number")
 	}
 	n.LinkState, at = p.token()
-	if n.LinkState != "connected" && n.LinkState != "disconnected" {
+	if !isLinkState(n.LinkState) {
 		return p.fail(at, "link-state "+reply.Quote(n.LinkState)+" is neither connected nor disconnected")
 	}
-	return p.parseSlots(n)
+	return nil
+}
+
+func isLinkState(s string) bool { return s == "connected" || s == "disconnected" }
+
+// lacksPrimary reports whether the token behind the flags is the time of the last
+// ping already: the link state is the third after it.
+func (p *nodesParser) lacksPrimary(token string) bool {
+	if strings.Trim(token, "0123456789") != "" {
+		return false
+	}
+	back := p.at
+	defer func() { p.at = back }()
+	p.token()
+	p.token()
+	link, _ := p.token()
+	return isLinkState(link)
 }
 
 // joinAddr puts an address together that has spaces: a server writes what it
@@ -197,7 +379,7 @@ func knownRole(s string) bool {
 
 // parseAddr reads "ip:port@cport,hostname,name=value...", of which only
 // "ip:port" must be there.
-func (p *nodesParser) parseAddr(n *Node, addr string, at int) error {
+func (p *nodesParser) parseAddr(n *Node, addr string, at int) *ParseError {
 	addr, aux, _ := strings.Cut(addr, ",")
 	hostport, bus, ok := cutLast(addr, '@')
 	if ok {
@@ -276,7 +458,7 @@ func (n *Node) setExtra(name, value string) {
 	}
 }
 
-func (p *nodesParser) parseFlags(n *Node, flags string, at int) error {
+func (p *nodesParser) parseFlags(n *Node, flags string, at int) *ParseError {
 	for rest := flags; rest != ""; {
 		var flag string
 		flag, rest, _ = strings.Cut(rest, ",")
@@ -312,18 +494,12 @@ func (p *nodesParser) parseFlags(n *Node, flags string, at int) error {
 	case n.Flags&FlagReplica != 0:
 		n.Role = RoleReplica
 	}
-	if n.Myself() {
-		if p.myself {
-			p.warn(0, "a second node is myself")
-		}
-		p.myself = true
-	}
 	return nil
 }
 
 // parseSlots reads what follows the link state: "5462", "0-5460",
-// "[5->-id]" and "[5-<-id]".
-func (p *nodesParser) parseSlots(n *Node) error {
+// "[5->-id]" and "[5-<-id]", of Kvrocks also "[5-9->-id]" and "[5-9-<-id]".
+func (p *nodesParser) parseSlots(n *Node) *ParseError {
 	room := min(strings.Count(p.line[p.at:], " "), hashslot.Count)
 	total := 0
 	for {
@@ -332,12 +508,10 @@ func (p *nodesParser) parseSlots(n *Node) error {
 			break
 		}
 		if s[0] == '[' {
-			if err := p.parseOpen(n, s, at); err != nil {
-				return err
-			}
+			p.parseOpen(n, s, at)
 			continue
 		}
-		if s[0] < '0' || '9' < s[0] {
+		if !isDigit(s[0]) {
 			p.warn(at, "unknown field "+reply.Quote(s))
 			continue
 		}
@@ -378,21 +552,34 @@ func (n *Node) dedupe(total int) bool {
 	return true
 }
 
-func (p *nodesParser) parseOpen(n *Node, s string, at int) error {
+// parseOpen reads an open slot, or a range of them. One that cannot be read is
+// skipped: who owns a slot is told by the others.
+func (p *nodesParser) parseOpen(n *Node, s string, at int) {
 	inner, closed := strings.CutSuffix(s[1:], "]")
-	slot, rest, _ := strings.Cut(inner, "-")
-	open, err := hashslot.ParseSlot(slot)
-	if !closed || err != nil || len(rest) < 3 || rest[1] != '-' || rest[0] != '>' && rest[0] != '<' {
-		return p.fail(at, reply.Quote(s)+" is not an open slot, [slot->-id] or [slot-<-id]")
+	slots, peer, migrating := strings.Cut(inner, "->-")
+	to := &n.Migrating
+	if before, after, ok := strings.Cut(inner, "-<-"); ok && (!migrating || len(before) < len(slots)) {
+		slots, peer, to = before, after, &n.Importing
 	}
-	peer := Peer{open, rest[2:]}
-	if rest[0] == '>' {
-		n.Migrating = appendPeer(n.Migrating, peer)
-	} else {
-		n.Importing = appendPeer(n.Importing, peer)
+	r, err := slotmap.ParseRange(slots)
+	if !closed || err != nil || peer == "" {
+		p.warn(at, reply.Quote(s)+" is not an open slot, [slot->-id] or [slot-<-id]")
+		return
 	}
-	return nil
+	if r.First != r.Last {
+		if p.expanded += r.Len(); p.expanded > maxExpanded {
+			p.warn(at, "ranges of more than 65536 open slots")
+			return
+		}
+	}
+	for slot := r.First; slot <= r.Last; slot++ {
+		*to = appendPeer(*to, Peer{slot, peer})
+	}
 }
+
+// maxExpanded is how many open slots a text can tell as ranges. A node tells only its
+// own, 16384 at most.
+const maxExpanded = 4 * hashslot.Count
 
 // appendPeer is append, but what it makes has no room for many times more open
 // slots than there are: a node that repeats them keeps the first of each.
@@ -413,17 +600,18 @@ func onePerSlot(peers []Peer) []Peer {
 	})
 }
 
-func (p *nodesParser) parseVars() error {
+func (p *nodesParser) parseVars() {
 	for {
 		name, _ := p.token()
 		value, at := p.token()
 		switch {
 		case name == "":
-			return nil
+			return
 		case strings.EqualFold(name, "currentEpoch"):
 			epoch, err := strconv.ParseUint(value, 10, 64)
 			if err != nil {
-				return p.fail(at, "currentEpoch "+reply.Quote(value)+" is not a number")
+				p.warn(at, "currentEpoch "+reply.Quote(value)+" is not a number")
+				continue
 			}
 			p.c.currentEpoch = epoch
 		case strings.EqualFold(name, "lastVoteEpoch"):
@@ -447,7 +635,7 @@ func parseSmall(s string) (n int, ok bool) {
 		return 0, false
 	}
 	for i := range len(s) {
-		if s[i] < '0' || '9' < s[i] {
+		if !isDigit(s[i]) {
 			return 0, false
 		}
 		n = n*10 + int(s[i]-'0')

@@ -268,6 +268,16 @@ func TestParseNodesWarnings(t *testing.T) {
 		{"a 1:1@2 myself,master - 0 0 1 connected\nb 1:1@2 myself,master - 0 0 1 connected", `line 2, byte 40: a second node is myself`},
 		{"a 1:1@2 master - 0 0 1 connected 0-16383 5", `line 1, byte 0: slots more than once`},
 		{"a 1:1@2 master - 0 0 1 connected\nvars new 1", `line 2, byte 42: unknown variable "new"`},
+		{"a 1:1@2 master - 0 0 1 connected\nvars currentEpoch x", `line 2, byte 51: currentEpoch "x" is not a number`},
+		{"a 1:1@2 master - x 0 1 connected", `line 1, byte 17: ping-sent "x" is not a number`},
+		{"a 1:1@2 master - 0 x 1 connected", `line 1, byte 19: pong-recv "x" is not a number`},
+		{"a 1:1@2 master - 0 0 1 connected [5->-]", `line 1, byte 33: "[5->-]" is not an open slot, [slot->-id] or [slot-<-id]`},
+		{"a 1:1@2 master - 0 0 1 connected [5->-x", `line 1, byte 33: "[5->-x" is not an open slot, [slot->-id] or [slot-<-id]`},
+		{"a 1:1@2 master - 0 0 1 connected [x->-y]", `line 1, byte 33: "[x->-y]" is not an open slot, [slot->-id] or [slot-<-id]`},
+		{"a 1:1@2 master - 0 0 1 connected [16384-<-y]", `line 1, byte 33: "[16384-<-y]" is not an open slot, [slot->-id] or [slot-<-id]`},
+		{"a 1:1@2 master - 0 0 1 connected [9-5-<-y] 7", `line 1, byte 33: "[9-5-<-y]" is not an open slot, [slot->-id] or [slot-<-id]`},
+		{"a 1:1@2 slave  0 0 1 connected", `line 1, byte 15: no primary of a replica`},
+		{" 1:1@2 master - 0 0 1 connected", `line 1, byte 1: no node id: the node is known by its address`},
 		{"a 1:1@2,,availability-zone=x y,tls-port=7 master - 0 0 1 connected 5", `line 1, byte 2: spaces in the address field "1:1@2,,availability-zone=x y,tls-port=7"`},
 	} {
 		cluster, err := ParseNodes(c.text, Origin{})
@@ -288,8 +298,6 @@ func TestParseNodesErrors(t *testing.T) {
 		offset int // in the line
 		reason string
 	}{
-		{"a", 1, "too few fields: there is no address or no flags"},
-		{"a 1:1", 5, "too few fields: there is no address or no flags"},
 		{"a 1:1 master", 12, "too few fields: there is no primary"},
 		{"a 1 master - 0 0 1 connected", 2, `address "1" has no port`},
 		{"a 1@2 master - 0 0 1 connected", 2, `address "1@2" has no port`},
@@ -297,8 +305,7 @@ func TestParseNodesErrors(t *testing.T) {
 		{"a 1:65536@2 master - 0 0 1 connected", 4, `port "65536" is not a number from 0 to 65535`},
 		{"a 1:-1@2 master - 0 0 1 connected", 4, `port "-1" is not a number from 0 to 65535`},
 		{"a 1:1@2 master,slave - 0 0 1 connected", 8, `flags "master,slave" are both those of a primary and of a replica`},
-		{"a 1:1@2 master - x 0 1 connected", 17, `ping-sent "x" is not a number`},
-		{"a 1:1@2 master - 0 x 1 connected", 19, `pong-recv "x" is not a number`},
+		{"a 1:1@2 master -", 16, `too few fields: there is no ping-sent`},
 		{"a 1:1@2 master - 0 0 -1 connected", 21, `config-epoch "-1" is not a number`},
 		{"a 1:1@2 master - 0 0 1", 22, `link-state "" is neither connected nor disconnected`},
 		{"a 1:1@2 master - 0 0 1 0-5", 23, `link-state "0-5" is neither connected nor disconnected`},
@@ -306,12 +313,7 @@ func TestParseNodesErrors(t *testing.T) {
 		{"a 1:1@2 master - 0 0 1 connected 1 5-3", 35, `"5-3" is not a slot or a range of slots from 0 to 16383`},
 		{"a 1:1@2 master - 0 0 1 connected 16384", 33, `"16384" is not a slot or a range of slots from 0 to 16383`},
 		{"a 1:1@2 master - 0 0 1 connected 05", 33, `"05" is not a slot or a range of slots from 0 to 16383`},
-		{"a 1:1@2 master - 0 0 1 connected [5->-]", 33, `"[5->-]" is not an open slot, [slot->-id] or [slot-<-id]`},
-		{"a 1:1@2 master - 0 0 1 connected [5->-x", 33, `"[5->-x" is not an open slot, [slot->-id] or [slot-<-id]`},
-		{"a 1:1@2 master - 0 0 1 connected [x->-y]", 33, `"[x->-y]" is not an open slot, [slot->-id] or [slot-<-id]`},
-		{"a 1:1@2 master - 0 0 1 connected [16384-<-y]", 33, `"[16384-<-y]" is not an open slot, [slot->-id] or [slot-<-id]`},
 		{"b 1:1@2 master - 0 0 1 connected", 0, `a second line for node "b"`},
-		{"vars currentEpoch x", 18, `currentEpoch "x" is not a number`},
 		{"a 1:1@2 master - 0 0 1 " + strings.Repeat("x", 100), 23, `link-state "` + strings.Repeat("x", 60) + `"... is neither connected nor disconnected`},
 	} {
 		_, err := ParseNodes(good+c.line+"\n", Origin{})
@@ -319,11 +321,59 @@ func TestParseNodesErrors(t *testing.T) {
 		require.ErrorAs(t, err, &e, c.line)
 		assert.Equal(t, ParseError{"CLUSTER NODES", Place{Line: 2, Offset: len(good) + c.offset}, c.reason}, *e, c.line)
 	}
+	// What names neither a primary nor slots is skipped, and is the error if there is
+	// nothing else.
+	for _, c := range []struct {
+		line   string
+		offset int // in the line
+		reason string
+	}{
+		{"a", 1, "too few fields: there is no address or no flags"},
+		{"a 1:1", 5, "too few fields: there is no address or no flags"},
+		{"Connecting to master h:1", 11, `address "to" has no port`},
+		{"Warning: Using a password on the command line is not safe.", 9, `address "Using" has no port`},
+		{"a 1 slave b 0 0 1 connected", 2, `address "1" has no port`},
+		{"a 1:x slave b 0 0 1 connected", 4, `port "x" is not a number from 0 to 65535`},
+		{"a 1:1@2 slave", 13, "too few fields: there is no primary"},
+		{"a 1:1@2 slave b 0", 17, "too few fields: there is no pong-recv"},
+		{"a 1:1@2 slave b 0 0 x connected", 20, `config-epoch "x" is not a number`},
+		{"a 1:1@2 slave b 0 0 1 conn", 22, `link-state "conn" is neither connected nor disconnected`},
+		{"b 1:1@2 slave c 0 0 1 connected", 0, `a second line for node "b"`},
+	} {
+		warning := Place{Line: 2, Offset: len(good) + c.offset}.String() + ": the line is skipped: " + c.reason
+		cluster, err := ParseNodes(good+c.line+"\n"+"d 1:4@2 slave b 0 0 1 connected", Origin{})
+		require.NoError(t, err, c.line)
+		assert.Equal(t, []string{warning}, texts(cluster.Warnings()))
+		assert.Equal(t, "b d", ids(cluster.Nodes()))
+		assert.Len(t, cluster.Shards()[0].Replicas, 1)
+		if c.line[0] != 'b' {
+			_, err = ParseNodes(c.line, Origin{})
+			assert.EqualError(t, err, "topology: CLUSTER NODES: "+Place{Line: 1, Offset: c.offset}.String()+": "+c.reason)
+		}
+		// With slots it is an error.
+		_, err = ParseNodes(good+c.line+" 5-7", Origin{})
+		assert.Error(t, err, c.line)
+		_, err = ParseNodes(good+c.line+" connected 5", Origin{})
+		assert.Error(t, err, c.line)
+	}
 	for _, text := range []string{"", "\n\n", "txt:", "vars currentEpoch 1 lastVoteEpoch 0\n"} {
 		_, err := ParseNodes(text, Origin{})
 		assert.EqualError(t, err, "topology: CLUSTER NODES: line 1, byte 0: no node")
 	}
-	_, err := ParseNodes(strings.Repeat("\n", maxText+1), Origin{})
+	// What ParseNodes is given instead is named.
+	for text, what := range map[string]string{
+		"\xff\xfea\x00": "UTF-16", "\xfe\xff\x00a": "UTF-16",
+		"[[0,5]]": "JSON", " \n{}": "JSON", `"a h:1"`: "JSON",
+		"$5\r\na h:1": "RESP that is not decoded", "=9\r\ntxt:a h:1": "RESP that is not decoded", "*-1\r\n": "RESP that is not decoded",
+	} {
+		_, err := ParseNodes(text, Origin{})
+		assert.EqualError(t, err, "topology: CLUSTER NODES: line 1, byte 0: is "+what+", not the text of CLUSTER NODES")
+	}
+	c, err := ParseNodes(byteOrderMark+good, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, "b", ids(c.Nodes()))
+	assert.Empty(t, c.Warnings())
+	_, err = ParseNodes(strings.Repeat("\n", maxText+1), Origin{})
 	assert.EqualError(t, err, "topology: CLUSTER NODES: reply: longer than 64 MiB")
 }
 
@@ -484,6 +534,40 @@ func TestSharedIDs(t *testing.T) {
 		assert.Equal(t, "h3:1", a.Replicas[0].Addr())
 		assert.Equal(t, uint64(0xb69cc3f7f8b5b17d), c.Fingerprint())
 	}
+}
+
+// Nodes without an id that have one address are one node.
+func TestSharedAddresses(t *testing.T) {
+	proxy := Origin{Addr: "asked", Map: func(string) string { return "proxy:1" }}
+	c, err := ParseSlots([]any{[]any{0, 1, []any{"a", 1}, []any{"b", 1}}, []any{2, 3, []any{"c", 1}}, []any{4, 5, []any{"d", 1, "id"}, []any{"b", 1}}}, proxy)
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"slots[2].nodes[1]: a replica that is in another shard too",
+		`reply: nodes without an id share the address "proxy:1" and are taken for one`,
+		`reply: nodes without an id share the address "proxy:1" and are taken for one`,
+	}, texts(c.Warnings()))
+	require.Len(t, c.Nodes(), 2)
+	assert.Equal(t, "[0-1 2-3]", fmt.Sprint(c.Nodes()[0].Slots))
+	var r Router
+	r.Apply(c, 0)
+	assert.Equal(t, "0-3 proxy:1, 4-5 id", ownersOf(&r))
+	checkMap(t, &r)
+
+	// "" and 0.0.0.0 are the host that was asked; the replica's address is its primary's.
+	c, err = ParseSlots([]any{[]any{0, 1, []any{"h", 1}, []any{"", 7}}, []any{2, 3, []any{"0.0.0.0", 7}, []any{"h", 1}}}, Origin{Addr: "asked"})
+	require.NoError(t, err)
+	require.Len(t, c.Nodes(), 2)
+	shard, _ := c.Table().Lookup(2)
+	assert.Equal(t, "asked:7", shard.Primary.Addr())
+	assert.Equal(t, "[2-3]", fmt.Sprint(shard.Primary.Slots))
+
+	c, err = ParseNodes(":1@1 master - 0 0 3 connected 3\n:1 myself,master - 0 0 7 connected 6-12 [6->-x]\n", Origin{})
+	require.NoError(t, err)
+	require.Len(t, c.Nodes(), 1)
+	n := c.Nodes()[0]
+	assert.Equal(t, "[3 6-12] 7", fmt.Sprint(n.Slots, n.ConfigEpoch))
+	assert.True(t, n.Myself())
+	assert.Equal(t, []OpenSlot{{6, "", "x", true, false}}, c.Open())
 }
 
 // A node that is one thing here and another there.

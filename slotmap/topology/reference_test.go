@@ -38,7 +38,10 @@ type refCluster struct {
 var (
 	refPort = regexp.MustCompile(`^(0|[1-9]\d{0,4})$`)
 	refSlot = regexp.MustCompile(`^(0|[1-9]\d{0,4})(?:-(0|[1-9]\d{0,4}))?$`)
-	refOpen = regexp.MustCompile(`^\[(0|[1-9]\d{0,4})-([<>])-(.+)\]$`)
+	refOpen = regexp.MustCompile(`^\[(0|[1-9]\d{0,4})(?:-(0|[1-9]\d{0,4}))?-([<>])-(.+)\]$`)
+	refOwns = regexp.MustCompile(`(^|,)(master|primary)(,|$)`)
+	refPing = regexp.MustCompile(`^\d+$`)
+	refElse = regexp.MustCompile(`^[ \t\r\n]*([\[{"]|[$=*%~>][-0-9])`)
 	refRole = regexp.MustCompile(`(^|,)(master|primary|slave|replica|handshake|noaddr|noflags)(,|$)`)
 )
 
@@ -50,174 +53,24 @@ func refNumber(s string, most int) (int, bool) {
 // refNodesText reads CLUSTER NODES.
 func refNodesText(text string, from Origin) (*refCluster, error) {
 	c := &refCluster{}
-	for _, line := range strings.Split(strings.TrimPrefix(text, "txt:"), "\n") {
-		f := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' })
-		if len(f) == 0 {
-			continue
-		}
-		if strings.EqualFold(f[0], "vars") {
-			for i := 1; i < len(f); i += 2 {
-				if !strings.EqualFold(f[i], "currentEpoch") {
-					continue
-				}
-				if i+1 == len(f) {
-					return nil, fmt.Errorf("no epoch")
-				}
-				if _, err := strconv.ParseUint(f[i+1], 10, 64); err != nil {
-					return nil, err
-				}
-			}
-			continue
-		}
-		// An availability zone with spaces makes more fields of the address.
-		if len(f) > 2 && strings.Contains(f[1], ",") && !refRole.MatchString(f[2]) {
-			for i := 3; i < len(f) && i < 19; i++ {
-				if refRole.MatchString(f[i]) {
-					from := strings.Index(line, f[1]) // not shorter than the id, if that has it too
-					if strings.Contains(f[0], f[1]) {
-						from = strings.Index(line, f[0]) + len(f[0])
-						from += strings.Index(line[from:], f[1])
-					}
-					joined := strings.TrimRight(refUpTo(line, from, i-1), " \t")
-					f = append([]string{f[0], joined}, f[i:]...)
-					break
-				}
-			}
-		}
-		if len(f) < 8 {
-			return nil, fmt.Errorf("%d fields", len(f))
-		}
-		n := &refNode{id: f[0], name: f[0], slots: new([hashslot.Count]bool), of: -1, role: "unknown", extra: map[string]string{}}
-		if slices.ContainsFunc(c.nodes, func(o *refNode) bool { return o.id == n.id }) {
-			return nil, fmt.Errorf("twice")
-		}
-		c.nodes = append(c.nodes, n)
-
-		// The address.
-		parts := strings.Split(f[1], ",")
-		ipPort := parts[0]
-		if i := strings.LastIndex(ipPort, "@"); i >= 0 {
-			n.busPort, _ = refNumber(ipPort[i+1:], 65535)
-			if _, ok := refNumber(ipPort[i+1:], 65535); !ok {
-				n.busPort = 0
-			}
-			ipPort = ipPort[:i]
-		}
-		i := strings.LastIndex(ipPort, ":")
-		if i < 0 {
-			return nil, fmt.Errorf("no port")
-		}
-		var ok bool
-		if n.port, ok = refNumber(ipPort[i+1:], 65535); !ok {
-			return nil, fmt.Errorf("bad port")
-		}
-		n.ip = ipPort[:i]
-		if strings.HasPrefix(n.ip, "[") && strings.HasSuffix(n.ip, "]") {
-			n.ip = n.ip[1 : len(n.ip)-1]
-		}
-		n.endpoint = n.ip
-		for j, aux := range parts[1:] {
-			name, value, isAux := strings.Cut(aux, "=")
-			switch {
-			case j == 0 && !isAux:
-				n.hostname = aux
-			case !isAux || name == "":
-			case name == "shard-id":
-				n.shardID = value
-			case name == "availability-zone":
-				n.zone = value
-			case name == "tls-port":
-				if p, ok := refNumber(value, 65535); ok {
-					n.tlsPort = p
-				} else {
-					n.tlsPort = 0
-				}
-			case name == "tcp-port":
-				if p, ok := refNumber(value, 65535); ok {
-					n.tlsPort, n.port = n.port, p
-				}
-			default:
-				n.extra[name] = value
-			}
-		}
-
-		// The flags.
-		isPrimary, isReplica := false, false
-		for _, flag := range strings.Split(f[2], ",") {
-			switch flag {
-			case "myself":
-				n.myself = true
-			case "master", "primary":
-				isPrimary = true
-			case "slave", "replica":
-				isReplica = true
-			case "fail":
-				n.fail = true
-			case "fail?":
-				n.pfail = true
-			case "noaddr":
-				n.noaddr = true
-			case "handshake":
-				n.handshake = true
-			}
-		}
-		switch {
-		case isPrimary && isReplica:
-			return nil, fmt.Errorf("both")
-		case n.handshake:
-		case isPrimary:
-			n.role = "primary"
-		case isReplica:
-			n.role = "replica"
-			if f[3] != "-" {
-				n.primary = f[3]
-			}
-		}
-		for _, i := range []int{4, 5} {
-			if _, err := strconv.ParseInt(f[i], 10, 64); err != nil {
-				return nil, err
-			}
-		}
-		var err error
-		if n.epoch, err = strconv.ParseUint(f[6], 10, 64); err != nil {
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "\ufeff"), "txt:")
+	if refElse.MatchString(text) || strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+		return nil, fmt.Errorf("something else")
+	}
+	seen := map[string]bool{}
+	for _, line := range strings.Split(text, "\n") {
+		n, noID, err := refNodesLine(line, seen)
+		if err != nil && (len(c.nodes) == 65536 || refMayOwn(line)) {
 			return nil, err
 		}
-		if f[7] != "connected" && f[7] != "disconnected" {
-			return nil, fmt.Errorf("link")
+		if err != nil || n == nil {
+			continue
 		}
-		for _, item := range f[8:] {
-			switch {
-			case item[0] == '[':
-				m := refOpen.FindStringSubmatch(item)
-				if m == nil {
-					return nil, fmt.Errorf("bad open slot")
-				}
-				if slot, _ := strconv.Atoi(m[1]); slot >= hashslot.Count {
-					return nil, fmt.Errorf("bad open slot")
-				}
-				if m[2] == ">" {
-					n.migrating = append(n.migrating, m[1]+" "+m[3])
-				} else {
-					n.importing = append(n.importing, m[1]+" "+m[3])
-				}
-			case item[0] >= '0' && item[0] <= '9':
-				m := refSlot.FindStringSubmatch(item)
-				if m == nil {
-					return nil, fmt.Errorf("bad slots")
-				}
-				first, _ := strconv.Atoi(m[1])
-				last := first
-				if m[2] != "" {
-					last, _ = strconv.Atoi(m[2])
-				}
-				if first > last || last >= hashslot.Count {
-					return nil, fmt.Errorf("bad slots")
-				}
-				for s := first; s <= last; s++ {
-					n.slots[s] = true
-				}
-			}
+		if len(c.nodes) == 65536 {
+			return nil, fmt.Errorf("too many")
 		}
+		seen[noID+n.id] = true
+		c.nodes = append(c.nodes, n)
 	}
 	if len(c.nodes) == 0 {
 		return nil, fmt.Errorf("no nodes")
@@ -239,12 +92,208 @@ func refNodesText(text string, from Origin) (*refCluster, error) {
 			port = n.tlsPort
 		}
 		n.setAddr(port, from)
+		if n.id == "" {
+			if n.name = n.addr; n.name == "" {
+				n.name = n.endpoint + ":" + strconv.Itoa(port)
+			}
+		}
+	}
+	c.unify()
+	nameless := slices.DeleteFunc(slices.Clone(c.nodes), func(n *refNode) bool { return n.id != "" || n.role != "primary" })
+	for _, n := range c.nodes {
 		if n.role == "replica" {
-			n.of = slices.IndexFunc(c.nodes, func(o *refNode) bool { return o.id == n.primary })
+			n.of = slices.IndexFunc(c.nodes, func(o *refNode) bool { return o.id != "" && o.id == n.primary })
+			if n.primary == "" && len(nameless) == 1 {
+				n.of = slices.Index(c.nodes, nameless[0])
+			}
 		}
 	}
 	c.settle()
 	return c, nil
+}
+
+// refMayOwn reports whether a line that cannot be read may be that of an owner.
+func refMayOwn(line string) bool {
+	f := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' })
+	link := slices.IndexFunc(f, func(s string) bool { return s == "connected" || s == "disconnected" })
+	for i, s := range f {
+		if (i == 1 || i == 2) && refOwns.MatchString(s) && (strings.Contains(f[i-1], ":") || link >= 0) {
+			return true
+		}
+		if link >= 0 && i > link && s[0] >= '0' && s[0] <= '9' {
+			return true
+		}
+		if m := refSlot.FindStringSubmatch(s); m != nil && m[2] != "" {
+			first, _ := strconv.Atoi(m[1])
+			if last, _ := strconv.Atoi(m[2]); first <= last && last < hashslot.Count {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// refNodesLine reads a line of CLUSTER NODES; n is nil if it has none. noID is the
+// address of a node without an id.
+func refNodesLine(line string, seen map[string]bool) (n *refNode, noID string, err error) {
+	f := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' })
+	if len(f) == 0 || strings.EqualFold(f[0], "vars") {
+		return nil, "", nil
+	}
+	if len(f) > 1 && strings.Contains(f[0], ":") && refRole.MatchString(f[1]) {
+		noID = "address " + f[0]
+		f = append([]string{""}, f...)
+	}
+	// An availability zone with spaces makes more fields of the address.
+	if len(f) > 2 && strings.Contains(f[1], ",") && !refRole.MatchString(f[2]) {
+		for i := 3; i < len(f) && i < 19; i++ {
+			if refRole.MatchString(f[i]) {
+				from := strings.Index(line, f[1]) // not shorter than the id, if that has it too
+				if strings.Contains(f[0], f[1]) {
+					from = strings.Index(line, f[0]) + len(f[0])
+					from += strings.Index(line[from:], f[1])
+				}
+				joined := strings.TrimRight(refUpTo(line, from, i-1), " \t")
+				f = append([]string{f[0], joined}, f[i:]...)
+				break
+			}
+		}
+	}
+	if len(f) > 6 && refPing.MatchString(f[3]) && (f[6] == "connected" || f[6] == "disconnected") {
+		f = slices.Insert(f, 3, "-")
+	}
+	if len(f) < 8 {
+		return nil, "", fmt.Errorf("%d fields", len(f))
+	}
+	n = &refNode{id: f[0], name: f[0], slots: new([hashslot.Count]bool), of: -1, role: "unknown", extra: map[string]string{}}
+	if seen[noID+n.id] {
+		return nil, "", fmt.Errorf("twice")
+	}
+
+	// The address.
+	parts := strings.Split(f[1], ",")
+	ipPort := parts[0]
+	if i := strings.LastIndex(ipPort, "@"); i >= 0 {
+		n.busPort, _ = refNumber(ipPort[i+1:], 65535)
+		if _, ok := refNumber(ipPort[i+1:], 65535); !ok {
+			n.busPort = 0
+		}
+		ipPort = ipPort[:i]
+	}
+	i := strings.LastIndex(ipPort, ":")
+	if i < 0 {
+		return nil, "", fmt.Errorf("no port")
+	}
+	var ok bool
+	if n.port, ok = refNumber(ipPort[i+1:], 65535); !ok {
+		return nil, "", fmt.Errorf("bad port")
+	}
+	n.ip = ipPort[:i]
+	if strings.HasPrefix(n.ip, "[") && strings.HasSuffix(n.ip, "]") {
+		n.ip = n.ip[1 : len(n.ip)-1]
+	}
+	n.endpoint = n.ip
+	for j, aux := range parts[1:] {
+		name, value, isAux := strings.Cut(aux, "=")
+		switch {
+		case j == 0 && !isAux:
+			n.hostname = aux
+		case !isAux || name == "":
+		case name == "shard-id":
+			n.shardID = value
+		case name == "availability-zone":
+			n.zone = value
+		case name == "tls-port":
+			if p, ok := refNumber(value, 65535); ok {
+				n.tlsPort = p
+			} else {
+				n.tlsPort = 0
+			}
+		case name == "tcp-port":
+			if p, ok := refNumber(value, 65535); ok {
+				n.tlsPort, n.port = n.port, p
+			}
+		default:
+			n.extra[name] = value
+		}
+	}
+
+	// The flags.
+	isPrimary, isReplica := false, false
+	for _, flag := range strings.Split(f[2], ",") {
+		switch flag {
+		case "myself":
+			n.myself = true
+		case "master", "primary":
+			isPrimary = true
+		case "slave", "replica":
+			isReplica = true
+		case "fail":
+			n.fail = true
+		case "fail?":
+			n.pfail = true
+		case "noaddr":
+			n.noaddr = true
+		case "handshake":
+			n.handshake = true
+		}
+	}
+	switch {
+	case isPrimary && isReplica:
+		return nil, "", fmt.Errorf("both")
+	case n.handshake:
+	case isPrimary:
+		n.role = "primary"
+	case isReplica:
+		n.role = "replica"
+		if f[3] != "-" {
+			n.primary = f[3]
+		}
+	}
+	if n.epoch, err = strconv.ParseUint(f[6], 10, 64); err != nil {
+		return nil, "", err
+	}
+	if f[7] != "connected" && f[7] != "disconnected" {
+		return nil, "", fmt.Errorf("link")
+	}
+	for _, item := range f[8:] {
+		switch {
+		case item[0] == '[':
+			m := refOpen.FindStringSubmatch(item)
+			if m == nil {
+				continue
+			}
+			first, _ := strconv.Atoi(m[1])
+			last := first
+			if m[2] != "" {
+				last, _ = strconv.Atoi(m[2])
+			}
+			for slot := first; slot <= last && last < hashslot.Count; slot++ {
+				if m[3] == ">" {
+					n.migrating = append(n.migrating, fmt.Sprint(slot, " ", m[4]))
+				} else {
+					n.importing = append(n.importing, fmt.Sprint(slot, " ", m[4]))
+				}
+			}
+		case item[0] >= '0' && item[0] <= '9':
+			m := refSlot.FindStringSubmatch(item)
+			if m == nil {
+				return nil, "", fmt.Errorf("bad slots")
+			}
+			first, _ := strconv.Atoi(m[1])
+			last := first
+			if m[2] != "" {
+				last, _ = strconv.Atoi(m[2])
+			}
+			if first > last || last >= hashslot.Count {
+				return nil, "", fmt.Errorf("bad slots")
+			}
+			for s := first; s <= last; s++ {
+				n.slots[s] = true
+			}
+		}
+	}
+	return n, noID, nil
 }
 
 // refUpTo returns line from the offset to the end of its field with the index
@@ -304,6 +353,42 @@ func (n *refNode) setAddr(port int, from Origin) {
 			}
 		}
 	}
+}
+
+// unify makes one node of those that have one name.
+func (c *refCluster) unify() {
+	var nodes []*refNode
+	at := map[*refNode]int{}
+	for _, n := range c.nodes {
+		i := slices.IndexFunc(nodes, func(o *refNode) bool { return o.name == n.name })
+		if i < 0 {
+			i = len(nodes)
+			nodes = append(nodes, n)
+		}
+		at[n] = i
+		o := nodes[i]
+		if o == n {
+			continue
+		}
+		o.myself = o.myself || n.myself
+		o.migrating, o.importing = append(o.migrating, n.migrating...), append(o.importing, n.importing...)
+		if n.role == "primary" {
+			if o.role != "primary" {
+				o.role, o.of, o.primary, o.slots, o.epoch = "primary", -1, "", n.slots, n.epoch
+			} else {
+				o.epoch = max(o.epoch, n.epoch)
+				for s, has := range n.slots {
+					o.slots[s] = o.slots[s] || has
+				}
+			}
+		}
+	}
+	for _, n := range nodes {
+		if n.of >= 0 {
+			n.of = at[c.nodes[n.of]]
+		}
+	}
+	c.nodes = nodes
 }
 
 // settle finds the owner of each slot, one by one.
@@ -579,6 +664,7 @@ func (c *refCluster) name(from Origin, port func(*refNode) int) {
 			}
 		}
 	}
+	c.unify()
 }
 
 // refShardsReply reads CLUSTER SHARDS, of nodes that are listed once.

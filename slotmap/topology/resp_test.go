@@ -101,7 +101,7 @@ func (d dialect) value(data []byte, depth int) (v any, rest []byte, err error) {
 		}
 		return f, rest, err
 	case '$', '=':
-		if len(rest) < n+2 {
+		if len(rest) < n+2 || string(rest[n:n+2]) != "\r\n" {
 			return nil, nil, errors.New("truncated")
 		}
 		s := string(rest[:n])
