@@ -11,7 +11,6 @@ import (
 	"unsafe"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
@@ -114,32 +113,41 @@ func TestWhatSlotsShortTakes(t *testing.T) {
 		p *byte
 		n int
 	}
+	const most = 24
+	dst := make([]Slot, most+1)
 	done := func(keys []header) int {
-		dst := slices.Repeat([]Slot{Count}, len(keys)+1)
+		for i := range dst {
+			dst[i] = Count
+		}
 		n := slotsShort(&dst[0], (*string)(unsafe.Pointer(&keys[0])), len(keys), &gfni.at32)
 		for i, s := range dst {
-			if i >= n {
-				require.Equal(t, Slot(Count), s, "%d of %d keys done, slot %d", n, len(keys), i)
-			} else {
-				key := unsafe.String(keys[i].p, keys[i].n)
-				require.Equal(t, Slot(hashtest.Slot([]byte(key))), s, "key %d of %d: %q", i, len(keys), key)
+			want := Slot(Count)
+			if i < n {
+				want = Slot(hashtest.Slot(unsafe.Slice(keys[i].p, keys[i].n)))
+			}
+			if s != want {
+				t.Fatalf("%d of %d keys done: slot %d is %d, want %d", n, len(keys), i, s, want)
 			}
 		}
 		return n
 	}
 	pages := twoPages()
 	good := header{&pages[2000], 7}
+	keys := make([]header, most)
 	for lane := range 8 {
 		check := func(want bool, h header) {
-			t.Helper()
-			keys := slices.Repeat([]header{good}, 24)
+			for i := range keys {
+				keys[i] = good
+			}
 			keys[8+lane] = h
 			n := 8
 			if want {
-				n = 24
+				n = most
 			}
-			require.Equal(t, n, done(keys), "lane %d, %d bytes, address %p", lane, h.n, h.p)
-			require.Equal(t, n-8, done(keys[8:]), "lane %d, %d bytes, address %p", lane, h.n, h.p)
+			if all, behind := done(keys), done(keys[8:]); all != n || behind != n-8 {
+				t.Helper()
+				t.Fatalf("lane %d, %d bytes, address %p: %d and %d keys done, want %d and %d", lane, h.n, h.p, all, behind, n, n-8)
+			}
 		}
 		for n := range 40 {
 			check(n >= 1 && n <= 16, header{good.p, n})

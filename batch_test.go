@@ -21,12 +21,15 @@ const canary = hashslot.Slot(0xCA4A)
 // checkAppend compares the three Append forms over keys with the definition,
 // and holds that they write the slots of the keys and nothing else.
 func checkAppend(t *testing.T, keys [][]byte) {
-	t.Helper()
+	size := 0
+	for _, key := range keys {
+		size += len(key)
+	}
 	var (
 		text = make([]string, len(keys))
 		ends = make([]uint32, len(keys))
 		want = make([]hashslot.Slot, len(keys))
-		data []byte
+		data = make([]byte, 0, size)
 	)
 	for i, key := range keys {
 		text[i] = str(key)
@@ -38,7 +41,6 @@ func checkAppend(t *testing.T, keys [][]byte) {
 }
 
 func compareAppend(t *testing.T, want []hashslot.Slot, text []string, keys [][]byte, data []byte, ends []uint32) {
-	t.Helper()
 	const before, behind = 3, 9
 	dst := make([]hashslot.Slot, before+len(want)+behind)
 	for _, form := range []struct {

@@ -7,6 +7,7 @@ import (
 	"github.com/hashslot/hashslot/crc16"
 	"github.com/hashslot/hashslot/internal/guard"
 	"github.com/hashslot/hashslot/internal/hashtest"
+	"github.com/hashslot/hashslot/internal/impl"
 )
 
 // maxForm is a length by which every form for buffers has been in use at each of
@@ -56,6 +57,9 @@ func TestSingleBitsOfEveryForm(t *testing.T) {
 	}
 	hashtest.EachKernel(t, func(t *testing.T) {
 		for _, n := range everyLength() {
+			if hashslot.Kernel() == impl.Generic && n%8 != 1 {
+				continue // it has one form, of which crc16's tests are the proof
+			}
 			p, sums := zero[:n], all[8*(maxForm-n):]
 			if got := hashslot.Checksum(p); got != 0 {
 				t.Fatalf("Checksum, length %d, no bit set: %#04x", n, got)

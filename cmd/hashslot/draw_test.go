@@ -53,9 +53,11 @@ func TestDraw(t *testing.T) {
 				assert.Equal(t, plain(s.Addr), l[2])
 				assert.Equal(t, strconv.Itoa(s.Slots.Len()), l[3])
 				assert.Equal(t, firstRanges(s.Slots), l[4])
+				title := l[1] + " " + l[2]
 				for slot := range s.Slots.Slots() {
-					require.Equal(t, l[0], got.colours[slot], "slot %d", slot)
-					require.Equal(t, l[1]+" "+l[2], got.titles[slot], "slot %d", slot)
+					if got.colours[slot] != l[0] || got.titles[slot] != title {
+						t.Fatalf("slot %d: %s %q, want %s %q", slot, got.colours[slot], got.titles[slot], l[0], title)
+					}
 				}
 				rest = rest.Subtract(s.Slots)
 				if before, ok := colours[l[0]]; ok {

@@ -60,19 +60,18 @@ func slowDangerous(c rune) bool {
 
 func checkEncoders(t *testing.T, s string) {
 	text := slowText(s)
-	require.Equal(t, "-"+text, string(appendText([]byte("-"), []byte(s))))
 	ascii := !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
-	require.Equal(t, text == s && ascii, plainText([]byte(s)), "%q", s)
+	if got, plain := string(appendText([]byte("-"), []byte(s))), plainText([]byte(s)); got != "-"+text || plain != (text == s && ascii) {
+		t.Fatalf("%q in text: %q, plain %v, want %q", s, got, plain, "-"+text)
+	}
+	plain := plainJSON([]byte(s))
 	if !utf8.ValidString(s) {
-		require.False(t, plainJSON([]byte(s)), "%q", s)
+		require.False(t, plain, "%q", s)
 		return
 	}
 	want := slowJSON(t, s)
-	require.Equal(t, "-"+want, string(appendJSON([]byte("-"), []byte(s))))
-	if plainJSON([]byte(s)) {
-		require.Equal(t, s, want)
-	} else {
-		require.False(t, ascii && s == want, "%q is plain", s)
+	if got := string(appendJSON([]byte("-"), []byte(s))); got != "-"+want || plain && s != want || !plain && ascii && s == want {
+		t.Fatalf("%q in JSON: %q, plain %v, want %q", s, got, plain, "-"+want)
 	}
 }
 
