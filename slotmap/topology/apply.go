@@ -32,6 +32,7 @@ func (e viewed) step(s *state) (*state, Result) {
 	if !a.force && isEmpty(e.view.Table()) && !isEmpty(&s.table) {
 		return s, Result{Outcome: Stale, Refresh: s.pending}
 	}
+	a.first = &ground{gen: s.gen + 1}
 	a.decide()
 	next := *s
 	next.grounds = a.grounds.Build()
@@ -69,9 +70,11 @@ type applying struct {
 	// Of each run of slots, what was decided.
 	runs    []run
 	grounds slotmap.Builder[*ground]
+	first   *ground // of slots that get their first owner
 	moved   slotmap.Set
 	refused bool // some slots keep their owner, because the map knows better
 	taken   bool // some slots get another owner
+	unsaid  bool // of some slots, the view says nothing
 
 	// What the map will have.
 	suspects map[string]*suspicion
@@ -132,6 +135,12 @@ func (a *applying) line(n *Node) *Node {
 	return nil
 }
 
+// member returns what the map has of the node with the key.
+func (a *applying) member(key string) member {
+	m, _ := a.s.members.byKey.get(key)
+	return m
+}
+
 // isDown reports whether the map or the view says that n, of the map, is down.
 func (a *applying) isDown(n *Node) bool {
 	line := a.line(n)
@@ -153,11 +162,17 @@ func (a *applying) decide() {
 			owner = next
 			a.taken = true
 			a.moved.AddRange(r)
-			if owner != nil {
+			switch {
+			case owner == nil:
+			case old == nil:
+				g = a.first
+			default:
 				g = g.next(a.s.gen+1, old, owner.Primary)
 			}
 		case refused:
 			a.refused = true
+		case unsaid:
+			a.unsaid = a.unsaid || owner != nil
 		}
 		if owner != nil {
 			a.runs = append(a.runs, run{r, owner, verdict == refused || verdict == unsaid})
@@ -174,19 +189,23 @@ type part struct {
 	primary  *Node
 	replicas []*Node
 	shard    *Shard // the result
+	kept     bool   // the result is a shard of the map, as it is
 }
 
 // compose makes the shards of the map: those of the view, and those of the map
 // that stay. Each node gets into one of them.
 func (a *applying) compose() {
-	ofView := make(map[*Node]*Shard, len(a.view.shards)) // by primary
-	for _, v := range a.view.shards {
-		ofView[v.Primary] = v
+	ofView := make(map[*Node]*Shard) // by primary
+	if a.refused || a.unsaid {
+		for _, v := range a.view.shards {
+			ofView[v.Primary] = v
+		}
 	}
 	a.judgeSuspects()
+	a.byShard = make(map[*Shard]*part, len(a.view.shards))
+	a.keep()
 
 	// First those of the owners of slots.
-	a.byShard = make(map[*Shard]*part, len(a.view.shards))
 	for i := range a.runs {
 		r := &a.runs[i]
 		if r.stays && a.byShard[r.owner] == nil {
@@ -202,7 +221,7 @@ func (a *applying) compose() {
 
 	// Owners of slots are primaries. A shard that stays keeps its replicas: rule 10.
 	// Of nodes that the view does not have, there is a limit.
-	in := make(map[string]*part, len(a.view.nodes))
+	in := make(map[string]*part)
 	for _, p := range a.parts {
 		if p.owns {
 			in[p.primary.key] = p
@@ -251,7 +270,11 @@ func (a *applying) compose() {
 		}
 	}
 	for _, v := range a.view.shards {
-		p := home(a.byShard[v])
+		p := a.byShard[v]
+		if p.kept {
+			continue
+		}
+		p = home(p)
 		for _, n := range v.Replicas {
 			place(n, p)
 		}
@@ -261,6 +284,47 @@ func (a *applying) compose() {
 			a.shards = append(a.shards, a.finish(p))
 		}
 	}
+}
+
+// keep makes the parts of shards that are in the view as they are in the map, with
+// the same nodes. No other part can have a node of theirs. In most views these are
+// all, or nearly all.
+func (a *applying) keep() {
+	if a.force {
+		return
+	}
+	for _, n := range a.view.nodes {
+		if n.ID == "" {
+			return // nodes are known by their addresses, which say less
+		}
+	}
+	for _, r := range a.runs {
+		if r.stays && r.owner.Primary.ID == "" {
+			return // a node of the view may take its place
+		}
+	}
+	parts := make([]part, len(a.view.shards))
+	for i, v := range a.view.shards {
+		if m := a.member(v.Primary.key); m.shard != nil && a.same(v, m.shard) {
+			p := &parts[i]
+			p.shard, p.kept = m.shard, true
+			a.byShard[v], a.byShard[m.shard] = p, p
+			a.shards = append(a.shards, m.shard)
+		}
+	}
+}
+
+// same reports whether the map's shard is what comes of v.
+func (a *applying) same(v, shard *Shard) bool {
+	if v.ID != shard.ID || len(v.Replicas) != len(shard.Replicas) || a.describe(v.Primary.as(RolePrimary, ""), false) != shard.Primary {
+		return false
+	}
+	for i, n := range v.Replicas {
+		if a.describe(n.as(RoleReplica, v.Primary.ID), false) != shard.Replicas[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // part returns the part of which base is the base, and makes it if there is
@@ -294,7 +358,7 @@ func (a *applying) finish(p *part) *Shard {
 		t.Replicas = append(t.Replicas, a.describe(n.as(RoleReplica, t.Primary.ID), a.line(n) != n))
 	}
 	p.shard = t
-	if m := a.s.members.byKey[t.Primary.key]; m.node == t.Primary && m.shard.Primary == t.Primary && m.shard.ID == t.ID && sameNodes(m.shard.Replicas, t.Replicas) {
+	if m := a.member(t.Primary.key); m.node == t.Primary && m.shard.Primary == t.Primary && m.shard.ID == t.ID && sameNodes(m.shard.Replicas, t.Replicas) {
 		p.shard = m.shard
 	}
 	return p.shard
@@ -380,7 +444,7 @@ func (a *applying) judgeSuspects() {
 	}
 	a.suspects = make(map[string]*suspicion, len(a.s.suspects))
 	for key, u := range a.s.suspects {
-		n := a.line(a.s.members.byKey[key].node)
+		n := a.line(a.member(key).node)
 		if n != nil && shardOf[n] != nil {
 			key, u = n.key, u.after(a, n, shardOf[n])
 		}

@@ -126,7 +126,7 @@ func TestRedirectsKeepOneAddressASlot(t *testing.T) {
 	for i := range 4000 {
 		got := r.Moved(Redirect{Moved, 5, fmt.Sprint("h", i), 1}, nil, r.Generation())
 		require.Equal(t, UnknownNode, got.Outcome)
-		require.Len(t, r.load().members.byKey, 10)
+		require.Len(t, r.load().members.all(), 10)
 		if i > 0 {
 			require.Equal(t, fmt.Sprintf("h%d:1", i-1), ids(got.Change.Removed))
 		}
@@ -136,7 +136,7 @@ func TestRedirectsKeepOneAddressASlot(t *testing.T) {
 	for i := range 300 {
 		r.Moved(Redirect{Moved, hashslot.Slot(i % 100), fmt.Sprint("g", i), 1}, nil, r.Generation())
 	}
-	assert.Len(t, r.load().members.byKey, 9+100)
+	assert.Len(t, r.load().members.all(), 9+100)
 	checkMap(t, &r)
 }
 
@@ -151,7 +151,7 @@ func TestViewsLeaveFewNodes(t *testing.T) {
 			lines = append(lines, fmt.Sprintf("r%d-%d slave:p%d 0", i, k, i))
 		}
 		r.Apply(view(t, lines...), r.Generation())
-		require.LessOrEqual(t, len(r.load().members.byKey), 2002+hashslot.Count)
+		require.LessOrEqual(t, len(r.load().members.all()), 2002+hashslot.Count)
 	}
 	shard, _ := r.For(0)
 	require.Equal(t, "p0", shard.Primary.ID)

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -72,10 +73,24 @@ func shardsOf(t testing.TB, shards ...string) *Cluster {
 	return c
 }
 
+// all returns what the finder has.
+func (x *finder) all() map[string]member {
+	all := maps.Clone(x.base)
+	if all == nil {
+		all = map[string]member{}
+	}
+	maps.Copy(all, x.over)
+	maps.DeleteFunc(all, func(_ string, m member) bool { return m.node == nil })
+	return all
+}
+
+func (m *members) all() map[string]member { return m.byKey.all() }
+
 // checkMap holds what must be true of every map: each node is in one shard, and
 // Node finds it there.
 func checkMap(t testing.TB, r *Router) {
 	s := r.load()
+	all := s.members.all()
 	count := 0
 	hold := func(ok bool, what string, about any) { // many times a test: cheaper than require
 		if !ok {
@@ -85,7 +100,7 @@ func checkMap(t testing.TB, r *Router) {
 	}
 	one := func(n *Node, shard *Shard, role Role) {
 		count++
-		hold(s.members.byKey[n.key] == member{n, shard}, "not the member of its key", n)
+		hold(all[n.key] == member{n, shard}, "not the member of its key", n)
 		hold(n.Role == role, "the role is wrong", n)
 		hold(n.ID == "" || n.key != n.ID || r.Node(n.ID) == n, "not the node of its id", n)
 		hold(s.suspects[n.key] == nil || n.Flags.Has(FlagPFail), "suspected, without a flag", n)
@@ -98,7 +113,12 @@ func checkMap(t testing.TB, r *Router) {
 			one(n, shard, RoleReplica)
 		}
 	}
-	hold(len(s.members.byKey) == count, "nodes twice or without a shard", s.members.byKey)
+	hold(len(all) == count, "nodes twice or without a shard", all)
+	if !s.members.ambiguous {
+		again := membersOf(s.shards)
+		hold(!again.ambiguous, "an address of several nodes", s)
+		hold(maps.Equal(s.members.byAddr.all(), again.byAddr.base), "other nodes at the addresses", s)
+	}
 	for rg, shard := range s.table.Ranges() {
 		hold(listed[shard], "the owner is not listed", rg)
 	}
@@ -108,7 +128,7 @@ func checkMap(t testing.TB, r *Router) {
 	free, groundless := s.table.Unassigned(), s.grounds.Unassigned()
 	hold(groundless == free, "not the slots with an owner have a ground", groundless)
 	for key := range s.suspects {
-		_, ok := s.members.byKey[key]
+		_, ok := all[key]
 		hold(ok, "suspected, and not there", key)
 	}
 }
@@ -413,7 +433,7 @@ func tell(r *Router) *told {
 // check holds that what was told is what the map has.
 func (o *told) check(t testing.TB) {
 	t.Helper()
-	members := o.r.load().members.byKey
+	members := o.r.load().members.all()
 	require.Len(t, o.node, len(members))
 	for key, m := range members {
 		if n := o.node[key]; n == nil || !m.node.routesAs(n) {

@@ -665,7 +665,7 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 			if n := r.Node(x); n != nil {
 				return n
 			}
-			if s, ok := r.load().members.byAddr[x+".example:6379"]; ok {
+			if s, ok := r.load().members.byAddr.get(x + ".example:6379"); ok {
 				return s.node
 			}
 			return &Node{ID: x, key: x}
@@ -782,7 +782,7 @@ func (m *model) diff(r *Router) string {
 		}
 	}
 	have := map[string]string{}
-	for _, x := range s.members.byKey {
+	for _, x := range s.members.all() {
 		have[name(x.node)] = name(x.shard.Primary)
 		if x.node.Flags.Has(FlagPFail) != (m.suspects[name(x.node)] != nil) {
 			return fmt.Sprintf("%v: flags %v, but the model says %v", x.node, x.node.Flags, m.suspects[name(x.node)])

@@ -160,7 +160,7 @@ func (s *state) member(n *Node) (member, bool) {
 	if n == nil {
 		return member{}, false
 	}
-	m, ok := s.members.byKey[n.key]
+	m, ok := s.members.byKey.get(n.key)
 	return m, ok
 }
 
@@ -213,7 +213,7 @@ func (e failed) step(s *state) (*state, Result) {
 	u := s.suspects[m.node.key]
 	if u == nil || u.left.key != "" {
 		next, change := s.suspect(m, &suspicion{failures: 1, ask: 2})
-		m.node = next.members.byKey[m.node.key].node
+		m, _ = next.members.byKey.get(m.node.key)
 		if change == nil {
 			return next.result(Unchanged, m.node, nil) // views say so already
 		}
@@ -250,7 +250,8 @@ func (e succeeded) step(s *state) (*state, Result) {
 	}
 	next, change := s.replace(m.shard, m.shard.with(m.node, m.node.flagged(false)))
 	next.suspects = without(s.suspects, m.node.key)
-	return next, Result{Outcome: Recovered, Node: next.members.byKey[m.node.key].node, Change: change}
+	m, _ = next.members.byKey.get(m.node.key)
+	return next, Result{Outcome: Recovered, Node: m.node, Change: change}
 }
 
 // without returns the map without the key.

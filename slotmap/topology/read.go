@@ -253,7 +253,7 @@ func (r *Router) Replicas() iter.Seq[*Node] {
 
 // Node returns the node of the map that has the id, or nil.
 func (r *Router) Node(id string) *Node {
-	if m, ok := r.load().members.byKey[id]; ok && m.node.ID == id {
+	if m, ok := r.load().members.byKey.get(id); ok && m.node.ID == id {
 		return m.node
 	}
 	return nil
@@ -264,5 +264,6 @@ func (r *Router) Node(id string) *Node {
 // or its host name. If nodes share an address, as behind a proxy, it is a primary
 // if there is one, then the node with the smaller id.
 func (r *Router) NodeByAddr(addr string) *Node {
-	return r.load().members.byAddr[addr].node
+	m, _ := r.load().members.byAddr.get(addr)
+	return m.node
 }

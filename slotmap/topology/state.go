@@ -40,51 +40,129 @@ type member struct {
 	shard *Shard
 }
 
-// members finds nodes. Each node of the map is in it, in one shard.
-type members struct {
-	byKey  map[string]member
-	byAddr map[string]member // by address, in all forms that are known
+// A finder has members by a key. Two states that differ in few of them share the most:
+// what has changed since the finder of an earlier state lies over it.
+type finder struct {
+	base map[string]member
+	over map[string]member // a member without a node is gone
 }
 
-// membersOf returns the members of the shards, in which no node is twice.
-func membersOf(shards []*Shard) members {
-	count := 0
-	for _, s := range shards {
-		count += 1 + len(s.Replicas)
+func (x *finder) get(key string) (member, bool) {
+	if len(x.over) > 0 {
+		if m, ok := x.over[key]; ok {
+			return m, m.node != nil
+		}
 	}
-	m := members{make(map[string]member, count), make(map[string]member, count)}
-	add := func(n *Node, s *Shard) {
-		m.byKey[n.key] = member{n, s}
-		for a := range n.addrs {
-			// Where an address is that of several nodes, it means a primary, then
-			// the node with the smaller id.
-			if other, ok := m.byAddr[a]; !ok ||
-				cmp.Or(compareBool(n.Role == RolePrimary, other.node.Role == RolePrimary), -cmp.Compare(n.key, other.node.key)) > 0 {
-				m.byAddr[a] = member{n, s}
+	m, ok := x.base[key]
+	return m, ok
+}
+
+// with returns x with the changes, which it may keep.
+func (x *finder) with(changes map[string]member) finder {
+	for key, m := range x.over {
+		if _, ok := changes[key]; !ok {
+			changes[key] = m
+		}
+	}
+	if len(changes) <= len(x.base)/8 {
+		return finder{x.base, changes}
+	}
+	base := make(map[string]member, len(x.base)+len(changes))
+	for key, m := range x.base {
+		if _, ok := changes[key]; !ok {
+			base[key] = m
+		}
+	}
+	for key, m := range changes {
+		if m.node != nil {
+			base[key] = m
+		}
+	}
+	return finder{base: base}
+}
+
+// members finds nodes. Each node of the map is in it, in one shard.
+type members struct {
+	byKey     finder
+	byAddr    finder // by address, in all forms that are known
+	ambiguous bool   // an address is that of several nodes
+}
+
+// nodesOf yields the nodes of the shards.
+func nodesOf(shards []*Shard) iter.Seq2[*Node, *Shard] {
+	return func(yield func(*Node, *Shard) bool) {
+		for _, s := range shards {
+			if !yield(s.Primary, s) {
+				return
+			}
+			for _, n := range s.Replicas {
+				if !yield(n, s) {
+					return
+				}
 			}
 		}
 	}
-	for _, s := range shards {
-		add(s.Primary, s)
-		for _, n := range s.Replicas {
-			add(n, s)
+}
+
+// membersOf returns the members of the shards, in which no node is twice.
+func membersOf(shards []*Shard) (m members) {
+	m.byKey.base, m.byAddr.base = make(map[string]member, 2*len(shards)), make(map[string]member, 2*len(shards))
+	for n, s := range nodesOf(shards) {
+		m.byKey.base[n.key] = member{n, s}
+		for a := range n.addrs {
+			// Where an address is that of several nodes, it means a primary, then
+			// the node with the smaller id.
+			other, taken := m.byAddr.base[a]
+			m.ambiguous = m.ambiguous || taken && other.node != n
+			if !taken || cmp.Or(compareBool(n.Role == RolePrimary, other.node.Role == RolePrimary), -cmp.Compare(n.key, other.node.key)) > 0 {
+				m.byAddr.base[a] = member{n, s}
+			}
 		}
 	}
 	return m
 }
 
+// with returns m without the shards that are gone and with those that came,
+// or false if that is not simple.
+func (m *members) with(gone, came []*Shard) (members, bool) {
+	if m.ambiguous || m.byKey.base == nil {
+		return members{}, false
+	}
+	byKey, byAddr := make(map[string]member), make(map[string]member)
+	for n := range nodesOf(gone) {
+		byKey[n.key] = member{}
+		for a := range n.addrs {
+			byAddr[a] = member{}
+		}
+	}
+	for n, s := range nodesOf(came) {
+		byKey[n.key] = member{n, s}
+		for a := range n.addrs {
+			other, changed := byAddr[a]
+			if !changed {
+				other, _ = m.byAddr.get(a)
+			}
+			if other.node != nil && other.node != n {
+				return members{}, false // somebody else has it too
+			}
+			byAddr[a] = member{n, s}
+		}
+	}
+	return members{m.byKey.with(byKey), m.byAddr.with(byAddr), false}, true
+}
+
 // same returns the member that is the same node as n.
 func (m *members) same(n *Node) (member, bool) {
-	if x, ok := m.byKey[n.key]; ok {
+	if x, ok := m.byKey.get(n.key); ok {
 		return x, true
 	}
 	if n.addr == "" {
 		return member{}, false
 	}
-	if x, ok := m.byKey[n.addr]; ok && x.node.same(n) {
+	if x, ok := m.byKey.get(n.addr); ok && x.node.same(n) {
 		return x, true
 	}
-	if x, ok := m.byAddr[n.addr]; ok && x.node.same(n) {
+	if x, ok := m.byAddr.get(n.addr); ok && x.node.same(n) {
 		return x, true
 	}
 	return member{}, false
@@ -103,7 +181,7 @@ func (s *state) find(addr string, shard *Shard) (member, bool) {
 			}
 		}
 	}
-	m, ok := s.members.byAddr[addr]
+	m, ok := s.members.byAddr.get(addr)
 	return m, ok
 }
 
@@ -170,12 +248,26 @@ func (s *state) become(next *state, table *slotmap.Table[*Shard], idle []*Shard,
 	slices.SortFunc(next.shards[owning:], func(a, b *Shard) int { return cmp.Compare(a.Primary.key, b.Primary.key) })
 
 	change := &Change{Slots: moved}
-	if !s.has(next.shards) {
-		next.members = membersOf(next.shards)
-		change.compare(s.members.byKey, next.members.byKey)
+	var gone, came []*Shard
+	for _, shard := range s.shards {
+		if !listed[shard] {
+			gone = append(gone, shard)
+		}
+	}
+	for _, shard := range next.shards {
+		if m, _ := s.members.byKey.get(shard.Primary.key); m.shard != shard {
+			came = append(came, shard)
+		}
+	}
+	if len(gone)+len(came) > 0 {
+		var ok bool
+		if next.members, ok = s.members.with(gone, came); !ok {
+			next.members = membersOf(next.shards)
+		}
+		change.compare(s, next, gone, came)
 		next.suspects = maps.Clone(next.suspects)
 		maps.DeleteFunc(next.suspects, func(key string, _ *suspicion) bool {
-			_, ok := next.members.byKey[key]
+			_, ok := next.members.byKey.get(key)
 			return !ok
 		})
 	}
@@ -185,19 +277,6 @@ func (s *state) become(next *state, table *slotmap.Table[*Shard], idle []*Shard,
 	next.gen = s.gen + 1
 	change.Generation = next.gen
 	return change
-}
-
-// has reports whether shards are those of s, in any order.
-func (s *state) has(shards []*Shard) bool {
-	if len(shards) != len(s.shards) {
-		return false
-	}
-	for _, shard := range shards {
-		if s.members.byKey[shard.Primary.key].shard != shard {
-			return false
-		}
-	}
-	return true
 }
 
 // replace returns s with the shard after in the place of before.
@@ -227,20 +306,21 @@ func (s *Shard) with(n, next *Node) *Shard {
 	return &t
 }
 
-// compare notes which nodes came, went and changed.
-func (c *Change) compare(before, after map[string]member) {
+// compare notes which nodes came, went and changed when s became next: nodes of
+// the shards that before has and next has not, and the other way round.
+func (c *Change) compare(s, next *state, before, after []*Shard) {
 	var gone []*Node
-	for key, m := range before {
-		if _, ok := after[key]; !ok {
-			gone = append(gone, m.node)
+	for n := range nodesOf(before) {
+		if _, ok := next.members.byKey.get(n.key); !ok {
+			gone = append(gone, n)
 		}
 	}
 	var came []*Node
-	for key, m := range after {
-		if b, ok := before[key]; !ok {
-			came = append(came, m.node)
-		} else if b.node != m.node && !b.node.routesAs(m.node) || b.shard.Primary.key != m.shard.Primary.key {
-			c.Updated = append(c.Updated, Update{b.node, m.node})
+	for n, shard := range nodesOf(after) {
+		if b, ok := s.members.byKey.get(n.key); !ok {
+			came = append(came, n)
+		} else if b.node != n && !b.node.routesAs(n) || b.shard.Primary.key != shard.Primary.key {
+			c.Updated = append(c.Updated, Update{b.node, n})
 		}
 	}
 	byKey := func(a, b *Node) int { return cmp.Compare(a.key, b.key) }
