@@ -146,12 +146,15 @@ func (p slotPeer) checked() peerInfo {
 	}
 	var wrong []string
 	for _, k := range keys {
-		right := true
-		for range 4 { // some answer at random
-			right = right && p.of(k) == want(k)
+		times := 1
+		if k == "" {
+			times = 8 // some clients answer at random
 		}
-		if !right {
-			wrong = append(wrong, k)
+		for range times {
+			if p.of(k) != want(k) {
+				wrong = append(wrong, k)
+				break
+			}
 		}
 	}
 	switch {
