@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 
 base=${1:?which commit to compare with}
 shift
-passes=${PASSES:-5}
+passes=${PASSES:-6}
 # What go test -bench runs; the rest is measured by compare.
 benchmarks='^Benchmark(Of|Batch|Checksum|LookupDependent|Split|CommandRoute|Parse|Route)$/^(len=(8|16|64)|unpredictable.*|tag.*|keys=256|bytes=(64|1024|16384)|owners=(16|1000)|command=.*|reply=.*|by=.*)$'
 
@@ -22,7 +22,7 @@ trap 'git worktree remove --force "$work/base" 2>/dev/null || true; rm -rf "$wor
 git worktree add --quiet --detach "$work/base" "$base"
 
 build() { # CHECKOUT NAME
-	go build -C "$1/bench" -o "$work/$2" ./compare && go test -C "$1/bench" -c -o "$work/$2.test" .
+	go build -C "$1/bench" -o "$work/$2.compare" ./compare && go test -C "$1/bench" -c -o "$work/$2.test" .
 }
 build . head
 rm -rf "$work/base/bench"
@@ -39,7 +39,7 @@ for pass in $(seq "$passes"); do
 		echo "pass $pass of $passes: $side" >&2
 		checkout=.
 		[[ $side == head ]] || checkout=$work/base
-		(cd "$checkout/bench/compare" && "$work/$side" "$@" -passes 1 -add -o "$work/$side.results" 2>"$work/log") || { cat "$work/log" >&2; exit 2; }
+		(cd "$checkout/bench/compare" && "$work/$side.compare" "$@" -passes 1 -add -o "$work/$side.results" 2>"$work/log") || { cat "$work/log" >&2; exit 2; }
 		"$work/$side.test" -test.run '^$' -test.bench "$benchmarks" -test.benchtime 10ms >>"$work/$side.txt"
 	done
 done
@@ -47,7 +47,7 @@ done
 echo '## Beside other libraries, by turns'
 echo
 status=0
-(cd bench/compare && "$work/head" -passes 0 -add -o "$work/head.results" -baseline "$(echo "$work"/base.results/*.json)" 2>/dev/null) || status=$?
+(cd bench/compare && "$work/head.compare" -passes 0 -add -o "$work/head.results" -baseline "$(echo "$work"/base.results/*.json)" 2>/dev/null) || status=$?
 echo
 echo '## go test -bench, by turns, in the words of benchstat'
 echo
