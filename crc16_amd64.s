@@ -25,35 +25,14 @@
 //     MU = floor(x^80/P); its highest bit, x^64, is added by an XOR. The checksum
 //     is the rest in T plus the low 16 bits of q·P, which is q·(x^12 + x^5 + 1).
 //
-// Parts. There is a shorter way for up to 48 bytes: split M into parts C of 6
-// bytes. With the first 64 bits K of the fraction x^k/P, the sum F of the low
-// quadwords of all C·K is the fraction of M·x^16/P, but for an error of less than
-// 2^-16, which is too little to reach a whole number: the checksum is
-// floor(F·P/x^64). One step replaces Fold and Reduce.
-//
 // Which form. A branch on the length that is not predicted costs more than a
-// whole key (9 ns here; 7 on Zen 4), so that keys of 8 to 40 bytes, as real ones
-// are, share one path. As a part of the time of four products to 16 bytes and of
-// registers of 512 bits above, which were here before, on Emerald Rapids (family
-// 6, model 207), medians in one process:
-//
-//	                         parts  half  xxh3
-//	4..16 bytes               0.98  1.08  0.95
-//	17..32                    0.86  0.96  0.97
-//	33..48                    0.85  1.04  1.27
-//	64                        1.05  1.07  1.36
-//	unpredictable, 1..16      1.00  1.06  2.15
-//	unpredictable, 1..32      0.54  0.56  1.27
-//	unpredictable, 8..40      0.65  1.02  1.36
-//	unpredictable, 1..64      1.06  1.36  1.63
-//	{NNNN}:x                  0.90  0.99  0.72
-//	unpredictable, tagged     0.53  0.58  0.77   8..24 bytes
-//	30% tagged                0.73  0.90  0.88   5..40 bytes
-//
-// parts is the first way of of: six bytes at a time in registers of 512 bits. half
-// is the second, in registers of 256 bits, which Zen 4 is to take: its vector
-// units have 256 bits, and prototypes took 3.5 ns there where those of the first
-// way took 4.2 to 4.5, up to 32 bytes.
+// whole key (9 ns here; 7 on Zen 4), so that all keys of up to 64 bytes share one
+// path, in a register of 512 bits. A path of its own for those of up to 48, which
+// takes six bytes at a time as parts of a fraction and needs no step 4, is 7 %
+// faster for these, and twice as slow where a length of 32 to 64 cannot be foretold.
+// of32, in registers of 256 bits, is what Zen 4 is to take: its vector units have
+// 256 bits, and prototypes took 3.5 ns there where those in 512 bits took 4.2 to
+// 4.5, up to 32 bytes.
 //
 // Registers from 16 up have no legacy half, so that no VZEROUPPER is due. An
 // instruction of more than 128 bits must not write X0 to X15 either: the next
@@ -75,16 +54,7 @@
 #define FOLD4L   0x00000000000013fc // x^512 mod P
 #define FOLD4H   0x0000000000008832 // x^576 mod P
 #define MU       0x11303471a041b343 // floor(x^80 / P) mod x^64
-#define POLY     0x1021000000000000 // (x^16 mod P) << 48
-#define WHOLE    0x0000000000011021 // P
-#define PART0    0x11303471a041b343 // floor(x^80 / P) mod x^64
-#define PART1    0xb343e569d503417c // floor(x^128 / P) mod x^64
-#define PART2    0x417ca4a211ffd336 // floor(x^176 / P) mod x^64
-#define PART3    0xd336d86b633441a6 // floor(x^224 / P) mod x^64
-#define PART4    0x41a61426ff09865c // floor(x^272 / P) mod x^64
-#define PART5    0x865c8595612bfbea // floor(x^320 / P) mod x^64
-#define PART6    0xfbea24e0b3ca6c43 // floor(x^368 / P) mod x^64
-#define PART7    0x6c43d9a2c1e4b613 // floor(x^416 / P) mod x^64
+#define REST     0x0000000000001021 // x^16 mod P
 
 #define OPEN  0x7b7b7b7b7b7b7b7b // '{' in every byte
 #define CLOSE 0x7d7d7d7d7d7d7d7d // '}' in every byte
@@ -101,24 +71,9 @@ DATA blocks<>+48(SB)/8, $BLOCK0L
 DATA blocks<>+56(SB)/8, $BLOCK0H
 GLOBL blocks<>(SB), RODATA|NOPTR, $64
 
-// Those of the eight parts. The part that ends the key is the lowest.
-DATA parts<>+0(SB)/8, $PART0
-DATA parts<>+8(SB)/8, $PART1
-DATA parts<>+16(SB)/8, $PART2
-DATA parts<>+24(SB)/8, $PART3
-DATA parts<>+32(SB)/8, $PART4
-DATA parts<>+40(SB)/8, $PART5
-DATA parts<>+48(SB)/8, $PART6
-DATA parts<>+56(SB)/8, $PART7
-GLOBL parts<>(SB), RODATA|NOPTR, $64
-
 DATA barrett<>+0(SB)/8, $MU
-DATA barrett<>+8(SB)/8, $POLY
+DATA barrett<>+8(SB)/8, $REST
 GLOBL barrett<>(SB), RODATA|NOPTR, $16
-
-DATA whole<>+0(SB)/8, $WHOLE
-DATA whole<>+8(SB)/8, $0
-GLOBL whole<>(SB), RODATA|NOPTR, $16
 
 DATA foldBy1<>+0(SB)/8, $FOLDL
 DATA foldBy1<>+8(SB)/8, $FOLDH
@@ -182,20 +137,8 @@ DATA starting<>+16(SB)/8, $0x8080808080808080
 DATA starting<>+24(SB)/8, $0x8080808080808080
 GLOBL starting<>(SB), RODATA|NOPTR, $32
 
-// VPERMB indexes. spread<> takes the 48 bytes that end a register, reversed, to
-// the low 6 of each 8 bytes, and byte 0, which is none of them, to the others.
-// upward<> leaves all as they are; with n added to each it takes byte n-1 to
-// the end.
-DATA spread<>+0(SB)/8, $0x00003a3b3c3d3e3f
-DATA spread<>+8(SB)/8, $0x0000343536373839
-DATA spread<>+16(SB)/8, $0x00002e2f30313233
-DATA spread<>+24(SB)/8, $0x000028292a2b2c2d
-DATA spread<>+32(SB)/8, $0x0000222324252627
-DATA spread<>+40(SB)/8, $0x00001c1d1e1f2021
-DATA spread<>+48(SB)/8, $0x0000161718191a1b
-DATA spread<>+56(SB)/8, $0x0000101112131415
-GLOBL spread<>(SB), RODATA|NOPTR, $64
-
+// A VPERMB index that leaves all bytes as they are; with n added to each it takes
+// byte n-1 to the end.
 DATA upward<>+0(SB)/8, $0x0706050403020100
 DATA upward<>+8(SB)/8, $0x0f0e0d0c0b0a0908
 DATA upward<>+16(SB)/8, $0x1716151413121110
@@ -275,36 +218,78 @@ atEdge:                                  \
 	MOVO      T, A;                  \
 	PCLMULQDQ $0x10, blocks<>+48(SB), A
 
-// REDUCE leaves the checksum in AX. The number T of step 3 is A plus the high
-// quadword of the register T, the low half of the last block.
+// REDUCE leaves the checksum in the low 16 bits of B, and anything above them. The
+// number T of step 3 is A plus the high quadword of the register T, the low half
+// of the last block.
 #define REDUCE \
 	PXOR      A, T;                  \
 	MOVO      T, B;                  \
 	PCLMULQDQ $0x01, barrett<>(SB), B; \
 	PXOR      T, B;                  \
+	PSRLQ     $48, A;                \
 	PCLMULQDQ $0x11, barrett<>(SB), B; \
-	PXOR      A, B;                  \
-	PEXTRW    $3, B, AX
+	PXOR      A, B
+
+// BLOCK16 loads a block of a key, notes in TAG where it has a '{', which is in every
+// byte of X5, and reverses it. PLACE16 multiplies such a block by its place and adds
+// it to A.
+#define BLOCK16(from, x) \
+	MOVOU   from, x;                 \
+	MOVO    x, X7;                   \
+	PCMPEQB X5, X7;                  \
+	POR     X7, TAG;                 \
+	PSHUFB  REV, x
+
+#define PLACE16(x, place) \
+	MOVO      x, X7;                 \
+	PCLMULQDQ $0x00, place, x;       \
+	PCLMULQDQ $0x11, place, X7;      \
+	PXOR      x, A;                  \
+	PXOR      X7, A
+
+// HEAD16 makes x, the first 16 bytes of a key of behind+1 to behind+16, reversed
+// ones of those that have behind bytes behind them.
+#define HEAD16(x, behind) \
+	LEAQ   starting<>+(16+behind)(SB), DX; \
+	SUBQ   N, DX;                    \
+	MOVOU  (DX), X7;                 \
+	PSHUFB X7, x
+
+// LAST16 loads the block that ends the key into T.
+#define LAST16 \
+	MOVOU   -16(P)(N*1), T;          \
+	MOVO    T, X7;                   \
+	PCMPEQB X5, X7;                  \
+	POR     X7, TAG;                 \
+	PSHUFB  ending<>+256(SB), T
+
+// FIRST16 loads the block that begins the key into x.
+#define FIRST16(x) \
+	MOVOU   (P), x;                  \
+	MOVO    X5, TAG;                 \
+	PCMPEQB x, TAG
 
 // HEAD makes T, the first 16 bytes of a key of more, its first AX = (N-1)&15 + 1
-// bytes, reversed and right-aligned, and steps over them.
+// bytes, reversed and right-aligned. P is then behind the key, and N how far in
+// front of that the rest is, less than 0.
 #define HEAD \
 	LEAQ   starting<>+16(SB), DX;    \
 	SUBQ   AX, DX;                   \
 	MOVOU  (DX), A;                  \
 	PSHUFB A, T;                     \
-	ADDQ   AX, P;                    \
-	SUBQ   AX, N
+	ADDQ   N, P;                     \
+	SUBQ   N, AX;                    \
+	MOVQ   AX, N
 
-// NEXT folds T over the next block, in X2, and adds it.
+// NEXT folds T over the next block, in X2, and adds it. It sets the flag Z behind
+// the last one.
 #define NEXT \
 	MOVO      T, A;                  \
 	PCLMULQDQ $0x00, X6, T;          \
 	PCLMULQDQ $0x11, X6, A;          \
 	PXOR      X2, T;                 \
 	PXOR      A, T;                  \
-	ADDQ      $16, P;                \
-	SUBQ      $16, N
+	ADDQ      $16, N
 
 // LOAD64 loads a key of 1 to 64 bytes into KEY, so that it ends the register,
 // with zeros in front of it. What is masked off is not read; but a load that
@@ -412,18 +397,6 @@ tagged:                                  \
 	VEXTRACTI64X2 $1, Y16, X17;      \
 	VPXORQ        X17, X16, T
 
-// FRACTION leaves the checksum of the key of up to 48 bytes in KEY in the high
-// quadword of T.
-#define FRACTION \
-	VMOVDQU64     spread<>(SB), Z17; \
-	VMOVDQU64     parts<>(SB), Z18;  \
-	VPERMB        KEY, Z17, Z16;     \
-	VPCLMULQDQ    $0x00, Z18, Z16, Z17; \
-	VPCLMULQDQ    $0x11, Z18, Z16, Z16; \
-	VPXORQ        Z17, Z16, Z16;     \
-	SUM64;                           \
-	VPCLMULQDQ    $0x00, whole<>(SB), T, T
-
 // FOLD64 makes T of the four blocks in Z16, reversed.
 #define FOLD64 \
 	VMOVDQU64     blocks<>(SB), Z18; \
@@ -445,15 +418,12 @@ tagged:                                  \
 	VPXORQ        Y17, Y16, Y16;     \
 	SUM32
 
-// REDUCEV leaves the checksum in the low 16 bits of the high quadword of T, and
-// anything above them. A becomes q.
+// REDUCEV leaves the checksum in the low 16 bits of T, and anything above them.
 #define REDUCEV \
 	VPCLMULQDQ $0x01, barrett<>(SB), T, A; \
 	VPXOR      T, A, A;              \
-	VPSLLQ     $5, A, X2;            \
-	VPSLLQ     $12, A, X3;           \
-	VPSLLDQ    $2, T, T;             \
-	VPTERNLOGQ $0x96, X2, X3, A;     \
+	VPSRLQ     $48, T, T;            \
+	VPCLMULQDQ $0x11, barrett<>(SB), A, A; \
 	VPXOR      A, T, T
 
 #define REV4  Z20 // starting<> in each block
@@ -486,53 +456,67 @@ tagged:                                  \
 	ADDQ       $64, P;               \
 	SUBQ       $64, N
 
+// KEY64 is all there is to do for a key of 1 to 64 bytes, and returns; AWAY64 is
+// what of that is out of the way.
+#define KEY64(atEdge, loaded, tagged, fold) \
+	LOAD64(atEdge, loaded)           \
+	FIND64(tagged);                  \
+fold:                                    \
+	REVERSE64;                       \
+	FOLD64;                          \
+	REDUCEV;                         \
+	VMOVQ T, ret+16(FP);             \
+	RET
+
+#define AWAY64(atEdge, loaded, tagged, fold) \
+	EDGE64(atEdge, loaded);          \
+	TAG64(tagged, fold)
+
 // func of(key string) uint64
 //
 // The low 16 bits are the checksum of the hashed part of key, for a key of any
 // length; the others may be anything. Go takes over for an empty key and for those
-// of more than 4096 bytes. Keys of up to parts bytes take the
-// first way; of the others those of up to half bytes the second; what is left goes
-// where longer says. parts and half are 0 in all tiers but avx512.
+// of more than 4096 bytes. Keys of up to near bytes are done here; what is left
+// goes where longer says. near is 64 in kernel avx512 and 0 in all others.
 //
-// Requires: nothing if parts and half are 0; else what of64 does.
+// Requires: nothing if near is 0; else what of64 does.
 TEXT ·of(SB), NOSPLIT, $0-24
 	MOVQ key_base+0(FP), P
 	MOVQ key_len+8(FP), N
 	LEAQ -1(N), AX
-	CMPQ AX, ·parts(SB)
-	JCC  over48
-	LOAD64(edge48, loaded48)
-	FIND64(tagged48)
+	CMPQ AX, ·near(SB)
+	JCC  further
+	KEY64(edge64, loaded64, tagged64, fold64)
 
-fold48:
-	FRACTION
-	VMOVHPS T, ret+16(FP)
-	RET
-
-over48:
-	CMPQ AX, ·half(SB)
-	JCS  half
+further:
 	MOVQ ·longer(SB), DX
 	JMP  DX
 
-half:
+	AWAY64(edge64, loaded64, tagged64, fold64)
+
+// The rest of of, by kernel: P, N and AX = N-1 are as of leaves them. Each is
+// what longer can be.
+
+// of32 takes all lengths: up to 32 bytes in registers of 256 bits.
+//
+// Requires: what of64 does.
+TEXT ·of32(SB), NOSPLIT, $0-24
+	CMPQ AX, $31
+	JHI  over32
 	LOAD32(edge32, loaded32)
 	FIND32(tagged32)
 
 fold32:
 	FOLD32
 	REDUCEV
-	VMOVHPS T, ret+16(FP)
+	VMOVQ T, ret+16(FP)
 	RET
+
+over32:
+	JMP ·of64(SB)
 
 	EDGE32(edge32, loaded32)
 	TAG32(tagged32, fold32)
-
-	EDGE64(edge48, loaded48)
-	TAG64(tagged48, fold48)
-
-// The rest of of, by tier: P, N and AX = N-1 are as of leaves them. Each is what
-// longer can be.
 
 // of64 takes all lengths.
 //
@@ -540,18 +524,9 @@ fold32:
 TEXT ·of64(SB), NOSPLIT, $0-24
 	CMPQ AX, $63
 	JHI  blocks64
-	LOAD64(edge64, loaded64)
-	FIND64(tagged64)
+	KEY64(edge64, loaded64, tagged64, fold64)
 
-fold64:
-	REVERSE64
-	FOLD64
-	REDUCEV
-	VMOVHPS T, ret+16(FP)
-	RET
-
-	EDGE64(edge64, loaded64)
-	TAG64(tagged64, fold64)
+	AWAY64(edge64, loaded64, tagged64, fold64)
 
 blocks64:
 	// A key of more than 64 bytes, four blocks after four.
@@ -573,7 +548,7 @@ next64:
 	JNZ       search
 	FOLD64
 	REDUCEV
-	VMOVHPS   T, ret+16(FP)
+	VMOVQ     T, ret+16(FP)
 	RET
 
 long:
@@ -600,7 +575,7 @@ fold16:
 
 reduce16:
 	REDUCE
-	MOVQ AX, ret+16(FP)
+	MOVQ B, ret+16(FP)
 	RET
 
 	EDGE16(edge16, loaded16)
@@ -614,31 +589,46 @@ tagged16:
 	EDGE16(edgeTag, loadedTag)
 
 over16:
-	CMPQ AX, $31
-	JHI  blocks16
-	// The first N-16 bytes, a block of their own, and the last 16.
-	MOVOU    (P), X2
-	MOVOU    -16(P)(N*1), T
-	MOVOU    open<>(SB), X5
-	MOVO     X5, A
-	PCMPEQB  X2, A
-	PCMPEQB  T, X5
-	POR      A, X5
-	PMOVMSKB X5, AX
-	TESTL    AX, AX
-	JNZ      search
-	LEAQ     starting<>+32(SB), DX
-	SUBQ     N, DX
-	MOVOU    (DX), A
-	PSHUFB   A, X2
-	PSHUFB   ending<>+256(SB), T
+	CMPQ    AX, $31
+	JHI     over32
+	MOVOU   open<>(SB), X5
+	FIRST16(X2)
+	LAST16
 	FOLD16
-	MOVO     X2, X3
-	PCLMULQDQ $0x00, blocks<>+32(SB), X2
-	PCLMULQDQ $0x11, blocks<>+32(SB), X3
-	PXOR     X2, A
-	PXOR     X3, A
-	JMP      reduce16
+
+	HEAD16(X2, 16)
+	PLACE16(X2, blocks<>+32(SB))
+
+found:
+	PMOVMSKB TAG, AX
+	TESTL    AX, AX
+	JZ       reduce16
+
+search:
+	JMP ·ofSearch(SB)
+
+over32:
+	CMPQ    AX, $63
+	JHI     blocks16
+	MOVOU   open<>(SB), X5
+	MOVOU   starting<>(SB), REV
+	FIRST16(X2)
+	LAST16
+	FOLD16
+	BLOCK16(-32(P)(N*1), X6)
+	PLACE16(X6, blocks<>+32(SB))
+	CMPQ    AX, $47
+	JHI     over48
+	HEAD16(X2, 32)
+	PLACE16(X2, blocks<>+16(SB))
+	JMP     found
+
+over48:
+	BLOCK16(-48(P)(N*1), X6)
+	PLACE16(X6, blocks<>+16(SB))
+	HEAD16(X2, 48)
+	PLACE16(X2, blocks<>+0(SB))
+	JMP     found
 
 blocks16:
 	// A key of up to 4096 bytes, one block after the other.
@@ -655,7 +645,7 @@ blocks16:
 	HEAD
 
 next:
-	MOVOU   (P), X2
+	MOVOU   (P)(N*1), X2
 	MOVO    X2, X7
 	PSHUFB  REV, X2
 	PCMPEQB X5, X7
@@ -666,9 +656,7 @@ next:
 	PMOVMSKB TAG, AX
 	TESTL   AX, AX
 	JZ      fold16
-
-search:
-	JMP ·ofSearch(SB)
+	JMP     search
 
 long:
 	JMP ·ofLong(SB)
@@ -749,7 +737,7 @@ TEXT ·sum(SB), NOSPLIT, $0-24
 fold16:
 	FOLD16
 	REDUCE
-	MOVQ AX, ret+16(FP)
+	MOVQ B, ret+16(FP)
 	RET
 
 	EDGE16(edge16, loaded16)
@@ -763,7 +751,7 @@ over16:
 	REVERSE64
 	FOLD64
 	REDUCEV
-	VMOVHPS T, ret+16(FP)
+	VMOVQ T, ret+16(FP)
 	RET
 
 	EDGE64(edge64, loaded64)
@@ -779,7 +767,7 @@ blocks16:
 	HEAD
 
 next:
-	MOVOU  (P), X2
+	MOVOU  (P)(N*1), X2
 	PSHUFB REV, X2
 	NEXT
 	JNZ    next
@@ -798,6 +786,9 @@ TEXT ·useOf(SB), NOSPLIT, $0-1
 	LEAQ    ·ofPlain(SB), AX
 	LEAQ    ·of16(SB), DX
 	CMPL    CX, $const_longerOf16
+	CMOVQEQ DX, AX
+	LEAQ    ·of32(SB), DX
+	CMPL    CX, $const_longerOf32
 	CMOVQEQ DX, AX
 	LEAQ    ·of64(SB), DX
 	CMPL    CX, $const_longerOf64
@@ -845,6 +836,7 @@ key:
 fold16:
 	FOLD16
 	REDUCE
+	MOVQ B, AX
 	ANDL $0x3fff, AX
 	MOVW AX, (DST)
 	ADDQ $2, DST
@@ -879,7 +871,7 @@ blocks16:
 	HEAD
 
 next:
-	MOVOU   (P), X2
+	MOVOU   (P)(N*1), X2
 	MOVO    X2, X7
 	PSHUFB  REV, X2
 	PCMPEQB X5, X7

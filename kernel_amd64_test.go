@@ -183,7 +183,7 @@ func TestEitherWayToPick(t *testing.T) {
 // all slots could be right, but late.
 func TestUseOfTellsKernelsApart(t *testing.T) {
 	defer func(before uintptr) { longer = before }(longer)
-	for kernel, name := range map[uint8]string{longerOfPlain: ".ofPlain", longerOf16: ".of16", longerOf64: ".of64"} {
+	for kernel, name := range map[uint8]string{longerOfPlain: ".ofPlain", longerOf16: ".of16", longerOf32: ".of32", longerOf64: ".of64"} {
 		longer = 0
 		useOf(kernel)
 		f := runtime.FuncForPC(longer)

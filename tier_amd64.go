@@ -11,17 +11,17 @@ import (
 // tier is the kernel in use. The assembly reads it.
 var tier uint8
 
-// Which way one key takes, as the assembly reads it: of up to parts bytes the first
-// of of; else, of up to half bytes, the second; else that of the kernel at the
-// address longer, which useOf sets.
+// Which way one key takes, as the assembly reads it: of up to near bytes that of of
+// itself, else that of the kernel at the address longer, which useOf sets.
 var (
-	parts, half uint64
-	longer      uintptr
+	near   uint64
+	longer uintptr
 )
 
 const (
 	longerOfPlain = iota
 	longerOf16
+	longerOf32
 	longerOf64
 )
 
@@ -33,9 +33,9 @@ const (
 )
 
 func init() {
-	use := func(t uint8, p, h uint64, longer uint8) func() {
+	use := func(t uint8, n uint64, longer uint8) func() {
 		return func() {
-			tier, parts, half = t, p, h
+			tier, near = t, n
 			useOf(longer)
 		}
 	}
@@ -50,16 +50,16 @@ func init() {
 	// One path for all lengths that are usual is best where vector units have 512
 	// bits. Zen 4's have 256: there a path for what half a register holds gains more
 	// than the second one costs.
-	best := impl.Kernel{Name: "avx512", Use: use(tierAVX512, 48, 0, longerOf64), Supported: avx512}
-	other := impl.Kernel{Name: "avx512-256", Use: use(tierAVX512, 0, 32, longerOf64), Supported: avx512}
+	best := impl.Kernel{Name: "avx512", Use: use(tierAVX512, 64, longerOf64), Supported: avx512}
+	other := impl.Kernel{Name: "avx512-256", Use: use(tierAVX512, 0, longerOf32), Supported: avx512}
 	const zen3and4 = 0x19
 	if cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == zen3and4 {
 		best, other = other, best
 	}
 	impl.Register(
 		best, other,
-		impl.Kernel{Name: "avx2", Use: use(tierAVX2, 0, 0, longerOf16), Supported: avx2},
-		impl.Kernel{Name: "clmul", Use: use(tierCLMUL, 0, 0, longerOf16), Supported: clmul},
-		impl.Kernel{Name: impl.Generic, Use: use(tierGeneric, 0, 0, longerOfPlain), Supported: true},
+		impl.Kernel{Name: "avx2", Use: use(tierAVX2, 0, longerOf16), Supported: avx2},
+		impl.Kernel{Name: "clmul", Use: use(tierCLMUL, 0, longerOf16), Supported: clmul},
+		impl.Kernel{Name: impl.Generic, Use: use(tierGeneric, 0, longerOfPlain), Supported: true},
 	)
 }

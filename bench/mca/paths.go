@@ -145,7 +145,7 @@ func (p path) walk(functions map[string]*function) ([]instruction, error) {
 			// A jump through a register may go to a label of another function.
 			if name, label, ok := strings.Cut(via[0], "."); ok && target < 0 && in.tail == "" && functions[name] != nil {
 				next, ok := functions[name].labels[label]
-				if !ok {
+				if label != "" && !ok {
 					return nil, fmt.Errorf("%s: function %s has no label %s", p.id(), name, label)
 				}
 				f, at, via = functions[name], next, via[1:]
