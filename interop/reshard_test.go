@@ -1,12 +1,14 @@
 package interop_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/interop/executor"
 	"github.com/hashslot/hashslot/interop/internal/servers"
 	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap/plan"
@@ -24,7 +26,7 @@ func TestReshard(t *testing.T) {
 		if !s.AtLeast(6, 2) || migratesSlots(s) || importsSlots(s) {
 			most = 300
 		}
-		reshard(t, s, redigocluster.Move, most)
+		reshard(t, s, setSlots, most)
 	})
 }
 
@@ -37,7 +39,7 @@ func TestMigrateSlots(t *testing.T) {
 		if !migratesSlots(s) {
 			t.Skip("CLUSTER MIGRATESLOTS came with Valkey 9.0")
 		}
-		cl := reshard(t, s, redigocluster.MigrateSlots, hashslot.Count)
+		cl := reshard(t, s, migrateSlots, hashslot.Count)
 		assert.Zero(t, cl.Errors[topology.ActionAsk].Load())
 		assert.Zero(t, cl.Errors[topology.ActionRetry].Load())
 	})
@@ -48,19 +50,41 @@ func TestMigrationImport(t *testing.T) {
 		if !importsSlots(s) {
 			t.Skip("CLUSTER MIGRATION IMPORT came with Redis 8.4")
 		}
-		cl := reshard(t, s, redigocluster.MigrationImport, hashslot.Count)
+		cl := reshard(t, s, migrationImport, hashslot.Count)
 		assert.Zero(t, cl.Errors[topology.ActionAsk].Load())
 		assert.Zero(t, cl.Errors[topology.ActionRetry].Load())
 	})
 }
 
-// An execute does what a plan says.
-type execute func(p *plan.Plan, dial func(addr string) (redis.Conn, error)) error
+// A render makes the steps of a plan.
+type render func(p *plan.Plan) ([]plan.Step, error)
+
+func setSlots(p *plan.Plan) ([]plan.Step, error) {
+	steps, err := p.SetSlots(plan.SetSlotOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Collect(steps), nil
+}
+
+func migrateSlots(p *plan.Plan) ([]plan.Step, error)    { return p.MigrateSlots(), nil }
+func migrationImport(p *plan.Plan) ([]plan.Step, error) { return p.MigrationImport(), nil }
+
+// carryOut does what a plan says.
+func carryOut(ctx context.Context, p *plan.Plan, r render) error {
+	steps, err := r(p)
+	if err != nil {
+		return err
+	}
+	e := executor.Executor{Dial: servers.Dial}
+	defer e.Close()
+	return e.Run(ctx, steps, 0)
+}
 
 // reshard has two primaries join three and take their share of the slots, but no
 // more than most each, and give it back, while others write and read with the
 // client that it returns. No key is lost and no answer is wrong.
-func reshard(t *testing.T, s servers.Server, do execute, most int) *redigocluster.Client {
+func reshard(t *testing.T, s servers.Server, do render, most int) *redigocluster.Client {
 	t.Helper()
 	c := s.Three(t, 2)
 	cl := client(t, c)
@@ -103,14 +127,14 @@ func reshard(t *testing.T, s servers.Server, do execute, most int) *redigocluste
 }
 
 // move does what the plan says, and wants what the plan promised.
-func move(t *testing.T, c *servers.Cluster, cl *redigocluster.Client, p *plan.Plan, do execute) {
+func move(t *testing.T, c *servers.Cluster, cl *redigocluster.Client, p *plan.Plan, do render) {
 	t.Helper()
 	var before [topology.ActionFail + 1]int64
 	for a := range before {
 		before[a] = cl.Errors[a].Load()
 	}
 	begin := time.Now()
-	require.NoError(t, do(p, servers.Dial))
+	require.NoError(t, carryOut(t.Context(), p, do))
 	took := time.Since(begin)
 	c.Settle()
 	out, err := c.CLI("--cluster", "check", c.Nodes[0].Addr())

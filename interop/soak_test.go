@@ -13,7 +13,6 @@ import (
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap/plan"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/assert"
@@ -117,11 +116,11 @@ func (k *soak) rebalance(*topology.Shard) bool {
 }
 
 func (k *soak) move(p *plan.Plan) {
-	do := redigocluster.Move
+	do := setSlots
 	if migratesSlots(k.s) && k.r.IntN(2) == 0 {
-		do = redigocluster.MigrateSlots
+		do = migrateSlots
 	}
-	require.NoError(k.t, do(p, servers.Dial))
+	require.NoError(k.t, carryOut(k.t.Context(), p, do))
 	k.c.Settle()
 }
 

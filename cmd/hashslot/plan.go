@@ -57,8 +57,8 @@ that nobody owns.
   5461-10922    5462 slots  primary b:7000  replicas e:7000
   10923-16383   5461 slots  primary c:7000  replicas f:7000
 $ hashslot plan rebalance -nodes testdata/three.nodes -use-empty -format migrateslots
-10.0.0.1:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 5462 8191 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then CLUSTER GETSLOTMIGRATIONS until each state is success
-10.0.0.2:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 8192 10922 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then CLUSTER GETSLOTMIGRATIONS until each state is success
+10.0.0.1:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 5462 8191 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until it knows that the peer owns the slots
+10.0.0.2:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 8192 10922 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until it knows that the peer owns the slots
 `,
 }
 
@@ -272,7 +272,7 @@ func (e *env) planMoves(kind string, o *planOptions) int {
 		var steps iter.Seq[plan.Step]
 		switch o.format {
 		case "setslot":
-			if steps, err = b.SetSlots(); err != nil {
+			if steps, err = b.SetSlots(plan.SetSlotOptions{}); err != nil {
 				return e.noPlan(err)
 			}
 		case "migrateslots":

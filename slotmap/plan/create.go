@@ -549,9 +549,9 @@ func (l Layout) Summary() string {
 
 func describe(h Host) string {
 	if h.Zone != "" {
-		return h.Addr + " (" + h.Zone + ")"
+		return printable(h.Addr) + " (" + printableText(h.Zone) + ")"
 	}
-	return h.Addr
+	return printable(h.Addr)
 }
 
 // count returns "1 shard" or "2 shards".
@@ -564,6 +564,6 @@ func count(n int, what string) string {
 
 func writeWarnings(b *strings.Builder, warnings []string) {
 	for _, w := range warnings {
-		fmt.Fprintf(b, "warning: %s\n", w)
+		fmt.Fprintf(b, "warning: %s\n", printableText(w))
 	}
 }

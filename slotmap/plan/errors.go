@@ -16,11 +16,11 @@ type InputError struct {
 }
 
 func (e *InputError) Error() string {
-	s := "plan: " + e.Field
+	s := "plan: " + printableText(e.Field)
 	if e.Value != "" {
 		s += fmt.Sprintf(" %q", e.Value)
 	}
-	return s + ": " + e.Reason
+	return s + ": " + printableText(e.Reason)
 }
 
 // A Problem is why a cluster cannot be planned for.
@@ -50,9 +50,9 @@ func (e *StateError) Error() string {
 		s += " " + e.Slots.String()
 	}
 	if len(e.Nodes) > 0 {
-		s += " (" + strings.Join(e.Nodes, ", ") + ")"
+		s += " (" + printableText(strings.Join(e.Nodes, ", ")) + ")"
 	}
-	return s + ": " + e.Advice
+	return s + ": " + printableText(e.Advice)
 }
 
 // compact sorts the nodes and drops repetitions.

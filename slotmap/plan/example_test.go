@@ -65,7 +65,7 @@ func ExampleModel() {
 		log.Fatal(err)
 	}
 	m := plan.NewModel(p.Before, "292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f")
-	steps, err := p.SetSlots()
+	steps, err := p.SetSlots(plan.SetSlotOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -78,5 +78,5 @@ func ExampleModel() {
 	}
 	fmt.Println(n, "steps,", m.Check(), m.Table().Equal(p.After))
 	// Output:
-	// 57344 steps, <nil> true
+	// 49153 steps, <nil> true
 }

@@ -96,10 +96,10 @@ func (m *Model) Do(s Step) error {
 			return fail(reason)
 		}
 		return nil
-	case len(c) == 4 && c[0] == "CLUSTER" && c[1] == "GETKEYSINSLOT":
+	case s.Kind == KindWait:
 		return nil
-	case len(c) > 0 && c[0] == "MIGRATE":
-		o := m.open[s.Slot]
+	case len(c) > 0 && c[0] == "MIGRATE" && len(s.Slots) == 1:
+		o := m.open[s.Slots[0].First]
 		if o == nil || o.from != s.Node || !o.importing || !o.migrating {
 			return fail("the slot is not open at both ends")
 		}

@@ -38,12 +38,14 @@ func TestModelFollowsPlans(t *testing.T) {
 	p := randomPlan(t)
 	m := modelOf(p)
 	require.NoError(t, m.Check())
-	steps, err := p.SetSlots()
+	steps, err := p.SetSlots(SetSlotOptions{})
 	require.NoError(t, err)
 	n := 0
 	for s := range steps {
 		require.NoError(t, m.Do(s))
-		require.NoError(t, m.checkOpen(s.Slot))
+		for _, r := range s.Slots {
+			require.NoError(t, m.checkOpen(r.First))
+		}
 		if n%10000 == 0 {
 			require.NoError(t, m.Check())
 		}
@@ -76,7 +78,9 @@ func TestModelFollowsPlans(t *testing.T) {
 // when steps come in a dangerous order.
 func TestModelRefuses(t *testing.T) {
 	p := fiveMoves(t)
-	do := func(m *Model, node string, command ...string) error { return m.Do(Step{Node: node, Command: command}) }
+	do := func(m *Model, node string, command ...string) error {
+		return m.Do(Step{Node: node, Slots: one(0), Command: command})
+	}
 	for _, tc := range []struct {
 		node, command, want string
 	}{
@@ -114,7 +118,7 @@ func TestModelRefuses(t *testing.T) {
 	require.NoError(t, do(m, "a", "CLUSTER", "SETSLOT", "0", "MIGRATING", "b"))
 	require.ErrorContains(t, do(m, "b", "CLUSTER", "SETSLOT", "0", "NODE", "b"), "the keys are not moved yet")
 	require.ErrorContains(t, do(m, "a", "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", "0", "9", "NODE", "b"), "Slots are being manually migrated")
-	require.NoError(t, m.Do(Step{Node: "a", Slot: 0, Command: []string{"MIGRATE"}}))
+	require.NoError(t, m.Do(Step{Node: "a", Slots: one(0), Command: []string{"MIGRATE"}}))
 	require.ErrorContains(t, do(m, "a", "CLUSTER", "SETSLOT", "0", "NODE", "b"), "the target must be told first")
 	require.NoError(t, m.Check())
 	require.NoError(t, do(m, "b", "CLUSTER", "SETSLOT", "0", "NODE", "b"))
@@ -130,7 +134,7 @@ func TestModelRefuses(t *testing.T) {
 	// moved could not be reached.
 	require.NoError(t, do(m, "c", "CLUSTER", "SETSLOT", "1", "IMPORTING", "a"))
 	require.NoError(t, do(m, "a", "CLUSTER", "SETSLOT", "1", "MIGRATING", "c"))
-	require.NoError(t, m.Do(Step{Node: "a", Slot: 1, Command: []string{"MIGRATE"}}))
+	require.NoError(t, m.Do(Step{Node: "a", Slots: one(1), Command: []string{"MIGRATE"}}))
 	m.open[1].migrating = false
 	require.ErrorContains(t, m.Check(), "a command for slot 1 sent to")
 }

@@ -81,6 +81,10 @@ type Plan struct {
 	Load []float64
 
 	Warnings []string // what a person should know before acting
+
+	// Steps are how to do it: what one of the methods below has returned. It is nil
+	// in a new plan, and up to the caller to set, so that the plan's JSON has them.
+	Steps []Step
 }
 
 // A Node is a primary that can take part in a plan.

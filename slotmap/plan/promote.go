@@ -130,15 +130,16 @@ func promote(s *topology.Shard, slots slotmap.Set, left, majority int) Promotion
 	default:
 		p.Reason = "the smallest id: nothing else tells the replicas apart in this view"
 	}
-	p.Step = Step{Node: r.ID, Addr: r.Addr(), Command: []string{"CLUSTER", "FAILOVER", "FORCE"}}
+	how := "FORCE"
 	switch {
 	case left < majority:
-		p.Step.Command[2] = "TAKEOVER"
+		how = "TAKEOVER"
 		p.Reason += fmt.Sprintf("; %d of the voting primaries are left and a majority is %d, so the cluster cannot elect it", left, majority)
 	case never(r):
 		p.Reason += "; it is set not to take over by itself"
 	default:
 		p.Automatic = true
 	}
+	p.Step = failingOver(Node{ID: r.ID, Addr: r.Addr()}, Node{ID: p.Lost, Addr: s.Primary.Addr()}, how)
 	return p
 }

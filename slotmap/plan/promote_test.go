@@ -30,7 +30,7 @@ c1 h:9@10 slave,fail? c 0 0 2 connected
 			if p.Automatic {
 				text += " automatic"
 			} else if p.Replica != "" {
-				text += " by hand: " + p.Step.String()
+				text += " by hand: " + p.Step.Addr + "> " + line(p.Step.Command)
 			}
 			out = append(out, text)
 		}

@@ -2,53 +2,51 @@ package plan
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A Step is one command for one node.
-type Step struct {
-	Node    string        // id of the node to send it to
-	Addr    string        // its address; "" if the cluster's view does not tell
-	Slot    hashslot.Slot // of SetSlots: the slot in question
-	Command []string      // the command and its arguments
-	Note    string        // what else there is to do or to know; "" for nothing
+// SetSlotOptions say how to move slots by SETSLOT. Zero means: database 0, 100
+// keys at a time, a minute for them, and no REPLACE.
+type SetSlotOptions struct {
+	// Keys is how many keys MIGRATE takes at a time, Timeout how long it may take.
+	Keys    int
+	Timeout time.Duration
+
+	// Replace lets MIGRATE overwrite keys that the target has. While a slot is on
+	// its way, a key that both ends have is one whose MIGRATE broke off: clients
+	// see that of the source, so to overwrite the other is right.
+	Replace bool
+
+	// Databases is how many databases the nodes have, cluster-databases of Valkey
+	// 9.0 and later; 0 is 1.
+	Databases int
+
+	// AddSlots gives slots that nobody owns by ADDSLOTS, not by ADDSLOTSRANGE, which
+	// servers before 7.0 do not have.
+	AddSlots bool
 }
 
-// String returns the step as a line: the address, or the id, the command, and the
-// note behind a #.
-func (s Step) String() string {
-	var b strings.Builder
-	b.WriteString(cmp.Or(s.Addr, s.Node))
-	b.WriteByte('>')
-	for _, a := range s.Command {
-		if a == "" {
-			a = `""`
-		}
-		b.WriteByte(' ')
-		b.WriteString(a)
+func (o *SetSlotOptions) check() error {
+	switch {
+	case o.Keys < 0:
+		return &InputError{Field: "Keys", Value: strconv.Itoa(o.Keys), Reason: "must be from 1, or 0 for 100"}
+	case o.Timeout != 0 && (o.Timeout < time.Millisecond || o.Timeout > math.MaxInt32*time.Millisecond):
+		return &InputError{Field: "Timeout", Value: o.Timeout.String(), Reason: "must be from a millisecond to 24 days, or 0 for a minute"}
+	case o.Databases < 0:
+		return &InputError{Field: "Databases", Value: strconv.Itoa(o.Databases), Reason: "must be from 1, or 0 for 1"}
 	}
-	if s.Note != "" {
-		b.WriteString("  # " + s.Note)
-	}
-	return b.String()
+	return nil
 }
-
-// keysAtOnce and migrateTimeout are the tool's --cluster-pipeline and
-// --cluster-timeout, raised from 10 keys to 100.
-const (
-	keysAtOnce     = "100"
-	migrateTimeout = "60000" // ms
-)
 
 // SetSlots renders the plan for servers of all versions, slot by slot: the target
 // is told first that it imports the slot, then the source that it migrates it;
@@ -58,27 +56,26 @@ const (
 // learn from their primaries, and a primary that has given its last slot may
 // be a replica by then and is told no more.
 //
-// Between GETKEYSINSLOT and MIGRATE, Note says what to repeat. It is for
-// database 0; with more databases the keys of each are to be moved. Where a
-// source gives its last slot, Note says to wait: if it is still syncing as a
-// replica while its new primary imports the next slot, Valkey 9.1 may leave it
-// with that slot open, which nothing but another sync cures.
+// Where a source gives its last slot, the plan waits until it is in sync: if it
+// is still syncing as a replica while its new primary imports the next slot,
+// Valkey 9.1 may leave it with that slot open, which nothing but another sync
+// cures.
 //
 // Before a plan, all nodes should agree on the config epochs, as those after an
 // earlier plan may not do at once: a target that does not know the highest epoch
 // takes one that another node has already, and may lose what it was given.
 //
-// The error is an [*InputError] if MIGRATE would need an address that the
-// cluster's view does not have.
-func (p *Plan) SetSlots() (iter.Seq[Step], error) {
+// The error is an [*InputError]: for bad options, or if MIGRATE would need an
+// address that the cluster's view does not have.
+func (p *Plan) SetSlots(o SetSlotOptions) (iter.Seq[Step], error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	had := map[string]int{}
 	for r, id := range p.Before.Ranges() {
 		had[id] += r.Len()
 	}
-	at := map[string]Node{}
-	for _, n := range p.Nodes {
-		at[n.ID] = n
-	}
+	at := p.byID()
 	for _, m := range p.Moves {
 		if _, _, err := net.SplitHostPort(at[m.To].Addr); err != nil && m.From != "" {
 			return nil, &InputError{Field: "Plan", Value: m.To, Reason: "the view has no address of this node, which MIGRATE needs"}
@@ -86,37 +83,31 @@ func (p *Plan) SetSlots() (iter.Seq[Step], error) {
 	}
 	return func(yield func(Step) bool) {
 		left, ok := maps.Clone(had), true
+		send := func(s Step) { ok = ok && yield(s) }
 		for _, m := range p.Moves {
 			if m.From == "" {
-				if ok = yield(p.addSlots(at[m.To], m.Slots)); !ok {
-					return
-				}
+				send(assigned(at[m.To], rangesOf(m.Slots), o.AddSlots))
 				left[m.To] += m.Slots.Len()
 				continue
 			}
-			host, port, _ := net.SplitHostPort(at[m.To].Addr)
+			from, to := at[m.From], at[m.To]
 			for slot := range m.Slots.Slots() {
-				send := func(n Node, note string, command ...string) {
-					ok = ok && yield(Step{Node: n.ID, Addr: n.Addr, Slot: slot, Command: command, Note: note})
-				}
-				name := strconv.Itoa(int(slot))
-				own := []string{"CLUSTER", "SETSLOT", name, "NODE", m.To}
 				left[m.From]--
 				left[m.To]++
-				send(at[m.To], "", "CLUSTER", "SETSLOT", name, "IMPORTING", m.From)
-				send(at[m.From], "", "CLUSTER", "SETSLOT", name, "MIGRATING", m.To)
-				send(at[m.From], "until there are none: the next step with these keys", "CLUSTER", "GETKEYSINSLOT", name, keysAtOnce)
-				send(at[m.From], "", "MIGRATE", host, port, "", "0", migrateTimeout, "KEYS", "<keys>")
-				send(at[m.To], "", own...)
-				note := ""
-				if left[m.From] == 0 {
-					note = "its last slot: it may answer that it is a replica by now, which is all right; then wait until it has synced"
+				send(importing(to, from, slot))
+				send(migrating(from, to, slot))
+				for database := range max(o.Databases, 1) {
+					send(keysOf(from, to, slot, &o, database))
 				}
-				send(at[m.From], note, own...)
+				send(owned(to, to, slot))
+				send(owned(from, to, slot))
+				if left[m.From] == 0 {
+					send(synced(from))
+				}
 				for _, n := range p.Nodes {
 					gone := left[n.ID] == 0 && had[n.ID] > 0
 					if n.ID != m.From && n.ID != m.To && !gone {
-						send(n, "", own...)
+						send(owned(n, to, slot))
 					}
 				}
 				if !ok {
@@ -128,70 +119,70 @@ func (p *Plan) SetSlots() (iter.Seq[Step], error) {
 }
 
 // MigrateSlots renders the plan for the atomic slot migration of Valkey 9.0 and
-// later: one CLUSTER MIGRATESLOTS for each source, with all its targets. The
-// command returns at once; the note says how to see the end. The server shows
-// the ranges of a job as they were sent, so keep them to find it again. A source
-// that has given its last slot turns into a replica and forgets its jobs; the
-// targets still show them.
+// later: one CLUSTER MIGRATESLOTS for each source and target, sent to the source.
+// All ranges are one job, in which they change hands together. The steps are one
+// round: a source does its jobs one after the other, and several sources go on
+// side by side.
 func (p *Plan) MigrateSlots() []Step {
+	at := p.byID()
 	var steps []Step
-	left := p.bySlots(p.Before)
-	at := map[string]int{} // by source
-	for _, m := range p.Moves {
+	for _, m := range p.moves() {
 		if m.From == "" {
-			steps = append(steps, p.addSlots(p.node(m.To), m.Slots))
+			steps = append(steps, assigned(at[m.To], rangesOf(m.Slots), false))
 			continue
 		}
-		i, ok := at[m.From]
-		if !ok {
-			i = len(steps)
-			at[m.From] = i
-			n := p.node(m.From)
-			steps = append(steps, Step{Node: n.ID, Addr: n.Addr, Command: []string{"CLUSTER", "MIGRATESLOTS"},
-				Note: "then CLUSTER GETSLOTMIGRATIONS until each state is success"})
-		}
-		steps[i].Command = append(append(append(steps[i].Command, "SLOTSRANGE"), ends(m.Slots)...), "NODE", m.To)
-		h := left[m.From]
-		h.slots -= m.Slots.Len()
-		if left[m.From] = h; h.slots == 0 {
-			steps[i].Note += ", or there are none because it is a replica"
-		}
+		from, to := at[m.From], at[m.To]
+		ranges := rangesOf(m.Slots)
+		s := Step{Kind: KindExport, Node: from.ID, Addr: from.Addr, Peer: to.ID, PeerAddr: to.Addr, Slots: ranges, Round: 1,
+			Command: append([]string{"CLUSTER", "MIGRATESLOTS", "SLOTSRANGE"}, ends(ranges)...),
+			Until:   Until{PeerOwns, [][]string{{"CLUSTER", "GETSLOTMIGRATIONS"}, askNodes}}}
+		s.Command = append(s.Command, "NODE", to.ID)
+		steps = append(steps, s)
 	}
 	return steps
 }
 
 // MigrationImport renders the plan for the atomic slot migration of Redis 8.4 and
 // later: one CLUSTER MIGRATION IMPORT for each source and target, sent to the
-// target, which replies with the id of a task at once; the note says how to see
-// the end. A source serves one import at a time. Others that are sent meanwhile
-// show the state failed, and are tried again by their targets until they are
-// completed or canceled.
+// target. A node takes part in one such migration at a time, so the steps come in
+// rounds: in none is a node the source or the target of two.
 func (p *Plan) MigrationImport() []Step {
+	at := p.byID()
 	var steps []Step
-	for _, m := range p.Moves {
-		n := p.node(m.To)
+	for _, m := range p.moves() {
 		if m.From == "" {
-			steps = append(steps, p.addSlots(n, m.Slots))
+			steps = append(steps, assigned(at[m.To], rangesOf(m.Slots), false))
 			continue
 		}
-		steps = append(steps, Step{Node: n.ID, Addr: n.Addr, Command: append([]string{"CLUSTER", "MIGRATION", "IMPORT"}, ends(m.Slots)...),
-			Note: "then CLUSTER MIGRATION STATUS ALL until its state is completed; failed is tried again"})
+		from, to := at[m.From], at[m.To]
+		ranges := rangesOf(m.Slots)
+		steps = append(steps, Step{Kind: KindImport, Node: to.ID, Addr: to.Addr, Peer: from.ID, PeerAddr: from.Addr, Slots: ranges,
+			Command: append([]string{"CLUSTER", "MIGRATION", "IMPORT"}, ends(ranges)...),
+			Until:   Until{NodeOwns, [][]string{{"CLUSTER", "MIGRATION", "STATUS", "ALL"}, askNodes}}})
 	}
+	inRounds(steps)
 	return steps
 }
 
-// addSlots is the step for slots that nobody owns.
-func (p *Plan) addSlots(n Node, slots slotmap.Set) Step {
-	return Step{Node: n.ID, Addr: n.Addr, Command: append([]string{"CLUSTER", "ADDSLOTSRANGE"}, ends(slots)...)}
+// moves returns the moves, those of slots that nobody owns first.
+func (p *Plan) moves() []Move {
+	moves := slices.Clone(p.Moves)
+	slices.SortStableFunc(moves, func(a, b Move) int {
+		return min(len(a.From), 1) - min(len(b.From), 1)
+	})
+	return moves
 }
 
-// ends lists the first and the last slot of each range.
-func ends(slots slotmap.Set) []string {
-	var list []string
-	for r := range slots.Ranges() {
-		list = append(list, strconv.Itoa(int(r.First)), strconv.Itoa(int(r.Last)))
+// byID returns the nodes of the plan, and those of its moves that it has not.
+func (p *Plan) byID() map[string]Node {
+	at := make(map[string]Node, len(p.Nodes))
+	for _, m := range p.Moves {
+		at[m.From], at[m.To] = Node{ID: m.From}, Node{ID: m.To}
 	}
-	return list
+	for _, n := range p.Nodes {
+		at[n.ID] = n
+	}
+	return at
 }
 
 func (p *Plan) node(id string) Node {
@@ -265,56 +256,6 @@ func (p *Plan) Batches(most int) ([]Plan, error) {
 	return batches, nil
 }
 
-// MarshalJSON returns the plan as
-//
-//	{"moves":[{"from":"id","to":"id","slots":"0-5 7"}],
-//	 "before":[{"id":"...","slots":"..."}],"after":[...],"warnings":["..."]}
-//
-// Before and after have all primaries that can take part, those that own slots by
-// their first slot, then the others.
-func (p Plan) MarshalJSON() ([]byte, error) {
-	type move struct {
-		From  string      `json:"from"`
-		To    string      `json:"to"`
-		Slots slotmap.Set `json:"slots"`
-	}
-	out := struct {
-		Moves    []move     `json:"moves"`
-		Before   []nodeSlot `json:"before"`
-		After    []nodeSlot `json:"after"`
-		Warnings []string   `json:"warnings"`
-	}{[]move{}, p.list(p.Before), p.list(p.After), append([]string{}, p.Warnings...)}
-	for _, m := range p.Moves {
-		out.Moves = append(out.Moves, move{m.From, m.To, m.Slots})
-	}
-	return json.Marshal(out)
-}
-
-type nodeSlot struct {
-	ID    string      `json:"id"`
-	Slots slotmap.Set `json:"slots"`
-}
-
-func (p *Plan) list(t *slotmap.Table[string]) []nodeSlot {
-	list := []nodeSlot{}
-	at := map[string]int{}
-	for r, id := range t.Ranges() {
-		i, ok := at[id]
-		if !ok {
-			i = len(list)
-			at[id] = i
-			list = append(list, nodeSlot{ID: id})
-		}
-		list[i].Slots.AddRange(r)
-	}
-	for _, n := range p.Nodes {
-		if _, ok := at[n.ID]; !ok {
-			list = append(list, nodeSlot{ID: n.ID})
-		}
-	}
-	return list
-}
-
 // Summary returns the plan as text for a person to check: what every node has and
 // will have, and the moves.
 func (p *Plan) Summary() string {
@@ -327,7 +268,7 @@ func (p *Plan) Summary() string {
 	before, after := p.bySlots(p.Before), p.bySlots(p.After)
 	addr := 4
 	for _, n := range p.Nodes {
-		addr = max(addr, len(n.Addr))
+		addr = max(addr, len(printableAddr(n.Addr)))
 	}
 	fmt.Fprintf(&b, "%-40s  %-*s  %6s  %6s  %6s  %6s  %6s", "node", addr, "addr", "weight", "before", "after", "change", "ranges")
 	if p.Load != nil {
@@ -336,7 +277,7 @@ func (p *Plan) Summary() string {
 	b.WriteByte('\n')
 	for _, n := range p.Nodes {
 		was, will := before[n.ID], after[n.ID]
-		fmt.Fprintf(&b, "%-40s  %-*s  %6g  %6d  %6d  %+6d  %6d", n.ID, addr, n.Addr, n.Weight, was.slots, will.slots, will.slots-was.slots, will.ranges)
+		fmt.Fprintf(&b, "%-40s  %-*s  %6g  %6d  %6d  %+6d  %6d", printable(n.ID), addr, printableAddr(n.Addr), n.Weight, was.slots, will.slots, will.slots-was.slots, will.ranges)
 		if p.Load != nil {
 			fmt.Fprintf(&b, "  %.2f%% %.2f%%", was.load, will.load)
 		}
@@ -348,9 +289,9 @@ func (p *Plan) Summary() string {
 	for _, m := range p.Moves {
 		from := "(nobody)"
 		if m.From != "" {
-			from = cmp.Or(p.node(m.From).Addr, m.From)
+			from = printable(cmp.Or(p.node(m.From).Addr, m.From))
 		}
-		fmt.Fprintf(&b, "%5d from %s to %s: %s\n", m.Slots.Len(), from, cmp.Or(p.node(m.To).Addr, m.To), m.Slots)
+		fmt.Fprintf(&b, "%5d from %s to %s: %s\n", m.Slots.Len(), from, printable(cmp.Or(p.node(m.To).Addr, m.To)), m.Slots)
 	}
 	writeWarnings(&b, p.Warnings)
 	return b.String()

@@ -1,12 +1,13 @@
 package servers
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/hashslot/hashslot/interop/executor"
 	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
@@ -21,7 +22,13 @@ func (c *Cluster) Reshard(from, to *Node, slots int) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := redigocluster.Move(&p, Dial); err != nil {
+	steps, err := p.SetSlots(plan.SetSlotOptions{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	e := executor.Executor{Dial: Dial}
+	defer e.Close()
+	if err := e.Run(c.t.Context(), slices.Collect(steps), 0); err != nil {
 		c.t.Fatal(err)
 	}
 	c.Settle()

@@ -1,0 +1,156 @@
+// Package executor carries out the steps of a plan on live servers. It is an
+// example, to be copied and changed.
+package executor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/hashslot/hashslot/slotmap/plan"
+)
+
+// An Executor carries out steps. It must not be copied, and is closed at the end.
+type Executor struct {
+	Dial func(addr string) (redis.Conn, error) // makes a connection
+
+	// Auth is how the source of a MIGRATE authenticates at the target.
+	Auth plan.Auth
+
+	// Reached, if not nil, is called when all steps before the one with the index
+	// next are done. What it writes down, with the steps, is where to go on after a
+	// crash. An error stops the executor.
+	Reached func(next int) error
+
+	// Patience is for how long a step may show no progress, Interval how often a
+	// node is asked. Zero is a minute and 20 ms.
+	Patience, Interval time.Duration
+
+	pools sync.Map // address and database -> *redis.Pool
+}
+
+// Run does the steps from the one with the index next on: 0, or what Reached was
+// called with last. Steps of the same round are done at once. It stops at the first
+// error, and can then be called again.
+func (e *Executor) Run(ctx context.Context, steps []plan.Step, next int) error {
+	for next < len(steps) {
+		end := next + 1
+		for steps[next].Round > 0 && end < len(steps) && steps[end].Round == steps[next].Round {
+			end++
+		}
+		errs := make([]error, end-next)
+		var wg sync.WaitGroup
+		for i, s := range steps[next:end] {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				errs[i] = e.do(ctx, s)
+			}()
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		next = end
+		if e.Reached != nil {
+			if err := e.Reached(next); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// do does one step, as [plan.Step] says.
+func (e *Executor) do(ctx context.Context, s plan.Step) error {
+	p, why := plan.NotStarted, ""
+	for begin := time.Now(); ; time.Sleep(cmp.Or(e.Interval, 20*time.Millisecond)) {
+		var reason string
+		if p == plan.NotStarted {
+			p, reason = e.send(s)
+			why = cmp.Or(reason, why)
+		}
+		if p == plan.Running {
+			p, reason = s.Progress(e.ask(s)...)
+			why = cmp.Or(reason, why)
+		}
+		switch {
+		case p == plan.Done:
+			return nil
+		case p == plan.Failed:
+			return fmt.Errorf("%s: %s", s, why)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case time.Since(begin) > cmp.Or(e.Patience, time.Minute):
+			return fmt.Errorf("%s: %s for too long: %s", s, p, why)
+		}
+	}
+}
+
+// send sends the command of a step, those of MIGRATE until there are no more keys.
+func (e *Executor) send(s plan.Step) (plan.Progress, string) {
+	switch {
+	case s.Command == nil:
+		return plan.Running, ""
+	case s.Kind != plan.KindMoveKeys:
+		return s.Answer(e.command(s, s.Command))
+	}
+	for {
+		replies := e.ask(s)
+		if p, why := s.Progress(replies...); p != plan.NotStarted {
+			return p, why
+		}
+		keys, err := s.Keys(replies[0])
+		if err != nil {
+			return plan.Failed, err.Error()
+		}
+		if err, bad := e.command(s, s.Migrate(keys, e.Auth)).(error); bad {
+			return plan.NotStarted, err.Error()
+		}
+	}
+}
+
+// ask returns the replies to the commands that show how far a step has come.
+func (e *Executor) ask(s plan.Step) []any {
+	replies := make([]any, len(s.Until.Ask))
+	for i, command := range s.Until.Ask {
+		replies[i] = e.command(s, command)
+	}
+	return replies
+}
+
+// command returns the reply of the step's node, or an error.
+func (e *Executor) command(s plan.Step, command []string) any {
+	pool, _ := e.pools.LoadOrStore(fmt.Sprint(s.Addr, " ", s.Database), &redis.Pool{MaxIdle: 1, Dial: func() (redis.Conn, error) {
+		c, err := e.Dial(s.Addr)
+		if err == nil && s.Database != 0 {
+			_, err = c.Do("SELECT", s.Database)
+		}
+		return c, err
+	}})
+	c := pool.(*redis.Pool).Get()
+	defer c.Close()
+	args := make([]any, len(command)-1)
+	for i := range args {
+		args[i] = command[i+1]
+	}
+	reply, err := c.Do(command[0], args...)
+	if err != nil {
+		return err
+	}
+	return reply
+}
+
+// Close closes the connections.
+func (e *Executor) Close() error {
+	e.pools.Range(func(_, pool any) bool {
+		pool.(*redis.Pool).Close()
+		return true
+	})
+	e.pools.Clear()
+	return nil
+}

@@ -1,0 +1,65 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/hashslot/hashslot/internal/reply"
+)
+
+// An Auth is a user and a password, with which the source of a MIGRATE
+// authenticates at the target. No [Step] has one: it is given to [Step.Migrate]
+// when the step is done. However an Auth is printed, logged or encoded, its
+// password does not show. The zero Auth is none.
+type Auth struct {
+	// Behind a pointer, so that fmt does not reach it from a struct around it.
+	args *[]string
+}
+
+// NewAuth returns an Auth. With user "", it is only a password, that of the user
+// "default", as servers before 6.0 want it.
+func NewAuth(user, password string) Auth {
+	if user == "" {
+		return Auth{&[]string{"AUTH", password}}
+	}
+	return Auth{&[]string{"AUTH2", user, password}}
+}
+
+// String returns "", "AUTH ***" or "AUTH2 ***".
+func (a Auth) String() string {
+	if a.args == nil {
+		return ""
+	}
+	return (*a.args)[0] + " ***"
+}
+
+// Format writes what String returns, for any verb.
+func (a Auth) Format(f fmt.State, _ rune) { fmt.Fprint(f, a.String()) }
+
+// MarshalText returns what String returns.
+func (a Auth) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// Keys returns the keys that are left to move, from the reply to the command of
+// Until.Ask of a step of the kind [KindMoveKeys]. The error is an [*InputError].
+func (s Step) Keys(listed any) ([]string, error) {
+	list, ok := reply.List(listed)
+	if !ok && listed != nil {
+		return nil, &InputError{Field: "keys", Reason: "is " + reply.Kind(listed) + ", not a list"}
+	}
+	keys := make([]string, len(list))
+	for i, v := range list {
+		if keys[i], ok = reply.Text(v); !ok {
+			return nil, &InputError{Field: fmt.Sprintf("keys[%d]", i), Reason: "is " + reply.Kind(v) + ", not text"}
+		}
+	}
+	return keys, nil
+}
+
+// Migrate returns the command of a step of the kind [KindMoveKeys] for some keys.
+// The arguments have the password of auth, so they are not to be logged.
+func (s Step) Migrate(keys []string, auth Auth) []string {
+	command := append(make([]string, 0, len(s.Command)+4+len(keys)), s.Command...)
+	if auth.args != nil {
+		command = append(command, *auth.args...)
+	}
+	return append(append(command, "KEYS"), keys...)
+}

@@ -1,0 +1,117 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+)
+
+// requireReadsBack writes the plan as JSON, reads it, and wants it equal.
+func requireReadsBack(t *testing.T, p Plan) string {
+	t.Helper()
+	text, err := json.Marshal(p)
+	require.NoError(t, err)
+	var back Plan
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.True(t, p.Before.Equal(back.Before))
+	require.True(t, p.After.Equal(back.After))
+	back.Before, back.After = p.Before, p.After
+	require.Equal(t, p, back)
+	return string(text)
+}
+
+func TestPlanJSON(t *testing.T) {
+	p, err := Rebalance(parse(t, threeNodes), RebalanceOptions{})
+	require.NoError(t, err)
+	const head = `{"moves":[{"from":"a","to":"b","slots":"8192-8193"}],
+		"before":[{"id":"a","slots":"0-8193"},{"id":"b","slots":"8194-16383"},{"id":"c","slots":""}],
+		"after":[{"id":"a","slots":"0-8191"},{"id":"b","slots":"8192-16383"},{"id":"c","slots":""}],
+		"nodes":[{"id":"a","addr":"10.0.0.1:6379","weight":1},{"id":"b","addr":"10.0.0.2:6379","weight":1},{"id":"c","addr":"10.0.0.3:6379","weight":1}],`
+	require.JSONEq(t, head+`"steps":[],"warnings":[]}`, requireReadsBack(t, p))
+	p.Steps = p.MigrateSlots()
+	require.JSONEq(t, head+`"steps":[{"kind":"export","node":"a","addr":"10.0.0.1:6379","peer":"b","peer_addr":"10.0.0.2:6379",
+		"slots":"8192-8193","round":1,"command":["CLUSTER","MIGRATESLOTS","SLOTSRANGE","8192","8193","NODE","b"],
+		"until":"knows that the peer owns the slots","ask":[["CLUSTER","GETSLOTMIGRATIONS"],["CLUSTER","NODES"]]}],"warnings":[]}`, requireReadsBack(t, p))
+	requireReadsBack(t, Plan{})
+}
+
+// All that a plan can have comes back: steps of all renderings, load, weights,
+// warnings, ids that no server has.
+func TestPlanJSONOfAllKinds(t *testing.T) {
+	p := fiveMoves(t)
+	p.Load = slices.Repeat([]float64{0.5}, hashslot.Count)
+	p.Warnings = []string{"<&>\x01"}
+	p.Nodes[0].Weight = 0.1
+	steps, err := p.SetSlots(SetSlotOptions{Replace: true, Databases: 2})
+	require.NoError(t, err)
+	var all []Step
+	for s := range steps {
+		all = append(all, s)
+	}
+	all = append(append(all, p.MigrateSlots()...), p.MigrationImport()...)
+	all = append(all, bumped(Node{ID: "x\x1b[2J", Addr: "[::1]:5"}), stable(Node{ID: "a"}, 5), failingOver(Node{ID: "b"}, Node{ID: "c"}), replicating(Node{ID: "b"}, Node{ID: "c"}))
+	p.Steps = all
+	p.After = p.Before // the moves of fiveMoves are not those that were planned
+	p.Moves = nil
+	require.Contains(t, requireReadsBack(t, p), `"database":1`)
+	for _, s := range all {
+		require.Contains(t, kinds, s.Kind)
+		require.Contains(t, conditions, s.Until.Condition)
+	}
+}
+
+func TestJSONErrors(t *testing.T) {
+	const step = `{"kind":"wait","until":"is a primary","ask":[["CLUSTER","NODES"]]}`
+	for _, tc := range []struct{ text, want string }{
+		{`{"moves":7}`, "plan: moves: is a JSON number, not what belongs there"},
+		{`[]`, "plan: : is a JSON array, not what belongs there"},
+		{`{"before":[{"id":"a","slots":"0-5"},{"id":"b","slots":"5-6"}]}`, `plan: before[1].slots "5": are another node's as well`},
+		{`{"before":[{"slots":"0-5"}]}`, `plan: before[0].id: is missing`},
+		{`{"before":[{"id":"a","slots":"0-99999"}]}`, `plan: before[0]: slotmap: `},
+		{`{"before":[{"id":"a","slots":"0-5"}]}`, `plan: after: slot 0 is nobody's, and the moves make it a's`},
+		{`{"before":[{"id":"a","slots":"0"}],"moves":[{"from":"b","to":"c","slots":"0"}]}`, `plan: moves[0]: slot 0 is not b's`},
+		{`{"moves":[{"to":"c","slots":""}]}`, `plan: moves[0].slots: are missing`},
+		{`{"moves":[{"slots":"5"}]}`, `plan: moves[0].to: is missing`},
+		{`{"steps":[` + step + `,null]}`, `plan: steps[1].kind: is no kind of step`},
+		{`{"steps":[{"kind":"wai\u001bt"}]}`, `plan: steps[0].kind "wai\x1bt": is no kind of step`},
+		{`{"steps":[{"kind":"wait","until":"x"}]}`, `plan: steps[0].until "x": is no condition`},
+		{`{"steps":[{"kind":"wait","until":"is a primary"}]}`, `plan: steps[0].command: is missing, and there is nothing to ask`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","command":[""]}]}`, `plan: steps[0].command: has no name`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"],[]]}]}`, `plan: steps[0].ask[1]: has no name`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"slots":"7-5"}]}`, `plan: steps[0].slots "7-5": slotmap: `},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"round":-1}]}`, `plan: steps[0].round "-1": must be from 0`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"database":-1}]}`, `plan: steps[0].database "-1": must be from 0`},
+		{`{"steps":[{"kind":5}]}`, `plan: steps[0].kind: is a JSON number`},
+		{`{"load":[1]}`, `plan: load.Load: has 1 numbers`},
+	} {
+		p := Plan{Warnings: []string{"as before"}}
+		err := json.Unmarshal([]byte(tc.text), &p)
+		require.ErrorContains(t, err, tc.want)
+		var input *InputError
+		require.ErrorAs(t, err, &input)
+		require.Equal(t, Plan{Warnings: []string{"as before"}}, p)
+	}
+	require.EqualError(t, new(Plan).UnmarshalJSON([]byte(`{"moves":`)), `plan: byte 9: unexpected end of JSON input`)
+	for _, p := range []Plan{{Steps: []Step{{Node: "\xff"}}}, {Nodes: []Node{{Addr: "\xff"}}}, {Moves: []Move{{To: "\xff"}}}} {
+		_, err := json.Marshal(p)
+		require.ErrorContains(t, err, `"\xff": is not UTF-8`)
+	}
+}
+
+// The size of what is read is in proportion to the text.
+func TestJSONIsBounded(t *testing.T) {
+	var p Plan
+	text := `{"steps":[` + strings.TrimSuffix(strings.Repeat(`{},`, 1e5), ",") + `]}`
+	err := json.Unmarshal([]byte(text), &p)
+	var input *InputError
+	require.True(t, errors.As(err, &input))
+	require.Equal(t, "steps[0].kind", input.Field)
+	text = `{"moves":[` + strings.TrimSuffix(strings.Repeat(`{"to":"a"},`, 1e5), ",") + `]}`
+	require.ErrorContains(t, json.Unmarshal([]byte(text), &p), "moves[0].slots: are missing")
+}

@@ -1,0 +1,270 @@
+package plan
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/reply"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// immediate reports whether a reply without an error says that s is done.
+func (s *Step) immediate() bool {
+	switch s.Kind {
+	case KindMeet, KindReplicate, KindMoveKeys, KindExport, KindImport, KindFailover, KindWait:
+		return false
+	}
+	return true
+}
+
+// Answer says what the answer to the step's command means; why is for a log. It
+// is what a client returns: a string, []byte, int64, a list, or an error that a
+// server has sent. A connection that broke is no reply: ask as if [Running].
+//
+// An error is no failure yet, but [Running]: it may be that the step was done
+// before. What the node says when it is asked decides. Only where there is
+// nothing to ask is it [NotStarted].
+func (s Step) Answer(answer any) (p Progress, why string) {
+	err, bad := answer.(error)
+	switch {
+	case bad && len(s.Until.Ask) == 0:
+		return NotStarted, err.Error()
+	case bad:
+		return Running, err.Error()
+	case s.immediate():
+		return Done, ""
+	}
+	return Running, ""
+}
+
+// Progress says how far the step has come, from the replies to the commands of
+// Until.Ask, in their order; why is for a log, and not empty if the step has
+// failed. Replies are as in [Step.Answer]. One that cannot be read, or is an
+// error, is [Running]: the node may be loading, for example.
+//
+// It takes time in proportion to the replies.
+func (s Step) Progress(replies ...any) (p Progress, why string) {
+	if len(replies) < len(s.Until.Ask) {
+		return Running, fmt.Sprintf("%d replies to %d commands", len(replies), len(s.Until.Ask))
+	}
+	for i, r := range replies {
+		if err, bad := r.(error); bad && i < len(s.Until.Ask) {
+			return Running, line(s.Until.Ask[i]) + ": " + err.Error()
+		}
+	}
+	if len(replies) == 0 {
+		return Done, "" // there is nothing to see: the answer has said all
+	}
+	switch s.Until.Condition {
+	case NoKeys:
+		keys, err := s.Keys(replies[0])
+		switch {
+		case err != nil:
+			return Running, err.Error()
+		case len(keys) > 0:
+			return NotStarted, ""
+		}
+		return Done, ""
+	case HasEpoch, ClusterOK, InSync:
+		text, ok := reply.Text(replies[0])
+		if !ok {
+			return Running, "the reply is no text"
+		}
+		return s.field(text)
+	}
+	text, ok := reply.Text(replies[len(replies)-1])
+	if !ok {
+		return Running, "the reply is no text"
+	}
+	c, err := topology.ParseNodes(text, topology.Origin{Addr: s.Addr})
+	if err != nil {
+		return Running, err.Error()
+	}
+	return s.seen(c, replies)
+}
+
+// field reads a field of INFO or CLUSTER INFO.
+func (s *Step) field(text string) (p Progress, why string) {
+	is := func(name string) string {
+		value, _ := infoField(text, name)
+		return value
+	}
+	switch s.Until.Condition {
+	case HasEpoch:
+		if e := is("cluster_my_epoch"); e == "" || e == "0" {
+			return NotStarted, ""
+		}
+		return Done, ""
+	case ClusterOK:
+		if state := is("cluster_state"); state != "ok" {
+			return Running, "cluster_state:" + state
+		}
+		return Done, ""
+	}
+	if is("role") == "master" || is("master_link_status") == "up" {
+		return Done, ""
+	}
+	return Running, "master_link_status:" + is("master_link_status")
+}
+
+// infoField returns the value of a line "name:value".
+func infoField(text, name string) (value string, ok bool) {
+	for l := range strings.Lines(text) {
+		if v, ok := strings.CutPrefix(l, name+":"); ok {
+			return strings.TrimRight(v, "\r\n"), true
+		}
+	}
+	return "", false
+}
+
+// seen compares what the node says of the cluster with the step's condition.
+func (s *Step) seen(c *topology.Cluster, replies []any) (p Progress, why string) {
+	switch me := c.Myself(); s.Until.Condition {
+	case KnowsPeer:
+		return s.met(c), ""
+	case Replicates:
+		switch {
+		case me == nil || me.Role != topology.RoleReplica || me.PrimaryID != s.Peer:
+			return NotStarted, ""
+		}
+		info, _ := reply.Text(replies[0])
+		if up, _ := infoField(info, "master_link_status"); up != "up" {
+			return Running, "master_link_status:" + up
+		}
+		return Done, ""
+	case IsPrimary:
+		if me == nil || me.Role != topology.RolePrimary {
+			return Running, "is no primary yet"
+		}
+		return Done, ""
+	case Imports, Migrates, Closed:
+		return s.open(c)
+	}
+	return s.owns(c, replies)
+}
+
+// met reports whether the node has met the peer.
+func (s *Step) met(c *topology.Cluster) Progress {
+	for _, n := range c.Nodes() {
+		if s.Peer != "" && n.ID == s.Peer || s.Peer == "" && n.Addr() == s.PeerAddr {
+			if n.Role == topology.RoleUnknown {
+				return Running
+			}
+			return Done
+		}
+	}
+	if s.Kind == KindWait {
+		return Running
+	}
+	return NotStarted
+}
+
+// open is about a slot that is on its way by SETSLOT.
+func (s *Step) open(c *topology.Cluster) (p Progress, why string) {
+	for _, r := range s.Slots {
+		i, found := slices.BinarySearchFunc(c.Open(), r.First, func(o topology.OpenSlot, slot hashslot.Slot) int {
+			return int(o.Slot) - int(slot)
+		})
+		var o topology.OpenSlot
+		if found {
+			o = c.Open()[i]
+		}
+		owner := ownerOf(c, r.First)
+		switch s.Until.Condition {
+		case Closed:
+			if found && (o.Importing && o.To == s.Node || o.Migrating && o.From == s.Node) {
+				return NotStarted, ""
+			}
+		case Imports:
+			switch {
+			case owner == s.Node || o.Importing && o.To == s.Node && o.From == s.Peer:
+			case owner != s.Peer:
+				return Failed, s.elsewhere(r.First, owner)
+			default:
+				return NotStarted, ""
+			}
+		default:
+			switch {
+			case owner == s.Peer || o.Migrating && o.From == s.Node && o.To == s.Peer:
+			case owner != s.Node:
+				return Failed, s.elsewhere(r.First, owner)
+			default:
+				return NotStarted, ""
+			}
+		}
+	}
+	return Done, ""
+}
+
+func ownerOf(c *topology.Cluster, slot hashslot.Slot) string {
+	if shard, ok := c.Table().Lookup(slot); ok {
+		return shard.Primary.ID
+	}
+	return ""
+}
+
+func (s *Step) elsewhere(slot hashslot.Slot, owner string) string {
+	if owner == "" {
+		return fmt.Sprintf("slot %d has no owner", slot)
+	}
+	return fmt.Sprintf("slot %d is owned by %s", slot, printable(owner))
+}
+
+// owns is about who owns the slots.
+func (s *Step) owns(c *topology.Cluster, replies []any) (p Progress, why string) {
+	want := s.Peer
+	switch s.Until.Condition {
+	case NodeOwns:
+		want = s.Node
+	case NobodyOwns:
+		want = ""
+	}
+	reached := true
+	for r, shard := range byOwner(c, s.Slots) {
+		owner := ""
+		if shard != nil {
+			owner = shard.Primary.ID
+		}
+		switch {
+		case owner == want:
+			continue
+		case s.Kind == KindAssign && owner != "",
+			(s.Kind == KindExport || s.Kind == KindImport) && owner != s.Node && owner != s.Peer:
+			return Failed, s.elsewhere(r.First, owner)
+		}
+		reached = false
+	}
+	if reached {
+		return Done, ""
+	}
+	if s.Kind != KindExport && s.Kind != KindImport {
+		return NotStarted, ""
+	}
+	return s.job(replies[0])
+}
+
+// byOwner yields the parts of ranges that have one owner, or none.
+func byOwner(c *topology.Cluster, ranges []slotmap.Range) iter.Seq2[slotmap.Range, *topology.Shard] {
+	return func(yield func(slotmap.Range, *topology.Shard) bool) {
+		for _, r := range ranges {
+			for first := r.First; first <= r.Last; {
+				shard, _ := c.Table().Lookup(first)
+				last := first
+				for last < r.Last {
+					if next, _ := c.Table().Lookup(last + 1); next != shard {
+						break
+					}
+					last++
+				}
+				if !yield(slotmap.Range{First: first, Last: last}, shard) {
+					return
+				}
+				first = last + 1
+			}
+		}
+	}
+}

@@ -1,0 +1,276 @@
+package plan
+
+import (
+	"cmp"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// A Kind says what a [Step] does.
+type Kind string
+
+// The kinds of steps. Node is the one that gets the command, Peer the other one.
+const (
+	KindEpoch     Kind = "set epoch"     // gives Node a config epoch, before it meets others
+	KindMeet      Kind = "meet"          // has Node meet Peer
+	KindAssign    Kind = "assign"        // gives Node slots that nobody owns
+	KindUnassign  Kind = "unassign"      // has Node forget who owns slots
+	KindReplicate Kind = "replicate"     // makes Node a replica of Peer
+	KindImporting Kind = "set importing" // tells Node that it imports a slot from Peer
+	KindMigrating Kind = "set migrating" // tells Node that it migrates a slot to Peer
+	KindMoveKeys  Kind = "move keys"     // sends keys of a slot from Node to Peer
+	KindOwner     Kind = "set owner"     // tells Node that slots are Peer's
+	KindStable    Kind = "set stable"    // tells Node that a slot is neither imported nor migrated
+	KindBumpEpoch Kind = "bump epoch"    // gives Node the highest config epoch
+	KindExport    Kind = "export"        // has Node migrate slots, with their keys, to Peer
+	KindImport    Kind = "import"        // has Node take slots, with their keys, from Peer
+	KindFailover  Kind = "fail over"     // has Node, a replica of Peer, take its place
+	KindMap       Kind = "set map"       // tells Node the whole map of the cluster
+	KindWait      Kind = "wait"          // sends nothing, and waits for Node
+)
+
+// A Condition is what is true of a node once a [Step] is done.
+type Condition string
+
+// The conditions of steps. They read on from "until the node".
+const (
+	Answered   Condition = "has answered without an error"
+	HasEpoch   Condition = "has a config epoch"
+	KnowsPeer  Condition = "knows the peer"
+	NodeOwns   Condition = "owns the slots"
+	PeerOwns   Condition = "knows that the peer owns the slots"
+	NobodyOwns Condition = "knows no owner of the slots"
+	Imports    Condition = "imports the slot"    // or has it already
+	Migrates   Condition = "migrates the slot"   // or has done so already
+	Closed     Condition = "has the slot closed" // neither importing nor migrating
+	NoKeys     Condition = "has no keys of the slot"
+	Replicates Condition = "is a replica of the peer, in sync"
+	InSync     Condition = "is a primary, or a replica in sync"
+	IsPrimary  Condition = "is a primary"
+	ClusterOK  Condition = "says that the cluster is ok"
+	HasMap     Condition = "has the map"
+)
+
+// An Until says when a [Step] is done, and how to see it.
+type Until struct {
+	Condition Condition
+
+	// Ask are commands for the step's node. [Step.Progress] reads the replies to
+	// them.
+	Ask [][]string
+}
+
+// A Progress says how far a [Step] has come.
+type Progress int
+
+const (
+	NotStarted Progress = iota // send the command, once more if it was sent before
+	Running                    // ask again, after a while
+	Done                       // go on with the next step
+	Failed                     // no repetition helps: the cluster is not what the plan was made for
+)
+
+// String returns "not started", "running", "done" or "failed".
+func (p Progress) String() string {
+	switch p {
+	case NotStarted:
+		return "not started"
+	case Running:
+		return "running"
+	case Done:
+		return "done"
+	case Failed:
+		return "failed"
+	}
+	return "Progress(" + strconv.Itoa(int(p)) + ")"
+}
+
+// A Step is one command for one node, and what to wait for before the next step.
+// It is done so:
+//
+//  1. Command is sent to Node, unless it is nil. [Step.Answer] reads the reply.
+//  2. While the answer is [Running], the commands of Until.Ask are sent to Node,
+//     and [Step.Progress] reads the replies.
+//  3. If it says [NotStarted], all begins again, after a while.
+//
+// A step of the kind [KindMoveKeys] begins at 2: as long as there are keys, the
+// command to send is that of [Step.Migrate].
+//
+// Every step can be repeated. Who dies and does not know how far they have come
+// begins again with any earlier step, even the first: what is done already is
+// then seen to be done. Two must not do the same steps at once.
+type Step struct {
+	Kind     Kind
+	Node     string          // id of the node to send Command to
+	Addr     string          // its address, "host:port"; "" if the view does not tell
+	Peer     string          // id of the other node; "" if there is none
+	PeerAddr string          // its address
+	Slots    []slotmap.Range // the slots in question, as Command has them
+	Database int             // of KindMoveKeys: to SELECT before anything is sent
+	Command  []string        // the command and its arguments; nil to wait only
+	Until    Until
+
+	// Round is 0, or the same for steps that follow one another and may be done at
+	// once.
+	Round int
+}
+
+var askNodes = []string{"CLUSTER", "NODES"}
+
+// keysAtOnce and migrateTimeout are the tool's --cluster-pipeline and
+// --cluster-timeout, raised from 10 keys to 100.
+const (
+	keysAtOnce     = 100
+	migrateTimeout = time.Minute
+)
+
+func one(slot hashslot.Slot) []slotmap.Range { return []slotmap.Range{{First: slot, Last: slot}} }
+
+func rangesOf(slots slotmap.Set) []slotmap.Range { return slices.Collect(slots.Ranges()) }
+
+// ends lists the first and the last slot of each range.
+func ends(ranges []slotmap.Range) []string {
+	list := make([]string, 0, 2*len(ranges))
+	for _, r := range ranges {
+		list = append(list, strconv.Itoa(int(r.First)), strconv.Itoa(int(r.Last)))
+	}
+	return list
+}
+
+// rangesText returns ranges as servers print them.
+func rangesText(ranges []slotmap.Range) string {
+	var b strings.Builder
+	for i, r := range ranges {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(r.String())
+	}
+	return b.String()
+}
+
+// importing, migrating, owned, stable, keysOf, assigned, replicating, failingOver,
+// bumped and synced make steps for node n.
+
+func importing(n, from Node, slot hashslot.Slot) Step {
+	return setSlot(KindImporting, Imports, n, from, slot, "IMPORTING", from.ID)
+}
+
+func migrating(n, to Node, slot hashslot.Slot) Step {
+	return setSlot(KindMigrating, Migrates, n, to, slot, "MIGRATING", to.ID)
+}
+
+func owned(n, owner Node, slot hashslot.Slot) Step {
+	return setSlot(KindOwner, PeerOwns, n, owner, slot, "NODE", owner.ID)
+}
+
+func stable(n Node, slot hashslot.Slot) Step {
+	return setSlot(KindStable, Closed, n, Node{}, slot, "STABLE")
+}
+
+func setSlot(kind Kind, c Condition, n, peer Node, slot hashslot.Slot, args ...string) Step {
+	return Step{Kind: kind, Node: n.ID, Addr: n.Addr, Peer: peer.ID, PeerAddr: peer.Addr, Slots: one(slot),
+		Command: append([]string{"CLUSTER", "SETSLOT", strconv.Itoa(int(slot))}, args...),
+		Until:   Until{c, [][]string{askNodes}}}
+}
+
+// keysOf sends the keys of a slot from n to another node, which has an address.
+func keysOf(n, to Node, slot hashslot.Slot, o *SetSlotOptions, database int) Step {
+	host, port, _ := net.SplitHostPort(to.Addr)
+	timeout, keys := cmp.Or(o.Timeout, migrateTimeout), cmp.Or(o.Keys, keysAtOnce)
+	s := Step{Kind: KindMoveKeys, Node: n.ID, Addr: n.Addr, Peer: to.ID, PeerAddr: to.Addr, Slots: one(slot), Database: database,
+		Command: []string{"MIGRATE", host, port, "", strconv.Itoa(database), strconv.FormatInt(timeout.Milliseconds(), 10)},
+		Until:   Until{NoKeys, [][]string{{"CLUSTER", "GETKEYSINSLOT", strconv.Itoa(int(slot)), strconv.Itoa(keys)}}}}
+	if o.Replace {
+		s.Command = append(s.Command, "REPLACE")
+	}
+	return s
+}
+
+// assigned gives n slots. legacy is for servers before 7.0.
+func assigned(n Node, slots []slotmap.Range, legacy bool) Step {
+	s := Step{Kind: KindAssign, Node: n.ID, Addr: n.Addr, Slots: slots, Until: Until{NodeOwns, [][]string{askNodes}}}
+	if !legacy {
+		s.Command = append([]string{"CLUSTER", "ADDSLOTSRANGE"}, ends(slots)...)
+		return s
+	}
+	s.Command = []string{"CLUSTER", "ADDSLOTS"}
+	for _, r := range slots {
+		for slot := r.First; slot <= r.Last; slot++ {
+			s.Command = append(s.Command, strconv.Itoa(int(slot)))
+		}
+	}
+	return s
+}
+
+func replicating(n, primary Node) Step {
+	return Step{Kind: KindReplicate, Node: n.ID, Addr: n.Addr, Peer: primary.ID, PeerAddr: primary.Addr,
+		Command: []string{"CLUSTER", "REPLICATE", primary.ID},
+		Until:   Until{Replicates, [][]string{{"INFO", "replication"}, askNodes}}}
+}
+
+// failingOver has n take the place of its primary. how is nothing, "FORCE" or
+// "TAKEOVER".
+func failingOver(n, primary Node, how ...string) Step {
+	return Step{Kind: KindFailover, Node: n.ID, Addr: n.Addr, Peer: primary.ID, PeerAddr: primary.Addr,
+		Command: append([]string{"CLUSTER", "FAILOVER"}, how...),
+		Until:   Until{IsPrimary, [][]string{askNodes}}}
+}
+
+func bumped(n Node) Step {
+	return Step{Kind: KindBumpEpoch, Node: n.ID, Addr: n.Addr, Command: []string{"CLUSTER", "BUMPEPOCH"}, Until: Until{Condition: Answered}}
+}
+
+// waiting sends nothing to n, and waits.
+func waiting(n Node, c Condition, ask ...string) Step {
+	return Step{Kind: KindWait, Node: n.ID, Addr: n.Addr, Until: Until{c, [][]string{ask}}}
+}
+
+func synced(n Node) Step { return waiting(n, InSync, "INFO", "replication") }
+
+// String returns the step as a line: the address, or the id, then the command, and
+// what to wait for behind a #. Arguments that are empty, or have a space or
+// another character that does not print, are in quotes.
+func (s Step) String() string {
+	var b strings.Builder
+	b.WriteString(printable(cmp.Or(s.Addr, s.Node)))
+	b.WriteByte('>')
+	command, comment := s.Command, ""
+	switch {
+	case s.Kind == KindMoveKeys:
+		comment = "  # with KEYS and what " + line(s.Until.Ask...) + " lists, until there are none"
+	case s.Command == nil && len(s.Until.Ask) > 0:
+		command, comment = s.Until.Ask[0], "  # until it "+printableText(string(s.Until.Condition))
+	case !s.immediate() && len(s.Until.Ask) > 0:
+		comment = "  # then " + line(s.Until.Ask...) + " until it " + printableText(string(s.Until.Condition))
+	}
+	for _, a := range command {
+		b.WriteByte(' ')
+		b.WriteString(printable(a))
+	}
+	b.WriteString(comment)
+	return b.String()
+}
+
+// line joins commands for a person to read.
+func line(commands ...[]string) string {
+	var b strings.Builder
+	for i, c := range commands {
+		if i > 0 {
+			b.WriteString(" and ")
+		}
+		for k, a := range c {
+			if k > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(printable(a))
+		}
+	}
+	return b.String()
+}
