@@ -1,10 +1,9 @@
 // Package bench holds the benchmarks, each under every kernel that can run
 // here.
 //
-//	go test -bench .
-//	go test -bench 'Of/.*len=16' -count 10 | benchstat -col /kernel -
+//	go test -bench . ./bench
+//	go test -bench 'Of/.*len=16' -count 10 ./bench | benchstat -col /kernel -
 //
-// compare measures other libraries beside this one, and mca predicts what the
-// kernels cost on other CPUs. All that is a module of its own, so that importers do
-// not download it.
+// The nested module compare measures other libraries beside this one, and the nested
+// module mca predicts what the kernels cost on other CPUs.
 package bench

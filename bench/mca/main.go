@@ -2,18 +2,18 @@
 // and straight paths out of the assembly as it was built, and has LLVM's llvm-mca
 // count the cycles by its models of CPUs:
 //
-//	go run ./mca                  # writes results/mca.md
-//	go run ./mca -check           # compares with it, and fails if a prediction is worse by 3 %
-//	go run ./mca -show of         # a function with its labels, for paths.txt
-//	go run ./mca -path 'one key'  # the instructions of the paths with that in their name
-//	go run ./mca -llvm 'one key'  # the same as llvm-mca reads them, to look closer with it
-//	go run ./mca -measure         # measures the same paths on this CPU, for measured.txt
+//	go run .                  # writes ../results/mca.md
+//	go run . -check           # compares with it, and fails if a prediction is worse by 3 %
+//	go run . -show of         # a function with its labels, for paths.txt
+//	go run . -path 'one key'  # the instructions of the paths with that in their name
+//	go run . -llvm 'one key'  # the same as llvm-mca reads them, to look closer with it
+//	go run . -measure         # measures the same paths on this CPU, for measured.txt
 //
 // paths.txt says which paths there are. Predictions do not depend on the machine
 // or its load, but on the version of LLVM: -check with another version than the
 // one that made the table prints the differences and does not fail.
 //
-// It runs in bench, the folder of its module, and takes llvm-mca and llvm-mc of one version
+// It runs in its folder, and takes llvm-mca and llvm-mc of one version
 // (Debian: package llvm-22).
 package main
 
@@ -32,7 +32,7 @@ var (
 	measuredText string
 )
 
-const tableFile = "results/mca.md"
+const tableFile = "../results/mca.md"
 
 func main() {
 	check := flag.Bool("check", false, "compare with the committed table and write nothing")
@@ -52,7 +52,7 @@ func main() {
 		}
 		functions := map[string]map[string]*function{}
 		for _, arch := range archs {
-			if functions[arch], err = build("..", arch); err != nil {
+			if functions[arch], err = build("../..", arch); err != nil {
 				return err
 			}
 		}
@@ -174,6 +174,6 @@ func report(t, committed *table, measured []measurement) error {
 		fmt.Printf("%s is by LLVM %s, so that nothing fails\n", tableFile, committed.version)
 		return nil
 	default:
-		return fmt.Errorf("%d predictions are worse than in %s; if that is meant, run go run ./mca and commit the file too", len(worse), tableFile)
+		return fmt.Errorf("%d predictions are worse than in %s; if that is meant, run go run . and commit the file too", len(worse), tableFile)
 	}
 }

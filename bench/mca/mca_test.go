@@ -299,7 +299,7 @@ func TestTableIsReadAsItWasWritten(t *testing.T) {
 		assert.Error(t, err)
 	}
 	// And so is what is committed.
-	committed, err := os.ReadFile("../" + tableFile)
+	committed, err := os.ReadFile(tableFile)
 	require.NoError(t, err)
 	_, err = parseTable(string(committed))
 	assert.NoError(t, err)

@@ -34,7 +34,7 @@ the first cache and all branches predicted, without the Go call in front of it.
 
 ` + versionLine + t.version + `. To make this file again:
 
-    cd bench && go run ./mca
+    cd bench/mca && go run .
 
 `)
 	for _, arch := range archs {

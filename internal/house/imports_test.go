@@ -37,6 +37,8 @@ var arrows = map[string][]string{
 	"slotmap/plan":           {".", "internal/reply", "slotmap", "slotmap/topology"},
 	"slotmap/plan/valkeycli": {".", "slotmap", "slotmap/topology", "slotmap/plan"},
 	"cmd/hashslot":           {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan", "slotmap/plan/valkeycli", "slotmap/command"},
+	"bench":                  {},
+	"bench/internal/owners":  {".", "slotmap"},
 	"fuzz":                   {},
 }
 

@@ -1,6 +1,6 @@
-// Benchmarks, and the tools that measure and predict. This file keeps them, and the
-// peers that they measure beside, out of the module that importers download.
-module github.com/hashslot/hashslot/bench
+// Measures other libraries beside this one. This file keeps the program and its
+// peers out of the module that importers download.
+module github.com/hashslot/hashslot/bench/compare
 
 go 1.26.0
 
@@ -38,4 +38,4 @@ require (
 	golang.org/x/text v0.42.0 // indirect
 )
 
-replace github.com/hashslot/hashslot => ..
+replace github.com/hashslot/hashslot => ../..
