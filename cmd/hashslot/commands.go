@@ -508,6 +508,24 @@ type commandCounter struct {
 // maxTroubles bounds the names that are kept of commands that there are not.
 const maxTroubles = 1000
 
+// worker returns a worker that counts the commands that lines are.
+func (c *commandCounter) worker(s *spread, cf commandFlags, in inputFlags) lineWorker {
+	r := lineReader{json: cf.in == "json"}
+	return func(data []byte) (lines int64, bad []badLine) {
+		for len(data) > 0 {
+			line, rest, _ := bytes.Cut(data, []byte{in.sep()})
+			data = rest
+			if len(line) > in.max {
+				bad = append(bad, badLine{lines, tooLong(in.max).Error()})
+			} else if l, ok, err := r.read(line); ok {
+				c.add(s, l, err)
+			}
+			lines++
+		}
+		return lines, bad
+	}
+}
+
 func (c *commandCounter) add(s *spread, l commandLine, err error) {
 	v := verdict{err: err}
 	if err == nil {

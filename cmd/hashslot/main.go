@@ -38,6 +38,7 @@ type command struct {
 	example string // "$ " and a command line, then what it prints
 	run     func(*env) int
 	kinds   []*command // instead of run: the words behind the name
+	rawKeys bool       // it reads lines as keys
 }
 
 var commands []*command
@@ -95,6 +96,7 @@ type env struct {
 	files          []*outFile     // to be closed at the end
 	terminal       func(any) bool // whether one of the three is a terminal
 	now            func() time.Time
+	interrupt      <-chan os.Signal    // ends a scan; nil for those that end a program
 	inspect        func(*flag.FlagSet) // gets the options of the command, which then does no work
 }
 

@@ -22,14 +22,13 @@ type progress struct {
 const (
 	progressAfter = time.Second
 	progressEvery = 200 * time.Millisecond
-	progressFrom  = 16 << 20 // bytes read: with less, it is not the work that takes long
 )
 
-// newProgress shows progress if standard error is a terminal, and not the one
-// that the answers go to.
-func newProgress(e *env) *progress {
+// newProgress shows progress if standard error is a terminal. Not if somebody types
+// the input, and not between answers that go to a terminal themselves.
+func newProgress(e *env, answers bool) *progress {
 	p := &progress{now: e.now}
-	if !e.terminal(e.stderr) || e.terminal(e.stdout) {
+	if !e.terminal(e.stderr) || e.terminal(e.stdin) || answers && e.terminal(e.stdout) {
 		return p
 	}
 	p.w = e.stderr
@@ -44,14 +43,16 @@ func newProgress(e *env) *progress {
 }
 
 // add takes note of work done.
-func (p *progress) add(lines, read int) {
+func (p *progress) add(lines, read int) { p.at(p.lines+int64(lines), p.read+int64(read)) }
+
+// at takes note of how much work is done.
+func (p *progress) at(lines, read int64) {
 	if p.w == nil {
 		return
 	}
-	p.lines += int64(lines)
-	p.read += int64(read)
+	p.lines, p.read = lines, read
 	now := p.now()
-	if p.read < progressFrom || now.Before(p.next) {
+	if now.Before(p.next) {
 		return
 	}
 	p.next = now.Add(progressEvery)

@@ -15,10 +15,11 @@ import (
 )
 
 var routeCommand = command{
-	name:  "route",
-	args:  "[KEY...]",
-	short: "the slot and the owner of each key",
-	run:   runRoute,
+	name:    "route",
+	args:    "[KEY...]",
+	short:   "the slot and the owner of each key",
+	run:     runRoute,
+	rawKeys: true,
 	doc: `The owners are read from what CLUSTER NODES replies, or from a nodes.conf, as
 "hashslot check" does. Keys are read as "hashslot slot" reads them.
 

@@ -13,10 +13,11 @@ import (
 )
 
 var slotCommand = command{
-	name:  "slot",
-	args:  "[KEY...]",
-	short: "the slot, hash tag and hashed part of each key",
-	run:   runSlot,
+	name:    "slot",
+	args:    "[KEY...]",
+	short:   "the slot, hash tag and hashed part of each key",
+	run:     runSlot,
+	rawKeys: true,
 	doc: `Without a KEY, keys are read from standard input, one a line, any number of
 them, and answered as they come. A line is a key as it stands: an empty line is
 the empty key, and a carriage return in front of the newline belongs to the key.

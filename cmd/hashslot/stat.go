@@ -3,13 +3,12 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
-	"errors"
+	"encoding/binary"
 	"flag"
 	"fmt"
-	"maps"
+	"io"
 	"math"
-	"os"
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,28 +19,36 @@ import (
 )
 
 var statCommand = command{
-	name:  "stat",
-	args:  "[KEY...]",
-	short: "how keys spread over the slots, and over the shards",
-	run:   runStat,
+	name:    "stat",
+	args:    "[KEY...]",
+	short:   "how keys spread over the slots, and over the shards",
+	run:     runStat,
+	rawKeys: true,
 	doc: `Keys are read as "hashslot slot" reads them. The report tells how many keys there
 are, how many slots have keys and how many keys a slot has, and lists the slots
-and the hash tags with the most keys.
+and the hash tags with the most keys. -top 0 lists none, which is faster if there
+are many tags.
 
 The deviation is the standard deviation of the number of keys of a slot. Keys
 that fall into slots by chance have the one that is beside it; many keys with few
 tags have a larger one.
 
 Up to 16384 different tags are counted exactly. With more of them the counts are
-of the most frequent ones, and the report tells by how much they may be too low.
-Tags longer than 1024 bytes are left out of the list.
+of the most frequent ones, the report tells by how much they may be too low, and
+tags with no more keys than that are not listed.
+Tags longer than 256 bytes are left out of the list.
 
 With -nodes, which is as in "hashslot check", it also tells how many keys each
 shard has, in the order of their first slots: its share of all keys, the number
 of its slots and the keys in one of them. If slots have no owner, a line tells
 how many keys are in them.
 
-JSON is one object; -nodes adds "owners" and "unowned". A share is 0 to 1 there.
+JSON is one object; -nodes adds "owners" and "unowned". A share is 0 to 1 there. A
+tag that is not UTF-8 is in "tag_hex" in place of "tag".
+
+A line that is too long, or not hex, is left out, counted, and the first ten are
+named; the exit status is 1 then. So it is if Ctrl-C or SIGTERM ends the reading:
+the report is of what has been read.
 
 With -commands, commands are read in place of keys, as "hashslot route -commands"
 does, and the keys of all of them are counted. The report also tells how many
@@ -122,69 +129,80 @@ func runStat(e *env) int {
 	if err != nil {
 		return e.badUse(err)
 	}
+	var picture io.Writer
+	if svg == "-" {
+		picture = e.stdout
+	} else if svg != "" {
+		if picture, err = e.create(svg); err != nil {
+			return e.fail(err)
+		}
+	}
 	var cluster *clusterView
 	if nodes.given() {
 		if cluster, err = nodes.load(e); err != nil {
 			return e.fail(err)
 		}
 	}
-	// One worker: the counts of tags depend on the order, if there are many.
-	s := spread{tags: newTopTags(statTags)}
-	var slots []hashslot.Slot
+	unit := "line"
+	switch {
+	case len(e.args) > 0:
+		unit = "argument"
+		in.nul, in.max = true, maxMax // which an argument cannot have, nor be as long
+	case in.nul:
+		unit = "NUL-ended line"
+	}
+	var spreads []*spread // of the workers
+	hash := newTagHash()
+	newSpread := func() *spread {
+		s := &spread{tags: newTopTags(statTags, hash), noTags: top == 0}
+		spreads = append(spreads, s)
+		return s
+	}
 	var counter commandCounter
-	var code int
-	if cf.commands {
-		code = cf.answer(e, in, 1, func() func(*output, commandLine, error) {
-			return func(_ *output, c commandLine, err error) { counter.add(&s, c, err) }
+	var got scanned
+	switch {
+	case cf.commands && len(e.args) > 0:
+		cf.answer(e, in, 1, func() func(*output, commandLine, error) {
+			s := newSpread()
+			return func(_ *output, c commandLine, err error) { counter.add(s, c, err) }
 		})
-	} else {
-		code = e.answer(in, 1, func() worker {
-			return func(_ *output, keys [][]byte) (int, error) {
-				var bad error
-				if unhex {
-					keys, bad = unhexAll(keys)
-				}
-				slots = hashslot.AppendOfBytes(slots[:0], keys)
-				s.add(keys, slots)
-				return len(keys), bad
-			}
-		})
+	case cf.commands: // one worker: the commands of a client follow each other
+		got = e.scan(in, 1, func() lineWorker { return counter.worker(newSpread(), cf, in) })
+	default:
+		got = e.scan(in, scanWorkers, func() lineWorker { return newSpread().worker(in, unhex) })
 	}
-	if code != exitOK {
-		return code
-	}
+	s := merge(spreads)
 	r := s.report(top)
+	r.BadLines, r.Interrupted = got.badLines, got.interrupted
 	if cf.commands {
 		r.Commands = counter.count(top)
 	}
 	if cluster != nil {
 		r.own(cluster, s.keys[:])
 	}
-	if svg != "" {
-		picture := r.draw(s.keys[:])
-		if svg == "-" {
-			return e.print(string(picture))
-		}
-		if err := os.WriteFile(svg, picture, 0o666); err != nil {
+	code := got.report(e, unit)
+	if picture != nil {
+		drawing := r.draw(s.keys[:])
+		if _, err := picture.Write(drawing); err != nil {
 			return e.fail(err)
 		}
+		if picture == e.stdout {
+			return code
+		}
 	}
-	var out []byte
-	switch {
-	case form.json():
-		out, err = r.json(hex)
-	default:
-		out = r.text(hex)
+	out := r.text(hex)
+	if form.json() {
+		out = r.json(hex)
 	}
-	if err != nil {
-		return e.fail(err)
+	if e.print(string(out)) != exitOK {
+		return exitFailed
 	}
-	return e.print(string(out))
+	return code
 }
 
 const (
 	statTags   = hashslot.Count // different tags that are counted exactly
-	statTagLen = 1024           // of the longest tag that is counted
+	statTagLen = 256            // of the longest tag that is counted
 )
 
 // A spread counts keys.
@@ -192,60 +210,130 @@ type spread struct {
 	keys   [hashslot.Count]uint64
 	tagged uint64
 	tags   *topTags
+	noTags bool     // none are listed
+	found  [][]byte // tags of a batch
+
+	// Of a sum.
+	parts []*topTags
+	lost  uint64 // by how much the sum of their counts may be too low
+}
+
+// worker returns a worker that counts the keys that lines are.
+func (s *spread) worker(in inputFlags, hex bool) lineWorker {
+	var keys [batchSize][]byte
+	slots := make([]hashslot.Slot, 0, batchSize)
+	sep := in.sep()
+	return func(data []byte) (lines int64, bad []badLine) {
+		tagged := bytes.IndexByte(data, '{') >= 0 || hex
+		for len(data) > 0 {
+			n, size, longest := split(&keys, data, sep)
+			data = data[size:]
+			kept := keys[:n]
+			if longest > in.max || hex {
+				kept = keys[:0]
+				for i, key := range keys[:n] {
+					err := error(nil)
+					if len(key) > in.max {
+						err = tooLong(in.max)
+					} else if hex {
+						key, err = unhex(bytes.TrimSuffix(key, []byte{'\r'}))
+					}
+					if err != nil {
+						bad = append(bad, badLine{lines + int64(i), err.Error()})
+						continue
+					}
+					kept = append(kept, key)
+				}
+			}
+			lines += int64(n)
+			if tagged {
+				s.addTags(kept)
+			}
+			slots = hashslot.AppendOfBytes(slots[:0], kept)
+			for _, slot := range slots {
+				s.keys[slot%hashslot.Count]++
+			}
+		}
+		return lines, bad
+	}
+}
+
+// split divides the beginning of data into lines, and returns how many there are,
+// the size of all and of the longest. The last line of data may have no end. It
+// looks at eight bytes at a time, and has no branch on whether there is an end of
+// a line among them: for lines of a usual length that is faster than a call of
+// bytes.IndexByte for each.
+func split(lines *[batchSize][]byte, data []byte, sep byte) (n, size, longest int) {
+	var ends [batchSize]uint32
+	pattern := ones * uint64(sep)
+	at := 0
+	for ; at+8 <= len(data) && n+8 <= batchSize; at += 8 {
+		x := binary.LittleEndian.Uint64(data[at:]) ^ pattern
+		// The high bit of each byte that is 0, without borrows between bytes.
+		found := ^((x&^highs + ^uint64(highs)) | x) & highs
+		ends[n%batchSize] = uint32(at + bits.TrailingZeros64(found)/8)
+		n += int((found | -found) >> 63)
+		for found &= found - 1; found != 0; found &= found - 1 { // the lines are short
+			ends[n%batchSize] = uint32(at + bits.TrailingZeros64(found)/8)
+			n++
+		}
+	}
+	for i, end := range ends[:n] {
+		line := data[size:end:end]
+		longest = max(longest, len(line))
+		lines[i] = line
+		size = int(end) + 1
+	}
+	for ; size < len(data) && n < batchSize && at+8 > len(data); n++ {
+		line, _, _ := bytes.Cut(data[size:], []byte{sep})
+		longest = max(longest, len(line))
+		lines[n] = line
+		size = min(size+len(line)+1, len(data))
+	}
+	return n, size, longest
 }
 
 func (s *spread) add(keys [][]byte, slots []hashslot.Slot) {
+	for _, slot := range slots {
+		s.keys[slot]++
+	}
+	keys = slices.Clone(keys)
+	for ; len(keys) > batchSize; keys = keys[batchSize:] {
+		s.addTags(keys[:batchSize])
+	}
+	s.addTags(keys)
+}
+
+// addTags counts the tags of at most batchSize keys, and takes the hashed part of
+// each key in place of it. No tag has another in it: what it has no end for.
+func (s *spread) addTags(keys [][]byte) {
+	s.found = s.found[:0]
 	for i, key := range keys {
-		s.keys[slots[i]]++
 		if start, end, ok := hashtag.Find(key); ok {
 			s.tagged++
+			keys[i] = key[start:end]
 			if end-start <= statTagLen {
-				s.tags.add(key[start:end])
+				s.found = append(s.found, key[start:end])
 			}
 		}
 	}
+	if !s.noTags {
+		s.tags.add(s.found)
+	}
 }
 
-// topTags counts the most frequent tags in bounded memory: when there are twice
-// as many as it keeps, all counts go down by as much as it takes to get rid of
-// half of them. No count is too high, none is too low by more than lost, and
-// lost is at most the number of all keys divided by keep. This is the summary
-// of Misra and Gries (1982), thinned out in batches.
-type topTags struct {
-	keep   int
-	counts map[string]*uint64
-	lost   uint64
-}
-
-func newTopTags(keep int) *topTags { return &topTags{keep: keep, counts: make(map[string]*uint64)} }
-
-func (t *topTags) add(tag []byte) {
-	if n := t.counts[string(tag)]; n != nil {
-		*n++
-		return
-	}
-	if len(t.counts) == 2*t.keep {
-		t.thin()
-	}
-	n := uint64(1)
-	t.counts[string(tag)] = &n
-}
-
-func (t *topTags) thin() {
-	all := make([]uint64, 0, len(t.counts))
-	for _, n := range t.counts {
-		all = append(all, *n)
-	}
-	slices.Sort(all)
-	down := all[len(all)-t.keep-1]
-	t.lost += down
-	maps.DeleteFunc(t.counts, func(_ string, n *uint64) bool {
-		if *n <= down {
-			return true
+// merge returns the sum of spreads.
+func merge(spreads []*spread) *spread {
+	sum := new(spread)
+	for _, s := range spreads {
+		for slot, n := range s.keys {
+			sum.keys[slot] += n
 		}
-		*n -= down
-		return false
-	})
+		sum.tagged += s.tagged
+		sum.lost += s.tags.lost
+		sum.parts = append(sum.parts, s.tags)
+	}
+	return sum
 }
 
 // A report is what the command prints.
@@ -261,6 +349,9 @@ type report struct {
 	HotSlots  []slotCount `json:"hot_slots"`
 	HotTags   []tagCount  `json:"hot_tags"`
 	TagsLost  uint64      `json:"hot_tags_error"`
+
+	BadLines    int64 `json:"bad_lines"` // that were left out
+	Interrupted bool  `json:"interrupted"`
 
 	// With -commands.
 	Commands *commandCount `json:"commands,omitzero"`
@@ -291,13 +382,14 @@ type slotCount struct {
 }
 
 type tagCount struct {
-	Tag  string `json:"tag"`
-	Slot int    `json:"slot"`
-	Keys uint64 `json:"keys"`
+	Tag    string `json:"tag,omitempty"`
+	TagHex string `json:"tag_hex,omitempty"` // of a tag that is not UTF-8
+	Slot   int    `json:"slot"`
+	Keys   uint64 `json:"keys"`
 }
 
 func (s *spread) report(top int) report {
-	r := report{Tagged: s.tagged, Min: slices.Min(s.keys[:]), Max: slices.Max(s.keys[:]), TagsLost: s.tags.lost}
+	r := report{Tagged: s.tagged, Min: slices.Min(s.keys[:]), Max: slices.Max(s.keys[:]), TagsLost: s.lost}
 	r.HotSlots, r.HotTags = []slotCount{}, []tagCount{}
 	for slot, n := range s.keys {
 		r.Keys += n
@@ -315,13 +407,9 @@ func (s *spread) report(top int) report {
 	r.ByChance = math.Sqrt(float64(r.Keys) * p * (1 - p)) // binomial
 	slices.SortStableFunc(r.HotSlots, func(a, b slotCount) int { return cmp.Compare(b.Keys, a.Keys) })
 	r.HotSlots = r.HotSlots[:min(top, len(r.HotSlots))]
-	for tag, n := range s.tags.counts {
-		r.HotTags = append(r.HotTags, tagCount{Tag: tag, Keys: *n})
+	for _, t := range mostTags(s.parts, top, s.lost) {
+		r.HotTags = append(r.HotTags, tagCount{Tag: t.tag, Keys: t.count})
 	}
-	slices.SortFunc(r.HotTags, func(a, b tagCount) int {
-		return cmp.Or(cmp.Compare(b.Keys, a.Keys), cmp.Compare(a.Tag, b.Tag))
-	})
-	r.HotTags = r.HotTags[:min(top, len(r.HotTags))]
 	for i := range r.HotTags {
 		sum := hashslot.ChecksumString(r.HotTags[i].Tag)
 		r.HotTags[i].Slot = int(sum % hashslot.Count)
@@ -397,31 +485,34 @@ func (r report) text(hex bool) []byte {
 			fmt.Fprintf(&b, "  %s\n", enc(nil, []byte(t.Tag)))
 		}
 	}
-	if r.TagsLost > 0 {
-		fmt.Fprintf(&b, "\nThere are many tags: each may have up to %d keys more.\n", r.TagsLost)
+	switch {
+	case r.TagsLost > 0 && len(r.HotTags) > 0:
+		fmt.Fprintf(&b, "\nThere are many tags: each may have up to %d keys more, and no other has more than\nthat.\n", r.TagsLost)
+	case r.TagsLost > 0:
+		fmt.Fprintf(&b, "\nThere are many tags, and none stands out: none has more than %d keys for certain.\n", r.TagsLost)
 	}
 	if r.Commands != nil {
 		r.Commands.troubles(&b)
 	}
+	if r.BadLines > 0 {
+		fmt.Fprintf(&b, "\nLines that were left out: %d\n", r.BadLines)
+	}
+	if r.Interrupted {
+		b.WriteString("\nInterrupted: there was more to read.\n")
+	}
 	return b.Bytes()
 }
 
-var errTagNotUTF8 = errors.New("a tag is not UTF-8, and JSON cannot hold it: use -hex")
-
-func (r report) json(hex bool) ([]byte, error) {
+func (r report) json(hex bool) []byte {
 	for i := range r.HotTags {
-		tag := &r.HotTags[i].Tag
+		t := &r.HotTags[i]
 		if hex {
-			*tag = string(appendHex(nil, []byte(*tag)))
-		} else if !utf8.ValidString(*tag) {
-			return nil, errTagNotUTF8
+			t.Tag = string(appendHex(nil, []byte(t.Tag)))
+		} else if !utf8.ValidString(t.Tag) {
+			t.Tag, t.TagHex = "", string(appendHex(nil, []byte(t.Tag)))
 		}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(r)
-	return b.Bytes(), err
+	return line(r)
 }
 
 // draw returns the map of the slots as SVG. Colours go by equal steps where the

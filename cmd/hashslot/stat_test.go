@@ -111,8 +111,20 @@ func TestStatForms(t *testing.T) {
 	assert.Contains(t, r.out, "%  \\xff\n")
 	r = runOn("7bff7d\n7bff7d31\n", "stat", "-unhex", "-hex", "-format", "json")
 	assert.Contains(t, r.out, fmt.Sprintf(`"hot_tags":[{"tag":"ff","slot":%d,"keys":2}]`, hashslot.Of("\xff")))
-	assert.Equal(t, result{1, "", "hashslot stat: a tag is not UTF-8, and JSON cannot hold it: use -hex\n"}, runOn("{\xff}\n", "stat", "-format", "json"))
-	assert.Equal(t, result{1, "", "hashslot stat: line 2: byte 1, \"x\", is not a hex digit\n"}, runOn("00\nx\n", "stat", "-unhex"))
+	r = runOn("{\xff}\n", "stat", "-format", "json")
+	assert.Equal(t, exitOK, r.code)
+	assert.Contains(t, r.out, fmt.Sprintf(`"hot_tags":[{"tag_hex":"ff","slot":%d,"keys":1}]`, hashslot.Of("\xff")))
+	r = runOn("00\r\nx\n000\n01\n", "stat", "-unhex")
+	assert.Equal(t, exitFailed, r.code)
+	assert.Equal(t, "hashslot stat: warning: the first line ends with a carriage return, which is part of it, as in each line\n"+
+		"hashslot stat: line 2 is left out: byte 1, \"x\", is not a hex digit\n"+
+		"hashslot stat: line 3 is left out: 3 hex digits are an odd number\n", r.errOut)
+	assert.Contains(t, r.out, head(2, 0, 2))
+	assert.Contains(t, r.out, "\nLines that were left out: 2\n")
+	r = runOn("", "stat", "-unhex", "6", "a\nb", "")
+	assert.Equal(t, "hashslot stat: argument 1 is left out: 1 hex digits are an odd number\nhashslot stat: argument 2 is left out: byte 2, \"\\n\", is not a hex digit\n", r.errOut)
+	assert.Contains(t, r.out, head(1, 0, 1))
+	assert.Contains(t, runOn("", "stat", "{a\nb}", "", "{}").out, head(3, 1, 3))
 	assert.Equal(t, exitUsage, runOn("", "stat", "-top", "1001").code)
 	assert.NotContains(t, runOn("{a}\n", "stat", "-top", "0").out, "share")
 
@@ -131,24 +143,26 @@ func TestTopTags(t *testing.T) {
 		func(i int) int { return rnd.IntN(100) * rnd.IntN(100) },
 		func(i int) int { return int(40 * rnd.ExpFloat64()) },
 	} {
-		top := newTopTags(20)
+		top := newTopTags(20, newTagHash())
 		exact := make(map[string]uint64)
 		const n = 20_000
 		for i := range n {
 			tag := strconv.Itoa(draw(i))
 			exact[tag]++
-			top.add([]byte(tag))
-			require.LessOrEqual(t, len(top.counts), 40)
+			top.add([][]byte{[]byte(tag)})
+			require.LessOrEqual(t, len(top.entries), 31)
 		}
 		assert.LessOrEqual(t, top.lost, uint64(n/20))
-		if len(exact) <= 40 {
+		if len(exact) <= 30 {
 			assert.Zero(t, top.lost)
 		}
+		counts := map[string]uint64{}
+		for place := 1; place < len(top.entries); place++ {
+			counts[string(top.tag(place))] = top.entries[place].count
+		}
+		assert.Len(t, counts, len(top.entries)-1)
 		for tag, want := range exact {
-			got := uint64(0)
-			if c := top.counts[tag]; c != nil {
-				got = *c
-			}
+			got := counts[tag]
 			require.LessOrEqual(t, got, want)
 			require.LessOrEqual(t, want, got+top.lost)
 		}
@@ -158,8 +172,57 @@ func TestTopTags(t *testing.T) {
 		fmt.Fprintf(&in, "{%d}\n{hot}\n", i)
 	}
 	r := runOn(in.String(), "stat", "-top", "1")
-	assert.Regexp(t, `(?m)^ 6093  4915\d   50.00%  hot$`, r.out)
-	assert.Contains(t, r.out, "\nThere are many tags: each may have up to 1 keys more.\n")
+	assert.Regexp(t, `(?m)^ 6093  491\d\d   50.00%  hot$`, r.out)
+	assert.Contains(t, r.out, "\nThere are many tags: each may have up to 1 keys more, and no other has more than\nthat.\n")
+	cold := strings.ReplaceAll(in.String(), "{hot}\n", "")
+	r = runOn(cold, "stat")
+	assert.NotContains(t, r.out, "share  tag\n", "no tag has more than another for certain")
+	assert.Contains(t, r.out, "\nThere are many tags, and none stands out: none has more than 1 keys for certain.\n")
+	r = runOn(cold, "stat", "-format", "json")
+	assert.Contains(t, r.out, `"hot_tags":[],"hot_tags_error":1,`)
+	assert.Contains(t, runOn(cold, "stat", "-top", "0", "-format", "json").out, `"hot_tags":[],"hot_tags_error":0,`)
+}
+
+// Sums over workers are as good as one that counts all.
+func TestMostTags(t *testing.T) {
+	hash := newTagHash()
+	rnd := rand.New(rand.NewPCG(9, 10))
+	for _, keep := range []int{30, 4000} {
+		exact := map[string]uint64{}
+		var parts []*topTags
+		for range 3 {
+			parts = append(parts, newTopTags(keep, hash))
+		}
+		for i := range 20_000 {
+			tag := strings.Repeat("tag", rnd.IntN(8)) + strconv.Itoa(int(100*rnd.ExpFloat64()))
+			exact[tag]++
+			parts[i%3].add([][]byte{[]byte(tag)})
+		}
+		lost := uint64(0)
+		for _, p := range parts {
+			lost += p.lost
+		}
+		assert.Equal(t, keep == 30, lost > 0)
+		best := mostTags(parts, 50, lost)
+		require.Len(t, best, min(50, len(best)))
+		for i, b := range best {
+			assert.Greater(t, b.count, lost)
+			assert.LessOrEqual(t, b.count, exact[b.tag])
+			assert.LessOrEqual(t, exact[b.tag], b.count+lost)
+			if i > 0 {
+				assert.LessOrEqual(t, b.count, best[i-1].count)
+			}
+			if lost == 0 {
+				delete(exact, b.tag)
+			}
+		}
+		if lost == 0 {
+			require.Len(t, best, 50)
+			for _, n := range exact {
+				assert.LessOrEqual(t, n, best[49].count)
+			}
+		}
+	}
 }
 
 // A picture is what an SVG shows.
@@ -285,7 +348,7 @@ func TestPicture(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s spread
-			s.tags = newTopTags(1)
+			s.tags = newTopTags(1, newTagHash())
 			for slot := range s.keys {
 				s.keys[slot] = draw(slot)
 			}

@@ -62,13 +62,7 @@ func (e *env) answer(in inputFlags, workers int, newWorker func() worker) int {
 	if len(e.args) > 0 {
 		return e.answerArgs(newWorker())
 	}
-	if e.terminal(e.stdin) {
-		end := "Ctrl-D"
-		if runtime.GOOS == "windows" {
-			end = "Ctrl-Z and Enter"
-		}
-		fmt.Fprintf(e.stderr, "%s: reading from the terminal, one a line, until %s (%[1]s -h for help)\n", e.title(), end)
-	}
+	e.greetTerminal()
 	workers = min(workers, runtime.GOMAXPROCS(0))
 	jobs := workers + 2 // one to read and one to write
 	s := &stream{
@@ -88,6 +82,18 @@ func (e *env) answer(in inputFlags, workers int, newWorker func() worker) int {
 	}
 	go s.read()
 	return e.write(s, newWorker())
+}
+
+// greetTerminal says what happens if nothing seems to.
+func (e *env) greetTerminal() {
+	if !e.terminal(e.stdin) {
+		return
+	}
+	end := "Ctrl-D"
+	if runtime.GOOS == "windows" {
+		end = "Ctrl-Z and Enter"
+	}
+	fmt.Fprintf(e.stderr, "%s: reading from the terminal, one a line, until %s (%[1]s -h for help)\n", e.title(), end)
 }
 
 func (e *env) answerArgs(work worker) int {
@@ -206,8 +212,10 @@ func readSome(r io.Reader, p []byte) (n int, err error) {
 	return 0, io.ErrNoProgress
 }
 
-func (s *stream) tooLong() error {
-	return fmt.Errorf("longer than %d bytes, the limit that -max sets", s.max)
+func (s *stream) tooLong() error { return tooLong(s.max) }
+
+func tooLong(max int) error {
+	return fmt.Errorf("longer than %d bytes, the limit that -max sets", max)
 }
 
 func (s *stream) work(work worker) {
@@ -261,12 +269,17 @@ func (e *env) write(s *stream, work worker) int {
 	if s.sep == 0 {
 		unit = "NUL-ended line"
 	}
-	p := newProgress(e)
+	p := newProgress(e, true)
 	defer p.end()
 	lines := int64(0)
+	first := true
 	for j := range s.order {
 		if s.todo != nil {
 			<-j.done
+		}
+		if first && e.cmd != nil && e.cmd.rawKeys {
+			e.warnOfInput(j.data, s.sep)
+			first = false
 		}
 		o := &j.out
 		o.w = e.stdout

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
+	"slices"
+)
+
+// A topTags counts the most frequent tags in bounded memory: when there are half
+// as many again as it keeps, all counts go down by as much as it takes to get rid
+// of a third of them. No count is too high, none is too low by more than lost, and
+// lost is at most the number of all keys divided by keep. This is the summary
+// of Misra and Gries (1982), thinned out in batches.
+type topTags struct {
+	keep    int
+	lost    uint64
+	hash    tagHash
+	index   []uint32   // a hash table, at most half full: the upper half of the hash and the place in entries
+	entries []tagEntry // from place 1 on; at most 3*keep/2
+	text    []byte     // the tags of entries, one after the other
+	singles int        // of entries with count 1
+	counts  []int      // for thin
+
+	// Of a batch.
+	hashes [batchSize]uint32
+	places [batchSize]uint32
+	touch  uint64
+}
+
+type tagEntry struct {
+	count uint64
+	hash  uint32
+	start uint32 // in text; the tag ends where the next one starts
+}
+
+// maxKeep is what the places in an index have room for.
+const maxKeep = 1 << 15
+
+// newTopTags returns one that keeps so many tags, at most maxKeep.
+func newTopTags(keep int, hash tagHash) *topTags { return &topTags{keep: keep, hash: hash} }
+
+// room is how many tags there may be before some must go.
+func (t *topTags) room() int { return t.keep + (t.keep+1)/2 }
+
+// tag returns the tag at a place.
+func (t *topTags) tag(place int) []byte {
+	end := len(t.text)
+	if place+1 < len(t.entries) {
+		end = int(t.entries[place+1].start)
+	}
+	return t.text[t.entries[place].start:end]
+}
+
+// add counts at most batchSize tags. It first reads all places that it will need,
+// one independent of the other, so that the processor waits for many of them at a
+// time: the tables do not fit into its first cache.
+func (t *topTags) add(tags [][]byte) {
+	if len(tags) == 0 {
+		return
+	}
+	if t.index == nil {
+		size := 1
+		for size < 4*t.keep {
+			size *= 2
+		}
+		t.index = make([]uint32, size)
+		t.entries = make([]tagEntry, 1, t.room()+1)
+	}
+	hashes, places := t.hashes[:len(tags)], t.places[:len(tags)]
+	mask := uint32(len(t.index) - 1)
+	for i, tag := range tags {
+		hashes[i] = t.hash.of(tag)
+	}
+	for i, hash := range hashes {
+		places[i] = t.index[hash&mask] & 0xffff
+	}
+	touch := uint64(0)
+	for _, place := range places {
+		touch += t.entries[place].count
+	}
+	t.touch = touch
+	for i, tag := range tags {
+		t.addOne(tag, hashes[i], mask)
+	}
+}
+
+func (t *topTags) addOne(tag []byte, hash, mask uint32) {
+	at := hash & mask
+	for ; t.index[at] != 0; at = (at + 1) & mask {
+		if (t.index[at]^hash)>>16 != 0 {
+			continue
+		}
+		if place := int(t.index[at] & 0xffff); bytes.Equal(t.tag(place), tag) {
+			n := &t.entries[place].count
+			if *n == 1 {
+				t.singles--
+			}
+			*n++
+			return
+		}
+	}
+	if len(t.entries) > t.room() {
+		t.thin()
+		t.addOne(tag, hash, mask)
+		return
+	}
+	t.index[at] = hash&^0xffff | uint32(len(t.entries))
+	t.entries = append(t.entries, tagEntry{1, hash, uint32(len(t.text))})
+	t.text = append(t.text, tag...)
+	t.singles++
+}
+
+// thin takes the least number off all counts that leaves at most keep of them.
+func (t *topTags) thin() {
+	down := t.excess()
+	t.lost += down
+	clear(t.index)
+	mask := uint32(len(t.index) - 1)
+	t.singles = 0
+	kept, end := 1, uint32(0)
+	for place := 1; place < len(t.entries); place++ {
+		n := t.entries[place]
+		if n.count <= down {
+			continue
+		}
+		start := end
+		end += uint32(copy(t.text[start:], t.tag(place)))
+		t.entries[kept] = tagEntry{n.count - down, n.hash, start} // at or in front of place, whose successor is untouched
+		if n.count-down == 1 {
+			t.singles++
+		}
+		at := n.hash & mask
+		for t.index[at] != 0 {
+			at = (at + 1) & mask
+		}
+		t.index[at] = n.hash&^0xffff | uint32(kept)
+		kept++
+	}
+	t.entries, t.text = t.entries[:kept], t.text[:end]
+}
+
+// excess returns the least number that at most keep of the counts are above.
+func (t *topTags) excess() uint64 {
+	if len(t.entries)-1-t.singles <= t.keep {
+		return 1
+	}
+	const small = 256
+	if t.counts == nil {
+		t.counts = make([]int, small)
+	}
+	clear(t.counts)
+	for _, n := range t.entries[1:] {
+		t.counts[min(n.count, small-1)]++
+	}
+	above := len(t.entries) - 1
+	for count, n := range t.counts[:small-1] {
+		if above -= n; above <= t.keep {
+			return uint64(count)
+		}
+	}
+	all := make([]uint64, 0, len(t.entries))
+	for _, n := range t.entries[1:] {
+		all = append(all, n.count)
+	}
+	slices.Sort(all)
+	return all[len(all)-t.keep-1]
+}
+
+// A tagHash is a hash function that nobody knows beforehand, so that nobody can
+// choose tags that all have one place.
+type tagHash struct {
+	seed maphash.Seed
+	keys [3]uint64 // odd
+}
+
+func newTagHash() tagHash {
+	h := tagHash{seed: maphash.MakeSeed()}
+	for i := range h.keys {
+		h.keys[i] = maphash.String(h.seed, string(rune('a'+i))) | 1
+	}
+	return h
+}
+
+// of hashes short tags by two multiplications to 128 bits, of which it adds the
+// halves, as wyhash does, and long ones by package maphash.
+func (h *tagHash) of(tag []byte) uint32 {
+	var a, b uint64
+	switch n := len(tag); {
+	case n > 16:
+		a = maphash.Bytes(h.seed, tag)
+	case n >= 8:
+		a, b = binary.LittleEndian.Uint64(tag), binary.LittleEndian.Uint64(tag[n-8:])
+	case n >= 4:
+		a, b = uint64(binary.LittleEndian.Uint32(tag)), uint64(binary.LittleEndian.Uint32(tag[n-4:]))
+	case n > 0:
+		a = uint64(tag[0]) | uint64(tag[n/2])<<8 | uint64(tag[n-1])<<16
+	}
+	high, low := bits.Mul64(a^h.keys[0], b^h.keys[1]^uint64(len(tag)))
+	high, low = bits.Mul64(high^low^h.keys[0], h.keys[2])
+	return uint32(high ^ low)
+}
+
+// A tagSum is how many keys a tag has.
+type tagSum struct {
+	tag   string
+	count uint64
+}
+
+// mostTags returns the tags of several counters, which have one tagHash, with the
+// highest sums, at most top of them and none that is not above lost, in order. It
+// sums a sixteenth of the tags at a time, so as not to have all of them twice.
+func mostTags(counters []*topTags, top int, lost uint64) (best []tagSum) {
+	const parts = 16
+	enough := lost / uint64(max(len(counters), 1)) // a sum above lost has a part above this
+	for part := range uint32(parts) {
+		sums := map[string]uint64{}
+		each := func(f func(tag []byte, count uint64)) {
+			for _, t := range counters {
+				for place := 1; place < len(t.entries); place++ {
+					if n := t.entries[place]; n.hash%parts == part {
+						f(t.tag(place), n.count)
+					}
+				}
+			}
+		}
+		each(func(tag []byte, count uint64) {
+			if count > enough {
+				sums[string(tag)] = 0
+			}
+		})
+		each(func(tag []byte, count uint64) {
+			if sum, ok := sums[string(tag)]; ok {
+				sums[string(tag)] = sum + count
+			}
+		})
+		for tag, count := range sums {
+			if count > lost {
+				best = append(best, tagSum{tag, count})
+			}
+		}
+		slices.SortFunc(best, func(a, b tagSum) int {
+			return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.tag, b.tag))
+		})
+		best = slices.Clip(best[:min(top, len(best))])
+	}
+	return best
+}
