@@ -76,8 +76,9 @@ func (p paper) cluster(t testing.TB) *topology.Cluster {
 func (p paper) do(moves []Move) paper {
 	owner := slices.Clone(p.owner)
 	for _, m := range moves {
+		to := slices.Index(p.ids, m.To)
 		for s := range m.Slots.Slots() {
-			owner[s] = slices.Index(p.ids, m.To)
+			owner[s] = to
 		}
 	}
 	return paper{p.ids, owner}
@@ -93,9 +94,17 @@ func randomWeights(rng *rand.Rand, ids []string) (weights []Weight) {
 	return weights
 }
 
+// rounds is how many random cases a test takes: n, and a fifth of them in short runs.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
+}
+
 func TestRebalanceProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
-	for range 30 {
+	for range rounds(20) {
 		p := randomPaper(rng, 1+rng.IntN(30))
 		c := p.cluster(t)
 		opts := RebalanceOptions{UseEmpty: true, Weights: randomWeights(rng, p.ids)}
@@ -224,7 +233,7 @@ func TestSharesOfOddWeights(t *testing.T) {
 
 func TestDrainProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
-	for range 40 {
+	for range rounds(25) {
 		p := randomPaper(rng, 2+rng.IntN(20))
 		c := p.cluster(t)
 		order := rng.Perm(len(p.ids))
@@ -278,7 +287,7 @@ func TestDrainReceivers(t *testing.T) {
 
 func TestReshardProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 14))
-	for range 40 {
+	for range rounds(25) {
 		p := randomPaper(rng, 2+rng.IntN(20))
 		c := p.cluster(t)
 		to := rng.IntN(len(p.ids))
@@ -310,7 +319,7 @@ func shardOf(c *topology.Cluster, id string) *topology.Shard {
 
 func TestLoadProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(15, 16))
-	for range 25 {
+	for range rounds(15) {
 		p := randomPaper(rng, 1+rng.IntN(20))
 		c := p.cluster(t)
 		load := make([]float64, hashslot.Count)

@@ -88,10 +88,13 @@ func requireSound(t *testing.T, c *topology.Cluster, p Plan) {
 		pairs[[2]string{m.From, m.To}] = true
 		require.True(t, moved.Intersect(m.Slots).IsEmpty())
 		moved = moved.Union(m.Slots)
-		for s := range m.Slots.Slots() {
-			from, _ := p.Before.Lookup(s)
-			require.Equal(t, m.From, from)
-			b.Assign(slotmap.Range{First: s, Last: s}, m.To)
+		for r := range m.Slots.Ranges() {
+			for s := r.First; s <= r.Last; s++ {
+				if from, _ := p.Before.Lookup(s); from != m.From {
+					require.Failf(t, "not the owner", "slot %d is moved from %s and is owned by %s", s, m.From, from)
+				}
+			}
+			b.Assign(r, m.To)
 		}
 	}
 	require.True(t, p.After.Equal(b.Build()))
