@@ -167,28 +167,62 @@ func slotsShort(dst *Slot, keys *string, n int, m *[4][2][8]uint64) int
 const maxBatch = 512
 
 func slotsOf(dst []Slot, keys []string) {
-	if tier == tierGeneric {
+	switch {
+	case tier == tierGeneric:
 		slotsOfGeneric(dst, keys)
-		return
+	case tier == tierAVX512 && len(keys) >= 8:
+		slotsOf8(dst, keyList{form: unsafe.Sizeof(""), first: unsafe.Pointer(unsafe.SliceData(keys))})
+	default:
+		slotsOfStrings(dst, keys)
 	}
-	slotsOfList(dst, keyList{form: unsafe.Sizeof(""), first: unsafe.Pointer(unsafe.SliceData(keys))})
 }
 
 func slotsOfBytes(dst []Slot, keys [][]byte) {
-	if tier == tierGeneric {
+	switch {
+	case tier == tierGeneric:
 		slotsOfGeneric(dst, keys)
 		return
+	case tier == tierAVX512 && len(keys) >= 8:
+		slotsOf8(dst, keyList{form: unsafe.Sizeof([]byte{}), first: unsafe.Pointer(unsafe.SliceData(keys))})
+		return
 	}
-	slotsOfList(dst, keyList{form: unsafe.Sizeof([]byte{}), first: unsafe.Pointer(unsafe.SliceData(keys))})
+	var s [chunk]string
+	for len(keys) > 0 {
+		n := min(len(keys), chunk)
+		for i, key := range keys[:n] {
+			s[i] = unsafe.String(unsafe.SliceData(key), len(key))
+		}
+		slotsOfStrings(dst[:n], s[:n])
+		dst, keys = dst[n:], keys[n:]
+	}
 }
 
 func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
-	if tier == tierGeneric {
+	switch {
+	case tier == tierGeneric:
 		slotsOfPackedGeneric(dst, data, ends)
 		return
+	case tier == tierAVX512 && len(ends) >= 8:
+		slotsOf8(dst, keyList{form: unsafe.Sizeof(uint32(0)), first: unsafe.Pointer(unsafe.SliceData(ends)), data: unsafe.SliceData(data)})
+		return
 	}
-	slotsOfList(dst, keyList{form: unsafe.Sizeof(uint32(0)), first: unsafe.Pointer(unsafe.SliceData(ends)), data: unsafe.SliceData(data)})
+	var s [chunk]string
+	start := uint32(0)
+	for len(ends) > 0 {
+		n := min(len(ends), chunk)
+		for i, end := range ends[:n] {
+			key := data[start:end]
+			s[i] = unsafe.String(unsafe.SliceData(key), len(key))
+			start = end
+		}
+		slotsOfStrings(dst[:n], s[:n])
+		dst, ends = dst[n:], ends[n:]
+	}
 }
+
+// chunk is how many keys that are not strings are made strings at a time, where
+// the kernel takes nothing else.
+const chunk = 64
 
 // keyList is a list of keys in one of the three forms that slots8 takes: strings,
 // slices, or the ends of keys in data, of which the first begins at start.
@@ -220,28 +254,6 @@ func (l *keyList) key(i int) string {
 		return "" // it may be behind the last byte, where no pointer may go
 	}
 	return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(l.data), start)), end-start)
-}
-
-// slotsOfList sets dst to the slots of the first len(dst) keys of l.
-func slotsOfList(dst []Slot, l keyList) {
-	if tier == tierAVX512 && len(dst) >= 8 {
-		slotsOf8(dst, l)
-		return
-	}
-	// The other kernels take strings.
-	if l.form == unsafe.Sizeof("") {
-		slotsOfStrings(dst, unsafe.Slice((*string)(l.first), len(dst)))
-		return
-	}
-	var keys [64]string
-	for i := 0; i < len(dst); {
-		n := min(len(keys), len(dst)-i)
-		for k := range n {
-			keys[k] = l.key(i + k)
-		}
-		slotsOfStrings(dst[i:i+n], keys[:n])
-		i += n
-	}
 }
 
 func slotsOf8(dst []Slot, l keyList) {
@@ -278,7 +290,22 @@ func slotsOfStrings(dst []Slot, keys []string) {
 	slotsOf1(dst, keys)
 }
 
+// A rest is how many keys are taken one by one where the kernel for eight stops:
+// twice as many as the last time if it has done none in between, for a call in
+// vain is not free, and fewer if it has. It starts as 8.
+type rest int
+
+func (r *rest) next(done int) int {
+	if done > 0 {
+		*r = max(8, *r/4)
+	}
+	n := int(*r)
+	*r *= 2
+	return n
+}
+
 func slotsOfShort(dst []Slot, keys []string) {
+	rest := rest(8)
 	for i := 0; i < len(keys); {
 		i = min(i, len(keys)-8)
 		n := (len(keys) - i) &^ 7
@@ -288,8 +315,9 @@ func slotsOfShort(dst []Slot, keys []string) {
 		}
 		i += done
 		if done < n {
-			slotsOf1(dst[i:i+8], keys[i:i+8])
-			i += 8
+			end := min(i+rest.next(done), len(keys))
+			slotsOf1(dst[i:end], keys[i:end])
+			i = end
 		}
 	}
 }

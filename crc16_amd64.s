@@ -825,7 +825,7 @@ key:
 	MOVQ 8(KEYS), N
 	LEAQ -1(N), AX
 	CMPQ AX, $15
-	JHI  blocks16
+	JHI  over16
 	LOAD16(edge16, loaded16)
 	MOVO     X5, TAG
 	PCMPEQB  T, TAG
@@ -835,6 +835,8 @@ key:
 
 fold16:
 	FOLD16
+
+reduce16:
 	REDUCE
 	MOVQ B, AX
 	ANDL $0x3fff, AX
@@ -859,6 +861,42 @@ tagged16:
 	JMP  fold16
 
 	EDGE16(edgeTag, loadedTag)
+
+over16:
+	CMPQ    AX, $31
+	JHI     over32
+	FIRST16(X2)
+	LAST16
+	FOLD16
+	HEAD16(X2, 16)
+	PLACE16(X2, blocks<>+32(SB))
+
+found:
+	PMOVMSKB TAG, AX
+	TESTL    AX, AX
+	JZ       reduce16
+	JMP      done
+
+over32:
+	CMPQ    AX, $63
+	JHI     blocks16
+	FIRST16(X2)
+	LAST16
+	FOLD16
+	BLOCK16(-32(P)(N*1), X8)
+	PLACE16(X8, blocks<>+32(SB))
+	CMPQ    AX, $47
+	JHI     over48
+	HEAD16(X2, 32)
+	PLACE16(X2, blocks<>+16(SB))
+	JMP     found
+
+over48:
+	BLOCK16(-48(P)(N*1), X8)
+	PLACE16(X8, blocks<>+16(SB))
+	HEAD16(X2, 48)
+	PLACE16(X2, blocks<>+0(SB))
+	JMP     found
 
 blocks16:
 	CMPQ    AX, $4095
