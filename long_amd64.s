@@ -173,7 +173,7 @@ GLOBL slide<>(SB), RODATA|NOPTR, $80
 // line, if it has a length from which on that pays.
 #define CUTTAIL(whole) \
 	XORL TAIL, TAIL;                         \
-	CMPQ N, $16384;                          \
+	CMPQ N, $8192;                           \
 	JCS  whole;                              \
 	MOVQ p+8(FP), AX;                        \
 	ADDQ N, AX;                              \
