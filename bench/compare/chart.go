@@ -364,7 +364,9 @@ func (c chart) drawLines(p *plot.Plot, r *result, t theme, label func(vg.Length,
 		for i, w := range r.group(c.group) {
 			owners, how, _ := strings.Cut(strings.TrimPrefix(w.At, "owners="), "/")
 			how = strings.NewReplacer("moved=100", "\n100 slots\nmoved", "alternating", "\nby turns").Replace(how)
-			ticks = append(ticks, plot.Tick{Value: float64(i), Label: owners + " owners" + how})
+			name := owners + " owners" + how
+			name += strings.Repeat("\n ", 2-strings.Count(name, "\n")) // first lines side by side
+			ticks = append(ticks, plot.Tick{Value: float64(i), Label: name})
 		}
 		p.X.Min, p.X.Max = -0.25, x[1]+0.1
 	default:

@@ -27,8 +27,8 @@ func markdown(r *result) []byte {
 		fmt.Fprintf(&b, ", %s", r.Note)
 	}
 	fmt.Fprintf(&b, ". Made in bench/compare by\n\n    %s\n\n", r.command())
-	fmt.Fprintf(&b, "All contenders of a table row of a workload take turns in one process, so they can be compared with each other; "+
-		"%d passes of %d runs each. A figure is the median over the passes of the median of the runs, ± half of the range of the passes. "+
+	fmt.Fprintf(&b, "All contenders of a column take turns in one process, so they can be compared with each other; columns only roughly. "+
+		"Passes: %d, of %d runs each. A figure is the median over the passes of the median of the runs, ± half of the range of the passes. "+
 		"`Of`, `AppendOf` and `Checksum` are hashslot with the kernel in use, %s; other kernels are named. "+
 		"An asterisk marks peers whose answers differ, see [the peers](#peers).\n", r.passes(), r.Reps, r.Kernel)
 	wrong := map[string]bool{}
@@ -51,7 +51,11 @@ func markdown(r *result) []byte {
 		if list[0].Bytes > 0 {
 			unit = "GB/s"
 		}
-		fmt.Fprintf(&b, "\n## %s\n\n| %s |", group, unit)
+		fmt.Fprintf(&b, "\n## %s\n\n", group)
+		if remark := remarks[group]; remark != "" {
+			fmt.Fprintf(&b, "%s\n\n", remark)
+		}
+		fmt.Fprintf(&b, "| %s |", unit)
 		for _, w := range list {
 			fmt.Fprintf(&b, " %s |", strings.ReplaceAll(w.At, "|", "\\|"))
 		}

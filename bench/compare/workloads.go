@@ -39,6 +39,19 @@ const (
 var groups = []string{groupOne, groupVaried, groupReal, groupTags, groupBatch, groupBatches, groupLong, groupShifted,
 	groupOwners, groupKeys, groupSplit, groupCommands, groupCores}
 
+// remarks stand under the headings of tables.
+var remarks = map[string]string{
+	groupOne:      "1024 keys, again and again.",
+	groupVaried:   "32768 keys, more than a branch predictor remembers.",
+	groupReal:     "32768 keys of each kind. The mix is of all kinds and of short counters.",
+	groupTags:     "Below are keys of the same lengths without a tag. xxh3 has no tags to find and hashes the whole key; who knows tags hashes what is in them.",
+	groupBatches:  "The batches that are named by what is in the keys have 4096.",
+	groupOwners:   "Lookups of random slots, each of which waits for the one before. Sorted ranges are the shape of go-redis, locked interfaces that of rueidis and valkey-go, locked addresses that of redisc.",
+	groupKeys:     "Shapes of clients hash by the byte-wise table; go-redis is the client itself, with fixed slots and no network.",
+	groupCommands: "Keys of 16 bytes. Clients have a map from names to the place of the first key.",
+	groupCores:    "Each core is pinned and has 4096 keys of its own; the owners are shared. The time is that of all cores together, divided by all keys. The shapes of clients hash by the byte-wise table.",
+}
+
 // yours are the keys of -keys.
 var yours []string
 
@@ -97,6 +110,8 @@ func workloads(keysFile string) []workload {
 		keys int
 		key  func(*rand.Rand) string
 	}{
+		{"4 keys of 1..32 bytes", 4, mixedPlain(1, 32)},
+		{"16 keys of 1..32 bytes", 16, mixedPlain(1, 32)},
 		{"256 keys of 16 bytes", 256, mixedPlain(16, 16)},
 		{"256 keys of 32 bytes", 256, mixedPlain(32, 32)},
 		{"256 keys of 64 bytes", 256, mixedPlain(64, 64)},
