@@ -38,8 +38,8 @@ func TestDraw(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var want clusterJSON
-			require.NoError(t, json.Unmarshal([]byte(runOn(many.String(), "check", "-format", "json", "-nodes", nodes).out), &want))
-			r := runOn(many.String(), "draw", "-nodes", nodes)
+			require.NoError(t, json.Unmarshal([]byte(runOn(many.String(), "check", "-format", "json", "-nodes", nodes, "-host", "127.0.0.1").out), &want))
+			r := runOn(many.String(), "draw", "-nodes", nodes, "-host", "127.0.0.1")
 			require.Equal(t, result{out: r.out}, r)
 			got := readOwners(t, r.out)
 			rows := len(want.Shards)

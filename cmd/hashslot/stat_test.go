@@ -423,14 +423,14 @@ func TestStatNodes(t *testing.T) {
 			want[strings.Split(l, "\t")[1]]++
 		}
 		var whole clusterJSON
-		require.NoError(t, json.Unmarshal([]byte(runOn("", "check", "-format", "json", "-nodes", nodes).out), &whole))
+		require.NoError(t, json.Unmarshal([]byte(runOn("", "check", "-format", "json", "-nodes", nodes, "-host", "127.0.0.1").out), &whole))
 
-		r := runOn(keys.String(), "stat", "-nodes", nodes, "-format", "json")
+		r := runOn(keys.String(), "stat", "-nodes", nodes, "-host", "127.0.0.1", "-format", "json")
 		require.Equal(t, result{out: r.out}, r)
 		var got report
 		require.NoError(t, json.Unmarshal([]byte(r.out), &got))
 		require.Len(t, got.Owners, len(whole.Shards))
-		text := runOn(keys.String(), "stat", "-nodes", nodes).out
+		text := runOn(keys.String(), "stat", "-nodes", nodes, "-host", "127.0.0.1").out
 		for i, s := range whole.Shards {
 			n := want[s.ID]
 			size := s.Slots.Len()

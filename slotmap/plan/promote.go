@@ -23,11 +23,12 @@ type Promotion struct {
 // Promote plans the failover of lost primaries, given by id. All are taken to be
 // gone at once, whatever the view says of them.
 //
-// Of the replicas that can be reached and are loaded, it takes the one that has
-// got the most of the primary's replication stream, as the servers' own election
-// does (the rank of clusterGetReplicaRank); only CLUSTER SHARDS tells that. A
-// replica that is set never to take over comes last. Among equals the one that
-// the asked node has a link to, then the smallest id.
+// Of the replicas that can be reached and are loaded, it takes the one with the
+// smallest priority ([topology.Node].ReplicaPriority), which only nodes.conf of Valkey
+// 9.2 tells, then the one that has got the most of the primary's replication stream,
+// which only CLUSTER SHARDS tells: as the servers' own election does (the rank of
+// clusterGetReplicaRank). A replica that is set never to take over comes last. Among
+// equals the one that the asked node has a link to, then the smallest id.
 //
 // The cluster elects a replica by itself if a majority of the primaries with
 // slots, the lost ones counted, is left to vote, and the replica is not set
@@ -112,6 +113,7 @@ func promote(s *topology.Shard, slots slotmap.Set, left, majority int) Promotion
 	slices.SortFunc(able, func(a, b *topology.Node) int {
 		return cmp.Or(
 			last(never(a))-last(never(b)),
+			cmp.Compare(a.ReplicaPriority, b.ReplicaPriority),
 			cmp.Compare(b.ReplicationOffset, a.ReplicationOffset),
 			last(a.LinkState == "disconnected")-last(b.LinkState == "disconnected"),
 			cmp.Compare(a.ID, b.ID))
@@ -123,6 +125,8 @@ func promote(s *topology.Shard, slots slotmap.Set, left, majority int) Promotion
 		p.Reason = "the only replica that can"
 	case never(able[1]) && !never(r):
 		p.Reason = "the others are set not to take over"
+	case r.ReplicaPriority < able[1].ReplicaPriority:
+		p.Reason = fmt.Sprintf("the smallest replica-priority: %d, the next has %d", r.ReplicaPriority, able[1].ReplicaPriority)
 	case r.ReplicationOffset > able[1].ReplicationOffset:
 		p.Reason = fmt.Sprintf("the most of the replication stream: offset %d, the next has %d", r.ReplicationOffset, able[1].ReplicationOffset)
 	case r.LinkState != able[1].LinkState:

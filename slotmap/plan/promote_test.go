@@ -39,6 +39,10 @@ c1 h:9@10 slave,fail? c 0 0 2 connected
 	require.Equal(t, "a1 (the smallest id: nothing else tells the replicas apart in this view) automatic", one(nodes, "a"))
 	require.Equal(t, "a2 (the asked node has a link to it) automatic", one(strings.Replace(nodes, "slave a 0 0 1 connected", "slave a 0 0 1 disconnected", 1), "a"))
 	require.Equal(t, "a2 (the others are set not to take over) automatic", one(strings.Replace(nodes, "h:5@6 slave", "h:5@6 slave,nofailover", 1), "a"))
+	// Valkey 9.2 has priorities, the smaller the better.
+	priority := strings.NewReplacer("h:5@6", "h:5@6,,replica-priority=100", "h:6@7", "h:6@7,,replica-priority=10")
+	require.Equal(t, "a2 (the smallest replica-priority: 10, the next has 100) automatic", one(priority.Replace(nodes), "a"))
+	require.Equal(t, "a1 (the others are set not to take over) automatic", one(strings.Replace(priority.Replace(nodes), "10 slave", "10 slave,nofailover", 1), "a"))
 	require.Equal(t, "b2 (the only replica that can; it is set not to take over by itself) by hand: h:8> CLUSTER FAILOVER FORCE", one(nodes, "b"))
 	require.Equal(t, " (no replica can: c1 is not reachable)", one(nodes, "c"))
 	require.Equal(t, " (the primary has no slots: there is nothing to take over)", one(nodes, "d"))

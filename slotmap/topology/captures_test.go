@@ -178,7 +178,7 @@ func TestCapturedFiles(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		file, err := ParseNodes(string(data), Origin{})
+		file, err := ParseNodes(string(data), c.from)
 		require.NoError(t, err, c.name)
 		assert.Empty(t, file.Warnings(), c.name)
 		assert.Regexp(t, regexp.MustCompile(`vars currentEpoch \d+ lastVoteEpoch \d+\n$`), string(data))

@@ -184,7 +184,28 @@ func (c *Cluster) resolve(from Origin) {
 		}
 		n.resolve(from, host, port, tls)
 	}
+	if host == "" {
+		c.warnOfAsked()
+	}
 	c.unify()
+}
+
+// warnOfAsked warns if a node is where it was asked, and where that is is not known.
+func (c *Cluster) warnOfAsked() {
+	for i := range c.store {
+		n := &c.store[i]
+		asked := wildcard(n.Endpoint) && n.EndpointPort+n.TLSPort != 0
+		switch n.told {
+		case endpointIP:
+			asked = wildcard(n.Endpoint) && n.Flags&(FlagMyself|FlagNoAddr) == FlagMyself
+		case endpointAbsent:
+			asked = wildcard(cmp.Or(n.Hostname, n.IP)) && n.EndpointPort+n.TLSPort != 0
+		}
+		if asked {
+			c.warn(Place{}, "the node that was asked does not tell its address: "+reply.Quote(n.ID))
+			return
+		}
+	}
 }
 
 // unify makes one node of nodes that have the same key. A node without an id is known

@@ -285,6 +285,7 @@ func (m *merger) describe(node *mergedNode) Node {
 		n.Hostname = cmp.Or(n.Hostname, o.Hostname)
 		n.AvailabilityZone = cmp.Or(n.AvailabilityZone, o.AvailabilityZone)
 		n.ShardID = cmp.Or(n.ShardID, o.ShardID)
+		n.ReplicaPriority = cmp.Or(n.ReplicaPriority, o.ReplicaPriority)
 		n.Health = cmp.Or(n.Health, o.Health)
 		n.Migrating = mergePeers(n.Migrating, o.Migrating)
 		n.Importing = mergePeers(n.Importing, o.Importing)

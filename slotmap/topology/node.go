@@ -97,7 +97,8 @@ func (r Role) String() string {
 }
 
 // Flags are the flags of a node in CLUSTER NODES. The other replies have few of
-// them: the role, and FlagFail for a node whose health is "fail".
+// them: the role, and FlagFail and FlagPFail for a node whose health is "fail" and
+// "offline".
 type Flags uint16
 
 const (
@@ -139,6 +140,7 @@ const (
 	HealthOnline  Health = "online"  // it serves
 	HealthFail    Health = "fail"    // as FlagFail
 	HealthLoading Health = "loading" // a replica that has not got its data yet
+	HealthOffline Health = "offline" // Garnet: as FlagPFail, the node that was asked has no connection to it
 )
 
 // A Node is one server of a cluster, as one reply describes it. What a reply
@@ -148,7 +150,8 @@ const (
 // changed.
 type Node struct {
 	// ID is the node id, 40 characters on Valkey and Redis. It is "" in CLUSTER
-	// SLOTS before version 4.0.
+	// SLOTS before version 4.0, and for a primary in the emulated cluster of
+	// Dragonfly if a replica was asked.
 	ID string
 
 	// Host and Port are what to dial; Addr joins them. Host is the node's
@@ -171,6 +174,10 @@ type Node struct {
 
 	ShardID          string // from CLUSTER SHARDS of Valkey 9.1 and from nodes.conf
 	AvailabilityZone string
+
+	// ReplicaPriority is cluster-replica-priority of Valkey 9.2, from nodes.conf: the
+	// replica with the smaller one is to win an election.
+	ReplicaPriority int
 
 	Flags     Flags
 	Role      Role

@@ -439,6 +439,13 @@ func (p *nodesParser) parseAux(n *Node, name, value string, at int) {
 			p.warn(at, "tcp-port "+reply.Quote(value)+" is not a port")
 		}
 		return
+	case "replica-priority":
+		if priority, err := strconv.ParseUint(value, 10, 31); err == nil {
+			n.ReplicaPriority = int(priority)
+		} else {
+			p.warn(at, "replica-priority "+reply.Quote(value)+" is not a number")
+		}
+		return
 	case "nodename", "human-nodename", "client-ipv4", "client-ipv6", "client-tcp-port", "client-tls-port":
 	default:
 		p.warn(at, "unknown auxiliary field "+reply.Quote(name))

@@ -435,7 +435,7 @@ func TestParseReplyErrors(t *testing.T) {
 		{shard([]any{"id", "a"}), "shards[0].nodes[0]: has no role"},
 		{shard([]any{"role", "x"}), `shards[0].nodes[0].role: is the text "x", neither master nor replica`},
 		{shard([]any{"role", 7}), `shards[0].nodes[0].role: is the number 7, not text`},
-		{append(shard(), append(shard(), shard([]any{"role", "master"}, map[string]any{"role": "replica", "port": 70000})...)...), "shards[2].nodes[1].port: is the number 70000, not a number from 0 to 65535"},
+		{append(shard(), append(shard(), shard([]any{"role", "master"}, map[string]any{"role": "master", "port": 70000})...)...), "shards[2].nodes[1].port: is the number 70000, not a number from 0 to 65535"},
 		{shard([]any{"role", "master", "replication-offset", -1}), "shards[0].nodes[0].replication-offset: is the number -1, not a number from 0 to 9223372036854775807"},
 		{shard([]any{"role", "master", "hostname", 7}), "shards[0].nodes[0].hostname: is the number 7, not text"},
 		{make([]any, maxNodes+1), "reply: more than 65536 shards"},
@@ -444,6 +444,73 @@ func TestParseReplyErrors(t *testing.T) {
 		assert.EqualError(t, err, "topology: CLUSTER SHARDS: "+c.want)
 		var e *ParseError
 		require.ErrorAs(t, err, &e)
+	}
+}
+
+// A node of CLUSTER SHARDS that cannot be read costs nothing where it cannot be an
+// owner of slots.
+func TestOddShards(t *testing.T) {
+	good := []any{"slots", []any{0, 1}, "nodes", []any{[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1}}}
+	for _, c := range []struct {
+		shard   any
+		nodes   string
+		warning string
+	}{
+		{nil, "a", "shards[1]: is null, not a shard"},
+		{[]any{}, "a", "shards[1]: has no slots"},
+		{[]any{"slots", []any{5, 6}}, "a", "shards[1]: has no nodes"},
+		{[]any{"nodes", []any{[]any{"id", "b", "role", "master"}}}, "a b", "shards[1]: has no slots"},
+		{[]any{"slots", nil, "nodes", []any{nil, []any{"id", "b", "role", "slave"}}}, "a b", "shards[1].nodes[0]: is null, not a node"},
+		{[]any{"slots", []any{}, "nodes", []any{[]any{"id", "b", "role", "x"}}}, "a", `shards[1].nodes[0].role: is the text "x", neither master nor replica`},
+		{[]any{"slots", []any{5, 6}, "nodes", []any{[]any{"id", "b", "role", "master"}, []any{"role", "replica", "port", -1}}}, "a b", "shards[1].nodes[1].port: is the number -1, not a number from 0 to 65535"},
+		{[]any{"id", 7, "slots", []any{5, 6}, "nodes", []any{[]any{"id", "b", "role", "master"}}}, "a b", "shards[1].id: is the number 7, not text"},
+	} {
+		cluster, err := ParseShards([]any{good, c.shard}, Origin{Addr: "h"})
+		require.NoError(t, err, c.warning)
+		assert.Contains(t, texts(cluster.Warnings()), c.warning)
+		assert.Equal(t, c.nodes, ids(cluster.Nodes()), c.warning)
+		shard, ok := cluster.Table().Lookup(5)
+		assert.Equal(t, ok, shard != nil && shard.Primary.ID == "b")
+	}
+	// What may be the owner of slots is an error: another node must not get them.
+	for _, node := range []any{nil, "x", []any{"role", "master", "port", -1}, []any{"id", "b"}, []any{"role", "x"}} {
+		dead := []any{"id", "c", "role", "master", "health", "fail"}
+		_, err := ParseShards([]any{good, []any{"slots", []any{5, 6}, "nodes", []any{dead, node}}}, Origin{})
+		assert.Error(t, err, node)
+	}
+}
+
+// A view that does not tell where its own node is has a warning.
+func TestOwnAddress(t *testing.T) {
+	warning := `reply: the node that was asked does not tell its address: "a"`
+	parse := map[string]func(from Origin) (*Cluster, error){
+		"nodes": func(from Origin) (*Cluster, error) {
+			return ParseNodes("b 10.0.0.1:2@3 master - 0 0 1 connected\na :1@2 myself,master - 0 0 1 connected 0-16383", from)
+		},
+		"slots": func(from Origin) (*Cluster, error) {
+			return ParseSlots([]any{[]any{0, 16383, []any{nil, 1, "a"}, []any{"", 2, "b"}}}, from)
+		},
+		"shards": func(from Origin) (*Cluster, error) {
+			return ParseShards([]any{[]any{"slots", []any{0, 16383}, "nodes", []any{[]any{"id", "a", "endpoint", "", "port", 1, "role", "master"}}}}, from)
+		},
+		"shards of a proxy": func(from Origin) (*Cluster, error) {
+			return ParseShards([]any{[]any{"slots", []any{0, 16383}, "nodes", []any{[]any{"id", "a", "ip", "", "port", 1, "role", "master"}}}}, from)
+		},
+	}
+	for name, parse := range parse {
+		for _, from := range []Origin{{}, {Addr: ":7"}, {Addr: "0.0.0.0"}} {
+			c, err := parse(from)
+			require.NoError(t, err)
+			assert.Equal(t, []string{warning}, texts(c.Warnings()), name)
+		}
+		c, err := parse(Origin{Addr: "h"})
+		require.NoError(t, err)
+		assert.Empty(t, c.Warnings(), name)
+	}
+	for _, text := range []string{":0@1 myself,master,noaddr", "?:1@2 myself,master", "10.0.0.1:1@2 myself,master", ":1@2 master"} {
+		c, err := ParseNodes("a "+text+" - 0 0 1 connected 0-16383", Origin{})
+		require.NoError(t, err)
+		assert.Empty(t, c.Warnings(), text)
 	}
 }
 

@@ -201,6 +201,7 @@ func refNodesLine(line string, seen map[string]bool) (n *refNode, noID string, e
 		case !isAux || name == "":
 		case name == "shard-id":
 			n.shardID = value
+		case name == "replica-priority":
 		case name == "availability-zone":
 			n.zone = value
 		case name == "tls-port":
@@ -667,6 +668,64 @@ func (c *refCluster) name(from Origin, port func(*refNode) int) {
 	c.unify()
 }
 
+// refShardNode reads a node of CLUSTER SHARDS. If n is nil it cannot be read, and
+// mayOwn says that it is not known to be a replica.
+func refShardNode(m any) (n *refNode, told bool, offset int64, mayOwn bool) {
+	fields, err := refFields(m)
+	if err != nil || m == nil {
+		return nil, false, 0, true
+	}
+	n = &refNode{slots: new([hashslot.Count]bool), of: -1}
+	bad := false
+	for _, f := range fields {
+		var port int64
+		var err error
+		switch f.name {
+		case "id":
+			n.id, err = refText(f.value)
+		case "endpoint":
+			told = true
+			n.endpoint, err = refText(f.value)
+		case "port":
+			if f.value != nil {
+				port, err = refInt(f.value, 65535)
+			}
+			n.port = int(port)
+		case "tls-port":
+			if f.value != nil {
+				port, err = refInt(f.value, 65535)
+			}
+			n.tlsPort = int(port)
+		case "role":
+			s, _ := f.value.(string)
+			n.role = map[string]string{"master": "primary", "primary": "primary", "replica": "replica", "slave": "replica"}[strings.ToLower(s)]
+			bad = bad || n.role == ""
+		case "health":
+			n.health, err = refText(f.value)
+		case "replication-offset":
+			offset = 0
+			if f.value != nil {
+				offset, err = refInt(f.value, 1<<63-1)
+			}
+		case "address":
+			var s string
+			if s, err = refText(f.value); refIP(s) {
+				n.ip = s
+			} else {
+				n.hostname = s
+			}
+		default:
+			err = n.refCommon([]refField{f})
+		}
+		bad = bad || err != nil
+	}
+	n.fail, n.pfail = n.health == "fail", n.health == "offline"
+	if bad || n.role == "" {
+		return nil, false, 0, n.role != "replica"
+	}
+	return n, told, offset, false
+}
+
 // refShardsReply reads CLUSTER SHARDS, of nodes that are listed once.
 func refShardsReply(reply any, from Origin) (*refCluster, error) {
 	c := &refCluster{}
@@ -674,11 +733,15 @@ func refShardsReply(reply any, from Origin) (*refCluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	anyTLS := false
+	anyTLS, odd := false, false
 	for _, sh := range shards {
 		fields, err := refFields(sh)
-		if err != nil || sh == nil {
-			return nil, fmt.Errorf("no shard")
+		if err != nil {
+			return nil, err
+		}
+		if sh == nil {
+			odd = true
+			continue
 		}
 		var slots, members []any
 		var id string
@@ -711,69 +774,23 @@ func refShardsReply(reply any, from Origin) (*refCluster, error) {
 				}
 			case "id":
 				if id, err = refText(f.value); err != nil {
-					return nil, err
+					odd = true
 				}
 			}
 		}
-		if !hasSlots || !hasNodes {
-			return nil, fmt.Errorf("half a shard")
-		}
+		odd = odd || !hasSlots || !hasNodes
 		var primaries, replicas []*refNode
 		var offsets = map[*refNode]int64{}
 		for _, m := range members {
-			fields, err := refFields(m)
-			if err != nil || m == nil {
-				return nil, fmt.Errorf("no node")
-			}
-			n := &refNode{slots: new([hashslot.Count]bool), of: -1, shardID: id}
-			told := false
-			var offset int64
-			for _, f := range fields {
-				var port int64
-				switch f.name {
-				case "id":
-					n.id, err = refText(f.value)
-				case "endpoint":
-					told = true
-					n.endpoint, err = refText(f.value)
-				case "port":
-					if f.value != nil {
-						port, err = refInt(f.value, 65535)
-					}
-					n.port = int(port)
-				case "tls-port":
-					if f.value != nil {
-						port, err = refInt(f.value, 65535)
-					}
-					n.tlsPort = int(port)
-				case "role":
-					switch f.value {
-					case "master", "primary":
-						n.role = "primary"
-					case "replica", "slave":
-						n.role = "replica"
-					default:
-						err = fmt.Errorf("role")
-					}
-				case "health":
-					n.health, err = refText(f.value)
-					n.fail = n.fail || n.health == "fail"
-				case "replication-offset":
-					offset = 0
-					if f.value != nil {
-						offset, err = refInt(f.value, 1<<63-1)
-					}
+			n, told, offset, mayOwn := refShardNode(m)
+			if n == nil {
+				if mayOwn && len(slots) > 0 {
+					return nil, fmt.Errorf("an owner that cannot be read")
 				}
-				if err != nil {
-					return nil, err
-				}
+				odd = true
+				continue
 			}
-			if err := n.refCommon(fields); err != nil {
-				return nil, err
-			}
-			if n.role == "" {
-				return nil, fmt.Errorf("no role")
-			}
+			n.shardID = id
 			if !told {
 				n.endpoint = cmp.Or(n.hostname, n.ip)
 			}
@@ -807,6 +824,9 @@ func refShardsReply(reply any, from Origin) (*refCluster, error) {
 		for _, n := range replicas {
 			n.of = slices.Index(c.nodes, owner)
 		}
+	}
+	if odd && len(c.nodes) == 0 {
+		return nil, fmt.Errorf("no node")
 	}
 	c.name(from, func(n *refNode) int {
 		if from.TLS && anyTLS {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/hashslot/hashslot/internal/reply"
 	"github.com/hashslot/hashslot/slotmap"
@@ -24,8 +25,10 @@ import (
 // a warning.
 //
 // Unknown fields are skipped with a warning; text and numbers are kept in
-// [Node.Extra]. The error is a [*ParseError]. The Cluster keeps the strings of
-// reply.
+// [Node.Extra]. A replica that cannot be read is skipped with a warning, and so is any
+// node of a shard without slots. Slots that cannot be read are an error, a
+// [*ParseError], and so is any other node of their shard, which may be their owner.
+// The Cluster keeps the strings of reply.
 //
 // The format is that of clusterCommandShards in Valkey's cluster_legacy.c.
 func ParseShards(reply any, from Origin) (*Cluster, error) {
@@ -45,12 +48,17 @@ func ParseShards(reply any, from Origin) (*Cluster, error) {
 			return nil, err
 		}
 	}
+	if len(r.c.store) == 0 && r.odd != nil {
+		r.odd.Command = shardsCommand
+		return nil, r.odd
+	}
 	return r.finish(from), nil
 }
 
 func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
 	if v == nil {
-		return wrong("is", v, "not a shard")
+		r.skip(wrong("is", v, "not a shard").in(index("shards", i)))
+		return nil
 	}
 	if r.shard, err = appendFields(r.shard[:0], v); err != nil {
 		return err
@@ -58,6 +66,7 @@ func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
 	var slots []slotmap.Range
 	var members []int32
 	var id string
+	var odd *ParseError // of a node that may be the owner
 	hasSlots, hasNodes := false, false
 	unknown := r.shard[:0]
 	for _, f := range r.shard {
@@ -69,12 +78,12 @@ func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
 			}
 		case "nodes":
 			hasNodes = true
-			if members, err = r.shardNodes(i, f.Value); err != nil {
+			if members, odd, err = r.shardNodes(i, f.Value); err != nil {
 				return err
 			}
 		case "id":
 			if id, err = text(f.Value); err != nil {
-				return err.in("id")
+				r.skip(err.in("id").in(index("shards", i)))
 			}
 		default:
 			unknown = append(unknown, f)
@@ -82,10 +91,14 @@ func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
 	}
 	r.warnOf(unknown, func() string { return index("shards", i) })
 	switch {
+	case odd != nil && len(slots) > 0:
+		return odd
+	case odd != nil:
+		r.skip(odd.in(index("shards", i)))
 	case !hasSlots:
-		return &ParseError{Reason: "has no slots"}
+		r.skip((&ParseError{Reason: "has no slots"}).in(index("shards", i)))
 	case !hasNodes:
-		return &ParseError{Reason: "has no nodes"}
+		r.skip((&ParseError{Reason: "has no nodes"}).in(index("shards", i)))
 	}
 	for _, m := range members {
 		r.c.store[m].ShardID = id
@@ -152,23 +165,58 @@ func shardSlots(v any) ([]slotmap.Range, *ParseError) {
 	return ranges, nil
 }
 
-func (r *replyNodes) shardNodes(i int, v any) ([]int32, *ParseError) {
+// shardNodes reads the nodes of a shard. A replica that cannot be read is skipped; odd
+// is the error of another node that cannot be.
+func (r *replyNodes) shardNodes(i int, v any) (members []int32, odd, err *ParseError) {
 	nodes, err := list(v)
 	if err != nil {
-		return nil, err.in("nodes")
+		return nil, nil, err.in("nodes")
 	}
-	members := r.members[:0]
+	members = r.members[:0]
 	for j, v := range nodes {
 		place, err := r.shardNode(i, j, v)
-		if err != nil {
-			return nil, err.in(index("nodes", j))
+		if r.full {
+			return nil, nil, err.in(index("nodes", j))
 		}
-		if place >= 0 {
+		switch {
+		case err == nil && place >= 0:
 			members = append(members, place)
+		case err == nil:
+		case saysReplica(v):
+			r.skip(err.in(index("nodes", j)).in(index("shards", i)))
+		case odd == nil:
+			odd = err.in(index("nodes", j))
 		}
 	}
 	r.members = members
-	return members, nil
+	return members, odd, nil
+}
+
+// saysReplica reports whether a node that cannot be read has the role of a replica.
+func saysReplica(v any) bool {
+	fields, err := appendFields(nil, v)
+	role := RoleUnknown
+	for _, f := range fields {
+		if f.Name == "role" {
+			role, _ = shardRole(f.Value)
+		}
+	}
+	return err == nil && role == RoleReplica
+}
+
+// shardRole reads a role. Garnet writes its own words in capitals.
+func shardRole(v any) (Role, *ParseError) {
+	s, err := text(v)
+	if err != nil {
+		return RoleUnknown, err
+	}
+	switch strings.ToLower(s) {
+	case "master", "primary":
+		return RolePrimary, nil
+	case "replica", "slave":
+		return RoleReplica, nil
+	}
+	return RoleUnknown, wrong("is", v, "neither master nor replica")
 }
 
 // shardNode reads a node and returns its place, or -1 if the node was in the
@@ -199,22 +247,17 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 			i, err = number(f.Value, 65535)
 			n.TLSPort = int(i)
 		case "role":
-			s, err = text(f.Value)
-			switch s {
-			case "master", "primary":
-				n.Role, n.Flags = RolePrimary, n.Flags|FlagPrimary
-			case "replica", "slave":
-				n.Role, n.Flags = RoleReplica, n.Flags|FlagReplica
-			default:
-				err = cmp.Or(err, wrong("is", f.Value, "neither master nor replica"))
-			}
+			n.Role, err = shardRole(f.Value)
 		case "replication-offset":
 			n.ReplicationOffset, err = number(f.Value, math.MaxInt64)
 		case "health":
 			s, err = text(f.Value)
 			n.Health = Health(s)
-			if n.Health == HealthFail {
-				n.Flags |= FlagFail
+		case "address": // Garnet has neither endpoint nor ip
+			if s, err = text(f.Value); isIP(s) {
+				n.IP = s
+			} else {
+				n.Hostname = s
 			}
 		default:
 			known, err = n.common(f)
@@ -233,8 +276,16 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 	if n.Role == RoleUnknown {
 		return 0, &ParseError{Reason: "has no role"}
 	}
+	n.Flags = FlagPrimary
+	if n.Role == RoleReplica {
+		n.Flags = FlagReplica
+	}
 	switch n.Health {
-	case "", HealthOnline, HealthFail, HealthLoading:
+	case "", HealthOnline, HealthLoading:
+	case HealthFail:
+		n.Flags |= FlagFail
+	case HealthOffline:
+		n.Flags |= FlagPFail
 	default:
 		r.c.warn(Place{Path: path()}, "unknown health "+reply.Quote(string(n.Health)))
 	}
