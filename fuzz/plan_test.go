@@ -101,19 +101,23 @@ func FuzzRebalance(f *testing.F) {
 	})
 }
 
-// checkMoves tries the plan on paper.
+// checkMoves makes the moves.
 func checkMoves(t *testing.T, p plan.Plan) {
-	var ids []string
-	for _, m := range p.Moves {
-		ids = append(ids, m.To)
+	var b slotmap.Builder[string]
+	for r, id := range p.Before.Ranges() {
+		b.Assign(r, id)
 	}
-	m := plan.NewModel(p.Before, ids...)
-	for _, s := range p.MigrateSlots() {
-		if err := m.Do(s); err != nil {
-			t.Fatal(err)
+	for _, m := range p.Moves {
+		for r := range m.Slots.Ranges() {
+			for slot := r.First; slot <= r.Last; slot++ {
+				if owner, _ := p.Before.Lookup(slot); owner != m.From {
+					t.Fatalf("slot %d is not %q's to give, but %q's", slot, m.From, owner)
+				}
+			}
+			b.Assign(r, m.To)
 		}
 	}
-	if !m.Table().Equal(p.After) {
+	if !b.Build().Equal(p.After) {
 		t.Fatal("the moves do not lead to After")
 	}
 }

@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"slotmap/topology":       {".", "internal/reply", "slotmap"},
 	"slotmap/command":        {".", "slotmap"},
 	"slotmap/plan":           {".", "internal/reply", "slotmap", "slotmap/topology"},
+	"slotmap/plan/plantest":  {".", "slotmap", "slotmap/topology", "slotmap/plan"},
 	"slotmap/plan/valkeycli": {".", "slotmap", "slotmap/topology", "slotmap/plan"},
 	"cmd/hashslot":           {".", "crc16", "hashtag", "slotmap", "slotmap/topology", "slotmap/plan", "slotmap/plan/valkeycli", "slotmap/command"},
 	"bench":                  {},

@@ -106,7 +106,7 @@ func Create(hosts []Host, replicas int) (Layout, error) {
 	}
 	n := len(hosts) / (replicas + 1)
 	shards := deal(hosts, n)
-	primaries := choosePrimaries(hosts, shards)
+	primaries := newWishes(hosts, shards).choose()
 	earlierFirst(hosts, shards, primaries)
 	// Shards in the order of their primaries.
 	order := make([]int, n)
@@ -169,6 +169,7 @@ type price struct {
 }
 
 func (p price) plus(q price) price { return price{p.hi + q.hi, p.lo + q.lo} }
+func (p price) times(n int) price  { return price{p.hi * int64(n), p.lo * int64(n)} }
 func (p price) minus() price       { return price{-p.hi, -p.lo} }
 func (p price) less(q price) bool  { return p.hi < q.hi || p.hi == q.hi && p.lo < q.lo }
 
@@ -181,22 +182,21 @@ type wishes struct {
 	shards          [][]int
 	zones, machines int   // how many there are
 	zone, machine   []int // of each host
+
+	// cost is the price of a host as the primary of a shard, apart from how the
+	// primaries are spread.
+	cost func(shard, host int) price
 }
 
 func newWishes(hosts []Host, shards [][]int) *wishes {
 	w := &wishes{hosts: hosts, shards: shards}
 	zones, machines := map[string]int{}, map[string]int{}
-	number := func(of map[string]int, name string) int {
-		if _, ok := of[name]; !ok {
-			of[name] = len(of)
-		}
-		return of[name]
-	}
 	for _, h := range hosts {
 		w.zone = append(w.zone, number(zones, h.Zone))
 		w.machine = append(w.machine, number(machines, h.machine()))
 	}
 	w.zones, w.machines = len(zones), len(machines)
+	w.cost = w.created
 	return w
 }
 
@@ -208,8 +208,8 @@ func (w *wishes) machineSpread(k int) price {
 	return price{lo: int64(2*k+1) * n * n}
 }
 
-// cost is the price of host h as the primary of shard s.
-func (w *wishes) cost(s, h int) price {
+// created is the price of host h as the primary of shard s of a new cluster.
+func (w *wishes) created(s, h int) price {
 	n := int64(len(w.hosts) + 1)
 	var p price
 	for _, o := range w.shards[s] {
@@ -226,16 +226,16 @@ func (w *wishes) cost(s, h int) price {
 	return p
 }
 
-// choosePrimaries returns the primary of each shard, which is one of its hosts.
-func choosePrimaries(hosts []Host, shards [][]int) []int {
-	switch w := newWishes(hosts, shards); {
-	case len(hosts) == len(shards): // each shard has one host
-		primaries := make([]int, len(shards))
-		for s, list := range shards {
+// choose returns the primary of each shard, which is one of its hosts.
+func (w *wishes) choose() []int {
+	switch {
+	case len(w.hosts) == len(w.shards): // each shard has one host
+		primaries := make([]int, len(w.shards))
+		for s, list := range w.shards {
 			primaries[s] = list[0]
 		}
 		return primaries
-	case len(hosts) > maxExact:
+	case len(w.hosts) > maxExact:
 		return w.oneByOne()
 	default:
 		return w.together()
@@ -376,12 +376,13 @@ func (f *flow) nodes(n int) (first int) {
 	return first
 }
 
-func (f *flow) edge(from, to int, cost price) {
+func (f *flow) edge(from, to int, cost price) (edge int) {
 	f.out[from] = append(f.out[from], len(f.to))
 	f.out[to] = append(f.out[to], len(f.to)+1)
 	f.to = append(f.to, to, from)
 	f.cost = append(f.cost, cost, cost.minus())
 	f.full = append(f.full, false, true)
+	return len(f.to) - 2
 }
 
 // used reports whether a unit flows into a node.

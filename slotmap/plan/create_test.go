@@ -115,7 +115,7 @@ func TestCreateChoosesTheBestPrimaries(t *testing.T) {
 			continue
 		}
 		shards := deal(hosts, n)
-		require.Equal(t, leastPrice(hosts, shards), priceOf(hosts, shards, choosePrimaries(hosts, shards)))
+		require.Equal(t, leastPrice(hosts, shards), priceOf(hosts, shards, newWishes(hosts, shards).choose()))
 	}
 }
 

@@ -53,30 +53,3 @@ func ExampleCreate() {
 	//   5461-10922    5462 slots  primary 10.0.1.1:6379 (b)  replicas 10.0.2.2:6379 (c)
 	//   10923-16383   5461 slots  primary 10.0.2.1:6379 (c)  replicas 10.0.0.2:6379 (a)
 }
-
-// A plan is tried on paper before it is carried out.
-func ExampleModel() {
-	cluster, err := topology.ParseNodes(nodes, topology.Origin{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	p, err := plan.Drain(cluster, []string{"67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1"}, plan.DrainOptions{UseEmpty: true})
-	if err != nil {
-		log.Fatal(err)
-	}
-	m := plan.NewModel(p.Before, "292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f")
-	steps, err := p.SetSlots(plan.SetSlotOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	n := 0
-	for step := range steps {
-		if err := m.Do(step); err != nil {
-			log.Fatal(err)
-		}
-		n++
-	}
-	fmt.Println(n, "steps,", m.Check(), m.Table().Equal(p.After))
-	// Output:
-	// 49153 steps, <nil> true
-}

@@ -273,32 +273,44 @@ func Drain(c *topology.Cluster, nodes []string, opts DrainOptions) (Plan, error)
 			want[i] = 0
 		}
 	}
-	// Only receivers below the common level get something. Those above it keep
-	// what they have and leave the others a lower level.
 	slices.Sort(receivers)
-	level := slices.Clone(receivers)
-	for {
-		have, weights := u.of(level), s.weightsOf(level)
-		total := given
-		for _, n := range have {
-			total += n
-		}
-		target := shares(have, weights, total)
-		below := level[:0:0]
-		for k, i := range level {
-			if have[k] <= target[k] {
-				below = append(below, i)
-			}
-		}
-		if len(below) == len(level) {
-			for k, i := range level {
-				want[i] = target[k]
-			}
-			break
-		}
-		level = below
+	for k, n := range level(u.of(receivers), s.weightsOf(receivers), given) {
+		want[receivers[k]] = n
 	}
 	return s.plan(u.spread(want), opts.Load), nil
+}
+
+// level returns what each has after given was handed out where it levels them, in
+// proportion to the weights. Only those below the common level get something.
+// Those above it keep what they have and leave the others a lower level.
+func level(have []int, weights []float64, given int) []int {
+	want := slices.Clone(have)
+	below := make([]int, len(have))
+	for i := range below {
+		below[i] = i
+	}
+	for {
+		var has []int
+		var weight []float64
+		total := given
+		for _, i := range below {
+			has, weight, total = append(has, have[i]), append(weight, weights[i]), total+have[i]
+		}
+		target := shares(has, weight, total)
+		var next []int
+		for k, i := range below {
+			if has[k] <= target[k] {
+				next = append(next, i)
+			}
+		}
+		if len(next) == len(below) {
+			for k, i := range below {
+				want[i] = target[k]
+			}
+			return want
+		}
+		below = next
+	}
 }
 
 // Reshard plans to move slots, a number of them, to the primary with the id to.

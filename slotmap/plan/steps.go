@@ -209,6 +209,14 @@ func assigned(n Node, slots []slotmap.Range, legacy bool) Step {
 	return s
 }
 
+// unassigned has n forget who owns slots. legacy is for servers before 7.0.
+func unassigned(n Node, slots []slotmap.Range, legacy bool) Step {
+	s := assigned(n, slots, legacy)
+	s.Kind, s.Until.Condition = KindUnassign, NobodyOwns
+	s.Command[1] = strings.Replace(s.Command[1], "ADD", "DEL", 1)
+	return s
+}
+
 func replicating(n, primary Node) Step {
 	return Step{Kind: KindReplicate, Node: n.ID, Addr: n.Addr, Peer: primary.ID, PeerAddr: primary.Addr,
 		Command: []string{"CLUSTER", "REPLICATE", primary.ID},

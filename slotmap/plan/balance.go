@@ -1,0 +1,370 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// BalanceOptions say where nodes are. Zero means: a machine is what the nodes'
+// addresses have in common, and zones are what the view tells.
+type BalanceOptions struct {
+	// Machines and Zones are by node id. A node that Machines does not have is on
+	// the machine of its address's host. One that Zones does not have is in its
+	// availability-zone, which Valkey 9.1 tells in CLUSTER SLOTS and SHARDS and
+	// nodes.conf has, or in the zone "".
+	Machines, Zones map[string]string
+}
+
+// A Spread is what [Balance] plans.
+type Spread struct {
+	Moves     []ReplicaMove `json:"moves"`     // replicas that go to other primaries, in their order
+	Failovers []Failover    `json:"failovers"` // replicas that become primaries, when all moves are done
+	Before    Layout        `json:"before"`    // the shards with slots as they are
+	After     Layout        `json:"after"`     // as they are when all is done, in the same order
+	Steps     []Step        `json:"steps"`     // to be done one after the other
+	Warnings  []string      `json:"warnings"`
+}
+
+// A ReplicaMove is a replica that goes from one primary to another, all by id.
+type ReplicaMove struct {
+	Replica string `json:"replica"`
+	From    string `json:"from"`
+	To      string `json:"to"`
+}
+
+// A Failover is a replica that takes the place of its primary, both by id.
+type Failover struct {
+	Replica string `json:"replica"`
+	Primary string `json:"primary"` // which becomes its replica
+}
+
+// Balance plans how the primaries of a running cluster are spread over machines and
+// zones. It wants, in this order:
+//
+//  1. as few pairs of nodes of one shard on one machine as possible, then as few
+//     such pairs in one zone. For that, replicas go to other primaries
+//     (CLUSTER REPLICATE). Each shard keeps its number of replicas;
+//  2. as few replicas as possible that do so, for each copies all its data anew;
+//  3. the primaries spread over the zones, then over the machines, as evenly as
+//     these shards allow. For that, replicas take over (CLUSTER FAILOVER);
+//  4. as few failovers as possible.
+//
+// 1 and 2 are the least possible while all primaries stay where they are, 3 and 4
+// the least possible with the shards that result. In clusters of more than some
+// hundred nodes they need not be: then 1 looks at the shards that have such pairs
+// and as many others as it can, and beyond 4000 nodes 3 goes shard by shard.
+//
+// No slot is unserved at any time: the replicas go first, one after the other, and
+// each must be in sync before the next step; a shard with one replica may have none
+// meanwhile. CLUSTER FAILOVER then has the primary wait until its replica has all.
+//
+// Replicas that cannot be reached stay where they are, and those that are set never
+// to take over do not. Shards without slots do not count, and are left as they are.
+// The same cluster gives the same plan, whatever the order of the reply.
+//
+// The error is a [*StateError] if a primary with slots cannot be reached, or an
+// [*InputError].
+func Balance(c *topology.Cluster, o BalanceOptions) (Spread, error) {
+	b, err := newBalancer(c, o)
+	if err != nil {
+		return Spread{}, err
+	}
+	before := b.layout()
+	b.keepApart()
+	b.choose()
+	p := Spread{Moves: b.moves, Failovers: b.failovers, Before: before, After: b.layout(), Steps: b.steps}
+	p.Warnings = append(b.warnings, p.After.Warnings...)
+	return p, nil
+}
+
+// A balancer is a Spread in the making. Nodes are indexes.
+type balancer struct {
+	nodes  []member // by id
+	shards [][]int  // the primary first, then the replicas by id; by the primary's id
+
+	moves     []ReplicaMove
+	failovers []Failover
+	steps     []Step
+	warnings  []string
+}
+
+// A member is a node of a shard with slots.
+type member struct {
+	Node
+	host          Host
+	shard         int
+	machine, zone int
+	able          bool // can be reached
+	never         bool // is set never to take over
+}
+
+func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
+	s, err := newState(c, true)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, n := range c.Nodes() {
+		known[n.ID] = true
+	}
+	for field, of := range map[string]map[string]string{"Machines": o.Machines, "Zones": o.Zones} {
+		for id := range of {
+			if !known[id] {
+				return nil, &InputError{Field: field, Value: id, Reason: "no node has this id"}
+			}
+		}
+	}
+	b := &balancer{moves: []ReplicaMove{}, failovers: []Failover{}, steps: []Step{}, warnings: []string{}}
+	machines, zones := map[string]int{}, map[string]int{}
+	add := func(n *topology.Node, shard int) {
+		m := member{Node: Node{ID: n.ID, Addr: n.Addr(), Weight: 1}, host: Host{Addr: n.Addr(), Zone: n.AvailabilityZone}, shard: shard,
+			able: !down(n), never: n.Flags&topology.FlagNoFailover != 0}
+		if zone, ok := o.Zones[n.ID]; ok {
+			m.host.Zone = zone
+		}
+		if m.host.Machine = o.Machines[n.ID]; m.host.Machine == "" {
+			m.host.Machine, _, _ = net.SplitHostPort(m.Addr)
+		}
+		m.host.Machine = cmp.Or(m.host.Machine, n.ID) // no address: nothing is known to be on its machine
+		// What is in another zone is another machine.
+		m.machine, m.zone = number(machines, m.host.Machine+"\x00"+m.host.Zone), number(zones, m.host.Zone)
+		if !m.able {
+			b.warnings = append(b.warnings, fmt.Sprintf("replica %s is not reachable (%s) and stays where it is", n.ID, n.Flags))
+		}
+		b.shards[shard] = append(b.shards[shard], len(b.nodes))
+		b.nodes = append(b.nodes, m)
+	}
+	for _, n := range s.nodes {
+		if n.slots == 0 {
+			continue
+		}
+		b.shards = append(b.shards, nil)
+		add(n.shard.Primary, len(b.shards)-1)
+		replicas := slices.Clone(n.shard.Replicas)
+		slices.SortFunc(replicas, func(a, b *topology.Node) int { return strings.Compare(a.ID, b.ID) })
+		for _, r := range replicas {
+			add(r, len(b.shards)-1)
+		}
+	}
+	if len(b.shards) == 0 {
+		return nil, &InputError{Field: "Cluster", Reason: "no primary has slots"}
+	}
+	return b, nil
+}
+
+// number numbers names by their first appearance.
+func number(of map[string]int, name string) int {
+	if _, ok := of[name]; !ok {
+		of[name] = len(of)
+	}
+	return of[name]
+}
+
+func (b *balancer) layout() Layout {
+	var shards []LayoutShard
+	replicas := 0
+	for _, list := range b.shards {
+		s := LayoutShard{Primary: b.nodes[list[0]].host}
+		for _, i := range list[1:] {
+			s.Replicas = append(s.Replicas, b.nodes[i].host)
+		}
+		replicas = max(replicas, len(s.Replicas))
+		shards = append(shards, s)
+	}
+	return NewLayout(shards, replicas)
+}
+
+// maxChoices bounds what keepApart looks at: replicas times shards that they may
+// go to.
+const maxChoices = 20_000
+
+// keepApart gives the replicas to primaries: a flow of the least cost, from the
+// source through each replica, a shard's share of its machine and of its zone to
+// the shard and the sink. The k-th node of a machine or a zone in a shard makes k-1
+// pairs, so each costs more than the one before, and the flow takes the cheapest
+// first.
+func (b *balancer) keepApart() {
+	chosen := b.worthwhile()
+	if len(chosen) == 0 {
+		return
+	}
+	var f flow
+	source, sink := f.node(), f.node()
+	var movable []int
+	for _, s := range chosen {
+		for _, i := range b.shards[s][1:] {
+			if b.nodes[i].able {
+				movable = append(movable, i)
+			}
+		}
+	}
+	slices.Sort(movable)
+	// A machine's pair is worth all pairs of zones, and a pair of zones all moves.
+	n := int64(len(b.nodes) + 1)
+	machinePair, zonePair, move := price{hi: n * n}, price{hi: 1}, price{lo: 1}
+	at := f.nodes(len(movable))
+	into := make([][]int, len(movable)) // by replica and chosen shard: the edge
+	for k := range movable {
+		f.edge(source, at+k, price{})
+		into[k] = make([]int, len(chosen))
+	}
+	for c, s := range chosen {
+		shard := f.node()
+		onMachine, inZone := map[int]int{}, map[int]int{} // of nodes that stay
+		room := 0
+		for k, i := range b.shards[s] {
+			if k == 0 || !b.nodes[i].able {
+				onMachine[b.nodes[i].machine]++
+				inZone[b.nodes[i].zone]++
+			} else {
+				room++
+			}
+		}
+		for range room {
+			f.edge(shard, sink, price{})
+		}
+		machineAt, zoneAt := map[int]int{}, map[int]int{}
+		for k, i := range movable {
+			m := b.nodes[i]
+			if _, ok := zoneAt[m.zone]; !ok {
+				zoneAt[m.zone] = f.node()
+				for more := range room {
+					f.edge(zoneAt[m.zone], shard, zonePair.times(inZone[m.zone]+more))
+				}
+			}
+			if _, ok := machineAt[m.machine]; !ok {
+				machineAt[m.machine] = f.node()
+				for more := range room {
+					f.edge(machineAt[m.machine], zoneAt[m.zone], machinePair.times(onMachine[m.machine]+more))
+				}
+			}
+			cost := move
+			if m.shard == s {
+				cost = price{}
+			}
+			into[k][c] = f.edge(at+k, machineAt[m.machine], cost)
+		}
+	}
+	for f.augment(source, sink) {
+	}
+	type change struct{ node, to int }
+	var changes []change
+	for k, i := range movable {
+		for c, s := range chosen {
+			if f.full[into[k][c]] && b.nodes[i].shard != s {
+				changes = append(changes, change{i, s})
+			}
+		}
+	}
+	// The shard that has the most replicas gives one first, to one that has few.
+	for len(changes) > 0 {
+		next := slices.MinFunc(changes, func(x, y change) int {
+			return cmp.Or(
+				cmp.Compare(len(b.shards[b.nodes[y.node].shard]), len(b.shards[b.nodes[x.node].shard])),
+				cmp.Compare(len(b.shards[x.to]), len(b.shards[y.to])),
+				cmp.Compare(x.node, y.node))
+		})
+		changes = slices.DeleteFunc(changes, func(x change) bool { return x == next })
+		b.replicate(next.node, next.to)
+	}
+}
+
+// worthwhile returns the shards whose replicas keepApart looks at, ascending: all,
+// if that is not too much; none, if no shard has two nodes on a machine or in a
+// zone.
+func (b *balancer) worthwhile() []int {
+	var order []int // shards with pairs first
+	replicas := func(s int) int { return len(b.shards[s]) - 1 }
+	pairs := make([]bool, len(b.shards))
+	for s, list := range b.shards {
+		machines, zones := map[int]bool{}, map[int]bool{}
+		for _, i := range list {
+			pairs[s] = pairs[s] || machines[b.nodes[i].machine] || zones[b.nodes[i].zone]
+			machines[b.nodes[i].machine], zones[b.nodes[i].zone] = true, true
+		}
+		if pairs[s] {
+			order = append(order, s)
+		}
+	}
+	if len(order) == 0 {
+		return nil
+	}
+	for s := range b.shards {
+		if !pairs[s] {
+			order = append(order, s)
+		}
+	}
+	total, n := 0, 0
+	for n < len(order) && (total+replicas(order[n]))*(n+1) <= maxChoices {
+		total += replicas(order[n])
+		n++
+	}
+	order = order[:n]
+	slices.Sort(order)
+	return order
+}
+
+func (b *balancer) replicate(node, to int) {
+	m := &b.nodes[node]
+	from, primary := b.nodes[b.shards[m.shard][0]], b.nodes[b.shards[to][0]]
+	b.moves = append(b.moves, ReplicaMove{m.ID, from.ID, primary.ID})
+	b.steps = append(b.steps, replicating(m.Node, primary.Node))
+	b.shards[m.shard] = slices.DeleteFunc(b.shards[m.shard], func(i int) bool { return i == node })
+	b.shards[to] = append(b.shards[to], node)
+	slices.Sort(b.shards[to][1:])
+	m.shard = to
+}
+
+// choose chooses the primaries.
+func (b *balancer) choose() {
+	w := &wishes{shards: make([][]int, len(b.shards))}
+	for _, m := range b.nodes {
+		w.hosts = append(w.hosts, m.host)
+		w.machine, w.zone = append(w.machine, m.machine), append(w.zone, m.zone)
+		w.machines, w.zones = max(w.machines, m.machine+1), max(w.zones, m.zone+1)
+	}
+	for s, list := range b.shards {
+		w.shards[s] = list[:1:1]
+		for _, i := range list[1:] {
+			if b.nodes[i].able && !b.nodes[i].never {
+				w.shards[s] = append(w.shards[s], i)
+			}
+		}
+	}
+	w.cost = func(s, h int) price {
+		if h == b.shards[s][0] {
+			return price{}
+		}
+		return price{lo: 1}
+	}
+	for s, h := range w.choose() {
+		was := b.shards[s][0]
+		if h == was {
+			continue
+		}
+		b.failovers = append(b.failovers, Failover{Replica: b.nodes[h].ID, Primary: b.nodes[was].ID})
+		b.steps = append(b.steps, failingOver(b.nodes[h].Node, b.nodes[was].Node))
+		rest := slices.DeleteFunc(b.shards[s], func(i int) bool { return i == h })
+		slices.Sort(rest)
+		b.shards[s] = append([]int{h}, rest...)
+	}
+}
+
+// Summary returns the plan as text for a person to check.
+func (p *Spread) Summary() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s to other primaries, %s\n", count(len(p.Moves), "replica"), count(len(p.Failovers), "failover"))
+	for _, m := range p.Moves {
+		fmt.Fprintf(&b, "  replica %s from %s to %s\n", printable(m.Replica), printable(m.From), printable(m.To))
+	}
+	for _, f := range p.Failovers {
+		fmt.Fprintf(&b, "  %s takes over from %s\n", printable(f.Replica), printable(f.Primary))
+	}
+	writeWarnings(&b, p.Warnings)
+	return b.String()
+}

@@ -1,0 +1,268 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A placed is a small cluster: where each node is, and whose replica it is, by
+// index; a primary is its own.
+type placed struct {
+	machine, shard []int
+	zoneOf         []int // of machines
+}
+
+func randomPlaced(rng *rand.Rand, shards, replicas, machines int) placed {
+	var p placed
+	for range machines {
+		p.zoneOf = append(p.zoneOf, rng.IntN(3))
+	}
+	for s := range shards {
+		p.machine, p.shard = append(p.machine, rng.IntN(machines)), append(p.shard, s)
+	}
+	for range replicas {
+		p.machine, p.shard = append(p.machine, rng.IntN(machines)), append(p.shard, rng.IntN(shards))
+	}
+	return p
+}
+
+func (p placed) id(i int) string { return fmt.Sprintf("%02d", i) }
+
+func (p placed) cluster(t *testing.T, order []int) (*topology.Cluster, BalanceOptions) {
+	t.Helper()
+	var text strings.Builder
+	shards := 0
+	for i, s := range p.shard {
+		if i == s {
+			shards++
+		}
+	}
+	o := BalanceOptions{Machines: map[string]string{}, Zones: map[string]string{}}
+	for _, i := range order {
+		s := p.shard[i]
+		o.Machines[p.id(i)] = fmt.Sprint("m", p.machine[i])
+		o.Zones[p.id(i)] = fmt.Sprint("z", p.zoneOf[p.machine[i]])
+		if i == s {
+			fmt.Fprintf(&text, "%s 10.0.0.%d:1@2 master - 0 0 %d connected %d-%d\n", p.id(i), i, i+1, i*hashslot.Count/shards, (i+1)*hashslot.Count/shards-1)
+		} else {
+			fmt.Fprintf(&text, "%s 10.0.0.%d:1@2 slave %s 0 0 %d connected\n", p.id(i), i, p.id(s), s+1)
+		}
+	}
+	return parse(t, text.String()), o
+}
+
+// apart is what is wished first: few pairs of a shard on a machine and in a zone,
+// and few moves.
+func (p placed) apart(was []int) (pairs [3]int) {
+	for i := range p.shard {
+		for k := range i {
+			if p.shard[i] == p.shard[k] && p.machine[i] == p.machine[k] {
+				pairs[0]++
+			}
+			if p.shard[i] == p.shard[k] && p.zoneOf[p.machine[i]] == p.zoneOf[p.machine[k]] {
+				pairs[1]++
+			}
+		}
+		if p.shard[i] != was[i] {
+			pairs[2]++
+		}
+	}
+	return pairs
+}
+
+// even is what is wished then: primaries spread over zones and machines, and few
+// failovers. primary has the primary of each shard.
+func (p placed) even(primary []int) (squares [3]int) {
+	zones, machines := map[int]int{}, map[int]int{}
+	for s, i := range primary {
+		zones[p.zoneOf[p.machine[i]]]++
+		machines[p.machine[i]]++
+		if i != s {
+			squares[2]++
+		}
+	}
+	for _, k := range zones {
+		squares[0] += k * k
+	}
+	for _, k := range machines {
+		squares[1] += k * k
+	}
+	return squares
+}
+
+// The reference tries every way to give the replicas to the shards, then every
+// choice of primaries.
+func (p placed) least(shards int) [3]int {
+	best := [3]int{math.MaxInt}
+	was, size := slices.Clone(p.shard), make([]int, shards)
+	for _, s := range was {
+		size[s]++
+	}
+	q := placed{p.machine, slices.Clone(p.shard), p.zoneOf}
+	have := make([]int, shards)
+	for s := range shards {
+		have[s] = 1
+	}
+	var try func(i int)
+	try = func(i int) {
+		if i == len(q.shard) {
+			if got := q.apart(was); slices.Compare(got[:], best[:]) < 0 {
+				best = got
+			}
+			return
+		}
+		for s := range shards {
+			if have[s] < size[s] {
+				have[s]++
+				q.shard[i] = s
+				try(i + 1)
+				have[s]--
+			}
+		}
+	}
+	try(shards)
+	return best
+}
+
+func (p placed) leastEven(shards int) [3]int {
+	best := [3]int{math.MaxInt}
+	primary := make([]int, shards)
+	var try func(s int)
+	try = func(s int) {
+		if s == shards {
+			if got := p.even(primary); slices.Compare(got[:], best[:]) < 0 {
+				best = got
+			}
+			return
+		}
+		for i := range p.shard {
+			if p.shard[i] == s {
+				primary[s] = i
+				try(s + 1)
+			}
+		}
+	}
+	try(0)
+	return best
+}
+
+func TestBalanceIsTheLeast(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 22))
+	moves, failovers := 0, 0
+	for range 300 {
+		shards := 1 + rng.IntN(4)
+		p := randomPlaced(rng, shards, rng.IntN(7), 1+rng.IntN(6))
+		c, o := p.cluster(t, rng.Perm(len(p.shard)))
+		got, err := Balance(c, o)
+		require.NoError(t, err)
+		q := placed{p.machine, slices.Clone(p.shard), p.zoneOf}
+		index := func(id string) int {
+			i, err := strconv.Atoi(id)
+			require.NoError(t, err)
+			return i
+		}
+		for _, m := range got.Moves {
+			i := index(m.Replica)
+			require.Equal(t, p.id(q.shard[i]), m.From)
+			require.GreaterOrEqual(t, i, shards, "a primary stays")
+			q.shard[i] = index(m.To)
+		}
+		require.Equal(t, p.least(shards), q.apart(p.shard))
+		require.Len(t, got.Moves, q.apart(p.shard)[2], "nobody goes twice")
+		primary := make([]int, shards)
+		for s := range primary {
+			primary[s] = s
+		}
+		for _, f := range got.Failovers {
+			i := index(f.Replica)
+			require.Equal(t, p.id(q.shard[i]), f.Primary)
+			require.Equal(t, q.shard[i], primary[q.shard[i]])
+			primary[q.shard[i]] = i
+		}
+		require.Equal(t, q.leastEven(shards), q.even(primary))
+		require.Len(t, got.Steps, len(got.Moves)+len(got.Failovers))
+		for s, l := range got.After.Shards {
+			require.Equal(t, fmt.Sprintf("10.0.0.%d:1", primary[s]), l.Primary.Addr)
+		}
+		moves, failovers = moves+len(got.Moves), failovers+len(got.Failovers)
+		// The order of the reply does not matter.
+		c, o = p.cluster(t, rng.Perm(len(p.shard)))
+		again, err := Balance(c, o)
+		require.NoError(t, err)
+		require.Equal(t, got, again)
+	}
+	t.Log(moves, "moves,", failovers, "failovers")
+	require.Greater(t, moves, 50)
+	require.Greater(t, failovers, 50)
+}
+
+func TestBalanceKeepsItsHandsOff(t *testing.T) {
+	const nodes = "aa 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-8191\nab 10.0.0.1:2@3 master - 0 0 2 connected 8192-16383\n" +
+		"ra 10.0.0.1:3@4 slave aa 0 0 1 connected\nrb 10.0.0.2:1@2 slave ab 0 0 2 connected\ne 10.0.0.9:1@2 master - 0 0 3 connected\nre 10.0.0.9:2@3 slave e 0 0 3 connected\n"
+	balance := func(nodes string, o BalanceOptions) Spread {
+		s, err := Balance(parse(t, nodes), o)
+		require.NoError(t, err)
+		return s
+	}
+	// Machines are the hosts of addresses. One of two primaries takes the other machine.
+	s := balance(nodes, BalanceOptions{})
+	require.Empty(t, s.Moves, "there are not enough machines")
+	require.Equal(t, []Failover{{"rb", "ab"}}, s.Failovers)
+	require.True(t, strings.HasPrefix(s.Summary(), "0 replicas to other primaries, 1 failover\n  rb takes over from ab\nwarning: "))
+	require.Len(t, s.After.Shards, 2, "one has no slots")
+	// A replica that cannot be reached, or must not take over, does not.
+	for _, flag := range []string{"slave,fail", "slave,nofailover", "slave,fail?"} {
+		s = balance(strings.Replace(nodes, "slave ab", flag+" ab", 1), BalanceOptions{})
+		require.Empty(t, s.Steps, flag)
+		require.Equal(t, s.Before, s.After)
+	}
+	require.Contains(t, balance(strings.Replace(nodes, "slave ab", "slave,fail ab", 1), BalanceOptions{}).Warnings, "replica rb is not reachable (slave,fail) and stays where it is")
+	// A zone counts before a machine, and the machines of two zones are two.
+	s = balance(nodes, BalanceOptions{Machines: map[string]string{"rb": "10.0.0.1"}, Zones: map[string]string{"aa": "x", "ra": "y", "ab": "x", "rb": "x"}})
+	require.Equal(t, []Failover{{"ra", "aa"}}, s.Failovers)
+	for want, o := range map[string]BalanceOptions{
+		`plan: Machines "zz": no node has this id`: {Machines: map[string]string{"zz": "a"}},
+		`plan: Zones "zz": no node has this id`:    {Zones: map[string]string{"zz": "a"}},
+	} {
+		_, err := Balance(parse(t, nodes), o)
+		var input *InputError
+		require.ErrorAs(t, err, &input)
+		require.EqualError(t, err, want)
+	}
+	_, err := Balance(nil, BalanceOptions{})
+	require.EqualError(t, err, "plan: Cluster: is nil")
+	_, err = Balance(parse(t, "a h:1@2 master - 0 0 1 connected\n"), BalanceOptions{})
+	require.EqualError(t, err, "plan: Cluster: no primary has slots")
+	_, err = Balance(parse(t, strings.Replace(nodes, "2@3 master", "2@3 master,fail", 1)), BalanceOptions{})
+	var state *StateError
+	require.ErrorAs(t, err, &state)
+	require.Equal(t, Unreachable, state.Problem)
+}
+
+// A large cluster, the nodes of each shard on one machine: shards that are not among
+// those that are looked at stay as they are, and nothing takes long.
+func TestBalanceOfManyNodes(t *testing.T) {
+	const shards = 1000
+	var text strings.Builder
+	for i := range shards * 2 {
+		if i < shards {
+			fmt.Fprintf(&text, "p%d 10.0.%d.%d:1@2 master - 0 0 1 connected %d-%d\n", i, i/250, i%250, i*hashslot.Count/shards, (i+1)*hashslot.Count/shards-1)
+		} else {
+			fmt.Fprintf(&text, "r%d 10.0.%d.%d:2@3 slave p%d 0 0 1 connected\n", i, i%shards/250, i%shards%250, i%shards)
+		}
+	}
+	s, err := Balance(parse(t, text.String()), BalanceOptions{})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(s.Moves), 100)
+	require.LessOrEqual(t, len(s.Moves), maxChoices/100)
+}

@@ -1,0 +1,422 @@
+package plantest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/plan"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A Cluster is a cluster on paper. All methods are safe for concurrent use.
+type Cluster struct {
+	mu    sync.Mutex
+	nodes []*node // by id
+	byID  map[string]*node
+	news  slotmap.Set // slots that nodes may differ about
+}
+
+// A node is a server. Of other nodes it knows the role and the epoch at once, but
+// who owns which slot only from its own table.
+type node struct {
+	id, addr             string
+	primary              *node // nil if it is one
+	epoch                uint64
+	owner                [hashslot.Count]*node // as this node knows
+	free                 int                   // slots without an owner, as this node knows
+	migrating, importing map[hashslot.Slot]*node
+	keys                 *store
+	down                 bool
+}
+
+// A store is the keys of a primary and its replicas, by slot.
+type store map[hashslot.Slot]map[string]string
+
+// New returns a cluster of the nodes of c that have a role, without keys. All know
+// what c says. Primaries with the same config epoch get others, in the order of their
+// ids, as servers settle it.
+func New(c *topology.Cluster) *Cluster {
+	p := &Cluster{byID: map[string]*node{}}
+	epochs := map[uint64]bool{}
+	for _, n := range c.Nodes() {
+		if n.Role != topology.RoleUnknown {
+			m := &node{id: n.ID, addr: n.Addr(), epoch: n.ConfigEpoch, migrating: map[hashslot.Slot]*node{}, importing: map[hashslot.Slot]*node{}, keys: &store{}, free: hashslot.Count}
+			p.nodes, p.byID[n.ID] = append(p.nodes, m), m
+		}
+	}
+	slices.SortFunc(p.nodes, func(a, b *node) int { return cmp.Compare(a.id, b.id) })
+	for _, n := range c.Nodes() {
+		if m := p.byID[n.ID]; m != nil && n.Role == topology.RoleReplica && p.byID[n.PrimaryID] != nil {
+			m.primary = p.byID[n.PrimaryID]
+			m.keys = m.primary.keys
+		}
+	}
+	for _, m := range p.nodes {
+		if m.primary != nil {
+			continue
+		}
+		for m.epoch == 0 || epochs[m.epoch] {
+			m.epoch++
+		}
+		epochs[m.epoch] = true
+	}
+	for r, s := range c.Table().Ranges() {
+		for slot := r.First; slot <= r.Last; slot++ {
+			for _, m := range p.nodes {
+				m.set(slot, p.byID[s.Primary.ID])
+			}
+		}
+	}
+	for _, o := range c.Open() {
+		from, to := p.byID[o.From], p.byID[o.To]
+		if o.Migrating && from != nil && to != nil {
+			from.migrating[o.Slot] = to
+		}
+		if o.Importing && from != nil && to != nil {
+			to.importing[o.Slot] = from
+		}
+	}
+	return p
+}
+
+// set notes who owns a slot, nil for nobody.
+func (n *node) set(slot hashslot.Slot, owner *node) {
+	if n.owner[slot] == nil {
+		n.free--
+	}
+	if owner == nil {
+		n.free++
+	}
+	n.owner[slot] = owner
+}
+
+// owns returns the slots that the node says are its own.
+func (n *node) owns() (slots slotmap.Set) {
+	for slot, o := range n.owner {
+		if o == n {
+			slots.Add(hashslot.Slot(slot))
+		}
+	}
+	return slots
+}
+
+// follow makes the node a replica.
+func (n *node) follow(primary *node) {
+	n.primary, n.keys = primary, primary.keys
+	clear(n.migrating)
+	clear(n.importing)
+}
+
+// bump gives the node the highest config epoch, if it does not have it.
+func (c *Cluster) bump(n *node) (bumped bool) {
+	highest, alone := uint64(0), true
+	for _, m := range c.nodes {
+		highest = max(highest, m.epoch)
+		alone = alone && (m == n || m.epoch != n.epoch)
+	}
+	if n.epoch != 0 && n.epoch == highest && alone {
+		return false
+	}
+	n.epoch = highest + 1
+	return true
+}
+
+// change sets the owner of a slot in the table of one node.
+func (c *Cluster) change(n *node, slot hashslot.Slot, owner *node) {
+	n.set(slot, owner)
+	c.news.Add(slot)
+}
+
+// Gossip has every node hear of all others' claims, as clusterUpdateSlotsConfigWith
+// takes them: the highest config epoch has a slot; a slot that a node imports stays
+// as it is there; a node that loses a slot loses the keys it has of it; and one that
+// loses its last becomes a replica of who took it.
+func (c *Cluster) Gossip() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	lost := map[*node]*node{} // who lost slots, and the last that took one
+	for slot := range c.news.Slots() {
+		var best *node
+		for _, n := range c.nodes {
+			if n.primary == nil && !n.down && n.owner[slot] == n && (best == nil || n.epoch > best.epoch) {
+				best = n
+			}
+		}
+		if best == nil {
+			continue
+		}
+		for _, n := range c.nodes {
+			was := n.owner[slot]
+			_, importing := n.importing[slot]
+			if was == best || importing || n.down || was != nil && was.epoch >= best.epoch && was.owner[slot] == was {
+				continue
+			}
+			n.set(slot, best)
+			if was == n {
+				delete(*n.keys, slot)
+				delete(n.migrating, slot)
+				lost[n] = best
+			}
+		}
+	}
+	for n, to := range lost {
+		if set := n.owns(); set.IsEmpty() {
+			n.follow(to)
+		}
+	}
+	c.news = slotmap.Set{}
+}
+
+// Kill has a node answer no more. Others see that it has failed, and its replicas may
+// take over by CLUSTER FAILOVER FORCE.
+func (c *Cluster) Kill(id string) { c.setDown(id, true) }
+
+// Revive has a killed node answer again, with what it knew when it was killed.
+func (c *Cluster) Revive(id string) { c.setDown(id, false) }
+
+func (c *Cluster) setDown(id string, down bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.byID[id]; n != nil {
+		n.down = down
+		c.news = slotmap.SetOf(slotmap.Range{Last: hashslot.Count - 1})
+	}
+}
+
+// Table returns who owns what, by node id: for each slot the primary that says that
+// it is its own, and of several the one with the highest config epoch.
+func (c *Cluster) Table() *slotmap.Table[string] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b slotmap.Builder[string]
+	for slot := range hashslot.Slot(hashslot.Count) {
+		if owners := c.owners(slot); len(owners) > 0 {
+			best := slices.MaxFunc(owners, func(a, b *node) int { return cmp.Compare(a.epoch, b.epoch) })
+			b.Assign(slotmap.Range{First: slot, Last: slot}, best.id)
+		}
+	}
+	return b.Build()
+}
+
+// owners returns the primaries that say that a slot is their own.
+func (c *Cluster) owners(slot hashslot.Slot) (owners []*node) {
+	for _, n := range c.nodes {
+		if n.primary == nil && n.owner[slot] == n {
+			owners = append(owners, n)
+		}
+	}
+	return owners
+}
+
+// Views returns what each node that answers says of the cluster, by CLUSTER NODES,
+// in the order of their ids.
+func (c *Cluster) Views() ([]*topology.Cluster, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var views []*topology.Cluster
+	for _, n := range c.nodes {
+		if n.down {
+			continue
+		}
+		v, err := topology.ParseNodes(c.nodesText(n), topology.Origin{Addr: n.addr})
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, v)
+	}
+	return views, nil
+}
+
+// Run does steps, one after the other, as [plan.Step] says that they are done. Where it
+// has to wait, there is gossip. The error is that of the first step that cannot be
+// done, and names it.
+func (c *Cluster) Run(steps ...plan.Step) error {
+	for _, s := range steps {
+		if err := c.run(s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// maxTries bounds how often a step is tried: more gossip changes nothing.
+const maxTries = 3
+
+func (c *Cluster) run(s plan.Step) error {
+	n := &Conn{c: c, id: s.Node}
+	do := func(command []string) any {
+		reply, err := n.Do(command...)
+		if err != nil {
+			return err
+		}
+		return reply
+	}
+	ask := func() (replies []any) {
+		for _, command := range s.Until.Ask {
+			replies = append(replies, do(command))
+		}
+		return replies
+	}
+	progress, why, seen := plan.NotStarted, "", ""
+	for range maxTries {
+		if progress == plan.NotStarted && s.Kind != plan.KindMoveKeys {
+			progress = plan.Running
+			if s.Command != nil {
+				progress, seen = s.Answer(do(s.Command))
+				why = cmp.Or(seen, why)
+			}
+		}
+		for progress != plan.Done {
+			replies := ask()
+			progress, seen = s.Progress(replies...)
+			why = cmp.Or(seen, why)
+			if s.Kind != plan.KindMoveKeys || progress != plan.NotStarted {
+				break
+			}
+			keys, err := s.Keys(replies[0])
+			if err != nil {
+				return err
+			}
+			if err, bad := do(s.Migrate(keys, plan.Auth{})).(error); bad {
+				why = err.Error()
+				break
+			}
+		}
+		if progress == plan.Done {
+			return nil
+		}
+		c.Gossip()
+	}
+	return errors.New(cmp.Or(why, "it is "+progress.String()))
+}
+
+// A CheckError says what is wrong about a slot.
+type CheckError struct {
+	Slot   hashslot.Slot
+	Reason string
+}
+
+func (e *CheckError) Error() string { return fmt.Sprintf("plantest: slot %d %s", e.Slot, e.Reason) }
+
+// Check is an error unless each of the slots has one owner, or is at the end of a move,
+// when its source has not been told, no key of them is at two
+// primaries, and a client that asks any node for a key of them, and goes where it is
+// sent, finds the key. It is a [*CheckError].
+func (c *Cluster) Check(slots slotmap.Set) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for slot := range slots.Slots() {
+		owners := c.owners(slot)
+		slices.SortFunc(owners, func(a, b *node) int { return cmp.Compare(b.epoch, a.epoch) })
+		// At the end of a move the target is told before the source.
+		if len(owners) == 0 || len(owners) > 2 || len(owners) == 2 && owners[1].migrating[slot] != owners[0] {
+			return &CheckError{slot, fmt.Sprintf("has %d owners", len(owners))}
+		}
+		at := map[string]*node{}
+		for _, n := range c.nodes {
+			if n.primary != nil {
+				continue
+			}
+			for key := range (*n.keys)[slot] {
+				if at[key] != nil {
+					return &CheckError{slot, fmt.Sprintf("has the key %q at %s and at %s", key, at[key].id, n.id)}
+				}
+				at[key] = n
+			}
+		}
+		// Without a key, it is one that nobody has, and any end will do.
+		for _, key := range append(slices.Collect(maps.Keys(at)), "{"+slot.Tag()+"}") {
+			for _, n := range c.nodes {
+				if n.down {
+					continue
+				}
+				served, err := c.follow(n, key)
+				if err != nil {
+					return &CheckError{slot, fmt.Sprintf("has the key %q, and a client that asks %s for it gets %v", key, n.id, err)}
+				}
+				if at[key] != nil && served != at[key] {
+					return &CheckError{slot, fmt.Sprintf("has the key %q at %s, and a client that asks %s for it gets to %s", key, at[key].id, n.id, served.id)}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// follow returns the node that serves a read of the key that is first sent to n.
+func (c *Cluster) follow(n *node, key string) (*node, error) {
+	asking := false
+	for range 5 {
+		err := c.redirect(n, commands["get"], []string{key}, asking, false)
+		if err == nil {
+			return n, nil
+		}
+		r, noRedirect := topology.ParseRedirect(err.Error(), topology.Origin{Addr: n.addr})
+		if noRedirect != nil {
+			return nil, err
+		}
+		asking = r.Kind == topology.Ask
+		if n = c.at(r.Addr()); n == nil || n.down {
+			return nil, err
+		}
+	}
+	return nil, errors.New("redirects without end")
+}
+
+func (c *Cluster) at(addr string) *node {
+	i := slices.IndexFunc(c.nodes, func(n *node) bool { return n.addr == addr })
+	if i < 0 {
+		return nil
+	}
+	return c.nodes[i]
+}
+
+// Fill writes n keys, each to the owner of its slot, and returns them: the same for
+// the same seed. Slots without an owner stay empty.
+func (c *Cluster) Fill(n int, seed uint64) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var keys []string
+	for range n {
+		key := fmt.Sprintf("key:%x", rng.Uint32())
+		if owners := c.owners(hashslot.Of(key)); len(owners) > 0 {
+			owners[0].keys.put(key, "1")
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// Put writes a key at a node, wherever it belongs: to make a cluster that is broken.
+func (c *Cluster) Put(id, key, value string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byID[id].keys.put(key, value)
+}
+
+func (s *store) put(key, value string) {
+	slot := hashslot.Of(key)
+	if (*s)[slot] == nil {
+		(*s)[slot] = map[string]string{}
+	}
+	(*s)[slot][key] = value
+}
+
+func (s *store) get(key string) (value string, ok bool) {
+	value, ok = (*s)[hashslot.Of(key)][key]
+	return value, ok
+}
+
+func (s *store) delete(key string) bool {
+	_, ok := s.get(key)
+	delete((*s)[hashslot.Of(key)], key)
+	return ok
+}

@@ -1,0 +1,276 @@
+package plantest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/plan"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+func parse(t testing.TB, text string) *topology.Cluster {
+	t.Helper()
+	c, err := topology.ParseNodes(text, topology.Origin{})
+	require.NoError(t, err)
+	return c
+}
+
+// four primaries with slots, a fifth without.
+func five(t testing.TB) *Cluster {
+	t.Helper()
+	var text strings.Builder
+	for i, slots := range []string{" 0-4095", " 4096-8191", " 8192-12287", " 12288-16383", ""} {
+		fmt.Fprintf(&text, "%c 10.0.0.%d:6379@1 master - 0 0 %d connected%s\n", 'a'+i, i+1, i+1, slots)
+	}
+	return New(parse(t, text.String()))
+}
+
+var all = slotmap.SetOf(slotmap.Range{Last: hashslot.Count - 1})
+
+// What is broken here is among these.
+var few = slotmap.MustParseSet("0-9 4080-4110")
+
+// do sends commands, "a CLUSTER BUMPEPOCH" to a node.
+func do(t testing.TB, c *Cluster, commands ...string) {
+	t.Helper()
+	for _, command := range commands {
+		_, err := try(c, command)
+		require.NoError(t, err, command)
+	}
+}
+
+func try(c *Cluster, command string) (any, error) {
+	words := strings.Fields(command)
+	for i, w := range words {
+		words[i] = strings.Trim(w, `"`)
+	}
+	return (&Conn{c: c, id: words[0]}).Do(words[1:]...)
+}
+
+// fix repairs a cluster, with gossip after every step that chance chooses, and
+// returns what was done.
+func fix(t testing.TB, c *Cluster, o plan.FixOptions, gossip func() bool) plan.Repair {
+	t.Helper()
+	r := planFix(t, c, o)
+	for _, s := range r.Steps {
+		require.NoError(t, c.Run(s))
+		if gossip() {
+			c.Gossip()
+		}
+	}
+	c.Gossip()
+	return r
+}
+
+// counts are none at all nodes, for all slots: made once, as it takes longer than all
+// else.
+var counts = func() plan.KeyCounts {
+	k := plan.KeyCounts{}
+	for _, id := range "abcde" {
+		for slot := range hashslot.Slot(hashslot.Count) {
+			k.Put(string(id), slot, 0)
+		}
+	}
+	return k
+}()
+
+// planFix calls Fix with the counts that the nodes have.
+func planFix(t testing.TB, c *Cluster, o plan.FixOptions) plan.Repair {
+	t.Helper()
+	views, err := c.Views()
+	require.NoError(t, err)
+	for _, n := range c.nodes {
+		for slot, keys := range *n.keys {
+			counts.Put(n.id, slot, len(keys))
+			defer counts.Put(n.id, slot, 0)
+		}
+	}
+	r, err := plan.Fix(views, counts, o)
+	require.NoError(t, err)
+	return r
+}
+
+// inventory is how often each key is there.
+func inventory(c *Cluster) map[string]int {
+	keys := map[string]int{}
+	for _, n := range c.nodes {
+		if n.primary == nil {
+			for _, in := range *n.keys {
+				for key := range in {
+					keys[key]++
+				}
+			}
+		}
+	}
+	return keys
+}
+
+// Each kind of broken slot, and what valkey-cli does about it. Slot 5 is a's.
+func TestFixCases(t *testing.T) {
+	key := func(i int) string { return fmt.Sprintf("{%s}%d", hashslot.Slot(5).Tag(), i) }
+	const migrating, importing = "a CLUSTER SETSLOT 5 MIGRATING b", "b CLUSTER SETSLOT 5 IMPORTING a"
+	for name, tc := range map[string]struct {
+		commands []string
+		keys     string // at which nodes there is a key each
+		want     plan.FixCase
+		owner    string
+	}{
+		"both ends, keys at the source":        {[]string{importing, migrating}, "aaa", plan.FinishMove, "b"},
+		"both ends, no keys":                   {[]string{importing, migrating}, "", plan.FinishMove, "b"},
+		"both ends, most keys at the source":   {[]string{importing, migrating}, "aab", plan.GatherKeys, "a"},
+		"both ends, most keys at the target":   {[]string{importing, migrating}, "abb", plan.GatherKeys, "b"},
+		"both ends, as many":                   {[]string{importing, migrating}, "ab", plan.GatherKeys, "a"},
+		"only the target":                      {[]string{importing}, "aa", plan.GatherKeys, "a"},
+		"only the target, with the keys":       {[]string{importing}, "bb", plan.GatherKeys, "b"},
+		"only the source":                      {[]string{migrating}, "aa", plan.CloseSlot, "a"},
+		"only the source, keys elsewhere":      {[]string{migrating}, "aac", plan.GatherKeys, "a"},
+		"several targets":                      {[]string{importing, migrating, "c CLUSTER SETSLOT 5 IMPORTING a"}, "aa", plan.MoveAndClose, "b"},
+		"several targets, none the right":      {[]string{migrating, "c CLUSTER SETSLOT 5 IMPORTING a", "d CLUSTER SETSLOT 5 IMPORTING a"}, "aa", plan.CloseAll, "a"},
+		"several targets with keys":            {[]string{importing, migrating, "c CLUSTER SETSLOT 5 IMPORTING a"}, "aabc", plan.GatherKeys, "a"},
+		"the only target is not the right one": {[]string{migrating, "c CLUSTER SETSLOT 5 IMPORTING a"}, "a", plan.FinishMove, "c"},
+		"nobody owns it, no keys":              {[]string{"a CLUSTER DELSLOTS 5"}, "", plan.CoverEmpty, "e"},
+		"nobody owns it, keys at one":          {[]string{"a CLUSTER DELSLOTS 5"}, "ccc", plan.CoverHolder, "c"},
+		"nobody owns it, keys at the last":     {[]string{"a CLUSTER DELSLOTS 5"}, "a", plan.CoverHolder, "a"},
+		"nobody owns it, keys at several":      {[]string{"a CLUSTER DELSLOTS 5"}, "accd", plan.CoverMost, "c"},
+		"nobody owns it, and one imports":      {[]string{importing, "a CLUSTER DELSLOTS 5"}, "bb", plan.CloseSlot, "b"},
+		"several own it":                       {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5"}, "", plan.SettleOwner, "b"},
+		"several own it, with keys":            {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5"}, "aabc", plan.SettleOwner, "a"},
+		"several own it, and one imports":      {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5", "c CLUSTER SETSLOT 5 IMPORTING b"}, "abbc", plan.GatherKeys, "b"},
+		"keys where they do not belong":        {nil, "aac", plan.SettleOwner, "a"},
+		"all keys where they do not belong":    {nil, "cc", plan.SettleOwner, "c"},
+		"several own and migrate it":           {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5", migrating, "b CLUSTER SETSLOT 5 MIGRATING c"}, "ab", plan.GatherKeys, "b"},
+	} {
+		for _, often := range []bool{false, true} {
+			c := five(t)
+			c.Fill(200, 1)
+			do(t, c, tc.commands...)
+			for i, n := range tc.keys {
+				c.Put(string(n), key(i), "1")
+			}
+			before := inventory(c)
+			o := plan.FixOptions{StrayKeys: tc.commands == nil}
+			r := fix(t, c, o, func() bool { return often })
+			require.Equal(t, []plan.SlotRepair{{Slots: slotmap.SetOf(slotmap.Range{First: 5, Last: 5}), Case: tc.want, Owner: tc.owner}}, r.Slots, name)
+			require.NoError(t, c.Check(few), name)
+			require.Equal(t, before, inventory(c), name)
+			owner, _ := c.Table().Lookup(5)
+			require.Equal(t, tc.owner, owner, name)
+			require.Empty(t, planFix(t, c, plan.FixOptions{StrayKeys: true}).Steps, "%s: nothing is left to do", name)
+		}
+	}
+}
+
+// Clusters broken by chance, in many slots at once. No key is lost, whenever the nodes
+// hear of one another, and a repair that breaks off and is planned anew ends well.
+func TestFixRandom(t *testing.T) {
+	rounds := 24
+	if testing.Short() {
+		rounds = 8
+	}
+	cases := map[plan.FixCase]int{}
+	for seed := range uint64(rounds) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		c := five(t)
+		c.Fill(100, seed)
+		node := func() string { return string(rune('a' + rng.IntN(5))) }
+		for range 30 {
+			slot := 4090 + rng.IntN(12) // few slots, so that one has several faults
+			for _, command := range [][]string{
+				{"%s CLUSTER SETSLOT %d IMPORTING " + node()}, {"%s CLUSTER SETSLOT %d MIGRATING " + node()},
+				{"%s CLUSTER DELSLOTS %d"}, {"%s CLUSTER DELSLOTS %d", "%[1]s CLUSTER ADDSLOTS %[2]d"},
+			}[rng.IntN(4)] {
+				_, _ = try(c, fmt.Sprintf(command, node(), slot)) // some are refused
+			}
+			if rng.IntN(2) == 0 {
+				// A key at two nodes is one too many: the one that loses the slot wins.
+				c.Put(node(), fmt.Sprintf("{%s}%d", hashslot.Slot(slot).Tag(), rng.IntN(9)), "1")
+			}
+		}
+		// Slots of several owners do not stay so where nodes hear of one another.
+		gossip := func() bool { return seed%2 == 0 && rng.IntN(3) == 0 }
+		if seed%2 == 0 {
+			c.Gossip()
+		}
+		before := inventory(c)
+		o := plan.FixOptions{StrayKeys: true, SetSlots: plan.SetSlotOptions{Replace: true}}
+		half := planFix(t, c, o)
+		for _, s := range half.Steps[:rng.IntN(len(half.Steps)+1)] {
+			require.NoError(t, c.Run(s), "seed %d", seed)
+			if gossip() {
+				c.Gossip()
+			}
+		}
+		for _, r := range half.Slots {
+			cases[r.Case]++
+		}
+		fix(t, c, o, gossip)
+		require.NoError(t, c.Check(few), "seed %d", seed)
+		after := inventory(c)
+		for key := range before {
+			require.Equal(t, 1, after[key], "seed %d: %s", seed, key)
+		}
+		require.Empty(t, planFix(t, c, o).Steps)
+	}
+	t.Log(cases)
+	if !testing.Short() {
+		require.GreaterOrEqual(t, len(cases), 6, "of all kinds: %v", cases)
+	}
+}
+
+func TestFixAsksAndRefuses(t *testing.T) {
+	c := five(t)
+	do(t, c, "a CLUSTER DELSLOTS 5 6", "b CLUSTER SETSLOT 9 IMPORTING a")
+	views, err := c.Views()
+	require.NoError(t, err)
+	_, err = plan.Fix(views, nil, plan.FixOptions{})
+	var need *plan.CountsError
+	require.ErrorAs(t, err, &need)
+	require.Len(t, need.Ask, 5)
+	require.Equal(t, plan.CountsQuestion{Node: "a", Addr: "10.0.0.1:6379", Slots: slotmap.MustParseSet("5-6 9")}, need.Ask[0])
+	require.EqualError(t, err, "plan: what to do depends on the keys: 5 nodes must be asked by CLUSTER COUNTKEYSINSLOT, 10.0.0.1:6379 for slots 5-6 9")
+	var input *plan.InputError
+	for want, views := range map[string][]*topology.Cluster{
+		"plan: views: no primary is among the nodes that were asked": nil,
+		"plan: views[0]: is nil":                                     {nil},
+		"plan: views[0]: does not say which node was asked: it must be the reply of one node to CLUSTER NODES": {parse(t, "a h:1@2 master - 0 0 1 connected\n")},
+		`plan: views[1] "a": is the second view of this node`:                                                  {views[0], views[0]},
+	} {
+		_, err = plan.Fix(views, nil, plan.FixOptions{})
+		require.ErrorAs(t, err, &input)
+		require.EqualError(t, err, want)
+	}
+	_, err = plan.Fix(views, nil, plan.FixOptions{SetSlots: plan.SetSlotOptions{Keys: -1}})
+	require.ErrorAs(t, err, &input)
+	_, err = plan.Fix(views[1:], nil, plan.FixOptions{})
+	var state *plan.StateError
+	require.ErrorAs(t, err, &state)
+	require.EqualError(t, err, "plan: unreachable nodes 0-4095 (a): their slots and keys are not known; ask them as well, or let replicas take over first")
+
+	// Without it, its slots go to others, in few ranges.
+	c = five(t)
+	c.Kill("a")
+	r := fix(t, c, plan.FixOptions{Unreachable: true}, func() bool { return true })
+	require.Equal(t, []plan.SlotRepair{{Slots: slotmap.MustParseSet("0-4095"), Case: plan.CoverEmpty, Owner: "e"}}, r.Slots)
+	require.Equal(t, []string{"primary a was not asked: what it has is lost, if no other node has it"}, r.Warnings)
+	require.Equal(t, "cover without keys: slots 0-4095, then of e\nwarning: primary a was not asked: what it has is lost, if no other node has it\n", r.Summary())
+	c.Revive("a")
+	c.Gossip()
+	require.NoError(t, c.Check(all))
+	require.Equal(t, "nothing to repair\n", func() string { r := planFix(t, c, plan.FixOptions{}); return r.Summary() }())
+
+	// A whole cluster without owners.
+	none := New(parse(t, "a 10.0.0.1:1@1 master - 0 0 1 connected\nb 10.0.0.2:1@1 master - 0 0 2 connected\nc 10.0.0.3:1@1 master - 0 0 3 connected\n"))
+	fix(t, none, plan.FixOptions{}, func() bool { return true })
+	require.Equal(t, "a 0-5461\nb 5462-10922\nc 10923-16383\n", none.Table().String())
+	// A single node.
+	one := New(parse(t, "a 10.0.0.1:1@1 master - 0 0 1 connected 0-16000\n"))
+	do(t, one, "a CLUSTER SETSLOT 16001 STABLE")
+	fix(t, one, plan.FixOptions{}, func() bool { return true })
+	require.Equal(t, "a 0-16383\n", one.Table().String())
+}
