@@ -264,7 +264,11 @@ func routerHistory(goroutines, n int, seed uint64) []porcupine.Operation {
 func TestRouterIsLinearizable(t *testing.T) {
 	overlaps := 0
 	count := map[topology.Outcome]int{}
-	for seed := range uint64(60) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 12
+	}
+	for seed := range seeds {
 		h := routerHistory(5, 30, seed)
 		overlaps += overlapping(h)
 		for _, op := range h {
@@ -272,7 +276,7 @@ func TestRouterIsLinearizable(t *testing.T) {
 				count[op.Output.(routerOutput).outcome]++
 			}
 		}
-		if got := porcupine.CheckOperationsTimeout(routerModel, h, 20*time.Second); got != porcupine.Ok {
+		if got := porcupine.CheckOperationsTimeout(routerModel, h, checkTimeout); got != porcupine.Ok {
 			t.Fatalf("seed %d: %v", seed, got)
 		}
 	}
