@@ -57,6 +57,7 @@ func TestSplit(t *testing.T) {
 		b.Unassign(slotmap.MustParseRange("1000-3000"))
 		tables = append(tables, b.Build())
 	}
+	others := []string{"some", "other", "keys"}
 	for _, n := range []int{0, 1, 2, 3, 17, 1000, 20_000, 5, 0, 1000} {
 		keys, raw := splitKeys(rng, n)
 		slots := hashslot.AppendOf(nil, keys)
@@ -66,11 +67,13 @@ func TestSplit(t *testing.T) {
 			t.Helper()
 			require.Len(t, groups, len(slotOrder))
 			for i, g := range groups {
-				require.Equal(t, slotOrder[i], g.Slot)
-				require.Equal(t, slotPlaces[g.Slot], g.Keys)
+				if g.Slot != slotOrder[i] || !slices.Equal(g.Keys, slotPlaces[g.Slot]) {
+					t.Fatalf("group %d: slot %d of keys %d, want slot %d of %d", i, g.Slot, g.Keys, slotOrder[i], slotPlaces[slotOrder[i]])
+				}
 			}
 		}
 		check(bySlot.Split(keys))
+		bySlot.Split(others) // what is behind must not be what was split before
 		check(bySlot.SplitBytes(raw))
 
 		for _, table := range tables {
@@ -85,13 +88,15 @@ func TestSplit(t *testing.T) {
 				t.Helper()
 				require.Len(t, groups, len(order))
 				for i, g := range groups {
-					require.Equal(t, order[i], g.Owner)
-					require.Equal(t, places[g.Owner], g.Keys)
+					if g.Owner != order[i] || !slices.Equal(g.Keys, places[g.Owner]) {
+						t.Fatalf("group %d: keys %d of %s, want %d of %s", i, g.Keys, g.Owner, places[order[i]], order[i])
+					}
 				}
 				require.Equal(t, len(nobodys), len(unassigned))
 				require.True(t, slices.Equal(nobodys, unassigned))
 			}
 			check(byOwner.Split(table, keys))
+			byOwner.Split(table, others)
 			check(byOwner.SplitBytes(table, raw))
 
 			slotsOf := map[string][]hashslot.Slot{} // in the order of their first keys
@@ -103,8 +108,9 @@ func TestSplit(t *testing.T) {
 				t.Helper()
 				require.Len(t, got, len(want))
 				for i, g := range got {
-					require.Equal(t, want[i], g.Slot)
-					require.Equal(t, slotPlaces[g.Slot], g.Keys)
+					if g.Slot != want[i] || !slices.Equal(g.Keys, slotPlaces[g.Slot]) {
+						t.Fatalf("group %d: slot %d of keys %d, want slot %d of %d", i, g.Slot, g.Keys, want[i], slotPlaces[want[i]])
+					}
 				}
 			}
 			checkBySlot := func(groups []slotmap.OwnerSlots[string], unassigned []slotmap.SlotGroup) {
@@ -117,6 +123,7 @@ func TestSplit(t *testing.T) {
 				same(slotsOf[""], unassigned)
 			}
 			checkBySlot(byOwner.SplitBySlot(table, keys))
+			byOwner.SplitBySlot(table, others)
 			checkBySlot(byOwner.SplitBySlotBytes(table, raw))
 		}
 	}
