@@ -3,7 +3,8 @@ package main
 import (
 	"flag"
 	"fmt"
-	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashslot/hashslot"
@@ -16,58 +17,118 @@ var drawCommand = command{
 	args:  "",
 	short: "a picture of who owns which slots",
 	run:   runDraw,
-	doc: `The picture is an SVG of the 16384 slots, 128 in a row, and goes to standard
-output or to the file of -o. -nodes is as in "hashslot check":
+	doc: nodesDoc + `
+The picture is an SVG of the 16384 slots, 128 in a row, and goes to standard
+output or to the file of -o:
 
-    valkey-cli cluster nodes | hashslot draw -nodes - > slots.svg
+    valkey-cli cluster nodes | hashslot draw - > slots.svg
 
-Each shard has a colour, and a line of the legend: the beginning of its primary's
-id, the address, the number of slots and the first of the ranges. Shards are in
-the order of their first slots. There are 36 colours: 12, the same darker, and
-the same lighter. After 36 shards they repeat in that order; a viewer that shows
-titles tells the shard of a slot under the pointer.
+Each shard has a colour and a number, which is on the map where there is room, and
+a line of the legend: the beginning of its primary's id, the address, the number of
+slots and the first of the ranges. Shards are in the order of their first slots.
+There are 10 colours, which readers who are blind to some can tell apart; with more
+shards they repeat in that order. More than 120 shards are in the legend by groups;
+a viewer that shows titles tells the shard of a slot under the pointer.
 
-Unassigned slots are hatched in red. Open slots, which are being moved by CLUSTER
-SETSLOT or were left so, have a black square on the colour of their owner. Lines
-below the legend tell from where to where they go, and whether the source says so
-(migrating), the target (importing) or both.
+What does not depend on colour: slots of a primary that has failed are crossed out,
+those of one that does not answer are striped, those of one that is loading its data
+are dotted, and those of a shard without a working replica are underlined, unless no
+shard has a replica. Slots that nobody owns are hatched in red. Open slots, which are
+being moved by CLUSTER SETSLOT or were left so, have a black square on the colour of
+their owner. Lines below the legend tell from where to where they go, and whether
+the source says so (migrating), the target (importing) or both.
+
+With -before, the picture is of what changed: slots whose owner is another one have
+the colour of the new owner, and all others none.
+
+The picture is light or dark as the viewer is, or as -theme says.
 `,
-	example: `$ hashslot draw -nodes testdata/nodes.txt -o slots.svg
+	example: `$ hashslot draw testdata/nodes.txt -o slots.svg
+$ hashslot draw -before testdata/three.nodes testdata/nodes.txt -o changes.svg
 `,
+}
+
+// themeFlag is the option -theme.
+type themeFlag struct{ theme string }
+
+func (f *themeFlag) add(fs *flag.FlagSet) {
+	fs.StringVar(&f.theme, "theme", "auto", "the `theme` of the picture: auto, light or dark")
+}
+
+func (f *themeFlag) check() error {
+	if !slices.Contains(themes, f.theme) {
+		return fmt.Errorf("-theme %q is not auto, light or dark", f.theme)
+	}
+	return nil
 }
 
 func runDraw(e *env) int {
 	var (
-		fs    flag.FlagSet
-		nodes nodesFlags
+		fs     flag.FlagSet
+		nodes  nodesFlags
+		before nodesFlags
+		theme  themeFlag
 	)
 	nodes.add(&fs)
+	theme.add(&fs)
+	fs.Func("before", "what a node said before: a `file`; may be repeated, for the views of different nodes", func(name string) error {
+		before.files = append(before.files, name)
+		return nil
+	})
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
 	nodes.take(e.args)
-	if err := nodes.check(); err != nil {
+	before.from = nodes.from
+	err := first(nodes.check(), theme.check())
+	if err == nil && nodes.stdin()+before.stdin() > 1 {
+		err = errTwice
+	}
+	if err != nil {
 		return e.badUse(err)
 	}
 	c, err := nodes.load(e)
 	if err != nil {
 		return e.fail(err)
 	}
-	return e.print(string(drawOwners(c)))
+	m := drawOwners(c)
+	if len(before.files) > 0 {
+		b, err := before.load(e)
+		if err != nil {
+			return e.fail(err)
+		}
+		m = drawChange(ownersOf(b), ownersOf(c))
+	}
+	m.theme = theme.theme
+	return e.print(string(m.svg()))
 }
 
-// drawOwners returns the map of the slots as SVG.
-func drawOwners(c *clusterView) []byte {
+// drawOwners returns the map of the slots.
+func drawOwners(c *clusterView) *slotMap {
 	d := describe(c)
-	m := slotMap{
-		title:   fmt.Sprintf("%d of %d slots in %d shards", d.Assigned, hashslot.Count, len(d.Shards)),
-		columns: []string{"id", "address"},
+	m := &slotMap{
+		title:   fmt.Sprintf("%d of %d slots in %s", d.Assigned, hashslot.Count, count(len(d.Shards), "shard", "shards")),
+		columns: []string{"#", "id", "address"},
 		detail:  "ranges",
+		labels:  true,
 	}
-	if len(d.Shards) == 1 {
-		m.title = strings.TrimSuffix(m.title, "s")
+	states := make([]string, len(d.Shards))
+	var replicas, stated bool
+	for i := range d.Shards {
+		replicas = replicas || len(d.Shards[i].Replicas) > 0
 	}
-	add := func(k slotKind, slots slotmap.Set) {
+	for i := range d.Shards {
+		states[i] = state(c.Shards()[i], replicas)
+		stated = stated || states[i] != ""
+	}
+	if stated {
+		m.columns = append(m.columns, "state")
+	}
+	add := func(k slotKind, slots slotmap.Set, state string) {
+		if stated {
+			k.cells = append(k.cells, stateNames[state])
+		}
+		k.mark = state
 		for slot := range slots.Slots() {
 			m.kind[slot] = len(m.kinds)
 		}
@@ -76,19 +137,164 @@ func drawOwners(c *clusterView) []byte {
 	}
 	id := shortIDs(d)
 	for i, s := range d.Shards {
-		add(slotKind{colour: shardColour(i), cells: []string{id(s.ID), shorten(plain(s.Addr), 40)}}, s.Slots)
+		add(slotKind{colour: shardColour(i), cells: []string{fmt.Sprint(i + 1), id(s.ID), shorten(plain(s.Addr), 40)}}, s.Slots, states[i])
+	}
+	if len(d.Shards) > mapLegend*3 {
+		m.group(d.Shards)
 	}
 	if none := c.Unassigned(); !none.IsEmpty() {
-		add(slotKind{colour: hatched, cells: []string{"-", "unassigned"}}, none)
+		add(slotKind{colour: hatched, cells: []string{"-", "-", "unassigned"}}, none, "")
+		if m.legend != nil {
+			m.legend = append(m.legend, legendRow{m.kinds[len(m.kinds)-1], none.Len()})
+		}
 	}
-	if len(d.Shards) > shardColours {
-		m.notes = append(m.notes, fmt.Sprintf("Colours repeat after %d shards", shardColours))
+	if m.legend == nil && len(d.Shards) > len(palette) {
+		m.notes = append(m.notes, fmt.Sprintf("Colours repeat after %d shards", len(palette)))
+	}
+	if len(d.Shards) > 1 && !replicas {
+		m.notes = append(m.notes, "No shard has a replica")
 	}
 	if n := len(c.Disagreements()); n > 0 {
 		m.notes = append(m.notes, `Nodes disagree: see "hashslot check"`)
 	}
 	m.addOpen(c.Open(), id)
-	return m.svg()
+	return m
+}
+
+// stateNames are the marks, for the legend.
+var stateNames = map[string]string{"": "", "failed": "failed", "suspected": "suspected", "loading": "loading", "bare": "no replica"}
+
+// state returns the mark of a shard. replicas is whether any shard has one.
+func state(s *topology.Shard, replicas bool) string {
+	switch p := s.Primary; {
+	case p.Failed():
+		return "failed"
+	case p.Flags.Has(topology.FlagPFail):
+		return "suspected"
+	case p.Health == topology.HealthLoading:
+		return "loading"
+	case replicas && working(s) == 0:
+		return "bare"
+	}
+	return ""
+}
+
+// group makes the legend one of groups of shards, which are the first kinds, each
+// group in two shades of one colour by turns.
+func (m *slotMap) group(shards []shardJSON) {
+	n := len(shards)
+	size := (n + mapLegend - 2) / (mapLegend - 1) // a line is for what is unassigned
+	m.labels = false
+	for from := 0; from < n; from += size {
+		to := min(from+size, n)
+		row := legendRow{slotKind: slotKind{colour: shardColour(from / size), cells: make([]string, len(m.columns))}}
+		row.cells[0] = fmt.Sprintf("%d-%d", from+1, to)
+		row.cells[1] = m.kinds[from].cells[1]
+		row.cells[2] = m.kinds[from].cells[2] + " and " + fmt.Sprint(to-from-1) + " more"
+		marked := 0
+		var slots slotmap.Set
+		for i := from; i < to; i++ {
+			slots = slots.Union(shards[i].Slots)
+			m.kinds[i].colour = row.colour
+			if (i-from)%2 == 1 {
+				m.kinds[i].colour = lighter(row.colour)
+			}
+			if m.kinds[i].mark != "" {
+				marked++
+			}
+		}
+		if marked > 0 {
+			row.cells[3] = fmt.Sprintf("%d marked", marked)
+		}
+		row.slots, row.detail = slots.Len(), firstRanges(slots)
+		m.legend = append(m.legend, row)
+	}
+}
+
+// An owned is slots with their owner, for drawChange.
+type owned struct {
+	id, addr string
+	slots    slotmap.Set
+}
+
+// ownersOf returns the owners of a cluster.
+func ownersOf(c *clusterView) (list []owned) {
+	for _, s := range describe(c).Shards {
+		list = append(list, owned{s.ID, s.Addr, s.Slots})
+	}
+	return list
+}
+
+// drawChange returns a map of the slots that have another owner than before.
+func drawChange(before, after []owned) *slotMap {
+	type pair struct{ from, to int } // -1: nobody
+	var from, to [hashslot.Count]int
+	for _, side := range []struct {
+		list  []owned
+		owner *[hashslot.Count]int
+	}{{before, &from}, {after, &to}} {
+		for slot := range side.owner {
+			side.owner[slot] = -1
+		}
+		for i, o := range side.list {
+			for slot := range o.slots.Slots() {
+				side.owner[slot] = i
+			}
+		}
+	}
+	d := clusterJSON{}
+	for _, o := range slices.Concat(before, after) {
+		d.Shards = append(d.Shards, shardJSON{ID: o.id})
+	}
+	short := shortIDs(d)
+	name := func(list []owned, i int) string {
+		if i < 0 {
+			return "nobody"
+		}
+		return short(list[i].id) + " " + shorten(plain(list[i].addr), 40)
+	}
+	id := func(list []owned, i int) string {
+		if i < 0 {
+			return ""
+		}
+		return list[i].id
+	}
+	m := &slotMap{columns: []string{"#", "from", "to"}, detail: "ranges", labels: true, kinds: []slotKind{{cells: []string{"", "unchanged", ""}}}}
+	kinds := map[pair]int{}
+	slots := []slotmap.Set{{}}
+	changed := 0
+	for slot := range hashslot.Slot(hashslot.Count) {
+		p := pair{from[slot], to[slot]}
+		if id(before, p.from) == id(after, p.to) {
+			slots[0].Add(slot)
+			continue
+		}
+		changed++
+		kind, ok := kinds[p]
+		if !ok {
+			kind = len(m.kinds)
+			kinds[p] = kind
+			k := slotKind{colour: hatched, cells: []string{fmt.Sprint(kind), name(before, p.from), name(after, p.to)}}
+			if p.to >= 0 {
+				k.colour = shardColour(p.to)
+			}
+			m.kinds = append(m.kinds, k)
+			slots = append(slots, slotmap.Set{})
+		}
+		m.kind[slot] = kind
+		slots[kind].Add(slot)
+	}
+	m.title = fmt.Sprintf("%d of %d slots change their owner", changed, hashslot.Count)
+	for kind := range m.kinds {
+		m.kinds[kind].detail = firstRanges(slots[kind])
+	}
+	if n := len(m.kinds); n > mapLegend*3 {
+		for i, k := range m.kinds[:mapLegend-1] {
+			m.legend = append(m.legend, legendRow{k, slots[i].Len()})
+		}
+		m.notes = append(m.notes, fmt.Sprintf("and %d more moves", n-mapLegend+1))
+	}
+	return m
 }
 
 // addOpen marks the open slots, and tells of the first moves.
@@ -176,25 +382,17 @@ func shorten(s string, most int) string {
 	return string(r[:most/2]) + "…" + string(r[len(r)-most/2+1:])
 }
 
-// hues are far from each other, and further from the ones beside them.
-var hues = [...][3]float64{
-	{59, 120, 196}, {240, 138, 36}, {63, 158, 77}, {206, 120, 190}, {232, 200, 50}, {122, 80, 180},
-	{42, 172, 170}, {200, 62, 70}, {166, 205, 60}, {140, 96, 62}, {120, 190, 240}, {240, 150, 140},
+// palette is colours that can be told apart, by readers with any kind of colour
+// vision: a test sees them so. Each has room to be made lighter.
+var palette = [...]string{
+	"#55a989", "#a13431", "#beed87", "#4b5b72", "#f77dff", "#a38806", "#8806f9", "#ffcff8", "#980fb0", "#4aff00",
 }
 
-const shardColours = 3 * len(hues)
+// shardColour returns the colour of shard i.
+func shardColour(i int) string { return palette[i%len(palette)] }
 
-// shardColour returns the colour of shard i: a hue, after those a darker one,
-// then a lighter one, and then from the start.
-func shardColour(i int) string {
-	hue := hues[i%len(hues)]
-	for c := range hue {
-		switch i / len(hues) % 3 {
-		case 1:
-			hue[c] *= 0.55
-		case 2:
-			hue[c] = 255 - (255-hue[c])*0.45
-		}
-	}
-	return fmt.Sprintf("#%02x%02x%02x", int(math.Round(hue[0])), int(math.Round(hue[1])), int(math.Round(hue[2])))
+// lighter returns a colour half way to white.
+func lighter(colour string) string {
+	rgb, _ := strconv.ParseUint(colour[1:], 16, 32) // of palette
+	return fmt.Sprintf("#%06x", 0xffffff-(0xffffff-rgb)>>1&0x7f7f7f)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,14 +17,14 @@ import (
 )
 
 func readOwners(t *testing.T, svg string) *picture {
-	return readPicture(t, svg, "id", "address", "slots", "ranges")
+	return readPicture(t, svg, "#", "id", "address", "slots", "ranges")
 }
 
 // The slots, the legend and "hashslot check" tell the same.
 func TestDraw(t *testing.T) {
 	captured := captures(t)
 	var many strings.Builder // shards that have two ranges each
-	for i := range 40 {
+	for i := range 35 {
 		fmt.Fprintf(&many, "%040x h%d:1@2 master - 0 0 %d connected %d-%d %d\n", i, i, i+1, 100*i, 100*i+98, 16000-i)
 	}
 	for name, nodes := range map[string]string{
@@ -49,11 +50,12 @@ func TestDraw(t *testing.T) {
 			for i, s := range want.Shards {
 				l := got.legend[i]
 				require.Regexp(t, "^#[0-9a-f]{6}$", l[0])
-				assert.True(t, strings.HasPrefix(s.ID, l[1]) && len(l[1]) >= 8 || s.ID == l[1], l[1])
-				assert.Equal(t, plain(s.Addr), l[2])
-				assert.Equal(t, strconv.Itoa(s.Slots.Len()), l[3])
-				assert.Equal(t, firstRanges(s.Slots), l[4])
-				title := l[1] + " " + l[2]
+				assert.Equal(t, strconv.Itoa(i+1), l[1])
+				assert.True(t, strings.HasPrefix(s.ID, l[2]) && len(l[2]) >= 8 || s.ID == l[2], l[2])
+				assert.Equal(t, plain(s.Addr), l[3])
+				assert.Equal(t, strconv.Itoa(s.Slots.Len()), l[4])
+				assert.Equal(t, firstRanges(s.Slots), l[5])
+				title := l[1] + " " + l[2] + " " + l[3]
 				for slot := range s.Slots.Slots() {
 					if got.colours[slot] != l[0] || got.titles[slot] != title {
 						t.Fatalf("slot %d: %s %q, want %s %q", slot, got.colours[slot], got.titles[slot], l[0], title)
@@ -61,18 +63,18 @@ func TestDraw(t *testing.T) {
 				}
 				rest = rest.Subtract(s.Slots)
 				if before, ok := colours[l[0]]; ok {
-					assert.Equal(t, i-shardColours, before, "a colour repeats too early")
+					assert.Equal(t, i-len(palette), before, "a colour repeats too early")
 				}
 				colours[l[0]] = i
 			}
-			assert.Len(t, colours, min(rows, shardColours))
-			assert.Equal(t, rows > shardColours, strings.Contains(r.out, ">Colours repeat after 36 shards<"))
+			assert.Len(t, colours, min(rows, len(palette)))
+			assert.Equal(t, rows > len(palette), strings.Contains(r.out, ">Colours repeat after 10 shards<"))
 			for slot := range rest.Slots() {
 				require.Equal(t, hatched, got.colours[slot], "slot %d", slot)
 			}
 			if !rest.IsEmpty() {
 				rows++
-				assert.Equal(t, []string{hatched, "-", "unassigned", strconv.Itoa(rest.Len()), firstRanges(rest)}, got.legend[rows-1])
+				assert.Equal(t, []string{hatched, "-", "-", "unassigned", strconv.Itoa(rest.Len()), firstRanges(rest)}, got.legend[rows-1])
 			}
 			assert.Len(t, got.legend, rows)
 			assert.Equal(t, !rest.IsEmpty(), strings.Contains(r.out, `<pattern id="hatched"`))
@@ -93,7 +95,7 @@ func TestDrawOpen(t *testing.T) {
 	assert.Equal(t, map[int]bool{3: true, 5: true, 7: true, 12: true}, p.open)
 	assert.Equal(t, p.colours[0], p.colours[3], "an open slot keeps the colour of its owner")
 	assert.Equal(t, hatched, p.colours[16383])
-	assert.Equal(t, []string{"open, on top of the colour", "4", "Open slots",
+	assert.Equal(t, []string{"open, on top of the colour", "4", "No shard has a replica", "Open slots",
 		"3 5: from a to b, migrating", "7: from a to c, migrating", "12: from b to a, importing"}, p.notes)
 
 	// Both ends, and a slot that two nodes take in.
@@ -131,9 +133,9 @@ func TestDrawText(t *testing.T) {
 	require.Equal(t, exitOK, r.code, r.errOut)
 	p := readOwners(t, r.out)
 	require.Len(t, p.legend, 4)
-	assert.Equal(t, `<b>&"'\x1b\xff h<1>:1 10 0-9`, strings.Join(p.legend[0][1:], " "))
-	assert.Equal(t, long+"1 "+strings.Repeat("x", 20)+"…"+strings.Repeat("x", 13)+":65535 13 10-19 21 23 25", strings.Join(p.legend[1][1:], " "))
-	assert.Equal(t, long+"2 h:2 5 30 32 34 and 2 more", strings.Join(p.legend[2][1:], " "))
+	assert.Equal(t, `<b>&"'\x1b\xff h<1>:1 10 0-9`, strings.Join(p.legend[0][2:], " "))
+	assert.Equal(t, long+"1 "+strings.Repeat("x", 20)+"…"+strings.Repeat("x", 13)+":65535 13 10-19 21 23 25", strings.Join(p.legend[1][2:], " "))
+	assert.Equal(t, long+"2 h:2 5 30 32 34 and 2 more", strings.Join(p.legend[2][2:], " "))
 }
 
 func TestDrawFile(t *testing.T) {
@@ -157,5 +159,141 @@ func TestDrawFile(t *testing.T) {
 		{"draw -nodes -", result{1, "", "hashslot draw: standard input: nothing in it: " + viewFormats + " is expected\n"}},
 	} {
 		assert.Equal(t, c.want, runOn("", strings.Fields(c.args)...), c.args)
+	}
+}
+
+// What is wrong with a shard can be seen without colours.
+func TestDrawStates(t *testing.T) {
+	const nodes = "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master,fail - 0 0 2 connected 6-99\n" +
+		"c 10.0.0.3:1@2 master,fail? - 0 0 3 connected 100-999\nd 10.0.0.2:2@2 slave a 0 0 1 connected\ng 10.0.0.5:1@2 master - 0 0 5 connected 1000-16383\ne 10.0.0.3:2@2 slave,fail g 0 0 2 connected\n"
+	p := readPicture(t, runOn(nodes, "draw", "-").out, "#", "id", "address", "state", "slots", "ranges")
+	for slot, want := range map[int]string{0: "", 5: "", 6: "failed", 99: "failed", 100: "suspected", 1000: "bare", 16383: "bare"} {
+		if want != "" {
+			want = "url(#" + want + ")"
+		}
+		assert.Equal(t, want, p.marks[slot], slot)
+	}
+	var states []string
+	for _, l := range p.legend {
+		states = append(states, l[4])
+	}
+	assert.Equal(t, []string{"", "failed", "suspected", "no replica"}, states)
+	assert.Empty(t, p.notes)
+	const loading = `[{"slots":[0,16383],"nodes":[{"id":"a","port":1,"ip":"h","endpoint":"h","role":"master","replication-offset":1,"health":"loading"}]}]`
+	p = readPicture(t, runOn(loading, "draw", "-").out, "#", "id", "address", "state", "slots", "ranges")
+	assert.Equal(t, "url(#loading)", p.marks[77])
+	// Where nobody has a replica, that is no news of a shard.
+	p = readOwners(t, runOn("a h:1@2 myself,master - 0 0 1 connected 0-5\nb h:2@2 master - 0 0 2 connected 6-16383\n", "draw", "-").out)
+	assert.Empty(t, p.marks[0])
+	assert.Equal(t, []string{"No shard has a replica"}, p.notes)
+}
+
+// Many shards fill columns, and more of them are in groups.
+func TestDrawMany(t *testing.T) {
+	cluster := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "%08x h%d:1@2 master - 0 0 %d connected %d-%d\n", i, i, i+1, 16384*i/n, 16384*(i+1)/n-1)
+		}
+		return b.String()
+	}
+	svg := runOn(cluster(100), "draw", "-").out
+	assert.Equal(t, 3, strings.Count(svg, ">address<"))
+	for i := range 100 {
+		assert.Equal(t, 1, strings.Count(svg, fmt.Sprintf(">h%d:1<", i)))
+	}
+	svg = runOn(cluster(1000), "draw", "-", "-theme", "dark").out
+	p := readOwners(t, svg)
+	require.Len(t, p.legend, 39)
+	total := 0
+	for _, l := range p.legend {
+		n, err := strconv.Atoi(l[4])
+		require.NoError(t, err)
+		total += n
+	}
+	assert.Equal(t, 16384, total)
+	assert.Equal(t, []string{"1-26", "00000000", "h0:1 and 25 more", "425", "0-424"}, p.legend[0][1:])
+	for slot, title := range p.titles {
+		if slot > 0 && p.titles[slot-1] != title {
+			require.NotEqual(t, p.colours[slot-1], p.colours[slot], "slot %d has no border", slot)
+		}
+	}
+	assert.NotContains(t, svg, "prefers-color-scheme")
+	assert.Contains(t, runOn(cluster(1), "draw", "-").out, "@media (prefers-color-scheme:dark)")
+	assert.Equal(t, result{2, "", "hashslot draw: -theme \"x\" is not auto, light or dark (hashslot draw -h for help)\n"}, runOn("", "draw", "-", "-theme", "x"))
+}
+
+func TestDrawChange(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "before")
+	require.NoError(t, os.WriteFile(file, []byte("a h:1@2 myself,master - 0 0 1 connected 0-99\nb h:2@2 master - 0 0 2 connected 100-16382\n"), 0o600))
+	r := runOn("a h:1@2 myself,master - 0 0 1 connected 0-49\nb h:3@2 master - 0 0 2 connected 50-16000\nc h:4@2 master - 0 0 3 connected 16002-16383\n", "draw", "-before", file, "-")
+	require.Empty(t, r.errOut)
+	p := readPicture(t, r.out, "#", "from", "to", "slots", "ranges")
+	require.Len(t, p.legend, 5)
+	assert.Equal(t, []string{"", "", "unchanged", "", "15951", "0-49 100-16000"}, p.legend[0])
+	assert.Equal(t, []string{"1", "a h:1", "b h:3", "50", "50-99"}, p.legend[1][1:])
+	assert.Equal(t, []string{hatched, "2", "b h:2", "nobody", "1", "16001"}, p.legend[2])
+	assert.Equal(t, []string{"3", "b h:2", "c h:4", "381", "16002-16382"}, p.legend[3][1:])
+	assert.Equal(t, []string{"4", "nobody", "c h:4", "1", "16383"}, p.legend[4][1:])
+	for slot, row := range map[int]int{0: 0, 49: 0, 50: 1, 99: 1, 100: 0, 16001: 2, 16002: 3, 16383: 4} {
+		assert.Equal(t, p.legend[row][0], p.colours[slot], slot)
+	}
+	assert.Contains(t, r.out, ">433 of 16384 slots change their owner<")
+	assert.Equal(t, exitUsage, runOn("", "draw", "-before", "-", "-").code)
+	assert.Equal(t, exitFailed, runOn("", "draw", "-before", "-", file).code)
+}
+
+// Readers with any kind of colour vision can tell the colours apart. The matrices
+// are those of Machado, Oliveira and Fernandes (2009) for vision without one of the
+// three kinds of cones, and the distances those of CIE 1976.
+func TestPalette(t *testing.T) {
+	type colour [3]float64
+	linear := func(hex string) (c colour) {
+		n, err := strconv.ParseUint(hex[1:], 16, 32)
+		require.NoError(t, err)
+		for i := range c {
+			x := float64(n>>(16-8*i)&255) / 255
+			if c[i] = x / 12.92; x > 0.04045 {
+				c[i] = math.Pow((x+0.055)/1.055, 2.4)
+			}
+		}
+		return c
+	}
+	times := func(m [9]float64, c colour) (out colour) {
+		for i := range out {
+			out[i] = m[3*i]*c[0] + m[3*i+1]*c[1] + m[3*i+2]*c[2]
+		}
+		return out
+	}
+	lab := func(c colour) colour {
+		for i := range c {
+			c[i] = max(0, min(1, c[i]))
+		}
+		xyz := times([9]float64{0.4124 / 0.9505, 0.3576 / 0.9505, 0.1805 / 0.9505, 0.2126, 0.7152, 0.0722, 0.0193 / 1.089, 0.1192 / 1.089, 0.9505 / 1.089}, c)
+		for i, v := range xyz {
+			if xyz[i] = 7.787*v + 16.0/116; v > 0.008856 {
+				xyz[i] = math.Cbrt(v)
+			}
+		}
+		return colour{116*xyz[1] - 16, 500 * (xyz[0] - xyz[1]), 200 * (xyz[1] - xyz[2])}
+	}
+	distance := func(a, b colour) float64 { return math.Hypot(math.Hypot(a[0]-b[0], a[1]-b[1]), a[2]-b[2]) }
+	eyes := map[string][9]float64{
+		"all":    {1, 0, 0, 0, 1, 0, 0, 0, 1},
+		"protan": {0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998},
+		"deutan": {0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.011820, 0.042940, 0.968881},
+		"tritan": {1.255528, -0.076749, -0.178779, -0.078411, 0.930809, 0.147602, 0.004733, 0.691367, 0.303900},
+	}
+	for name, eye := range eyes {
+		for i, a := range palette {
+			for _, b := range palette[:i] {
+				assert.Greater(t, distance(lab(times(eye, linear(a))), lab(times(eye, linear(b)))), 30.0, "%s: %s and %s", name, a, b)
+			}
+			assert.Greater(t, distance(lab(times(eye, linear(a))), lab(times(eye, linear(lighter(a))))), 5.0, "%s: %s and lighter", name, a)
+		}
+		// More keys are darker, however the reader sees.
+		for i := range 7 {
+			assert.Greater(t, lab(times(eye, linear(heat(i, 8))))[0], lab(times(eye, linear(heat(i+1, 8))))[0]+2, name)
+		}
 	}
 }

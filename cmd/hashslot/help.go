@@ -159,7 +159,7 @@ func (c *command) options() (list []option) {
 // values are the words that an option takes, or nil.
 func (o option) values() []string {
 	switch o.name {
-	case "format":
+	case "format", "theme":
 		_, list, _ := strings.Cut(o.usage, ": ")
 		return strings.FieldsFunc(strings.ReplaceAll(list, " or ", ","), func(c rune) bool { return c == ',' || c == ' ' })
 	case "in":

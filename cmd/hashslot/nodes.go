@@ -36,7 +36,7 @@ func (f *nodesFlags) check() error {
 	case len(f.files) == 0:
 		return errors.New("-nodes is missing")
 	case f.stdin() > 1:
-		return errors.New("standard input, -, is there twice")
+		return errTwice
 	}
 	return nil
 }
@@ -59,6 +59,8 @@ func (f *nodesFlags) stdin() (n int) {
 	}
 	return n
 }
+
+var errTwice = errors.New("standard input, -, is there twice")
 
 var errNodesAndKeys = errors.New("standard input cannot have both -nodes and the keys")
 

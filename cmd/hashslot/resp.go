@@ -99,7 +99,7 @@ func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
 	case '%', '|':
 		n *= 2
 	}
-	list := make([]any, 0, min(n, int64(len(rest)/3))) // an element takes three bytes at least
+	list := make([]any, 0, min(n, 16)) // it grows with what there is, not with what is said
 	for range n {
 		var v any
 		if v, rest, err = readNested(rest, depth+1); err != nil {

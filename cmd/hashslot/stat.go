@@ -101,6 +101,7 @@ func runStat(e *env) int {
 		top        int
 		svg        string
 		cf         commandFlags
+		theme      themeFlag
 	)
 	nodes.add(&fs)
 	in.add(&fs)
@@ -109,11 +110,12 @@ func runStat(e *env) int {
 	fs.BoolVar(&unhex, "unhex", false, "read keys in hex")
 	fs.IntVar(&top, "top", 10, "list so `many` slots and tags, at most 1000")
 	fs.StringVar(&svg, "svg", "", "draw the slots to `file`")
+	theme.add(&fs)
 	cf.addOption(&fs)
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	err := first(in.check(), form.check(), cf.check())
+	err := first(in.check(), form.check(), cf.check(), theme.check())
 	if cf.commands && unhex {
 		err = first(err, errUnhexCommands)
 	}
@@ -182,7 +184,7 @@ func runStat(e *env) int {
 	}
 	code := got.report(e, unit)
 	if picture != nil {
-		drawing := r.draw(s.keys[:])
+		drawing := r.draw(s.keys[:], theme.theme)
 		if _, err := picture.Write(drawing); err != nil {
 			return e.fail(err)
 		}
@@ -517,7 +519,7 @@ func (r report) json(hex bool) []byte {
 
 // draw returns the map of the slots as SVG. Colours go by equal steps where the
 // slots have about as many keys, and by factors where they do not.
-func (r report) draw(keys []uint64) []byte {
+func (r report) draw(keys []uint64, theme string) []byte {
 	var limits []uint64 // the most keys of a slot of each colour
 	const colours = 8
 	low := r.Max
@@ -546,7 +548,8 @@ func (r report) draw(keys []uint64) []byte {
 	m := slotMap{
 		title:   fmt.Sprintf("%d keys in %d of %d slots", r.Keys, r.Slots, hashslot.Count),
 		columns: []string{"keys in a slot"},
-		kinds:   []slotKind{{colour: "#f4f4f4", cells: []string{"0"}}},
+		theme:   theme,
+		kinds:   []slotKind{{cells: []string{"0"}}},
 	}
 	for i, limit := range limits {
 		from := low
@@ -581,7 +584,7 @@ func (r report) draw(keys []uint64) []byte {
 
 // heat returns colour i of n, from light to dark.
 func heat(i, n int) string {
-	anchors := [][3]float64{{250, 215, 105}, {240, 120, 40}, {90, 10, 50}}
+	anchors := [][3]float64{{250, 215, 105}, {240, 120, 40}, {185, 15, 105}}
 	x := 0.5
 	if n > 1 {
 		x = float64(i) / float64(n-1)

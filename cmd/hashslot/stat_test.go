@@ -230,6 +230,7 @@ type picture struct {
 	colours [hashslot.Count]string
 	titles  [hashslot.Count]string // what a viewer shows under the pointer
 	open    map[int]bool           // the slots with a mark
+	marks   [hashslot.Count]string // the patterns on top of the colours
 	legend  [][]string             // colour and texts of each line
 	notes   []string               // the texts behind
 }
@@ -241,7 +242,7 @@ func readPicture(t *testing.T, svg string, titles ...string) *picture {
 	p := &picture{open: map[int]bool{}}
 	var texts, fills []string
 	var path []int // slots
-	element := ""
+	element, pattern := "", false
 	bar := regexp.MustCompile(`^M(\d+) (\d+)h(\d+)v6h-(\d+)z`)
 	number := func(s string) int {
 		n, err := strconv.Atoi(s)
@@ -265,8 +266,11 @@ func readPicture(t *testing.T, svg string, titles ...string) *picture {
 		switch token := token.(type) {
 		case xml.EndElement:
 			element = ""
-			if token.Name.Local == "path" {
+			switch token.Name.Local {
+			case "path":
 				path = nil
+			case "pattern":
+				pattern = false
 			}
 		case xml.CharData:
 			switch {
@@ -292,7 +296,10 @@ func readPicture(t *testing.T, svg string, titles ...string) *picture {
 				slot := slotAt(number(attr["x"]), number(attr["y"]))
 				require.False(t, p.open[slot], "slot %d is marked twice", slot)
 				p.open[slot] = true
-			case element == "path":
+			case element == "pattern":
+				pattern = true
+			case element == "path" && !pattern:
+				mark := attr["class"] == "mark"
 				for d := attr["d"]; d != ""; {
 					m := bar.FindStringSubmatch(d)
 					if m == nil || m[3] != m[4] {
@@ -301,6 +308,10 @@ func readPicture(t *testing.T, svg string, titles ...string) *picture {
 					d = d[len(m[0]):]
 					for x := 0; x < number(m[3]); x += mapCell {
 						slot := slotAt(number(m[1])+x, number(m[2]))
+						if mark {
+							p.marks[slot] = attr["fill"]
+							continue
+						}
 						if p.colours[slot] != "" {
 							t.Fatalf("slot %d is drawn twice", slot)
 						}
@@ -352,7 +363,7 @@ func TestPicture(t *testing.T) {
 			for slot := range s.keys {
 				s.keys[slot] = draw(slot)
 			}
-			svg := s.report(10).draw(s.keys[:])
+			svg := s.report(10).draw(s.keys[:], "auto")
 			colours, legend := slotsOf(t, string(svg))
 			require.LessOrEqual(t, len(legend), 10)
 			type class struct {

@@ -9,85 +9,146 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
 )
 
 // A slotMap is a picture of all slots, each in the colour of its kind, with a
 // legend.
 type slotMap struct {
 	title   string
+	theme   string   // auto, light or dark
 	columns []string // of the legend, in front of the number of slots
 	detail  string   // the column behind it; "" for none
 	kinds   []slotKind
 	kind    [hashslot.Count]int
+	legend  []legendRow     // nil: a row for each kind
+	labels  bool            // kinds have their numbers, from 1, on the map where there is room
 	open    []hashslot.Slot // those with a mark on top
 	notes   []string        // lines below the legend
 }
 
 type slotKind struct {
 	colour string
+	mark   string   // on top of the colour: the name of a mark; "" for none
 	cells  []string // one for each column
 	detail string
+}
+
+// A legendRow is of one kind or of several.
+type legendRow struct {
+	slotKind
+	slots int
 }
 
 // hatched is a colour that no other looks like.
 const hatched = "url(#hatched)"
 
-const hatch = `<defs><pattern id="hatched" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="#fff"/><line x1="0" y1="6" x2="6" y2="0" stroke="#d00"/></pattern></defs>` + "\n"
+// marks are patterns over the colour of slots, which do not need colour to be seen.
+var marks = []struct{ name, body string }{
+	{"failed", `<path d="M0 0L12 12M12 0L0 12" stroke="#fff" stroke-width="4"/><path d="M0 0L12 12M12 0L0 12" stroke="#000" stroke-width="2"/>`},
+	{"suspected", `<path d="M-3 3L3 -3M0 12L12 0M9 15L15 9" stroke="#fff" stroke-width="4"/><path d="M-3 3L3 -3M0 12L12 0M9 15L15 9" stroke="#000" stroke-width="2"/>`},
+	{"loading", `<circle cx="6" cy="6" r="3.5" fill="#fff"/><circle cx="6" cy="6" r="2.5"/>`},
+	{"bare", `<path d="M0 9H12" stroke="#fff" stroke-width="3"/><path d="M0 9H12" stroke="#000" stroke-width="1.5"/>`},
+}
 
 const (
-	mapRow  = 128 // slots in a row
-	mapCell = 6   // the side of a slot, in pixels
-	mapSide = mapRow * mapCell
-	mapLeft = 60 // where the slots begin
-	mapTop  = 70
-	mapText = mapLeft + mapSide + 30 // where the legend begins
-	mapLine = 20                     // from line to line of the legend
-	mapChar = 8                      // what a character takes, more or less
-	mapMark = 4                      // the side of the mark of an open slot
+	mapRow    = 128 // slots in a row
+	mapCell   = 6   // the side of a slot, in pixels
+	mapSide   = mapRow * mapCell
+	mapLeft   = 84 // where the slots begin
+	mapTop    = 90
+	mapText   = mapLeft + mapSide + 30 // where the legend begins
+	mapLine   = 20                     // from line to line of the legend
+	mapChar   = 9                      // what a character takes, more or less
+	mapMark   = 4                      // the side of the mark of an open slot
+	mapLegend = 40                     // lines in a column of the legend
+	mapLabel  = 3 * mapRow             // slots in a row that a label takes
 )
+
+// style has the colours of what is no slot, in light and in dark.
+func style(theme string) string {
+	const light = `text,.ink{fill:#222}.soft{fill:#666}.paper{fill:#fff}.none{fill:#efefef}.frame{stroke:#888}`
+	const dark = `text,.ink{fill:#e6e6e6}.soft{fill:#a5a5a5}.paper{fill:#14161a}.none{fill:#2b2f36}.frame{stroke:#999}`
+	const label = `.label{fill:#000;stroke:#fff;stroke-width:3px;paint-order:stroke}`
+	switch theme {
+	case "light":
+		return light + label
+	case "dark":
+		return dark + label
+	}
+	return light + "@media (prefers-color-scheme:dark){" + dark + "}" + label
+}
+
+// themes are what -theme takes.
+var themes = []string{"auto", "light", "dark"}
 
 // svg returns the picture as a file of its own. Equal neighbours in a row are
 // drawn as one bar, and each kind is one path.
 func (m *slotMap) svg() []byte {
-	at, number, detail, width := m.layout()
-	height := max(mapTop+mapSide+30, mapTop+mapLine*(len(m.kinds)+len(m.notes)+5))
 	var b bytes.Buffer
+	escape := func(s string) { _ = xml.EscapeText(&b, []byte(s)) } // a bytes.Buffer takes all
 	text := func(x, y int, attributes, s string) {
 		fmt.Fprintf(&b, `<text x="%d" y="%d"%s>`, x, y, attributes)
-		_ = xml.EscapeText(&b, []byte(s)) // a bytes.Buffer takes all
+		escape(s)
 		b.WriteString("</text>\n")
-	}
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="13" fill="#222">`+"\n", width, height)
-	b.WriteString("<title>")
-	_ = xml.EscapeText(&b, []byte(m.title))
-	b.WriteString("</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n")
-	if slices.ContainsFunc(m.kinds, func(k slotKind) bool { return k.colour == hatched }) {
-		b.WriteString(hatch)
-	}
-	text(mapLeft, 32, ` font-size="18" font-weight="bold"`, m.title)
-
-	for column := 0; column < mapRow; column += 16 {
-		text(mapLeft+column*mapCell, mapTop-8, ` fill="#666"`, fmt.Sprintf("+%d", column))
-	}
-	for row := 0; row < hashslot.Count/mapRow; row += 8 {
-		text(mapLeft-8, mapTop+row*mapCell+9, ` fill="#666" text-anchor="end"`, fmt.Sprint(row*mapRow))
 	}
 	paths := make([]bytes.Buffer, len(m.kinds))
 	counts := make([]int, len(m.kinds))
+	longest := make([]slotmap.Range, len(m.kinds)) // of each kind
 	for slot := 0; slot < hashslot.Count; {
 		kind, start := m.kind[slot], slot
-		for slot < hashslot.Count && m.kind[slot] == kind && slot/mapRow == start/mapRow {
+		for slot < hashslot.Count && m.kind[slot] == kind {
 			slot++
 		}
-		n := slot - start
-		counts[kind] += n
-		fmt.Fprintf(&paths[kind], "M%d %dh%dv%dh-%[3]dz", mapLeft+start%mapRow*mapCell, mapTop+start/mapRow*mapCell, n*mapCell, mapCell)
+		counts[kind] += slot - start
+		if r := (slotmap.Range{First: hashslot.Slot(start), Last: hashslot.Slot(slot - 1)}); counts[kind] == r.Len() || r.Len() > longest[kind].Len() {
+			longest[kind] = r
+		}
+		for start < slot {
+			n := min(slot, start/mapRow*mapRow+mapRow) - start
+			fmt.Fprintf(&paths[kind], "M%d %dh%dv%dh-%[3]dz", mapLeft+start%mapRow*mapCell, mapTop+start/mapRow*mapCell, n*mapCell, mapCell)
+			start += n
+		}
 	}
-	for kind := range paths {
-		if counts[kind] > 0 {
-			fmt.Fprintf(&b, `<path fill="%s" shape-rendering="crispEdges" d="%s"><title>`, m.kinds[kind].colour, &paths[kind])
-			_ = xml.EscapeText(&b, []byte(strings.Join(m.kinds[kind].cells, " ")))
-			b.WriteString("</title></path>\n")
+	rows := m.legend
+	if rows == nil {
+		for i, k := range m.kinds {
+			rows = append(rows, legendRow{k, counts[i]})
+		}
+	}
+	l := m.layout(rows)
+
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="13">`+"\n<title>", l.width, l.height)
+	escape(m.title)
+	fmt.Fprintf(&b, "</title>\n<style>%s</style>\n<defs>", style(m.theme))
+	if slices.ContainsFunc(rows, func(r legendRow) bool { return r.colour == hatched }) {
+		b.WriteString(`<pattern id="hatched" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="#fff"/><line x1="0" y1="6" x2="6" y2="0" stroke="#d00"/></pattern>`)
+	}
+	for _, mark := range marks {
+		if slices.ContainsFunc(m.kinds, func(k slotKind) bool { return k.mark == mark.name }) {
+			fmt.Fprintf(&b, `<pattern id="%s" width="12" height="12" patternUnits="userSpaceOnUse">%s</pattern>`, mark.name, mark.body)
+		}
+	}
+	b.WriteString("</defs>\n<rect width=\"100%\" height=\"100%\" class=\"paper\"/>\n")
+	text(mapLeft, 32, ` font-size="18" font-weight="bold"`, m.title)
+
+	text(mapLeft+mapSide/2, mapTop-28, ` class="soft" text-anchor="middle"`, "slot, counted from the first of its row")
+	for column := 0; column < mapRow; column += 16 {
+		text(mapLeft+column*mapCell, mapTop-8, ` class="soft"`, fmt.Sprintf("+%d", column))
+	}
+	text(0, 0, fmt.Sprintf(` class="soft" text-anchor="middle" transform="translate(20 %d) rotate(-90)"`, mapTop+mapSide/2), "first slot of the row")
+	for row := 0; row < hashslot.Count/mapRow; row += 8 {
+		text(mapLeft-8, mapTop+row*mapCell+9, ` class="soft" text-anchor="end"`, fmt.Sprint(row*mapRow))
+	}
+	for kind, k := range m.kinds {
+		if counts[kind] == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, `<path %s shape-rendering="crispEdges" d="%s"><title>`, fill(k.colour), &paths[kind])
+		escape(strings.Join(k.cells, " "))
+		b.WriteString("</title></path>\n")
+		if k.mark != "" {
+			fmt.Fprintf(&b, `<path class="mark" fill="url(#%s)" pointer-events="none" d="%s"/>`+"\n", k.mark, &paths[kind])
 		}
 	}
 	for _, slot := range m.open {
@@ -95,29 +156,42 @@ func (m *slotMap) svg() []byte {
 		fmt.Fprintf(&b, `<rect class="open" x="%d" y="%d" width="%d" height="%[3]d" fill="#000" stroke="#fff"/>`+"\n",
 			mapLeft+int(slot)%mapRow*mapCell+inset, mapTop+int(slot)/mapRow*mapCell+inset, mapMark)
 	}
-	fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%[3]d" fill="none" stroke="#888"/>`+"\n", mapLeft, mapTop, mapSide)
+	for kind, r := range longest {
+		if m.labels && m.kinds[kind].cells[0] != "" && r.Len() >= mapLabel && counts[kind] > 0 {
+			text(mapLeft+mapSide/2, mapTop+(int(r.First)+int(r.Last))/2/mapRow*mapCell+9, ` class="label" text-anchor="middle" font-weight="bold" pointer-events="none"`, m.kinds[kind].cells[0])
+		}
+	}
+	fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%[3]d" fill="none" class="frame"/>`+"\n", mapLeft, mapTop, mapSide)
 
-	y := mapTop + 10
-	row := func(attributes string, cells []string, n, ranges string) {
+	y := mapTop
+	line := func(x int, attributes string, cells []string, n, detail string) {
 		for i, cell := range cells {
-			text(at[i], y, attributes, cell)
+			text(x+l.at[i], y, attributes, cell)
 		}
-		text(number, y, attributes+` text-anchor="end"`, n)
-		if m.detail != "" {
-			text(detail, y, attributes, ranges)
+		text(x+l.number, y, attributes+` text-anchor="end"`, n)
+		if l.detail > 0 {
+			text(x+l.detail, y, attributes, detail)
 		}
 	}
-	row(` font-weight="bold"`, m.columns, "slots", m.detail)
-	for kind, k := range m.kinds {
+	for i, r := range rows {
+		x := mapText + i/mapLegend*l.column
+		if i%mapLegend == 0 {
+			y = mapTop + 10
+			line(x, ` font-weight="bold"`, m.columns, "slots", m.detail)
+		}
 		y += mapLine
-		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="14" height="14" fill="%s" stroke="#888"/>`+"\n", mapText, y-12, k.colour)
-		row("", k.cells, fmt.Sprint(counts[kind]), k.detail)
+		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="14" height="14" %s />`+"\n", x, y-12, fill(r.colour))
+		if r.mark != "" { // the pattern begins where the square does
+			fmt.Fprintf(&b, `<g transform="translate(%d %d)"><rect class="mark" width="12" height="12" fill="url(#%s)"/></g>`+"\n", x+1, y-11, r.mark)
+		}
+		line(x, "", r.cells, fmt.Sprint(r.slots), r.detail)
 	}
+	y = mapTop + 10 + mapLine*min(len(rows), mapLegend)
 	if len(m.open) > 0 {
 		y += mapLine
-		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%[3]d" fill="#000"/>`+"\n", mapText+5, y-7, mapMark)
-		text(at[0], y, "", "open, on top of the colour")
-		text(number, y, ` text-anchor="end"`, fmt.Sprint(len(m.open)))
+		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%[3]d" class="ink"/>`+"\n", mapText+5, y-7, mapMark)
+		text(mapText+l.at[0], y, "", "open, on top of the colour")
+		text(mapText+l.number, y, ` text-anchor="end"`, fmt.Sprint(len(m.open)))
 	}
 	y += mapLine
 	for _, note := range m.notes {
@@ -128,28 +202,49 @@ func (m *slotMap) svg() []byte {
 	return b.Bytes()
 }
 
-// layout returns where the columns of the legend begin, where the number of
-// slots ends and the detail begins, and the width of the picture.
-func (m *slotMap) layout() (at []int, number, detail, width int) {
-	x := mapText + 24
+// fill is the attribute for a colour; "" is that of nothing.
+func fill(colour string) string {
+	if colour == "" {
+		return `class="none"`
+	}
+	return `fill="` + colour + `"`
+}
+
+// A legendLayout is where the columns of the legend begin, where the number of slots
+// ends and the detail begins, from the left of each of its columns of lines, the
+// width of those, and the size of the picture.
+type legendLayout struct {
+	at                     []int
+	number, detail, column int
+	width, height          int
+}
+
+func (m *slotMap) layout(rows []legendRow) (l legendLayout) {
+	x := 24
 	for i, title := range m.columns {
-		at = append(at, x)
+		l.at = append(l.at, x)
 		longest := utf8.RuneCountInString(title)
-		for _, k := range m.kinds {
-			longest = max(longest, utf8.RuneCountInString(k.cells[i]))
+		for _, r := range rows {
+			longest = max(longest, utf8.RuneCountInString(r.cells[i]))
 		}
 		x += longest*mapChar + 12
 	}
-	number = max(mapText+230, x+48)
-	detail = number + 20
-	width = number + 30
-	if m.detail != "" {
-		for _, k := range m.kinds {
-			width = max(width, detail+mapChar*utf8.RuneCountInString(k.detail)+20)
+	columns := (len(rows) + mapLegend - 1) / mapLegend
+	l.number = x + 48
+	end := l.number + 10
+	if m.detail != "" && columns <= 1 {
+		l.number = max(l.number, 230)
+		l.detail = l.number + 20
+		end = l.detail + mapChar*len(m.detail)
+		for _, r := range rows {
+			end = max(end, l.detail+mapChar*utf8.RuneCountInString(r.detail))
 		}
 	}
+	l.column = end + 30
+	l.width = mapText + max(1, columns)*l.column
 	for _, note := range m.notes {
-		width = max(width, mapText+mapChar*utf8.RuneCountInString(note)+20)
+		l.width = max(l.width, mapText+mapChar*utf8.RuneCountInString(note)+20)
 	}
-	return at, number, detail, width
+	l.height = max(mapTop+mapSide+30, mapTop+mapLine*(min(len(rows), mapLegend)+len(m.notes)+5))
+	return l
 }

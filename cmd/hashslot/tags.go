@@ -36,10 +36,8 @@ type tagEntry struct {
 	start uint32 // in text; the tag ends where the next one starts
 }
 
-// maxKeep is what the places in an index have room for.
-const maxKeep = 1 << 15
-
-// newTopTags returns one that keeps so many tags, at most maxKeep.
+// newTopTags returns one that keeps so many tags, at most 40,000: a place has 16
+// bits.
 func newTopTags(keep int, hash tagHash) *topTags { return &topTags{keep: keep, hash: hash} }
 
 // room is how many tags there may be before some must go.
