@@ -18,9 +18,9 @@
 //  1. Lay out the headers of eight keys: address and length side by side, as
 //     strings have them in memory.
 //  2. Load the keys, as their longest demands: the last 16, 32 or 64 bytes of
-//     each. Of a key of more, the bytes in front are folded onto the last 64.
-//  3. Look for '{'. If there is one, find for each of the eight what is hashed,
-//     and start over with headers of that.
+//     each. Eight of which one has more, or none, are done one by one, as
+//     crc16_amd64.s says, without a call for each.
+//  3. Look for '{'. If there is one, find for each of the eight what is hashed.
 //  4. Transpose, so that a quadword has the bytes at one place of all keys, and
 //     zero what is not theirs.
 //  5. Multiply, and XOR all quadwords into two: the low and the high bytes of
@@ -31,32 +31,38 @@
 #define OPEN  0x7b7b7b7b7b7b7b7b // '{' in every byte
 #define CLOSE 0x7d7d7d7d7d7d7d7d // '}' in every byte
 
-// What a block of 16 bytes, H·x^64 + L, is multiplied by to fold it over k blocks:
-// FOLDkL and FOLDkH.
-#define FOLD4L 0x00000000000013fc // x^512 mod P
-#define FOLD4H 0x0000000000008832 // x^576 mod P
-#define FOLD5L 0x000000000000da35 // x^640 mod P
-#define FOLD5H 0x00000000000087b3 // x^704 mod P
-#define FOLD6L 0x000000000000106f // x^768 mod P
-#define FOLD6H 0x0000000000000447 // x^832 mod P
-#define FOLD7L 0x000000000000cbc5 // x^896 mod P
-#define FOLD7H 0x000000000000d24c // x^960 mod P
+// Of keys one by one.
+#define BLOCK0L 0x1021000000000000 // (x^16 mod P) << 48
+#define BLOCK0H 0xeb23000000000000 // (x^80 mod P) << 48
+#define BLOCK1L 0x10e2000000000000 // (x^144 mod P) << 48
+#define BLOCK1H 0x45b4000000000000 // (x^208 mod P) << 48
+#define BLOCK2L 0x8ddc000000000000 // (x^272 mod P) << 48
+#define BLOCK2H 0xb8e0000000000000 // (x^336 mod P) << 48
+#define BLOCK3L 0xbd64000000000000 // (x^400 mod P) << 48
+#define BLOCK3H 0x9fe5000000000000 // (x^464 mod P) << 48
+#define FOLD4L  0x00000000000013fc // x^512 mod P
+#define FOLD4H  0x0000000000008832 // x^576 mod P
+#define MU      0x11303471a041b343 // floor(x^80 / P) mod x^64
+#define REST    0x0000000000001021 // x^16 mod P
 
-// From the four blocks in front of the last 64 bytes of a key to its last block.
-DATA last64<>+0(SB)/8, $FOLD7L
-DATA last64<>+8(SB)/8, $FOLD7H
-DATA last64<>+16(SB)/8, $FOLD6L
-DATA last64<>+24(SB)/8, $FOLD6H
-DATA last64<>+32(SB)/8, $FOLD5L
-DATA last64<>+40(SB)/8, $FOLD5H
-DATA last64<>+48(SB)/8, $FOLD4L
-DATA last64<>+56(SB)/8, $FOLD4H
-GLOBL last64<>(SB), RODATA|NOPTR, $64
+DATA blocks<>+0(SB)/8, $BLOCK3L
+DATA blocks<>+8(SB)/8, $BLOCK3H
+DATA blocks<>+16(SB)/8, $BLOCK2L
+DATA blocks<>+24(SB)/8, $BLOCK2H
+DATA blocks<>+32(SB)/8, $BLOCK1L
+DATA blocks<>+40(SB)/8, $BLOCK1H
+DATA blocks<>+48(SB)/8, $BLOCK0L
+DATA blocks<>+56(SB)/8, $BLOCK0H
+GLOBL blocks<>(SB), RODATA|NOPTR, $64
 
 // From four blocks to the next four.
 DATA next64<>+0(SB)/8, $FOLD4L
 DATA next64<>+8(SB)/8, $FOLD4H
 GLOBL next64<>(SB), RODATA|NOPTR, $16
+
+DATA barrett<>+0(SB)/8, $MU
+DATA barrett<>+8(SB)/8, $REST
+GLOBL barrett<>(SB), RODATA|NOPTR, $16
 
 // reverse<> reverses the bytes of a block.
 DATA reverse<>+0(SB)/8, $0x08090a0b0c0d0e0f
@@ -78,10 +84,8 @@ GLOBL braces<>(SB), RODATA|NOPTR, $16
 
 DATA numbers<>+0(SB)/4, $16
 DATA numbers<>+4(SB)/4, $31
-DATA numbers<>+8(SB)/8, $64
-DATA numbers<>+16(SB)/8, $4096
-DATA numbers<>+24(SB)/8, $-64
-GLOBL numbers<>(SB), RODATA|NOPTR, $32
+DATA numbers<>+8(SB)/8, $4096
+GLOBL numbers<>(SB), RODATA|NOPTR, $16
 
 // Registers, the same throughout.
 #define DST      DI  // where the next eight slots go
@@ -92,10 +96,10 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $32
 #define HIGH     R14 // those of the second four
 #define SIZE     R15 // of a header
 #define SIZE3    R12 // of three
-#define STATE    CX  // a bit for each of the eight that has more than 64 bytes, and RESOLVED
 
-#define RESOLVED $256 // headers are of what is hashed: '{' is a byte like others
-#define LONG     $255
+// Of keys one by one.
+#define KEY1     R12 // the header of the key
+#define HASHED1  CX  // 1 where R8 and R9 are of its tag already
 
 #define STEP     Z16 // of SAMEPAGE
 #define POINTERS Z17
@@ -115,11 +119,10 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $32
 #define HIGH1    Z31
 
 // The frame.
-#define LAID     0   // headers that are not in memory, or were changed; 64 bytes more, to align them
-#define WHOLE    192 // the headers of LONG keys, of which LAID has the last 64 bytes
-#define FOLDED   320 // what LONG keys have in front of these, folded onto the last 16
-#define ENDS     448 // of packed keys, those of the eight before
-#define BUDGET   480 // how many bytes of LONG keys may still follow
+#define LAID     0   // headers that are not in memory; 64 bytes more, to align them
+#define ENDS     192 // of packed keys, those of the eight before
+#define BUDGET   224 // how many bytes of keys of more than 64 may still follow
+#define AFTER    232 // where the slots of the eight end
 
 // OUTSIDEOF sets no bit of OUTSIDE in Z2 if each of the eight headers in Z0 and Z1
 // is of 1 to 16 bytes, and 16 bytes from its start are in one page of 4 KiB:
@@ -444,12 +447,13 @@ atEdge:                                    \
 	PREFETCHT0 from(R10);                  \
 	PREFETCHT0 from(R11)
 
-// Registers of the folding of LONG keys.
-#define REV4   Z12 // reverses the bytes of each block
-#define NEXT64 Z13 // next64<> in each block
-#define LAST64 Z14 // last64<>
-#define PLAIN  K7  // where no '{' was
-#define LAST   K5  // the last block of a register
+// Registers of keys one by one. The first four stay as long as one group follows
+// the other there.
+#define REV4    Z11 // reverses the bytes of each block
+#define NEXT64  Z12 // next64<> in each block
+#define BLOCKS64 Z13 // blocks<>
+#define BARRETT X14 // barrett<>
+#define PLAIN   K7  // where no '{' was
 
 // NOTE notes where z has a '{'.
 #define NOTE(z) \
@@ -467,10 +471,22 @@ atEdge:                                    \
 	VPSHUFB    REV4, z, z;             \
 	LEAQ       1(R8)(R11*1), R8
 
-// ADDLAST adds the 16 bytes of FOLDED at at to the last block of z.
-#define ADDLAST(at, z) \
-	VBROADCASTI64X2.Z (FOLDED+at)(SP), LAST, Z8; \
-	VPXORQ     Z8, z, z
+// SUM64 makes R8 the slot of the four blocks in Z8, reversed.
+#define SUM64 \
+	VPCLMULQDQ $0x00, BLOCKS64, Z8, Z9; \
+	VPCLMULQDQ $0x11, BLOCKS64, Z8, Z8; \
+	VPXORQ     Z9, Z8, Z8;             \
+	VEXTRACTI64X4 $1, Z8, Y9;          \
+	VPXORQ     Y9, Y8, Y8;             \
+	VEXTRACTI64X2 $1, Y8, X9;          \
+	VPXORQ     X9, X8, X8;             \
+	VPCLMULQDQ $0x01, BARRETT, X8, X9; \
+	VPXORQ     X8, X9, X9;             \
+	VPSRLQ     $48, X8, X8;            \
+	VPCLMULQDQ $0x11, BARRETT, X9, X9; \
+	VPXORQ     X9, X8, X8;             \
+	VMOVQ      X8, R8;                 \
+	ANDL       $0x3fff, R8
 
 // func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, start uint32, m *matrices) int
 //
@@ -481,7 +497,7 @@ atEdge:                                    \
 // with which the keys of more than 64 bytes have come to 64 KiB.
 //
 // Requires: AVX512F, BW, VL, DQ, CD, VBMI, VBMI2, GFNI, VPCLMULQDQ, BMI1, BMI2.
-TEXT ·slots8(SB), NOSPLIT, $488-64
+TEXT ·slots8(SB), NOSPLIT, $240-64
 	MOVQ dst+0(FP), DST
 	MOVQ keys+8(FP), KEYS
 	MOVQ n+16(FP), STOP
@@ -508,7 +524,6 @@ TEXT ·slots8(SB), NOSPLIT, $488-64
 	VMOVDQU64 (matrices_at32+192)(MAT), HIGH1
 
 group:
-	XORL      STATE, STATE
 	MOVL      $16, SIZE
 	MOVL      $48, SIZE3
 	MOVQ      KEYS, LOW
@@ -534,7 +549,6 @@ headers:
 	KORTESTQ K3, K4
 	JNZ      tagged16
 
-untagged16:
 	CMPB     matrices_pairs(MAT), $0
 	JNE      pairs16
 	TRANSPOSE4(Z0, Z4, Z6, K1)
@@ -594,8 +608,6 @@ pairs16:
 
 tagged16:
 	// Bytes behind the keys were looked at as well. There may be no tag.
-	TESTL RESOLVED, STATE
-	JNZ   untagged16
 	MASKS(OPENS, Z4, Z5, X6)
 	MASKS(CLOSES, Z4, Z5, X7)
 	VPMOVZXWD X6, Y6
@@ -625,7 +637,6 @@ near:
 	KORTESTB K1, K1
 	JNZ      long
 
-load64:
 	LOAD64(HEADER0, Z0, edge0, placed0)
 	LOAD64(HEADER1, Z1, edge1, placed1)
 	LOAD64(HEADER2, Z2, edge2, placed2)
@@ -639,10 +650,6 @@ load64:
 	KORTESTQ K1, K1
 	JNZ      tagged64
 
-untagged64:
-	TESTL LONG, STATE
-	JNZ   fold
-
 transpose64:
 	TRANSPOSE64
 	MULTIPLY(matrices_at64+0x000, Z10, Z8, Z9)
@@ -655,10 +662,6 @@ transpose64:
 	JMP    store
 
 tagged64:
-	TESTL RESOLVED, STATE
-	JNZ   untagged64
-	TESTL LONG, STATE
-	JNZ   tags
 	LOADTAG64(HEADER0, Z0, tagEdge0, tagPlaced0)
 	LOADTAG64(HEADER1, Z1, tagEdge1, tagPlaced1)
 	LOADTAG64(HEADER2, Z2, tagEdge2, tagPlaced2)
@@ -699,7 +702,6 @@ load32:
 	KORTESTQ K1, K3
 	JNZ      tagged32
 
-untagged32:
 	// Of the last 16 places. Then of those in front, for which length and end
 	// are 16 less.
 	LENGTHS8(Z6)
@@ -718,8 +720,6 @@ front32:
 	JMP       store
 
 tagged32:
-	TESTL RESOLVED, STATE
-	JNZ   untagged32
 	MASKS(OPENS, Z4, Z5, X6)
 	MASKS(CLOSES, Z4, Z5, X7)
 	MASKS(OPENS, Z2, Z3, X10)
@@ -772,132 +772,98 @@ long:
 	PREFETCH(448, 128)
 
 layout:
-	// Some of the eight keys are empty or of more than 64 bytes. The latter stand
-	// for their last 64; of the former nothing is loaded, but not from anywhere.
-	VMOVDQU64   Z0, (WHOLE+0)(SP)
-	VMOVDQU64   Z1, (WHOLE+64)(SP)
+	// Some of the eight keys are empty or of more than 64 bytes.
 	UNZIP
-	VPCMPUQ.BCST $6, numbers<>+16(SB), Z13, K1
+	VPCMPUQ.BCST $6, numbers<>+8(SB), Z13, K1
 	KORTESTB    K1, K1
 	JNZ         done
-	VPCMPUQ.BCST $6, numbers<>+8(SB), Z13, K1
-	KMOVB       K1, R8
-	ORL         R8, STATE
-	VPTESTNMQ   Z13, Z13, K2
-	VPADDQ      Z13, Z12, K1, Z12
-	VPADDQ.BCST numbers<>+24(SB), Z12, K1, Z12
-	VPBROADCASTQ numbers<>+8(SB), K1, Z13
-	VPBROADCASTQ MAT, K2, Z12
-	LAYOUT
-	JMP         load64
-
-fold:
-	// Of the keys in LONG, fold what is in front of the last 64 bytes onto these.
 	VBROADCASTI32X4 reverse<>(SB), REV4
 	VBROADCASTI32X4 next64<>(SB), NEXT64
-	VMOVDQU64  last64<>(SB), LAST64
-	VPXORQ     Z8, Z8, Z8
-	VMOVDQU    Y8, (FOLDED+0x00)(SP)
-	VMOVDQU    Y8, (FOLDED+0x20)(SP)
-	VMOVDQU    Y8, (FOLDED+0x40)(SP)
-	VMOVDQU    Y8, (FOLDED+0x60)(SP)
-	KXNORQ     PLAIN, PLAIN, PLAIN
-	MOVL       STATE, R13
-	ANDL       LONG, R13
+	VMOVDQU64   blocks<>(SB), BLOCKS64
+	VMOVDQU     barrett<>(SB), BARRETT
+	LEAQ        16(DST), R8
+	MOVQ        R8, AFTER(SP)
+	MOVQ        LOW, KEY1
 
-next:
-	TZCNTQ     R13, R12
-	SHLQ       $4, R12
-	MOVQ       (WHOLE+0)(SP)(R12*1), R8
-	MOVQ       (WHOLE+8)(SP)(R12*1), R9
+one:
+	XORL       HASHED1, HASHED1
+	MOVQ       0(KEY1), R8
+	MOVQ       8(KEY1), R9
+
+hashed:
+	LEAQ       -1(R9), R11
+	CMPQ       R11, $63
+	JHI        over64
+	PLACE64(Z8, edge, placed)
+	VPCMPEQB   OPENS, Z8, K2
+	KORTESTQ   K2, K2
+	JNZ        opened
+
+untagged:
+	VPSHUFB    REV4, Z8, Z8
+
+sum:
+	SUM64
+
+slot:
+	MOVW       R8, (DST)
+	ADDQ       $2, DST
+	ADDQ       SIZE, KEY1
+	CMPQ       DST, AFTER(SP)
+	JNE        one
+	CMPQ       DST, STOP
+	JNE        group
+	JMP        done
+
+	EDGE64(Z8, edge, placed)
+
+opened:
+	TESTL      HASHED1, HASHED1
+	JNZ        untagged
+	BRACES(Z8)
+	TAG
+
+found:
+	MOVL       $1, HASHED1
+	JMP        hashed
+
+empty:
+	XORL       R8, R8
+	JMP        slot
+
+over64:
+	TESTQ      R9, R9
+	JZ         empty
 	LEAQ       -64(R8)(R9*1), R10
 	SUBQ       R9, BUDGET(SP)
 	JGT        within
-	LEAQ       16(DST), STOP
+	MOVQ       AFTER(SP), STOP
 
 within:
-	HEAD64(Z9)
-	CMPQ       R8, R10
-	JEQ        last
+	KXNORQ     PLAIN, PLAIN, PLAIN
+	HEAD64(Z8)
 
 block:
 	VMOVDQU64  (R8), Z10
 	NOTE(Z10)
 	VPSHUFB    REV4, Z10, Z10
-	VPCLMULQDQ $0x00, NEXT64, Z9, Z8
-	VPCLMULQDQ $0x11, NEXT64, Z9, Z9
-	VPTERNLOGQ $0x96, Z8, Z10, Z9
+	VPCLMULQDQ $0x00, NEXT64, Z8, Z9
+	VPCLMULQDQ $0x11, NEXT64, Z8, Z8
+	VPTERNLOGQ $0x96, Z9, Z10, Z8
 	ADDQ       $64, R8
 	CMPQ       R8, R10
-	JNE        block
-
-last:
-	VPCLMULQDQ $0x00, LAST64, Z9, Z8
-	VPCLMULQDQ $0x11, LAST64, Z9, Z9
-	VPXORQ     Z8, Z9, Z9
-	VEXTRACTI64X4 $1, Z9, Y10
-	VPXORQ     Y10, Y9, Y9
-	VEXTRACTI64X2 $1, Y9, X10
-	VPXORQ     X10, X9, X9
-	VPSHUFB    reverse<>(SB), X9, X9
-	VMOVDQU    X9, FOLDED(SP)(R12*1)
-	BLSRQ      R13, R13
-	JNZ        next
+	JLS        block
 	KORTESTQ   PLAIN, PLAIN
-	JCC        opened // not all bits are set
-
-add:
-	MOVL       $0xc0, R8
-	KMOVB      R8, LAST
-	ADDLAST(0x00, Z0)
-	ADDLAST(0x10, Z1)
-	ADDLAST(0x20, Z2)
-	ADDLAST(0x30, Z3)
-	ADDLAST(0x40, Z4)
-	ADDLAST(0x50, Z5)
-	ADDLAST(0x60, Z6)
-	ADDLAST(0x70, Z7)
-	JMP        transpose64
-
-opened:
-	TESTL RESOLVED, STATE
-	JNZ   add
-
-tags:
-	// A '{' is in one of eight keys of any length. Resolve them one by one.
-	XORL       R12, R12
-
-tag:
-	MOVQ       (WHOLE+0)(SP)(R12*1), R8
-	MOVQ       (WHOLE+8)(SP)(R12*1), R9
-	TESTQ      R9, R9
-	JZ         found
-	CMPQ       R9, $64
-	JHI        search
-	PLACE64(Z8, edge, placed)
-	BRACES(Z8)
-	TAG
-	JMP        found
-
-	EDGE64(Z8, edge, placed)
-
-found:
-	MOVQ       R8, (WHOLE+0)(SP)(R12*1)
-	MOVQ       R9, (WHOLE+8)(SP)(R12*1)
-	ADDQ       $16, R12
-	CMPQ       R12, $128
-	JNE        tag
-	VMOVDQU64  (WHOLE+0)(SP), Z0
-	VMOVDQU64  (WHOLE+64)(SP), Z1
-	LAY
-	MOVL       RESOLVED, STATE
-	JMP        headers
+	JCS        sum // all bits are set
+	TESTL      HASHED1, HASHED1
+	JNZ        sum
 
 #define START BX  // of the tag
 #define HITS  R14 // where there is a '}'
 
-search:
-	// By blocks of 64 bytes from R10 on, the last of which, at R11, ends the key.
+	// There is a '{'. Look for it by blocks of 64 bytes from R10 on, the last of
+	// which, at R11, ends the key.
+	MOVQ       0(KEY1), R8
 	MOVQ       R8, R10
 	LEAQ       -64(R8)(R9*1), R11
 
