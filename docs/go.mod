@@ -1,5 +1,14 @@
-// Documentation with pictures. This file keeps it out of the module that
+// Documentation with its examples. This file keeps it out of the module that
 // importers download.
 module github.com/hashslot/hashslot/docs
 
 go 1.25.0
+
+require github.com/hashslot/hashslot v0.0.0
+
+require (
+	github.com/klauspost/cpuid/v2 v2.4.2 // indirect
+	golang.org/x/sys v0.44.0 // indirect
+)
+
+replace github.com/hashslot/hashslot => ..

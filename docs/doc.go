@@ -1,0 +1,3 @@
+// Package docs holds the code of the pages beside it, as examples that are compiled
+// and run.
+package docs
