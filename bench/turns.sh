@@ -22,7 +22,7 @@ trap 'git worktree remove --force "$work/base" 2>/dev/null || true; rm -rf "$wor
 git worktree add --quiet --detach "$work/base" "$base"
 
 build() { # CHECKOUT NAME
-	go build -C "$1/bench" -o "$work/$2.compare" ./compare && go test -C "$1/bench" -c -o "$work/$2.test" .
+	go build -C "$1/bench/compare" -o "$work/$2.compare" . && go test -C "$1" -c -o "$work/$2.test" ./bench
 }
 build . head
 rm -rf "$work/base/bench"
