@@ -1,19 +1,14 @@
 package hashslot_test
 
 import (
-	"os/exec"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
-
-const module = "github.com/hashslot/hashslot"
 
 var (
 	slotSink  hashslot.Slot
@@ -79,23 +74,3 @@ func TestAllocations(t *testing.T) {
 }
 
 func keysOf3() string { return "three keys" }
-
-// command runs the go command, which the tests of the sources need.
-func command(t *testing.T, arg ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("the go command is not here")
-	}
-	cmd := exec.Command("go", arg...)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s\n%s", cmd, out)
-	return string(out)
-}
-
-// TestInlining holds that a call of the public functions costs no second call.
-func TestInlining(t *testing.T) {
-	out := command(t, "build", "-gcflags=-m", ".")
-	for _, name := range []string{"Of", "OfBytes", "Checksum", "ChecksumString", "Update", "Slot.Valid", "Kernel"} {
-		assert.Regexp(t, `: can inline `+regexp.QuoteMeta(name)+`\n`, out)
-	}
-}

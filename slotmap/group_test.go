@@ -184,15 +184,15 @@ func TestSplitAllocatesNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 0))
 	keys, raw := splitKeys(rng, 1000)
 	var bySlot slotmap.SlotSplitter
-	var byOwner slotmap.OwnerSplitter[*int]
+	var byOwner, byBoth slotmap.OwnerSplitter[*int] // neither has what the other made
 	for _, table := range []*slotmap.Table[*int]{even(t, 3), even(t, 1000), alternating(t, 2)} {
 		all := func(n int) {
 			bySlot.Split(keys[:n])
 			bySlot.SplitBytes(raw[:n])
 			byOwner.Split(table, keys[:n])
 			byOwner.SplitBytes(table, raw[:n])
-			byOwner.SplitBySlot(table, keys[:n])
-			byOwner.SplitBySlotBytes(table, raw[:n])
+			byBoth.SplitBySlot(table, keys[:n])
+			byBoth.SplitBySlotBytes(table, raw[:n])
 		}
 		all(len(keys))
 		n := 0

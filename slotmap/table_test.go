@@ -424,5 +424,8 @@ func TestNoTable(t *testing.T) {
 		groups, unassigned := new(slotmap.OwnerSplitter[string]).Split(none, []string{"x"})
 		assert.Empty(t, groups, name)
 		assert.Equal(t, []int{0}, unassigned, name)
+		bySlot, alone := new(slotmap.OwnerSplitter[string]).SplitBySlot(none, []string{"x"})
+		assert.Empty(t, bySlot, name)
+		assert.Equal(t, []slotmap.SlotGroup{{Slot: hashslot.Of("x"), Keys: []int{0}}}, alone, name)
 	}
 }

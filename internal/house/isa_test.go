@@ -1,4 +1,4 @@
-package hashslot_test
+package house
 
 import (
 	"os"
@@ -35,6 +35,7 @@ func listing(t *testing.T, arch string) map[string][]instruction {
 		t.Skip("the go command is not here")
 	}
 	cmd := exec.Command("go", "build", "-asmflags=-S", ".")
+	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOARCH="+arch, "GOOS=linux", "CGO_ENABLED=0", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -286,5 +287,13 @@ func TestSHA3InstructionsAreApart(t *testing.T) {
 		} else if i >= 0 {
 			assert.Fail(t, "needs SHA3", "%s: %s %s", name, body[i].line, body[i].name)
 		}
+	}
+}
+
+// TestInlining holds that a call of the public functions costs no second call.
+func TestInlining(t *testing.T) {
+	out := command(t, "build", "-gcflags=-m", ".")
+	for _, name := range []string{"Of", "OfBytes", "Checksum", "ChecksumString", "Update", "Slot.Valid", "Kernel"} {
+		assert.Regexp(t, `: can inline `+regexp.QuoteMeta(name)+`\n`, out)
 	}
 }

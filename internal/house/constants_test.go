@@ -1,4 +1,4 @@
-package hashslot_test
+package house
 
 import (
 	"fmt"
@@ -28,7 +28,7 @@ import (
 //	'c' in every byte          a character eight times
 //	bit i of byte i            the diagonal of 8 by 8 bits
 func TestConstants(t *testing.T) {
-	files, err := filepath.Glob("*.s")
+	files, err := filepath.Glob(filepath.Join(root, "*.s"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	define := regexp.MustCompile(`^#define\s+(\w+)\s+\$?0x([0-9a-fA-F]+)\s*(?://\s*(.*))?$`)
@@ -40,7 +40,7 @@ func TestConstants(t *testing.T) {
 			if m == nil {
 				continue
 			}
-			place := fmt.Sprintf("%s:%d: %s", file, i+1, m[1])
+			place := fmt.Sprintf("%s:%d: %s", filepath.Base(file), i+1, m[1])
 			want, err := evaluate(m[3])
 			if !assert.NoError(t, err, place) {
 				continue
