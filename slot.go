@@ -182,6 +182,12 @@ func (s Slot) Tag() string {
 	if !s.Valid() {
 		return ""
 	}
+	var buf [3]byte
+	return string(s.appendTag(buf[:0]))
+}
+
+// appendTag appends the tag of a valid slot to dst.
+func (s Slot) appendTag(dst []byte) []byte {
 	// Two bytes have 2^16 values and as many checksums, so each checksum tells
 	// its two bytes. Four checksums have the slot in their low 14 bits. A tag of
 	// one byte shows as two of which the first is 0.
@@ -190,14 +196,14 @@ func (s Slot) Tag() string {
 		m := unchecksum(uint16(s) | high<<14)
 		a, b := byte(m>>8), byte(m)
 		if a == 0 && alphanumeric(b) {
-			return string([]byte{b})
+			return append(dst, b)
 		}
 		if alphanumeric(a) && alphanumeric(b) && (best[0] == 0 || string([]byte{a, b}) < string(best[:])) {
 			best = [2]byte{a, b}
 		}
 	}
 	if best[0] != 0 {
-		return string(best[:])
+		return append(dst, best[:]...)
 	}
 	// Three bytes: a checksum is linear, so the share of the first byte is taken
 	// off and what is left must be that of the other two.
@@ -210,7 +216,7 @@ func (s Slot) Tag() string {
 			m := unchecksum(uint16(s) | high<<14 ^ share)
 			a, b := byte(m>>8), byte(m)
 			if alphanumeric(a) && alphanumeric(b) {
-				return string([]byte{first, a, b})
+				return append(dst, first, a, b)
 			}
 		}
 	}

@@ -9,14 +9,18 @@ import (
 
 var tagCommand = command{
 	name:  "tag",
-	args:  "[SLOT...]",
-	short: "a short hash tag for each slot",
+	args:  "[-n N | SLOT...]",
+	short: "a short hash tag for each slot, or for each of n partitions",
 	run:   runTag,
 	doc: `A key with the tag in braces is in the slot: "{06S}anything" is in slot 0. The
 tag is of letters and digits, one to three, and as short as can be.
 
 Without a SLOT, slots are read from standard input, one a line. A carriage return
 in front of a newline is ignored.
+
+With -n, there is one tag for each of N partitions, and no slot is read: their slots
+are spread so evenly that of at most N shards with equal parts of the slots, none has
+more than one tag more than another. They are other tags for another N.
 
 Text has one line for each slot, with two columns and a TAB between them: slot,
 tag. JSON is one object a line.
@@ -29,6 +33,9 @@ answered, and none after it.
 16383	6ZJ
 $ hashslot tag -format json 12182
 {"slot":12182,"tag":"9Le"}
+$ hashslot tag -n 2
+4096	0cY
+12288	356
 `,
 }
 
@@ -37,9 +44,11 @@ func runTag(e *env) int {
 		fs   flag.FlagSet
 		in   inputFlags
 		form outputFlag
+		n    int
 	)
 	in.add(&fs)
 	form.add(&fs)
+	fs.IntVar(&n, "n", 0, "tags for `n` partitions, 1 to 16384, instead of slots")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -49,6 +58,21 @@ func runTag(e *env) int {
 	line := "%d\t%s\n"
 	if form.json() {
 		line = `{"slot":%d,"tag":"%s"}` + "\n"
+	}
+	partitions := false
+	fs.Visit(func(f *flag.Flag) { partitions = partitions || f.Name == "n" })
+	if partitions {
+		if n < 1 || n > hashslot.Count {
+			return e.badUse(fmt.Errorf("-n %d is not 1 to %d", n, hashslot.Count))
+		}
+		if len(e.args) > 0 {
+			return e.badUse(fmt.Errorf("-n and the slot %q: one of them", e.args[0]))
+		}
+		var out []byte
+		for _, tag := range hashslot.Tags(n) {
+			out = fmt.Appendf(out, line, hashslot.Of(tag), tag)
+		}
+		return e.print(string(out))
 	}
 	return e.answer(in, maxWorkers, func() worker {
 		return func(o *output, items [][]byte) (int, error) {

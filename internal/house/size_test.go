@@ -15,7 +15,7 @@ import (
 
 // maxZip is how many bytes "go get" may bring: a tenth more than it does now. 400 KB
 // is the aim: more tests have to move to nested modules for that.
-const maxZip = 650_000
+const maxZip = 670_000
 
 // TestSize holds that the module stays small: nested modules, where recorded
 // answers, pictures and results are, do not travel with it.

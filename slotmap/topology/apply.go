@@ -36,6 +36,9 @@ func (e viewed) step(s *state) (*state, Result) {
 	a.decide()
 	next := *s
 	next.grounds = a.grounds.Build()
+	if a.force {
+		next.pushes = nil
+	}
 	switch {
 	case a.refused && !a.taken:
 		return &next, Result{Outcome: Stale, Refresh: s.pending}

@@ -143,24 +143,35 @@ const (
 	// ActionAsk: ASK. Send ASKING, then the command, where the redirect says. The
 	// next command goes where it always went.
 	ActionAsk
-	// ActionRetry: TRYAGAIN. The keys of the command are on two nodes while their
-	// slot is moved. Send the command again, to the same node, after a pause.
+	// ActionRetry: send the command again, to the same node, after a pause. TRYAGAIN:
+	// the keys of the command are on two nodes while their slot is moved, or Kvrocks
+	// sends the last of the slot; MIGRATING is the same in old versions of Garnet.
+	// NOREPLICAS: the primary has too few replicas to take a write (min-replicas-to-write).
+	// NOTREADY: Redis 8.6 cannot migrate slots yet.
 	ActionRetry
-	// ActionRefresh: CLUSTERDOWN. The slot has no owner, or too many nodes are
-	// missing. Ask for a new view, and send the command again after a pause.
+	// ActionRefresh: CLUSTERDOWN, and "ERR Cluster is not yet configured" of Dragonfly.
+	// The slot has no owner, or too many nodes are missing, or the node has no
+	// configuration yet. Ask another node for a new view, and send the command again
+	// after a pause.
 	ActionRefresh
 	// ActionOtherNode: LOADING and MASTERDOWN. This node cannot answer now. A read
 	// can go to another node of the shard, else send it again after a pause.
 	ActionOtherNode
-	// ActionPrimary: READONLY. The node is a replica now. Ask for a new view, and
-	// send the command to the primary.
+	// ActionPrimary: READONLY, and UNBLOCKED if the server ended a blocking command
+	// because of its role. The node is a replica now. Ask for a new view, and send the
+	// command to the primary. REDIRECT, outside of a cluster, says the same and names
+	// the primary.
 	ActionPrimary
 	// ActionFail: CROSSSLOT. The keys of the command are in different slots. No
 	// node will ever take it, and the caller must know.
 	ActionFail
+	// ActionRestart: EXECABORT. The transaction was discarded, because one of its
+	// commands was refused before. Do what the error of that command asks for, then send
+	// the whole transaction again, from MULTI on, or from WATCH on if there was one.
+	ActionRestart
 )
 
-var actionNames = [...]string{"none", "moved", "ask", "retry", "refresh", "other node", "primary", "fail"}
+var actionNames = [...]string{"none", "moved", "ask", "retry", "refresh", "other node", "primary", "fail", "restart"}
 
 func (a Action) String() string {
 	if int(a) < len(actionNames) {
@@ -170,26 +181,37 @@ func (a Action) String() string {
 }
 
 // Classify tells what a client should do about the error message of a server,
-// with or without the '-' of the wire. It looks at the first word only, so an
-// error that starts with MOVED is [ActionMoved] even if [ParseRedirect] cannot
-// read it. It does not allocate.
+// with or without the '-' of the wire. It knows the errors of Valkey 9.1, Redis 8.6,
+// Kvrocks, Dragonfly and Garnet. It looks at the first word, and at more of UNBLOCKED
+// and ERR only, so an error that starts with MOVED is [ActionMoved] even if
+// [ParseRedirect] cannot read it. It does not allocate.
 func Classify(message string) Action {
-	word, _, _ := strings.Cut(strings.TrimPrefix(message, "-"), " ")
+	word, rest, _ := strings.Cut(strings.TrimPrefix(message, "-"), " ")
 	switch strings.TrimRight(word, "\r\n") {
 	case "MOVED":
 		return ActionMoved
 	case "ASK":
 		return ActionAsk
-	case "TRYAGAIN":
+	case "TRYAGAIN", "MIGRATING", "NOREPLICAS", "NOTREADY":
 		return ActionRetry
 	case "CLUSTERDOWN":
 		return ActionRefresh
 	case "LOADING", "MASTERDOWN":
 		return ActionOtherNode
-	case "READONLY":
+	case "READONLY", "REDIRECT":
 		return ActionPrimary
 	case "CROSSSLOT":
 		return ActionFail
+	case "EXECABORT":
+		return ActionRestart
+	case "UNBLOCKED":
+		if !strings.HasPrefix(rest, "client unblocked") { // that is CLIENT UNBLOCK, somebody's wish
+			return ActionPrimary
+		}
+	case "ERR":
+		if strings.HasPrefix(rest, "Cluster is not yet configured") {
+			return ActionRefresh
+		}
 	}
 	return ActionNone
 }

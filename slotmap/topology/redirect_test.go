@@ -138,22 +138,48 @@ func TestClassify(t *testing.T) {
 	for message, want := range map[string]Action{
 		"MOVED 1 127.0.0.1:1":    ActionMoved,
 		"-ASK 1 127.0.0.1:1\r\n": ActionAsk,
-		"TRYAGAIN Multiple keys request during rehashing of slot": ActionRetry,
-		"CLUSTERDOWN Hash slot not served":                        ActionRefresh,
-		"CLUSTERDOWN The cluster is down":                         ActionRefresh,
-		"CROSSSLOT Keys in request don't hash to the same slot":   ActionFail,
-		"LOADING Valkey is loading the dataset in memory":         ActionOtherNode,
-		"MASTERDOWN Link with MASTER is down":                     ActionOtherNode,
-		"READONLY You can't write against a read only replica.":   ActionPrimary,
-		"ERR unknown command":                                     ActionNone,
-		"WRONGTYPE Operation":                                     ActionNone,
-		"EXECABORT Transaction discarded":                         ActionNone,
-		"MOVEDX":                                                  ActionNone,
-		"LOADING\r\n":                                             ActionOtherNode,
-		"":                                                        ActionNone,
+		"TRYAGAIN Multiple keys request during rehashing of slot":                                       ActionRetry,
+		"CLUSTERDOWN Hash slot not served":                                                              ActionRefresh,
+		"CLUSTERDOWN The cluster is down":                                                               ActionRefresh,
+		"CROSSSLOT Keys in request don't hash to the same slot":                                         ActionFail,
+		"LOADING Valkey is loading the dataset in memory":                                               ActionOtherNode,
+		"MASTERDOWN Link with MASTER is down":                                                           ActionOtherNode,
+		"READONLY You can't write against a read only replica.":                                         ActionPrimary,
+		"ERR unknown command":                                                                           ActionNone,
+		"WRONGTYPE Operation":                                                                           ActionNone,
+		"EXECABORT Transaction discarded because of previous errors.":                                   ActionRestart,
+		"-NOREPLICAS Not enough good replicas to write.":                                                ActionRetry,
+		"-NOTREADY Cluster is not ready to migrate slots":                                               ActionRetry,
+		"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)": ActionPrimary,
+		"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n":                                            ActionNone,
+		"-REDIRECT 127.0.0.1:6379":                                                                      ActionPrimary,
+		// Kvrocks
+		"CLUSTERDOWN The cluster is not initialized":                                    ActionRefresh,
+		"TRYAGAIN Can't write to slot being migrated which is in write forbidden phase": ActionRetry,
+		"CROSSSLOT Attempted to access keys that don't hash to the same slot":           ActionFail,
+		// Dragonfly
+		"-ERR Cluster is not yet configured\r\n":                                   ActionRefresh,
+		"ERR Cluster is disabled. Enabled via passing --cluster_mode=emulated|yes": ActionNone,
+		"-LOADING Dragonfly is loading the dataset in memory":                      ActionOtherNode,
+		// Garnet
+		"CROSSSLOT Keys in request do not hash to the same slot": ActionFail,
+		"MIGRATING 5": ActionRetry,
+		"ERR This instance has cluster support disabled": ActionNone,
+		"MOVEDX":      ActionNone,
+		"LOADING\r\n": ActionOtherNode,
+		"":            ActionNone,
 	} {
 		assert.Equal(t, want, Classify(message), message)
 	}
+	// The other first words that Valkey 9.1 and Redis 8.6 have are the caller's matter,
+	// or that of who asked for something else than data.
+	for _, word := range strings.Fields("MISCONF BUSY NOPERM NOGROUP WRONGTYPE UNKILLABLE OOM NOMASTERLINK NOAUTH IOERR WRONGPASS NOTBUSY NOSCRIPT NOQUORUM NOPROTO NOGOODSLAVE NOGOODPRIMARY INVALIDOBJ INPROG DENIED BUSYKEY BUSYGROUP ERR") {
+		assert.Equal(t, ActionNone, Classify("-"+word+" and so on"), word)
+	}
+	for a := ActionNone; a <= ActionRestart; a++ {
+		assert.NotContains(t, a.String(), "unknown")
+	}
+	assert.Equal(t, "unknown action", (ActionRestart + 1).String())
 }
 
 // Every error that a server was made to give is classified, and each that is a

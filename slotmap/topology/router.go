@@ -15,8 +15,8 @@ import (
 // [Router.Moved] corrects by redirects. The zero Router has no map and is ready
 // to use. A Router must not be copied after its first use.
 //
-// Any number of goroutines may use a Router at once. Apply, Moved, Failed,
-// Succeeded, Promote and RefreshFailed are writes, done one after the other. All
+// Any number of goroutines may use a Router at once. Apply, Moved, Migrated,
+// Failed, Succeeded, Promote and RefreshFailed are writes, done one after the other. All
 // other methods are reads, each of one moment: they never wait, and none but the
 // Splits and Asking allocates. A write synchronizes before any read that observes
 // its effect, and a read sees a write as a whole or not at all.

@@ -30,6 +30,7 @@ type state struct {
 	pongs    *Cluster                // the CLUSTER NODES that was taken last, for its pongs
 	viewed   bool                    // a view was taken
 	pending  bool                    // a view was asked for
+	pushes   []int64                 // the numbers of the migrations that were taken last
 }
 
 var noState = &state{grounds: new(slotmap.Table[*ground])}

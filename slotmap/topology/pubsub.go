@@ -1,0 +1,61 @@
+package topology
+
+import (
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// Resubscribe returns which sharded channels a client must subscribe to again after the
+// change, by the owner and the slot that they have now: those in slots that went to
+// another node, and those of owners that have another address. channels are all that
+// the client is subscribed to, at the primaries; the groups have their indexes. Channels
+// in slots that nobody owns are apart: they have to wait for a later change.
+//
+// A sharded channel is in the slot of its name, as a key is. All channels of one
+// SSUBSCRIBE must be in one slot, so each [slotmap.SlotGroup] is a command; for the
+// first subscriptions [Router.SplitBySlot] makes the same groups. Servers end the
+// subscriptions of a slot that moves with a push "sunsubscribe" that nobody asked for.
+// A client that gets one before it knows the new owner subscribes again where it was:
+// MOVED tells the owner.
+//
+// Resubscribe takes time linear in the channels, and changes nothing. It can be called
+// in [Router].OnChange.
+func (r *Router) Resubscribe(c *Change, channels []string) (groups []slotmap.OwnerSlots[*Shard], unassigned []slotmap.SlotGroup) {
+	if c == nil {
+		return nil, nil
+	}
+	readdressed := make(map[string]bool)
+	for _, u := range c.Updated {
+		if u.Before.addr != u.After.addr {
+			readdressed[u.After.key] = true
+		}
+	}
+	table, _ := r.Table()
+	var names []string
+	var places []int // in channels
+	for i, slot := range hashslot.AppendOf(nil, channels) {
+		again := c.Slots.Contains(slot)
+		if !again && len(readdressed) > 0 {
+			shard, _ := table.Lookup(slot)
+			again = shard != nil && readdressed[shard.Primary.key]
+		}
+		if again {
+			names, places = append(names, channels[i]), append(places, i)
+		}
+	}
+	groups, unassigned = new(slotmap.OwnerSplitter[*Shard]).SplitBySlot(table, names)
+	for _, g := range groups {
+		toPlaces(g.Slots, places)
+	}
+	toPlaces(unassigned, places)
+	return groups, unassigned
+}
+
+// toPlaces puts places[i] where the groups have i.
+func toPlaces(groups []slotmap.SlotGroup, places []int) {
+	for _, g := range groups {
+		for i, k := range g.Keys {
+			g.Keys[i] = places[k]
+		}
+	}
+}

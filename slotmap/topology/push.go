@@ -1,0 +1,383 @@
+package topology
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/reply"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// A Migration is a push of Redis Enterprise, Redis Cloud or Azure Managed Redis, with
+// the OSS cluster API, about slots that move to another node. A client that asked for
+// such pushes gets each of them over every connection.
+type Migration struct {
+	// Done is true for SMIGRATED, the slots have moved: [Router.Migrated] takes it. It
+	// is false for SMIGRATING, they begin to: commands may take longer, and the map is
+	// right still.
+	Done bool
+
+	// Seq is the number of the push in the cluster. It grows, and is the same over each
+	// connection.
+	Seq int64
+
+	// Slots are all that move.
+	Slots slotmap.Set
+
+	// Moves says of SMIGRATED from where to where. No slot is in two of them.
+	Moves []SlotMove
+}
+
+// A SlotMove is slots that have gone from one address to another.
+type SlotMove struct {
+	// From and To are "host:port" as [Node.Addr], through [Origin].Map; "" if there is
+	// nothing to dial.
+	From, To string
+	Slots    slotmap.Set
+}
+
+// ErrNotMigration is the error of [ParseMigration] for any other push.
+var ErrNotMigration = errors.New("topology: not a push about a migration")
+
+const migrationPush = "SMIGRATED"
+
+// ParseMigration reads a push that came over the connection from, decoded as the
+// replies are that [ParseSlots] takes:
+//
+//	["SMIGRATING", seq, "123,456,789-1000"]
+//	["SMIGRATED", seq, [["10.0.0.1:6379", "10.0.0.2:6379", "123,789-1000"], ...]]
+//
+// The list of moves may also stand in the push itself. Further elements are
+// skipped. The error is [ErrNotMigration] itself for a push with another name, which
+// costs no allocation, and else a [*ParseError] with the place: a slot that is not one,
+// no slots, or a slot that moves twice. ParseMigration takes time and memory linear in
+// the push.
+func ParseMigration(push any, from Origin) (Migration, error) {
+	elements, ok := reply.List(push)
+	if !ok || len(elements) == 0 {
+		return Migration{}, ErrNotMigration
+	}
+	var m Migration
+	switch name, _ := reply.Text(elements[0]); {
+	case strings.EqualFold(name, "SMIGRATING"):
+	case strings.EqualFold(name, "SMIGRATED"):
+		m.Done = true
+	default:
+		return Migration{}, ErrNotMigration
+	}
+	if err := m.parse(elements, from); err != nil {
+		err.Command = migrationPush
+		return Migration{}, err
+	}
+	return m, nil
+}
+
+func (m *Migration) parse(elements []any, from Origin) *ParseError {
+	if len(elements) < 3 {
+		return &ParseError{Reason: "has no sequence number and slots"}
+	}
+	var ok bool
+	if m.Seq, ok = reply.Int(elements[1]); !ok {
+		return wrong("is", elements[1], "not a sequence number").in("[1]")
+	}
+	if !m.Done {
+		var err *ParseError
+		if m.Slots, err = moving(elements[2]); err != nil {
+			return err.in("[2]")
+		}
+		return nil
+	}
+	moves, path := elements[2:], 2
+	if inner, ok := reply.List(elements[2]); ok && len(inner) > 0 {
+		if _, ok := reply.List(inner[0]); ok {
+			moves, path = inner, 0
+		}
+	}
+	for i, v := range moves {
+		move, err := readMove(v, from)
+		if err == nil {
+			if both := m.Slots.Intersect(move.Slots); !both.IsEmpty() {
+				err = &ParseError{Reason: "slots that are in another move, too: " + both.String()}
+			}
+		}
+		if err != nil {
+			_ = err.in(index("", i+path))
+			if path == 0 {
+				_ = err.in("[2]")
+			}
+			return err
+		}
+		m.Slots = m.Slots.Union(move.Slots)
+		m.Moves = append(m.Moves, move)
+	}
+	return nil
+}
+
+// readMove reads [from, to, slots].
+func readMove(v any, from Origin) (move SlotMove, err *ParseError) {
+	parts, err := list(v)
+	if err != nil {
+		return move, err
+	}
+	if len(parts) < 3 {
+		return move, &ParseError{Reason: "is not a source, a target and slots"}
+	}
+	for i, to := range []*string{&move.From, &move.To} {
+		s, err := text(parts[i])
+		if err != nil {
+			return move, err.in(index("", i))
+		}
+		*to = from.address(s)
+	}
+	if move.Slots, err = moving(parts[2]); err != nil {
+		return move, err.in("[2]")
+	}
+	return move, nil
+}
+
+// address returns where to dial an address of a push, or "".
+func (o Origin) address(s string) string {
+	host, port, _ := cutLast(s, ':')
+	number, ok := parsePort(port)
+	host = unbracket(host)
+	if wildcard(host) {
+		host, _ = o.asked()
+	}
+	if !ok || number == 0 || host == "" || host == "?" {
+		return ""
+	}
+	if host, number = o.reach(host, number); number == 0 {
+		return ""
+	}
+	return joinHostPort(host, number)
+}
+
+// moving reads "123,456,789-1000".
+func moving(v any) (set slotmap.Set, err *ParseError) {
+	s, ok := reply.Text(v)
+	if n, isInt := reply.Int(v); !ok && isInt { // one slot
+		s, ok = slotText(n), true
+	}
+	if !ok {
+		return set, wrong("is", v, "not slots")
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		r, err := slotmap.ParseRange(strings.TrimSpace(part))
+		if err != nil {
+			return set, &ParseError{Reason: reply.Quote(part) + " is not a slot or a range of slots from 0 to 16383"}
+		}
+		set.AddRange(r)
+	}
+	return set, nil
+}
+
+func slotText(n int64) string {
+	slot, ok := hashslot.SlotFromInt(n)
+	if !ok {
+		return "-"
+	}
+	return slotmap.Range{First: slot, Last: slot}.String()
+}
+
+// Migrated corrects the map by a push that slots have moved, in one change for all of
+// them. A push that says only that they begin to changes nothing.
+//
+//   - A push whose number was taken before, over another connection, changes nothing.
+//   - A push with a smaller number than one that was taken is Stale: what it says of
+//     its slots may be older than the map.
+//   - Slots go to the target if the map has them at the source, or at nobody. Those
+//     that the map has at the target already stay there. Those that it has at a third
+//     node stay there, too: it is not known which is newer.
+//
+// The Outcome is Patched if slots moved to nodes that the map has, UnknownNode if one
+// of the targets is not among them, Partly if some slots were refused, Stale if all
+// were, and Unroutable if all that were refused have no address to go to. Refresh is
+// asked for in all cases but the first. Result.Node is nil. A Router remembers the
+// last 16 pushes. Apply with [Force], and of a re-created cluster, forgets them.
+//
+// It takes time linear in the number of shards and in that of moves.
+func (r *Router) Migrated(m Migration) Result { return r.step(migrated{m}) }
+
+// remembers is how many pushes a state remembers.
+const remembers = 16
+
+// migrated is [Router.Migrated].
+type migrated struct{ Migration }
+
+func (e migrated) step(s *state) (*state, Result) {
+	if !e.Done || slices.Contains(s.pushes, e.Seq) {
+		return s, Result{}
+	}
+	for _, seq := range s.pushes {
+		if seq > e.Seq {
+			return s.result(Stale, nil, nil)
+		}
+	}
+	next := *s
+	next.pushes = append(slices.Clone(s.pushes[max(0, len(s.pushes)-remembers+1):]), e.Seq)
+	t := transfer{s: s, next: &next, shards: slices.Clone(s.shards), instead: make(map[*Shard]*Shard), to: make(map[string]*Shard)}
+	var moved, refused, lost slotmap.Set
+	for _, move := range e.Moves {
+		at, already := t.judge(move)
+		stays := move.Slots.Subtract(at).Subtract(already)
+		switch {
+		case move.To == "":
+			lost = lost.Union(at).Union(stays)
+		default:
+			refused = refused.Union(stays)
+			moved = moved.Union(at)
+			if !at.IsEmpty() {
+				t.give(at, move.To)
+			}
+		}
+	}
+	outcome := Patched
+	switch none := moved.IsEmpty(); {
+	case none && refused.IsEmpty() && lost.IsEmpty():
+		return &next, Result{}
+	case none && refused.IsEmpty():
+		return next.result(Unroutable, nil, nil)
+	case none:
+		return next.result(Stale, nil, nil)
+	case !refused.IsEmpty() || !lost.IsEmpty():
+		outcome = Partly
+	case t.strangers:
+		outcome = UnknownNode
+	}
+	change := t.finish(moved)
+	if outcome == Patched {
+		return &next, Result{Outcome: Patched, Change: change}
+	}
+	return next.result(outcome, nil, change)
+}
+
+// A transfer is slots that go to other shards in one change.
+type transfer struct {
+	s, next   *state
+	shards    []*Shard
+	instead   map[*Shard]*Shard // what shards of s become that lose a replica
+	to        map[string]*Shard // by target
+	given     []given
+	strangers bool
+}
+
+type given struct {
+	slots slotmap.Set
+	shard *Shard
+}
+
+// judge returns which slots of the move the map has at the source or at nobody, and
+// which at the target.
+func (t *transfer) judge(move SlotMove) (at, already slotmap.Set) {
+	is := make(map[*Shard]place)
+	for slot := range move.Slots.Slots() {
+		shard, _ := t.s.table.Lookup(slot)
+		p, ok := is[shard]
+		if !ok {
+			switch {
+			case shard == nil, move.From != "" && shard.Primary.hasAddr(move.From):
+				p = atSource
+			case move.To != "" && shard.Primary.hasAddr(move.To):
+				p = atTarget
+			}
+			is[shard] = p
+		}
+		switch p {
+		case atSource:
+			at.Add(slot)
+		case atTarget:
+			already.Add(slot)
+		}
+	}
+	return at, already
+}
+
+// A place is where the map has a slot that a push moves.
+type place uint8
+
+const (
+	elsewhere place = iota
+	atSource
+	atTarget
+)
+
+// give notes that the slots go to the address.
+func (t *transfer) give(slots slotmap.Set, addr string) {
+	shard := t.to[addr]
+	if shard == nil {
+		shard = t.target(addr)
+		t.to[addr] = shard
+	}
+	t.given = append(t.given, given{slots, shard})
+}
+
+// target returns the shard of which the node with the address is the primary, and
+// makes one if there is none.
+func (t *transfer) target(addr string) *Shard {
+	m, known := t.s.find(addr, nil)
+	switch {
+	case !known:
+		t.strangers = true
+		host, port, _ := splitHostPort(addr)
+		n := stranger(Redirect{Kind: Moved, Host: host, Port: port})
+		shard := &Shard{Primary: n}
+		t.shards = append(t.shards, shard)
+		return shard
+	case m.node == m.shard.Primary:
+		return m.shard
+	}
+	// It leaves its old shard, which keeps its other slots.
+	t.strangers = true
+	old := m.shard
+	if t.instead[old] != nil {
+		old = t.instead[old]
+	}
+	rest := *old
+	rest.Replicas = slices.DeleteFunc(slices.Clone(old.Replicas), func(n *Node) bool { return n == m.node })
+	t.instead[m.shard] = &rest
+	t.shards[slices.Index(t.shards, old)] = &rest
+	t.next.suspects = without(t.next.suspects, m.node.key)
+	n := m.node.promoted()
+	shard := &Shard{ID: n.ShardID, Primary: n}
+	t.shards = append(t.shards, shard)
+	return shard
+}
+
+// finish makes next the state in which the slots have moved.
+func (t *transfer) finish(moved slotmap.Set) *Change {
+	table, grounds := t.s.table.Builder(), t.s.grounds.Builder()
+	for r, shard := range t.s.table.Ranges() {
+		if after := t.instead[shard]; after != nil {
+			table.Assign(r, after)
+		}
+	}
+	type why struct {
+		before *ground
+		owner  *Shard
+		to     *Shard
+	}
+	whys := make(map[why]*ground)
+	for _, g := range t.given {
+		shard := g.shard
+		if after := t.instead[shard]; after != nil {
+			shard = after
+		}
+		for r := range g.slots.Ranges() {
+			table.Assign(r, shard)
+		}
+		for slot := range g.slots.Slots() {
+			old, before := t.s.owner(slot)
+			key := why{before, old, shard}
+			if whys[key] == nil {
+				ground := before.next(t.s.gen+1, old, shard.Primary)
+				ground.told = true
+				whys[key] = ground
+			}
+			grounds.Assign(slotmap.Range{First: slot, Last: slot}, whys[key])
+		}
+	}
+	t.next.grounds = grounds.Build()
+	return t.s.become(t.next, table.Build(), t.shards, moved)
+}

@@ -1,0 +1,104 @@
+package topology
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/internal/reply"
+)
+
+// A ScanCursor is where CLUSTERSCAN (Valkey 9.1) is in its walk over the keys of a
+// cluster: in a slot, which says the node to ask. The zero ScanCursor is at the start
+// of slot 0.
+type ScanCursor struct {
+	text     string // "" at the start of the slot
+	slot     hashslot.Slot
+	position uint64
+}
+
+const scanCommand = "CLUSTERSCAN"
+
+// ScanAt returns the cursor at the start of the slot: "0-{06S}-0" for slot 0. Another
+// walk can begin there: CLUSTERSCAN goes on to the last slot, through the ranges of
+// each owner. Walks that begin at the first slot of each range of a [slotmap.Table]
+// and end when their cursor leaves it can be made at once. For what is not a slot it is
+// the cursor at slot 0.
+func ScanAt(slot hashslot.Slot) ScanCursor {
+	if !slot.Valid() {
+		slot = 0
+	}
+	return ScanCursor{slot: slot}
+}
+
+// ParseScanCursor reads the cursor of a reply to CLUSTERSCAN:
+//
+//	0                       the walk is over; more is false
+//	0-{06S}-0               the start of slot 0
+//	2O\Ua1-{k2}-229825      within the slot of the tag
+//
+// In front of the tag is a fingerprint of the server's hash seed, behind it a position
+// that only a server with the same seed understands. Any other node begins the slot
+// anew: after a failover or a migration in the middle of a slot the walk goes on with
+// the same cursor at the new owner, and may return keys of that slot for a second time,
+// but leaves none out. Servers with a common hash-seed go on where they were.
+//
+// The error is a [*ParseError]. ParseScanCursor allocates only for an error, and takes
+// time linear in text.
+func ParseScanCursor(text string) (c ScanCursor, more bool, err error) {
+	if text == "0" {
+		return ScanCursor{}, false, nil
+	}
+	fail := func(at int, reason string) (ScanCursor, bool, error) {
+		return ScanCursor{}, false, &ParseError{scanCommand, Place{Line: 1, Offset: at}, reason}
+	}
+	open, end := strings.IndexByte(text, '-'), strings.LastIndexByte(text, '-')
+	if open < 0 || open == end {
+		return fail(0, reply.Quote(text)+" is not a cursor, fingerprint-{tag}-position")
+	}
+	tag := text[open+1 : end]
+	if len(tag) < 3 || tag[0] != '{' || strings.IndexByte(tag, '}') != len(tag)-1 || strings.IndexByte(text, '{') != open+1 {
+		return fail(open+1, reply.Quote(tag)+" is not a hash tag in braces")
+	}
+	position, bad := strconv.ParseUint(text[end+1:], 10, 64)
+	if bad != nil {
+		return fail(end+1, reply.Quote(text[end+1:])+" is not a position")
+	}
+	return ScanCursor{text, hashslot.Of(text), position}, true, nil
+}
+
+// Slot returns the slot that is read next.
+func (c ScanCursor) Slot() hashslot.Slot { return c.slot }
+
+// Begun reports whether a part of the slot has been read.
+func (c ScanCursor) Begun() bool { return c.position != 0 }
+
+// String returns the cursor as CLUSTERSCAN takes it. It allocates unless the cursor
+// comes from ParseScanCursor.
+func (c ScanCursor) String() string {
+	if c.text != "" {
+		return c.text
+	}
+	return "0-{" + c.slot.Tag() + "}-0"
+}
+
+// Scan returns the shard to send CLUSTERSCAN with the cursor to, the cursor to send,
+// and the generation of the map it looked at. The cursor is c, or, if nobody owns its
+// slot, that at the start of the next slot that somebody owns: servers refuse the
+// other. If there is none, the shard is nil: the walk is over. Redirects are those of
+// any command: MOVED is possible in the middle of a slot, and the same cursor goes to
+// the node that it names.
+//
+// It takes time linear in the slots that it passes over.
+func (r *Router) Scan(c ScanCursor) (*Shard, ScanCursor, Generation) {
+	table, seen := r.Table()
+	if shard, ok := table.Lookup(c.slot); ok {
+		return shard, c, seen
+	}
+	for slot := c.slot + 1; slot.Valid(); slot++ {
+		if shard, ok := table.Lookup(slot); ok {
+			return shard, ScanAt(slot), seen
+		}
+	}
+	return nil, c, seen
+}
