@@ -43,10 +43,11 @@ type matrices struct {
 	pointers [8]uint64 // all bits of addresses
 	outside  [3][8]uint64
 
-	// Indexes of quadwords in two registers: of addresses and lengths in strings;
-	// in slices, which have three words each; and in eight addresses and eight
-	// lengths.
-	unzip, slices, zip [2][8]uint64
+	// Indexes of quadwords in two registers: of the lengths in eight headers; of
+	// addresses and lengths in slices, which have three words each; and in eight
+	// addresses and eight lengths.
+	unzip       [8]uint64
+	slices, zip [2][8]uint64
 
 	sixteen [64]byte // 16 in every byte
 
@@ -82,7 +83,6 @@ func newMatrices() *matrices {
 				m.places[j][i][key] = byte(placeOf(j, i))
 				m.firsts[j][i][key] = byte(16*key - 1 - placeOf(j, i))
 			}
-			m.unzip[j][i] = uint64(2*i + j)
 			m.zip[j][i] = uint64(i/2 + 8*(i%2) + 4*j)
 			// Of slices, those in the first and the second register of three, and
 			// those in the second and the third.
@@ -97,6 +97,7 @@ func newMatrices() *matrices {
 	}
 	for i := range m.lengths {
 		m.words[i] = uint32(4*i + 2)
+		m.unzip[i] = uint64(2*i + 1)
 		for key := range m.lengths[i] {
 			m.lengths[i][key] = byte(16*key + 8)
 		}

@@ -240,11 +240,9 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $16
 	VPSHUFB       ZIP, X10, X10;       \
 	VMOVDQU       X10, (DST)
 
-// UNZIP sets Z12 to the addresses and Z13 to the lengths of the headers in Z0, Z1.
+// UNZIP sets Z13 to the lengths in the headers in Z0, Z1.
 #define UNZIP \
-	VMOVDQU64  (matrices_unzip+0)(MAT), Z12; \
-	VMOVDQU64  (matrices_unzip+64)(MAT), Z13; \
-	VPERMI2Q   Z1, Z0, Z12;            \
+	VMOVDQU64  matrices_unzip(MAT), Z13; \
 	VPERMI2Q   Z1, Z0, Z13
 
 // LAYOUT makes of addresses in Z12 and lengths in Z13 headers, LAID and in Z0, Z1.
@@ -264,9 +262,7 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $16
 	VEXTRACTI64X4 $1, Z0, 32(LOW);     \
 	VMOVDQU64  Y1, 64(LOW);            \
 	VEXTRACTI64X4 $1, Z1, 96(LOW);     \
-	LEAQ       64(LOW), HIGH;          \
-	MOVL       $16, SIZE;              \
-	MOVL       $48, SIZE3
+	LEAQ       64(LOW), HIGH
 
 // MASKS sets word k of x to where the 16 bytes of key k in low and high are brace.
 #define MASKS(brace, low, high, x) \
