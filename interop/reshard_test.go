@@ -129,7 +129,7 @@ func reshard(t *testing.T, s servers.Server, do render, most int) *redigocluster
 // move does what the plan says, and wants what the plan promised.
 func move(t *testing.T, c *servers.Cluster, cl *redigocluster.Client, p *plan.Plan, do render) {
 	t.Helper()
-	var before [topology.ActionFail + 1]int64
+	var before [topology.ActionRestart + 1]int64
 	for a := range before {
 		before[a] = cl.Errors[a].Load()
 	}

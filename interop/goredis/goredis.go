@@ -252,7 +252,7 @@ func (c *Client) again(err error) bool {
 		return false
 	case errors.As(err, &refused):
 		action := topology.Classify(refused.Error())
-		return action != topology.ActionNone && action != topology.ActionFail
+		return action != topology.ActionNone && action != topology.ActionFail && action != topology.ActionRestart
 	case errors.Is(err, redis.ErrClosed): // the node was removed, and is back
 		return !c.closed.Load()
 	}

@@ -29,10 +29,10 @@ var ErrGaveUp = errors.New("redigocluster: gave up after 100 tries")
 type Client struct {
 	Dial      func(addr string) (redis.Conn, error) // makes a connection
 	Router    topology.Router
-	Refresher topology.Refresher                    // its Seeds are the addresses of some nodes
-	Views     atomic.Int64                          // how many nodes were asked for a view
-	Errors    [topology.ActionFail + 1]atomic.Int64 // how many errors of servers asked for which action
-	pools     sync.Map                              // address -> *redis.Pool
+	Refresher topology.Refresher                       // its Seeds are the addresses of some nodes
+	Views     atomic.Int64                             // how many nodes were asked for a view
+	Errors    [topology.ActionRestart + 1]atomic.Int64 // how many errors of servers asked for which action
+	pools     sync.Map                                 // address -> *redis.Pool
 }
 
 // A Command is the name of a command, a string, and its arguments, as redigo takes
@@ -170,7 +170,7 @@ func (c *Client) follow(key string, line Command, node, owner *topology.Node, se
 	}
 	redirect, _ := topology.ParseRedirect(string(refused), topology.Origin{Addr: node.Addr()})
 	switch {
-	case reply.Err == nil || answered && (action == topology.ActionNone || action == topology.ActionFail):
+	case reply.Err == nil || answered && (action == topology.ActionNone || action == topology.ActionFail || action == topology.ActionRestart):
 		return reply
 	case !answered && node.Routable():
 		c.Refresher.Note(c.Router.Failed(node), now)

@@ -239,7 +239,7 @@ func (c *Client) react(ctx context.Context, node, owner *topology.Node, seen top
 	default:
 		rd, _ := topology.ParseRedirect(refused.Error(), c.origin(node.Addr()))
 		switch topology.Classify(refused.Error()) {
-		case topology.ActionNone, topology.ActionFail:
+		case topology.ActionNone, topology.ActionFail, topology.ActionRestart:
 			return nil, false
 		case topology.ActionMoved:
 			c.Refresher.Note(c.Router.Moved(rd, owner, seen), now)
