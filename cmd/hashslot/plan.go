@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/plan"
 	"github.com/hashslot/hashslot/slotmap/plan/valkeycli"
 	"github.com/hashslot/hashslot/slotmap/topology"
@@ -18,71 +20,213 @@ import (
 
 var planCommand = command{
 	name:  "plan",
-	args:  "create|rebalance|reshard|drain [HOST:PORT[=ZONE]...]",
-	short: "which slots should move from which node to which",
-	run:   runPlan,
-	doc: `A plan is made and printed. Nothing is sent to any server.
-
-  create     lays out a new cluster over the given hosts: -replicas, -compat
-  rebalance  gives every primary its share of the slots, by weight, and moves as
-             few as that takes: -nodes, -weight, -use-empty, -threshold, -load,
-             -assign-unassigned, -compat
-  reshard    moves -slots slots to the node -to from the nodes -from: -nodes,
-             -compat
-  drain      moves all slots away from each -node: -nodes, -weight, -use-empty,
-             -receiver, -load, -assign-unassigned
-
--nodes is as in "hashslot check":
-
-  valkey-cli cluster nodes | hashslot plan rebalance -nodes - -use-empty
-
-A node is named by its id, by enough of its beginning, or by its address.
-
-With -compat the plan is what valkey-cli --cluster 9.1.2 would do, its faults
-included; -tool chooses another: valkey-8.0, redis-7.0 or redis-8.6. The order of nodes, on which that depends, is "myself" first and then
-that of the file; that of the tool itself changes from run to run of a server.
-
--format setslot prints the commands for servers of any version, a line each, to
-be carried out in this order, with the address of the node in front. migrateslots
-is CLUSTER MIGRATESLOTS of Valkey 9.0 and later, and migration is CLUSTER
-MIGRATION IMPORT of Redis 8.4 and later.
-
-A cluster in which moving slots could lose data is refused with exit status 1:
-one with open slots, with nodes that disagree or do not answer, or with slots
-that nobody owns.
+	args:  "KIND [OPTION...] [ARGUMENT...]",
+	short: "what to send to which node to change a cluster",
+	doc: `A plan is made and printed, for a person to check: what is before, what after, what
+moves, and then the steps. Nothing is sent to any server. The kinds of plans:
 `,
 	example: `$ hashslot plan create -replicas 1 a:7000 b:7000 c:7000 d:7000 e:7000 f:7000
 3 shards
   0-5460        5461 slots  primary a:7000  replicas d:7000
   5461-10922    5462 slots  primary b:7000  replicas e:7000
   10923-16383   5461 slots  primary c:7000  replicas f:7000
-$ hashslot plan rebalance -nodes testdata/three.nodes -use-empty -format migrateslots
-10.0.0.1:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 5462 8191 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until it knows that the peer owns the slots
-10.0.0.2:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 8192 10922 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until it knows that the peer owns the slots
+
+Nothing has been sent.
+`,
+	kinds: []*command{&planCreate, &planRebalance, &planReshard, &planDrain, &planFix, &planPromote, &planBalance},
+}
+
+const planDoc = nodesDoc + `
+A node is named by its id, by at least four characters of its beginning, or by its
+address. A cluster in which moving slots could lose data is refused with exit status
+1: one with open slots, with nodes that disagree or do not answer, or with slots that
+nobody owns.
+`
+
+const stepsDoc = `
+-steps chooses the steps: migrateslots is CLUSTER MIGRATESLOTS of Valkey 9.0 and
+later, migration is CLUSTER MIGRATION IMPORT of Redis 8.4 and later, and setslot is
+CLUSTER SETSLOT and MIGRATE, for servers of any version. Text shows the first of them.
+-format with one of the three prints all of them and nothing else, a line each, in
+their order, with the address of the node in front. JSON has them as objects.
+
+Nothing is sent. What sends a plan of migrateslots or migration, whose steps the
+servers do one after the other by themselves, is
+
+    hashslot plan KIND ... -format migrateslots |
+    while read -r node command; do
+        node=${node%'>'}
+        valkey-cli -h "${node%:*}" -p "${node##*:}" ${command%%  #*} < /dev/null
+    done
+
+Steps of setslot wait for each other, and for the keys: a program does them, with
+package plan, whose Step says by data what to wait for.
+`
+
+var planCreate = command{
+	name:  "plan create",
+	args:  "HOST:PORT[=ZONE]...",
+	short: "lay out a new cluster over hosts",
+	run:   runPlanCreate,
+	doc: `Slots go to as many primaries as there are hosts for, each with -replicas replicas.
+A primary and its replicas are on different machines, and in different zones, where
+that is possible; where it is not, a warning says so.
+
+With -compat the layout is what valkey-cli --cluster create 9.1.2 makes, its faults
+included; -tool chooses another: valkey-8.0, redis-7.0 or redis-8.6.
+
+Nothing is sent. What creates the cluster, as the tool lays it out, is
+
+    valkey-cli --cluster create HOST:PORT... --cluster-replicas 1
+`,
+	example: `$ hashslot plan create a:7000=x b:7000=y c:7000=z
+3 shards
+  0-5460        5461 slots  primary a:7000 (x)
+  5461-10922    5462 slots  primary b:7000 (y)
+  10923-16383   5461 slots  primary c:7000 (z)
+warning: no replicas: when a primary fails, its slots are lost to the cluster
+
+Nothing has been sent.
 `,
 }
 
-// planOptions are the options of all kinds of plans.
-type planOptions struct {
-	nodes            nodesFlags
-	from, to, load   string
-	replicas, slots  int
-	batch            int
-	weights, drained stringList
-	receivers        stringList
-	threshold        float64
-	compat, useEmpty bool
-	tool             string
-	assign           bool
-	format           string
+var planRebalance = command{
+	name:  "plan rebalance",
+	args:  "[FILE...]",
+	short: "give every primary its share of the slots",
+	run:   runPlanRebalance,
+	doc: planDoc + `
+Every primary gets its share of the slots, by weight, exactly, and as few slots move
+as that takes. -use-empty lets primaries without slots take part: to add nodes. With
+-load it is the load of the slots that is spread, not their number.
+
+With -compat the plan is what valkey-cli --cluster rebalance 9.1.2 does, its faults
+included; -tool chooses another: valkey-8.0, redis-7.0 or redis-8.6. The order of
+nodes, on which that depends, is "myself" first and then that of the file; that of
+the tool itself changes from run to run of a server.
+` + loadDoc + stepsDoc,
+	example: `$ hashslot plan rebalance testdata/three.nodes -use-empty -format migration
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 5462 8191  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8192 10922  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
+`,
 }
 
-// planKinds are the options of each kind of plan.
-var planKinds = map[string][]string{
-	"create":    {"replicas", "compat", "tool", "format"},
-	"rebalance": {"nodes", "host", "tls", "weight", "use-empty", "threshold", "load", "assign-unassigned", "compat", "tool", "format", "batch"},
-	"reshard":   {"nodes", "host", "tls", "from", "to", "slots", "compat", "tool", "format", "batch"},
-	"drain":     {"nodes", "host", "tls", "node", "receiver", "weight", "use-empty", "load", "assign-unassigned", "format", "batch"},
+const loadDoc = `
+-load reads what CLUSTER SLOT-STATS replies, as text, JSON or RESP, or lines of a slot
+and its load. A node tells only of its own slots: give the file of each node. Slots
+that no file has have no load. If they tell several metrics, -metric chooses one.
+`
+
+var planReshard = command{
+	name:  "plan reshard",
+	args:  "[FILE...]",
+	short: "move a number of slots to one node",
+	run:   runPlanReshard,
+	doc: planDoc + `
+-slots slots go to the node -to, from the nodes -from or from all others. With -compat
+the plan is what valkey-cli --cluster reshard does; see "hashslot help plan rebalance".
+` + stepsDoc,
+	example: `$ hashslot plan reshard testdata/three.nodes -from all -to 292f -slots 2 -format migration
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8191 8191  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8192 8192  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
+`,
+}
+
+var planDrain = command{
+	name:  "plan drain",
+	args:  "[FILE...]",
+	short: "move all slots away from nodes",
+	run:   runPlanDrain,
+	doc: planDoc + `
+All slots of each -node go to the other primaries that have slots, or to each
+-receiver, so that these have their shares, by weight.
+` + loadDoc + stepsDoc,
+	example: `$ hashslot plan drain testdata/three.nodes -node 67ed -receiver 292f -format migration
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8192 16383  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
+`,
+}
+
+var planFix = command{
+	name:  "plan fix",
+	args:  "[FILE...]",
+	short: "repair open slots and slots that nobody or two nodes own",
+	run:   runPlanFix,
+	doc: nodesDoc + `
+The plan is what valkey-cli --cluster fix does, case by case. It takes the CLUSTER
+NODES of every primary, each a FILE.
+
+What to do about a slot may depend on how many keys the nodes have in it. If so, the
+output is not a plan but lines of a node and a slot to ask for, and the exit status is
+1. The answers, with the number of keys behind each line, go into a file for -counts:
+
+    hashslot plan fix *.nodes > ask || while read -r node slot; do
+        echo $node $slot $(valkey-cli -h "${node%:*}" -p "${node##*:}" \
+            CLUSTER COUNTKEYSINSLOT $slot < /dev/null)
+    done < ask > counts
+    hashslot plan fix *.nodes -counts counts
+
+-unreachable goes on although primaries cannot be asked: what only they have is lost.
+
+Nothing is sent. Steps wait for each other: a program does them, with package plan.
+valkey-cli --cluster fix does the same where it does not choose at random.
+`,
+	example: `$ hashslot plan fix testdata/open-1.nodes testdata/open-2.nodes -counts testdata/open.counts
+finish the move: slots 5, then of 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
+
+Steps:
+  10.0.0.2:6379> CLUSTER SETSLOT 5 IMPORTING 07c37dfeb235213a872192d90877d0cd55635b91
+  10.0.0.1:6379> CLUSTER SETSLOT 5 MIGRATING 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
+  10.0.0.1:6379> MIGRATE 10.0.0.2 6379 "" 0 60000  # with KEYS and what CLUSTER GETKEYSINSLOT 5 100 lists, until there are none
+  10.0.0.2:6379> CLUSTER SETSLOT 5 NODE 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
+  10.0.0.1:6379> CLUSTER SETSLOT 5 NODE 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
+
+Nothing has been sent.
+`,
+}
+
+var planPromote = command{
+	name:  "plan promote",
+	args:  "[FILE...]",
+	short: "which replicas should take over from lost primaries",
+	run:   runPlanPromote,
+	doc: nodesDoc + `
+A line for each primary that is lost: those that have failed, or each -lost. It names
+the replica that should take over, why this one, whether the cluster does that by
+itself, and the command if it does not. A TAKEOVER asks no other node: it is safe only
+if the lost primary does not come back with clients of its own.
+
+If no replica can take over, the exit status is 1. Nothing is sent: valkey-cli sends
+the command to the replica.
+`,
+	example: `$ hashslot plan promote testdata/nodes.txt -lost 67ed
+67ed 10.0.0.2:30002 is lost, with 5462 slots: 5461-10922
+  6ec2 10.0.0.5:30005 takes over, the only replica that can: the cluster does it by itself
+
+Nothing has been sent.
+`,
+}
+
+var planBalance = command{
+	name:  "plan balance",
+	args:  "[FILE...]",
+	short: "spread primaries and replicas over machines and zones",
+	run:   runPlanBalance,
+	doc: nodesDoc + `
+Replicas go to other primaries, so that no shard has two nodes on one machine or in one
+zone where that is possible, and replicas take over, so that the primaries are spread
+evenly. As few as possible of both. No slot moves, and none is unserved at any time.
+
+A machine is the host of a node's address, or what -machine says, and a zone is what
+the view tells (availability-zone), or -zone.
+
+Nothing is sent. The steps wait for each other: a replica must be in sync before the
+next one. valkey-cli can send the command of one step after the other, by hand.
+`,
+	example: `$ hashslot plan balance testdata/nodes.txt
+0 replicas to other primaries, 0 failovers
+
+Nothing has been sent.
+`,
 }
 
 // A stringList is an option that may be given several times.
@@ -91,196 +235,378 @@ type stringList []string
 func (l *stringList) String() string     { return strings.Join(*l, ",") }
 func (l *stringList) Set(s string) error { *l = append(*l, s); return nil }
 
-func runPlan(e *env) int {
+// planFlags are the options of plans.
+type planFlags struct {
+	nodes  nodesFlags
+	format string
+	steps  string
+	batch  int
+	draw   string
+	theme  themeFlag
+	compat bool
+	tool   string
+
+	weights       stringList
+	useEmpty      bool
+	assign        bool
+	loads         stringList
+	metric        string
+	moves, loaded bool // which of them there are
+}
+
+var protocols = []string{"migrateslots", "setslot", "migration"}
+
+// add adds the options of a plan with a picture, and those of plans that move slots.
+func (f *planFlags) add(fs *flag.FlagSet, moves bool) {
+	formats := "text or json"
+	if f.moves = moves; moves {
+		formats = "text, json, migrateslots, setslot or migration"
+		f.nodes.add(fs)
+		fs.StringVar(&f.steps, "steps", "migrateslots", "the `steps` in text and JSON: migrateslots, setslot, migration or none")
+		fs.IntVar(&f.batch, "batch", 0, "with commands: print them in batches in which no node gives and takes more than\n`n` slots")
+	}
+	fs.StringVar(&f.format, "format", "text", "the `format` of the output: "+formats)
+	fs.StringVar(&f.draw, "draw", "", "draw which slots change their owner to `file`")
+	f.theme.add(fs)
+}
+
+func (f *planFlags) addCompat(fs *flag.FlagSet) {
+	fs.BoolVar(&f.compat, "compat", false, "plan as valkey-cli --cluster does")
+	fs.StringVar(&f.tool, "tool", valkeycli.Valkey91.String(), "with -compat: the `tool`, valkey-9.1, valkey-8.0, redis-7.0 or redis-8.6")
+}
+
+func (f *planFlags) addLoad(fs *flag.FlagSet) {
+	f.loaded = true
+	fs.Var(&f.weights, "weight", "`ID=W`: a node's weight, 1 if not told; may be repeated")
+	fs.BoolVar(&f.useEmpty, "use-empty", false, "let primaries without slots take part")
+	fs.BoolVar(&f.assign, "assign-unassigned", false, "give slots that nobody owns to nodes as well")
+	fs.Var(&f.loads, "load", "balance not the number of slots but their load, from `file`; may be repeated")
+	fs.StringVar(&f.metric, "metric", "", "with -load: the `name` of the load, as key-count or cpu-usec")
+}
+
+// check checks the options, and takes the arguments for files.
+func (f *planFlags) check(e *env, given map[string]bool) error {
+	formats := []string{"text", "json"}
+	if f.moves {
+		f.nodes.take(e.args)
+		formats = append(formats, protocols...)
+	}
+	stdin := f.nodes.stdin()
+	for _, name := range f.loads {
+		if name == "-" {
+			stdin++
+		}
+	}
+	var err error
+	if f.tool != "" {
+		_, err = valkeycli.ParseTool(f.tool)
+	}
+	switch {
+	case !slices.Contains(formats, f.format):
+		return fmt.Errorf("-format %q is not %s or %s", f.format, strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1])
+	case f.moves && !slices.Contains(append([]string{"none"}, protocols...), f.steps):
+		return fmt.Errorf("-steps %q is not migrateslots, setslot, migration or none", f.steps)
+	case given["batch"] && (f.batch < 1 || f.format == "text" || f.format == "json"):
+		return errors.New("-batch is a number from 1, and goes with a -format of commands")
+	case f.moves && f.nodes.check() != nil:
+		return f.nodes.check()
+	case stdin > 1:
+		return errTwice
+	case err != nil:
+		return errors.New(strings.TrimPrefix(err.Error(), "valkeycli: "))
+	case f.moves && f.compat && len(f.nodes.files) > 1:
+		return errors.New("-compat takes one FILE: the tool has the order of nodes from one of them")
+	case given["tool"] && !f.compat:
+		return errors.New("-tool goes with -compat")
+	case f.compat && (given["load"] || given["assign-unassigned"]):
+		return errors.New("-load and -assign-unassigned do not go with -compat: the tool has nothing like them")
+	case given["metric"] && !given["load"]:
+		return errors.New("-metric goes with -load")
+	}
+	return f.theme.check()
+}
+
+func given(fs *flag.FlagSet) map[string]bool {
+	names := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { names[f.Name] = true })
+	return names
+}
+
+// nothingSent is the end of a plan for a person.
+const nothingSent = "\nNothing has been sent.\n"
+
+func runPlanCreate(e *env) int {
 	var (
-		fs flag.FlagSet
-		o  planOptions
+		fs       flag.FlagSet
+		f        planFlags
+		replicas int
 	)
-	o.nodes.add(&fs)
-	fs.IntVar(&o.replicas, "replicas", 0, "create: so `many` replicas for each primary")
-	fs.BoolVar(&o.compat, "compat", false, "plan as valkey-cli --cluster does")
-	fs.StringVar(&o.tool, "tool", valkeycli.Valkey91.String(), "with -compat: the `tool`, valkey-9.1, valkey-8.0, redis-7.0 or redis-8.6")
-	fs.Var(&o.weights, "weight", "`ID=W`: a node's weight, 1 if not told; may be repeated")
-	fs.BoolVar(&o.useEmpty, "use-empty", false, "let primaries without slots take part")
-	fs.Float64Var(&o.threshold, "threshold", 0, "rebalance: do nothing while all nodes are within so many `percent` of\ntheir share (with -compat 2 if not told, and 0 never does anything)")
-	fs.StringVar(&o.load, "load", "", "balance not the number of slots but their load, from `file`: lines of slot\nand load, as from CLUSTER SLOT-STATS; slots that are not listed have none")
-	fs.BoolVar(&o.assign, "assign-unassigned", false, "give slots that nobody owns to nodes as well")
-	fs.StringVar(&o.from, "from", "", "reshard: take slots from the nodes `ID,ID`, or from all")
-	fs.StringVar(&o.to, "to", "", "reshard: the node `ID` that gets slots")
-	fs.IntVar(&o.slots, "slots", 0, "reshard: so `many` slots")
-	fs.Var(&o.drained, "node", "drain: the node `ID`; may be repeated")
-	fs.Var(&o.receivers, "receiver", "drain: only the node `ID` gets slots; may be repeated")
-	fs.IntVar(&o.batch, "batch", 0, "with commands: in batches, each node with so `many` slots on their way at most")
-	fs.StringVar(&o.format, "format", "text", "the `format` of the output: text, json, setslot, migrateslots or migration")
+	f.add(&fs, false)
+	f.addCompat(&fs)
+	fs.IntVar(&replicas, "replicas", 0, "`n` replicas for each primary")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	if len(e.args) == 0 {
-		return e.badUse(errors.New("which plan: create, rebalance, reshard or drain?"))
-	}
-	kind, args := e.args[0], e.args[1:]
-	allowed, ok := planKinds[kind]
-	if !ok {
-		return e.badUse(fmt.Errorf("there is no plan %q: it is create, rebalance, reshard or drain", kind))
-	}
-	var err error
-	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) {
-		given[f.Name] = true
-		if !slices.Contains(allowed, f.Name) && err == nil {
-			err = fmt.Errorf("-%s is not for plan %s", f.Name, kind)
-		}
-	})
-	formats := []string{"text", "json"}
-	if kind != "create" {
-		formats = append(formats, "setslot", "migrateslots", "migration")
-	}
-	switch {
-	case err != nil:
-	case !slices.Contains(formats, o.format):
-		err = fmt.Errorf("-format %q is not %s or %s", o.format, strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1])
-	case given["batch"] && (o.batch < 1 || o.format == "text" || o.format == "json"):
-		err = errors.New("-batch is a number from 1, and goes with a -format of commands")
-	case kind == "create" && len(args) == 0:
-		err = errors.New("no hosts to create a cluster of")
-	case kind != "create" && len(args) > 0:
-		err = fmt.Errorf("%q is not an option, and plan %s takes nothing else", args[0], kind)
-	case kind != "create" && o.nodes.check() != nil:
-		err = o.nodes.check()
-	case o.compat && len(o.nodes.files) > 1:
-		err = errors.New("-compat takes one -nodes: the tool has the order of nodes from one of them")
-	case given["tool"] && !o.compat:
-		err = errors.New("-tool goes with -compat")
-	case o.compat && (given["load"] || given["assign-unassigned"]):
-		err = errors.New("-load and -assign-unassigned do not go with -compat: the tool has nothing like them")
-	case o.load == "-" && o.nodes.stdin() > 0:
-		err = errors.New("-load and -nodes cannot both be standard input")
-	case kind == "reshard" && (!given["from"] || !given["to"] || !given["slots"]):
-		err = errors.New("plan reshard needs -from, -to and -slots")
-	case kind == "drain" && !given["node"]:
-		err = errors.New("plan drain needs a -node")
+	err := f.check(e, given(&fs))
+	if err == nil && len(e.args) == 0 {
+		err = errors.New("no HOST:PORT to create a cluster of")
 	}
 	if err != nil {
 		return e.badUse(err)
 	}
-	if kind == "create" {
-		return e.planCreate(args, &o)
-	}
-	if o.compat && !given["threshold"] && kind == "rebalance" {
-		o.threshold = valkeycli.DefaultThreshold
-	}
-	return e.planMoves(kind, &o)
-}
-
-func (e *env) planCreate(args []string, o *planOptions) int {
 	var hosts []plan.Host
-	for _, a := range args {
+	for _, a := range e.args {
 		addr, zone, _ := strings.Cut(a, "=")
 		hosts = append(hosts, plan.Host{Addr: addr, Zone: zone})
 	}
 	var layout plan.Layout
-	var err error
-	if o.compat {
-		var tool valkeycli.Tool
-		if tool, err = valkeycli.ParseTool(o.tool); err == nil {
-			layout, _, err = valkeycli.Create(tool, hosts, o.replicas)
-		}
+	if f.compat {
+		tool, _ := valkeycli.ParseTool(f.tool) // it was checked
+		layout, _, err = valkeycli.Create(tool, hosts, replicas)
 	} else {
-		layout, err = plan.Create(hosts, o.replicas)
+		layout, err = plan.Create(hosts, replicas)
 	}
 	if err != nil {
 		return e.noPlan(err)
 	}
-	if o.format == "json" {
+	var after []owned
+	for _, s := range layout.Shards {
+		after = append(after, owned{s.Primary.Addr, s.Primary.Addr, s.Slots})
+	}
+	if code := f.picture(e, nil, after); code != exitOK {
+		return code
+	}
+	if f.format == "json" {
 		return e.print(string(line(layout)))
 	}
-	return e.print(layout.Summary())
+	return e.print(layout.Summary() + nothingSent)
 }
 
-func (e *env) planMoves(kind string, o *planOptions) int {
-	view, err := o.nodes.load(e)
+// picture draws, if that is wanted.
+func (f *planFlags) picture(e *env, before, after []owned) int {
+	if f.draw == "" {
+		return exitOK
+	}
+	m := drawChange(before, after)
+	m.theme = f.theme.theme
+	out, err := e.create(f.draw)
+	if err == nil {
+		_, err = out.Write(m.svg())
+	}
+	if err != nil {
+		return e.fail(err)
+	}
+	return exitOK
+}
+
+func runPlanRebalance(e *env) int {
+	var (
+		fs        flag.FlagSet
+		f         planFlags
+		threshold float64
+	)
+	f.add(&fs, true)
+	f.addCompat(&fs)
+	f.addLoad(&fs)
+	fs.Float64Var(&threshold, "threshold", 0, "do nothing while all nodes are within so many `percent` of their share (with\n-compat 2 if not told, and 0 never does anything)")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	set := given(&fs)
+	if err := f.check(e, set); err != nil {
+		return e.badUse(err)
+	}
+	return f.plan(e, func(c *topology.Cluster, o plan.RebalanceOptions) (plan.Plan, error) {
+		if !f.compat {
+			o.Threshold = threshold
+			return plan.Rebalance(c, o)
+		}
+		if !set["threshold"] {
+			threshold = valkeycli.DefaultThreshold
+		}
+		tool, _ := valkeycli.ParseTool(f.tool) // it was checked
+		run, err := valkeycli.Rebalance(c, tool, valkeycli.RebalanceOptions{Weights: o.Weights, UseEmpty: o.UseEmpty, Threshold: threshold})
+		return run.Plan, err
+	})
+}
+
+func runPlanReshard(e *env) int {
+	var (
+		fs       flag.FlagSet
+		f        planFlags
+		from, to string
+		slots    int
+	)
+	f.add(&fs, true)
+	f.addCompat(&fs)
+	fs.StringVar(&from, "from", "", "take slots from the nodes `ID,ID`, or from all")
+	fs.StringVar(&to, "to", "", "the node `ID` that gets slots")
+	fs.IntVar(&slots, "slots", 0, "how many: `n` slots")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	set := given(&fs)
+	err := f.check(e, set)
+	if err == nil && (!set["from"] || !set["to"] || !set["slots"]) {
+		err = errors.New("-from, -to and -slots are needed")
+	}
+	if err != nil {
+		return e.badUse(err)
+	}
+	return f.plan(e, func(c *topology.Cluster, _ plan.RebalanceOptions) (plan.Plan, error) {
+		var sources []string
+		target, err := nodeID(c, to)
+		if err == nil && from != "all" {
+			sources, err = nodeIDs(c, strings.Split(from, ","))
+		}
+		if err != nil {
+			return plan.Plan{}, useError{err}
+		}
+		if !f.compat {
+			return plan.Reshard(c, sources, target, slots)
+		}
+		tool, _ := valkeycli.ParseTool(f.tool) // it was checked
+		run, err := valkeycli.Reshard(c, tool, nil, sources, target, slots)
+		return run.Plan, err
+	})
+}
+
+func runPlanDrain(e *env) int {
+	var (
+		fs               flag.FlagSet
+		f                planFlags
+		drained, targets stringList
+	)
+	f.add(&fs, true)
+	f.addLoad(&fs)
+	fs.Var(&drained, "node", "the node `ID` to drain; may be repeated")
+	fs.Var(&targets, "receiver", "only the node `ID` gets slots; may be repeated")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	err := f.check(e, given(&fs))
+	if err == nil && len(drained) == 0 {
+		err = errors.New("a -node is needed")
+	}
+	if err != nil {
+		return e.badUse(err)
+	}
+	return f.plan(e, func(c *topology.Cluster, o plan.RebalanceOptions) (plan.Plan, error) {
+		from, err := nodeIDs(c, drained)
+		var to []string
+		if err == nil {
+			to, err = nodeIDs(c, targets)
+		}
+		if err != nil {
+			return plan.Plan{}, useError{err}
+		}
+		return plan.Drain(c, from, plan.DrainOptions{Receivers: to, Weights: o.Weights, UseEmpty: o.UseEmpty, Load: o.Load, AssignUnassigned: o.AssignUnassigned})
+	})
+}
+
+// A useError is an error of an argument that only shows when the input is read.
+type useError struct{ error }
+
+// plan makes a plan that moves slots, and prints it.
+func (f *planFlags) plan(e *env, newPlan func(*topology.Cluster, plan.RebalanceOptions) (plan.Plan, error)) int {
+	view, err := f.nodes.load(e)
 	if err != nil {
 		return e.fail(err)
 	}
 	c := view.Cluster
-	opts := plan.RebalanceOptions{UseEmpty: o.useEmpty, Threshold: o.threshold, AssignUnassigned: o.assign}
-	for _, w := range o.weights {
-		id, number, ok := strings.Cut(w, "=")
+	o := plan.RebalanceOptions{UseEmpty: f.useEmpty, AssignUnassigned: f.assign}
+	for _, w := range f.weights {
+		name, number, ok := strings.Cut(w, "=")
 		weight, err := strconv.ParseFloat(number, 64)
 		if !ok || err != nil && !errors.Is(err, strconv.ErrRange) {
 			return e.badUse(fmt.Errorf("-weight %q is not ID=NUMBER", w))
 		}
-		if n := nodeAt(c, id); n != nil {
-			id = n.ID
+		id, err := nodeID(c, name)
+		if err != nil {
+			return e.badUse(err)
 		}
-		opts.Weights = append(opts.Weights, plan.Weight{ID: id, Weight: weight})
+		o.Weights = append(o.Weights, plan.Weight{ID: id, Weight: weight})
 	}
-	if o.load != "" {
-		if opts.Load, err = e.readLoad(o.load); err != nil {
-			return e.fail(err)
+	if len(f.loads) > 0 {
+		if o.Load, err = f.readLoad(e); err != nil {
+			return e.noPlan(err)
 		}
 	}
-	var (
-		p    plan.Plan
-		run  valkeycli.Run
-		from []string
-	)
-	if kind == "reshard" && o.from != "all" {
-		from = nodeIDs(c, strings.Split(o.from, ","))
-	}
-	tool, err := valkeycli.ParseTool(o.tool)
-	switch {
-	case err != nil:
-	case kind == "rebalance" && o.compat:
-		run, err = valkeycli.Rebalance(c, tool, valkeycli.RebalanceOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty, Threshold: opts.Threshold})
-		p = run.Plan
-	case kind == "rebalance":
-		p, err = plan.Rebalance(c, opts)
-	case kind == "reshard" && o.compat:
-		run, err = valkeycli.Reshard(c, tool, nil, from, nodeID(c, o.to), o.slots)
-		p = run.Plan
-	case kind == "reshard":
-		p, err = plan.Reshard(c, from, nodeID(c, o.to), o.slots)
-	case kind == "drain":
-		p, err = plan.Drain(c, nodeIDs(c, o.drained), plan.DrainOptions{
-			Receivers: nodeIDs(c, o.receivers), Weights: opts.Weights, UseEmpty: opts.UseEmpty, Load: opts.Load, AssignUnassigned: opts.AssignUnassigned,
-		})
-	}
+	p, err := newPlan(c, o)
 	if err != nil {
 		return e.noPlan(err)
 	}
-	switch o.format {
-	case "text":
-		return e.print(p.Summary())
-	case "json":
+	if code := f.picture(e, ownersIn(p, p.Before), ownersIn(p, p.After)); code != exitOK {
+		return code
+	}
+	steps := func(p plan.Plan, protocol string) (iter.Seq[plan.Step], error) {
+		switch protocol {
+		case "setslot":
+			return p.SetSlots(plan.SetSlotOptions{})
+		case "migration":
+			return slices.Values(p.MigrationImport()), nil
+		case "migrateslots":
+			return slices.Values(p.MigrateSlots()), nil
+		}
+		return slices.Values([]plan.Step(nil)), nil
+	}
+	if f.format != "text" && f.format != "json" {
+		return f.commands(e, p, steps)
+	}
+	list, err := steps(p, f.steps)
+	if err != nil {
+		return e.noPlan(err)
+	}
+	if f.format == "json" {
+		p.Steps = slices.AppendSeq([]plan.Step{}, list)
 		return e.print(string(line(p)))
 	}
+	var b strings.Builder
+	b.WriteString(p.Summary())
+	writeSteps(&b, list, "-format "+f.steps)
+	b.WriteString(nothingSent)
+	return e.print(b.String())
+}
+
+// writeSteps writes the first of the steps, and how to see all.
+func writeSteps(b *strings.Builder, steps iter.Seq[plan.Step], all string) {
+	const most = 20
+	n := 0
+	for s := range steps {
+		if n == 0 {
+			b.WriteString("\nSteps:\n")
+		}
+		if n++; n <= most {
+			fmt.Fprintf(b, "  %s\n", s)
+		}
+	}
+	if n > most {
+		fmt.Fprintf(b, "  and %d more: %s prints them\n", n-most, all)
+	}
+}
+
+// commands prints nothing but commands.
+func (f *planFlags) commands(e *env, p plan.Plan, steps func(plan.Plan, string) (iter.Seq[plan.Step], error)) int {
 	batches := []plan.Plan{p}
-	if o.batch > 0 {
-		if batches, err = p.Batches(o.batch); err != nil {
+	if f.batch > 0 {
+		var err error
+		if batches, err = p.Batches(f.batch); err != nil {
 			return e.noPlan(err)
 		}
 	}
 	for _, w := range p.Warnings {
-		fmt.Fprintf(e.stderr, "%s: warning: %s\n", e.title(), w)
+		fmt.Fprintf(e.stderr, "%s: warning: %s\n", e.title(), harmless(w))
 	}
 	out := bufio.NewWriter(e.stdout)
 	for i, b := range batches {
-		if o.batch > 0 {
+		if f.batch > 0 {
 			fmt.Fprintf(out, "# batch %d of %d\n", i+1, len(batches))
 		}
-		var steps iter.Seq[plan.Step]
-		switch o.format {
-		case "setslot":
-			if steps, err = b.SetSlots(plan.SetSlotOptions{}); err != nil {
-				return e.noPlan(err)
-			}
-		case "migrateslots":
-			steps = slices.Values(b.MigrateSlots())
-		case "migration":
-			steps = slices.Values(b.MigrationImport())
+		list, err := steps(b, f.format)
+		if err != nil {
+			return e.noPlan(err)
 		}
-		for s := range steps {
+		for s := range list {
 			if _, err := out.WriteString(s.String() + "\n"); err != nil {
 				return e.fail(err)
 			}
@@ -292,45 +618,292 @@ func (e *env) planMoves(kind string, o *planOptions) int {
 	return exitOK
 }
 
-// noPlan reports why there is no plan. What is wrong with an argument is bad use.
-func (e *env) noPlan(err error) int {
-	text := errors.New(strings.TrimPrefix(err.Error(), "plan: "))
-	var input *plan.InputError
-	if errors.As(err, &input) {
-		return e.badUse(text)
+// ownersIn returns the owners in a table of a plan.
+func ownersIn(p plan.Plan, t *slotmap.Table[string]) (list []owned) {
+	addr := map[string]string{}
+	for _, n := range p.Nodes {
+		addr[n.ID] = n.Addr
 	}
-	return e.fail(text)
+	for id := range t.Owners() {
+		list = append(list, owned{id, addr[id], t.SlotsOf(id)})
+	}
+	return list
 }
 
-// readLoad reads lines of a slot and its load.
-func (e *env) readLoad(name string) ([]float64, error) {
-	text, err := readNodes(e, name)
-	if err != nil {
-		return nil, err
+// readLoad reads the files of -load.
+func (f *planFlags) readLoad(e *env) ([]float64, error) {
+	var samples []*plan.Sample
+	for _, name := range f.loads {
+		data, err := readNodes(e, name)
+		if err != nil {
+			return nil, err
+		}
+		s, err := plan.ParseSlotStatsText(string(decodeText(data)))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s", inputName(name), strings.TrimPrefix(err.Error(), "plan: "))
+		}
+		samples = append(samples, s)
 	}
-	load := make([]float64, hashslot.Count)
+	s := plan.MergeSamples(samples...)
+	metric := f.metric
+	if metric == "" {
+		all := s.Metrics()
+		if len(all) > 1 {
+			return nil, useError{fmt.Errorf("-metric is needed: the load is one of %s", strings.Join(all, ", "))}
+		}
+		for _, m := range all {
+			metric = m
+		}
+	}
+	return s.Load(metric)
+}
+
+func runPlanFix(e *env) int {
+	var (
+		fs     flag.FlagSet
+		f      planFlags
+		counts string
+		o      plan.FixOptions
+	)
+	f.nodes.add(&fs)
+	fs.StringVar(&f.format, "format", "text", "the `format` of the output: text or json")
+	fs.StringVar(&counts, "counts", "", "how many keys nodes have: a `file` with lines of a node, a slot and a number")
+	fs.BoolVar(&o.Unreachable, "unreachable", false, "go on although primaries cannot be reached")
+	fs.BoolVar(&o.StrayKeys, "stray-keys", false, "look for keys at primaries that do not own their slots")
+	fs.BoolVar(&o.SetSlots.Replace, "replace", false, "a key that two nodes have is overwritten by that of the node that loses the slot")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	f.nodes.take(e.args)
+	form := outputFlag{f.format}
+	err := first(f.nodes.check(), form.check())
+	if err == nil && counts == "-" && f.nodes.stdin() > 0 {
+		err = errTwice
+	}
+	if err != nil {
+		return e.badUse(err)
+	}
+	view, err := f.nodes.load(e)
+	if err != nil {
+		return e.fail(err)
+	}
+	var views []*topology.Cluster
+	for _, in := range view.inputs {
+		views = append(views, in.cluster)
+	}
+	known := plan.KeyCounts{}
+	if counts != "" {
+		if err := readCounts(e, counts, view.Cluster, known); err != nil {
+			return e.fail(err)
+		}
+	}
+	r, err := plan.Fix(views, known, o)
+	var ask *plan.CountsError
+	if errors.As(err, &ask) {
+		out := bufio.NewWriter(e.stdout)
+		for _, q := range ask.Ask {
+			for slot := range q.Slots.Slots() {
+				fmt.Fprintf(out, "%s %d\n", plain(cmp.Or(q.Addr, q.Node)), slot)
+			}
+		}
+		if err := out.Flush(); err != nil {
+			return e.fail(err)
+		}
+		return e.fail(errors.New("what to do depends on keys: ask for the number of keys of each line, and give them by -counts"))
+	}
+	if err != nil {
+		return e.noPlan(err)
+	}
+	if form.json() {
+		r.Slots, r.Steps, r.Warnings = append([]plan.SlotRepair{}, r.Slots...), append([]plan.Step{}, r.Steps...), append([]string{}, r.Warnings...)
+		return e.print(string(line(r)))
+	}
+	var b strings.Builder
+	b.WriteString(r.Summary())
+	writeSteps(&b, slices.Values(r.Steps), "-format json")
+	b.WriteString(nothingSent)
+	return e.print(b.String())
+}
+
+// readCounts reads lines of a node, a slot and how many keys it has there.
+func readCounts(e *env, name string, c *topology.Cluster, counts plan.KeyCounts) error {
+	data, err := readNodes(e, name)
+	if err != nil {
+		return err
+	}
 	number := 0
-	for text := range strings.Lines(string(text)) {
+	for text := range strings.Lines(string(decodeText(data))) {
 		number++
 		fields := strings.Fields(text)
 		if len(fields) == 0 {
 			continue
 		}
-		var slot uint64
-		var l float64
-		bad := len(fields) != 2
-		if !bad {
-			var err1, err2 error
-			slot, err1 = strconv.ParseUint(fields[0], 10, 14)
-			l, err2 = strconv.ParseFloat(fields[1], 64)
-			bad = err1 != nil || err2 != nil
+		bad := func(why string) error { return fmt.Errorf("%s: line %d: %s", inputName(name), number, why) }
+		if len(fields) != 3 {
+			return bad(fmt.Sprintf("%.60q is not a node, a slot and a number", strings.TrimSpace(text)))
 		}
-		if bad {
-			return nil, fmt.Errorf("%s: line %d is not a slot and its load: %q", inputName(name), number, strings.TrimSpace(text))
+		id, err := nodeID(c, fields[0])
+		if err != nil {
+			return bad(err.Error())
 		}
-		load[slot] = l
+		slot, err1 := hashslot.ParseSlot(fields[1])
+		keys, err2 := strconv.Atoi(fields[2])
+		if err1 != nil || err2 != nil || keys < 0 {
+			return bad(fmt.Sprintf("%.60q is not a node, a slot and a number", strings.TrimSpace(text)))
+		}
+		counts.Put(id, slot, keys)
 	}
-	return load, nil
+	return nil
+}
+
+type promotionJSON struct {
+	Lost      string      `json:"lost"`
+	Slots     slotmap.Set `json:"slots"`
+	Replica   string      `json:"replica"` // "" if none can take over
+	Reason    string      `json:"reason"`
+	Automatic bool        `json:"automatic"`
+	Steps     []plan.Step `json:"steps"` // by hand
+}
+
+func runPlanPromote(e *env) int {
+	var (
+		fs    flag.FlagSet
+		nodes nodesFlags
+		form  outputFlag
+		lost  stringList
+	)
+	nodes.add(&fs)
+	form.add(&fs)
+	fs.Var(&lost, "lost", "the primary `ID` that is lost; may be repeated; those that have failed if not told")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	nodes.take(e.args)
+	if err := first(nodes.check(), form.check()); err != nil {
+		return e.badUse(err)
+	}
+	view, err := nodes.load(e)
+	if err != nil {
+		return e.fail(err)
+	}
+	c := view.Cluster
+	ids, err := nodeIDs(c, lost)
+	if err != nil {
+		return e.badUse(err)
+	}
+	if len(lost) == 0 {
+		for _, s := range c.Shards() {
+			if s.Primary.Failed() && !c.Table().SlotsOf(s).IsEmpty() {
+				ids = append(ids, s.Primary.ID)
+			}
+		}
+	}
+	promotions, err := plan.Promote(c, ids)
+	if err != nil {
+		return e.noPlan(err)
+	}
+	list := []promotionJSON{}
+	var b strings.Builder
+	if len(promotions) == 0 {
+		b.WriteString("no primary with slots has failed\n")
+	}
+	code := exitOK
+	for _, p := range promotions {
+		j := promotionJSON{p.Lost, p.Slots, p.Replica, p.Reason, p.Automatic, []plan.Step{}}
+		fmt.Fprintf(&b, "%s is lost, with %s: %s\n", shown(c.Node(p.Lost).String()), count(p.Slots.Len(), "slot", "slots"), plain(p.Slots.String()))
+		if p.Replica == "" {
+			code = exitFailed
+			fmt.Fprintf(&b, "  no replica can take over: %s\n", shown(p.Reason))
+			list = append(list, j)
+			continue
+		}
+		j.Steps = append(j.Steps, p.Step)
+		fmt.Fprintf(&b, "  %s takes over, %s: ", shown(c.Node(p.Replica).String()), shown(p.Reason))
+		if p.Automatic {
+			b.WriteString("the cluster does it by itself\n")
+		} else {
+			fmt.Fprintf(&b, "not by itself\n  %s\n", p.Step)
+		}
+		list = append(list, j)
+	}
+	b.WriteString(nothingSent)
+	text := b.String()
+	if form.json() {
+		text = string(line(struct {
+			Promotions []promotionJSON `json:"promotions"`
+		}{list}))
+	}
+	if e.print(text) != exitOK {
+		return exitFailed
+	}
+	return code
+}
+
+func runPlanBalance(e *env) int {
+	var (
+		fs              flag.FlagSet
+		nodes           nodesFlags
+		form            outputFlag
+		machines, zones stringList
+	)
+	nodes.add(&fs)
+	form.add(&fs)
+	fs.Var(&machines, "machine", "`ID=NAME`: the machine of a node; may be repeated")
+	fs.Var(&zones, "zone", "`ID=NAME`: the zone of a node; may be repeated")
+	if code, ok := e.parse(&fs); !ok {
+		return code
+	}
+	nodes.take(e.args)
+	if err := first(nodes.check(), form.check()); err != nil {
+		return e.badUse(err)
+	}
+	view, err := nodes.load(e)
+	if err != nil {
+		return e.fail(err)
+	}
+	o := plan.BalanceOptions{Machines: map[string]string{}, Zones: map[string]string{}}
+	for _, side := range []struct {
+		name string
+		list []string
+		to   map[string]string
+	}{{"machine", machines, o.Machines}, {"zone", zones, o.Zones}} {
+		for _, pair := range side.list {
+			name, place, ok := strings.Cut(pair, "=")
+			if !ok {
+				return e.badUse(fmt.Errorf("-%s %q is not ID=NAME", side.name, pair))
+			}
+			id, err := nodeID(view.Cluster, name)
+			if err != nil {
+				return e.badUse(err)
+			}
+			side.to[id] = place
+		}
+	}
+	p, err := plan.Balance(view.Cluster, o)
+	if err != nil {
+		return e.noPlan(err)
+	}
+	if form.json() {
+		p.Moves, p.Failovers = append([]plan.ReplicaMove{}, p.Moves...), append([]plan.Failover{}, p.Failovers...)
+		p.Steps, p.Warnings = append([]plan.Step{}, p.Steps...), append([]string{}, p.Warnings...)
+		return e.print(string(line(p)))
+	}
+	var b strings.Builder
+	b.WriteString(p.Summary())
+	writeSteps(&b, slices.Values(p.Steps), "-format json")
+	b.WriteString(nothingSent)
+	return e.print(b.String())
+}
+
+// noPlan reports why there is no plan. What is wrong with an argument is bad use.
+func (e *env) noPlan(err error) int {
+	text := errors.New(strings.TrimPrefix(err.Error(), "plan: "))
+	var input *plan.InputError
+	var use useError
+	if errors.As(err, &input) || errors.As(err, &use) {
+		return e.badUse(text)
+	}
+	return e.fail(text)
 }
 
 // nodeAt returns the node with the address, or nil.
@@ -343,34 +916,42 @@ func nodeAt(c *topology.Cluster, addr string) *topology.Node {
 	return nil
 }
 
-// nodeID returns the id of the node with the address, or of the only one whose id
-// begins so, or else name itself, for the error to name.
-func nodeID(c *topology.Cluster, name string) string {
+// minPrefix is how many characters of an id name a node, at least.
+const minPrefix = 4
+
+// nodeID returns the id of the node with the id, with the address, or the only one
+// whose id begins so.
+func nodeID(c *topology.Cluster, name string) (string, error) {
 	if n := nodeAt(c, name); n != nil {
-		return n.ID
+		return n.ID, nil
 	}
-	found := ""
+	var found []string
 	for _, n := range c.Nodes() {
-		if n.ID == name {
-			return name
+		if n.ID == name && name != "" {
+			return name, nil
 		}
 		if name != "" && strings.HasPrefix(n.ID, strings.ToLower(name)) {
-			if found != "" {
-				return name
-			}
-			found = n.ID
+			found = append(found, n.ID)
 		}
 	}
-	if found == "" {
-		return name
+	switch {
+	case len(found) == 0:
+		return "", fmt.Errorf("no node has the id or the address %q", name)
+	case len(name) < minPrefix:
+		return "", fmt.Errorf("%q is too short for the beginning of an id: it takes %d characters", name, minPrefix)
+	case len(found) > 1:
+		return "", fmt.Errorf("%q is the beginning of %d ids", name, len(found))
 	}
-	return found
+	return found[0], nil
 }
 
-func nodeIDs(c *topology.Cluster, names []string) []string {
-	var ids []string
+func nodeIDs(c *topology.Cluster, names []string) (ids []string, err error) {
 	for _, n := range names {
-		ids = append(ids, nodeID(c, n))
+		id, err := nodeID(c, n)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
 	}
-	return ids
+	return ids, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot/internal/hashtest"
+	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
 // goldenRun is a line of the goldens of package plan: a run of valkey-cli.
@@ -96,7 +97,7 @@ type planJSON struct {
 
 func planOf(t *testing.T, stdin string, args ...string) planJSON {
 	t.Helper()
-	r := runOn(stdin, append([]string{"plan", "-format", "json"}, args...)...)
+	r := runOn(stdin, append(append([]string{"plan"}, args...), "-format", "json", "-steps", "none")...)
 	require.Equal(t, result{out: r.out}, r)
 	var p planJSON
 	require.NoError(t, json.Unmarshal([]byte(r.out), &p))
@@ -185,40 +186,39 @@ func TestPlan(t *testing.T) {
 		out  string // its beginning
 		err  string
 	}{
-		{"plan", "", 2, "", "which plan: create, rebalance, reshard or drain? (hashslot plan -h for help)"},
-		{"plan x", "", 2, "", `there is no plan "x": it is create, rebalance, reshard or drain (hashslot plan -h for help)`},
-		{"plan create", "", 2, "", "no hosts to create a cluster of (hashslot plan -h for help)"},
-		{"plan create -use-empty a:1", "", 2, "", "-use-empty is not for plan create (hashslot plan -h for help)"},
+		{"plan", "", 2, "", "which one: create, rebalance, reshard, drain, fix, promote or balance? (hashslot plan -h for help)"},
+		{"plan x", "", 2, "", `there is no "x": it is create, rebalance, reshard, drain, fix, promote or balance, in front of all options (hashslot plan -h for help)`},
+		{"plan create", "", 2, "", "no HOST:PORT to create a cluster of (hashslot plan -h for help)"},
+		{"plan create -use-empty a:1", "", 2, "", "flag provided but not defined: -use-empty (hashslot plan create -h for help)"},
 		{"plan create -format setslot a:1", "", 2, "", `-format "setslot" is not text or json (hashslot plan -h for help)`},
 		{"plan create a", "", 2, "", `hosts[0] "a": is not host:port (hashslot plan -h for help)`},
 		{"plan create -format json a:1=x b:1=y", "", 0, `{"shards":[{"primary":"a:1","replicas":[],"slots":"0-8191"},{"primary":"b:1","replicas":[],"slots":"8192-16383"}],"warnings":["2 primaries: `, ""},
-		{"plan rebalance", "", 2, "", "-nodes is missing (hashslot plan -h for help)"},
-		{"plan rebalance x -nodes -", "", 2, "", `"x" is not an option, and plan rebalance takes nothing else (hashslot plan -h for help)`},
-		{"plan rebalance -nodes - -format xml", "", 2, "", `-format "xml" is not text, json, setslot, migrateslots or migration (hashslot plan -h for help)`},
+		{"plan rebalance", "", 2, "", "no FILE: what is the cluster? (hashslot plan -h for help)"},
+		{"plan rebalance - -nodes -", "", 2, "", "standard input, -, is there twice (hashslot plan rebalance -h for help)"},
+		{"plan rebalance -nodes - -format xml", "", 2, "", `-format "xml" is not text, json, migrateslots, setslot or migration (hashslot plan -h for help)`},
 		{"plan rebalance -nodes - -batch 5", "", 2, "", "-batch is a number from 1, and goes with a -format of commands (hashslot plan -h for help)"},
 		{"plan rebalance -nodes - -weight x", "a h:1@2 master - 0 0 1 connected 0-16383\n", 2, "", `-weight "x" is not ID=NUMBER (hashslot plan -h for help)`},
 		{"plan rebalance -nodes - -weight a=-1", "a h:1@2 master - 0 0 1 connected 0-16383\n", 2, "", `Weights[0] "-1": a weight is a number from 0 (hashslot plan -h for help)`},
-		{"plan rebalance -nodes testdata/none", "", 1, "", "open testdata/none: no such file or directory"},
 		{"plan rebalance -nodes -", "a h:1@2 myself,master - 0 0 1 connected 0-16383 [7->-b]\nb h:2@3 master - 0 0 2 connected\n", 1, "", "open slots 7 (a, b): finish or close them first: a key of such a slot can be at either end"},
 		{"plan rebalance -nodes -", "a h:1@2 myself,master - 0 0 1 connected 0-16382\n", 1, "", "unassigned slots 16383: find out first whether their data is lost, then ask to assign them"},
 		{"plan rebalance -nodes - -assign-unassigned -format migration", "a h:1@2 myself,master - 0 0 1 connected 0-16382\n", 0, "h:1> CLUSTER ADDSLOTSRANGE 16383 16383\n", ""},
 		{"plan rebalance -nodes - -format json -threshold 2", "a h:1@2 master - 0 0 1 connected 0-8199\nb h:2@3 master - 0 0 2 connected 8200-16383\n", 0, `{"moves":[],`, ""},
-		{"plan rebalance -nodes - -format json", "a h:1@2 master - 0 0 1 connected 0-8199\nb h:2@3 master - 0 0 2 connected 8200-16383\n", 0, `{"moves":[{"from":"a","to":"b","slots":"8192-8199"}],"before":[{"id":"a","slots":"0-8199"},{"id":"b","slots":"8200-16383"}],"after":[{"id":"a","slots":"0-8191"},{"id":"b","slots":"8192-16383"}],"nodes":[{"id":"a","addr":"h:1","weight":1},{"id":"b","addr":"h:2","weight":1}],"steps":[],"warnings":[]}` + "\n", ""},
+		{"plan rebalance -nodes - -format json", "a h:1@2 master - 0 0 1 connected 0-8199\nb h:2@3 master - 0 0 2 connected 8200-16383\n", 0, `{"moves":[{"from":"a","to":"b","slots":"8192-8199"}],"before":[{"id":"a","slots":"0-8199"},{"id":"b","slots":"8200-16383"}],"after":[{"id":"a","slots":"0-8191"},{"id":"b","slots":"8192-16383"}],`, ""},
 		{"plan rebalance -nodes - -compat -format json", "a h:1@2 master - 0 0 1 connected 0-8199\nb h:2@3 master - 0 0 2 connected 8200-16383\n", 0, `{"moves":[],`, ""},
 		{"plan rebalance -compat -nodes - -weight a=0.21 -weight b=0.21 -threshold 0.001", "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n", 1, "", "valkey-cli would loop for ever: every node has more slots than its rounded-down share, so the remainder has no receiver"},
 		{"plan rebalance -nodes - -use-empty -weight 10.0.0.1:6379=2 -format json", string(three), 0, `{"moves":[{"from":"` + b + `","to":"` + c + `","slots":"8192-12287"}],`, ""},
 		{"plan rebalance -nodes - -load " + load + " -format json", string(three), 0, `{"moves":[{"from":"` + a + `","to":"` + b + `","slots":"1`, ""},
-		{"plan rebalance -nodes - -load " + badLoad, string(three), 1, "", badLoad + `: line 2 is not a slot and its load: "16384 1"`},
-		{"plan rebalance -nodes - -load -", "", 2, "", "-load and -nodes cannot both be standard input (hashslot plan -h for help)"},
-		{"plan rebalance -nodes a -nodes b -compat", "", 2, "", "-compat takes one -nodes: the tool has the order of nodes from one of them (hashslot plan -h for help)"},
-		{"plan reshard -nodes -", "", 2, "", "plan reshard needs -from, -to and -slots (hashslot plan -h for help)"},
+		{"plan rebalance -nodes - -load " + badLoad, string(three), 1, "", badLoad + `: line 2 "16384 1": "16384" is not a slot from 0 to 16383`},
+		{"plan rebalance -nodes - -load -", "", 2, "", "standard input, -, is there twice (hashslot plan -h for help)"},
+		{"plan rebalance -nodes a -nodes b -compat", "", 2, "", "-compat takes one FILE: the tool has the order of nodes from one of them (hashslot plan -h for help)"},
+		{"plan reshard -nodes -", "", 2, "", "-from, -to and -slots are needed (hashslot plan -h for help)"},
 		{"plan reshard -nodes - -from all -to 292f -slots 4 -format json", string(three), 0, `{"moves":[{"from":"` + a + `","to":"` + c + `","slots":"8190-8191"},{"from":"` + b + `","to":"` + c + `","slots":"8192-8193"}],`, ""},
-		{"plan reshard -nodes - -from 07,10.0.0.2:6379 -to 10.0.0.3:6379 -slots 1 -format migration", string(three), 0, "10.0.0.3:6379> CLUSTER MIGRATION IMPORT ", ""},
-		{"plan reshard -nodes - -from x -to 292f -slots 4", string(three), 2, "", `from[0] "x": no node has this id (hashslot plan -h for help)`},
-		{"plan drain -nodes -", "", 2, "", "plan drain needs a -node (hashslot plan -h for help)"},
-		{"plan drain -nodes - -node 67 -receiver 292f -format setslot -batch 8000", string(three), 0, "# batch 1 of 2\n10.0.0.3:6379> CLUSTER SETSLOT 8192 IMPORTING " + b + "\n10.0.0.2:6379> CLUSTER SETSLOT 8192 MIGRATING " + c + "\n",
+		{"plan reshard -nodes - -from 07c3,10.0.0.2:6379 -to 10.0.0.3:6379 -slots 1 -format migration", string(three), 0, "10.0.0.3:6379> CLUSTER MIGRATION IMPORT ", ""},
+		{"plan reshard -nodes - -from x -to 292f -slots 4", string(three), 2, "", `no node has the id or the address "x" (hashslot plan -h for help)`},
+		{"plan drain -nodes -", "", 2, "", "a -node is needed (hashslot plan -h for help)"},
+		{"plan drain -nodes - -node 67ed -receiver 292f -format setslot -batch 8000", string(three), 0, "# batch 1 of 2\n10.0.0.3:6379> CLUSTER SETSLOT 8192 IMPORTING " + b + "\n10.0.0.2:6379> CLUSTER SETSLOT 8192 MIGRATING " + c + "\n",
 			"warning: " + b + " gives its last slots: with cluster-allow-replica-migration yes, the default, it then becomes a replica of the receiver"},
-		{"plan drain -nodes - -node 67 -format json", string(three), 0, `{"moves":[{"from":"` + b + `","to":"` + a + `","slots":"8192-16383"}],`, ""},
+		{"plan drain -nodes - -node 67ed -format json", string(three), 0, `{"moves":[{"from":"` + b + `","to":"` + a + `","slots":"8192-16383"}],`, ""},
 	} {
 		r := runOn(tc.in, strings.Fields(tc.args)...)
 		assert.Equal(t, tc.code, r.code, tc.args)
@@ -228,7 +228,11 @@ func TestPlan(t *testing.T) {
 		}
 		want := tc.err
 		if want != "" {
-			want = "hashslot plan: " + want + "\n"
+			title := "hashslot plan"
+			if kind, _, _ := strings.Cut(strings.TrimPrefix(tc.args, "plan"), " -"); len(kind) > 2 {
+				title += " " + strings.Fields(kind)[0]
+			}
+			want = title + ": " + strings.Replace(want, "(hashslot plan -h", "("+title+" -h", 1) + "\n"
 		}
 		assert.Equal(t, want, r.errOut, tc.args)
 	}
@@ -243,4 +247,130 @@ func TestPlanBadNodes(t *testing.T) {
 		assert.Equal(t, exitFailed, r.code, "%q: %v", in, r)
 		assert.Empty(t, r.out)
 	}
+}
+
+// Steps in text are the first of those that commands are, and in JSON all of them.
+func TestPlanSteps(t *testing.T) {
+	const nodes = "testdata/three.nodes"
+	for _, steps := range protocols {
+		args := strings.Fields("plan rebalance -use-empty " + nodes)
+		commands := runOn("", append(args, "-format", steps)...)
+		require.Equal(t, result{out: commands.out}, commands)
+		lines := strings.Split(strings.TrimSuffix(commands.out, "\n"), "\n")
+		text := runOn("", append(args, "-steps", steps)...)
+		require.Equal(t, result{out: text.out}, text)
+		_, shown, ok := strings.Cut(text.out, "\nSteps:\n")
+		require.True(t, ok)
+		first := lines[:min(20, len(lines))]
+		assert.True(t, strings.HasPrefix(shown, "  "+strings.Join(first, "\n  ")+"\n"), shown)
+		if more := len(lines) - len(first); more > 0 {
+			assert.Contains(t, shown, fmt.Sprintf("\n  and %d more: -format %s prints them\n", more, steps))
+		}
+		assert.True(t, strings.HasSuffix(text.out, nothingSent))
+		r := runOn("", append(args, "-steps", steps, "-format", "json")...)
+		var p plan.Plan
+		require.NoError(t, json.Unmarshal([]byte(r.out), &p))
+		require.Len(t, p.Steps, len(lines))
+		for i := 0; i < len(lines); i += 1 + i/3 {
+			assert.Equal(t, lines[i], p.Steps[i].String())
+		}
+	}
+	r := runOn("", strings.Fields("plan rebalance -use-empty -steps none -format json "+nodes)...)
+	assert.Contains(t, r.out, `"steps":[]`)
+	assert.NotContains(t, runOn("", strings.Fields("plan rebalance -use-empty -steps none "+nodes)...).out, "Steps")
+}
+
+func TestPlanLoad(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string]string{
+		"one":  "[[0,{\"key-count\":30,\"cpu-usec\":1}],[1,{\"key-count\":10,\"cpu-usec\":1}]]",
+		"two":  "\xef\xbb\xbf1) 1) (integer) 8192\r\n   2) 1) \"key-count\"\r\n      2) (integer) 2\r\n      3) \"cpu-usec\"\r\n      4) (integer) 50\r\n",
+		"bare": "0 30\n1 10\n8192 2\n",
+	}
+	var args []string
+	for name, text := range files {
+		files[name] = filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(files[name], []byte(text), 0o600))
+	}
+	args = strings.Fields("rebalance testdata/three.nodes -load " + files["one"] + " -load " + files["two"])
+	r := runOn("", append([]string{"plan"}, args...)...)
+	assert.Equal(t, result{2, "", "hashslot plan rebalance: -metric is needed: the load is one of cpu-usec, key-count (hashslot plan rebalance -h for help)\n"}, r)
+	want := planOf(t, "", strings.Fields("rebalance testdata/three.nodes -load "+files["bare"])...)
+	require.NotEmpty(t, want.Moves)
+	assert.Equal(t, want, planOf(t, "", append(args, "-metric", "key-count")...))
+	assert.NotEqual(t, want.Moves, planOf(t, "", append(args, "-metric", "cpu-usec")...).Moves)
+	r = runOn("", append([]string{"plan"}, append(args, "-metric", "x")...)...)
+	assert.NotEqual(t, exitOK, r.code)
+	assert.Equal(t, exitUsage, runOn("", "plan", "rebalance", "testdata/three.nodes", "-metric", "x").code)
+}
+
+func TestPlanNames(t *testing.T) {
+	const nodes = "abcdef h:1@2 myself,master - 0 0 1 connected 0-8191\nabcdeg [::1]:1@2 master - 0 0 2 connected 8192-16383\nx h:3@2 master - 0 0 3 connected\n"
+	for name, want := range map[string]string{
+		"abcdef": "", "abcdeg": "", "ABCDEG": "", "[::1]:1": "", "h:1": "",
+		"abcde": `"abcde" is the beginning of 2 ids`, "abc": `"abc" is too short for the beginning of an id: it takes 4 characters`,
+		"": `no node has the id or the address ""`, "y": `no node has the id or the address "y"`,
+	} {
+		r := runOn(nodes, "plan", "drain", "-", "-node", name, "-receiver", "x")
+		if want == "" {
+			assert.Equal(t, exitOK, r.code, "%s: %s", name, r.errOut)
+			continue
+		}
+		assert.Equal(t, result{2, "", "hashslot plan drain: " + want + " (hashslot plan drain -h for help)\n"}, r)
+	}
+}
+
+func TestPlanOthers(t *testing.T) {
+	// What to ask for is a list that the answers can stand behind.
+	fix := strings.Fields("plan fix testdata/open-1.nodes testdata/open-2.nodes")
+	r := runOn("", fix...)
+	assert.Equal(t, exitFailed, r.code)
+	assert.Equal(t, "10.0.0.1:6379 5\n10.0.0.2:6379 5\n", r.out)
+	r = runOn(strings.Replace(strings.ReplaceAll(r.out, "\n", " 0\n"), " 0\n", " 2\n", 1), append(fix, "-counts", "-", "-format", "json")...)
+	assert.Equal(t, exitOK, r.code, r.errOut)
+	assert.True(t, strings.HasPrefix(r.out, `{"slots":[{"slots":"5","case":"finish the move","owner":"67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1"}],"steps":[{"kind":`), r.out)
+	for _, bad := range []string{"x 5 1\n", "10.0.0.1:6379 5\n", "10.0.0.1:6379 16384 1\n", "10.0.0.1:6379 5 -1\n"} {
+		r := runOn("\n"+bad, append(fix, "-counts", "-")...)
+		assert.Equal(t, exitFailed, r.code)
+		assert.Contains(t, r.errOut, "hashslot plan fix: standard input: line 2: ")
+	}
+	assert.Equal(t, exitUsage, runOn("", "plan", "fix", "-", "-counts", "-").code)
+
+	const nodes = "a 10.0.0.1:1@2 myself,master,fail - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
+		"d 10.0.0.2:2@2 slave a 0 0 1 connected\ne 10.0.0.2:3@2 slave b 0 0 2 connected\n"
+	r = runOn(nodes, "plan", "promote", "-")
+	assert.Equal(t, exitOK, r.code)
+	assert.Contains(t, r.out, "a 10.0.0.1:1 is lost, with 6 slots: 0-5\n  d 10.0.0.2:2 takes over, ")
+	r = runOn(nodes, "plan", "promote", "-", "-lost", "c", "-format", "json")
+	assert.Equal(t, exitFailed, r.code)
+	assert.Contains(t, r.out, `{"promotions":[{"lost":"c","slots":"100-16383","replica":"","reason":`)
+	r = runOn(nodes, "plan", "promote", "-", "-lost", "a", "-lost", "b")
+	assert.Contains(t, r.out, "not by itself\n  10.0.0.2:2> CLUSTER FAILOVER TAKEOVER")
+
+	healthy := strings.NewReplacer(",fail ", " ", "d 10.0.0.2:2", "d 10.0.0.1:2").Replace(nodes)
+	r = runOn(healthy, "plan", "balance", "-")
+	assert.Equal(t, exitOK, r.code, r.errOut)
+	assert.Contains(t, r.out, "2 replicas to other primaries, ", "a and b are on the machines of their replicas")
+	assert.Contains(t, r.out, "\nSteps:\n")
+	r = runOn(healthy, "plan", "balance", "-", "-machine", "e=x", "-machine", "d=y", "-format", "json")
+	assert.True(t, strings.HasPrefix(r.out, `{"moves":[],"failovers":[`), r.out)
+	assert.Equal(t, exitUsage, runOn(healthy, "plan", "balance", "-", "-zone", "e").code)
+	assert.Equal(t, exitUsage, runOn(healthy, "plan", "balance", "-", "-zone", "y=x").code)
+}
+
+func TestPlanDraw(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "plan.svg")
+	r := runOn("", "plan", "rebalance", "testdata/three.nodes", "-use-empty", "-draw", file)
+	require.Equal(t, exitOK, r.code)
+	svg, err := os.ReadFile(file)
+	require.NoError(t, err)
+	p := readPicture(t, string(svg), "#", "from", "to", "slots", "ranges")
+	require.Len(t, p.legend, 3)
+	assert.Equal(t, []string{"unchanged", "", "10923", "0-5461 10923-16383"}, p.legend[0][2:])
+	assert.Equal(t, []string{"1", "07c37dfe 10.0.0.1:6379", "292f8b36 10.0.0.3:6379", "2730", "5462-8191"}, p.legend[1][1:])
+	require.Equal(t, exitOK, runOn("", "plan", "create", "a:1", "b:1", "-draw", file).code)
+	svg, err = os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, string(svg), ">16384 of 16384 slots change their owner<")
+	assert.Equal(t, exitFailed, runOn("", "plan", "create", "a:1", "b:1", "-draw", t.TempDir()).code)
 }

@@ -26,7 +26,7 @@
 // The built-in table takes less than 32 KiB of data and no work when a program
 // starts. The package adds 60 KiB to a program that uses slotmap, and 44 KiB more
 // if it uses Load. A look-up takes some 11 ns for a name of 2 to 16 bytes, three times
-// as long for a longer name, and twice as long for a subcommand. docs/command.md
+// as long for a longer name, and twice as long for a subcommand. docs/keys.md
 // tells how this was measured.
 package command
 
