@@ -123,6 +123,8 @@ func TestCheckKinds(t *testing.T) {
 			"d 10.0.0.2:2@2 slave,fail a 0 0 1 connected\ne 10.0.0.3:2@2 slave,fail? b 0 0 2 connected\nf 10.0.0.1:2@2 slave x 0 0 3 connected\ng 10.0.0.1:3@2 slave e 0 0 3 connected\n"},
 		{"same-host host-quorum disconnected", "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.1:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
 			"d 10.0.0.1:2@2 slave a 0 0 1 connected\ne 10.0.0.3:2@2 slave b 0 0 2 connected\nf 10.0.0.1:2@2 slave c 0 0 3 disconnected\n"},
+		{"suspected", "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 disconnected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
+			"d 10.0.0.2:2@2 slave a 0 0 1 connected\ne 10.0.0.3:2@2 slave b 0 0 2 connected\nf 10.0.0.1:2@2 slave c 0 0 3 connected\n"},
 		{"epoch", "a 10.0.0.1:1@2 myself,master - 0 0 3 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
 			"d 10.0.0.2:2@2 slave a 0 0 1 connected\ne 10.0.0.3:2@2 slave b 0 0 2 connected\nf 10.0.0.1:2@2 slave c 0 0 3 connected\n"},
 		{"truncated", "a 10.0.0.1:1@2,,shard-id=x myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +

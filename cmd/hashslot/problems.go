@@ -43,7 +43,7 @@ type problemKind struct {
 var problemKinds = []problemKind{
 	{"unassigned", severityError, "nobody owns the slots"},
 	{"failed", severityError, "the cluster has agreed that their owner is not reachable"},
-	{"suspected", severityError, "the node that was asked cannot reach their owner"},
+	{"suspected", severityError, "the node that was asked cannot reach their owner, or has no link to it"},
 	{"loading", severityError, "their owner is loading its data"},
 	{"unreachable", severityError, "nobody knows the address of their owner"},
 	{"open", severityError, "the slots are being moved by CLUSTER SETSLOT, or were, and the\nmove was not finished; only the two nodes know of it"},
@@ -66,7 +66,7 @@ var problemKinds = []problemKind{
 	{"nofailover", severityNote, "no replica of the owner may take over"},
 	{"unready", severityNote, "a node is in handshake, or known by its name only"},
 	{"epoch", severityNote, "two owners have the same config epoch"},
-	{"disconnected", severityNote, "the node that was asked has no link to a node that has not failed"},
+	{"disconnected", severityNote, "the node that was asked has no link to a node without slots"},
 }
 
 // severityOf returns the severity of a kind.
@@ -140,6 +140,13 @@ func down(n *topology.Node) string {
 	return ""
 }
 
+// unlinked reports whether the node that was asked has no link to n, and says
+// nothing else of it: it has just failed, or is just coming back. A nodes.conf, which
+// has shard ids, says what was when it was written.
+func unlinked(n *topology.Node) bool {
+	return n.LinkState == "disconnected" && n.ShardID == "" && !n.Myself() && down(n) == ""
+}
+
 // unreachable reports whether n has no address. That the node that was asked does
 // not know its own is no harm.
 func unreachable(n *topology.Node) bool { return !n.Routable() && !(n.Myself() && n.EndpointPort != 0) }
@@ -157,6 +164,8 @@ func (f *finder) ownerStates() {
 		}
 		if p.Flags.Has(topology.FlagPFail) {
 			f.add("suspected", slots, "the owner %v does not answer the node that was asked", p)
+		} else if unlinked(p) {
+			f.add("suspected", slots, "the node that was asked has no link to the owner %v", p)
 		}
 		if p.Health == topology.HealthLoading {
 			f.add("loading", slots, "the owner %v is loading its data", p)
@@ -415,7 +424,7 @@ func (f *finder) others() {
 			f.add("dead", slots, "%v, which has no slots, %s", n, down(n))
 		case n.Role == topology.RolePrimary && !owner:
 			f.add("empty", slots, "the primary %v has no slots", n)
-		case n.LinkState == "disconnected" && !n.Myself() && down(n) == "":
+		case unlinked(n) && !owner:
 			f.add("disconnected", slots, "the node that was asked has no link to %v", n)
 		}
 		if owner && n.ConfigEpoch != 0 {
