@@ -99,6 +99,9 @@ type SlotRepair struct {
 // the error is a [*CountsError] that lists what to ask. The second call, with the
 // answers, gives the repair. A cluster in order needs none, and no counts.
 //
+// Redis 8.4 and later count no keys of slots that a node neither owns nor imports, so
+// that there neither Fix nor the tool sees keys of a slot that nobody owns.
+//
 // Where the tool chooses at random, or by the order of its list, Fix chooses so that
 // the same views and counts give the same repair: of nodes that have equally many
 // keys, one that owns the slot goes first, then the one with the highest config
@@ -145,10 +148,12 @@ type fixer struct {
 	o       FixOptions
 	missing map[*fixNode]*slotmap.Set
 
-	// Keys can only be moved to nodes for which the cluster is well, so what gives
-	// slots owners comes before what moves keys.
-	owning, moving []Step
-	receivers      map[*fixNode]bool // of keys
+	// A node that hears of a claim with a higher epoch for a slot that it owns deletes
+	// the slot's keys. So all slots that are to be given up are, before any node gets
+	// another epoch. And keys can only be moved to nodes for which the cluster is
+	// well, so what gives slots owners comes before what moves keys.
+	giving, owning, moving []Step
+	receivers              map[*fixNode]bool // of keys
 }
 
 // A fixNode is a primary as it says itself.
@@ -158,6 +163,7 @@ type fixNode struct {
 	keys                 map[hashslot.Slot]int
 	owns                 slotmap.Set
 	assigned             slotmap.Set // slots that some node owns, as it says
+	view                 *topology.Cluster
 	migrating, importing map[hashslot.Slot]string
 }
 
@@ -184,7 +190,7 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 		if me.Role != topology.RolePrimary {
 			continue
 		}
-		n := &fixNode{Node: Node{ID: me.ID, Addr: me.Addr(), Weight: 1}, epoch: me.ConfigEpoch, keys: keys[me.ID], migrating: map[hashslot.Slot]string{}, importing: map[hashslot.Slot]string{}}
+		n := &fixNode{Node: Node{ID: me.ID, Addr: me.Addr(), Weight: 1}, epoch: me.ConfigEpoch, keys: keys[me.ID], view: v, migrating: map[hashslot.Slot]string{}, importing: map[hashslot.Slot]string{}}
 		for _, r := range me.Slots {
 			n.owns.AddRange(r)
 		}
@@ -290,7 +296,7 @@ func (f *fixer) then(steps ...Step) { f.moving = append(f.moving, steps...) }
 
 // together puts the steps into their order.
 func (f *fixer) together() {
-	f.Steps = append(f.Steps, f.owning...)
+	f.Steps = append(append(f.Steps, f.giving...), f.owning...)
 	for _, n := range f.nodes {
 		if f.receivers[n] && len(f.owning) > 0 {
 			f.Steps = append(f.Steps, waiting(n.Node, ClusterOK, "CLUSTER", "INFO"))
@@ -331,17 +337,18 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// claim makes n the owner of a slot, with the highest config epoch of all, so that
-// all others believe it: clusterManagerSetSlotOwner. A node that owns the slot
-// already only needs the epoch. Another gets both by taking the slot as the target
-// of a move does, in one step: between DELSLOTS and ADDSLOTS it might hear from
-// another owner. Those that own the slot must have given it up: a node that loses a
-// slot to another deletes its keys.
-func (f *fixer) claim(n *fixNode, slot hashslot.Slot) {
+// claim makes n the owner of a slot: clusterManagerSetSlotOwner. If others own it, or
+// may be taken for its owner, n needs the highest config epoch, so that all believe
+// it. A node that owns the slot gets that by BUMPEPOCH. Another gets both by taking
+// the slot as the target of a move does, in one step: between DELSLOTS and ADDSLOTS
+// it might hear from another owner. No epoch changes without need, as nodes hear of
+// them one after the other.
+func (f *fixer) claim(n *fixNode, slot hashslot.Slot, contested bool) {
 	other := slices.IndexFunc(f.nodes, func(m *fixNode) bool { return m != n })
 	switch {
+	case n.owns.Contains(slot) && contested:
+		f.own(owned(n.Node, n.Node, slot), bumped(n.Node))
 	case n.owns.Contains(slot):
-		f.own(bumped(n.Node))
 	case other < 0:
 		f.assign(n, slotmap.SetOf(one(slot)...))
 	default:
@@ -351,14 +358,31 @@ func (f *fixer) claim(n *fixNode, slot hashslot.Slot) {
 	n.assigned.Add(slot)
 }
 
-// assign makes n the owner of slots that no node claims, as claim does.
+// assign makes n the owner of slots that no node claims.
 func (f *fixer) assign(n *fixNode, slots slotmap.Set) {
 	if known := n.assigned.Intersect(slots); !known.IsEmpty() {
 		f.own(unassigned(n.Node, rangesOf(known), f.o.SetSlots.AddSlots))
 	}
-	f.own(assigned(n.Node, rangesOf(slots), f.o.SetSlots.AddSlots), bumped(n.Node))
+	f.own(assigned(n.Node, rangesOf(slots), f.o.SetSlots.AddSlots))
+	for _, m := range f.nodes {
+		if m.believes(slots, n.ID) {
+			f.own(bumped(n.Node))
+			break
+		}
+	}
 	n.owns = n.owns.Union(slots)
 	n.assigned = n.assigned.Union(slots)
+}
+
+// believes reports whether the node takes another than the one with the id for the
+// owner of some of the slots.
+func (n *fixNode) believes(slots slotmap.Set, not string) bool {
+	for slot := range slots.Slots() {
+		if s, ok := n.view.Table().Lookup(slot); ok && s.Primary.ID != not {
+			return true
+		}
+	}
+	return false
 }
 
 // giveUp has n give up the slot, if it owns it, and keep its keys.
@@ -366,10 +390,10 @@ func (f *fixer) giveUp(n, owner *fixNode, slot hashslot.Slot) {
 	if n.owns.Contains(slot) {
 		n.owns.Remove(slot)
 		n.assigned.Remove(slot)
-		f.own(unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
+		f.giving = append(f.giving, unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
 	}
 	if f.count(n, slot) > 0 {
-		f.own(importing(n.Node, owner.Node, slot))
+		f.giving = append(f.giving, importing(n.Node, owner.Node, slot))
 	}
 }
 
@@ -446,10 +470,12 @@ func (f *fixer) open(slot hashslot.Slot) {
 			owner = f.most(f.nodes, slot)
 		}
 		importers = slices.DeleteFunc(importers, func(n *fixNode) bool { return n == owner })
+		contested := false
 		for _, n := range claimants {
 			if n == owner {
 				continue
 			}
+			contested = contested || n.owns.Contains(slot)
 			f.giveUp(n, owner, slot)
 			if !slices.Contains(importers, n) {
 				importers = append(importers, n)
@@ -458,7 +484,7 @@ func (f *fixer) open(slot hashslot.Slot) {
 		if owner.owns.Contains(slot) {
 			f.own(stable(owner.Node, slot))
 		}
-		f.claim(owner, slot)
+		f.claim(owner, slot, contested)
 		source = nil
 	}
 	for _, n := range f.nodes {
@@ -524,7 +550,7 @@ func (f *fixer) cover(slots slotmap.Set) {
 			f.done(slot, CoverHolder, holders[0])
 		default:
 			owner := f.most(holders, slot)
-			f.claim(owner, slot)
+			f.claim(owner, slot, false)
 			f.tellAll(owner, slot)
 			for _, n := range holders {
 				if n != owner {
@@ -565,12 +591,14 @@ func (f *fixer) settle(slot hashslot.Slot) {
 		return
 	}
 	owner := f.most(claimants, slot)
+	contested := false
 	for _, n := range claimants {
 		if n != owner {
+			contested = contested || n.owns.Contains(slot)
 			f.giveUp(n, owner, slot)
 		}
 	}
-	f.claim(owner, slot)
+	f.claim(owner, slot, contested)
 	f.tellAll(owner, slot)
 	for _, n := range claimants {
 		if n != owner && f.count(n, slot) > 0 {
