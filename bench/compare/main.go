@@ -13,14 +13,14 @@
 //
 // To keep what is measured, with tables, charts and text for benchstat:
 //
-//	go run . -passes 5 -reps 21 -o ../results
-//	go run . -passes 1 -reps 21 -o ../results -add   (one pass more)
+//	go run . -passes 9 -reps 9 -o ../results
+//	go run . -passes 1 -reps 9 -o ../results -add   (one pass more)
 //	go run . -passes 0 -o ../results -add            (the same figures, drawn anew)
 //
 // To compare with an earlier result of the same CPU; the exit status is 1 if a case
 // is slower than the noise of both explains:
 //
-//	go run . -passes 5 -reps 21 -baseline ../results/FILE.json
+//	go run . -passes 9 -reps 9 -baseline ../results/FILE.json
 package main
 
 import (
