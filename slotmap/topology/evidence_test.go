@@ -442,3 +442,53 @@ func (o *told) check(t testing.TB) {
 	}
 	require.Equal(t, o.r.Generation(), o.gen)
 }
+
+// CLUSTER SHARDS gives slots to a shard. While two of its primaries are well, it
+// does not say which of them has the slots.
+func TestShardOfTwoPrimaries(t *testing.T) {
+	node := func(id, role, health string) any {
+		return map[string]any{"id": id, "endpoint": id + ".example", "port": int64(6379), "role": role, "health": health}
+	}
+	of := func(asked, shard string, nodes ...any) *Cluster {
+		from := Origin{}
+		if asked != "" {
+			from.Addr = asked + ".example:6379"
+		}
+		c, err := ParseShards([]any{
+			map[string]any{"id": shard, "slots": []any{int64(0), int64(99)}, "nodes": nodes},
+			map[string]any{"id": "other", "slots": []any{int64(100), int64(16383)}, "nodes": []any{node("z", "master", "online")}},
+		}, from)
+		require.NoError(t, err)
+		return c
+	}
+	for _, c := range []struct {
+		name  string
+		view  *Cluster
+		want  string
+		after Outcome
+	}{
+		// Of two that are alike, the parser takes a.
+		{"the owner was asked, and is listed second", of("b", "s", node("a", "master", "online"), node("b", "master", "online")), "b", Applied},
+		{"somebody else was asked", of("z", "s", node("a", "master", "online"), node("b", "master", "online")), "b", Applied},
+		{"nobody knows who was asked", of("", "s", node("a", "master", "online"), node("b", "master", "online")), "b", Applied},
+		{"the claimant was asked", of("a", "s", node("a", "master", "online"), node("b", "master", "online")), "a", Applied},
+		{"the owner is a replica", of("z", "s", node("a", "master", "online"), node("b", "slave", "online")), "a", Applied},
+		{"the owner has failed", of("z", "s", node("a", "master", "online"), node("b", "master", "fail")), "a", Applied},
+		{"a reply without shard ids", of("z", "", node("a", "master", "online"), node("b", "master", "online")), "a", Applied},
+	} {
+		var m Router
+		m.Apply(of("z", "s", node("b", "master", "online"), node("a", "replica", "online")), 0)
+		got := m.Apply(c.view, m.Generation())
+		assert.Equal(t, "0-99 "+c.want+", 100-16383 z", ownersOf(&m), c.name)
+		assert.Equal(t, c.after, got.Outcome, c.name)
+		checkMap(t, &m)
+	}
+	// What a redirect said needs another view.
+	var m Router
+	m.Apply(of("z", "s", node("a", "master", "online"), node("b", "replica", "online")), 0)
+	require.True(t, m.Moved(moved(7, "b"), nil, m.Generation()).Refresh)
+	got := m.Apply(of("z", "s", node("a", "master", "online"), node("b", "master", "online")), m.Generation())
+	assert.Equal(t, Stale, got.Outcome)
+	assert.True(t, got.Refresh)
+	assert.Equal(t, "0-99 b, 100-16383 z", ownersOf(&m))
+}

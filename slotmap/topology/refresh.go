@@ -22,7 +22,7 @@ const (
 	leisure       = 2 * time.Second        // and an idle one this
 	progress      = 1                      // doublings of the interval that are left after a view that moved slots
 	sampled       = 2                      // nodes that are asked together if a view contradicts the map
-	hinted        = 32                     // in larger clusters, clients share out who asks the node of a redirect
+	hinted        = 8                      // in larger clusters, clients share out who asks the node of a redirect
 	remembered    = 64                     // addresses that were asked
 	unanswered    = 2                      // refreshes in a row without an answer after which a seed is asked as well
 )
@@ -44,12 +44,12 @@ const (
 //   - Refreshes are at least MinInterval apart. As long as wishes go on, the
 //     interval doubles, up to MaxInterval: what the cluster has not noticed, no
 //     view shows. A view that moved slots leaves an interval of twice
-//     MinInterval at most, and so does a redirect that corrects the map while
-//     views contradict it. When no wish has come for twice the interval, it is
-//     MinInterval again.
+//     MinInterval at most, and so does a redirect that corrects the map: what
+//     was wrong before is not what is wrong now. When no wish has come for twice
+//     the interval, it is MinInterval again.
 //   - Each Refresh goes to a node that was not asked since the wishes began, and
 //     that [Node.Serves]. The node that a redirect named comes first: it knows
-//     what the redirect says. If the map has more than 32 nodes, only a share of
+//     what the redirect says. If the map has more than 8 nodes, only a share of
 //     the clients begin with it, so that it does not have to answer all of them.
 //   - If a view contradicts the map, and it is not known which of them is right,
 //     the next Refresh asks two other nodes: three outweigh what the map has.
@@ -228,7 +228,7 @@ func (p *Refresher) grant(now time.Time) {
 
 // hurry shortens an interval that has grown: there is news.
 func (p *Refresher) hurry(now time.Time) {
-	if p.contradicted == 0 || p.tries <= progress+1 {
+	if p.tries <= progress+1 {
 		return
 	}
 	p.tries = progress + 1

@@ -335,7 +335,7 @@ func TestRefreshBeginsWithTheRedirect(t *testing.T) {
 		return hits
 	}
 	assert.Equal(t, 100, first(3))
-	assert.InDelta(t, 20, first(80), 15, "32 of 160 nodes")
+	assert.InDelta(t, 5, first(80), 4, "8 of 160 nodes")
 
 	// Not if it is the node that failed.
 	c := newRefreshing(t, 3)

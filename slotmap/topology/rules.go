@@ -25,6 +25,10 @@ import (
 //	    view of anybody else it proves nothing.
 //	 3. A view in which nobody owns the slot says nothing: a node that has just
 //	    joined does not know the others yet.
+//	    CLUSTER SHARDS gives slots to a shard. If the owner is one of two primaries
+//	    there that are well, it does not say which of them has the slots, unless
+//	    the claimant was asked: a primary that has been replaced, and knows of the
+//	    other, is no primary any more.
 //	 4. A claimant that is down, by the view or by the map, loses to an owner that
 //	    is not, unless its epoch is higher: a shard's dead primary is listed
 //	    beside the new one (CLUSTER SHARDS), or the view is older than the failover.
@@ -189,6 +193,12 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		return taken, new(ground) // whatever was contradicted before
 	}
 	owner := old.Primary
+	if next != nil && a.leavesOpen(owner, next) {
+		if g.told {
+			return refused, g // another node may confirm it
+		}
+		return unsaid, g // rule 3
+	}
 	late := g.gen > a.seen // of use only after the slot's last change
 	if a.isSource(owner) && !late {
 		if line := a.line(owner); line == nil || !older(line, owner) {
@@ -244,6 +254,16 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		return taken, g // rule 8
 	}
 	return a.outweigh(g)
+}
+
+// leavesOpen reports whether the view lists the owner as another primary of the
+// claimant's shard, without saying which of the two has the slots.
+func (a *applying) leavesOpen(owner *Node, next *Shard) bool {
+	if a.view.command != shardsCommand || next.ID == "" || a.isSource(next.Primary) {
+		return false
+	}
+	line := a.line(owner)
+	return line != nil && line.Role == RolePrimary && line.ShardID == next.ID && !line.down() && !next.Primary.down()
 }
 
 // outweigh is rule 6d.

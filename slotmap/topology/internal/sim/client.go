@@ -47,10 +47,15 @@ type client struct {
 	redirects int
 	failures  int
 	calm      bool
-	calmed    struct{ commands, redirects int }
+	calmed    calmed
+	seen      []bool // units that were redirected since calm
 
 	onAsk func(s int32) // if a view is asked for
 }
+
+// calmed is what is counted from calm on. A client that has not used a slot since
+// it moved may learn of it only then; but it learns of it once.
+type calmed struct{ commands, redirects, again int }
 
 // A mapper is how a client keeps its map.
 type mapper interface {
@@ -154,6 +159,10 @@ func (l *loop) try() {
 			c.redirects++
 			if c.calm {
 				c.calmed.redirects++
+				if c.seen[l.unit] {
+					c.calmed.again++
+				}
+				c.seen[l.unit] = true
 			}
 			l.target = c.w.byAddr[c.w.servers[to].addr]
 			c.moved(l, s, l.target)
@@ -245,7 +254,6 @@ type loading struct {
 
 // A snapshot is what such a client keeps of a view.
 type snapshot struct {
-	version  uint64
 	owner    []int32
 	replicas [][]int32
 	nodes    []int32
@@ -253,8 +261,9 @@ type snapshot struct {
 
 // snapshot returns what s shows.
 func (s *server) snapshot() *snapshot {
-	if s.snap == nil || s.snap.version != s.version {
-		snap := &snapshot{version: s.version, owner: s.owner, replicas: s.replicas()}
+	about := s.digest()
+	if s.w.snaps[about] == nil {
+		snap := &snapshot{owner: s.owner, replicas: s.replicas()}
 		s.shared = true
 		for i := range s.peers {
 			if s.peers[i].known && !s.peers[i].fail {
@@ -264,9 +273,12 @@ func (s *server) snapshot() *snapshot {
 		for i, list := range snap.replicas {
 			snap.replicas[i] = slices.DeleteFunc(list, func(r int32) bool { return s.peers[r].fail })
 		}
-		s.snap = snap
+		if len(s.w.snaps) >= 1000 {
+			clear(s.w.snaps)
+		}
+		s.w.snaps[about] = snap
 	}
-	return s.snap
+	return s.w.snaps[about]
 }
 
 func (m *loading) owners() []int32 {

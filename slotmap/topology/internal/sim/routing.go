@@ -14,7 +14,6 @@ type routing struct {
 	router  topology.Router
 	eager   bool
 	refresh topology.Refresher
-	index   map[*topology.Shard]int32
 }
 
 // A mark is what a loop remembers of the node that it sends a command to.
@@ -25,7 +24,7 @@ type mark struct {
 }
 
 func newRouting(c *client, f format, eager bool) *routing {
-	m := &routing{c: c, format: f, eager: eager, index: make(map[*topology.Shard]int32)}
+	m := &routing{c: c, format: f, eager: eager}
 	for i := range min(3, len(c.w.servers)) {
 		m.refresh.Seeds = append(m.refresh.Seeds, c.w.servers[i].addr)
 	}
@@ -38,20 +37,7 @@ func (m *routing) owner(unit int) int32 {
 	if shard == nil {
 		return nobody
 	}
-	return m.shard(shard)
-}
-
-// shard returns the server that is the primary of the shard.
-func (m *routing) shard(shard *topology.Shard) int32 {
-	i, ok := m.index[shard]
-	if !ok {
-		i = m.server(shard.Primary)
-		if len(m.index) > 10_000 {
-			clear(m.index)
-		}
-		m.index[shard] = i
-	}
-	return m.c.at(i)
+	return m.server(shard.Primary)
 }
 
 func (m *routing) server(n *topology.Node) int32 {
@@ -69,10 +55,24 @@ func (m *routing) target(l *loop) int32 {
 	}
 	node := shard.Primary
 	if l.read {
-		node, seen = m.router.Read(l.slot, topology.ReadReplica)
+		node = m.replica(shard)
 	}
 	l.mark = mark{node, shard, seen}
 	return m.server(node)
+}
+
+// replica picks a node for a read as Router.Read does by ReadReplica, but by the
+// random numbers of the client.
+func (m *routing) replica(shard *topology.Shard) *topology.Node {
+	picked, count := shard.Primary, 0
+	for _, n := range shard.Replicas {
+		if n.Serves() {
+			if count++; m.c.rng.IntN(count) == 0 {
+				picked = n
+			}
+		}
+	}
+	return picked
 }
 
 func (m *routing) want() {
@@ -192,7 +192,7 @@ func (m *routing) apply(do func() topology.Result) {
 		after, _ := m.router.Table()
 		is := func(t *slotmap.Table[*topology.Shard], unit int) bool {
 			shard, ok := t.Lookup(m.c.w.slots(unit).First)
-			return ok && m.shard(shard) == m.c.w.truth[unit]
+			return ok && m.server(shard.Primary) == m.c.w.truth[unit]
 		}
 		for u := range m.c.w.truth {
 			if is(before, u) && !is(after, u) {

@@ -179,6 +179,8 @@ func (s scenario) play(w *world) {
 	for _, s := range w.servers {
 		s.start()
 	}
+	w.run(begins + s.length + settles/3)
+	w.fix()
 	w.run(begins + s.length + settles)
 }
 
@@ -191,7 +193,7 @@ type cell struct {
 	redirects int
 	failures  int
 	commands  int
-	calmed    struct{ commands, redirects int }
+	calmed    calmed
 	wrong     int // units that are wrong in the end
 }
 
@@ -205,6 +207,7 @@ func (c *cell) add(of *client) {
 	c.commands += of.commands
 	c.calmed.commands += of.calmed.commands
 	c.calmed.redirects += of.calmed.redirects
+	c.calmed.again += of.calmed.again
 	for u, s := range of.w.truth {
 		if of.owner(u) != s {
 			c.wrong++
@@ -246,7 +249,7 @@ func (s scenario) table(seeds []uint64) map[column]*cell {
 		}
 		s.play(w)
 		for _, c := range clients {
-			c.calm = true
+			c.calm, c.seen = true, make([]bool, w.units)
 		}
 		w.run(begins + s.length + settles + quiet)
 		for i, c := range clients {

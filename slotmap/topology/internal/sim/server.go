@@ -28,11 +28,11 @@ type server struct {
 	owner        []int32 // of each unit, as it knows it; not changed, but replaced
 	shared       bool    // whether somebody else has owner
 	unclaimed    []bool  // by unit: the owner no longer claims it (owner_not_claiming_slot)
+	owns         []int32 // how many units each server owns, as it knows it
 	version      uint64  // counts the changes of what it knows
 
-	turn   int     // whom it pinged last
-	head   *header // the last header about itself,
-	headOf uint64  // and its version
+	turn int     // whom it pinged last
+	head *header // what it says of itself, nil if that has changed
 
 	suspected int  // primaries that suspect it
 	failing   bool // FAIL is being told
@@ -40,8 +40,9 @@ type server struct {
 	down   bool // cluster_state:fail, of the version
 	downOf uint64
 
-	shown [3]shown // the last views of it, by format
-	snap  *snapshot
+	shown   [3]shown // the last views of it, by format
+	about   digest   // of what it shows, of the version aboutOf
+	aboutOf uint64
 }
 
 // A peer is what a server knows of another.
@@ -53,17 +54,16 @@ type peer struct {
 	fail    bool
 	failAt  time.Duration
 
-	heard   *header // the last header from it, if nothing is left to do about it,
-	heardAt uint64  // and the version after it
+	heard *header // the last header from it, if nothing is left to do about it
 }
 
-// A header is what every message says of its sender.
+// A header is what every message says of its sender, besides its current epoch.
+// It never changes. As long as the sender says the same, it is the same header.
 type header struct {
-	from         int32
-	currentEpoch uint64
-	epoch        uint64
-	primary      int32
-	claim        []int32 // the units it owns
+	from    int32
+	epoch   uint64
+	primary int32
+	claim   []int32 // the units it owns
 }
 
 func (s *server) self() *peer      { return &s.peers[s.index] }
@@ -101,34 +101,53 @@ func (s *server) set(unit int, owner int32) {
 	if s.shared {
 		s.owner, s.shared = slices.Clone(s.owner), false
 	}
+	before := s.owner[unit]
+	if before == s.index || owner == s.index {
+		s.head = nil
+	}
+	if before != nobody {
+		s.owns[before]--
+		s.peer(before).heard = nil // it may claim the unit still
+	}
+	if owner != nobody {
+		for int(owner) >= len(s.owns) {
+			s.owns = append(s.owns, 0)
+		}
+		s.owns[owner]++
+	}
 	s.owner[unit] = owner
 	s.unclaimed[unit] = false
 	s.version++
 }
 
+// hasSlots reports whether s has any units at the server.
+func (s *server) hasSlots(of int32) bool { return int(of) < len(s.owns) && s.owns[of] > 0 }
+
 // header returns what s says of the server: mostly of itself.
 func (s *server) header(of int32) *header {
-	if of == s.index && s.head != nil && s.headOf == s.version {
+	if of == s.index && s.head != nil {
 		return s.head
 	}
 	p := s.peer(of)
-	h := &header{from: of, currentEpoch: s.currentEpoch, epoch: p.epoch, primary: p.primary}
+	h := &header{from: of, epoch: p.epoch, primary: p.primary}
 	if p.primary == nobody {
 		h.claim = s.claims(of)
+	} else {
+		h.epoch = s.peer(p.primary).epoch
 	}
 	if of == s.index {
-		s.head, s.headOf = h, s.version
+		s.head = h
 	}
 	return h
 }
 
 // broadcast sends the header to all that s knows. Some messages are lost.
 func (s *server) broadcast() {
-	h := s.header(s.index)
+	h, epoch := s.header(s.index), s.currentEpoch
 	for i := range s.peers {
-		if int32(i) != s.index && s.peers[i].known && s.w.rng.IntN(20) != 0 {
+		if int32(i) != s.index && s.peers[i].known && s.w.rng.IntN(s.w.loss) != 0 {
 			to := s.w.servers[i]
-			s.w.after(s.w.latency(), func() { to.receive(h) })
+			s.w.after(s.w.latency(), func() { to.receive(h, epoch) })
 		}
 	}
 }
@@ -159,7 +178,8 @@ func (s *server) ping() {
 			continue
 		}
 		// Nothing would come of a ping and a pong that both have heard already.
-		if to.responsive() && to.peer(s.index).heard == s.header(s.index) && s.peers[s.turn].heard == to.header(to.index) &&
+		if to.responsive() && to.currentEpoch == s.currentEpoch &&
+			to.peer(s.index).heard == s.header(s.index) && s.peers[s.turn].heard == to.header(to.index) &&
 			!s.peers[s.turn].pfail && !s.peers[s.turn].fail {
 			continue
 		}
@@ -172,18 +192,19 @@ func (s *server) exchange(to *server) {
 	if !s.responsive() || !to.responsive() {
 		return
 	}
-	h := s.header(s.index)
+	h, epoch := s.header(s.index), s.currentEpoch
 	s.w.after(s.w.latency(), func() {
-		to.receive(h)
+		to.receive(h, epoch)
 		if to.responsive() && !s.gone {
-			h := to.header(to.index)
-			s.w.after(s.w.latency(), func() { s.receive(h) })
+			h, epoch := to.header(to.index), to.currentEpoch
+			s.w.after(s.w.latency(), func() { s.receive(h, epoch) })
 		}
 	})
 }
 
-// receive is clusterProcessPacket: what s learns from a header.
-func (s *server) receive(h *header) {
+// receive is clusterProcessPacket: what s learns from a header, and the current
+// epoch of whoever sent it.
+func (s *server) receive(h *header, currentEpoch uint64) {
 	if !s.responsive() || h.from == s.index {
 		return
 	}
@@ -192,22 +213,29 @@ func (s *server) receive(h *header) {
 		return // forgotten
 	}
 	s.answered(h.from)
-	if p.heard == h && p.heardAt == s.version {
+	s.currentEpoch = max(s.currentEpoch, currentEpoch)
+	if p.heard == h {
 		return
-	}
-	if h.currentEpoch > s.currentEpoch {
-		s.currentEpoch = h.currentEpoch
-		s.version++
 	}
 	if h.epoch > p.epoch && h.primary == nobody {
 		p.epoch = h.epoch
 		s.version++
+		if h.from == s.self().primary {
+			s.head = nil
+		}
 	}
 	switch {
 	case h.primary != nobody && p.primary == nobody:
-		// A primary that became a replica owns nothing (clusterDelNodeSlots).
+		// A primary that became a replica owns nothing. If its new primary was its
+		// replica, that has taken over (clusterMoveNodeSlots), else nobody knows who
+		// has (clusterDelNodeSlots).
+		heir := nobody
+		if q := s.peer(h.primary); q.primary == h.from && h.primary != s.index && h.epoch >= p.epoch {
+			heir, q.primary, q.epoch = h.primary, nobody, h.epoch
+		}
+		p = s.peer(h.from)
 		for _, u := range s.claims(h.from) {
-			s.set(int(u), nobody)
+			s.set(int(u), heir)
 		}
 		p.primary = h.primary
 		s.version++
@@ -221,7 +249,9 @@ func (s *server) receive(h *header) {
 		s.collide(h)
 	}
 	if p = s.peer(h.from); done {
-		p.heard, p.heardAt = h, s.version
+		p.heard = h
+	} else {
+		p.heard = nil
 	}
 }
 
@@ -248,21 +278,21 @@ func (s *server) claimed(h *header) bool {
 			newer = o
 		}
 	}
-	if has := s.claims(h.from); len(has) > owned {
-		for _, u := range has {
+	if s.hasSlots(h.from) && int(s.owns[h.from]) > owned {
+		for _, u := range s.claims(h.from) {
 			s.unclaimed[u] = !slices.Contains(h.claim, u)
 		}
 	}
-	if lost && watched != h.from && !slices.Contains(s.owner, watched) {
+	if lost && watched != h.from && !s.hasSlots(watched) {
 		// The last slot went to the sender: s is its replica now.
 		s.follow(h.from)
 		s.broadcast()
 	}
 	if newer != nobody && s.index != newer {
 		// UPDATE: the sender learns of the owner.
-		told := s.told(newer)
+		told, epoch := s.told(newer), s.currentEpoch
 		to := s.w.servers[h.from]
-		s.w.after(s.w.latency(), func() { to.receive(told) })
+		s.w.after(s.w.latency(), func() { to.receive(told, epoch) })
 	}
 	return newer == nobody
 }
@@ -272,8 +302,7 @@ func (s *server) collide(h *header) {
 	mine := s.self()
 	if mine.primary == nobody && h.epoch == mine.epoch && s.id < s.w.servers[h.from].id {
 		s.currentEpoch++
-		mine.epoch = s.currentEpoch
-		s.version++
+		s.become(s.currentEpoch, nobody)
 		s.broadcast()
 	}
 }
@@ -288,7 +317,7 @@ func (s *server) answered(of int32) {
 		p.pfail = false
 		s.version++
 	}
-	if p.fail && (s.w.now-p.failAt > 2*s.w.nodeTimeout || p.primary != nobody || !slices.Contains(s.owner, of)) {
+	if p.fail && (s.w.now-p.failAt > 2*s.w.nodeTimeout || p.primary != nobody || !s.hasSlots(of)) {
 		p.fail = false
 		s.version++
 	}
@@ -325,7 +354,7 @@ func (s *server) suspect(who *server) {
 	}
 	p.pfail = true
 	s.version++
-	if !slices.Contains(s.owner, s.index) {
+	if !s.hasSlots(s.index) {
 		return
 	}
 	who.suspected++
@@ -374,8 +403,7 @@ func (s *server) stand(who *server) {
 	if !s.responsive() || !p.fail || s.self().primary != who.index {
 		return
 	}
-	claim := s.claims(who.index)
-	if len(claim) == 0 {
+	if !s.hasSlots(who.index) {
 		return
 	}
 	votes, size := 0, 0
@@ -404,14 +432,20 @@ func (s *server) takeOver(who *server) {
 		}
 	}
 	s.currentEpoch++
-	mine := s.self()
-	mine.primary, mine.epoch = nobody, s.currentEpoch
+	s.become(s.currentEpoch, nobody)
 	for _, u := range s.claims(who.index) {
 		s.set(int(u), s.index)
 		s.w.give(int(u), s.index)
 	}
-	s.version++
 	s.broadcast()
+}
+
+// become changes what s says of itself.
+func (s *server) become(epoch uint64, primary int32) {
+	mine := s.self()
+	mine.epoch, mine.primary = epoch, primary
+	s.head = nil
+	s.version++
 }
 
 // What happens to servers.
@@ -445,6 +479,7 @@ func (s *server) start() {
 	s.upAt = s.w.now
 	s.failing, s.suspected = false, 0
 	s.version++
+	s.head = nil // it tells everybody again
 	// The others notice, and their next pings get through.
 	near := 0
 	for i := range s.peers {
@@ -523,7 +558,7 @@ func (w *world) move(unit int, to *server) bool {
 	if mine.epoch == 0 || mine.epoch != highest {
 		// clusterBumpConfigEpochWithoutConsensus
 		to.currentEpoch = highest + 1
-		mine.epoch = to.currentEpoch
+		to.become(to.currentEpoch, nobody)
 	}
 	to.set(unit, to.index)
 	w.give(unit, to.index)
@@ -531,7 +566,7 @@ func (w *world) move(unit int, to *server) bool {
 	w.after(w.between(2*ms, 30*ms), func() {
 		if from.responsive() && from.owner[unit] == from.index {
 			from.set(unit, to.index)
-			if !slices.Contains(from.owner, from.index) && from.isPrimary() {
+			if !from.hasSlots(from.index) && from.isPrimary() {
 				from.follow(to.index)
 			}
 			from.broadcast()
@@ -540,10 +575,27 @@ func (w *world) move(unit int, to *server) bool {
 	return true
 }
 
+// fix is what an operator does about slots that nobody owns: claims by different
+// epochs that were on their way at once may end like that.
+func (w *world) fix() {
+	for u, t := range w.truth {
+		to := w.servers[t]
+		if to.responsive() && to.isPrimary() && !slices.ContainsFunc(w.servers, func(s *server) bool { return !s.gone && s.owner[u] == s.index }) {
+			for _, s := range w.servers {
+				to.currentEpoch = max(to.currentEpoch, s.currentEpoch)
+			}
+			to.currentEpoch++
+			to.become(to.currentEpoch, nobody)
+			to.set(u, to.index)
+			to.broadcast()
+		}
+	}
+}
+
 // replicate is CLUSTER REPLICATE: s, which has no slots, becomes a replica, or
 // changes its shard.
 func (s *server) replicate(primary *server) {
-	if s.responsive() && !slices.Contains(s.owner, s.index) && primary != s && primary.responsive() && primary.isPrimary() {
+	if s.responsive() && !s.hasSlots(s.index) && primary != s && primary.responsive() && primary.isPrimary() {
 		s.follow(primary.index)
 		s.broadcast()
 	}
@@ -551,8 +603,8 @@ func (s *server) replicate(primary *server) {
 
 // follow makes s a replica in the shard of another.
 func (s *server) follow(primary int32) {
-	s.self().primary, s.shard = primary, s.w.servers[primary].shard
-	s.version++
+	s.shard = s.w.servers[primary].shard
+	s.become(s.self().epoch, primary)
 }
 
 // forget is CLUSTER FORGET of the replica s at all nodes, a reset of it, and,

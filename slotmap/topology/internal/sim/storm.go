@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -46,7 +47,7 @@ var storms = []storm{
 }
 
 // stormKinds are the clients of a storm.
-var stormKinds = []kind{routed, naive, reloading, aging}
+var stormKinds = []kind{routed, naive, reloading}
 
 // A load is the views that servers are asked for.
 type load struct {
@@ -83,9 +84,11 @@ const waits = 90 * time.Second
 // blow plays the storm with so many clients of each kind. Times are since the
 // last slot got another owner; one that is as long as waits was not reached.
 func (s storm) blow(seed uint64, shards, clients int, f format) map[kind]weather {
+	const step = 250 * ms
 	const calm = 15 * time.Second // all have a map, and the first storm of loading it is over
 	w := newWorld(seed, shards, 1, 4*shards)
 	w.keep, w.nodeTimeout = time.Minute, 15*time.Second // the servers' default
+	w.loss = 1000                                       // links break, but seldom
 	of := make(map[kind][]*client)
 	loads := make(map[kind]*load)
 	for _, k := range stormKinds {
@@ -106,12 +109,11 @@ func (s storm) blow(seed uint64, shards, clients int, f format) map[kind]weather
 		}
 	}
 	s.plan(w)
-	w.run(calm + s.length)
 	var last time.Duration // when an owner changed
-	var changed []int
+	var changed []int      // the units that did, the last ones first
 	reached := make(map[kind][]time.Duration)
 	wrong := make(map[kind][]*client)
-	for w.run(w.now + 250*ms); w.now < max(last, calm+30*time.Second)+waits; w.run(w.now + 250*ms) {
+	for w.run(w.now + step); w.now < max(last, calm+30*time.Second)+waits; w.run(w.now + step) {
 		if latest := slices.Max(w.moves); latest > last {
 			last, changed = latest, nil
 			for u, at := range w.moves {
@@ -119,9 +121,13 @@ func (s storm) blow(seed uint64, shards, clients int, f format) map[kind]weather
 					changed = append(changed, u)
 				}
 			}
+			slices.SortFunc(changed, func(a, b int) int { return cmp.Compare(w.moves[b], w.moves[a]) })
 			for _, k := range stormKinds {
 				wrong[k], reached[k] = of[k], nil
 			}
+		}
+		if w.now-last < 2*step {
+			continue // more is to come
 		}
 		for _, k := range stormKinds {
 			wrong[k] = slices.DeleteFunc(slices.Clone(wrong[k]), func(c *client) bool {

@@ -2,8 +2,11 @@ package sim
 
 import (
 	"fmt"
+	"math/bits"
+	"reflect"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
@@ -27,8 +30,76 @@ type shown struct {
 	at      time.Duration
 }
 
+// A digest is of all that a server shows in CLUSTER SLOTS.
+type digest [2]uint64
+
+func (d *digest) add(a, b uint64) {
+	for i, k := range [...]uint64{0x9e3779b97f4a7c15, 0xd6e8feb86659fd93} {
+		high, low := bits.Mul64(d[i]^a^k, b^bits.Reverse64(k))
+		d[i] = high ^ low + bits.RotateLeft64(d[i], 29)
+	}
+}
+
+// digest returns the digest of what s shows.
+func (s *server) digest() digest {
+	if s.aboutOf != s.version+1 {
+		var d digest
+		s.ranges(func(owner int32, first, last int) {
+			d.add(uint64(first)<<32|uint64(last), uint64(owner)+1)
+		})
+		for i := range s.peers {
+			if p := &s.peers[i]; p.known {
+				flag := uint64(0)
+				if p.fail {
+					flag = 1 << 40
+				}
+				d.add(uint64(i)|1<<50, flag|uint64(p.primary+2))
+			}
+		}
+		s.about, s.aboutOf = d, s.version+1
+	}
+	return s.about
+}
+
+// slotsView is the answer of s to CLUSTER SLOTS. Servers that show the same share
+// a view, but for whom was asked.
+func (s *server) slotsView() *topology.Cluster {
+	about := s.digest()
+	view := s.w.views[about]
+	if view == nil {
+		var err error
+		if view, err = topology.ParseSlots(s.slotsReply(), topology.Origin{Addr: s.addr}); err != nil {
+			panic(fmt.Sprintf("a server's SLOTS cannot be read: %v", err))
+		}
+		if len(s.w.views) >= 100 {
+			clear(s.w.views) // old ones, most of them
+		}
+		s.w.views[about] = view
+	}
+	return asked(view, s.addr)
+}
+
+// asked returns the view as if another server had been asked for it: where all
+// addresses are whole, that is all that depends on it.
+func asked(view *topology.Cluster, addr string) *topology.Cluster {
+	v := *view
+	*(*topology.Origin)(unsafe.Add(unsafe.Pointer(&v), originOffset)) = topology.Origin{Addr: addr}
+	return &v
+}
+
+var originOffset = func() uintptr {
+	field, ok := reflect.TypeFor[topology.Cluster]().FieldByName("from")
+	if !ok || field.Type != reflect.TypeFor[topology.Origin]() {
+		panic("a Cluster does not have who was asked")
+	}
+	return field.Offset
+}()
+
 // view is the answer of s to a client that asks.
 func (s *server) view(f format) *topology.Cluster {
+	if f == slots {
+		return s.slotsView()
+	}
 	old := &s.shown[f]
 	if old.view != nil && old.version == s.version && s.w.now-old.at < s.w.keep && old.at >= s.upAt {
 		return old.view
@@ -41,8 +112,6 @@ func (s *server) view(f format) *topology.Cluster {
 	switch f {
 	case nodes:
 		view, err = topology.ParseNodes(s.nodesText(), from)
-	case slots:
-		view, err = topology.ParseSlots(s.slotsReply(), from)
 	case shards:
 		view, err = topology.ParseShards(s.shardsReply(), from)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 // A world is a cluster and its clients, and the time there.
@@ -17,12 +18,15 @@ type world struct {
 	rng    *rand.Rand
 
 	nodeTimeout time.Duration // cluster-node-timeout
+	loss        int           // of so many messages of a broadcast one is lost
 	keep        time.Duration // how old the times in a view may get
 	servers     []*server
-	byAddr      map[string]int32 // the server that has the address now
-	units       int              // the slots move in so many pieces of equal size
-	truth       []int32          // the server that owns the unit in truth: the last that took it
-	moves       []time.Duration  // when the truth of a unit changed last
+	byAddr      map[string]int32             // the server that has the address now
+	units       int                          // the slots move in so many pieces of equal size
+	views       map[digest]*topology.Cluster // by what they show
+	snaps       map[digest]*snapshot
+	truth       []int32         // the server that owns the unit in truth: the last that took it
+	moves       []time.Duration // when the truth of a unit changed last
 }
 
 const (
@@ -113,7 +117,8 @@ func (w *world) latency() time.Duration {
 // all know each other.
 func newWorld(seed uint64, shards, replicas, units int) *world {
 	w := &world{
-		nodeTimeout: 2 * time.Second, keep: time.Second, rng: rand.New(rand.NewPCG(seed, 1)), units: units, byAddr: make(map[string]int32),
+		nodeTimeout: 2 * time.Second, loss: 20, keep: time.Second, rng: rand.New(rand.NewPCG(seed, 1)), units: units, byAddr: make(map[string]int32),
+		views: make(map[digest]*topology.Cluster), snaps: make(map[digest]*snapshot),
 		truth: make([]int32, units), moves: make([]time.Duration, units),
 	}
 	size := shards * (1 + replicas)
@@ -136,6 +141,10 @@ func newWorld(seed uint64, shards, replicas, units int) *world {
 			}
 		}
 		s.owner, s.unclaimed = append([]int32(nil), w.truth...), make([]bool, units)
+		s.owns = make([]int32, size)
+		for _, o := range s.owner {
+			s.owns[o]++
+		}
 		s.currentEpoch = uint64(shards)
 		s.listen()
 	}
