@@ -429,3 +429,28 @@ func TestNoTable(t *testing.T) {
 		assert.Equal(t, []slotmap.SlotGroup{{Slot: hashslot.Of("x"), Keys: []int{0}}}, alone, name)
 	}
 }
+
+// A builder says what it has at every moment, the first and the last included.
+func TestBuilderLookup(t *testing.T) {
+	for slot, want := range map[hashslot.Slot]bool{0: true, 16383: true, 16384: false, 65535: false} {
+		var b slotmap.Builder[string]
+		_, ok := b.Lookup(slot)
+		assert.False(t, ok, "slot %d of nothing", slot)
+		b.Assign(slotmap.MustParseRange("0-16383"), "a") // one range
+		owner, ok := b.Lookup(slot)
+		assert.Equal(t, want, ok, "slot %d", slot)
+		assert.Equal(t, want, owner == "a", "slot %d: %q", slot, owner)
+	}
+}
+
+// The first claim of all is one, and of two slots the first alone can be taken.
+func TestClaimAtTheEdges(t *testing.T) {
+	var b slotmap.Builder[string]
+	b.Claim(slotmap.MustParseRange("7"), "a")
+	require.NoError(t, b.Err())
+	for _, claimed := range []string{"7-8", "6-7", "6-8", "7"} {
+		next := b.Build().Builder()
+		next.Claim(slotmap.MustParseRange(claimed), "b")
+		assert.Equal(t, &slotmap.ConflictError[string]{Range: slotmap.MustParseRange("7"), Owner: "a", Claimed: "b"}, next.Err(), claimed)
+	}
+}
