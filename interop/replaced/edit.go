@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A file says how to edit one source file.
+type file struct {
+	imports []string          // to add
+	without []string          // imports to remove
+	decls   map[string]string // name of a declaration, "Type.Method" for a method -> what stands in its place; "" removes it
+	fields  map[string]string // name of a struct type -> fields to add
+}
+
+// apply returns the edited file, and how many lines were removed and added, those
+// that are empty or comments left out.
+func (f file) apply(src []byte) (edited []byte, removed, added int, err error) {
+	set := token.NewFileSet()
+	parsed, err := parser.ParseFile(set, "", src, parser.ParseComments)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	type cut struct {
+		from, to int
+		text     string
+	}
+	var cuts []cut
+	replace := func(from, to token.Pos, text string) {
+		cuts = append(cuts, cut{set.Position(from).Offset, set.Position(to).Offset, text})
+	}
+	found := map[string]bool{}
+	for _, d := range parsed.Decls {
+		from := d.Pos()
+		if doc := docOf(d); doc != nil {
+			from = doc.Pos()
+		}
+		name := nameOf(d)
+		if text, ok := f.decls[name]; ok {
+			found[name] = true
+			replace(from, d.End(), text)
+		}
+		for _, spec := range specsOf(d) {
+			switch spec := spec.(type) {
+			case *ast.ImportSpec:
+				path, err := strconv.Unquote(spec.Path.Value)
+				if err == nil && slices.Contains(f.without, path) {
+					found[path] = true
+					replace(spec.Pos(), spec.End(), "")
+				}
+			case *ast.TypeSpec:
+				if text, ok := f.fields[spec.Name.Name]; ok {
+					body, isStruct := spec.Type.(*ast.StructType)
+					if !isStruct {
+						return nil, 0, 0, fmt.Errorf("%s is no struct", spec.Name.Name)
+					}
+					found[spec.Name.Name] = true
+					replace(body.Fields.Closing, body.Fields.Closing, text+"\n")
+				}
+			}
+		}
+	}
+	for _, names := range [][]string{keys(f.decls), keys(f.fields), f.without} {
+		for _, name := range names {
+			if !found[name] {
+				return nil, 0, 0, fmt.Errorf("%s is not there", name)
+			}
+		}
+	}
+	var imports strings.Builder
+	for _, path := range f.imports {
+		fmt.Fprintf(&imports, "\nimport %q", path)
+	}
+	replace(parsed.Name.End(), parsed.Name.End(), imports.String())
+
+	slices.SortFunc(cuts, func(a, b cut) int { return a.from - b.from })
+	var b bytes.Buffer
+	at := 0
+	for _, c := range cuts {
+		b.Write(src[at:c.from])
+		b.WriteString(c.text)
+		at = c.to
+		removed += code(string(src[c.from:c.to]))
+		added += code(c.text)
+	}
+	b.Write(src[at:])
+	edited, err = format.Source(b.Bytes())
+	return edited, removed, added, err
+}
+
+// code counts lines that are neither empty nor comments.
+func code(text string) (n int) {
+	block := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch {
+		case block || strings.HasPrefix(line, "/*"):
+			block = !strings.Contains(line, "*/")
+		case line != "" && !strings.HasPrefix(line, "//"):
+			n++
+		}
+	}
+	return n
+}
+
+func keys(m map[string]string) (names []string) {
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func docOf(d ast.Decl) *ast.CommentGroup {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		return d.Doc
+	case *ast.GenDecl:
+		return d.Doc
+	}
+	return nil
+}
+
+func specsOf(d ast.Decl) []ast.Spec {
+	if d, ok := d.(*ast.GenDecl); ok {
+		return d.Specs
+	}
+	return nil
+}
+
+// nameOf returns the name of a declaration that declares one thing.
+func nameOf(d ast.Decl) string {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Recv == nil {
+			return d.Name.Name
+		}
+		recv := d.Recv.List[0].Type
+		if star, ok := recv.(*ast.StarExpr); ok {
+			recv = star.X
+		}
+		if ident, ok := recv.(*ast.Ident); ok {
+			return ident.Name + "." + d.Name.Name
+		}
+	case *ast.GenDecl:
+		if len(d.Specs) != 1 {
+			return ""
+		}
+		switch spec := d.Specs[0].(type) {
+		case *ast.ValueSpec:
+			return spec.Names[0].Name
+		case *ast.TypeSpec:
+			return spec.Name.Name
+		}
+	}
+	return ""
+}
