@@ -8,8 +8,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap/plan"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/assert"
@@ -27,9 +27,9 @@ func create(t testing.TB, s servers.Server, nodes, replicas int, c servers.Confi
 }
 
 // client is a client of the cluster that has its map.
-func client(t testing.TB, c *servers.Cluster) *redigocluster.Client {
+func client(t testing.TB, c *servers.Cluster) *redigo.Client {
 	t.Helper()
-	client := &redigocluster.Client{Dial: servers.Dial}
+	client := &redigo.Client{Dial: servers.Dial}
 	for _, n := range c.Nodes {
 		client.Refresher.Seeds = append(client.Refresher.Seeds, n.Addr())
 	}
@@ -136,9 +136,9 @@ func TestCreate(t *testing.T) {
 
 		cl := client(t, c)
 		keys := keys(20000)
-		commands := make([]redigocluster.Command, len(keys))
+		commands := make([]redigo.Command, len(keys))
 		for i, k := range keys {
-			commands[i] = redigocluster.Command{"SET", k, i}
+			commands[i] = redigo.Command{"SET", k, i}
 		}
 		for i, r := range cl.Pipeline(commands) {
 			require.NoError(t, r.Err, "%q", keys[i])

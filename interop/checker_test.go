@@ -13,8 +13,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/require"
@@ -73,7 +73,7 @@ func (c *checker) answered(key string, err error) bool {
 	case errors.As(err, &refused):
 		switch topology.Classify(string(refused)) {
 		case topology.ActionRefresh, topology.ActionOtherNode:
-			if errors.Is(err, redigocluster.ErrGaveUp) {
+			if errors.Is(err, redigo.ErrGaveUp) {
 				c.refused.Add(1)
 				return false
 			}
@@ -100,10 +100,10 @@ func (c *checker) losing(slots slotmap.Set) {
 // found says that a replica has taken over: what it has must not be lost again.
 func (c *checker) found() {
 	var which []int
-	var commands []redigocluster.Command
+	var commands []redigo.Command
 	for i := range c.keys {
 		if c.mayLose(i) {
-			which, commands = append(which, i), append(commands, redigocluster.Command{"GET", c.keys[i]})
+			which, commands = append(which, i), append(commands, redigo.Command{"GET", c.keys[i]})
 		}
 	}
 	for k, reply := range c.client.Pipeline(commands) {
@@ -154,10 +154,10 @@ func (c *checker) write() {
 // set counts different keys up.
 func (c *checker) set(which []int) {
 	losses := c.losses.Load()
-	commands, values := make([]redigocluster.Command, len(which)), make([]int64, len(which))
+	commands, values := make([]redigo.Command, len(which)), make([]int64, len(which))
 	for k, i := range which {
 		values[k] = c.tried[i].Add(1)
-		commands[k] = redigocluster.Command{"SET", c.keys[i], c.value(i, values[k])}
+		commands[k] = redigo.Command{"SET", c.keys[i], c.value(i, values[k])}
 	}
 	for k, reply := range c.client.Pipeline(commands) {
 		// An acknowledgement that came from a node before it was killed counts for
@@ -171,12 +171,12 @@ func (c *checker) set(which []int) {
 // get reads keys, two by two if pairs says so: then which has the first of each.
 func (c *checker) get(which []int, pairs bool) {
 	losses := c.losses.Load()
-	commands, least := make([]redigocluster.Command, len(which)), make([][2]int64, len(which))
+	commands, least := make([]redigo.Command, len(which)), make([][2]int64, len(which))
 	for k, i := range which {
-		commands[k] = redigocluster.Command{"GET", c.keys[i]}
+		commands[k] = redigo.Command{"GET", c.keys[i]}
 		least[k][0] = c.acked[i].Load()
 		if pairs {
-			commands[k] = redigocluster.Command{"MGET", c.keys[i], c.keys[i+1]}
+			commands[k] = redigo.Command{"MGET", c.keys[i], c.keys[i+1]}
 			least[k][1] = c.acked[i+1].Load()
 		}
 	}
@@ -267,10 +267,10 @@ func TestChecker(t *testing.T) {
 		check.write()
 		check.get([]int{0, 2, 4}, true)
 		require.Empty(t, check.wrong)
-		require.NoError(t, cl.Do(redigocluster.Command{"DEL", check.keys[3]}).Err)
-		require.NoError(t, cl.Do(redigocluster.Command{"SET", check.keys[5], check.value(5, 1)}).Err)
-		require.NoError(t, cl.Do(redigocluster.Command{"SET", check.keys[7], check.value(7, 3)}).Err)
-		require.NoError(t, cl.Do(redigocluster.Command{"SET", check.keys[9], check.value(8, 2)}).Err)
+		require.NoError(t, cl.Do(redigo.Command{"DEL", check.keys[3]}).Err)
+		require.NoError(t, cl.Do(redigo.Command{"SET", check.keys[5], check.value(5, 1)}).Err)
+		require.NoError(t, cl.Do(redigo.Command{"SET", check.keys[7], check.value(7, 3)}).Err)
+		require.NoError(t, cl.Do(redigo.Command{"SET", check.keys[9], check.value(8, 2)}).Err)
 		check.get([]int{2, 4, 6, 8}, true)
 		check.answered("k", redis.Error("MOVED 1 h:1"))
 		check.answered("k", redis.Error("CLUSTERDOWN x"))
@@ -284,7 +284,7 @@ func TestChecker(t *testing.T) {
 			`{pair4}b has the value "{pair4}a 2"`,
 			"k: MOVED 1 h:1",
 			"k: CLUSTERDOWN x",
-			"k: redigocluster: gave up after 100 tries: MOVED 1 h:1",
+			"k: redigo: gave up after 100 tries: MOVED 1 h:1",
 		}, check.wrong)
 		require.EqualValues(t, 3, check.slots.Load())
 		require.EqualValues(t, 1, check.refused.Load())

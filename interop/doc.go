@@ -1,6 +1,6 @@
 // Package interop tests hashslot against real servers and real clients. It has
-// nothing to import: the tests are here, and the examples, to be copied, are in
-// the folders redigocluster, goredis, valkeygo and proxy.
+// nothing to import: the tests are here, what clients import is in the folder
+// adapter of the root, and the folders executor and proxy have examples to copy.
 //
 // Clusters run on loopback only, of every redis-server and valkey-server (6.0 or
 // later) that is found in the folders of HASHSLOT_SERVERS, a list as PATH is one,

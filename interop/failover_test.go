@@ -7,8 +7,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap/plan"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/assert"
@@ -142,7 +142,7 @@ func TestTwoPrimaries(t *testing.T) {
 			require.Equal(t, 14687, slot)
 		}
 		cl := client(t, c)
-		require.NoError(t, cl.Do(redigocluster.Command{"SET", "mykey", 1}).Err)
+		require.NoError(t, cl.Do(redigo.Command{"SET", "mykey", 1}).Err)
 
 		lost, _ := cl.Router.For(0)
 		mine, _ := cl.Router.ForKey("mykey")

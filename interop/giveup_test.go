@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/hashslot/hashslot"
-	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -46,8 +46,8 @@ func TestGivesUp(t *testing.T) {
 	var wg sync.WaitGroup
 	for name, st := range stores(t, []string{fmt.Sprint("127.0.0.1:", nodes[0].port)}, time.Second) {
 		wg.Go(func() {
-			for _, reply := range st.Pipeline([]redigocluster.Command{{"SET", name, "1"}, {"GET", name + "2"}}) {
-				assert.ErrorIs(t, reply.Err, redigocluster.ErrGaveUp, name)
+			for _, reply := range st.Pipeline([]redigo.Command{{"SET", name, "1"}, {"GET", name + "2"}}) {
+				assert.ErrorIs(t, reply.Err, redigo.ErrGaveUp, name)
 				assert.ErrorContains(t, reply.Err, "MOVED", name)
 			}
 		})

@@ -14,6 +14,9 @@ require (
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/hashslot/hashslot/adapter/goredis v0.0.0
+	github.com/hashslot/hashslot/adapter/redigo v0.0.0
+	github.com/hashslot/hashslot/adapter/valkeygo v0.0.0
 	github.com/klauspost/cpuid/v2 v2.4.2 // indirect
 	github.com/tilinna/clock v1.0.2 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
@@ -22,3 +25,9 @@ require (
 )
 
 replace github.com/hashslot/hashslot => ..
+
+replace github.com/hashslot/hashslot/adapter/goredis => ../adapter/goredis
+
+replace github.com/hashslot/hashslot/adapter/valkeygo => ../adapter/valkeygo
+
+replace github.com/hashslot/hashslot/adapter/redigo => ../adapter/redigo

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/assert"
 )
@@ -35,7 +35,7 @@ func TestOutage(t *testing.T) {
 						if i%2 == 0 {
 							slot = hashslot.Slot(i % 100) // of the first shard
 						}
-						st.Pipeline([]redigocluster.Command{{"SET", fmt.Sprintf("%s%d{%s}", name, g, slot.Tag()), "1"}})
+						st.Pipeline([]redigo.Command{{"SET", fmt.Sprintf("%s%d{%s}", name, g, slot.Tag()), "1"}})
 					}
 				})
 			}

@@ -8,9 +8,9 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/hashslot/hashslot/interop/executor"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap/plan"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/assert"
@@ -84,7 +84,7 @@ func carryOut(ctx context.Context, p *plan.Plan, r render) error {
 // reshard has two primaries join three and take their share of the slots, but no
 // more than most each, and give it back, while others write and read with the
 // client that it returns. No key is lost and no answer is wrong.
-func reshard(t *testing.T, s servers.Server, do render, most int) *redigocluster.Client {
+func reshard(t *testing.T, s servers.Server, do render, most int) *redigo.Client {
 	t.Helper()
 	c := s.Three(t, 2)
 	cl := client(t, c)
@@ -127,7 +127,7 @@ func reshard(t *testing.T, s servers.Server, do render, most int) *redigocluster
 }
 
 // move does what the plan says, and wants what the plan promised.
-func move(t *testing.T, c *servers.Cluster, cl *redigocluster.Client, p *plan.Plan, do render) {
+func move(t *testing.T, c *servers.Cluster, cl *redigo.Client, p *plan.Plan, do render) {
 	t.Helper()
 	var before [topology.ActionRestart + 1]int64
 	for a := range before {
@@ -170,12 +170,12 @@ func slotOwners(view *topology.Cluster) []string {
 // number of keys in moved slots, each time.
 func learns(t *testing.T, c *servers.Cluster, before *topology.Cluster, p *plan.Plan, keys []string) {
 	t.Helper()
-	cl := &redigocluster.Client{Dial: servers.Dial, Refresher: topology.Refresher{Seeds: []string{c.Nodes[0].Addr()}}}
+	cl := &redigo.Client{Dial: servers.Dial, Refresher: topology.Refresher{Seeds: []string{c.Nodes[0].Addr()}}}
 	require.Equal(t, topology.Applied, cl.Router.Apply(before, cl.Router.Generation()).Outcome)
-	commands := make([]redigocluster.Command, len(keys))
+	commands := make([]redigo.Command, len(keys))
 	misplaced := int64(0)
 	for i, k := range keys {
-		commands[i] = redigocluster.Command{"GET", k}
+		commands[i] = redigo.Command{"GET", k}
 		slot := hashslot.Of(k)
 		from, _ := p.Before.Lookup(slot)
 		if to, _ := p.After.Lookup(slot); from != to {

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/hashslot/hashslot/interop/goredis"
-	"github.com/hashslot/hashslot/interop/redigocluster"
-	"github.com/hashslot/hashslot/interop/valkeygo"
+	"github.com/hashslot/hashslot/adapter/goredis"
+	"github.com/hashslot/hashslot/adapter/redigo"
+	"github.com/hashslot/hashslot/adapter/valkeygo"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	goredisv9 "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -19,14 +19,14 @@ import (
 
 // A store is one of the three clients, as a checker uses them. Values are as
 // redigo has them, and so are errors: those of servers are of type redis.Error, and
-// a command that was tried too often has redigocluster.ErrGaveUp.
+// a command that was tried too often has redigo.ErrGaveUp.
 type store interface {
-	Pipeline(commands []redigocluster.Command) []redigocluster.Reply
+	Pipeline(commands []redigo.Command) []redigo.Reply
 	router() *topology.Router
 	views() int64 // how many nodes were asked for a view
 }
 
-type redigoStore struct{ *redigocluster.Client }
+type redigoStore struct{ *redigo.Client }
 
 func (s redigoStore) router() *topology.Router { return &s.Router }
 func (s redigoStore) views() int64             { return s.Views.Load() }
@@ -36,14 +36,14 @@ type goredisStore struct{ *goredis.Client }
 func (s goredisStore) router() *topology.Router { return &s.Router }
 func (s goredisStore) views() int64             { return s.Views.Load() }
 
-func (s goredisStore) Pipeline(commands []redigocluster.Command) []redigocluster.Reply {
+func (s goredisStore) Pipeline(commands []redigo.Command) []redigo.Reply {
 	ctx := context.Background()
-	cmds := make([]goredisv9.Cmder, len(commands))
+	pipe, cmds := s.Client.Pipeline(), make([]goredisv9.Cmder, len(commands))
 	for i, c := range commands {
-		cmds[i] = goredisv9.NewCmd(ctx, c...)
+		cmds[i] = pipe.Do(ctx, c...)
 	}
-	s.Client.Pipeline(ctx, cmds)
-	replies := make([]redigocluster.Reply, len(cmds))
+	pipe.Exec(ctx) // its error is that of one of the commands
+	replies := make([]redigo.Reply, len(cmds))
 	for i, cmd := range cmds {
 		value, err := cmd.(*goredisv9.Cmd).Result()
 		var refused goredisv9.Error
@@ -53,7 +53,7 @@ func (s goredisStore) Pipeline(commands []redigocluster.Command) []redigocluster
 		case errors.As(err, &refused):
 			err = asGivenUp(redis.Error(refused.Error()), errors.Is(err, goredis.ErrGaveUp))
 		}
-		replies[i] = redigocluster.Reply{Value: asRedigo(value), Err: err}
+		replies[i] = redigo.Reply{Value: asRedigo(value), Err: err}
 	}
 	return replies
 }
@@ -63,7 +63,7 @@ type valkeyStore struct{ *valkeygo.Client }
 func (s valkeyStore) router() *topology.Router { return &s.Router }
 func (s valkeyStore) views() int64             { return s.Views.Load() }
 
-func (s valkeyStore) Pipeline(commands []redigocluster.Command) []redigocluster.Reply {
+func (s valkeyStore) Pipeline(commands []redigo.Command) []redigo.Reply {
 	completed := make([]valkey.Completed, len(commands))
 	for i, c := range commands {
 		words := s.B().Arbitrary()
@@ -72,7 +72,7 @@ func (s valkeyStore) Pipeline(commands []redigocluster.Command) []redigocluster.
 		}
 		completed[i] = words.Build()
 	}
-	replies := make([]redigocluster.Reply, len(commands))
+	replies := make([]redigo.Reply, len(commands))
 	for i, result := range s.DoMulti(context.Background(), completed...) {
 		value, err := result.ToAny()
 		var refused *valkey.ValkeyError
@@ -82,15 +82,15 @@ func (s valkeyStore) Pipeline(commands []redigocluster.Command) []redigocluster.
 				err = nil
 			}
 		}
-		replies[i] = redigocluster.Reply{Value: asRedigo(value), Err: err}
+		replies[i] = redigo.Reply{Value: asRedigo(value), Err: err}
 	}
 	return replies
 }
 
-// asGivenUp is the error of a command that was refused, as redigocluster has it.
+// asGivenUp is the error of a command that was refused, as redigo has it.
 func asGivenUp(refused redis.Error, gaveUp bool) error {
 	if gaveUp {
-		return fmt.Errorf("%w: %w", redigocluster.ErrGaveUp, refused)
+		return fmt.Errorf("%w: %w", redigo.ErrGaveUp, refused)
 	}
 	return refused
 }
@@ -116,13 +116,13 @@ func asRedigo(value any) any {
 // them waiting for timeout.
 func stores(t *testing.T, seeds []string, timeout time.Duration) map[string]store {
 	t.Helper()
-	redigo := &redigocluster.Client{
+	fromRedigo := &redigo.Client{
 		Dial: func(addr string) (redis.Conn, error) {
 			return redis.Dial("tcp", addr, redis.DialConnectTimeout(time.Second), redis.DialReadTimeout(timeout), redis.DialWriteTimeout(timeout))
 		},
 		Refresher: topology.Refresher{Seeds: seeds},
 	}
-	require.NoError(t, redigo.Refresh())
+	require.NoError(t, fromRedigo.Refresh())
 	goredisv9.SetLogger(silent{}) // it tells of each node that it cannot reach
 	fed := goredis.New(goredisv9.ClusterOptions{Addrs: seeds, DialTimeout: time.Second, ReadTimeout: timeout, WriteTimeout: timeout})
 	t.Cleanup(func() { fed.Close() })
@@ -132,5 +132,5 @@ func stores(t *testing.T, seeds []string, timeout time.Duration) map[string]stor
 	routed, err := valkeygo.New(t.Context(), opt)
 	require.NoError(t, err)
 	t.Cleanup(routed.Close)
-	return map[string]store{"redigo": redigoStore{redigo}, "go-redis": goredisStore{fed}, "valkey-go": valkeyStore{routed}}
+	return map[string]store{"redigo": redigoStore{fromRedigo}, "go-redis": goredisStore{fed}, "valkey-go": valkeyStore{routed}}
 }

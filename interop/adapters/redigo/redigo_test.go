@@ -1,4 +1,4 @@
-package redigocluster_test
+package redigo_test
 
 import (
 	"strconv"
@@ -6,8 +6,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap/command"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/mna/redisc"
@@ -20,11 +20,11 @@ import (
 func TestOneSlot(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Three(t, 0)
-		cl := &redigocluster.Client{Refresher: topology.Refresher{Seeds: c.Addrs()[:1]}, Dial: servers.Dial}
+		cl := &redigo.Client{Refresher: topology.Refresher{Seeds: c.Addrs()[:1]}, Dial: servers.Dial}
 		require.NoError(t, cl.Refresh())
 		tag := "{" + hashslot.Slot(0).Tag() + "}"
-		do := func(name, key string, args ...any) redigocluster.Reply {
-			return cl.Do(redigocluster.Command(append([]any{name, key}, args...)))
+		do := func(name, key string, args ...any) redigo.Reply {
+			return cl.Do(redigo.Command(append([]any{name, key}, args...)))
 		}
 		for _, k := range []string{"a", "b", "c"} {
 			require.NoError(t, do("SET", tag+k, k).Err)
@@ -44,7 +44,7 @@ func TestOneSlot(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "b", got, "still at the source")
 		assert.EqualValues(t, 1, ask.Load())
-		replies := cl.Pipeline([]redigocluster.Command{{"GET", tag + "a"}, {"GET", tag + "b"}, {"SET", tag + "new", "new"}})
+		replies := cl.Pipeline([]redigo.Command{{"GET", tag + "a"}, {"GET", tag + "b"}, {"SET", tag + "new", "new"}})
 		for i, want := range []any{[]byte("a"), []byte("b"), "OK"} {
 			require.NoError(t, replies[i].Err)
 			assert.Equal(t, want, replies[i].Value)
@@ -53,7 +53,7 @@ func TestOneSlot(t *testing.T) {
 		assert.Equal(t, before, cl.Router.Generation(), "ASK is about one command")
 
 		// One key here and one there: not before the move goes on.
-		done := make(chan redigocluster.Reply)
+		done := make(chan redigo.Reply)
 		go func() { done <- do("MGET", tag+"a", tag+"b") }()
 		c.Wait("TRYAGAIN", func() bool { return cl.Errors[topology.ActionRetry].Load() > 0 })
 		from.String("MIGRATE", to.Host, strconv.Itoa(to.Port), "", "0", "5000", "KEYS", tag+"b", tag+"c")
@@ -80,9 +80,9 @@ func TestOneSlot(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "a", got)
 		assert.EqualValues(t, 1, moved.Load())
-		for _, line := range []redigocluster.Command{nil, {"GETX", "a"}} {
+		for _, line := range []redigo.Command{nil, {"GETX", "a"}} {
 			assert.ErrorIs(t, cl.Do(line).Err, command.ErrUnknown)
-			replies := cl.Pipeline([]redigocluster.Command{line, {"GET", tag + "b"}})
+			replies := cl.Pipeline([]redigo.Command{line, {"GET", tag + "b"}})
 			assert.ErrorIs(t, replies[0].Err, command.ErrUnknown)
 			assert.Equal(t, []byte("b"), replies[1].Value)
 		}

@@ -1,7 +1,7 @@
-// Package redigocluster is a cluster client for redigo, which has none: a
+// Package redigo is a cluster client for redigo, which has none: a
 // [topology.Router], a [topology.Refresher], and a pool of connections for each
-// node. It is an example, to be copied and changed.
-package redigocluster
+// node.
+package redigo
 
 import (
 	"errors"
@@ -18,11 +18,11 @@ import (
 const tries = 100 // of a command, with pauses that grow to 0.1 s: a failover takes seconds
 
 // ErrNotSent is in the error of a command that no node has got.
-var ErrNotSent = errors.New("redigocluster: not sent")
+var ErrNotSent = errors.New("redigo: not sent")
 
 // ErrGaveUp is in the error of a command that was refused, redirected or not sent at
 // every try. It was not done.
-var ErrGaveUp = errors.New("redigocluster: gave up after 100 tries")
+var ErrGaveUp = errors.New("redigo: gave up after 100 tries")
 
 // A Client sends commands to the nodes that own their keys. Its methods are safe
 // for concurrent use. It must not be copied.

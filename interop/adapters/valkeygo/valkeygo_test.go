@@ -4,8 +4,8 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/hashslot/hashslot/adapter/valkeygo"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/valkeygo"
 	"github.com/hashslot/hashslot/slotmap/command"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/assert"
@@ -17,7 +17,7 @@ const count = 3000
 
 // Slots are moved behind the back of two clients, one of valkey-go as it is and
 // one with a Router. Both find all keys.
-func TestClient(t *testing.T) {
+func TestValkeyGo(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		ctx := t.Context()
 		c := s.Three(t, 0)

@@ -1,7 +1,6 @@
 // Package valkeygo sends pipelines of valkey-go by a [topology.Router], which a
 // [topology.Refresher] keeps right: one client for each node, commands that are
-// built without hashing, and a hash of all keys at once. It fits rueidis as well,
-// whose interface is the same. It is an example, to be copied and changed.
+// built without hashing, and a hash of all keys at once.
 package valkeygo
 
 import (
@@ -18,10 +17,7 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-const (
-	tries = 100 // of a command, with pauses: a failover takes seconds
-	pause = 100 * time.Millisecond
-)
+const tries, pause = 100, 100 * time.Millisecond // of a command: a failover takes seconds
 
 // ErrGaveUp is in the error of a command that was refused, redirected or not sent at
 // every try. It was not done.
@@ -178,8 +174,7 @@ func (c *Client) send(ctx context.Context, node *topology.Node, commands ...valk
 }
 
 // follow sends a command again as long as result, the answer of node, asks for that.
-func (c *Client) follow(ctx context.Context, key string, node *topology.Node, seen topology.Generation,
-	result *valkey.ValkeyResult, line valkey.Completed) {
+func (c *Client) follow(ctx context.Context, key string, node *topology.Node, seen topology.Generation, result *valkey.ValkeyResult, line valkey.Completed) {
 	owner := node // or nil, if it was not expected to answer
 	for try := 0; ; try++ {
 		ask, again := c.react(ctx, node, owner, seen, result.Error())

@@ -1,0 +1,2 @@
+// Package valkeygo tests adapter/valkeygo on live servers. It has nothing to import.
+package valkeygo
