@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/hashslot/hashslot/interop/redigocluster"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/hashslot/hashslot/slotmap/plan"
 	"github.com/hashslot/hashslot/slotmap/plan/plantest"
 	"github.com/hashslot/hashslot/slotmap/topology"
@@ -18,7 +18,7 @@ import (
 // A paperConn is redigo's connection to a node on paper.
 type paperConn struct {
 	conn    *plantest.Conn
-	replies []redigocluster.Reply
+	replies []redigo.Reply
 }
 
 func dialPaper(c *plantest.Cluster) func(addr string) (redis.Conn, error) {
@@ -50,7 +50,7 @@ func (p *paperConn) Send(name string, args ...any) error {
 	if e := plantest.Error(""); errors.As(err, &e) {
 		err = redis.Error(e)
 	}
-	p.replies = append(p.replies, redigocluster.Reply{Value: paperReply(value), Err: err})
+	p.replies = append(p.replies, redigo.Reply{Value: paperReply(value), Err: err})
 	return nil
 }
 
@@ -99,7 +99,7 @@ func TestClientOnPaper(t *testing.T) {
 	view, err := topology.ParseNodes(nodes.String(), topology.Origin{})
 	require.NoError(t, err)
 	c := plantest.New(view)
-	cl := &redigocluster.Client{Dial: dialPaper(c), Refresher: topology.Refresher{Seeds: []string{"10.0.0.0:6379"}}}
+	cl := &redigo.Client{Dial: dialPaper(c), Refresher: topology.Refresher{Seeds: []string{"10.0.0.0:6379"}}}
 	require.NoError(t, cl.Refresh())
 	check := newChecker(redigoStore{cl}, 1000)
 	check.write()
@@ -140,7 +140,7 @@ func TestClientOnPaperHalfWay(t *testing.T) {
 	view, err := topology.ParseNodes("a 10.0.0.1:1@2 master - 0 0 1 connected 0-8191\nb 10.0.0.2:1@2 master - 0 0 2 connected 8192-16383\n", topology.Origin{})
 	require.NoError(t, err)
 	c := plantest.New(view)
-	cl := &redigocluster.Client{Dial: dialPaper(c), Refresher: topology.Refresher{Seeds: []string{"10.0.0.1:1"}}}
+	cl := &redigo.Client{Dial: dialPaper(c), Refresher: topology.Refresher{Seeds: []string{"10.0.0.1:1"}}}
 	require.NoError(t, cl.Refresh())
 	do := func(addr string, command ...string) {
 		conn, err := c.Dial(addr)
@@ -153,13 +153,13 @@ func TestClientOnPaperHalfWay(t *testing.T) {
 	do("10.0.0.1:1", "CLUSTER", "SETSLOT", "0", "MIGRATING", "b")
 	do("10.0.0.1:1", "MIGRATE", "10.0.0.2", "1", "", "0", "100", "KEYS", "{06S}a")
 	for key, want := range map[string]string{"{06S}a": "1", "{06S}b": "2"} {
-		got, err := redis.String(cl.Do(redigocluster.Command{"GET", key}).Value, nil)
+		got, err := redis.String(cl.Do(redigo.Command{"GET", key}).Value, nil)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
 	require.EqualValues(t, 1, cl.Errors[topology.ActionAsk].Load())
-	done := make(chan redigocluster.Reply)
-	go func() { done <- cl.Do(redigocluster.Command{"MGET", "{06S}a", "{06S}b"}) }()
+	done := make(chan redigo.Reply)
+	go func() { done <- cl.Do(redigo.Command{"MGET", "{06S}a", "{06S}b"}) }()
 	require.Eventually(t, func() bool { return cl.Errors[topology.ActionRetry].Load() > 0 }, 10*time.Second, time.Millisecond)
 	do("10.0.0.1:1", "MIGRATE", "10.0.0.2", "1", "", "0", "100", "KEYS", "{06S}b")
 	both, err := redis.Strings((<-done).Value, nil)

@@ -6,8 +6,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,7 +25,7 @@ func TestClusterScan(t *testing.T) {
 		want := map[string]bool{}
 		set := func(key string) {
 			want[key] = true
-			require.NoError(t, cl.Do(redigocluster.Command{"SET", key, "v"}).Err)
+			require.NoError(t, cl.Do(redigo.Command{"SET", key, "v"}).Err)
 		}
 		for i := range 1000 {
 			set("key:" + strconv.Itoa(i))
