@@ -11,9 +11,9 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/adapter/redigo"
 	"github.com/hashslot/hashslot/interop/executor"
 	"github.com/hashslot/hashslot/interop/internal/servers"
-	"github.com/hashslot/hashslot/interop/redigocluster"
 	"github.com/hashslot/hashslot/slotmap/plan"
 	"github.com/hashslot/hashslot/slotmap/topology"
 	"github.com/stretchr/testify/assert"
@@ -104,7 +104,7 @@ func TestFix(t *testing.T) {
 		}
 		cl := client(t, c)
 		for _, key := range keys {
-			reply := cl.Do(redigocluster.Command{"GET", key})
+			reply := cl.Do(redigo.Command{"GET", key})
 			got, err := redis.String(reply.Value, reply.Err)
 			require.NoError(t, err, key)
 			assert.Equal(t, key, got)
