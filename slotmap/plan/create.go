@@ -17,6 +17,7 @@ type Host struct {
 	Addr    string // "host:port", with brackets around an IPv6 host
 	Machine string // what it shares with servers that fail together with it; "" is the host of Addr
 	Zone    string // availability zone
+	ID      string // node id, for [Layout.Steps]; Create does not need it
 }
 
 func (h Host) machine() string {

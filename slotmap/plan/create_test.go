@@ -176,7 +176,7 @@ func TestCreateExamples(t *testing.T) {
 			"a:1 d:1|b:1 e:1|c:1 f:1"},
 		{"two on each machine", hostsOf("a:1", "a:2", "b:1", "b:2", "c:1", "c:2"), 1,
 			"a:1 b:2|b:1 c:2|c:1 a:2"},
-		{"a zone for each copy", []Host{{"a:1", "", "x"}, {"b:1", "", "x"}, {"c:1", "", "y"}, {"d:1", "", "y"}, {"e:1", "", "z"}, {"f:1", "", "z"}}, 1,
+		{"a zone for each copy", []Host{{Addr: "a:1", Zone: "x"}, {Addr: "b:1", Zone: "x"}, {Addr: "c:1", Zone: "y"}, {Addr: "d:1", Zone: "y"}, {Addr: "e:1", Zone: "z"}, {Addr: "f:1", Zone: "z"}}, 1,
 			"a:1 d:1|c:1 f:1|e:1 b:1"},
 		{"two primaries", hostsOf("a:1", "b:1", "a:2", "b:2"), 1, "a:1 b:2|b:1 a:2\n" + two},
 		{"one machine", hostsOf("a:1", "a:2", "a:3"), 0, "a:1|a:2|a:3\n" +
@@ -188,7 +188,7 @@ func TestCreateExamples(t *testing.T) {
 			"no replicas: when a primary fails, its slots are lost to the cluster\n" +
 			"host a has 2 of 4 primaries: if it fails, the others are no majority and nothing fails over\n" +
 			"host b has 2 of 4 primaries: if it fails, the others are no majority and nothing fails over"},
-		{"machines by name", []Host{{"a:1", "m", ""}, {"b:1", "m", ""}, {"c:1", "n", ""}, {"d:1", "n", ""}}, 1, "a:1 d:1|c:1 b:1\n" + two},
+		{"machines by name", []Host{{Addr: "a:1", Machine: "m"}, {Addr: "b:1", Machine: "m"}, {Addr: "c:1", Machine: "n"}, {Addr: "d:1", Machine: "n"}}, 1, "a:1 d:1|c:1 b:1\n" + two},
 	} {
 		l, err := Create(c.hosts, c.replicas)
 		require.NoError(t, err)
@@ -222,7 +222,7 @@ func TestCreateErrors(t *testing.T) {
 		{`plan: hosts[0] "a:0": is not host:port`, hostsOf("a:0"), 0},
 		{`plan: hosts[0] "a:65536": is not host:port`, hostsOf("a:65536"), 0},
 		{`plan: hosts[2] "a:1": is hosts[0] as well`, hostsOf("a:1", "b:1", "a:1"), 0},
-		{`plan: hosts[1] "a:2": machine a is in two zones, "x" and "y"`, []Host{{"a:1", "", "x"}, {"a:2", "", "y"}}, 0},
+		{`plan: hosts[1] "a:2": machine a is in two zones, "x" and "y"`, []Host{{Addr: "a:1", Zone: "x"}, {Addr: "a:2", Zone: "y"}}, 0},
 		{`plan: hosts: are more primaries than the 16384 slots`, many, 0},
 	} {
 		_, err := Create(c.hosts, c.replicas)
