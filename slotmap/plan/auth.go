@@ -11,17 +11,18 @@ import (
 // when the step is done. However an Auth is printed, logged or encoded, its
 // password does not show. The zero Auth is none.
 type Auth struct {
-	// Behind a pointer, so that fmt does not reach it from a struct around it.
-	args *[]string
+	// A function, for fmt looks through pointers in a field that is not exported.
+	args func() []string
 }
 
 // NewAuth returns an Auth. With user "", it is only a password, that of the user
 // "default", as servers before 6.0 want it.
 func NewAuth(user, password string) Auth {
+	args := []string{"AUTH2", user, password}
 	if user == "" {
-		return Auth{&[]string{"AUTH", password}}
+		args = []string{"AUTH", password}
 	}
-	return Auth{&[]string{"AUTH2", user, password}}
+	return Auth{func() []string { return args }}
 }
 
 // String returns "", "AUTH ***" or "AUTH2 ***".
@@ -29,7 +30,7 @@ func (a Auth) String() string {
 	if a.args == nil {
 		return ""
 	}
-	return (*a.args)[0] + " ***"
+	return a.args()[0] + " ***"
 }
 
 // Format writes what String returns, for any verb.
@@ -59,7 +60,7 @@ func (s Step) Keys(listed any) ([]string, error) {
 func (s Step) Migrate(keys []string, auth Auth) []string {
 	command := append(make([]string, 0, len(s.Command)+4+len(keys)), s.Command...)
 	if auth.args != nil {
-		command = append(command, *auth.args...)
+		command = append(command, auth.args()...)
 	}
 	return append(append(command, "KEYS"), keys...)
 }

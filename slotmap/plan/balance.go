@@ -104,7 +104,7 @@ type member struct {
 }
 
 func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
-	s, err := newState(c, true)
+	s, err := newState(c, true, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ const (
 	Unassigned   Problem = "unassigned slots"  // slots without an owner
 	Disagreement Problem = "disagreement"      // nodes that do not agree who owns slots
 	Unreachable  Problem = "unreachable nodes" // slots of a node that has failed or may have
+	RunningJobs  Problem = "running jobs"      // slots that a migration in the background moves
 	NodeIDs      Problem = "node ids"          // a node without an id, or two nodes with one
 )
 

@@ -1,13 +1,13 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
+	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/internal/reply"
 	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 // A Job is a migration of slots that servers do in the background: one of CLUSTER
@@ -39,8 +39,9 @@ const maxJobs = 1 << 16
 // which the newest is the first.
 //
 // A state that is not known counts as [Running]: only success, completed, failed,
-// cancelled and canceled are ends. What has ended without success is [Failed].
-// Fields that are not known are skipped.
+// cancelled and canceled are ends. What has ended without success is [Failed], but
+// an import of Redis that has failed is Running: its target tries it again until
+// it is canceled. Fields that are not known are skipped.
 //
 // The error is an [*InputError] that names the job and the field. Time and memory
 // are in proportion to the reply, and the slots take 2 KiB a job.
@@ -83,7 +84,8 @@ func parseJob(v any) (j Job, wrong *InputError) {
 	}
 	r := jobReader{fields: fields}
 	unit, operations := time.Second, [2]string{"EXPORT", "IMPORT"}
-	if _, redis := fields["slots"]; redis {
+	_, redis := fields["slots"]
+	if redis {
 		unit, operations = time.Millisecond, [2]string{"migrate", "import"}
 		j.ID, j.Source, j.Target, j.Message = r.text("id"), r.text("source"), r.text("dest"), r.text("last_error")
 		j.Changed, j.Retries = r.time("end_time", unit), int(r.number("retries"))
@@ -104,7 +106,7 @@ func parseJob(v any) (j Job, wrong *InputError) {
 		r.wrong = &InputError{Field: ".state", Reason: "is missing"}
 	}
 	j.Progress = Running
-	if p, last := lastStates[j.State]; last {
+	if p, last := lastStates[j.State]; last && !(redis && j.Import && p == Failed && j.State == "failed") {
 		j.Progress = p
 	}
 	return j, r.wrong
@@ -140,17 +142,17 @@ func (r *jobReader) number(name string) int64 {
 		return 0
 	}
 	n, ok := reply.Int(v)
-	if !ok || n < 0 || n > 1<<53 {
-		r.fail(name, "is "+reply.Kind(v)+", not a number from 0")
+	if !ok || n < -1 || n > 1<<53 {
+		r.fail(name, "is "+reply.Kind(v)+", not a number from -1")
 	}
 	return n
 }
 
-// time reads a time since 1970; 0 is none.
+// time reads a time since 1970; 0 and -1 are none.
 func (r *jobReader) time(name string, unit time.Duration) time.Time {
 	n := r.number(name)
 	switch {
-	case n == 0:
+	case n <= 0:
 		return time.Time{}
 	case unit == time.Second:
 		return time.Unix(n, 0)
@@ -180,18 +182,21 @@ func (s *Step) job(migrations any) (p Progress, why string) {
 		source, target = s.Peer, s.Node
 	}
 	slots := slotmap.SetOf(s.Slots...)
-	i := slices.IndexFunc(jobs, func(j Job) bool {
-		return j.Import == (s.Kind == KindImport) && j.Slots == slots &&
-			cmp.Or(j.Source, source) == source && cmp.Or(j.Target, target) == target
-	})
-	if i < 0 {
-		return NotStarted, ""
+	var newest *Job
+	for i := range jobs {
+		j := &jobs[i]
+		if j.Import == (s.Kind == KindImport) && j.Slots == slots && j.Source == source && j.Target == target &&
+			(newest == nil || j.newer(newest)) {
+			newest = j
+		}
 	}
-	switch j := &jobs[i]; j.Progress {
-	case Running:
-		return Running, j.text()
-	case Failed:
-		return NotStarted, j.text()
+	switch {
+	case newest == nil:
+		return NotStarted, ""
+	case newest.Progress == Running:
+		return Running, newest.text()
+	case newest.Progress == Failed:
+		return NotStarted, newest.text()
 	}
 	return NotStarted, "" // an older one: the slots came back
 }
@@ -202,4 +207,157 @@ func (j *Job) text() string {
 		return j.State
 	}
 	return j.State + ": " + j.Message
+}
+
+// apply has the slots of running jobs belong to their targets.
+func (s *state) apply(jobs []Job) error {
+	for i := range jobs {
+		j := &jobs[i]
+		if j.Progress != Running {
+			continue
+		}
+		fail := func(nodes []string, advice string) error {
+			return &StateError{Problem: RunningJobs, Slots: j.Slots, Nodes: nodes, Advice: advice}
+		}
+		to, known := s.index[j.Target]
+		switch {
+		case j.Source == "" || j.Target == "":
+			return fail(nil, "the job does not tell its nodes, as that of a replica: ask the primaries")
+		case !known || to == nobody:
+			return fail([]string{j.Target}, "the target is no primary that can be reached; wait until the job has ended")
+		}
+		if s.busy == nil {
+			s.busy = make([]bool, len(s.owner))
+		}
+		for slot := range j.Slots.Slots() {
+			if from := s.owner[slot]; from != int32(to) {
+				if from == nobody || s.nodes[from].id != j.Source {
+					return fail([]string{j.Source, j.Target}, fmt.Sprintf("slot %d is not the source's; ask the nodes again when they agree", slot))
+				}
+				s.nodes[from].slots--
+				s.nodes[to].slots++
+				s.owner[slot] = int32(to)
+			}
+			s.busy[slot] = true
+		}
+	}
+	return nil
+}
+
+// running is the error of slots that would have to move once more.
+func (s *state) running() error {
+	e := &StateError{Problem: RunningJobs, Advice: "they would have to move again; wait until the jobs have ended, or cancel them"}
+	for slot, busy := range s.busy {
+		if busy {
+			e.Slots.Add(hashslot.Slot(slot))
+		}
+	}
+	return e
+}
+
+// spare exchanges the slots of running jobs that would move for others of the same
+// node, so that the numbers stay. With a load no slot is as good as another.
+func (s *state) spare(after *owners, load []float64) error {
+	if s.busy == nil {
+		return nil
+	}
+	others := map[int32][]int{} // slots of each node that stay and are not busy
+	for slot, from := range s.owner {
+		if after[slot] == from && !s.busy[slot] {
+			others[from] = append(others[from], slot)
+		}
+	}
+	for slot, from := range s.owner {
+		if after[slot] == from || !s.busy[slot] {
+			continue
+		}
+		list := others[from]
+		if len(list) == 0 || load != nil {
+			return s.running()
+		}
+		after[list[0]], after[slot] = after[slot], from
+		others[from] = list[1:]
+	}
+	return nil
+}
+
+// A MoveProgress says how far a move of a plan has come.
+type MoveProgress struct {
+	Move Move
+
+	// Progress is Done if all slots are with the target, Running if a job moves
+	// some, NotStarted if some are still to be sent, for the first time or again,
+	// and Failed if a slot is with somebody else.
+	Progress Progress
+
+	Left slotmap.Set // the slots that are not with the target, nor moved by a job
+	Job  *Job        // the newest job for any of the slots; nil if there is none
+	Why  string      // for a log: the state and the message of the job, or who has the slots
+}
+
+// Match says how far the moves of the plan have come, in their order, from a view
+// of the cluster and from the jobs of its primaries, as [ParseJobs] reads them, in
+// any order. Both ends know a job, but not after a restart, so ask both.
+//
+// What is still to be sent is a plan again: [New] makes it of the moves that are
+// [NotStarted], each with the slots of Left.
+//
+// It takes time in proportion to the slots, and to the jobs for each move.
+func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
+	var owner [hashslot.Count]string
+	for r, shard := range c.Table().Ranges() {
+		for slot := r.First; slot <= r.Last; slot++ {
+			owner[slot] = shard.Primary.ID
+		}
+	}
+	moves := make([]MoveProgress, len(p.Moves))
+	for i, m := range p.Moves {
+		got := MoveProgress{Move: m, Left: m.Slots, Progress: Done}
+		for slot := range m.Slots.Slots() {
+			switch id := owner[slot]; id {
+			case m.To:
+				got.Left.Remove(slot)
+			case m.From:
+			default:
+				got.Progress, got.Why = Failed, fmt.Sprintf("slot %d is %s's", slot, orNobody(id))
+			}
+		}
+		running := false
+		for k := range jobs {
+			j := &jobs[k]
+			if j.Source != m.From || j.Target != m.To || m.From == "" || disjoint(&j.Slots, &m.Slots) {
+				continue
+			}
+			if j.Progress == Running {
+				running = true
+				got.Left = got.Left.Subtract(j.Slots)
+			}
+			if got.Job == nil || j.newer(got.Job) {
+				got.Job = j
+			}
+		}
+		switch {
+		case got.Progress == Failed:
+		case !got.Left.IsEmpty():
+			got.Progress = NotStarted
+		case running:
+			got.Progress = Running
+		}
+		if got.Why == "" && got.Job != nil && got.Progress != Done {
+			got.Why = got.Job.text()
+		}
+		moves[i] = got
+	}
+	return moves
+}
+
+func disjoint(a, b *slotmap.Set) bool { return a.Intersect(*b).IsEmpty() }
+
+// newer reports whether j counts in the place of k: it runs, or else was created
+// later.
+func (j *Job) newer(k *Job) bool {
+	if (j.Progress == Running) != (k.Progress == Running) {
+		return j.Progress == Running
+	}
+	return j.Created.After(k.Created)
 }

@@ -232,10 +232,10 @@ func (p *Plan) UnmarshalJSON(text []byte) error {
 	for _, n := range j.Nodes {
 		read.Nodes = append(read.Nodes, Node(n))
 	}
-	if len(j.Load) != 0 {
-		if err := checkLoad(j.Load); err != nil {
-			return in("load", err)
-		}
+	if len(j.Load) == 0 {
+		read.Load = nil
+	} else if err := checkLoad(read.Load); err != nil {
+		return in("load", err)
 	}
 	var err error
 	if read.Before, err = readTable("before", j.Before); err != nil {

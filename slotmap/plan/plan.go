@@ -102,9 +102,9 @@ type Node struct {
 // nobody owns are one only if no move gives them an owner. It is an
 // [*InputError] if a move takes slots from a node that does not own them, or
 // names a node that is no primary that can be reached.
-func New(c *topology.Cluster, moves []Move) (Plan, error) {
+func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 	gives := slices.ContainsFunc(moves, func(m Move) bool { return m.From == "" })
-	s, err := newState(c, gives)
+	s, err := newState(c, gives, jobs)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -125,15 +125,18 @@ func New(c *topology.Cluster, moves []Move) (Plan, error) {
 			return Plan{}, err
 		}
 		for slot := range m.Slots.Slots() {
+			if s.busy != nil && s.busy[slot] {
+				return Plan{}, s.running()
+			}
 			if after[slot] != int32(from) {
 				return Plan{}, &InputError{Field: field, Reason: fmt.Sprintf("slot %d is not %s's", slot, cmp.Or(m.From, "nobody"))}
 			}
 			after[slot] = int32(to)
 		}
 	}
-	p := s.plan(&after, nil)
+	p, err := s.plan(&after, nil)
 	p.Moves = slices.Clone(moves)
-	return p, nil
+	return p, err
 }
 
 // SlotCount returns how many slots the plan moves.
@@ -165,13 +168,19 @@ func (p *Plan) SlotCount() int {
 // largest shortfall together are at most the load of the heaviest slot, unless
 // that takes more than 16384 corrections.
 //
-// The error is a [*StateError] if moving slots of c could lose data, an
-// [*InputError] for bad options.
-func Rebalance(c *topology.Cluster, opts RebalanceOptions) (Plan, error) {
+// jobs are the migrations that run in c, as [ParseJobs] reads them from its
+// primaries; those that have ended do not matter. Their slots count for their
+// targets, in Plan.Before as well, and are not moved by the plan: it can begin
+// while they run. So the plan from which they come, made again, is what is left
+// of it.
+//
+// The error is a [*StateError] if moving slots of c could lose data, or if slots
+// of running jobs had to move. It is an [*InputError] for bad options.
+func Rebalance(c *topology.Cluster, opts RebalanceOptions, jobs ...Job) (Plan, error) {
 	if !(opts.Threshold >= 0) || math.IsInf(opts.Threshold, 0) {
 		return Plan{}, &InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "a threshold is a number of percent from 0"}
 	}
-	s, err := start(c, opts)
+	s, err := start(c, opts, jobs)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -190,13 +199,13 @@ func Rebalance(c *topology.Cluster, opts RebalanceOptions) (Plan, error) {
 	u := s.units(opts.Load)
 	have, weights := u.of(involved), s.weightsOf(involved)
 	if opts.Threshold > 0 && u.free == 0 && within(have, weights, u.total, opts.Threshold) {
-		return s.plan(&s.owner, opts.Load), nil
+		return s.plan(&s.owner, opts.Load)
 	}
 	want := u.have() // of all nodes; those not involved have none
 	for k, n := range shares(have, weights, u.total) {
 		want[involved[k]] = n
 	}
-	return s.plan(u.spread(want), opts.Load), nil
+	return s.plan(u.spread(want), opts.Load)
 }
 
 // within reports whether every node is within the tolerance of its share.
@@ -220,8 +229,8 @@ func within(have []int, weights []float64, total int, percent float64) bool {
 // else moves: the slots go where they level the receivers, in proportion to
 // their weights, as far as that is possible. Everything else is as in
 // [Rebalance], which also drains a node, by weight 0, but evens out all others.
-func Drain(c *topology.Cluster, nodes []string, opts DrainOptions) (Plan, error) {
-	s, err := start(c, RebalanceOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty, Load: opts.Load, AssignUnassigned: opts.AssignUnassigned})
+func Drain(c *topology.Cluster, nodes []string, opts DrainOptions, jobs ...Job) (Plan, error) {
+	s, err := start(c, RebalanceOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty, Load: opts.Load, AssignUnassigned: opts.AssignUnassigned}, jobs)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -277,7 +286,7 @@ func Drain(c *topology.Cluster, nodes []string, opts DrainOptions) (Plan, error)
 	for k, n := range level(u.of(receivers), s.weightsOf(receivers), given) {
 		want[receivers[k]] = n
 	}
-	return s.plan(u.spread(want), opts.Load), nil
+	return s.plan(u.spread(want), opts.Load)
 }
 
 // level returns what each has after given was handed out where it levels them, in
@@ -319,8 +328,8 @@ func level(have []int, weights []float64, given int) []int {
 // of it rounded down or up, and the slots are chosen for few ranges.
 //
 // Errors are those of [Rebalance].
-func Reshard(c *topology.Cluster, from []string, to string, slots int) (Plan, error) {
-	s, err := newState(c, false)
+func Reshard(c *topology.Cluster, from []string, to string, slots int, jobs ...Job) (Plan, error) {
+	s, err := newState(c, false, jobs)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -368,17 +377,17 @@ func Reshard(c *topology.Cluster, from []string, to string, slots int) (Plan, er
 	for k, n := range shares(make([]int, len(sources)), weights, slots) {
 		want[sources[k]] -= n
 	}
-	return s.plan(u.spread(want), nil), nil
+	return s.plan(u.spread(want), nil)
 }
 
 // start checks the cluster, the load and the weights.
-func start(c *topology.Cluster, opts RebalanceOptions) (*state, error) {
+func start(c *topology.Cluster, opts RebalanceOptions, jobs []Job) (*state, error) {
 	if opts.Load != nil {
 		if err := checkLoad(opts.Load); err != nil {
 			return nil, err
 		}
 	}
-	s, err := newState(c, opts.AssignUnassigned)
+	s, err := newState(c, opts.AssignUnassigned, jobs)
 	if err != nil {
 		return nil, err
 	}
@@ -408,8 +417,11 @@ func (s *state) weightsOf(nodes []int) []float64 {
 	return weights
 }
 
-// plan returns the plan from s to the owners after.
-func (s *state) plan(after *owners, load []float64) Plan {
+// plan returns the plan from s to the owners after. The error is a [*StateError].
+func (s *state) plan(after *owners, load []float64) (Plan, error) {
+	if err := s.spare(after, load); err != nil {
+		return Plan{}, err
+	}
 	p := Plan{Before: s.table(&s.owner), After: s.table(after), Warnings: s.warnings, Load: load}
 	for _, n := range s.nodes {
 		p.Nodes = append(p.Nodes, Node{n.id, n.addr, n.weight})
@@ -441,5 +453,5 @@ func (s *state) plan(after *owners, load []float64) Plan {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("%s gives its last slots: with cluster-allow-replica-migration yes, the default, it then becomes a replica of the receiver", n.id))
 		}
 	}
-	return p
+	return p, nil
 }

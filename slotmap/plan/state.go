@@ -32,12 +32,14 @@ type state struct {
 	nodes    []node // by id
 	index    map[string]int
 	owner    owners
+	busy     []bool // by slot: whether a running job moves it; nil if there is none
 	warnings []string
 }
 
 // newState checks that slots can be moved without loss, and numbers the primaries.
-// assign allows slots that nobody owns.
-func newState(c *topology.Cluster, assign bool) (*state, error) {
+// assign allows slots that nobody owns. Slots of running jobs count for the
+// targets.
+func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 	if c == nil {
 		return nil, &InputError{Field: "Cluster", Reason: "is nil"}
 	}
@@ -104,7 +106,7 @@ func newState(c *topology.Cluster, assign bool) (*state, error) {
 			s.owner[slot] = int32(i)
 		}
 	}
-	return s, nil
+	return s, s.apply(jobs)
 }
 
 // down reports whether a primary cannot be reached, or may not be: nothing can be

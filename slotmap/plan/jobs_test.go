@@ -1,0 +1,208 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// What the two servers reply, as clients of RESP2 and RESP3 have it.
+func TestParseJobs(t *testing.T) {
+	valkey := []any{
+		[]any{"name", []byte("j2"), "operation", "EXPORT", "slot_ranges", "0-10 100", "target_node", "b", "source_node", "a",
+			"create_time", int64(1700000000), "last_update_time", int64(1700000003), "last_ack_time", int64(1700000003),
+			"state", "snapshotting", "message", "", "cow_size", int64(0), "remaining_repl_size", int64(7)},
+		map[any]any{"name": "j1", "operation": "IMPORT", "slot_ranges": []byte("5"), "state": "cancelled", "message": "by user"},
+	}
+	jobs, err := ParseJobs(valkey)
+	require.NoError(t, err)
+	require.Equal(t, []Job{
+		{ID: "j2", Slots: slotmap.MustParseSet("0-10 100"), Source: "a", Target: "b", State: "snapshotting", Progress: Running,
+			Created: time.Unix(1700000000, 0), Changed: time.Unix(1700000003, 0)},
+		{ID: "j1", Import: true, Slots: slotmap.MustParseSet("5"), State: "cancelled", Message: "by user", Progress: Failed},
+	}, jobs)
+
+	redis := func(operation, state string) any {
+		return []any{map[string]any{"id": "t", "slots": "0-10 100", "source": "a", "dest": "b", "operation": operation, "state": state,
+			"last_error": "no route", "retries": int64(3), "create_time": int64(1700000000123), "start_time": int64(1700000000456),
+			"end_time": int64(1700000000789), "write_pause_ms": int64(5)}}
+	}
+	jobs, err = ParseJobs(redis("migrate", "completed"))
+	require.NoError(t, err)
+	require.Equal(t, []Job{{ID: "t", Slots: slotmap.MustParseSet("0-10 100"), Source: "a", Target: "b", State: "completed", Progress: Done,
+		Message: "no route", Created: time.UnixMilli(1700000000123), Changed: time.UnixMilli(1700000000789), Retries: 3}}, jobs)
+	for _, tc := range []struct {
+		operation, state string
+		want             Progress
+	}{
+		{"import", "completed", Done}, {"import", "canceled", Failed}, {"migrate", "failed", Failed},
+		{"import", "failed", Running}, // the target tries again
+		{"import", "streaming-buffer", Running}, {"import", "unheard of", Running},
+	} {
+		jobs, err := ParseJobs(redis(tc.operation, tc.state))
+		require.NoError(t, err)
+		require.Equal(t, tc.want, jobs[0].Progress, "%s %s", tc.operation, tc.state)
+		require.Equal(t, tc.state, jobs[0].State)
+	}
+	task := redis("import", "waiting-to-start").([]any)
+	task[0].(map[string]any)["end_time"] = int64(-1) // as Redis has it before the end
+	jobs, err = ParseJobs(task)
+	require.NoError(t, err)
+	require.True(t, jobs[0].Changed.IsZero())
+	for _, none := range []any{nil, []any{}} {
+		jobs, err := ParseJobs(none)
+		require.NoError(t, err)
+		require.Empty(t, jobs)
+	}
+}
+
+func TestParseJobsErrors(t *testing.T) {
+	for _, tc := range []struct {
+		reply any
+		want  string
+	}{
+		{errors.New("ERR unknown subcommand"), `plan: jobs: is the error "ERR unknown subcommand", not a list`},
+		{[]any{"x"}, `plan: jobs[0]: is the text "x", neither a map nor a list of names and values`},
+		{[]any{[]any{"x"}}, `plan: jobs[0]: a list of 1 elements is not names and values`},
+		{[]any{[]any{"slot_ranges", "5", "operation", "EXPORT"}}, `plan: jobs[0].state: is missing`},
+		{[]any{[]any{"slot_ranges", "5", "operation", "DANCE", "state", "success"}}, `plan: jobs[0].operation "DANCE": is neither EXPORT nor IMPORT`},
+		{[]any{[]any{"slot_ranges", "", "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].slot_ranges: has no slots`},
+		{[]any{[]any{"slots", "7-5", "operation", "import", "state", "success"}}, `plan: jobs[0].slots: slotmap: the first slot is greater than the last, at byte 0 of "7-5"`},
+		{[]any{[]any{"slot_ranges", "5", "create_time", "soon", "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].create_time: is the text "soon", not a number from -1`},
+		{[]any{[]any{"slot_ranges", "5", "name", int64(5), "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].name: is the number 5, not text`},
+		{make([]any, maxJobs+1), fmt.Sprintf("plan: jobs: is a list of %d, more than %d", maxJobs+1, maxJobs)},
+	} {
+		_, err := ParseJobs(tc.reply)
+		require.EqualError(t, err, tc.want)
+		var input *InputError
+		require.ErrorAs(t, err, &input)
+	}
+}
+
+func runningJob(from, to, slots string) Job {
+	return Job{Source: from, Target: to, Slots: slotmap.MustParseSet(slots), State: "replicating", Progress: Running}
+}
+
+func TestMatch(t *testing.T) {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16380\nc h:3@4 master - 0 0 3 connected 16381-16383\n")
+	set := slotmap.MustParseSet
+	p := Plan{Moves: []Move{
+		{From: "a", To: "b", Slots: set("0-9")},
+		{From: "a", To: "c", Slots: set("10-19")},
+		{From: "b", To: "c", Slots: set("16380-16383")},
+		{From: "a", To: "b", Slots: set("8192-8200")},
+		{From: "b", To: "a", Slots: set("16381")},
+		{From: "a", To: "b", Slots: set("30-39")},
+		{To: "b", Slots: set("40")},
+	}}
+	at := func(n int64) time.Time { return time.Unix(n, 0) }
+	jobs := []Job{
+		{Source: "a", Target: "b", Slots: set("0-4"), State: "failed", Message: "lost", Progress: Failed, Created: at(5)},
+		{Source: "a", Target: "b", Slots: set("0-9"), State: "cancelled", Progress: Failed, Created: at(4)},
+		{Source: "a", Target: "c", Slots: set("10-19"), State: "failed", Progress: Failed, Created: at(9)},
+		runningJob("a", "c", "10-19"),
+		runningJob("b", "c", "16380"),
+		runningJob("a", "b", "35-99"),
+	}
+	var got []string
+	for _, m := range p.Match(c, jobs) {
+		got = append(got, fmt.Sprintf("%s %q %q", m.Progress, m.Left.String(), m.Why))
+	}
+	require.Equal(t, []string{
+		`not started "0-9" "failed: lost"`, // to be sent again
+		`running "" "replicating"`,
+		`running "" "replicating"`,
+		`done "" ""`,
+		`failed "16381" "slot 16381 is c's"`,
+		`not started "30-34" "replicating"`,
+		`failed "40" "slot 40 is a's"`,
+	}, got)
+	require.Equal(t, Done, (&Plan{Moves: p.Moves[:1]}).Match(parse(t, "b h:2@3 master - 0 0 2 connected 0-16383\n"), jobs)[0].Progress)
+	require.Equal(t, Failed, p.Match(nil, nil)[0].Progress)
+}
+
+// A plan that is made while its own jobs run is what is left of it.
+func TestPlanningSeesJobs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 8 {
+		c := randomPaper(rng, 2+rng.IntN(10)).cluster(t)
+		p, err := Rebalance(c, RebalanceOptions{UseEmpty: true})
+		require.NoError(t, err)
+		var jobs []Job
+		for _, m := range p.Moves {
+			part := slotmap.Set{}
+			for slot := range m.Slots.Slots() {
+				if rng.IntN(2) == 0 {
+					part.Add(slot)
+				}
+			}
+			if !part.IsEmpty() {
+				jobs = append(jobs, Job{Source: m.From, Target: m.To, Slots: part, Progress: Running})
+			}
+			jobs = append(jobs, Job{Source: "x", Slots: m.Slots, Progress: Failed})
+		}
+		rest, err := Rebalance(c, RebalanceOptions{UseEmpty: true}, jobs...)
+		require.NoError(t, err)
+		var moving slotmap.Set
+		for _, j := range jobs {
+			if j.Progress == Running {
+				moving = moving.Union(j.Slots)
+			}
+		}
+		for _, m := range rest.Moves {
+			overlap := m.Slots.Intersect(moving)
+			require.True(t, overlap.IsEmpty())
+		}
+		require.Equal(t, p.SlotCount(), moving.Len()+rest.SlotCount())
+		for _, n := range p.Nodes {
+			want, got := p.After.SlotsOf(n.ID), rest.After.SlotsOf(n.ID)
+			require.InDelta(t, want.Len(), got.Len(), 1)
+		}
+	}
+}
+
+func TestPlanningRefusesJobs(t *testing.T) {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\nc h:3@4 master - 0 0 3 connected\nd h:4@5 master,fail - 0 0 4 connected\n")
+	const again = "plan: running jobs 0-9: they would have to move again; wait until the jobs have ended, or cancel them"
+	set := slotmap.MustParseSet
+	for _, tc := range []struct {
+		job  Job
+		want string
+	}{
+		{runningJob("a", "c", "0-9"), again},
+		{runningJob("", "c", "0-9"), "plan: running jobs 0-9: the job does not tell its nodes, as that of a replica: ask the primaries"},
+		{runningJob("a", "d", "0-9"), "plan: running jobs 0-9 (d): the target is no primary that can be reached; wait until the job has ended"},
+		{runningJob("a", "c", "8190-8195"), "plan: running jobs 8190-8195 (a, c): slot 8192 is not the source's; ask the nodes again when they agree"},
+	} {
+		_, err := Drain(c, []string{"c"}, DrainOptions{}, tc.job)
+		var state *StateError
+		require.ErrorAs(t, err, &state)
+		require.EqualError(t, err, tc.want)
+		require.Equal(t, RunningJobs, state.Problem)
+	}
+	job := runningJob("a", "c", "0-9")
+	_, err := New(c, []Move{{From: "a", To: "b", Slots: set("5")}}, job)
+	require.EqualError(t, err, again)
+	_, err = Reshard(c, []string{"c"}, "b", 10, job)
+	require.EqualError(t, err, again)
+	load := slices.Repeat([]float64{1}, hashslot.Count)
+	_, err = Drain(c, []string{"c"}, DrainOptions{Load: load}, job)
+	require.EqualError(t, err, again)
+	// Others of the same node go in their place.
+	job = runningJob("a", "b", "0-9")
+	p, err := Reshard(c, []string{"b"}, "c", 8000, job)
+	require.NoError(t, err)
+	require.Equal(t, 8000, p.SlotCount())
+	overlap := p.Moves[0].Slots.Intersect(job.Slots)
+	require.True(t, overlap.IsEmpty())
+	had := p.Before.SlotsOf("b")
+	require.Equal(t, 8202, had.Len())
+}

@@ -1,0 +1,297 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+var (
+	nodeA = Node{ID: "a", Addr: "10.0.0.1:6379"}
+	nodeB = Node{ID: "b", Addr: "10.0.0.2:6379"}
+)
+
+// nodesOf is CLUSTER NODES of a, b and others, as the first letter of each line
+// has them: a or b is "myself".
+func nodesOf(lines ...string) string {
+	var text strings.Builder
+	for i, l := range lines {
+		id, rest, _ := strings.Cut(l, " ")
+		flags, slots, _ := strings.Cut(rest, " ")
+		primary := "-"
+		if role, of, ok := strings.Cut(flags, ":"); ok {
+			flags, primary = role, of
+		}
+		fmt.Fprintf(&text, "%s 10.0.0.%d:6379@1 %s %s 0 0 %d connected %s\n", id, i+1, flags, primary, i+1, slots)
+	}
+	return text.String()
+}
+
+func TestStepProgress(t *testing.T) {
+	valkey := func(state, message string) any {
+		return []any{map[string]any{"name": "j", "operation": "EXPORT", "slot_ranges": "5 7-9", "source_node": "a", "target_node": "b", "state": state, "message": message, "create_time": int64(9)}}
+	}
+	const info = "# Replication\r\nrole:slave\r\nmaster_link_status:"
+	export := (&Plan{Moves: []Move{{From: "a", To: "b", Slots: slotmap.MustParseSet("5 7-9")}}, Nodes: []Node{nodeA, nodeB}}).MigrateSlots()[0]
+	keys := keysOf(nodeA, nodeB, 5, &SetSlotOptions{}, 0)
+	epoch := Step{Kind: KindEpoch, Command: []string{"x"}, Until: Until{HasEpoch, [][]string{{"CLUSTER", "INFO"}}}}
+	meet := Step{Kind: KindMeet, Node: "a", Peer: "b", PeerAddr: nodeB.Addr, Command: []string{"x"}, Until: Until{KnowsPeer, [][]string{askNodes}}}
+	one57 := []slotmap.Range{{First: 5, Last: 7}}
+	for _, tc := range []struct {
+		name    string
+		step    Step
+		replies []any
+		want    Progress
+		why     string
+	}{
+		{"imports", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master [5-<-b]", "b master 0-9")}, Done, ""},
+		{"not yet", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 0-9")}, NotStarted, ""},
+		{"from another", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master [5-<-c]", "b master 0-9", "c master")}, NotStarted, ""},
+		{"has it", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master 5", "b master 0-4")}, Done, ""},
+		{"moved elsewhere", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 0-4", "c\x1b master 5")}, Failed, `slot 5 is owned by "c\x1b"`},
+		{"owner unknown", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 0-4")}, Failed, "slot 5 has no owner"},
+		{"migrates", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-9 [5->-b]", "b master")}, Done, ""},
+		{"not yet", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-9", "b master")}, NotStarted, ""},
+		{"to another", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-9 [5->-c]", "b master", "c master")}, NotStarted, ""},
+		{"has moved", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-4", "b master 5")}, Done, ""},
+		{"moved elsewhere", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-4", "b master", "c master 5")}, Failed, "slot 5 is owned by c"},
+		{"keys", keys, []any{[]any{[]byte("k")}}, NotStarted, ""},
+		{"no keys", keys, []any{[]any{}}, Done, ""},
+		{"null", keys, []any{nil}, Done, ""},
+		{"no list", keys, []any{int64(3)}, Running, "plan: keys: is the number 3, not a list"},
+		{"owner", owned(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 5")}, Done, ""},
+		{"not yet", owned(nodeA, nodeB, 5), []any{[]byte(nodesOf("a myself,master 5", "b master"))}, NotStarted, ""},
+		{"closed", stable(nodeA, 5), []any{nodesOf("a myself,master 5")}, Done, ""},
+		{"open", stable(nodeA, 5), []any{nodesOf("a myself,master 5 [5->-b]", "b master")}, NotStarted, ""},
+		{"open", stable(nodeA, 5), []any{nodesOf("a myself,master [5-<-b]", "b master 5")}, NotStarted, ""},
+		{"assigned", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-9")}, Done, ""},
+		{"some free", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6")}, NotStarted, ""},
+		{"taken", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6", "b master 7")}, Failed, "slot 7 is owned by b"},
+		{"replica", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b myself,slave:a")}, Done, ""},
+		{"syncing", replicating(nodeB, nodeA), []any{info + "down\r\n", nodesOf("a master 0-9", "b myself,slave:a")}, Running, "master_link_status:down"},
+		{"another's replica", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b myself,slave:c", "c master")}, NotStarted, ""},
+		{"primary", failingOver(nodeB, nodeA), []any{nodesOf("a slave:b", "b myself,master 0-9")}, Done, ""},
+		{"not yet", failingOver(nodeB, nodeA), []any{nodesOf("a master 0-9", "b myself,slave:a")}, Running, "is no primary yet"},
+		{"epoch", epoch, []any{"cluster_state:ok\r\ncluster_my_epoch:7\r\n"}, Done, ""},
+		{"no epoch", epoch, []any{"cluster_my_epoch:0\r\n"}, NotStarted, ""},
+		{"met", meet, []any{nodesOf("a myself,master", "b master")}, Done, ""},
+		{"not met", meet, []any{nodesOf("a myself,master", "c handshake")}, NotStarted, ""},
+		{"shakes hands", meet, []any{nodesOf("a myself,master", "b handshake")}, Running, ""},
+		{"ok", waiting(nodeA, ClusterOK, "CLUSTER", "INFO"), []any{"cluster_state:ok\r\n"}, Done, ""},
+		{"fails", waiting(nodeA, ClusterOK, "CLUSTER", "INFO"), []any{"cluster_state:fail\r\n"}, Running, "cluster_state:fail"},
+		{"primary", synced(nodeA), []any{"role:master\r\n"}, Done, ""},
+		{"in sync", synced(nodeA), []any{info + "up\r\n"}, Done, ""},
+		{"syncing", synced(nodeA), []any{info + "down\r\n"}, Running, "master_link_status:down"},
+		{"exported", export, []any{nil, nodesOf("a myself,master", "b master 0-9")}, Done, ""},
+		{"exports", export, []any{valkey("replicating", ""), nodesOf("a myself,master 0-9", "b master")}, Running, "replicating"},
+		{"a state of later", export, []any{valkey("dancing", "well"), nodesOf("a myself,master 0-9", "b master")}, Running, "dancing: well"},
+		{"failed", export, []any{valkey("failed", "Connection lost"), nodesOf("a myself,master 0-9", "b master")}, NotStarted, "failed: Connection lost"},
+		{"a job of long ago", export, []any{valkey("success", ""), nodesOf("a myself,master 0-9", "b master")}, NotStarted, ""},
+		{"forgotten", export, []any{[]any{}, nodesOf("a myself,master 0-9", "b master")}, NotStarted, ""},
+		{"elsewhere", export, []any{[]any{}, nodesOf("a myself,master 0-8", "b master", "c master 9")}, Failed, "slot 9 is owned by c"},
+		{"loading", export, []any{errors.New("LOADING"), nil}, Running, "CLUSTER GETSLOTMIGRATIONS: LOADING"},
+		{"nothing", export, nil, Running, "0 replies to 2 commands"},
+		{"no text", owned(nodeA, nodeB, 5), []any{5}, Running, "the reply is no text"},
+		{"no nodes", owned(nodeA, nodeB, 5), []any{""}, Running, "topology: CLUSTER NODES: line 1, byte 0: no node"},
+		{"nothing to ask", bumped(nodeA), nil, Done, ""},
+	} {
+		p, why := tc.step.Progress(tc.replies...)
+		require.Equal(t, tc.want, p, "%s: %s: %s", tc.step.Kind, tc.name, why)
+		require.Equal(t, tc.why, why, "%s: %s", tc.step.Kind, tc.name)
+	}
+	require.Equal(t, "not started running done failed Progress(9)", fmt.Sprint(NotStarted, Running, Done, Failed, Progress(9)))
+}
+
+func TestStepAnswer(t *testing.T) {
+	refused := errors.New("ERR no")
+	for _, tc := range []struct {
+		step   Step
+		answer any
+		want   Progress
+		why    string
+	}{
+		{owned(nodeA, nodeB, 5), "OK", Done, ""},
+		{owned(nodeA, nodeB, 5), refused, Running, "ERR no"},
+		{bumped(nodeA), "BUMPED 5", Done, ""},
+		{bumped(nodeA), refused, NotStarted, "ERR no"},
+		{failingOver(nodeB, nodeA), "OK", Running, ""},
+		{failingOver(nodeB, nodeA), refused, Running, "ERR no"},
+	} {
+		p, why := tc.step.Answer(tc.answer)
+		require.Equal(t, tc.want, p)
+		require.Equal(t, tc.why, why)
+	}
+}
+
+func TestMigrateCommand(t *testing.T) {
+	s := keysOf(nodeA, Node{ID: "b", Addr: "[::1]:7000"}, 5, &SetSlotOptions{Replace: true, Timeout: 1500 * time.Millisecond, Keys: 7}, 2)
+	require.Equal(t, 2, s.Database)
+	require.Equal(t, [][]string{{"CLUSTER", "GETKEYSINSLOT", "5", "7"}}, s.Until.Ask)
+	join := func(auth Auth) string { return strings.Join(s.Migrate([]string{"k1", "k2"}, auth), "|") }
+	require.Equal(t, "MIGRATE|::1|7000||2|1500|REPLACE|KEYS|k1|k2", join(Auth{}))
+	require.Equal(t, "MIGRATE|::1|7000||2|1500|REPLACE|AUTH|s3cret|KEYS|k1|k2", join(NewAuth("", "s3cret")))
+	require.Equal(t, "MIGRATE|::1|7000||2|1500|REPLACE|AUTH2|bob|s3cret|KEYS|k1|k2", join(NewAuth("bob", "s3cret")))
+	require.Equal(t, "MIGRATE|::1|7000||2|1500|REPLACE", strings.Join(s.Command, "|"), "the step is as before")
+	for _, o := range []SetSlotOptions{{Keys: -1}, {Timeout: 1}, {Timeout: -1}, {Timeout: 1 << 62}, {Databases: -1}} {
+		_, err := new(Plan).SetSlots(o)
+		var input *InputError
+		require.ErrorAs(t, err, &input, "%+v", o)
+	}
+}
+
+// A password shows nowhere, whatever is done with it.
+func TestAuthHidesThePassword(t *testing.T) {
+	auth := NewAuth("bob", "s3cret")
+	type around struct {
+		auth Auth
+		Auth Auth
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "auth", auth, "around", around{auth, auth})
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "auth", auth, "around", around{auth, auth})
+	text, err := json.Marshal(around{auth, auth})
+	require.NoError(t, err)
+	log.Write(text)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
+		fmt.Fprintf(&log, verb+"\n", auth)
+		fmt.Fprintf(&log, verb+"\n", &auth)
+		fmt.Fprintf(&log, verb+"\n", around{auth, auth})
+	}
+	fmt.Fprintf(&log, "%x", NewAuth("", "s3cret"))
+	require.NotContains(t, log.String(), "s3cret")
+	require.NotContains(t, log.String(), fmt.Sprintf("%x", "s3cret"))
+	require.Contains(t, log.String(), "AUTH2 ***")
+	require.Equal(t, "AUTH ***", NewAuth("", "s3cret").String())
+	require.Empty(t, Auth{}.String())
+}
+
+// What a stranger can put into ids and addresses does not reach a terminal.
+func TestTextIsPrintable(t *testing.T) {
+	const evil = "\x1b[2J\n\u202e"
+	nodes := "a" + evil
+	clean := func(text string) {
+		t.Helper()
+		require.NotEmpty(t, text)
+		require.NotContains(t, text, "\x1b")
+		require.NotContains(t, text, "\u202e")
+		require.Equal(t, strings.Count(text, "\n"), strings.Count(strings.ReplaceAll(text, evil, ""), "\n"))
+	}
+	n := Node{ID: nodes, Addr: "h" + evil + ":1"}
+	for _, s := range []Step{importing(n, n, 5), keysOf(n, n, 5, &SetSlotOptions{}, 0), synced(n), failingOver(n, n),
+		{Kind: KindWait, Until: Until{Condition: evil, Ask: [][]string{{evil}}}}, {Command: []string{evil, "", "a b", "\xff"}}} {
+		clean(s.String())
+		require.NotContains(t, s.String(), "\n")
+	}
+	p := Plan{Moves: []Move{{From: nodes, To: nodes + "2", Slots: slotmap.MustParseSet("5")}}, Nodes: []Node{n}, Warnings: []string{nodes}}
+	clean(p.Summary())
+	clean(Layout{Shards: []LayoutShard{{Primary: Host{Addr: evil, Zone: evil}}}, Warnings: []string{evil}}.Summary())
+	clean((&InputError{Field: evil, Value: evil, Reason: evil}).Error())
+	clean((&StateError{Problem: OpenSlots, Nodes: []string{evil}, Advice: evil}).Error())
+	require.Equal(t, `> "a b" "" x`, Step{Kind: KindOwner, Command: []string{"a b", "", "x"}}.String()[2:])
+}
+
+// No node has two steps in a round, and there are as few rounds as the busiest
+// node needs.
+func TestRounds(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range 300 {
+		p := Plan{}
+		busy := map[string]int{}
+		sources, targets, slot := 1+rng.IntN(9), 1+rng.IntN(9), 0
+		bipartite := i%2 == 0
+		for s := range sources {
+			for d := range targets {
+				from, to := fmt.Sprint("s", s), fmt.Sprint("d", d)
+				if !bipartite {
+					from, to = fmt.Sprint("n", s), fmt.Sprint("n", d)
+				}
+				if rng.IntN(3) == 0 || from == to {
+					continue
+				}
+				p.Moves = append(p.Moves, Move{From: from, To: to, Slots: slotmap.MustParseSet(fmt.Sprint(slot))})
+				busy[from]++
+				busy[to]++
+				slot++
+			}
+		}
+		rng.Shuffle(len(p.Moves), func(i, k int) { p.Moves[i], p.Moves[k] = p.Moves[k], p.Moves[i] })
+		most := 0
+		for _, n := range busy {
+			most = max(most, n)
+		}
+		steps := p.MigrationImport()
+		require.Len(t, steps, len(p.Moves))
+		seen := map[string]bool{}
+		last := 1
+		for _, s := range steps {
+			require.GreaterOrEqual(t, s.Round, last)
+			last = s.Round
+			for _, id := range []string{s.Node, s.Peer} {
+				key := fmt.Sprint(s.Round, id)
+				require.False(t, seen[key], "%s twice in round %d", id, s.Round)
+				seen[key] = true
+			}
+		}
+		switch {
+		case len(steps) == 0:
+		case bipartite:
+			require.Equal(t, most, last)
+		default: // no colouring of edges in turn needs more
+			require.LessOrEqual(t, last, 2*most-1)
+		}
+	}
+}
+
+func TestLayoutSteps(t *testing.T) {
+	hosts := make([]Host, 4)
+	for i := range hosts {
+		hosts[i] = Host{Addr: fmt.Sprintf("10.0.0.%d:6379", i+1), ID: string(rune('a' + i))}
+	}
+	l, err := Create(hosts, 1)
+	require.NoError(t, err)
+	steps, err := l.Steps(LayoutOptions{})
+	require.NoError(t, err)
+	var text strings.Builder
+	for _, s := range steps {
+		fmt.Fprintln(&text, s.Round, s)
+	}
+	require.Equal(t, `1 10.0.0.1:6379> CLUSTER SET-CONFIG-EPOCH 1
+1 10.0.0.2:6379> CLUSTER SET-CONFIG-EPOCH 2
+1 10.0.0.3:6379> CLUSTER SET-CONFIG-EPOCH 3
+1 10.0.0.4:6379> CLUSTER SET-CONFIG-EPOCH 4
+2 10.0.0.1:6379> CLUSTER ADDSLOTSRANGE 0 8191
+2 10.0.0.2:6379> CLUSTER ADDSLOTSRANGE 8192 16383
+3 10.0.0.2:6379> CLUSTER MEET 10.0.0.1 6379  # then CLUSTER NODES until it knows the peer
+3 10.0.0.3:6379> CLUSTER MEET 10.0.0.1 6379  # then CLUSTER NODES until it knows the peer
+3 10.0.0.4:6379> CLUSTER MEET 10.0.0.1 6379  # then CLUSTER NODES until it knows the peer
+4 10.0.0.3:6379> CLUSTER REPLICATE a  # then INFO replication and CLUSTER NODES until it is a replica of the peer, in sync
+4 10.0.0.4:6379> CLUSTER REPLICATE b  # then INFO replication and CLUSTER NODES until it is a replica of the peer, in sync
+5 10.0.0.1:6379> CLUSTER INFO  # until it says that the cluster is ok
+5 10.0.0.2:6379> CLUSTER INFO  # until it says that the cluster is ok
+5 10.0.0.3:6379> CLUSTER INFO  # until it says that the cluster is ok
+5 10.0.0.4:6379> CLUSTER INFO  # until it says that the cluster is ok
+`, text.String())
+	steps, err = l.Steps(LayoutOptions{AddSlots: true})
+	require.NoError(t, err)
+	require.Equal(t, []string{"CLUSTER", "ADDSLOTS", "0", "1", "2"}, steps[4].Command[:5])
+	require.Len(t, steps[4].Command, 2+8192)
+	for name, change := range map[string]func(h *Host){
+		`plan: hosts "10.0.0.1:6379": has no ID: ask the node for CLUSTER MYID`:             func(h *Host) { h.ID = "" },
+		`plan: hosts "one:6379": is not an IP address and a port, as CLUSTER MEET wants it`: func(h *Host) { h.Addr = "one:6379" },
+		`plan: hosts "10.0.0.2:6379": has the ID of 10.0.0.1:6379`:                          func(h *Host) { h.ID = "b" },
+	} {
+		changed := Layout{Shards: append([]LayoutShard{}, l.Shards...)}
+		change(&changed.Shards[0].Primary)
+		_, err := changed.Steps(LayoutOptions{})
+		require.EqualError(t, err, name)
+	}
+}
