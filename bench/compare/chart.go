@@ -32,9 +32,13 @@ type chart struct {
 	pairs [][2]string // workloads whose lengths are fixed and unpredictable: a chart of marks in rows
 }
 
-func perUnit(_ *work, t *timing) float64   { return t.median() }
-func gigabytes(w *work, t *timing) float64 { return float64(w.Bytes) / t.median() }
-func millions(_ *work, t *timing) float64  { return 1e3 / t.median() }
+func perUnit(w *work, t *timing) float64 {
+	ns, _ := w.figure(t)
+	return ns
+}
+
+func gigabytes(w *work, t *timing) float64 { return float64(w.Bytes) / perUnit(w, t) }
+func millions(w *work, t *timing) float64  { return 1e3 / perUnit(w, t) }
 
 var charts = []chart{
 	{

@@ -440,6 +440,21 @@ func TestBaseline(t *testing.T) {
 	}
 }
 
+// Of the passes of a clock that changes, what is left is what contenders differ in.
+func TestFigure(t *testing.T) {
+	w := &work{Cases: []timing{
+		{Name: "ours", NS: []float64{10, 20, 33}},
+		{Name: "peer", Peer: here, NS: []float64{20, 40, 60}},
+	}}
+	ns, spread := w.figure(&w.Cases[0])
+	assert.InDelta(t, 20, ns, 1e-9)
+	assert.InDelta(t, 0.05, spread, 1e-9, "half of the range of 0.5, 0.5 and 0.55")
+	w.Cases[1].Peer = ""
+	ns, spread = w.figure(&w.Cases[0])
+	assert.InDelta(t, 20, ns, 1e-9, "without peers")
+	assert.InDelta(t, 11.5/20, spread, 1e-9)
+}
+
 func TestCoreCounts(t *testing.T) {
 	assert.Equal(t, []int{1}, coreCounts(0))
 	assert.Equal(t, []int{1}, coreCounts(1))

@@ -58,9 +58,19 @@ type timing struct {
 
 func (t timing) median() float64 { return medianOf(t.NS) }
 
-// spread is half of the range of the passes, as a part of the median.
-func (t timing) spread() float64 { return spreadOf(t.NS) }
+// figure returns what a table says of t, one of w's cases, and half of the range of
+// the passes as a part of it. The clock is taken out: times count as multiples of the
+// peers' in the same pass, and their median is told at the peers' median time.
+func (w *work) figure(t *timing) (ns, spread float64) {
+	level, _ := levels(w, w)
+	if len(level) != len(t.NS) {
+		return medianOf(t.NS), spreadOf(t.NS)
+	}
+	times := relative(t.NS, level)
+	return medianOf(times) * medianOf(level), spreadOf(times)
+}
 
+// spreadOf is half of the range, as a part of the median.
 func spreadOf(v []float64) float64 {
 	return (slices.Max(v) - slices.Min(v)) / 2 / medianOf(v)
 }

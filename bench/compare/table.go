@@ -28,7 +28,8 @@ func markdown(r *result) []byte {
 	}
 	fmt.Fprintf(&b, ". Made in bench/compare by\n\n    %s\n\n", r.command())
 	fmt.Fprintf(&b, "All contenders of a column take turns in one process, so they can be compared with each other; columns only roughly. "+
-		"Passes: %d, of %d runs each. A figure is the median over the passes of the median of the runs, ± half of the range of the passes. "+
+		"Passes: %d, of %d runs each. A figure is the median over the passes of the median of the runs, ± half of the range of the passes; "+
+		"as the clock of a machine changes, times count as multiples of the peers' times in the same pass, and are told at the peers' median time. "+
 		"`Of`, `AppendOf` and `Checksum` are hashslot with the kernel in use, %s; other kernels are named. "+
 		"An asterisk marks peers whose answers differ, see [the peers](#peers).\n", r.passes(), r.Reps, r.Kernel)
 	wrong := map[string]bool{}
@@ -107,14 +108,14 @@ func cell(w *work, t *timing) string {
 	if t == nil {
 		return ""
 	}
-	x := t.median()
+	x, spread := w.figure(t)
 	if w.Bytes > 0 {
 		x = float64(w.Bytes) / x
 	}
 	if len(t.NS) == 1 {
 		return digits(x)
 	}
-	return fmt.Sprintf("%s ±%.0f%%", digits(x), 100*t.spread())
+	return fmt.Sprintf("%s ±%.0f%%", digits(x), 100*spread)
 }
 
 // benchmarkText returns the passes in Go's benchmark format, as benchstat reads it.
