@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,30 +121,5 @@ func TestDependencies(t *testing.T) {
 	// Plain Go needs nothing but the standard library.
 	for p := range strings.FieldsSeq(command(t, "list", "-deps", "-tags=purego", ".")) {
 		assert.True(t, strings.HasPrefix(p, module) || !strings.Contains(strings.Split(p, "/")[0], "."), "purego depends on %s", p)
-	}
-}
-
-// TestREADME holds that the Go code in README.md is that of examples, which are
-// compiled, run, and compared with their output.
-func TestREADME(t *testing.T) {
-	t.Chdir(root)
-	examples := map[string]bool{}
-	for _, pattern := range []string{"*_test.go", "*/*_test.go", "*/*/*_test.go", "*/*/*/*_test.go"} {
-		files, err := filepath.Glob(pattern)
-		require.NoError(t, err)
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			require.NoError(t, err)
-			for _, m := range regexp.MustCompile(`(?ms)^func Example\w*\(\) \{\n(.*?)^\}$`).FindAllStringSubmatch(string(text), -1) {
-				examples[regexp.MustCompile(`(?m)^\t`).ReplaceAllString(m[1], "")] = true
-			}
-		}
-	}
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	blocks := regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(string(readme), -1)
-	assert.GreaterOrEqual(t, len(blocks), 3)
-	for _, b := range blocks {
-		assert.True(t, examples[b[1]], "no example is this code:\n%s", b[1])
 	}
 }
