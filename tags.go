@@ -3,9 +3,10 @@ package hashslot
 import "strings"
 
 // Tags returns n hash tags in different slots, for keys in n partitions: all keys with
-// tag i are in one slot, and the tags are spread over the slots so evenly that, if the
-// slots are divided into ranges of equal size for at most n shards, no shard has more
-// than one tag more than another.
+// tag i are in one slot, and the tags are spread over the slots evenly: if the slots
+// are divided into ranges of equal size for at most n shards, no shard has more than
+// one tag more than another. With more than 128 tags it can be two tags, as the ranges
+// end at whole slots.
 //
 // Tag i is that of slot ⌊(2i+1)·16384/2n⌋, the middle of the i-th of n equal parts of
 // all slots. The tags depend on n: other partitions take other tags, so n is to be

@@ -20,7 +20,7 @@ in front of a newline is ignored.
 
 With -n, there is one tag for each of N partitions, and no slot is read: their slots
 are spread so evenly that of at most N shards with equal parts of the slots, none has
-more than one tag more than another. They are other tags for another N.
+more than one tag more than another (two, for N above 128). They are other tags for another N.
 
 Text has one line for each slot, with two columns and a TAB between them: slot,
 tag. JSON is one object a line.
