@@ -55,9 +55,9 @@ func encodable(place string, texts ...string) error {
 // kinds and conditions are all there are.
 var (
 	kinds = []Kind{KindEpoch, KindMeet, KindAssign, KindUnassign, KindReplicate, KindImporting, KindMigrating, KindMoveKeys,
-		KindOwner, KindStable, KindBumpEpoch, KindExport, KindImport, KindFailover, KindMap, KindWait}
+		KindOwner, KindStable, KindBumpEpoch, KindExport, KindImport, KindFailover, KindWait}
 	conditions = []Condition{Answered, HasEpoch, KnowsPeer, NodeOwns, PeerOwns, NobodyOwns, Imports, Migrates, Closed, NoKeys,
-		Replicates, InSync, IsPrimary, ClusterOK, HasMap}
+		Replicates, InSync, IsPrimary, ClusterOK}
 )
 
 // UnmarshalJSON reads what [Step.MarshalJSON] returns. Names that are not known

@@ -31,7 +31,6 @@ const (
 	KindExport    Kind = "export"        // has Node migrate slots, with their keys, to Peer
 	KindImport    Kind = "import"        // has Node take slots, with their keys, from Peer
 	KindFailover  Kind = "fail over"     // has Node, a replica of Peer, take its place
-	KindMap       Kind = "set map"       // tells Node the whole map of the cluster
 	KindWait      Kind = "wait"          // sends nothing, and waits for Node
 )
 
@@ -54,7 +53,6 @@ const (
 	InSync     Condition = "is a primary, or a replica in sync"
 	IsPrimary  Condition = "is a primary"
 	ClusterOK  Condition = "says that the cluster is ok"
-	HasMap     Condition = "has the map"
 )
 
 // An Until says when a [Step] is done, and how to see it.
