@@ -403,7 +403,10 @@ func TestBaseline(t *testing.T) {
 	// Noise of either result explains as much.
 	noisy := sample(5)
 	noisy.find(name).find("Of").NS[0] *= 1.1
-	assert.Empty(t, slower(compare(old, noisy)))
+	c = compare(old, noisy)
+	assert.Empty(t, slower(c))
+	i := slices.IndexFunc(c.changes, func(ch change) bool { return ch.work == name && ch.name == "Of" })
+	assert.InDelta(t, floor+0.1, c.changes[i].noise, 1e-9, "one pass of five took a tenth more")
 	scaled := sample(5)
 	scale(scaled, 1.07, name)
 	assert.Empty(t, slower(compare(noisy, scaled)))
@@ -443,16 +446,16 @@ func TestBaseline(t *testing.T) {
 // Of the passes of a clock that changes, what is left is what contenders differ in.
 func TestFigure(t *testing.T) {
 	w := &work{Cases: []timing{
-		{Name: "ours", NS: []float64{10, 20, 33}},
-		{Name: "peer", Peer: here, NS: []float64{20, 40, 60}},
+		{Name: "ours", NS: []float64{30, 20, 48}},
+		{Name: "peer", Peer: here, NS: []float64{40, 50, 60}},
 	}}
 	ns, spread := w.figure(&w.Cases[0])
-	assert.InDelta(t, 20, ns, 1e-9)
-	assert.InDelta(t, 0.05, spread, 1e-9, "half of the range of 0.5, 0.5 and 0.55")
+	assert.InDelta(t, 0.75*50, ns, 1e-9, "of 0.75, 0.4 and 0.8 of the peer's time")
+	assert.InDelta(t, 0.4/2/0.75, spread, 1e-9)
 	w.Cases[1].Peer = ""
 	ns, spread = w.figure(&w.Cases[0])
-	assert.InDelta(t, 20, ns, 1e-9, "without peers")
-	assert.InDelta(t, 11.5/20, spread, 1e-9)
+	assert.InDelta(t, 30, ns, 1e-9, "without peers")
+	assert.InDelta(t, 14./30, spread, 1e-9)
 }
 
 func TestCoreCounts(t *testing.T) {
