@@ -68,9 +68,14 @@ func (e *Executor) Run(ctx context.Context, steps []plan.Step, next int) error {
 // do does one step, as [plan.Step] says.
 func (e *Executor) do(ctx context.Context, s plan.Step) error {
 	p, why := plan.NotStarted, ""
+	var sent time.Time
 	for begin := time.Now(); ; time.Sleep(cmp.Or(e.Interval, 20*time.Millisecond)) {
 		var reason string
+		if p == plan.Running && s.Kind == plan.KindFailover && time.Since(sent) > 6*time.Second {
+			p = plan.NotStarted // a replica gives a failover up after 5 s: CLUSTER_MF_TIMEOUT of cluster.h
+		}
 		if p == plan.NotStarted {
+			sent = time.Now()
 			p, reason = e.send(s)
 			why = cmp.Or(reason, why)
 		}
