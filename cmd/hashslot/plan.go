@@ -765,6 +765,20 @@ type promotionJSON struct {
 	Steps     []plan.Step `json:"steps"` // by hand
 }
 
+// view reads the views of a command whose arguments are the files of nodes. If ok is
+// false, the command ends with code.
+func (e *env) view(nodes *nodesFlags, form *outputFlag) (view *clusterView, code int, ok bool) {
+	nodes.take(e.args)
+	if err := first(nodes.check(), form.check()); err != nil {
+		return nil, e.badUse(err), false
+	}
+	view, err := nodes.load(e)
+	if err != nil {
+		return nil, e.fail(err), false
+	}
+	return view, exitOK, true
+}
+
 func runPlanPromote(e *env) int {
 	var (
 		fs    flag.FlagSet
@@ -778,13 +792,9 @@ func runPlanPromote(e *env) int {
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	nodes.take(e.args)
-	if err := first(nodes.check(), form.check()); err != nil {
-		return e.badUse(err)
-	}
-	view, err := nodes.load(e)
-	if err != nil {
-		return e.fail(err)
+	view, code, ok := e.view(&nodes, &form)
+	if !ok {
+		return code
 	}
 	c := view.Cluster
 	ids, err := nodeIDs(c, lost)
@@ -807,22 +817,20 @@ func runPlanPromote(e *env) int {
 	if len(promotions) == 0 {
 		b.WriteString("no primary with slots has failed\n")
 	}
-	code := exitOK
 	for _, p := range promotions {
 		j := promotionJSON{p.Lost, p.Slots, p.Replica, p.Reason, p.Automatic, []plan.Step{}}
 		fmt.Fprintf(&b, "%s is lost, with %s: %s\n", shown(c.Node(p.Lost).String()), count(p.Slots.Len(), "slot", "slots"), plain(p.Slots.String()))
 		if p.Replica == "" {
 			code = exitFailed
 			fmt.Fprintf(&b, "  no replica can take over: %s\n", shown(p.Reason))
-			list = append(list, j)
-			continue
-		}
-		j.Steps = append(j.Steps, p.Step)
-		fmt.Fprintf(&b, "  %s takes over, %s: ", shown(c.Node(p.Replica).String()), shown(p.Reason))
-		if p.Automatic {
-			b.WriteString("the cluster does it by itself\n")
 		} else {
-			fmt.Fprintf(&b, "not by itself\n  %s\n", p.Step)
+			j.Steps = append(j.Steps, p.Step)
+			fmt.Fprintf(&b, "  %s takes over, %s: ", shown(c.Node(p.Replica).String()), shown(p.Reason))
+			if p.Automatic {
+				b.WriteString("the cluster does it by itself\n")
+			} else {
+				fmt.Fprintf(&b, "not by itself\n  %s\n", p.Step)
+			}
 		}
 		list = append(list, j)
 	}
@@ -853,13 +861,9 @@ func runPlanBalance(e *env) int {
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	nodes.take(e.args)
-	if err := first(nodes.check(), form.check()); err != nil {
-		return e.badUse(err)
-	}
-	view, err := nodes.load(e)
-	if err != nil {
-		return e.fail(err)
+	view, code, ok := e.view(&nodes, &form)
+	if !ok {
+		return code
 	}
 	o := plan.BalanceOptions{Machines: map[string]string{}, Zones: map[string]string{}}
 	for _, side := range []struct {
