@@ -2,7 +2,6 @@ package hashslot_test
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -373,9 +372,4 @@ func TestAppendOfPackedPanics(t *testing.T) {
 			assert.Panics(t, func() { hashslot.AppendOfPacked(nil, nil, []uint32{1}) })
 		})
 	}
-}
-
-func ExampleAppendOfPacked() {
-	fmt.Println(hashslot.AppendOfPacked(nil, []byte("user:1user:2"), []uint32{6, 12}))
-	// Output: [10778 6777]
 }

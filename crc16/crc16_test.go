@@ -1,7 +1,6 @@
 package crc16
 
 import (
-	"fmt"
 	"math"
 	"math/bits"
 	"math/rand/v2"
@@ -255,23 +254,4 @@ func TestAllocations(t *testing.T) {
 			sumSink = Bitwise(p) ^ Table(p) ^ Checksum(p) ^ Update(1, p) ^ ChecksumString(s) ^ Combine(1, 2, n) ^ d.Sum16() ^ uint16(sum[0])
 		}), "length %d", n)
 	}
-}
-
-func ExampleUpdate() {
-	crc := Checksum([]byte("1234"))
-	fmt.Printf("%#04x\n", Update(crc, []byte("56789")))
-	// Output: 0x31c3
-}
-
-func ExampleCombine() {
-	a, b := []byte("1234"), []byte("56789")
-	fmt.Printf("%#04x\n", Combine(Checksum(a), Checksum(b), len(b)))
-	// Output: 0x31c3
-}
-
-func ExampleDigest() {
-	var d Digest
-	fmt.Fprintf(&d, "%d", 123456789)
-	fmt.Printf("%#04x\n", d.Sum16())
-	// Output: 0x31c3
 }

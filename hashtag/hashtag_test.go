@@ -1,7 +1,6 @@
 package hashtag
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -133,16 +132,4 @@ func TestAllocations(t *testing.T) {
 		intSink, _, _ = Find(b[:])
 		intSink += len(OfBytes(b[:]))
 	}))
-}
-
-func ExampleOf() {
-	fmt.Println(Of("user:{42}:name"), Of("user:42"))
-	// Output: 42 user:42
-}
-
-func ExampleFind() {
-	key := "user:{42}:name"
-	start, end, ok := Find(key)
-	fmt.Println(key[:start], key[start:end], key[end:], ok)
-	// Output: user:{ 42 }:name true
 }

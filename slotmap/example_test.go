@@ -8,6 +8,21 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
+// A map of owners: changed in one place, read by any number of goroutines.
+func Example() {
+	var m slotmap.Map[string]
+	err := m.Update(func(b *slotmap.Builder[string]) {
+		b.Assign(slotmap.MustParseRange("0-8191"), "10.0.0.1:6379")
+		b.Assign(slotmap.MustParseRange("8192-16383"), "10.0.0.2:6379")
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(m.LookupKey("mykey"))
+	// Output: 14687 10.0.0.2:6379 true
+}
+
 func ExampleBuilder() {
 	var b slotmap.Builder[string]
 	for text, owner := range map[string]string{"0-5460": "a", "5461-10922": "b", "10923-16383": "c"} {
@@ -32,6 +47,28 @@ func ExampleBuilder() {
 	// 10923-16383 c
 }
 
+func ExampleRange() {
+	r := slotmap.Range{First: 5461, Last: 10922}
+	fmt.Println(r, r.Len(), r.Contains(7000), r.Valid())
+	fmt.Println(slotmap.Range{First: 7000, Last: 6999}.Valid())
+	// Output:
+	// 5461-10922 5462 true true
+	// false
+}
+
+func ExampleSetOf() {
+	set := slotmap.SetOf(slotmap.Range{First: 0, Last: 99}, slotmap.Range{First: 50, Last: 149})
+	set.Remove(7)
+	fmt.Println(set, "-", set.Len(), "slots")
+
+	// What is no range does not get lost.
+	bad := slotmap.SetOf(slotmap.Range{First: 16000, Last: 16384})
+	fmt.Println(bad.Err())
+	// Output:
+	// 0-6 8-149 - 149 slots
+	// slotmap: range 16000-16384: a slot is at most 16383
+}
+
 func ExampleParseSet() {
 	set, err := slotmap.ParseSet("0-5460 5462")
 	if err != nil {
@@ -46,6 +83,19 @@ func ExampleParseSet() {
 	// 5462 false
 	// 0-5462
 	// slotmap: a slot is at most 16383, at byte 7 of "0-5460 16384"
+}
+
+func ExampleTable() {
+	var b slotmap.Builder[string]
+	b.Assign(slotmap.MustParseRange("0-8191"), "a")
+	b.Assign(slotmap.MustParseRange("8192-12999"), "b")
+	table := b.Build() // it never changes
+	owner, ok := table.Lookup(14687)
+	fmt.Printf("%q %v\n", owner, ok)
+	fmt.Println(table.SlotsOf("b"), "-", table.Unassigned().Len(), "slots without an owner")
+	// Output:
+	// "" false
+	// 8192-12999 - 3384 slots without an owner
 }
 
 func ExampleTable_Diff() {
@@ -92,6 +142,38 @@ func ExampleMap() {
 	slot, n, ok := m.LookupKey("foo")
 	fmt.Println(slot, n.addr, ok)
 	// Output: 12182 10.0.0.2:6379 true
+}
+
+func ExampleMap_Lookup() {
+	var m slotmap.Map[string]
+	owner, ok := m.Lookup(14687)
+	fmt.Printf("%q %v\n", owner, ok)
+	m.Update(func(b *slotmap.Builder[string]) {
+		b.Assign(slotmap.MustParseRange("14687"), "node-1")
+	})
+	owner, ok = m.Lookup(14687)
+	fmt.Printf("%q %v\n", owner, ok)
+	// Output:
+	// "" false
+	// "node-1" true
+}
+
+// A MOVED names the new owner of one slot.
+func ExampleMap_Update() {
+	var m slotmap.Map[string]
+	moved := func(slot hashslot.Slot, addr string) error {
+		return m.Update(func(b *slotmap.Builder[string]) {
+			b.Assign(slotmap.Range{First: slot, Last: slot}, addr)
+		})
+	}
+	fmt.Println(moved(14687, "10.0.0.7:6379"))
+	fmt.Println(moved(16384, "10.0.0.7:6379")) // refused, and the map stays
+	fmt.Print(m.Load())
+	// Output:
+	// <nil>
+	// slotmap: range 16384: a slot is at most 16383
+	// 10.0.0.7:6379 14687
+	// (unassigned) 0-14686 14688-16383
 }
 
 // MGET takes only keys of one slot. The commands for one node go out together.

@@ -16,6 +16,32 @@ const nodes = `07c37dfe 10.0.0.4:6379@16379 slave e7d1eecc 0 1426238317239 4 con
 e7d1eecc :6379@16379 myself,master - 0 0 4 connected 0-8191
 `
 
+// A map from one reply, a key's owner, and a redirect that corrects the map. For a
+// client's complete loop see the example of Refresher.
+func Example() {
+	view, err := topology.ParseNodes(nodes, topology.Origin{Addr: "10.0.0.1:6379"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var router topology.Router
+	router.Apply(view, router.Generation())
+
+	shard, seen := router.ForKey("user:{42}:name")
+	fmt.Println(shard.Primary.Addr())
+	redirect, err := topology.ParseRedirect("MOVED 8000 10.0.0.2:6379", topology.Origin{Addr: shard.Primary.Addr()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	router.Moved(redirect, shard.Primary, seen)
+	shard, _ = router.ForKey("user:{42}:name")
+	fmt.Println(shard.Primary.Addr())
+	// Output:
+	// 10.0.0.1:6379
+	// 10.0.0.2:6379
+}
+
 func ExampleParseNodes() {
 	// The node that was asked does not know its address. The client does.
 	c, err := topology.ParseNodes(nodes, topology.Origin{Addr: "10.0.0.1:6379"})
@@ -61,6 +87,132 @@ func ExampleParseSlots() {
 	// e7d1eecc "cache.example.com:6379"
 	// 67ed2db8 ""
 	// topology: CLUSTER SLOTS: slots[0][1]: is the number 16384, not a slot from 0 to 16383
+}
+
+func ExampleParseShards() {
+	// The reply to CLUSTER SHARDS, as a client decodes it. The old primary of the shard
+	// has failed.
+	node := func(id, ip, role, health string) any {
+		return map[string]any{"id": id, "port": int64(6379), "ip": ip, "endpoint": ip, "role": role, "replication-offset": int64(72156), "health": health}
+	}
+	reply := []any{
+		map[string]any{"slots": []any{int64(0), int64(16383)}, "nodes": []any{
+			node("e7d1eecc", "10.0.0.1", "master", "fail"),
+			node("07c37dfe", "10.0.0.4", "master", "online"),
+			node("67ed2db8", "10.0.0.2", "replica", "loading"),
+		}},
+	}
+	c, err := topology.ParseShards(reply, topology.Origin{Addr: "10.0.0.4:6379"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, n := range c.Nodes() {
+		fmt.Println(n.ID, n.Role, n.Health, "- serves:", n.Serves())
+	}
+	fmt.Print(c.Table())
+	// Output:
+	// e7d1eecc primary fail - serves: false
+	// 07c37dfe primary online - serves: true
+	// 67ed2db8 replica loading - serves: false
+	// 07c37dfe 10.0.0.4:6379 0-16383
+}
+
+func ExampleParseRedirect() {
+	from := topology.Origin{Addr: "10.0.0.1:6379"}
+	for _, message := range []string{"MOVED 3999 10.0.0.7:6381", "ASK 3999 :6381", "MOVED 3999 2001:db8::1:6381", "MOVED 3999 ?:6381", "ERR syntax error", "MOVED 16384 10.0.0.7:6381"} {
+		redirect, err := topology.ParseRedirect(message, from)
+		switch {
+		case errors.Is(err, topology.ErrNotRedirect):
+			fmt.Println(err)
+		case !redirect.Routable():
+			fmt.Println(redirect.Kind, redirect.Slot, "to a node without an address: ask for a view")
+		default:
+			fmt.Println(redirect.Kind, redirect.Slot, redirect.Addr())
+		}
+	}
+	// Output:
+	// MOVED 3999 10.0.0.7:6381
+	// ASK 3999 10.0.0.1:6381
+	// MOVED 3999 [2001:db8::1]:6381
+	// MOVED 3999 to a node without an address: ask for a view
+	// topology: not a redirect
+	// topology: not a redirect: the slot is not a number from 0 to 16383: "MOVED 16384 10.0.0.7:6381"
+}
+
+func ExampleRedirect() {
+	redirect := topology.Redirect{Kind: topology.Moved, Slot: 3999, Host: "2001:db8::1", Port: 6379}
+	fmt.Println(redirect.Addr())
+	// Output: [2001:db8::1]:6379
+}
+
+func ExampleClassify() {
+	for _, message := range []string{
+		"MOVED 3999 10.0.0.7:6381",
+		"TRYAGAIN Multiple keys request during rehashing of slot",
+		"CLUSTERDOWN Hash slot not served",
+		"LOADING Valkey is loading the dataset in memory",
+		"READONLY You can't write against a read only replica.",
+		"CROSSSLOT Keys in request don't hash to the same slot",
+		"WRONGTYPE Operation against a key holding the wrong kind of value",
+	} {
+		fmt.Println(topology.Classify(message))
+	}
+	// Output:
+	// moved
+	// retry
+	// refresh
+	// other node
+	// primary
+	// fail
+	// none
+}
+
+// What a reply says that is no part of the map.
+func ExampleCluster() {
+	c, err := topology.ParseNodes(nodes+"odd 10.0.0.9:6379@16379 witness - 0 0 0 connected\n", topology.Origin{Addr: "10.0.0.1:6379"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(c.Nodes()), "nodes, asked:", c.Myself().ID, "epoch:", c.CurrentEpoch())
+	fmt.Println("nobody owns:", c.Unassigned().Len(), "slots")
+	for _, w := range c.Warnings() {
+		fmt.Println(w)
+	}
+	// Output:
+	// 4 nodes, asked: e7d1eecc epoch: 4
+	// nobody owns: 0 slots
+	// line 4, byte 270: unknown flag "witness"
+}
+
+func ExampleNode() {
+	c, err := topology.ParseNodes("a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-16383\nb :0@0 slave,fail,noaddr a 0 0 1 disconnected\n", topology.Origin{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, n := range c.Nodes() {
+		fmt.Printf("%s %q %v routable: %v, serves: %v\n", n.ID, n.Addr(), n.Role, n.Routable(), n.Serves())
+	}
+	// Output:
+	// a "10.0.0.1:6379" primary routable: true, serves: true
+	// b "" replica routable: false, serves: false
+}
+
+func ExampleFlags() {
+	c, err := topology.ParseNodes(nodes, topology.Origin{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, n := range c.Nodes() {
+		fmt.Println(n.ID, n.Flags, n.Flags.Has(topology.FlagMyself|topology.FlagPrimary))
+	}
+	// Output:
+	// 07c37dfe slave false
+	// 67ed2db8 master false
+	// e7d1eecc myself,master true
 }
 
 func ExampleNewCluster() {
@@ -208,6 +360,125 @@ func ExampleRouter_Primaries() {
 	// DBSIZE to 10.0.0.1:6379
 	// DBSIZE to 10.0.0.2:6379
 	// PUBLISH to any node: true
+}
+
+// Reads go to replicas; when the only one fails, to the primary, until it answers
+// again.
+func ExampleRouter_Read() {
+	view, err := topology.ParseNodes(nodes, topology.Origin{Addr: "10.0.0.1:6379"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var router topology.Router
+	router.Apply(view, router.Generation())
+
+	replica, _ := router.ReadKey("user:{42}:name", topology.ReadReplica)
+	fmt.Println("READONLY and GET to", replica.Addr())
+	router.Failed(replica)
+	node, _ := router.Read(8000, topology.ReadReplica)
+	fmt.Println("GET to", node.Addr())
+	router.Succeeded(replica)
+	node, _ = router.Read(8000, topology.ReadReplica)
+	fmt.Println("READONLY and GET to", node.Addr())
+	// Output:
+	// READONLY and GET to 10.0.0.4:6379
+	// GET to 10.0.0.1:6379
+	// READONLY and GET to 10.0.0.4:6379
+}
+
+// A primary that cannot be reached keeps its slots until the cluster says who has
+// them.
+func ExampleRouter_Failed() {
+	view, err := topology.ParseNodes(nodes, topology.Origin{Addr: "10.0.0.1:6379"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var router topology.Router
+	router.Apply(view, router.Generation())
+
+	shard, _ := router.ForKey("user:{42}:name")
+	result := router.Failed(shard.Primary)
+	fmt.Println(result.Outcome, "- ask for a view:", result.Refresh)
+	router.RefreshFailed() // no node has answered: the next failure asks again
+	result = router.Failed(shard.Primary)
+	fmt.Println(result.Outcome, "- ask for a view:", result.Refresh)
+	shard, _ = router.ForKey("user:{42}:name")
+	fmt.Println(shard.Primary.Addr(), shard.Primary.Flags)
+	// The replica has taken over, with a higher epoch.
+	view, err = topology.ParseNodes(`07c37dfe 10.0.0.4:6379@16379 myself,master - 0 0 5 connected 0-8191
+67ed2db8 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383
+e7d1eecc 10.0.0.1:6379@16379 master,fail - 0 0 4 disconnected
+`, topology.Origin{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result = router.Apply(view, result.Seen)
+	shard, _ = router.ForKey("user:{42}:name")
+	fmt.Println(result.Outcome, shard.Primary.Addr())
+	// Output:
+	// suspected - ask for a view: true
+	// unchanged - ask for a view: true
+	// 10.0.0.1:6379 myself,master,fail?
+	// applied 10.0.0.4:6379
+}
+
+// Sharded channels follow their slots.
+func ExampleRouter_Resubscribe() {
+	var router topology.Router
+	subscribed := []string{"{42}news", "{43}news"}
+	router.OnChange = func(c *topology.Change) {
+		groups, _ := router.Resubscribe(c, subscribed)
+		for _, owner := range groups {
+			for _, slot := range owner.Slots {
+				for _, i := range slot.Keys {
+					fmt.Println("SSUBSCRIBE", subscribed[i], "at", owner.Owner.Primary.ID)
+				}
+			}
+		}
+	}
+	for _, text := range []string{nodes, "67ed2db8 10.0.0.2:6379@16379 master - 0 0 6 connected 8000-16383\ne7d1eecc 10.0.0.1:6379@16379 myself,master - 0 0 4 connected 0-7999\n"} {
+		view, err := topology.ParseNodes(text, topology.Origin{Addr: "10.0.0.1:6379"})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(router.Apply(view, router.Generation()).Outcome)
+	}
+	// Output:
+	// SSUBSCRIBE {42}news at e7d1eecc
+	// SSUBSCRIBE {43}news at e7d1eecc
+	// applied
+	// SSUBSCRIBE {42}news at 67ed2db8
+	// applied
+}
+
+// A walk over all keys: Scan names the node that the cursor belongs to.
+func ExampleScanCursor() {
+	view, err := topology.ParseNodes(nodes, topology.Origin{Addr: "10.0.0.1:6379"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var router topology.Router
+	router.Apply(view, router.Generation())
+
+	var cursor topology.ScanCursor
+	for _, reply := range []string{"1-{06S}-7", topology.ScanAt(8192).String(), "0"} { // what the nodes answer
+		shard, next, _ := router.Scan(cursor)
+		fmt.Println("CLUSTERSCAN", next, "to", shard.Primary.ID, "- slot", next.Slot(), "- begun:", next.Begun())
+		more := false
+		if cursor, more, err = topology.ParseScanCursor(reply); err != nil || !more {
+			fmt.Println("the end", err)
+		}
+	}
+	// Output:
+	// CLUSTERSCAN 0-{06S}-0 to e7d1eecc - slot 0 - begun: false
+	// CLUSTERSCAN 1-{06S}-7 to e7d1eecc - slot 0 - begun: true
+	// CLUSTERSCAN 0-{8YG}-0 to 67ed2db8 - slot 8192 - begun: false
+	// the end <nil>
 }
 
 func ExampleRouter_Split() {

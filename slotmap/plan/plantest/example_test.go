@@ -60,3 +60,45 @@ func ExampleCluster_Dial() {
 	// MOVED 14687 10.0.0.2:6379
 	// CROSSSLOT Keys in request don't hash to the same slot
 }
+
+// A failover: what a node decides, others hear by gossip.
+func ExampleCluster() {
+	view, err := topology.ParseNodes("a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-16383\nb 10.0.0.2:6379@16379 slave a 0 0 1 connected\n", topology.Origin{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	cluster := plantest.New(view)
+	cluster.Put("a", "mykey", "value")
+	cluster.Kill("a")
+	conn, err := cluster.Dial("10.0.0.2:6379")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(conn.Do("CLUSTER", "FAILOVER", "FORCE"))
+	fmt.Println(conn.Do("GET", "mykey"))
+	cluster.Revive("a")
+	cluster.Gossip()
+	fmt.Print(cluster.Table())
+	// Output:
+	// OK <nil>
+	// value <nil>
+	// b 0-16383
+}
+
+func ExampleConn() {
+	view, err := topology.ParseNodes(nodes, topology.Origin{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := plantest.New(view).Dial("10.0.0.2:6379")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(conn.Do("SET", "mykey", "value"))
+	fmt.Println(conn.Do("GET", "mykey"))
+	fmt.Println(conn.Do("HGETALL", "mykey"))
+	// Output:
+	// OK <nil>
+	// value <nil>
+	// <nil> ERR unknown command 'HGETALL'
+}

@@ -1,0 +1,121 @@
+package house
+
+import (
+	"cmp"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// mainUses are the examples of what the packages are for, by folder. A name here is
+// what follows "Example".
+var mainUses = map[string]string{
+	"":                      "Of AppendOf OfPattern Tags Slot_Tag",
+	"slotmap":               "SetOf Map_Update OwnerSplitter",
+	"slotmap/topology":      "ParseNodes ParseSlots ParseShards Merge ParseRedirect Classify Refresher Router_Read Router_Failed Router_Split",
+	"slotmap/command":       "Keys Route Splitter",
+	"slotmap/plan":          "Create Rebalance Rebalance_load Drain Reshard Promote Fix Plan_Batches Plan_SetSlots Plan_MigrationImport Step",
+	"slotmap/plan/plantest": "Cluster_Dial",
+}
+
+// examples returns the examples of the package in dir by what follows "Example" in
+// their names.
+func examples(t *testing.T, dir string) map[string]*doc.Example {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, dir, "*_test.go"))
+	require.NoError(t, err)
+	fset := token.NewFileSet()
+	var files []*ast.File
+	for _, path := range paths {
+		file, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
+		require.NoError(t, err)
+		files = append(files, file)
+	}
+	found := map[string]*doc.Example{}
+	for _, e := range doc.Examples(files...) {
+		found[e.Name] = e
+	}
+	return found
+}
+
+// uses reports whether the code of an example names a method.
+func uses(e *doc.Example, method string) (found bool) {
+	ast.Inspect(e.Code, func(n ast.Node) bool {
+		s, ok := n.(*ast.SelectorExpr)
+		found = found || ok && s.Sel.Name == method
+		return true
+	})
+	return found
+}
+
+// firstMethod returns the first exported method of a type, as the file of the type has
+// them, whose name does not say all. A type that has one is a main type.
+func firstMethod(typ *doc.Type, fset *token.FileSet) string {
+	methods := slices.Clone(typ.Methods)
+	file := fset.File(typ.Decl.Pos())
+	slices.SortStableFunc(methods, func(a, b *doc.Func) int {
+		aside := func(f *doc.Func) int {
+			if fset.File(f.Decl.Pos()) == file {
+				return 0
+			}
+			return 1
+		}
+		return cmp.Or(aside(a)-aside(b), cmp.Compare(a.Decl.Pos(), b.Decl.Pos()))
+	})
+	for _, m := range methods {
+		switch m.Name {
+		case "String", "Error", "Is", "Unwrap", "Format", "AppendText", "MarshalText", "UnmarshalText", "MarshalJSON", "UnmarshalJSON":
+		default:
+			return m.Name
+		}
+	}
+	return ""
+}
+
+// TestExamples holds that each package has an example, that each main type has one
+// that uses its first method, that each main use has one, and that each is compared
+// with its output. An example is a type's if documentation shows it there: those of
+// its methods, and of the functions that return it, too.
+func TestExamples(t *testing.T) {
+	types, mains := 0, 0
+	for _, dir := range public(t) {
+		p, fset := load(t, dir)
+		found := examples(t, dir)
+		whole := false
+		for name, e := range found {
+			assert.True(t, e.Output != "" || e.EmptyOutput, "%s: Example%s has no output", p.Name, name)
+			whole = whole || name == "" || name[0] == '_'
+		}
+		assert.True(t, whole, "%s: no example of the package", p.Name)
+		for _, typ := range p.Types {
+			method := firstMethod(typ, fset)
+			if method == "" {
+				continue
+			}
+			types++
+			shown := false
+			for name, e := range found {
+				of, _, _ := strings.Cut(name, "_")
+				its := of == typ.Name || slices.ContainsFunc(typ.Funcs, func(f *doc.Func) bool { return f.Name == of })
+				shown = shown || its && uses(e, method)
+			}
+			assert.True(t, shown, "%s: no example of %s uses its method %s", p.Name, typ.Name, method)
+		}
+		for _, use := range strings.Fields(mainUses[dir]) {
+			mains++
+			assert.Contains(t, slices.Sorted(maps.Keys(found)), use, "%s: no Example%s", p.Name, use)
+		}
+	}
+	assert.Greater(t, types, 25)
+	assert.Equal(t, len(strings.Fields(strings.Join(slices.Collect(maps.Values(mainUses)), " "))), mains, "a folder of mainUses has no package")
+	t.Logf("%d main types, %d main uses", types, mains)
+}
