@@ -357,7 +357,9 @@ func (c *Cluster) Create(l plan.Layout) {
 				command = append(command, strconv.Itoa(int(slot)))
 			}
 		}
-		c.At(s.Primary.Addr).String(command...)
+		if !s.Slots.IsEmpty() {
+			c.At(s.Primary.Addr).String(command...)
+		}
 	}
 	c.Meet()
 	for _, s := range l.Shards {
@@ -366,6 +368,16 @@ func (c *Cluster) Create(l plan.Layout) {
 		}
 	}
 	c.Settle()
+}
+
+// Reset makes all nodes forget each other, their slots and their ids. None may have
+// keys. Create can follow.
+func (c *Cluster) Reset() {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		n.String("CLUSTER", "RESET", "HARD")
+		n.ID = n.String("CLUSTER", "MYID")
+	}
 }
 
 // Meet joins all nodes and waits until each knows all.

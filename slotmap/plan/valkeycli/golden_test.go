@@ -117,6 +117,31 @@ func TestReshardGolden(t *testing.T) {
 	})
 }
 
+// Every tool, by its own runs: what it announces with --cluster-simulate, and which
+// slots it moves from where to where.
+func TestToolGoldens(t *testing.T) {
+	for tool := range Tool(len(toolNames)) {
+		runs, moves, more := 0, 0, 0
+		lines(t, "tools/"+tool.String()+".jsonl", func(line string) {
+			g := unmarshal[toolRun](t, line)
+			announced, moved := g.does(t, tool)
+			require.Equal(t, g.Announced, announced, "%v: %s", tool, line)
+			require.Equal(t, g.Moved, moved, "%v: %s", tool, line)
+			runs++
+			moves += len(moved)
+			another := Valkey91
+			if tool == another {
+				another = Valkey80
+			}
+			if _, other := g.does(t, another); !slices.Equal(other, moved) {
+				more++
+			}
+		})
+		t.Logf("%v: %d runs, %d moves; in %d runs versions differ", tool, runs, moves, more)
+		require.Positive(t, more, "runs in which one slot more makes a difference")
+	}
+}
+
 // The tool's endless loop: two equal nodes with weights whose truncated shares
 // leave a remainder for which nobody is below its share.
 func TestEndless(t *testing.T) {

@@ -147,3 +147,61 @@ type placement struct {
 	Adding   []struct{ Replica, Primary string }
 	Messages []string
 }
+
+// A toolRun is one run of a tool's --cluster rebalance or --cluster reshard, recorded
+// by TestTools of interop. Nodes are named a, b, ... in the tool's order.
+type toolRun struct {
+	Nodes     []string // slots, or "replica of a"
+	Weights   map[string]float64
+	UseEmpty  bool     `json:"use_empty"`
+	Threshold *float64 // nil: not given
+	Announced []string // "4684 a b" by --cluster-simulate
+	To        string   // "" is a rebalance
+	From      []string // nil: all
+	Slots     int
+	Moved     []string // "a b 0-4684", sorted
+}
+
+func (g *toolRun) cluster(t *testing.T) *topology.Cluster {
+	t.Helper()
+	var text strings.Builder
+	for i, slots := range g.Nodes {
+		role := "master -"
+		if primary, ok := strings.CutPrefix(slots, "replica of "); ok {
+			role, slots = "slave "+primary, ""
+		}
+		if i == 0 {
+			role = "myself," + role
+		}
+		fmt.Fprintf(&text, "%c 127.0.0.1:%d@%d %s 0 0 %d connected %s\n", 'a'+i, i+1, i+10001, role, i+1, slots)
+	}
+	return parse(t, text.String())
+}
+
+// does is what the package says of the run.
+func (g *toolRun) does(t *testing.T, tool Tool) (announced, moved []string) {
+	t.Helper()
+	var run Run
+	var err error
+	if g.To != "" {
+		run, err = Reshard(g.cluster(t), tool, nil, g.From, g.To, g.Slots)
+	} else {
+		opts := RebalanceOptions{UseEmpty: g.UseEmpty, Threshold: DefaultThreshold}
+		if g.Threshold != nil {
+			opts.Threshold = *g.Threshold
+		}
+		for id, w := range g.Weights {
+			opts.Weights = append(opts.Weights, plan.Weight{ID: id, Weight: w})
+		}
+		run, err = Rebalance(g.cluster(t), tool, opts)
+	}
+	require.NoError(t, err)
+	moved = []string{}
+	for i, m := range run.Plan.Moves {
+		moved = append(moved, fmt.Sprintf("%s %s %s", m.From, m.To, m.Slots))
+		if g.To == "" {
+			announced = append(announced, fmt.Sprintf("%d %s %s", run.Announced[i], m.From, m.To))
+		}
+	}
+	return announced, sorted(moved)
+}
