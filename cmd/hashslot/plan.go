@@ -245,6 +245,7 @@ type planFlags struct {
 	theme  themeFlag
 	compat bool
 	tool   string
+	asTool valkeycli.Tool // the tool that compat means
 
 	weights       stringList
 	useEmpty      bool
@@ -271,8 +272,8 @@ func (f *planFlags) add(fs *flag.FlagSet, moves bool) {
 }
 
 func (f *planFlags) addCompat(fs *flag.FlagSet) {
-	fs.BoolVar(&f.compat, "compat", false, "plan as valkey-cli --cluster does")
-	fs.StringVar(&f.tool, "tool", valkeycli.Valkey91.String(), "with -compat: the `tool`, valkey-9.1, valkey-8.0, redis-7.0 or redis-8.6")
+	fs.BoolVar(&f.compat, "compat", false, "plan as valkey-cli --cluster 9.1.2 does")
+	fs.StringVar(&f.tool, "tool", "", "plan as this `tool` does: valkey-9.1, which is -compat, valkey-8.0, redis-7.0 or\nredis-8.6")
 }
 
 func (f *planFlags) addLoad(fs *flag.FlagSet) {
@@ -297,10 +298,12 @@ func (f *planFlags) check(e *env, given map[string]bool) error {
 			stdin++
 		}
 	}
-	var err error
-	if f.tool != "" {
-		_, err = valkeycli.ParseTool(f.tool)
+	tool, err := valkeycli.Valkey91, error(nil)
+	if given["tool"] {
+		f.compat = true
+		tool, err = valkeycli.ParseTool(f.tool)
 	}
+	f.asTool = tool
 	switch {
 	case !slices.Contains(formats, f.format):
 		return fmt.Errorf("-format %q is not %s or %s", f.format, strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1])
@@ -313,11 +316,9 @@ func (f *planFlags) check(e *env, given map[string]bool) error {
 	case stdin > 1:
 		return errTwice
 	case err != nil:
-		return errors.New(strings.TrimPrefix(err.Error(), "valkeycli: "))
+		return errors.New(strings.TrimPrefix(err.Error(), "plan: "))
 	case f.moves && f.compat && len(f.nodes.files) > 1:
 		return errors.New("-compat takes one FILE: the tool has the order of nodes from one of them")
-	case given["tool"] && !f.compat:
-		return errors.New("-tool goes with -compat")
 	case f.compat && (given["load"] || given["assign-unassigned"]):
 		return errors.New("-load and -assign-unassigned do not go with -compat: the tool has nothing like them")
 	case given["metric"] && !given["load"]:
@@ -361,8 +362,7 @@ func runPlanCreate(e *env) int {
 	}
 	var layout plan.Layout
 	if f.compat {
-		tool, _ := valkeycli.ParseTool(f.tool) // it was checked
-		layout, _, err = valkeycli.Create(tool, hosts, replicas)
+		layout, _, err = valkeycli.Create(f.asTool, hosts, replicas)
 	} else {
 		layout, err = plan.Create(hosts, replicas)
 	}
@@ -424,8 +424,7 @@ func runPlanRebalance(e *env) int {
 		if !set["threshold"] {
 			threshold = valkeycli.DefaultThreshold
 		}
-		tool, _ := valkeycli.ParseTool(f.tool) // it was checked
-		run, err := valkeycli.Rebalance(c, tool, valkeycli.RebalanceOptions{Weights: o.Weights, UseEmpty: o.UseEmpty, Threshold: threshold})
+		run, err := valkeycli.Rebalance(c, f.asTool, valkeycli.RebalanceOptions{Weights: o.Weights, UseEmpty: o.UseEmpty, Threshold: threshold})
 		return run.Plan, err
 	})
 }
@@ -465,8 +464,7 @@ func runPlanReshard(e *env) int {
 		if !f.compat {
 			return plan.Reshard(c, sources, target, slots)
 		}
-		tool, _ := valkeycli.ParseTool(f.tool) // it was checked
-		run, err := valkeycli.Reshard(c, tool, nil, sources, target, slots)
+		run, err := valkeycli.Reshard(c, f.asTool, nil, sources, target, slots)
 		return run.Plan, err
 	})
 }

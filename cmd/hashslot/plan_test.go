@@ -179,6 +179,8 @@ func TestPlan(t *testing.T) {
 	three, err := os.ReadFile("testdata/three.nodes")
 	require.NoError(t, err)
 	const a, b, c = "07c37dfeb235213a872192d90877d0cd55635b91", "67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1", "292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f"
+	// A move of 4684 slots of which the newest tool makes one more.
+	const odd = "a h:1@2 myself,master - 0 0 1 connected 0-8391\nb h:2@3 master - 0 0 2 connected\nc h:3@4 master - 0 0 3 connected 8392-16383\n"
 	for _, tc := range []struct {
 		args string
 		in   string
@@ -206,6 +208,13 @@ func TestPlan(t *testing.T) {
 		{"plan rebalance -nodes - -format json", "a h:1@2 master - 0 0 1 connected 0-8199\nb h:2@3 master - 0 0 2 connected 8200-16383\n", 0, `{"moves":[{"from":"a","to":"b","slots":"8192-8199"}],"before":[{"id":"a","slots":"0-8199"},{"id":"b","slots":"8200-16383"}],"after":[{"id":"a","slots":"0-8191"},{"id":"b","slots":"8192-16383"}],`, ""},
 		{"plan rebalance -nodes - -compat -format json", "a h:1@2 master - 0 0 1 connected 0-8199\nb h:2@3 master - 0 0 2 connected 8200-16383\n", 0, `{"moves":[],`, ""},
 		{"plan rebalance -compat -nodes - -weight a=0.21 -weight b=0.21 -threshold 0.001", "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n", 1, "", "valkey-cli would loop for ever: every node has more slots than its rounded-down share, so the remainder has no receiver"},
+		{"plan rebalance -compat -nodes - -use-empty -weight a=3708 -weight b=4684 -weight c=7992 -steps none -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4684"}],`, ""},
+		{"plan rebalance -tool redis-7.0 -nodes - -use-empty -weight a=3708 -weight b=4684 -weight c=7992 -steps none -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4683"}],`, ""},
+		{"plan rebalance -compat -tool redis-8.6 -nodes - -use-empty -weight a=3708 -weight b=4684 -weight c=7992 -steps none -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4683"}],`, ""},
+		{"plan reshard -tool valkey-8.0 -nodes - -from a -to b -slots 4684 -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4683"}],`, ""},
+		{"plan reshard -tool valkey-9.1 -nodes - -from a -to b -slots 4684 -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4684"}],`, ""},
+		{"plan create -tool valkey-8.0 a:1 b:1", "", 2, "", "hosts: valkey-8.0 refuses to create fewer than 3 primaries, and these make 2 (hashslot plan create -h for help)"},
+		{"plan create -tool redis-5 a:1 b:1", "", 2, "", `tool "redis-5": must be one of valkey-9.1, valkey-8.0, redis-7.0, redis-8.6 (hashslot plan -h for help)`},
 		{"plan rebalance -nodes - -use-empty -weight 10.0.0.1:6379=2 -format json", string(three), 0, `{"moves":[{"from":"` + b + `","to":"` + c + `","slots":"8192-12287"}],`, ""},
 		{"plan rebalance -nodes - -load " + load + " -format json", string(three), 0, `{"moves":[{"from":"` + a + `","to":"` + b + `","slots":"1`, ""},
 		{"plan rebalance -nodes - -load " + badLoad, string(three), 1, "", badLoad + `: line 2 "16384 1": "16384" is not a slot from 0 to 16383`},
