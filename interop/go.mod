@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/gomodule/redigo v1.9.3
-	github.com/hashslot/hashslot v0.0.0
+	github.com/hashslot/hashslot v0.9.0
 	github.com/mediocregopher/radix/v4 v4.1.4
 	github.com/mna/redisc v1.4.0
 	github.com/redis/go-redis/v9 v9.23.0

@@ -3,7 +3,7 @@ module github.com/hashslot/hashslot/adapter/goredis
 go 1.26.0
 
 require (
-	github.com/hashslot/hashslot v0.0.0
+	github.com/hashslot/hashslot v0.9.0
 	github.com/redis/go-redis/v9 v9.23.0
 )
 

@@ -4,7 +4,7 @@ go 1.25.0
 
 require (
 	github.com/gomodule/redigo v1.9.3
-	github.com/hashslot/hashslot v0.0.0
+	github.com/hashslot/hashslot v0.9.0
 )
 
 require (

@@ -3,7 +3,7 @@ module github.com/hashslot/hashslot/adapter/valkeygo
 go 1.25.0
 
 require (
-	github.com/hashslot/hashslot v0.0.0
+	github.com/hashslot/hashslot v0.9.0
 	github.com/valkey-io/valkey-go v1.0.79
 )
 
