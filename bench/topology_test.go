@@ -211,7 +211,7 @@ func BenchmarkMoved(b *testing.B) {
 			b.Fatal(err)
 		}
 		redirect := func(slot hashslot.Slot, host string) topology.Redirect {
-			return topology.Redirect{Kind: topology.Moved, Slot: slot, Host: host, Port: 6379}
+			return topology.Redirect{Slot: slot, Host: host, Port: 6379}
 		}
 		slot := shards[0].slots[0].First
 		for _, m := range []struct {

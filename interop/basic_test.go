@@ -182,7 +182,7 @@ func TestCreate(t *testing.T) {
 					assert.Empty(t, view.Warnings())
 					assert.Empty(t, view.Unassigned())
 					router := new(topology.Router)
-					require.Equal(t, topology.Applied, router.Apply(view, router.Generation()).Outcome)
+					require.Equal(t, topology.OutcomeApplied, router.Apply(view, router.Generation()).Outcome)
 					readAll(t, c, router, policy, keys)
 				})
 			}

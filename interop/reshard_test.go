@@ -171,7 +171,7 @@ func slotOwners(view *topology.Cluster) []string {
 func learns(t *testing.T, c *servers.Cluster, before *topology.Cluster, p *plan.Plan, keys []string) {
 	t.Helper()
 	cl := &redigo.Client{Dial: servers.Dial, Refresher: topology.Refresher{Seeds: []string{c.Nodes[0].Addr()}}}
-	require.Equal(t, topology.Applied, cl.Router.Apply(before, cl.Router.Generation()).Outcome)
+	require.Equal(t, topology.OutcomeApplied, cl.Router.Apply(before, cl.Router.Generation()).Outcome)
 	commands := make([]redigo.Command, len(keys))
 	misplaced := int64(0)
 	for i, k := range keys {

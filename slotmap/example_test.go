@@ -82,7 +82,7 @@ func ExampleParseSet() {
 	// Output:
 	// 5462 false
 	// 0-5462
-	// slotmap: a slot is at most 16383, at byte 7 of "0-5460 16384"
+	// slots: byte 7 of "0-5460 16384": a slot is at most 16383
 }
 
 func ExampleTable() {

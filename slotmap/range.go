@@ -51,18 +51,14 @@ func (r Range) append(b []byte) []byte {
 	return b
 }
 
-// AppendText appends the text form of r to b. The error is a [*RangeError] if
-// r is not valid.
-func (r Range) AppendText(b []byte) ([]byte, error) {
-	if err := r.check(); err != nil {
-		return b, err
-	}
-	return r.append(b), nil
-}
-
 // MarshalText returns the text form of r. The error is a [*RangeError] if r is
 // not valid.
-func (r Range) MarshalText() ([]byte, error) { return r.AppendText(nil) }
+func (r Range) MarshalText() ([]byte, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	return r.append(nil), nil
+}
 
 // UnmarshalText sets r to what text says, as [ParseRange] reads it. If there is
 // an error, r stays as it was.
@@ -85,7 +81,7 @@ func ParseRange(s string) (Range, error) {
 		return Range{}, err
 	}
 	if n < len(s) {
-		return Range{}, &ParseError{s, n, "unexpected " + strconv.QuoteToASCII(s[n:n+1])}
+		return Range{}, unreadable(s, n, "unexpected "+strconv.QuoteToASCII(s[n:n+1]))
 	}
 	return r, nil
 }
@@ -113,7 +109,7 @@ func parseRange(s string, start int) (r Range, end int, err error) {
 		return Range{}, 0, err
 	}
 	if r.First > r.Last {
-		return Range{}, 0, &ParseError{s, start, "the first slot is greater than the last"}
+		return Range{}, 0, unreadable(s, start, "the first slot is greater than the last")
 	}
 	return r, end, nil
 }
@@ -127,7 +123,7 @@ func parseSlot(s string, start int) (slot hashslot.Slot, end int, err error) {
 	if slot, err = hashslot.ParseSlot(s[start:end]); err != nil {
 		var bad *hashslot.SlotError
 		errors.As(err, &bad)
-		return 0, 0, &ParseError{s, start, bad.Reason}
+		return 0, 0, unreadable(s, start, bad.Reason)
 	}
 	return slot, end, nil
 }
@@ -140,25 +136,34 @@ func (r Range) check() error {
 	return nil
 }
 
-// A ParseError says where a text is not a range or a set, and why.
+// A ParseError says where an input is not what it should be, and why. It is the
+// error of everything that this package and those below it read.
 type ParseError struct {
-	Input  string // the whole text
-	Offset int    // the byte of Input at which the trouble starts; len(Input) if something is missing at its end
+	Input  string // what was read: "slots", "CLUSTER NODES", "MOVED", "COMMAND"
+	Place  string // where in it: "line 2, byte 17", "shards[2].nodes[0].port"; may be ""
 	Reason string
 }
 
-// Error quotes at most the 32 bytes of the input on either side of the place.
 func (e *ParseError) Error() string {
+	if e.Place == "" {
+		return e.Input + ": " + e.Reason
+	}
+	return e.Input + ": " + e.Place + ": " + e.Reason
+}
+
+// unreadable is the error of a text in which something is wrong at byte at, or missing
+// there. It quotes at most the 32 bytes on either side.
+func unreadable(text string, at int, reason string) *ParseError {
 	const around = 32
-	from, to := max(e.Offset-around, 0), min(e.Offset+around, len(e.Input))
+	from, to := max(at-around, 0), min(at+around, len(text))
 	before, after := "", ""
 	if from > 0 {
 		before = "..."
 	}
-	if to < len(e.Input) {
+	if to < len(text) {
 		after = "..."
 	}
-	return fmt.Sprintf("slotmap: %s, at byte %d of %s%q%s", e.Reason, e.Offset, before, e.Input[from:to], after)
+	return &ParseError{"slots", fmt.Sprintf("byte %d of %s%q%s", at, before, text[from:to], after), reason}
 }
 
 // A RangeError is a range that names no slots: one of its ends is no slot, or

@@ -215,9 +215,6 @@ func (s *Set) append(b []byte) []byte {
 	return b
 }
 
-// AppendText appends the text form of s to b. The error is that of [Set.Err].
-func (s Set) AppendText(b []byte) ([]byte, error) { return s.append(b), s.Err() }
-
 // MarshalText returns the text form of s. The error is that of [Set.Err].
 func (s Set) MarshalText() ([]byte, error) { return s.append([]byte{}), s.Err() }
 
@@ -252,7 +249,7 @@ func ParseSet(s string) (Set, error) {
 			return Set{}, err
 		}
 		if end < len(s) && s[end] != ' ' {
-			return Set{}, &ParseError{s, end, "expected a space"}
+			return Set{}, unreadable(s, end, "expected a space")
 		}
 		set.fill(r)
 		at = end

@@ -78,11 +78,11 @@ func (c *Client) slots(ctx context.Context) (slots []redis.ClusterSlot, err erro
 	for r, shard := range table.Ranges() {
 		slot := redis.ClusterSlot{Start: int(r.First), End: int(r.Last)}
 		for _, n := range append([]*topology.Node{shard.Primary}, shard.Replicas...) {
-			if n.Routable() {
+			if n.Addr() != "" {
 				slot.Nodes = append(slot.Nodes, redis.ClusterNode{ID: n.ID, Addr: n.Addr()})
 			}
 		}
-		if shard.Primary.Routable() { // the first node is taken for the primary
+		if shard.Primary.Addr() != "" { // the first node is taken for the primary
 			slots = append(slots, slot)
 		}
 	}

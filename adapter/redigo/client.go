@@ -172,14 +172,14 @@ func (c *Client) follow(key string, line Command, node, owner *topology.Node, se
 	switch {
 	case reply.Err == nil || answered && (action == topology.ActionNone || action == topology.ActionFail || action == topology.ActionRestart):
 		return reply
-	case !answered && node.Routable():
+	case !answered && node.Addr() != "":
 		c.Refresher.Note(c.Router.Failed(node), now)
 		if !errors.Is(reply.Err, ErrNotSent) {
 			return reply
 		}
 	case action == topology.ActionMoved:
 		c.Refresher.Note(c.Router.Moved(redirect, owner, seen), now)
-	case action == topology.ActionAsk && redirect.Routable() && try < tries-1:
+	case action == topology.ActionAsk && redirect.Addr() != "" && try < tries-1:
 		node = c.Router.Asking(redirect)
 		return c.follow(key, line, node, nil, seen, try+1, c.send(node.Addr(), Command{"ASKING"}, line)[1])
 	case action != topology.ActionRetry:

@@ -163,7 +163,7 @@ func (c *Client) DoMulti(ctx context.Context, commands ...valkey.Completed) []va
 
 // send sends commands to a node at once.
 func (c *Client) send(ctx context.Context, node *topology.Node, commands ...valkey.Completed) ([]valkey.ValkeyResult, error) {
-	if node == nil || !node.Routable() {
+	if node == nil || node.Addr() == "" {
 		return nil, ErrNoNode
 	}
 	client, err := c.node(node.Addr())

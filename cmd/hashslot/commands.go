@@ -298,7 +298,7 @@ func (w *workload) judge(c commandLine) (v verdict) {
 	}
 	if strings.HasSuffix(c.client, " lua") || c.client == "lua" {
 		v.within = "script"
-		if v.err == nil && (v.target.To == slotcommand.OneSlot || v.target.To == slotcommand.EachSlot) {
+		if v.err == nil && (v.target.To == slotcommand.ToOneSlot || v.target.To == slotcommand.ToEachSlot) {
 			if _, declared := w.script.Slot(); !declared {
 				v.err = errUndeclared
 			} else if v.err = w.script.Add(nil, args); v.err != nil {
@@ -566,12 +566,12 @@ func (c *commandCounter) add(s *spread, l commandLine, err error) {
 		c.n.Keyless++
 		return
 	}
-	if v.err == nil && v.target.To == slotcommand.EachSlot {
+	if v.err == nil && v.target.To == slotcommand.ToEachSlot {
 		c.n.Divided++
 	}
 	c.p.part = c.p.part[:0]
 	for _, k := range c.p.keys {
-		if k.Use&slotcommand.NotKey == 0 {
+		if k.Use&slotcommand.UseNotKey == 0 {
 			c.p.part = append(c.p.part, l.args[k.Index])
 		}
 	}

@@ -167,7 +167,7 @@ var stateNames = map[string]string{"": "", "failed": "failed", "suspected": "sus
 // state returns the mark of a shard. replicas is whether any shard has one.
 func state(s *topology.Shard, replicas bool) string {
 	switch p := s.Primary; {
-	case p.Failed():
+	case p.Flags.Has(topology.FlagFail):
 		return "failed"
 	case p.Flags.Has(topology.FlagPFail):
 		return "suspected"

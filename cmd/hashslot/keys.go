@@ -129,7 +129,7 @@ func (a *keysAnswer) command(o *output, keys []slotcommand.Key, args [][]byte, e
 		o.text(`,"` + name + `":[`)
 		n := 0
 		for _, k := range keys {
-			if k.Use&slotcommand.NotKey == use {
+			if k.Use&slotcommand.UseNotKey == use {
 				if n++; n > 1 {
 					o.text(",")
 				}
@@ -146,9 +146,9 @@ func (a *keysAnswer) command(o *output, keys []slotcommand.Key, args [][]byte, e
 	slot := func(arg []byte) { o.buf = appendSlot(o.buf, hashslot.OfBytes(arg)) }
 	list("keys", 0, text)
 	list("slots", 0, slot)
-	if len(keys) > 0 && keys[0].Use&slotcommand.NotKey != 0 {
-		list("channels", slotcommand.NotKey, text)
-		list("channel_slots", slotcommand.NotKey, slot)
+	if len(keys) > 0 && keys[0].Use&slotcommand.UseNotKey != 0 {
+		list("channels", slotcommand.UseNotKey, text)
+		list("channel_slots", slotcommand.UseNotKey, slot)
 	}
 	if err != nil {
 		o.text(`,"error":"`)

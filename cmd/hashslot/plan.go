@@ -801,7 +801,7 @@ func runPlanPromote(e *env) int {
 	}
 	if len(lost) == 0 {
 		for _, s := range c.Shards() {
-			if s.Primary.Failed() && !c.Table().SlotsOf(s).IsEmpty() {
+			if s.Primary.Flags.Has(topology.FlagFail) && !c.Table().SlotsOf(s).IsEmpty() {
 				ids = append(ids, s.Primary.ID)
 			}
 		}

@@ -126,7 +126,7 @@ func (f *finder) add(kind string, slots slotmap.Set, format string, args ...any)
 // down says why a node cannot be expected to serve, or "".
 func down(n *topology.Node) string {
 	switch {
-	case n.Failed():
+	case n.Flags.Has(topology.FlagFail):
 		return "has failed"
 	case n.Flags.Has(topology.FlagPFail):
 		return "does not answer the node that was asked"
@@ -144,12 +144,14 @@ func down(n *topology.Node) string {
 // nothing else of it: it has just failed, or is just coming back. A nodes.conf, which
 // has shard ids, says what was when it was written.
 func unlinked(n *topology.Node) bool {
-	return n.LinkState == "disconnected" && n.ShardID == "" && !n.Myself() && down(n) == ""
+	return n.LinkState == "disconnected" && n.ShardID == "" && !n.Flags.Has(topology.FlagMyself) && down(n) == ""
 }
 
 // unreachable reports whether n has no address. That the node that was asked does
 // not know its own is no harm.
-func unreachable(n *topology.Node) bool { return !n.Routable() && !(n.Myself() && n.EndpointPort != 0) }
+func unreachable(n *topology.Node) bool {
+	return n.Addr() == "" && !(n.Flags.Has(topology.FlagMyself) && n.EndpointPort != 0)
+}
 
 func (f *finder) ownerStates() {
 	broken := 0
@@ -159,7 +161,7 @@ func (f *finder) ownerStates() {
 		if down(p) != "" {
 			broken++
 		}
-		if p.Failed() {
+		if p.Flags.Has(topology.FlagFail) {
 			f.add("failed", slots, "the owner %v has failed", p)
 		}
 		if p.Flags.Has(topology.FlagPFail) {
@@ -285,7 +287,7 @@ func (f *finder) views() {
 				roles = append(roles, role)
 			}
 		}
-		if len(without) > 0 && !n.Failed() {
+		if len(without) > 0 && !n.Flags.Has(topology.FlagFail) {
 			f.add("unknown-node", f.slots[n], "%s does not know %v", names(without), n)
 		}
 		if slices.Sort(roles); len(slices.Compact(roles)) > 1 {
@@ -420,7 +422,7 @@ func (f *finder) others() {
 		switch {
 		case n.Role == topology.RoleUnknown:
 			f.add("unready", slots, "the node %v is no member: its flags are %v", n, n.Flags)
-		case n.Role == topology.RolePrimary && !owner && (n.Failed() || n.Flags.Has(topology.FlagPFail)):
+		case n.Role == topology.RolePrimary && !owner && (n.Flags.Has(topology.FlagFail) || n.Flags.Has(topology.FlagPFail)):
 			f.add("dead", slots, "%v, which has no slots, %s", n, down(n))
 		case n.Role == topology.RolePrimary && !owner:
 			f.add("empty", slots, "the primary %v has no slots", n)

@@ -246,13 +246,13 @@ func (f *nodesFlags) load(e *env) (*clusterView, error) {
 		}
 		c, doubt, err := readView(data, f.from)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", inputName(name), withoutPackage(err))
+			return nil, fmt.Errorf("%s: %w", inputName(name), err)
 		}
 		warn := func(text string) {
 			fmt.Fprintf(e.stderr, "%s: %s: warning: %s\n", e.title(), shown(inputName(name)), shown(text))
 		}
 		for _, w := range c.Warnings() {
-			warn(w.String())
+			warn(w)
 		}
 		if doubt != "" {
 			warn(doubt)
@@ -263,15 +263,6 @@ func (f *nodesFlags) load(e *env) (*clusterView, error) {
 	c, err := topology.Merge(views...)
 	v.Cluster = c
 	return v, err
-}
-
-// withoutPackage is err without the name of the package that it comes from.
-func withoutPackage(err error) error {
-	var p *topology.ParseError
-	if errors.As(err, &p) {
-		return errors.New(strings.TrimPrefix(p.Error(), "topology: "))
-	}
-	return err
 }
 
 // readNodes reads a file, or standard input, of at most maxNodesFile bytes.

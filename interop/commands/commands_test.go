@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write the replies into testdata/command
 const testdata = "../../testdata/commands"
 
 // The servers whose commands are built in.
-var tables = map[string]command.Servers{"valkey-9.1": command.Valkey, "redis-8.6": command.Redis}
+var tables = map[string]command.Servers{"valkey-9.1": command.ServerValkey, "redis-8.6": command.ServerRedis}
 
 func named(s servers.Server) string { return fmt.Sprintf("%s-%d.%d", s.Name, s.Major, s.Minor) }
 
@@ -277,9 +277,9 @@ func TestKeys(t *testing.T) {
 		assert.Greater(t, none, 300)
 		assert.Greater(t, refused, 5000)
 		switch own {
-		case command.Valkey:
+		case command.ServerValkey:
 			assert.Empty(t, differ)
-		case command.Redis: // what differences.txt lists
+		case command.ServerRedis: // what differences.txt lists
 			for name := range differ {
 				assert.Contains(t, []string{"georadius", "georadiusbymember", "hsetex", "set", "cluster|replicate", "script|debug"}, name)
 			}
@@ -314,7 +314,7 @@ func TestRoute(t *testing.T) {
 			var all [][]string
 			for _, args := range lists(r, tame, c, 100) {
 				if target, err := loaded.Route(command.ArgsOf(args)); errors.Is(err, hashslot.ErrCrossSlot) ||
-					err == nil && (target.To == command.OneSlot || target.To == command.EachSlot) {
+					err == nil && (target.To == command.ToOneSlot || target.To == command.ToEachSlot) {
 					all = append(all, args)
 				}
 			}
@@ -331,7 +331,7 @@ func TestRoute(t *testing.T) {
 					target, routeErr = loaded.Route(command.ArgsOf(args))
 				}
 				want := "CROSSSLOT "
-				if routeErr == nil && target.To == command.OneSlot {
+				if routeErr == nil && target.To == command.ToOneSlot {
 					want = fmt.Sprintf("MOVED %d ", target.Slot)
 				}
 				if !strings.HasPrefix(string(refused), want) && slices.Contains([]string{"xread", "xreadgroup", "migrate"}, c.Name()) {

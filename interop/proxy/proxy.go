@@ -232,11 +232,11 @@ func (s *Session) plan(r *request, table *slotmap.Table[*topology.Shard], raw []
 		return s.anywhere(table, raw)
 	}
 	switch {
-	case target.To == command.Special, r.command.Is(command.PubSub | command.NoScript), name == "monitor":
+	case target.To == command.ToSpecial, r.command.Is(command.FlagPubSub | command.FlagNoScript), name == "monitor":
 		return "-ERR the proxy does not forward " + name
-	case target.To == command.OneSlot:
+	case target.To == command.ToOneSlot:
 		return s.toSlot(table, target.Slot, raw, 1)
-	case target.To == command.EachSlot:
+	case target.To == command.ToEachSlot:
 		groups, err := s.splitter.Split(s.p.Commands, view)
 		if err != nil {
 			return "-ERR " + err.Error()
@@ -252,12 +252,12 @@ func (s *Session) plan(r *request, table *slotmap.Table[*topology.Shard], raw []
 			r.groups = append(r.groups, slotmap.SlotGroup{Slot: g.Slot, Keys: slices.Clone(g.Keys)})
 		}
 		return ""
-	case target.To == command.AnyNode, r.command.Reply() == command.ReplySpecial: // nothing makes one reply of theirs
+	case target.To == command.ToAnyNode, r.command.Reply() == command.ReplySpecial: // nothing makes one reply of theirs
 		return s.anywhere(table, raw)
 	}
 	for shard := range table.Owners() {
 		s.pieces = append(s.pieces, piece{raw: raw, replies: 1, node: shard.Primary})
-		if target.To == command.AllNodes {
+		if target.To == command.ToAllNodes {
 			for _, n := range shard.Replicas {
 				s.pieces = append(s.pieces, piece{raw: raw, replies: 1, node: n})
 			}
@@ -480,11 +480,11 @@ func (s *Session) follow(p *piece, seen topology.Generation) error {
 			return nil
 		}
 		rd, err := topology.ParseRedirect(string(p.reply), topology.Origin{Addr: p.node.Addr()})
-		if err != nil || !rd.Routable() {
+		if err != nil || rd.Addr() == "" {
 			return nil // the client's business
 		}
 		raw := p.raw
-		if rd.Kind == topology.Ask {
+		if rd.Ask {
 			p.node = s.p.Router.Asking(rd)
 			raw = append([]byte("*1\r\n$6\r\nASKING\r\n"), raw...)
 		} else {
@@ -504,7 +504,7 @@ func (s *Session) follow(p *piece, seen topology.Generation) error {
 		if _, err := b.Write(raw); err != nil {
 			return err
 		}
-		if rd.Kind == topology.Ask { // the reply to ASKING
+		if rd.Ask { // the reply to ASKING
 			if _, err := appendReply(nil, b.r); err != nil {
 				return err
 			}

@@ -54,15 +54,15 @@ func union(valkey, redis *Table) (all []Command, differences []string) {
 	byName := map[string]Command{}
 	for c := range redis.All() {
 		c := *c
-		c.servers = Redis
+		c.servers = ServerRedis
 		byName[c.name] = c
 	}
 	for v := range valkey.All() {
 		c, both := byName[v.name]
 		n := *v
-		n.servers = Valkey
+		n.servers = ServerValkey
 		if both {
-			n.servers |= Redis
+			n.servers |= ServerRedis
 			n.flags |= c.flags & hasSubs
 			if v.arity != c.arity {
 				say(v.name, "arity %d, in Redis %d", v.arity, c.arity)
@@ -79,10 +79,10 @@ func union(valkey, redis *Table) (all []Command, differences []string) {
 		}
 		byName[v.name] = n
 	}
-	say("set", "a key with IFEQ or another condition is %q, in Redis %q", OW|Update, RW|Update)
+	say("set", "a key with IFEQ or another condition is %q, in Redis %q", UseOW|UseUpdate, UseRW|UseUpdate)
 	for _, c := range byName {
-		if c.servers == Valkey || c.servers == Redis {
-			say(c.name, "only in %s", map[Servers]string{Valkey: "Valkey", Redis: "Redis"}[c.servers])
+		if c.servers == ServerValkey || c.servers == ServerRedis {
+			say(c.name, "only in %s", map[Servers]string{ServerValkey: "Valkey", ServerRedis: "Redis"}[c.servers])
 		}
 		all = append(all, c)
 	}

@@ -62,7 +62,7 @@ func (c *Command) HasKeys() bool { return c.how().haveKeys() }
 
 func (r *rules) haveKeys() bool {
 	for i := range r.specs {
-		if r.specs[i].use&NotKey == 0 {
+		if r.specs[i].use&UseNotKey == 0 {
 			return true
 		}
 	}
@@ -77,8 +77,8 @@ func (c *Command) Servers() Servers { return c.servers }
 type Servers uint8
 
 const (
-	Valkey Servers = 1 << iota // Valkey 9.1
-	Redis                      // Redis 8.6, with the commands of its module vectorset
+	ServerValkey Servers = 1 << iota // Valkey 9.1
+	ServerRedis                      // Redis 8.6, with the commands of its module vectorset
 )
 
 func (s Servers) String() string { return join(uint32(s), []string{"valkey", "redis"}) }
@@ -88,19 +88,19 @@ func (s Servers) String() string { return join(uint32(s), []string{"valkey", "re
 type Flags uint16
 
 const (
-	Write           Flags = 1 << iota // write: a replica refuses it
-	ReadOnly                          // readonly: a replica may answer it, after READONLY
-	Blocking                          // blocking: may wait for other clients
-	PubSub                            // pubsub
-	NoScript                          // noscript: not from a script
-	NoMulti                           // no_multi: not within MULTI
-	Admin                             // admin
-	Stale                             // stale: by a replica with old data, too
-	Loading                           // loading: while data is loaded, too
-	AllowBusy                         // allow_busy: while a script runs, too
-	MovableKeys                       // movablekeys: first, last and step of COMMAND do not tell all keys
-	NoMandatoryKeys                   // no_mandatory_keys: may have no key
-	Module                            // module: of a module
+	FlagWrite           Flags = 1 << iota // write: a replica refuses it
+	FlagReadOnly                          // readonly: a replica may answer it, after READONLY
+	FlagBlocking                          // blocking: may wait for other clients
+	FlagPubSub                            // pubsub
+	FlagNoScript                          // noscript: not from a script
+	FlagNoMulti                           // no_multi: not within MULTI
+	FlagAdmin                             // admin
+	FlagStale                             // stale: by a replica with old data, too
+	FlagLoading                           // loading: while data is loaded, too
+	FlagAllowBusy                         // allow_busy: while a script runs, too
+	FlagMovableKeys                       // movablekeys: first, last and step of COMMAND do not tell all keys
+	FlagNoMandatoryKeys                   // no_mandatory_keys: may have no key
+	FlagModule                            // module: of a module
 
 	hasSubs Flags = 1 << 15 // has subcommands: in Command.flags only
 )
@@ -151,19 +151,19 @@ func (r Reply) String() string { return name(int(r), replyNames) }
 type Use uint16
 
 const (
-	RO Use = 1 << iota // RO: reads the value
-	RW                 // RW: changes the value
-	OW                 // OW: overwrites the value
-	RM                 // RM: removes the key
+	UseRO Use = 1 << iota // RO: reads the value
+	UseRW                 // RW: changes the value
+	UseOW                 // OW: overwrites the value
+	UseRM                 // RM: removes the key
 
-	Access // access: returns or copies the value, or uses it
-	Update // update: changes the value, depending on it or not
-	Insert // insert: adds to the value
-	Delete // delete: deletes the value, or part of it
+	UseAccess // access: returns or copies the value, or uses it
+	UseUpdate // update: changes the value, depending on it or not
+	UseInsert // insert: adds to the value
+	UseDelete // delete: deletes the value, or part of it
 
-	NotKey        // not_key: no key, but routed as one: a channel of sharded pub/sub, the cursor of CLUSTERSCAN
-	Incomplete    // incomplete: there may be keys that are not found
-	VariableFlags // variable_flags: the use depends on other arguments, in a way that only the server knows
+	UseNotKey        // not_key: no key, but routed as one: a channel of sharded pub/sub, the cursor of CLUSTERSCAN
+	UseIncomplete    // incomplete: there may be keys that are not found
+	UseVariableFlags // variable_flags: the use depends on other arguments, in a way that only the server knows
 )
 
 var useNames = []string{"RO", "RW", "OW", "RM", "access", "update", "insert", "delete", "not_key", "incomplete", "variable_flags"}
@@ -171,10 +171,10 @@ var useNames = []string{"RO", "RW", "OW", "RM", "access", "update", "insert", "d
 func (u Use) String() string { return join(uint32(u), useNames) }
 
 // Reads reports whether the value of the key is read.
-func (u Use) Reads() bool { return u&(RO|RW|Access) != 0 }
+func (u Use) Reads() bool { return u&(UseRO|UseRW|UseAccess) != 0 }
 
 // Writes reports whether the key or its value is changed.
-func (u Use) Writes() bool { return u&(RW|OW|RM) != 0 }
+func (u Use) Writes() bool { return u&(UseRW|UseOW|UseRM) != 0 }
 
 func join(bits uint32, names []string) string {
 	var b strings.Builder

@@ -21,46 +21,46 @@ func words(line string) []string { return strings.Split(line, " ") }
 
 func TestKeys(t *testing.T) {
 	for line, want := range map[string][]Key{
-		"GET a":                                    {{1, RO | Access}},
-		"mGeT a b c":                               {{1, RO | Access}, {2, RO | Access}, {3, RO | Access}},
-		"MSET a 1 b 2":                             {{1, OW | Update}, {3, OW | Update}},
-		"DEL a b":                                  {{1, RM | Delete}, {2, RM | Delete}},
-		"SET a 1":                                  {{1, OW | Update}},
-		"SET a 1 EX 5 GET":                         {{1, RW | Access | Update}},
-		"BITFIELD a GET u8 0":                      {{1, RO | Access}},
-		"BITFIELD a SET u8 0 1":                    {{1, RW | Access | Update}},
-		"BLPOP a b 5":                              {{1, RW | Access | Delete}, {2, RW | Access | Delete}},
-		"EVAL s 2 a b c":                           {{3, RW | Access | Update}, {4, RW | Access | Update}},
+		"GET a":                                    {{1, UseRO | UseAccess}},
+		"mGeT a b c":                               {{1, UseRO | UseAccess}, {2, UseRO | UseAccess}, {3, UseRO | UseAccess}},
+		"MSET a 1 b 2":                             {{1, UseOW | UseUpdate}, {3, UseOW | UseUpdate}},
+		"DEL a b":                                  {{1, UseRM | UseDelete}, {2, UseRM | UseDelete}},
+		"SET a 1":                                  {{1, UseOW | UseUpdate}},
+		"SET a 1 EX 5 GET":                         {{1, UseRW | UseAccess | UseUpdate}},
+		"BITFIELD a GET u8 0":                      {{1, UseRO | UseAccess}},
+		"BITFIELD a SET u8 0 1":                    {{1, UseRW | UseAccess | UseUpdate}},
+		"BLPOP a b 5":                              {{1, UseRW | UseAccess | UseDelete}, {2, UseRW | UseAccess | UseDelete}},
+		"EVAL s 2 a b c":                           {{3, UseRW | UseAccess | UseUpdate}, {4, UseRW | UseAccess | UseUpdate}},
 		"EVAL s 0 a":                               nil,
 		"EVAL s 2147483648 a":                      nil, // what the server will refuse has no keys
-		"FCALL f 1 a":                              {{3, RW | Access | Update}},
-		"ZUNIONSTORE d 2 a b":                      {{1, OW | Update}, {3, RO | Access}, {4, RO | Access}},
-		"MSETEX 2 a 1 b 2 NX":                      {{2, OW | Update}, {4, OW | Update}},
-		"XREAD COUNT 2 STREAMS a b 0 0":            {{4, RO | Access}, {5, RO | Access}},
-		"XREADGROUP GROUP STREAMS c STREAMS a >":   {{5, RO | Access}},
-		"SORT a BY w* LIMIT 0 5 GET # STORE d":     {{1, RO | Access}, {10, OW | Update}},
-		"SORT_RO a BY STORE GET STORE":             {{1, RO | Access}},
-		"MIGRATE h 1 a 0 5":                        {{3, RW | Access | Delete}},
-		"MIGRATE h 1  0 5 COPY AUTH KEYS KEYS a b": {{10, RW | Access | Delete}, {11, RW | Access | Delete}},
-		"GEORADIUS a 1 2 3 m STORE b STOREDIST c":  {{1, RO | Access}, {9, OW | Update}},
-		"OBJECT ENCODING a":                        {{2, RO}},
-		"memory usage a":                           {{2, RO}},
-		"XGROUP CREATE a g $":                      {{2, RW | Insert}},
-		"SPUBLISH ch m":                            {{1, NotKey}},
-		"SSUBSCRIBE x y":                           {{1, NotKey}, {2, NotKey}},
+		"FCALL f 1 a":                              {{3, UseRW | UseAccess | UseUpdate}},
+		"ZUNIONSTORE d 2 a b":                      {{1, UseOW | UseUpdate}, {3, UseRO | UseAccess}, {4, UseRO | UseAccess}},
+		"MSETEX 2 a 1 b 2 NX":                      {{2, UseOW | UseUpdate}, {4, UseOW | UseUpdate}},
+		"XREAD COUNT 2 STREAMS a b 0 0":            {{4, UseRO | UseAccess}, {5, UseRO | UseAccess}},
+		"XREADGROUP GROUP STREAMS c STREAMS a >":   {{5, UseRO | UseAccess}},
+		"SORT a BY w* LIMIT 0 5 GET # STORE d":     {{1, UseRO | UseAccess}, {10, UseOW | UseUpdate}},
+		"SORT_RO a BY STORE GET STORE":             {{1, UseRO | UseAccess}},
+		"MIGRATE h 1 a 0 5":                        {{3, UseRW | UseAccess | UseDelete}},
+		"MIGRATE h 1  0 5 COPY AUTH KEYS KEYS a b": {{10, UseRW | UseAccess | UseDelete}, {11, UseRW | UseAccess | UseDelete}},
+		"GEORADIUS a 1 2 3 m STORE b STOREDIST c":  {{1, UseRO | UseAccess}, {9, UseOW | UseUpdate}},
+		"OBJECT ENCODING a":                        {{2, UseRO}},
+		"memory usage a":                           {{2, UseRO}},
+		"XGROUP CREATE a g $":                      {{2, UseRW | UseInsert}},
+		"SPUBLISH ch m":                            {{1, UseNotKey}},
+		"SSUBSCRIBE x y":                           {{1, UseNotKey}, {2, UseNotKey}},
 		"SUNSUBSCRIBE":                             nil,
 		"PING":                                     nil,
 		"CONFIG GET maxmemory":                     nil,
-		"CLUSTERSCAN 0-{06S}-0":                    {{1, NotKey}},
-		"VADD v VALUES 1 1 e":                      {{1, RW | Access | Update}},
-		"RESTORE-ASKING a 0 x":                     {{1, OW | Update}},
+		"CLUSTERSCAN 0-{06S}-0":                    {{1, UseNotKey}},
+		"VADD v VALUES 1 1 e":                      {{1, UseRW | UseAccess | UseUpdate}},
+		"RESTORE-ASKING a 0 x":                     {{1, UseOW | UseUpdate}},
 		"SUBSCRIBE c":                              nil,
-		"GEORADIUSBYMEMBER_RO a m 1 km":            {{1, RO | Access}},
+		"GEORADIUSBYMEMBER_RO a m 1 km":            {{1, UseRO | UseAccess}},
 	} {
 		keys, err := Keys(nil, words(line))
 		assert.NoError(t, err, line)
 		assert.Equal(t, want, keys, line)
-		before := []Key{{7, RM}}
+		before := []Key{{7, UseRM}}
 		keys, err = Keys(before, [][]byte(nil))
 		assert.ErrorIs(t, err, ErrUnknown)
 		assert.Equal(t, before, keys)
@@ -161,7 +161,7 @@ func TestLookup(t *testing.T) {
 	assert.False(t, c.HasKeys())
 	c, _ = (*Table)(nil).Lookup(ArgsOf([]string{"EVAL_RO"}))
 	assert.Equal(t, "readonly noscript stale movablekeys no_mandatory_keys", c.Flags().String())
-	assert.True(t, c.Is(ReadOnly) && !c.Is(Write) && c.HasKeys() && c.Servers() == Valkey|Redis && c.Arity() == -3)
+	assert.True(t, c.Is(FlagReadOnly) && !c.Is(FlagWrite) && c.HasKeys() && c.Servers() == ServerValkey|ServerRedis && c.Arity() == -3)
 	assert.Equal(t, "valkey redis", c.Servers().String())
 }
 
@@ -180,7 +180,7 @@ func TestLongNames(t *testing.T) {
 	}
 	c, err := table.Lookup(ArgsOf([]string{name}))
 	require.NoError(t, err)
-	assert.Equal(t, Module|ReadOnly, c.Flags())
+	assert.Equal(t, FlagModule|FlagReadOnly, c.Flags())
 	_, err = table.Lookup(ArgsOf([]string{name, "third"}))
 	assert.ErrorIs(t, err, ErrUnknown)
 }
@@ -251,28 +251,28 @@ func TestRoute(t *testing.T) {
 	a, b := hashslot.Of("a"), hashslot.Of("b")
 	require.NotEqual(t, a, b)
 	for line, want := range map[string]Target{
-		"GET a":                 {To: OneSlot, Slot: a},
-		"SET b 1":               {To: OneSlot, Slot: b},
-		"MGET {a}1 {a}2":        {To: OneSlot, Slot: a},
-		"MGET a b":              {To: EachSlot},
-		"MSET a 1 b 2":          {To: EachSlot},
-		"MSETEX 2 a 1 b 2 EX 5": {To: EachSlot},
-		"DEL a b":               {To: EachSlot},
-		"UNLINK a b":            {To: EachSlot},
-		"EXISTS a b":            {To: EachSlot},
-		"TOUCH a b":             {To: EachSlot},
-		"EVAL s 2 a {a}b":       {To: OneSlot, Slot: a},
-		"EVAL s 0 a":            {To: AnyNode},
-		"PING":                  {To: AllShards},
-		"DBSIZE":                {To: AllShards},
-		"CONFIG SET a b":        {To: AllNodes},
-		"SCAN 0":                {To: Special},
-		"ECHO x":                {To: AnyNode},
-		"PUBLISH a m":           {To: AnyNode},
-		"SPUBLISH a m":          {To: OneSlot, Slot: a},
-		"CLUSTERSCAN 0-{a}-0":   {To: OneSlot, Slot: a},
-		"MULTI":                 {To: AnyNode},
-		"WATCH a {a}b":          {To: OneSlot, Slot: a},
+		"GET a":                 {To: ToOneSlot, Slot: a},
+		"SET b 1":               {To: ToOneSlot, Slot: b},
+		"MGET {a}1 {a}2":        {To: ToOneSlot, Slot: a},
+		"MGET a b":              {To: ToEachSlot},
+		"MSET a 1 b 2":          {To: ToEachSlot},
+		"MSETEX 2 a 1 b 2 EX 5": {To: ToEachSlot},
+		"DEL a b":               {To: ToEachSlot},
+		"UNLINK a b":            {To: ToEachSlot},
+		"EXISTS a b":            {To: ToEachSlot},
+		"TOUCH a b":             {To: ToEachSlot},
+		"EVAL s 2 a {a}b":       {To: ToOneSlot, Slot: a},
+		"EVAL s 0 a":            {To: ToAnyNode},
+		"PING":                  {To: ToAllShards},
+		"DBSIZE":                {To: ToAllShards},
+		"CONFIG SET a b":        {To: ToAllNodes},
+		"SCAN 0":                {To: ToSpecial},
+		"ECHO x":                {To: ToAnyNode},
+		"PUBLISH a m":           {To: ToAnyNode},
+		"SPUBLISH a m":          {To: ToOneSlot, Slot: a},
+		"CLUSTERSCAN 0-{a}-0":   {To: ToOneSlot, Slot: a},
+		"MULTI":                 {To: ToAnyNode},
+		"WATCH a {a}b":          {To: ToOneSlot, Slot: a},
 	} {
 		got, err := Route(words(line))
 		require.NoError(t, err, line)
@@ -314,7 +314,7 @@ func TestSplit(t *testing.T) {
 			got = append(got, strings.Join(part[1:], " "))
 			target, err := Route(part[1:])
 			require.NoError(t, err)
-			assert.Equal(t, Target{target.Command, OneSlot, g.Slot}, target)
+			assert.Equal(t, Target{target.Command, ToOneSlot, g.Slot}, target)
 		}
 		assert.Equal(t, want, got)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
 )
 
 // FuzzKeys holds Keys of both servers' tables to the reference, and Route, Split
@@ -57,10 +58,10 @@ func FuzzKeys(f *testing.F) {
 		if routeErr != nil {
 			return
 		}
-		if (len(slots) == 1) != (target.To == OneSlot) || (len(slots) > 1) != (target.To == EachSlot) || len(groups) != len(slots) {
+		if (len(slots) == 1) != (target.To == ToOneSlot) || (len(slots) > 1) != (target.To == ToEachSlot) || len(groups) != len(slots) {
 			t.Fatalf("%q: to %v with %d slots, %d groups", args, target.To, len(slots), len(groups))
 		}
-		if target.To != EachSlot {
+		if target.To != ToEachSlot {
 			return
 		}
 		total := 0
@@ -103,7 +104,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		table, err := Load(reply)
 		if err != nil {
-			if _, ok := err.(*LoadError); !ok {
+			if _, ok := err.(*slotmap.ParseError); !ok {
 				t.Fatalf("%T", err)
 			}
 			return

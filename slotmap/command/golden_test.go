@@ -76,9 +76,9 @@ func TestGolden(t *testing.T) {
 
 // The built-in table differs from a server only in what differences.txt lists.
 func TestGoldenBuiltin(t *testing.T) {
-	for file, own := range map[string]Servers{"getkeys_valkey9.jsonl": Valkey, "getkeys_redis8.jsonl": Redis} {
+	for file, own := range map[string]Servers{"getkeys_valkey9.jsonl": ServerValkey, "getkeys_redis8.jsonl": ServerRedis} {
 		for _, g := range goldens(t, file) {
-			if own == Redis && strings.EqualFold(g.Args[0], "hsetex") && g.Error == "" {
+			if own == ServerRedis && strings.EqualFold(g.Args[0], "hsetex") && g.Error == "" {
 				g.Flags[0][1] = []any{"RW", "insert"}
 			}
 			c, err := builtin.find(ArgsOf(g.Args))

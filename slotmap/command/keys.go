@@ -17,10 +17,10 @@ func Keys[A Arg](dst []Key, args []A) ([]Key, error) {
 // the key specifications, the code that the servers have for SORT, SORT_RO,
 // MIGRATE, GEORADIUS, XREAD and the commands with a number of keys, and where
 // that is used. Channels of sharded pub/sub, which decide where a command goes
-// but are no keys, are appended too, with the use NotKey.
+// but are no keys, are appended too, with UseNotKey.
 //
 // A command without keys appends nothing. Neither do EVAL, FCALL and other
-// commands with the flag NoMandatoryKeys if their number of keys is 0, or is one
+// commands with FlagNoMandatoryKeys if their number of keys is 0, or is one
 // that the server will refuse.
 //
 // The error is an [*Error]: of the kind ErrUnknown if the table has no such
@@ -88,7 +88,7 @@ func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
 		r, fault, place := s.search(args)
 		switch {
 		case fault == noKeyword:
-		case fault == found && (s.use&Incomplete == 0 || rules.own == ownNone):
+		case fault == found && (s.use&UseIncomplete == 0 || rules.own == ownNone):
 			dst = add(dst, r)
 		default:
 			failed, why, at = true, fault, place
@@ -104,7 +104,7 @@ func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
 }
 
 // mayHaveNone reports whether finding no key is no error. Channels may be left out.
-func (c *Command) mayHaveNone() bool { return c.flags&NoMandatoryKeys != 0 || !c.rules.haveKeys() }
+func (c *Command) mayHaveNone() bool { return c.flags&FlagNoMandatoryKeys != 0 || !c.rules.haveKeys() }
 
 // search finds the keys of one specification, as getKeysUsingKeySpecs() of
 // Valkey's src/db.c does. If it fails, at is the argument that is to blame.
@@ -203,14 +203,14 @@ func (c *Command) useOf(args Args) Use {
 	own := c.rules.own
 	switch own {
 	case ownSet, ownSetIf: // setGetKeys()
-		use := OW | Update
+		use := UseOW | UseUpdate
 		for i := 3; i < args.n; i++ {
 			s := args.at(i)
 			if is(s, "get") {
-				return RW | Access | Update
+				return UseRW | UseAccess | UseUpdate
 			}
 			if own == ownSetIf && condition(s) {
-				use = RW | Update
+				use = UseRW | UseUpdate
 			}
 		}
 		return use
@@ -222,17 +222,17 @@ func (c *Command) useOf(args Args) Use {
 			case is(s, "overflow") && left >= 1:
 				i++
 			default: // it writes, or the server will refuse it
-				return RW | Access | Update
+				return UseRW | UseAccess | UseUpdate
 			}
 		}
-		return RO | Access
+		return UseRO | UseAccess
 	case ownDelex: // delexGetKeys()
 		for i := 2; i < args.n; i++ {
 			if condition(args.at(i)) {
-				return RW | Delete
+				return UseRW | UseDelete
 			}
 		}
-		return RM | Delete
+		return UseRM | UseDelete
 	}
 	return c.rules.specs[0].use
 }
@@ -251,7 +251,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 	case ownNumber: // genericGetKeys()
 		return c.loosely(dst, args)
 	case ownStore: // georadiusGetKeys()
-		dst = add(dst, run{1, 1, 1, RO | Access})
+		dst = add(dst, run{1, 1, 1, UseRO | UseAccess})
 		for i := 5; i+1 < args.n; i++ {
 			if s := args.at(i); is(s, "store") || is(s, "storedist") {
 				i++
@@ -276,7 +276,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 			}
 		}
 	case ownSort: // sortGetKeys()
-		dst = add(dst, run{1, 1, 1, RO | Access})
+		dst = add(dst, run{1, 1, 1, UseRO | UseAccess})
 		for i := 2; i < args.n; i++ {
 			switch s := args.at(i); {
 			case is(s, "limit"):
@@ -291,7 +291,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 			store = 0
 		}
 	case ownMigrate: // migrateGetKeys()
-		r := run{3, 3, 1, RW | Access | Delete}
+		r := run{3, 3, 1, UseRW | UseAccess | UseDelete}
 		for i := 6; i < args.n; i++ {
 			switch s := args.at(i); {
 			case is(s, "keys"):
@@ -311,7 +311,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 		}
 	}
 	if store > 0 {
-		dst = add(dst, run{store, store, 1, OW | Update})
+		dst = add(dst, run{store, store, 1, UseOW | UseUpdate})
 	}
 	return dst
 }

@@ -5,15 +5,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/hashslot/hashslot/slotmap"
 )
-
-// A LoadError says where a reply is not what it should be, and why.
-type LoadError struct {
-	Path   string // "[12].specs[0].flags[1]"; the names are those of the fields of COMMAND
-	Reason string
-}
-
-func (e *LoadError) Error() string { return "command: COMMAND reply: " + e.Path + ": " + e.Reason }
 
 // Load returns the commands of a server, with those of its modules, from its reply
 // to COMMAND or COMMAND INFO. The reply is as clients hand it over, RESP2 or RESP3:
@@ -27,13 +21,15 @@ func (e *LoadError) Error() string { return "command: COMMAND reply: " + e.Path 
 //
 // The keys of a command of a module whose specifications do not tell them all are
 // known to the module only: Keys then finds those that are specified, with
-// Incomplete or VariableFlags, or returns an ErrSyntax.
+// UseIncomplete or UseVariableFlags, or returns an ErrSyntax.
 //
-// The error is a [*LoadError]. Load takes time and memory linear in the reply.
+// The error is a [*slotmap.ParseError] with a place as "[12].specs[0].flags[1]": the
+// names are those of the fields of COMMAND. Load takes time and memory linear in the
+// reply.
 func Load(reply any) (*Table, error) {
 	list, ok := reply.([]any)
 	if !ok {
-		return nil, &LoadError{"reply", kind(reply) + " is not a list"}
+		return nil, bad("reply", kind(reply)+" is not a list")
 	}
 	l := loader{}
 	for i, v := range list {
@@ -41,7 +37,7 @@ func Load(reply any) (*Table, error) {
 			continue
 		}
 		if err := l.command(v, 0); err != nil {
-			err.Path = "[" + strconv.Itoa(i) + "]" + err.Path
+			err.Place = "[" + strconv.Itoa(i) + "]" + err.Place
 			return nil, err
 		}
 	}
@@ -71,16 +67,16 @@ const (
 	fieldSubcommands
 )
 
-func (l *loader) command(v any, parent int) *LoadError {
+func (l *loader) command(v any, parent int) *slotmap.ParseError {
 	f, ok := v.([]any)
 	if !ok {
-		return &LoadError{"", kind(v) + " is not a list"}
+		return bad("", kind(v)+" is not a list")
 	}
 	if len(f) <= fieldStep {
-		return &LoadError{"", fmt.Sprintf("%d fields are not a command", len(f))}
+		return bad("", fmt.Sprintf("%d fields are not a command", len(f)))
 	}
 	if len(l.commands) == maxCommands {
-		return &LoadError{"", fmt.Sprintf("more than %d commands", maxCommands)}
+		return bad("", fmt.Sprintf("more than %d commands", maxCommands))
 	}
 	c := Command{parent: uint16(parent), rules: &rules{}}
 	n, err := number16(f[fieldArity], ".arity")
@@ -89,7 +85,7 @@ func (l *loader) command(v any, parent int) *LoadError {
 	}
 	c.arity = n
 	if c.name, ok = text(f[fieldName]); !ok || c.name == "" {
-		return &LoadError{".name", kind(f[fieldName]) + " is not a name"}
+		return bad(".name", kind(f[fieldName])+" is not a name")
 	}
 	if c.name = lower(c.name); parent != 0 {
 		// Redis 7.0 and later have the container in the name, modules may not.
@@ -119,13 +115,13 @@ func (l *loader) command(v any, parent int) *LoadError {
 	if len(f) > fieldSpecs {
 		list, ok := f[fieldSpecs].([]any)
 		if !ok && f[fieldSpecs] != nil {
-			return &LoadError{".specs", kind(f[fieldSpecs]) + " is not a list"}
+			return bad(".specs", kind(f[fieldSpecs])+" is not a list")
 		}
 		c.rules.specs = make([]spec, 0, len(list))
 		for i, v := range list {
 			s, err := loadSpec(v)
 			if err != nil {
-				err.Path = ".specs[" + strconv.Itoa(i) + "]" + err.Path
+				err.Place = ".specs[" + strconv.Itoa(i) + "]" + err.Place
 				return err
 			}
 			c.rules.specs = append(c.rules.specs, s)
@@ -140,10 +136,10 @@ func (l *loader) command(v any, parent int) *LoadError {
 	}
 	subs, ok := f[fieldSubcommands].([]any)
 	if !ok && f[fieldSubcommands] != nil {
-		return &LoadError{".subcommands", kind(f[fieldSubcommands]) + " is not a list"}
+		return bad(".subcommands", kind(f[fieldSubcommands])+" is not a list")
 	}
 	if parent != 0 && len(subs) > 0 {
-		return &LoadError{".subcommands", "a subcommand has subcommands"}
+		return bad(".subcommands", "a subcommand has subcommands")
 	}
 	self := len(l.commands)
 	if len(subs) > 0 {
@@ -151,7 +147,7 @@ func (l *loader) command(v any, parent int) *LoadError {
 	}
 	for i, v := range subs {
 		if err := l.command(v, self); err != nil {
-			err.Path = ".subcommands[" + strconv.Itoa(i) + "]" + err.Path
+			err.Place = ".subcommands[" + strconv.Itoa(i) + "]" + err.Place
 			return err
 		}
 	}
@@ -160,29 +156,29 @@ func (l *loader) command(v any, parent int) *LoadError {
 
 // legacy makes a specification of first, last and step, for servers that have no
 // other, or takes those of the built-in table.
-func (c *Command) legacy(f []any) *LoadError {
-	if i := builtin.lookup(c.name, 0); i != 0 && c.flags&Module == 0 {
+func (c *Command) legacy(f []any) *slotmap.ParseError {
+	if i := builtin.lookup(c.name, 0); i != 0 && c.flags&FlagModule == 0 {
 		known := &builtin.commands[i-1]
 		*c.rules = *known.rules
-		c.flags |= known.flags & NoMandatoryKeys
+		c.flags |= known.flags & FlagNoMandatoryKeys
 		return nil
 	}
 	var n [3]int16
 	for i := range n {
-		var err *LoadError
+		var err *slotmap.ParseError
 		if n[i], err = number16(f[fieldFirst+i], [...]string{".first", ".last", ".step"}[i]); err != nil {
 			return err
 		}
 	}
 	if n[0] <= 0 || n[2] <= 0 {
-		if c.flags&MovableKeys != 0 {
+		if c.flags&FlagMovableKeys != 0 {
 			c.rules.specs = []spec{{}}
 		}
 		return nil
 	}
 	s := spec{begin: beginIndex, find: findRange, at: n[0], last: n[1], step: n[2]}
-	if c.flags&MovableKeys != 0 {
-		s.use = Incomplete
+	if c.flags&FlagMovableKeys != 0 {
+		s.use = UseIncomplete
 	}
 	if s.last >= 0 {
 		s.last -= s.at
@@ -198,10 +194,10 @@ func (c *Command) complete() {
 	variable := false
 	number := false
 	for i := range rules.specs {
-		variable = variable || rules.specs[i].use&VariableFlags != 0
+		variable = variable || rules.specs[i].use&UseVariableFlags != 0
 		number = number || rules.specs[i].find == findNumber
 	}
-	if c.flags&Module == 0 && c.parent == 0 {
+	if c.flags&FlagModule == 0 && c.parent == 0 {
 		switch c.name {
 		case "set":
 			rules.own = ownSet
@@ -234,9 +230,9 @@ func (c *Command) complete() {
 	}
 }
 
-func loadSpec(v any) (s spec, err *LoadError) {
+func loadSpec(v any) (s spec, err *slotmap.ParseError) {
 	begin, find := search{path: ".begin_search"}, search{path: ".find_keys"}
-	err = fields(v, "", func(name string, v any) (err *LoadError) {
+	err = fields(v, "", func(name string, v any) (err *slotmap.ParseError) {
 		switch name {
 		case "flags":
 			var flags []string
@@ -257,12 +253,12 @@ func loadSpec(v any) (s spec, err *LoadError) {
 	switch begin.kind {
 	case "index":
 		if s.begin, s.at = beginIndex, begin.numbers["index"]; s.at < 1 {
-			return s, &LoadError{".begin_search.spec.index", "less than 1"}
+			return s, bad(".begin_search.spec.index", "less than 1")
 		}
 	case "keyword":
 		s.begin, s.at, s.keyword = beginKeyword, begin.numbers["startfrom"], lower(begin.keyword)
 		if s.at == 0 || s.keyword == "" {
-			return s, &LoadError{".begin_search.spec", "no keyword, or a search from argument 0"}
+			return s, bad(".begin_search.spec", "no keyword, or a search from argument 0")
 		}
 	}
 	s.step = find.numbers["keystep"]
@@ -275,13 +271,13 @@ func loadSpec(v any) (s spec, err *LoadError) {
 		return s, nil
 	}
 	if s.step < 1 {
-		return s, &LoadError{".find_keys.spec.keystep", "less than 1"}
+		return s, bad(".find_keys.spec.keystep", "less than 1")
 	}
 	if s.limit < 0 || s.find == findNumber && s.last < 0 {
-		return s, &LoadError{".find_keys.spec", "a negative number"}
+		return s, bad(".find_keys.spec", "a negative number")
 	}
 	if s.find == findNumber && s.limit <= s.last {
-		return s, &LoadError{".find_keys.spec.firstkey", "keys in front of their number"}
+		return s, bad(".find_keys.spec.firstkey", "keys in front of their number")
 	}
 	return s, nil
 }
@@ -294,14 +290,14 @@ type search struct {
 	numbers map[string]int16
 }
 
-func (s *search) load(v any) *LoadError {
+func (s *search) load(v any) *slotmap.ParseError {
 	s.numbers = map[string]int16{}
-	return fields(v, s.path, func(name string, v any) (err *LoadError) {
+	return fields(v, s.path, func(name string, v any) (err *slotmap.ParseError) {
 		switch name {
 		case "type":
 			s.kind, _ = text(v)
 		case "spec":
-			err = fields(v, s.path+".spec", func(name string, v any) (err *LoadError) {
+			err = fields(v, s.path+".spec", func(name string, v any) (err *slotmap.ParseError) {
 				if name == "keyword" {
 					s.keyword, _ = text(v)
 				} else {
@@ -315,7 +311,7 @@ func (s *search) load(v any) *LoadError {
 }
 
 // fields calls f with the names and values of a map, or of a list of both.
-func fields(v any, path string, f func(name string, v any) *LoadError) *LoadError {
+func fields(v any, path string, f func(name string, v any) *slotmap.ParseError) *slotmap.ParseError {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, value := range v {
@@ -328,7 +324,7 @@ func fields(v any, path string, f func(name string, v any) *LoadError) *LoadErro
 		for name, value := range v {
 			s, ok := text(name)
 			if !ok {
-				return &LoadError{path, "a name is " + kind(name)}
+				return bad(path, "a name is "+kind(name))
 			}
 			if err := f(s, value); err != nil {
 				return err
@@ -337,12 +333,12 @@ func fields(v any, path string, f func(name string, v any) *LoadError) *LoadErro
 		return nil
 	case []any:
 		if len(v)%2 != 0 {
-			return &LoadError{path, fmt.Sprintf("a list of %d elements is not names and values", len(v))}
+			return bad(path, fmt.Sprintf("a list of %d elements is not names and values", len(v)))
 		}
 		for i := 0; i < len(v); i += 2 {
 			s, ok := text(v[i])
 			if !ok {
-				return &LoadError{path, "a name is " + kind(v[i])}
+				return bad(path, "a name is "+kind(v[i]))
 			}
 			if err := f(s, v[i+1]); err != nil {
 				return err
@@ -350,11 +346,11 @@ func fields(v any, path string, f func(name string, v any) *LoadError) *LoadErro
 		}
 		return nil
 	}
-	return &LoadError{path, kind(v) + " is not a map"}
+	return bad(path, kind(v)+" is not a map")
 }
 
 // texts returns the elements of a list or a set.
-func texts(v any, path string) ([]string, *LoadError) {
+func texts(v any, path string) ([]string, *slotmap.ParseError) {
 	switch v := v.(type) {
 	case nil:
 		return nil, nil
@@ -365,7 +361,7 @@ func texts(v any, path string) ([]string, *LoadError) {
 		for i, e := range v {
 			s, ok := text(e)
 			if !ok {
-				return nil, &LoadError{path + "[" + strconv.Itoa(i) + "]", kind(e) + " is not text"}
+				return nil, bad(path+"["+strconv.Itoa(i)+"]", kind(e)+" is not text")
 			}
 			list[i] = s
 		}
@@ -377,7 +373,7 @@ func texts(v any, path string) ([]string, *LoadError) {
 		}
 		return list, nil
 	}
-	return nil, &LoadError{path, kind(v) + " is not a list"}
+	return nil, bad(path, kind(v)+" is not a list")
 }
 
 func text(v any) (string, bool) {
@@ -391,7 +387,7 @@ func text(v any) (string, bool) {
 }
 
 // number16 returns a number, which may come as text.
-func number16(v any, path string) (int16, *LoadError) {
+func number16(v any, path string) (int16, *slotmap.ParseError) {
 	n, ok := int64(0), false
 	switch v := v.(type) {
 	case int64:
@@ -407,7 +403,7 @@ func number16(v any, path string) (int16, *LoadError) {
 		}
 	}
 	if !ok || n < math.MinInt16 || n > math.MaxInt16 {
-		return 0, &LoadError{path, kind(v) + " is not a number of 16 bits"}
+		return 0, bad(path, kind(v)+" is not a number of 16 bits")
 	}
 	return int16(n), nil
 }
@@ -445,4 +441,8 @@ func number8(s string, names []string) uint8 {
 		}
 	}
 	return 0
+}
+
+func bad(place, reason string) *slotmap.ParseError {
+	return &slotmap.ParseError{Input: "COMMAND", Place: place, Reason: reason}
 }

@@ -6,12 +6,12 @@ import "github.com/hashslot/hashslot"
 type To uint8
 
 const (
-	AnyNode   To = iota // any one: the command has no key
-	OneSlot             // the node of the slot
-	EachSlot            // the nodes of several slots: Splitter.Split divides the command
-	AllShards           // the primaries of all shards
-	AllNodes            // all primaries and replicas
-	Special             // the documentation of the command tells: SCAN asks one node after the other
+	ToAnyNode   To = iota // any one: the command has no key
+	ToOneSlot             // the node of the slot
+	ToEachSlot            // the nodes of several slots: Splitter.Split divides the command
+	ToAllShards           // the primaries of all shards
+	ToAllNodes            // all primaries and replicas
+	ToSpecial             // the documentation of the command tells: SCAN asks one node after the other
 )
 
 var toNames = []string{"any node", "one slot", "each slot", "all shards", "all nodes", "special"}
@@ -22,7 +22,7 @@ func (t To) String() string { return name(int(t), toNames) }
 type Target struct {
 	Command *Command
 	To      To
-	Slot    hashslot.Slot // if To is OneSlot
+	Slot    hashslot.Slot // if To is ToOneSlot
 }
 
 // Route returns where a command goes, with the built-in table. See [Table.Route].
@@ -36,7 +36,7 @@ func Route[A Arg](args []A) (Target, error) {
 // names two of them. Without keys the request policy of the command tells.
 //
 // The target of a command that may be sent to a replica has a Command that Is
-// ReadOnly.
+// FlagReadOnly.
 //
 // The other errors are those of [Table.Keys], but ErrArity is also for commands
 // without keys, and ErrSyntax also for a command that would have to be divided
@@ -57,7 +57,7 @@ func (t *Table) Route(args Args) (Target, error) {
 		return Target{}, c.arityError(args.n)
 	}
 	if c.only != 0 {
-		return Target{c, OneSlot, hashslot.Of(args.at(int(c.only)))}, nil
+		return Target{c, ToOneSlot, hashslot.Of(args.at(int(c.only)))}, nil
 	}
 	return c.route(args)
 }
@@ -71,7 +71,7 @@ func (c *Command) route(args Args) (Target, error) {
 		return Target{}, err
 	}
 	if len(runs) == 0 {
-		return Target{Command: c, To: [...]To{AnyNode, AllNodes, AllShards, AnyNode, Special}[c.rules.request]}, nil
+		return Target{Command: c, To: [...]To{ToAnyNode, ToAllNodes, ToAllShards, ToAnyNode, ToSpecial}[c.rules.request]}, nil
 	}
 	first := hashslot.Of(args.at(runs[0].first))
 	n := 0
@@ -83,14 +83,14 @@ func (c *Command) route(args Args) (Target, error) {
 					if err := c.whole(r, args); err != nil {
 						return Target{}, err
 					}
-					return Target{Command: c, To: EachSlot}, nil
+					return Target{Command: c, To: ToEachSlot}, nil
 				}
 				return Target{}, crossSlot(args.at(runs[0].first), first, args.at(i), slot, n)
 			}
 			n++
 		}
 	}
-	return Target{c, OneSlot, first}, nil
+	return Target{c, ToOneSlot, first}, nil
 }
 
 // crossSlot returns an error with copies of the keys, since the arguments are the caller's.
@@ -121,7 +121,7 @@ func (c *Command) whole(r run, args Args) error {
 // another. The error is that of Route.
 func (t *Table) routed(dst []run, args Args) ([]run, error) {
 	target, err := t.Route(args)
-	if err == nil && (target.To == OneSlot || target.To == EachSlot) {
+	if err == nil && (target.To == ToOneSlot || target.To == ToEachSlot) {
 		dst, _ = target.Command.runs(dst, args) // Route has found no error
 	}
 	return dst, err

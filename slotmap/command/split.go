@@ -23,7 +23,7 @@ type Splitter struct {
 // Parts for slots of one node are still commands of their own: servers refuse a
 // command with keys in two slots wherever they are.
 //
-// All commands can be divided that Route sends to EachSlot. Another command with
+// All commands can be divided that Route sends ToEachSlot. Another command with
 // keys in one slot is one group, without keys none; otherwise the error is that of
 // Route. What a command with several parts does is not atomic. Valkey 9.1 does not
 // check the slots of MSETEX: sent to a wrong node, it is done there.

@@ -93,13 +93,13 @@ var routerModel = porcupine.Model{
 			slot := &s.slots[i.slot]
 			switch {
 			case slot.owner == i.to:
-				return o.outcome == topology.Unchanged && o.gen == 0, s
+				return o.outcome == topology.OutcomeUnchanged && o.gen == 0, s
 			case slot.changed > i.seen:
-				return o.outcome == topology.Stale && o.gen == 0, s
+				return o.outcome == topology.OutcomeStale && o.gen == 0, s
 			}
 			s.gen++
 			slot.give(i.to, s.gen, true)
-			return o.outcome == topology.Patched && o.gen == s.gen, s
+			return o.outcome == topology.OutcomePatched && o.gen == s.gen, s
 		}
 		panic(i.kind)
 	},
@@ -111,7 +111,7 @@ var routerModel = porcupine.Model{
 // nodes have the same epoch.
 func stepApply(s routerState, i routerInput, o routerOutput) (bool, any) {
 	if i.epoch < s.epoch {
-		return o.outcome == topology.Stale && o.gen == 0, s
+		return o.outcome == topology.OutcomeStale && o.gen == 0, s
 	}
 	next := s
 	refused, taken := false, false
@@ -127,15 +127,15 @@ func stepApply(s routerState, i routerInput, o routerOutput) (bool, any) {
 			slot.give(i.owners[k], s.gen+1, false)
 		}
 	}
-	want, gen := topology.Unchanged, 0
+	want, gen := topology.OutcomeUnchanged, 0
 	switch {
 	case refused && !taken:
 		next.epoch = s.epoch
-		return o.outcome == topology.Stale && o.gen == 0, next
+		return o.outcome == topology.OutcomeStale && o.gen == 0, next
 	case refused:
-		want = topology.Partly
+		want = topology.OutcomePartly
 	case taken:
-		want = topology.Applied
+		want = topology.OutcomeApplied
 	}
 	next.epoch = i.epoch
 	if taken {
@@ -212,7 +212,7 @@ func routerHistory(goroutines, n int, seed uint64) []porcupine.Operation {
 			for k := range n {
 				slot := rng.IntN(len(slots))
 				to := rng.IntN(routerNodes)
-				rd := topology.Redirect{Kind: topology.Moved, Slot: slots[slot], Host: fmt.Sprintf("n%d.example", to), Port: 1}
+				rd := topology.Redirect{Slot: slots[slot], Host: fmt.Sprintf("n%d.example", to), Port: 1}
 				epochOf := func(n *topology.Node) routerOutput {
 					return routerOutput{owner: int(n.ID[1] - '0'), epoch: int(n.ConfigEpoch)}
 				}
@@ -283,7 +283,7 @@ func TestRouterIsLinearizable(t *testing.T) {
 	if overlaps == 0 {
 		t.Error("no two operations overlapped: nothing was shown")
 	}
-	for _, o := range []topology.Outcome{topology.Unchanged, topology.Applied, topology.Partly, topology.Stale, topology.Patched} {
+	for _, o := range []topology.Outcome{topology.OutcomeUnchanged, topology.OutcomeApplied, topology.OutcomePartly, topology.OutcomeStale, topology.OutcomePatched} {
 		if count[o] == 0 {
 			t.Errorf("nothing was %v", o)
 		}
@@ -294,7 +294,7 @@ func TestRouterIsLinearizable(t *testing.T) {
 // Histories of routers that are not linearizable are refused.
 func TestRouterViolationsAreFound(t *testing.T) {
 	apply := routerInput{kind: opApply, epoch: 2, owners: contents{1, 1, 1, 1, 1, 1}}
-	applied := routerOutput{outcome: topology.Applied, gen: 1}
+	applied := routerOutput{outcome: topology.OutcomeApplied, gen: 1}
 	older := routerInput{kind: opApply, epoch: 1}
 	moved := routerInput{kind: opMoved, slot: 2, to: 3, seen: 0}
 	operation := func(client int, call, ret int64, in routerInput, out routerOutput) porcupine.Operation {
@@ -311,11 +311,11 @@ func TestRouterViolationsAreFound(t *testing.T) {
 		},
 		"an older view that wins": {
 			operation(0, 0, 1, apply, applied),
-			operation(0, 2, 3, older, routerOutput{outcome: topology.Applied, gen: 2}),
+			operation(0, 2, 3, older, routerOutput{outcome: topology.OutcomeApplied, gen: 2}),
 		},
 		"a stale redirect that wins": {
 			operation(0, 0, 1, apply, applied),
-			operation(0, 2, 3, moved, routerOutput{outcome: topology.Patched, gen: 2}),
+			operation(0, 2, 3, moved, routerOutput{outcome: topology.OutcomePatched, gen: 2}),
 		},
 		"a node of a view that is not there yet": {
 			operation(0, 0, 1, apply, applied),
@@ -327,8 +327,8 @@ func TestRouterViolationsAreFound(t *testing.T) {
 			operation(1, 2, 3, routerInput{kind: opRead, slot: 2}, routerOutput{owner: 1, epoch: 0, seen: 1}),
 		},
 		"a view that undoes a redirect": {
-			operation(0, 0, 1, moved, routerOutput{outcome: topology.Patched, gen: 1}),
-			operation(0, 2, 3, routerInput{kind: opApply, epoch: 3, seen: 1}, routerOutput{outcome: topology.Applied, gen: 2}),
+			operation(0, 0, 1, moved, routerOutput{outcome: topology.OutcomePatched, gen: 1}),
+			operation(0, 2, 3, routerInput{kind: opApply, epoch: 3, seen: 1}, routerOutput{outcome: topology.OutcomeApplied, gen: 2}),
 		},
 		"a generation from the future": {
 			operation(0, 0, 1, routerInput{kind: opFor, slot: 2}, routerOutput{owner: 0, seen: 1}),

@@ -75,7 +75,7 @@ func TestParseJobsErrors(t *testing.T) {
 		{[]any{[]any{"slot_ranges", "5", "operation", "EXPORT"}}, `plan: jobs[0].state: is missing`},
 		{[]any{[]any{"slot_ranges", "5", "operation", "DANCE", "state", "success"}}, `plan: jobs[0].operation "DANCE": is neither EXPORT nor IMPORT`},
 		{[]any{[]any{"slot_ranges", "", "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].slot_ranges: has no slots`},
-		{[]any{[]any{"slots", "7-5", "operation", "import", "state", "success"}}, `plan: jobs[0].slots: slotmap: the first slot is greater than the last, at byte 0 of "7-5"`},
+		{[]any{[]any{"slots", "7-5", "operation", "import", "state", "success"}}, `plan: jobs[0].slots: slots: byte 0 of "7-5": the first slot is greater than the last`},
 		{[]any{[]any{"slot_ranges", "5", "create_time", "soon", "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].create_time: is the text "soon", not a number from -1`},
 		{[]any{[]any{"slot_ranges", "5", "name", int64(5), "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].name: is the number 5, not text`},
 		{make([]any, maxJobs+1), fmt.Sprintf("plan: jobs: is a list of %d, more than %d", maxJobs+1, maxJobs)},

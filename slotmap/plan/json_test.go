@@ -73,7 +73,7 @@ func TestJSONErrors(t *testing.T) {
 		{`[]`, "plan: : is a JSON array, not what belongs there"},
 		{`{"before":[{"id":"a","slots":"0-5"},{"id":"b","slots":"5-6"}]}`, `plan: before[1].slots "5": are another node's as well`},
 		{`{"before":[{"slots":"0-5"}]}`, `plan: before[0].id: is missing`},
-		{`{"before":[{"id":"a","slots":"0-99999"}]}`, `plan: before[0]: slotmap: `},
+		{`{"before":[{"id":"a","slots":"0-99999"}]}`, `plan: before[0]: slots: `},
 		{`{"before":[{"id":"a","slots":"0-5"}]}`, `plan: after: slot 0 is nobody's, and the moves make it a's`},
 		{`{"before":[{"id":"a","slots":"0"}],"moves":[{"from":"b","to":"c","slots":"0"}]}`, `plan: moves[0]: slot 0 is not b's`},
 		{`{"moves":[{"to":"c","slots":""}]}`, `plan: moves[0].slots: are missing`},

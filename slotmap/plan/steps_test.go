@@ -101,7 +101,7 @@ func TestStepProgress(t *testing.T) {
 		{"loading", export, []any{errors.New("LOADING"), nil}, Running, "CLUSTER GETSLOTMIGRATIONS: LOADING"},
 		{"nothing", export, nil, Running, "0 replies to 2 commands"},
 		{"no text", owned(nodeA, nodeB, 5), []any{5}, Running, "the reply is no text"},
-		{"no nodes", owned(nodeA, nodeB, 5), []any{""}, Running, "topology: CLUSTER NODES: line 1, byte 0: no node"},
+		{"no nodes", owned(nodeA, nodeB, 5), []any{""}, Running, "CLUSTER NODES: line 1, byte 0: no node"},
 		{"nothing to ask", bumped(nodeA), nil, Done, ""},
 	} {
 		p, why := tc.step.Progress(tc.replies...)

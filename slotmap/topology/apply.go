@@ -22,15 +22,15 @@ func (e viewed) step(s *state) (*state, Result) {
 	if m, ok := s.members.same(a.myself); ok && a.myself.ID == "" {
 		a.myself = m.node
 	}
-	outcome := Applied
+	outcome := OutcomeApplied
 	if s.viewed && !a.force && !a.related() {
 		if !a.covers() {
-			return s, Result{Outcome: Stale, Refresh: s.pending}
+			return s, Result{Outcome: OutcomeStale, Refresh: s.pending}
 		}
-		outcome, a.force = Recreated, true
+		outcome, a.force = OutcomeRecreated, true
 	}
 	if !a.force && isEmpty(e.view.Table()) && !isEmpty(&s.table) {
-		return s, Result{Outcome: Stale, Refresh: s.pending}
+		return s, Result{Outcome: OutcomeStale, Refresh: s.pending}
 	}
 	a.first = &ground{gen: s.gen + 1}
 	a.decide()
@@ -41,9 +41,9 @@ func (e viewed) step(s *state) (*state, Result) {
 	}
 	switch {
 	case a.refused && !a.taken:
-		return &next, Result{Outcome: Stale, Refresh: s.pending}
+		return &next, Result{Outcome: OutcomeStale, Refresh: s.pending}
 	case a.refused:
-		outcome = Partly
+		outcome = OutcomePartly
 	default:
 		next.pending = false
 	}
@@ -55,8 +55,8 @@ func (e viewed) step(s *state) (*state, Result) {
 	}
 	result := Result{Outcome: outcome, Refresh: next.pending}
 	result.Change = s.become(&next, a.table(), a.shards, a.moved)
-	if result.Change == nil && outcome == Applied {
-		result.Outcome = Unchanged
+	if result.Change == nil && outcome == OutcomeApplied {
+		result.Outcome = OutcomeUnchanged
 	}
 	return &next, result
 }
@@ -412,7 +412,7 @@ func (a *applying) describe(n *Node, stays bool) *Node {
 // m, which is the same node in the map, if that is known to be newer.
 func (a *applying) located(n, m *Node) *Node {
 	lost := n.down() || n.LinkState == "disconnected"
-	if n.addr == m.addr || !m.Routable() || !lost || a.isSource(n) {
+	if n.addr == m.addr || !m.routable() || !lost || a.isSource(n) {
 		return n
 	}
 	pong := m.PongReceived

@@ -127,7 +127,7 @@ func agree(t *testing.T, nodes, other *Cluster) {
 		case o != nil:
 			assert.Equal(t, n.Role, o.Role, n)
 			assert.Equal(t, n.PrimaryID, o.PrimaryID, n)
-			assert.Equal(t, n.Failed(), o.Failed() || other.command == slotsCommand && n.Failed(), n)
+			assert.Equal(t, n.failed(), o.failed() || other.command == slotsCommand && n.failed(), n)
 			sameAddress(t, n, o)
 		case n.Role == RoleUnknown:
 			// Not a member, or not known to be one,
@@ -152,10 +152,10 @@ func sameAddress(t *testing.T, n, o *Node) {
 	t.Helper()
 	switch {
 	case n.Flags.Has(FlagNoAddr):
-		assert.False(t, n.Routable(), n)
-		assert.False(t, o.Routable(), o)
+		assert.False(t, n.routable(), n)
+		assert.False(t, o.routable(), o)
 	case o.Endpoint == "?":
-		assert.False(t, o.Routable(), o)
+		assert.False(t, o.routable(), o)
 		assert.Equal(t, n.EndpointPort, o.EndpointPort)
 		assert.Equal(t, n.IP, o.IP)
 	case o.Hostname != "" && o.Endpoint == o.Hostname || o.IP != "" && o.Endpoint != o.IP && o.Endpoint != "":
@@ -163,7 +163,7 @@ func sameAddress(t *testing.T, n, o *Node) {
 		assert.Equal(t, n.IP, o.IP)
 	default:
 		assert.Equal(t, n.Addr(), o.Addr(), n)
-		assert.True(t, n.Routable(), n)
+		assert.True(t, n.routable(), n)
 	}
 	if n.Hostname != "" && o.Hostname != "" {
 		assert.Equal(t, n.Hostname, o.Hostname, n)
@@ -194,7 +194,7 @@ func TestCapturedFiles(t *testing.T) {
 				assert.Len(t, f.ShardID, 40, c.name)
 			}
 			if live.Equal(file) {
-				assert.Equal(t, live.Fingerprint(), file.Fingerprint())
+				assert.Equal(t, live.canonical(), file.canonical())
 			}
 		}
 	}

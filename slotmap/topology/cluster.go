@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"hash/fnv"
 	"iter"
 	"slices"
 
@@ -28,7 +27,7 @@ type Cluster struct {
 
 	currentEpoch  uint64
 	disagreements []Disagreement
-	warnings      []Warning
+	warnings      []string
 	unkept        int // warnings beyond maxWarnings
 }
 
@@ -106,7 +105,7 @@ func (c *Cluster) Myself() *Node {
 		return nil
 	}
 	for _, n := range c.nodes {
-		if n.Myself() {
+		if n.myself() {
 			return n
 		}
 	}
@@ -136,10 +135,10 @@ func (c *Cluster) source() *Node {
 	return &Node{key: addr, addr: addr}
 }
 
-// CurrentEpoch returns the epoch that nodes.conf has in its last line, or, if
+// highestEpoch returns the epoch that nodes.conf has in its last line, or, if
 // it has none or the reply is another, the highest config epoch of a node: 0 in
 // CLUSTER SLOTS and SHARDS, which have no epochs.
-func (c *Cluster) CurrentEpoch() uint64 {
+func (c *Cluster) highestEpoch() uint64 {
 	epoch := c.currentEpoch
 	for _, n := range c.nodes {
 		epoch = max(epoch, n.ConfigEpoch)
@@ -151,18 +150,19 @@ func (c *Cluster) CurrentEpoch() uint64 {
 // 1000 of them, even if there is more to say.
 func (c *Cluster) Disagreements() []Disagreement { return c.disagreements }
 
-// Warnings returns what of the reply was not used. There are at most 1000 of
-// them, and one more that counts the rest.
-func (c *Cluster) Warnings() []Warning {
+// Warnings returns what was not used of the reply, each with its place: an unknown
+// field, slots on the line of a node that cannot own any. There are at most 1000
+// warnings, and one more that counts the rest.
+func (c *Cluster) Warnings() []string {
 	if c.unkept == 0 {
 		return c.warnings
 	}
-	return append(slices.Clip(c.warnings), Warning{Reason: fmt.Sprintf("%d more warnings", c.unkept)})
+	return append(slices.Clip(c.warnings), fmt.Sprintf("%d more warnings", c.unkept))
 }
 
-func (c *Cluster) warn(at Place, reason string) {
+func (c *Cluster) warn(at location, reason string) {
 	if len(c.warnings) < maxWarnings {
-		c.warnings = append(c.warnings, Warning{at, reason})
+		c.warnings = append(c.warnings, at.String()+": "+reason)
 	} else {
 		c.unkept++
 	}
@@ -202,7 +202,7 @@ func (c *Cluster) warnOfAsked() {
 			asked = wildcard(cmp.Or(n.Hostname, n.IP)) && n.EndpointPort+n.TLSPort != 0
 		}
 		if asked {
-			c.warn(Place{}, "the node that was asked does not tell its address: "+reply.Quote(n.ID))
+			c.warn(location{}, "the node that was asked does not tell its address: "+reply.Quote(n.ID))
 			return
 		}
 	}
@@ -227,7 +227,7 @@ func (c *Cluster) unify() {
 		place, again := first[n.key]
 		if again {
 			kept[place].join(n)
-			c.warn(Place{}, "nodes without an id share the address "+reply.Quote(n.key)+" and are taken for one")
+			c.warn(location{}, "nodes without an id share the address "+reply.Quote(n.key)+" and are taken for one")
 		} else {
 			place = int32(len(kept))
 			first[n.key] = place
@@ -390,7 +390,7 @@ func (c *Cluster) settle(owners *owners) {
 		n, m := &c.store[a], &c.store[b]
 		return cmp.Or(
 			-cmp.Compare(n.ConfigEpoch, m.ConfigEpoch),
-			compareBool(m.Routable(), n.Routable()),
+			compareBool(m.routable(), n.routable()),
 			cmp.Compare(n.key, m.key),
 			cmp.Compare(a, b))
 	})
@@ -449,7 +449,7 @@ func (c *Cluster) disagree(owners *owners, n *Node) {
 		switch {
 		case owner.ConfigEpoch != n.ConfigEpoch:
 			reason = fmt.Sprintf("config epoch %d over %d", owner.ConfigEpoch, n.ConfigEpoch)
-		case owner.Routable() != n.Routable():
+		case owner.routable() != n.routable():
 			reason = "the node with an address over the one without"
 		default:
 			reason = "the smaller node id"
@@ -536,16 +536,7 @@ func (c *Cluster) Equal(other *Cluster) bool {
 	return c == other || bytes.Equal(c.canonical(), other.canonical())
 }
 
-// Fingerprint returns a number that is equal for views that are [Cluster.Equal],
-// and in all likelihood different for others: a way to count votes. It is the
-// same in every process and on every machine. It is no protection from
-// somebody who wants two views to have the same number.
-func (c *Cluster) Fingerprint() uint64 {
-	h := fnv.New64a()
-	h.Write(c.canonical())
-	return h.Sum64()
-}
-
+// canonical returns what Equal compares.
 func (c *Cluster) canonical() []byte {
 	if c == nil {
 		return nil
@@ -561,7 +552,7 @@ func (c *Cluster) canonical() []byte {
 		b = append(b, '\n')
 	}
 	for r, shard := range c.Table().Ranges() {
-		b, _ = r.AppendText(b)
+		b = append(b, r.String()...)
 		b = append(append(append(b, ' '), shard.Primary.key...), '\n')
 	}
 	return b

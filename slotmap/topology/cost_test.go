@@ -55,16 +55,16 @@ var bigSteps = []struct {
 	do   func(r *Router, x, y *Cluster)
 }{
 	{"the same view", func(r *Router, x, y *Cluster) { r.Apply(x, r.Generation()) }},
-	{"a view with other nodes", func(r *Router, x, y *Cluster) { r.Apply(y, r.Generation(), Force()) }},
+	{"a view with other nodes", func(r *Router, x, y *Cluster) { r.Replace(y) }},
 	{"a view that is taken in part", func(r *Router, x, y *Cluster) { r.Apply(y, r.Generation()) }},
 	{"redirects to unknown nodes", func(r *Router, x, y *Cluster) {
 		for i := range 2 {
-			r.Moved(Redirect{Moved, 5, fmt.Sprint("h", i), 1}, nil, r.Generation())
+			r.Moved(Redirect{false, 5, fmt.Sprint("h", i), 1}, nil, r.Generation())
 		}
 	}},
 	{"a redirect to a known node", func(r *Router, x, y *Cluster) {
 		s, _ := r.For(9)
-		r.Moved(Redirect{Moved, 8, s.Primary.Host, s.Primary.Port}, nil, r.Generation())
+		r.Moved(Redirect{false, 8, s.Primary.Host, s.Primary.Port}, nil, r.Generation())
 	}},
 	{"a failover", func(r *Router, x, y *Cluster) {
 		if s, _ := r.For(7); len(s.Replicas) > 0 {
@@ -124,8 +124,8 @@ func TestRedirectsKeepOneAddressASlot(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), 0)
 	for i := range 4000 {
-		got := r.Moved(Redirect{Moved, 5, fmt.Sprint("h", i), 1}, nil, r.Generation())
-		require.Equal(t, UnknownNode, got.Outcome)
+		got := r.Moved(Redirect{false, 5, fmt.Sprint("h", i), 1}, nil, r.Generation())
+		require.Equal(t, OutcomeUnknownNode, got.Outcome)
 		require.Len(t, r.load().members.all(), 10)
 		if i > 0 {
 			require.Equal(t, fmt.Sprintf("h%d:1", i-1), ids(got.Change.Removed))
@@ -134,7 +134,7 @@ func TestRedirectsKeepOneAddressASlot(t *testing.T) {
 		require.LessOrEqual(t, len(g.contradicted), maxContradicted)
 	}
 	for i := range 300 {
-		r.Moved(Redirect{Moved, hashslot.Slot(i % 100), fmt.Sprint("g", i), 1}, nil, r.Generation())
+		r.Moved(Redirect{false, hashslot.Slot(i % 100), fmt.Sprint("g", i), 1}, nil, r.Generation())
 	}
 	assert.Len(t, r.load().members.all(), 9+100)
 	checkMap(t, &r)
@@ -178,7 +178,7 @@ func TestViewsAreNotKeptAlive(t *testing.T) {
 	one := heap()
 	for i := range 60 {
 		lines[i] = fmt.Sprintf("n%d master,noaddr 1 %d", i, i)
-		require.Equal(t, Applied, r.Apply(view(t, lines...), r.Generation()).Outcome)
+		require.Equal(t, OutcomeApplied, r.Apply(view(t, lines...), r.Generation()).Outcome)
 	}
 	all := heap()
 	assert.Less(t, float64(all), 2*float64(one)+1e6, "after the first view, and 60 later")
@@ -216,9 +216,9 @@ func TestNothing(t *testing.T) {
 	zero := new(Cluster)
 	for range 2 {
 		gen := r.Generation()
-		for _, got := range []Result{r.Apply(nil, 0), r.Apply(nil, 9, Force()), r.Failed(nil), r.Promote(nil), r.Succeeded(nil),
-			r.Failed(new(Node)), r.Promote(new(Node)), r.Succeeded(new(Node)), r.Moved(Redirect{}, nil, 0), r.Moved(Redirect{}, new(Node), 0)} {
-			assert.Equal(t, Unchanged, got.Outcome)
+		for _, got := range []Result{r.Apply(nil, 0), r.Replace(nil), r.Failed(nil), r.Promote(nil), r.Succeeded(nil),
+			r.Failed(new(Node)), r.Promote(new(Node)), r.Succeeded(new(Node)), r.Moved(Redirect{Ask: true}, nil, 0), r.Moved(Redirect{Ask: true}, new(Node), 0)} {
+			assert.Equal(t, OutcomeUnchanged, got.Outcome)
 			assert.Nil(t, got.Change)
 			assert.Equal(t, gen, got.Seen)
 		}
@@ -226,11 +226,11 @@ func TestNothing(t *testing.T) {
 		assert.Nil(t, r.Node(""))
 		got := r.Apply(zero, r.Generation())
 		assert.Nil(t, got.Change)
-		assert.Contains(t, []Outcome{Unchanged, Stale}, got.Outcome)
+		assert.Contains(t, []Outcome{OutcomeUnchanged, OutcomeStale}, got.Outcome)
 		r.Moved(moved(1, "x"), new(Node), r.Generation())
 		r.Apply(threeShards(t), r.Generation())
 	}
-	assert.Equal(t, Applied, r.Apply(zero, r.Generation(), Force()).Outcome)
+	assert.Equal(t, OutcomeApplied, r.Replace(zero).Outcome)
 	assert.Empty(t, ownersOf(&r))
 	checkMap(t, &r)
 

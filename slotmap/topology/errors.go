@@ -4,57 +4,50 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A Place is where in a reply something is.
-type Place struct {
-	Line   int    // in a text: the line, counted from 1; otherwise 0
-	Offset int    // in a text: the byte, counted from 0; otherwise 0
-	Path   string // in a decoded reply: "shards[2].nodes[0].port"; otherwise ""
+// A location is a place in a reply.
+type location struct {
+	line   int    // in a text: the line, from 1; otherwise 0
+	offset int    // in a text: the byte, from 0; otherwise 0
+	path   string // in a decoded reply: "shards[2].nodes[0].port"; otherwise ""
 }
 
-func (p Place) String() string {
+func (l location) String() string {
 	switch {
-	case p.Line > 0:
-		return "line " + strconv.Itoa(p.Line) + ", byte " + strconv.Itoa(p.Offset)
-	case p.Path != "":
-		return p.Path
+	case l.line > 0:
+		return "line " + strconv.Itoa(l.line) + ", byte " + strconv.Itoa(l.offset)
+	case l.path != "":
+		return l.path
 	}
 	return "reply"
 }
 
-// A ParseError says where a reply is not what it should be, and why. The reply
-// as a whole is refused then: a map of half a cluster is worse than the map
-// from before.
-type ParseError struct {
-	Command string // "CLUSTER NODES", "CLUSTER SLOTS" or "CLUSTER SHARDS", or "NewCluster"
-	Place
-	Reason string
+// A fault is what is wrong in a reply, before it is known whether that is an error
+// or a warning.
+type fault struct {
+	location
+	reason string
 }
 
-func (e *ParseError) Error() string {
-	return "topology: " + e.Command + ": " + e.Place.String() + ": " + e.Reason
-}
-
-// in puts a step in front of the path of an error that a part of a reply gave.
-func (e *ParseError) in(step string) *ParseError {
+// in puts a step in front of the path of a fault that a part of a reply has.
+func (f *fault) in(step string) *fault {
 	switch {
-	case e.Path == "" || strings.HasPrefix(e.Path, "["):
-		e.Path = step + e.Path
+	case f.path == "" || strings.HasPrefix(f.path, "["):
+		f.path = step + f.path
 	default:
-		e.Path = step + "." + e.Path
+		f.path = step + "." + f.path
 	}
-	return e
+	return f
 }
 
-// A Warning is something in a reply that was not used: an unknown field, a slot
-// on the line of a node that cannot own one. The rest of the reply holds.
-type Warning struct {
-	Place
-	Reason string
+// of makes f the error of the reply to a command. The reply is refused as a whole:
+// a map of half a cluster is worse than the map from before.
+func (f *fault) of(command string) error {
+	return &slotmap.ParseError{Input: command, Place: f.location.String(), Reason: f.reason}
 }
-
-func (w Warning) String() string { return w.Place.String() + ": " + w.Reason }
 
 // maxWarnings bounds what a hostile reply can make of its warnings.
 const maxWarnings = 1000

@@ -139,7 +139,7 @@ func TestThirdNodesOldViewDoesNotLowerAnEpoch(t *testing.T) { // F1
 	r.Apply(viewOf(t, "b", "a master 1 0-97", "b master 10 98-16383", "c master 0"), r.Generation())
 	require.Equal(t, "0-97 a, 98-16383 b", ownersOf(&r))
 	got := r.Apply(viewOf(t, "c", "a master 1 0-97 99", "b master 10 98 100-16383", "c master 0"), r.Generation())
-	assert.Equal(t, Stale, got.Outcome)
+	assert.Equal(t, OutcomeStale, got.Outcome)
 	assert.Equal(t, "0-97 a, 98-16383 b", ownersOf(&r))
 	checkMap(t, &r)
 }
@@ -159,7 +159,7 @@ func TestSlotThatItsOwnerDoesNotClaim(t *testing.T) {
 	}
 	r := start()
 	for _, source := range []string{"d", "e", "d"} {
-		assert.NotEqual(t, Applied, r.Apply(lagging(source), r.Generation()).Outcome)
+		assert.NotEqual(t, OutcomeApplied, r.Apply(lagging(source), r.Generation()).Outcome)
 		assert.Equal(t, "0-98 a, 99-16383 b", ownersOf(r))
 	}
 	// Three nodes outweigh the map, and so do three others.
@@ -215,7 +215,7 @@ func TestViewWithoutEpochsAfterARedirect(t *testing.T) { // F3
 	for _, later := range [][]string{{"0-99 a c", "100-16383 b"}, {"100-16383 b"}} {
 		var r Router
 		r.Apply(replyOf(t, "", "0-99 a c", "100-16383 b"), 0)
-		require.Equal(t, FailedOver, r.Moved(moved(5, "c"), nil, r.Generation()).Outcome)
+		require.Equal(t, OutcomeFailedOver, r.Moved(moved(5, "c"), nil, r.Generation()).Outcome)
 		for range 5 {
 			r.Apply(replyOf(t, "", later...), r.Generation())
 			r.Apply(replyOf(t, "b", later...), r.Generation())
@@ -256,7 +256,7 @@ func TestAddressOfANodeThatTheSourceHasLost(t *testing.T) { // F5
 	// A later pong counts, even if the map did not change with it.
 	r = Router{}
 	r.Apply(lines(newer), 0)
-	require.Equal(t, Unchanged, r.Apply(lines(other), r.Generation()).Outcome)
+	require.Equal(t, OutcomeUnchanged, r.Apply(lines(other), r.Generation()).Outcome)
 	r.Apply(lines(strings.Replace(older, " 1000 ", " 8000 ", 1)), r.Generation())
 	assert.Equal(t, "h:7", r.Node("b").Addr())
 	// A node that is not lost, or was heard of later, has moved.
@@ -286,9 +286,9 @@ func TestReplicaThatHasLeftItsShard(t *testing.T) { // F6
 	// Views of nodes that do not know yet do not bring it back.
 	old := []string{"a master 1 0-5460", "a1 slave:a 1", "a2 slave:a 1", "b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2", "c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3"}
 	for range 3 {
-		require.Equal(t, Unchanged, r.Apply(viewOf(t, "b", old...), r.Generation()).Outcome)
+		require.Equal(t, OutcomeUnchanged, r.Apply(viewOf(t, "b", old...), r.Generation()).Outcome)
 	}
-	require.Equal(t, Unchanged, r.Apply(viewOf(t, "b1", old...), r.Generation()).Outcome)
+	require.Equal(t, OutcomeUnchanged, r.Apply(viewOf(t, "b1", old...), r.Generation()).Outcome)
 	assert.False(t, r.Node("a1").Serves())
 	three := r.Apply(viewOf(t, "b2", old...), r.Generation())
 	assert.Equal(t, "a1", updates(three.Change), "three nodes say so")
@@ -298,10 +298,10 @@ func TestReplicaThatHasLeftItsShard(t *testing.T) { // F6
 		of, shard string
 	}{{"a1", "a"}, {"b", "b"}} {
 		shard, seen := r.For(5)
-		require.Equal(t, Suspected, r.Moved(moved(5, "a"), r.Node("a1"), seen).Outcome)
-		require.Equal(t, Unchanged, r.Moved(moved(5, "a"), r.Node("a1"), seen).Outcome)
+		require.Equal(t, OutcomeSuspected, r.Moved(moved(5, "a"), r.Node("a1"), seen).Outcome)
+		require.Equal(t, OutcomeUnchanged, r.Moved(moved(5, "a"), r.Node("a1"), seen).Outcome)
 		old[1] = "a1 slave:" + c.shard + " 1"
-		require.Equal(t, Applied, r.Apply(viewOf(t, c.of, old...), r.Generation()).Outcome)
+		require.Equal(t, OutcomeApplied, r.Apply(viewOf(t, c.of, old...), r.Generation()).Outcome)
 		assert.True(t, r.Node("a1").Serves())
 		assert.Equal(t, c.shard, r.Node("a1").PrimaryID)
 		checkMap(t, &r)
@@ -316,12 +316,12 @@ func TestRedirectToTheOwnerIsMostlyNothing(t *testing.T) {
 	for _, from := range []string{"", "a", "b", "b1", "x"} {
 		assert.Equal(t, Result{Node: r.Node("a"), Seen: 1}, r.Moved(moved(5, "a"), r.Node(from), 1), from)
 	}
-	assert.Equal(t, Unchanged, r.Moved(moved(5, "a"), &Node{}, 1).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Moved(moved(5, "a"), &Node{}, 1).Outcome)
 	// An old primary redirects what was sent to it before the failover was known.
 	r.Moved(moved(5, "a1"), r.Node("a"), 1)
 	require.Equal(t, "a1 a2", func() string { s, _ := r.For(5); return s.Primary.ID + " " + s.Replicas[1].ID }())
-	assert.Equal(t, Unchanged, r.Moved(moved(5, "a1"), r.Node("a"), 1).Outcome)
-	assert.Equal(t, Suspected, r.Moved(moved(5, "a1"), r.Node("a"), r.Generation()).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Moved(moved(5, "a1"), r.Node("a"), 1).Outcome)
+	assert.Equal(t, OutcomeSuspected, r.Moved(moved(5, "a1"), r.Node("a"), r.Generation()).Outcome)
 }
 
 func TestDeadPrimaryThatTheClusterHasNotNoticed(t *testing.T) { // F7
@@ -347,9 +347,9 @@ func TestOneLaggingNodeIsOneNode(t *testing.T) { // F8
 	old := []string{"a master 1 0-5460", "a1 slave:a 1", "b master 2 5461-10922", "c master 3 10923-16383"}
 	var r Router
 	r.Apply(view(t, old...), 0)
-	require.Equal(t, FailedOver, r.Moved(moved(5, "a1"), nil, r.Generation()).Outcome)
+	require.Equal(t, OutcomeFailedOver, r.Moved(moved(5, "a1"), nil, r.Generation()).Outcome)
 	for range 10 {
-		require.Equal(t, Stale, r.Apply(viewOf(t, "b", old...), r.Generation()).Outcome)
+		require.Equal(t, OutcomeStale, r.Apply(viewOf(t, "b", old...), r.Generation()).Outcome)
 	}
 	assert.Equal(t, "0-5460 a1, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 }
@@ -370,7 +370,7 @@ func TestViewInPartLeavesEachNodeInOneShard(t *testing.T) { // F10
 	var r Router
 	r.Apply(view(t, "a master 5 0-99", "r slave:a 5", "b master 3 100-199", "c master 2 200-16383"), 0)
 	got := r.Apply(viewOf(t, "c", "a slave:b 3", "r slave:b 3", "b master 3 0-149 151-199", "c master 7 150 200-16383"), r.Generation())
-	assert.Equal(t, Partly, got.Outcome)
+	assert.Equal(t, OutcomePartly, got.Outcome)
 	assert.Equal(t, "0-99 a, 100-149 b, 150 c, 151-199 b, 200-16383 c", ownersOf(&r))
 	shard, _ := r.For(0)
 	assert.Equal(t, "r", ids(shard.Replicas))
@@ -468,13 +468,13 @@ func TestShardOfTwoPrimaries(t *testing.T) {
 		after Outcome
 	}{
 		// Of two that are alike, the parser takes a.
-		{"the owner was asked, and is listed second", of("b", "s", node("a", "master", "online"), node("b", "master", "online")), "b", Applied},
-		{"somebody else was asked", of("z", "s", node("a", "master", "online"), node("b", "master", "online")), "b", Applied},
-		{"nobody knows who was asked", of("", "s", node("a", "master", "online"), node("b", "master", "online")), "b", Applied},
-		{"the claimant was asked", of("a", "s", node("a", "master", "online"), node("b", "master", "online")), "a", Applied},
-		{"the owner is a replica", of("z", "s", node("a", "master", "online"), node("b", "slave", "online")), "a", Applied},
-		{"the owner has failed", of("z", "s", node("a", "master", "online"), node("b", "master", "fail")), "a", Applied},
-		{"a reply without shard ids", of("z", "", node("a", "master", "online"), node("b", "master", "online")), "a", Applied},
+		{"the owner was asked, and is listed second", of("b", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
+		{"somebody else was asked", of("z", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
+		{"nobody knows who was asked", of("", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
+		{"the claimant was asked", of("a", "s", node("a", "master", "online"), node("b", "master", "online")), "a", OutcomeApplied},
+		{"the owner is a replica", of("z", "s", node("a", "master", "online"), node("b", "slave", "online")), "a", OutcomeApplied},
+		{"the owner has failed", of("z", "s", node("a", "master", "online"), node("b", "master", "fail")), "a", OutcomeApplied},
+		{"a reply without shard ids", of("z", "", node("a", "master", "online"), node("b", "master", "online")), "a", OutcomeApplied},
 	} {
 		var m Router
 		m.Apply(of("z", "s", node("b", "master", "online"), node("a", "replica", "online")), 0)
@@ -488,7 +488,7 @@ func TestShardOfTwoPrimaries(t *testing.T) {
 	m.Apply(of("z", "s", node("a", "master", "online"), node("b", "replica", "online")), 0)
 	require.True(t, m.Moved(moved(7, "b"), nil, m.Generation()).Refresh)
 	got := m.Apply(of("z", "s", node("a", "master", "online"), node("b", "master", "online")), m.Generation())
-	assert.Equal(t, Stale, got.Outcome)
+	assert.Equal(t, OutcomeStale, got.Outcome)
 	assert.True(t, got.Refresh)
 	assert.Equal(t, "0-99 b, 100-16383 z", ownersOf(&m))
 }

@@ -86,7 +86,7 @@ func ExampleParseSlots() {
 	// Output:
 	// e7d1eecc "cache.example.com:6379"
 	// 67ed2db8 ""
-	// topology: CLUSTER SLOTS: slots[0][1]: is the number 16384, not a slot from 0 to 16383
+	// CLUSTER SLOTS: slots[0][1]: is the number 16384, not a slot from 0 to 16383
 }
 
 func ExampleParseShards() {

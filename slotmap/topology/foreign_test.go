@@ -291,7 +291,7 @@ func (r record) compare(c *Cluster, err error) (differs []string) {
 		case "unroutable":
 			for _, rg := range list(want) {
 				first, _ := decoded.Int(list(rg)[0])
-				if s, ok := c.Table().Lookup(hashslot.Slot(first)); !ok || s.Primary.Routable() {
+				if s, ok := c.Table().Lookup(hashslot.Slot(first)); !ok || s.Primary.routable() {
 					differ("%v is routable", rg)
 				}
 			}
@@ -329,14 +329,14 @@ func (r record) compare(c *Cluster, err error) (differs []string) {
 			}
 		case "dropped_hosts":
 			for _, n := range c.Nodes() {
-				if slices.Contains(list(want), any(n.Host)) || n.Endpoint == "?" && n.Routable() {
+				if slices.Contains(list(want), any(n.Host)) || n.Endpoint == "?" && n.routable() {
 					differ("%v is an address", n.Host)
 				}
 			}
 		case "routable_primaries":
 			var got []any
 			for _, s := range c.Shards() {
-				if s.Primary.Routable() {
+				if s.Primary.routable() {
 					got = append(got, s.Primary.Addr())
 				}
 			}
@@ -494,11 +494,11 @@ func TestForeignRedirects(t *testing.T) {
 		got, err := ParseRedirect(r.Msg, Origin{})
 		// A redirect without a slot is not one of a cluster.
 		if r.Kind == "" || r.Kind == "redirect" {
-			assert.ErrorIs(t, err, ErrNotRedirect, r.Msg)
+			assert.Error(t, err, r.Msg)
 			continue
 		}
 		require.NoError(t, err, r.Msg)
-		assert.Equal(t, strings.ToUpper(r.Kind), got.Kind.String(), r.Msg)
+		assert.Equal(t, strings.ToUpper(r.Kind), kindOf(got), r.Msg)
 		assert.Equal(t, []any{r.Slot, r.Host, r.Port}, []any{int(got.Slot), got.Host, got.Port}, r.Msg)
 		if r.Addr != "" {
 			assert.Equal(t, r.Addr, got.Addr(), r.Msg)
@@ -598,7 +598,7 @@ func TestForeignLookups(t *testing.T) {
 		}
 		cluster, err := ParseSlots(reply, Origin{})
 		require.NoError(t, err)
-		r.Apply(cluster, r.Generation(), Force())
+		r.Replace(cluster)
 		for slot, want := range c.Lookup {
 			n, _ := hashslot.ParseSlot(slot)
 			shard, _ := r.For(n)
@@ -639,7 +639,7 @@ func TestForeignViews(t *testing.T) {
 		}
 		require.Len(t, views, 2, name)
 		assert.True(t, views[0].Equal(views[1]), name)
-		assert.Equal(t, views[0].Fingerprint(), views[1].Fingerprint(), name)
+		assert.Equal(t, views[0].canonical(), views[1].canonical(), name)
 		both, err := Merge(views...)
 		require.NoError(t, err)
 		assert.True(t, both.Equal(views[0]), name)

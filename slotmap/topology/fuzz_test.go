@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/slotmap"
 )
 
 // Every capture is read as the reference reads it.
@@ -33,9 +35,9 @@ func checkNodes(t *testing.T, text string, from Origin) {
 	got, err := ParseNodes(text, from)
 	want, wantErr := refNodesText(text, from)
 	if wantErr != nil {
-		var parseErr *ParseError
+		var parseErr *slotmap.ParseError
 		require.ErrorAs(t, err, &parseErr, "the reference says %v", wantErr)
-		require.LessOrEqual(t, parseErr.Offset, len(text))
+		require.Regexp(t, `^(reply|line \d+, byte \d+)$`, parseErr.Place)
 		return
 	}
 	require.NoError(t, err)
@@ -53,7 +55,7 @@ func checkReply(t *testing.T, reply any, from Origin, parse func(any, Origin) (*
 		return
 	}
 	if wantErr != nil {
-		var parseErr *ParseError
+		var parseErr *slotmap.ParseError
 		require.ErrorAs(t, err, &parseErr, "the reference says %v", wantErr)
 		require.NotEmpty(t, parseErr.Reason)
 		return

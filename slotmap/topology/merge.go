@@ -166,10 +166,10 @@ func (m *merger) vote(owners []*Shard) (winner *mergedNode, rivals []mergedDisag
 		c.votes++
 		if n.versioned {
 			c.epoch = max(c.epoch, n.ConfigEpoch+1)
-			c.own = c.own || n.Myself() && m.views[i].command != merged
+			c.own = c.own || n.myself() && m.views[i].command != merged
 		}
 		c.assigned = max(c.assigned, m.assigned[i])
-		c.routable = c.routable || n.Routable()
+		c.routable = c.routable || n.routable()
 	}
 	if len(candidates) == 0 {
 		return nil, nil
@@ -221,11 +221,10 @@ func (m *merger) build() *Cluster {
 		c.store[i] = m.describe(node)
 	}
 	for _, v := range m.views {
-		c.currentEpoch = max(c.currentEpoch, v.CurrentEpoch())
-		for _, w := range v.warnings {
-			c.warn(w.Place, w.Reason)
-		}
-		c.unkept += v.unkept
+		c.currentEpoch = max(c.currentEpoch, v.highestEpoch())
+		kept := v.warnings[:min(len(v.warnings), maxWarnings-len(c.warnings))]
+		c.warnings = append(c.warnings, kept...)
+		c.unkept += v.unkept + len(v.warnings) - len(kept)
 	}
 	c.build()
 	for _, d := range m.disagreements {
@@ -258,8 +257,8 @@ func (m *merger) describe(node *mergedNode) Node {
 			compareBool(n.Role != RoleUnknown, o.Role != RoleUnknown),
 			compareBool(n.versioned, o.versioned),
 			cmp.Compare(n.ConfigEpoch, o.ConfigEpoch),
-			compareBool(n.Myself(), o.Myself()),
-			compareBool(n.Routable(), o.Routable()),
+			compareBool(n.myself(), o.myself()),
+			compareBool(n.routable(), o.routable()),
 			cmp.Compare(m.assigned[a.view], m.assigned[b.view]),
 			cmp.Compare(o.addr, n.addr),
 			compareBool(n.Role == RolePrimary, o.Role == RolePrimary),
@@ -274,11 +273,11 @@ func (m *merger) describe(node *mergedNode) Node {
 	var address *Node
 	for _, l := range node.lines {
 		o := l.node
-		if o.Failed() {
+		if o.failed() {
 			failed++
 		}
 		suspected = suspected || o.Flags&(FlagFail|FlagPFail) != 0
-		if o.Routable() && (address == nil || o.addr < address.addr) {
+		if o.routable() && (address == nil || o.addr < address.addr) {
 			address = o
 		}
 		n.IP = cmp.Or(n.IP, o.IP)
@@ -290,7 +289,7 @@ func (m *merger) describe(node *mergedNode) Node {
 		n.Migrating = mergePeers(n.Migrating, o.Migrating)
 		n.Importing = mergePeers(n.Importing, o.Importing)
 	}
-	if !n.Routable() && address != nil {
+	if !n.routable() && address != nil {
 		n.Host, n.addr = address.Host, address.addr
 		n.Endpoint, n.Port, n.EndpointPort, n.TLSPort = address.Endpoint, address.Port, address.EndpointPort, address.TLSPort
 		n.Flags &^= FlagNoAddr

@@ -103,7 +103,7 @@ func TestMerge(t *testing.T) {
 				if first == nil {
 					first = got
 				}
-				assert.Equal(t, first.Fingerprint(), got.Fingerprint())
+				assert.Equal(t, first.canonical(), got.canonical())
 				assert.Nil(t, got.Myself())
 				rand.Shuffle(len(c.views), func(i, j int) { c.views[i], c.views[j] = c.views[j], c.views[i] })
 			}

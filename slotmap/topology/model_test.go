@@ -125,25 +125,25 @@ func (m *model) moved(i int, to, from string, seen int) (Outcome, bool) {
 	if s.owner == to {
 		replica := from != "" && from != to && m.primary[from] == to
 		if !replica || s.changed > seen || m.suspects[from] != nil && m.suspects[from].left != "" {
-			return Unchanged, false
+			return OutcomeUnchanged, false
 		}
 		if m.suspects[from] == nil {
 			m.gen++
 		}
 		m.suspects[from] = &modelSuspicion{left: to}
-		return Suspected, m.ask()
+		return OutcomeSuspected, m.ask()
 	}
 	if s.changed > seen {
-		return Stale, false
+		return OutcomeStale, false
 	}
 	m.gen++
-	outcome := Patched
+	outcome := OutcomePatched
 	switch {
 	case s.owner != "" && m.primary[to] == s.owner:
 		m.promote(to, from)
-		return FailedOver, m.ask()
+		return OutcomeFailedOver, m.ask()
 	case m.primary[to] == "":
-		outcome = UnknownNode
+		outcome = OutcomeUnknownNode
 		m.stranger[to] = true
 		m.epoch[to] = -1
 	case m.primary[to] != to:
@@ -179,37 +179,37 @@ func (m *model) promote(to, from string) {
 
 func (m *model) failed(x string) (Outcome, bool) {
 	if m.primary[x] == "" {
-		return Unchanged, false
+		return OutcomeUnchanged, false
 	}
 	u := m.suspects[x]
 	if u == nil || u.left != "" {
 		m.suspects[x] = &modelSuspicion{failures: 1, ask: 2}
 		if u != nil {
-			return Unchanged, m.ask()
+			return OutcomeUnchanged, m.ask()
 		}
 		m.gen++
-		return Suspected, m.ask()
+		return OutcomeSuspected, m.ask()
 	}
 	u.failures++
 	if u.failures < u.ask || m.pending {
-		return Unchanged, false
+		return OutcomeUnchanged, false
 	}
 	u.ask = min(2*u.failures, u.failures+1000)
-	return Unchanged, m.ask()
+	return OutcomeUnchanged, m.ask()
 }
 
 func (m *model) succeeded(x string) Outcome {
 	if m.suspects[x] == nil {
-		return Unchanged
+		return OutcomeUnchanged
 	}
 	delete(m.suspects, x)
 	m.gen++
-	return Recovered
+	return OutcomeRecovered
 }
 
 // apply returns whether the map changed, of which the caller knows more.
 func (m *model) apply(v modelView, seen int, force bool) (outcome Outcome) {
-	outcome = Applied
+	outcome = OutcomeApplied
 	covers, some, owned := true, false, false
 	for i, s := range m.slots {
 		covers = covers && (s.owner == "" || v.owners[i] != "")
@@ -222,12 +222,12 @@ func (m *model) apply(v modelView, seen int, force bool) (outcome Outcome) {
 	}
 	if m.viewed && !force && !related {
 		if !covers {
-			return Stale
+			return OutcomeStale
 		}
-		outcome, force = Recreated, true
+		outcome, force = OutcomeRecreated, true
 	}
 	if !force && !some && owned {
-		return Stale
+		return OutcomeStale
 	}
 
 	gen := m.gen + 1
@@ -264,10 +264,10 @@ func (m *model) apply(v modelView, seen int, force bool) (outcome Outcome) {
 		}
 	}
 	if refused && !taken {
-		return Stale
+		return OutcomeStale
 	}
 	if refused {
-		outcome = Partly
+		outcome = OutcomePartly
 	} else {
 		m.pending = false
 	}
@@ -659,7 +659,7 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 		before := r.load()
 		seen := max(0, m.gen-pick(3)/2*pick(4))
 		var got Result
-		want := Unchanged
+		want := OutcomeUnchanged
 		ask := false
 		node := func(x string) *Node {
 			if n := r.Node(x); n != nil {
@@ -675,16 +675,16 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 		default:
 			v := randomView(pick)
 			force := pick(20) == 0
-			var options []ApplyOption
-			if force {
-				options = append(options, Force())
-			}
 			note("apply %v seen %d force %v", v, seen, force)
-			got = r.Apply(v.cluster(t), Generation(seen), options...)
+			if force {
+				got = r.Replace(v.cluster(t))
+			} else {
+				got = r.Apply(v.cluster(t), Generation(seen))
+			}
 			want = m.apply(v, seen, force)
 			ask = m.pending
-			if want == Applied && got.Outcome == Unchanged && got.Change == nil {
-				want = Unchanged
+			if want == OutcomeApplied && got.Outcome == OutcomeUnchanged && got.Change == nil {
+				want = OutcomeUnchanged
 			}
 			if got.Change != nil {
 				m.gen++
@@ -714,7 +714,7 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 			if m.primary[x] != "" && m.primary[x] != x {
 				m.gen++
 				m.promote(x, "")
-				want, ask = FailedOver, m.ask()
+				want, ask = OutcomeFailedOver, m.ask()
 			}
 		case 7:
 			note("refresh failed")

@@ -13,7 +13,7 @@ import (
 // target returns the node that the redirect names: that of the map if it has
 // one with the address, or nil if the redirect has no address.
 func (s *state) target(rd Redirect) *Node {
-	if !rd.Routable() {
+	if !rd.routable() {
 		return nil
 	}
 	shard, _ := s.table.Lookup(rd.Slot)
@@ -61,11 +61,11 @@ type redirected struct {
 
 func (e redirected) step(s *state) (*state, Result) {
 	slot := e.rd.Slot
-	if e.rd.Kind != Moved || !slot.Valid() {
+	if e.rd.Ask || !slot.Valid() {
 		return s, Result{Node: s.target(e.rd)}
 	}
-	if !e.rd.Routable() {
-		return s.result(Unroutable, nil, nil)
+	if !e.rd.routable() {
+		return s.result(OutcomeUnroutable, nil, nil)
 	}
 	shard, g := s.owner(slot)
 	m, known := s.find(e.rd.Addr(), shard)
@@ -76,17 +76,17 @@ func (e redirected) step(s *state) (*state, Result) {
 	case known && m.shard == shard && m.node == shard.Primary:
 		return e.confirms(s, m, g)
 	case g != nil && g.gen > e.seen:
-		return s, Result{Outcome: Stale, Node: m.node}
+		return s, Result{Outcome: OutcomeStale, Node: m.node}
 	case known && m.shard == shard:
 		return s.promote(m, e.source(s))
 	}
-	outcome := Patched
+	outcome := OutcomePatched
 	next := *s
 	table := s.table.Builder()
 	shards := slices.Clone(s.shards)
 	switch {
 	case !known:
-		outcome = UnknownNode
+		outcome = OutcomeUnknownNode
 		m.shard = &Shard{Primary: m.node}
 	case m.node != m.shard.Primary:
 		// It leaves its old shard, which keeps its slots.
@@ -140,7 +140,7 @@ func (e redirected) confirms(s *state, owner member, g *ground) (*state, Result)
 		return s, Result{Node: owner.node}
 	}
 	next, change := s.suspect(m, &suspicion{left: owner.node.name()})
-	return next.result(Suspected, owner.node, change)
+	return next.result(OutcomeSuspected, owner.node, change)
 }
 
 // promoted is [Router.Promote].
@@ -199,7 +199,7 @@ func (s *state) promote(m member, source name) (*state, Result) {
 	shards := slices.Clone(s.shards)
 	shards[slices.Index(shards, old)] = shard
 	change := s.become(&next, table.Build(), shards, moved)
-	return next.result(FailedOver, shard.Primary, change)
+	return next.result(OutcomeFailedOver, shard.Primary, change)
 }
 
 // failed is [Router.Failed].
@@ -215,9 +215,9 @@ func (e failed) step(s *state) (*state, Result) {
 		next, change := s.suspect(m, &suspicion{failures: 1, ask: 2})
 		m, _ = next.members.byKey.get(m.node.key)
 		if change == nil {
-			return next.result(Unchanged, m.node, nil) // views say so already
+			return next.result(OutcomeUnchanged, m.node, nil) // views say so already
 		}
-		return next.result(Suspected, m.node, change)
+		return next.result(OutcomeSuspected, m.node, change)
 	}
 	u, ask := u.failedAgain()
 	next := *s
@@ -251,7 +251,7 @@ func (e succeeded) step(s *state) (*state, Result) {
 	next, change := s.replace(m.shard, m.shard.with(m.node, m.node.flagged(false)))
 	next.suspects = without(s.suspects, m.node.key)
 	m, _ = next.members.byKey.get(m.node.key)
-	return next, Result{Outcome: Recovered, Node: m.node, Change: change}
+	return next, Result{Outcome: OutcomeRecovered, Node: m.node, Change: change}
 }
 
 // without returns the map without the key.

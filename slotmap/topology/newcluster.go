@@ -22,7 +22,7 @@ const ownState = "NewCluster"
 // names its primary by PrimaryID. ConfigEpoch decides between two primaries that
 // claim a slot. All other fields may be left out.
 //
-// The error is a [*ParseError] with the place in nodes: no node or more than
+// The error is a [*slotmap.ParseError] with the place in nodes: no node or more than
 // 65536, an id that is missing or given twice, a port beyond 65535, a range or an
 // open slot that is not one, a role that contradicts the flags, a PrimaryID of a
 // node that is no replica. Slots of a node that is no primary are a warning, as in
@@ -32,7 +32,7 @@ const ownState = "NewCluster"
 // and memory linear in the nodes and their slots.
 func NewCluster(nodes []Node) (*Cluster, error) {
 	fail := func(path, reason string) (*Cluster, error) {
-		return nil, &ParseError{ownState, Place{Path: path}, reason}
+		return nil, (&fault{location{path: path}, reason}).of(ownState)
 	}
 	switch {
 	case len(nodes) == 0:
@@ -45,8 +45,7 @@ func NewCluster(nodes []Node) (*Cluster, error) {
 	for i := range c.store {
 		n := &c.store[i]
 		if err := n.adopt(); err != nil {
-			err.in(index("nodes", i)).Command = ownState
-			return nil, err
+			return nil, err.in(index("nodes", i)).of(ownState)
 		}
 		if _, taken := c.byKey[n.ID]; taken {
 			return fail(index("nodes", i)+".ID", "a second node "+reply.Quote(n.ID))
@@ -56,17 +55,17 @@ func NewCluster(nodes []Node) (*Cluster, error) {
 		for _, r := range n.Slots {
 			total += r.Len()
 		}
-		at := Place{Path: index("nodes", i)}
+		at := location{path: index("nodes", i)}
 		if n.dedupe(total) {
 			c.warn(at, "slots more than once")
 		}
 		if len(n.Slots) > 0 && n.Role != RolePrimary {
 			c.warn(at, "slots of a node that is no primary, which owns none: "+reply.Quote(n.ID))
 		}
-		if n.Myself() && myself {
+		if n.myself() && myself {
 			c.warn(at, "a second node is myself")
 		}
-		myself = myself || n.Myself()
+		myself = myself || n.myself()
 	}
 	c.build()
 	return c, nil
@@ -74,9 +73,9 @@ func NewCluster(nodes []Node) (*Cluster, error) {
 
 // adopt makes the node of the fields that a caller has set its own: it checks
 // them and fills in what follows from them.
-func (n *Node) adopt() *ParseError {
-	bad := func(path, format string, args ...any) *ParseError {
-		return &ParseError{Place: Place{Path: path}, Reason: fmt.Sprintf(format, args...)}
+func (n *Node) adopt() *fault {
+	bad := func(path, format string, args ...any) *fault {
+		return &fault{location: location{path: path}, reason: fmt.Sprintf(format, args...)}
 	}
 	if n.ID == "" {
 		return bad("ID", "is missing")

@@ -29,7 +29,7 @@ func rebuild(t require.TestingT, c *Cluster) *Cluster {
 
 func sameCluster(t require.TestingT, want, got *Cluster) {
 	require.True(t, want.Equal(got))
-	require.Equal(t, want.Fingerprint(), got.Fingerprint())
+	require.Equal(t, want.canonical(), got.canonical())
 	require.Len(t, got.Nodes(), len(want.Nodes()))
 	for i, n := range got.Nodes() {
 		require.Equal(t, want.Nodes()[i].Addr(), n.Addr())
@@ -79,7 +79,7 @@ func TestNewCluster(t *testing.T) {
 	assert.Equal(t, "[2001:db8::1]:6379", c.Node("b").Addr())
 	assert.Equal(t, []any{"2001:db8::1", "2001:db8::1", 6379, FlagPrimary}, []any{c.Node("b").IP, c.Node("b").Endpoint, c.Node("b").EndpointPort, c.Node("b").Flags})
 	var router Router
-	assert.Equal(t, Applied, router.Apply(c, 0).Outcome)
+	assert.Equal(t, OutcomeApplied, router.Apply(c, 0).Outcome)
 	shard, _ := router.For(95)
 	assert.Equal(t, "b", shard.Primary.ID)
 
@@ -107,7 +107,7 @@ func TestNewCluster(t *testing.T) {
 		`nodes[0]: slots of a node that is no primary, which owns none: "a"`,
 		`nodes[1]: slots more than once`,
 		`nodes[1]: a second node is myself`,
-	}, texts(c.Warnings()))
+	}, c.Warnings())
 	assert.Equal(t, []slotmap.Range{{First: 0, Last: 16383}}, c.Node("b").Slots)
 }
 
@@ -132,18 +132,18 @@ func TestNewClusterErrors(t *testing.T) {
 		{Node{ID: "b", Importing: []Peer{{0, "a"}, {65535, "a"}}}, "nodes[1].Importing[1]: 65535 is not a slot from 0 to 16383"},
 	} {
 		_, err := NewCluster([]Node{{ID: "a"}, c.node})
-		assert.EqualError(t, err, "topology: NewCluster: "+c.want)
-		var e *ParseError
+		assert.EqualError(t, err, "NewCluster: "+c.want)
+		var e *slotmap.ParseError
 		require.ErrorAs(t, err, &e)
 	}
 	_, err := NewCluster(nil)
-	assert.EqualError(t, err, "topology: NewCluster: nodes: no node")
+	assert.EqualError(t, err, "NewCluster: nodes: no node")
 	many := make([]Node, maxNodes+1)
 	for i := range many {
 		many[i].ID = fmt.Sprint(i)
 	}
 	_, err = NewCluster(many)
-	assert.EqualError(t, err, "topology: NewCluster: nodes: more than 65536 nodes")
+	assert.EqualError(t, err, "NewCluster: nodes: more than 65536 nodes")
 	_, err = NewCluster(many[:maxNodes])
 	assert.NoError(t, err)
 }

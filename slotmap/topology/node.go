@@ -236,15 +236,9 @@ const (
 // for a view or a redirect that tells. It does not allocate.
 func (n *Node) Addr() string { return n.addr }
 
-// Routable reports whether the node has an address.
-func (n *Node) Routable() bool { return n.addr != "" }
-
-// Myself reports whether the node is the one that was asked. Only CLUSTER NODES
-// tells.
-func (n *Node) Myself() bool { return n.Flags&FlagMyself != 0 }
-
-// Failed reports whether the cluster has agreed that the node is not reachable.
-func (n *Node) Failed() bool { return n.Flags&FlagFail != 0 }
+func (n *Node) routable() bool { return n.addr != "" }
+func (n *Node) myself() bool   { return n.Flags&FlagMyself != 0 }
+func (n *Node) failed() bool   { return n.Flags&FlagFail != 0 }
 
 // Serves reports whether the node can be expected to answer: it has a role and
 // an address, it has neither failed nor is it suspected to have (FlagPFail), and

@@ -34,12 +34,12 @@ const (
 // What is unknown is skipped with a warning: flags, auxiliary fields, fields behind
 // the slots. So is a line that cannot be understood, if it names neither a primary nor
 // slots. A line that does is an error, since the slots would seem free, or another
-// node's. The error is a [*ParseError]; a text without any node is one.
+// node's. The error is a [*slotmap.ParseError]; a text without any node is one.
 //
 // ParseNodes makes up to four allocations a node. The Cluster keeps text.
 func ParseNodes(text string, from Origin) (*Cluster, error) {
 	if len(text) > maxText {
-		return nil, &ParseError{Command: nodesCommand, Reason: "longer than 64 MiB"}
+		return nil, (&fault{reason: "longer than 64 MiB"}).of(nodesCommand)
 	}
 	p := nodesParser{c: &Cluster{command: nodesCommand}}
 	start := 0
@@ -49,7 +49,7 @@ func ParseNodes(text string, from Origin) (*Cluster, error) {
 		}
 	}
 	if form := otherForm(text[start:]); form != "" {
-		return nil, &ParseError{nodesCommand, Place{Line: 1, Offset: start}, "is " + form + ", not the text of CLUSTER NODES"}
+		return nil, (&fault{location{line: 1, offset: start}, "is " + form + ", not the text of CLUSTER NODES"}).of(nodesCommand)
 	}
 	// Make room for all nodes at once, if the lines are of a credible length.
 	p.c.store = make([]Node, 0, min(strings.Count(text, "\n")+1, len(text)/60+1, maxNodes))
@@ -63,15 +63,15 @@ func ParseNodes(text string, from Origin) (*Cluster, error) {
 		}
 		p.line, p.number, p.start = text[start:end], line, start
 		if err := p.parseLine(); err != nil {
-			return nil, err
+			return nil, err.of(nodesCommand)
 		}
 		start = end + 1
 	}
 	if len(p.c.store) == 0 {
 		if p.skipped != nil {
-			return nil, p.skipped
+			return nil, p.skipped.of(nodesCommand)
 		}
-		return nil, &ParseError{nodesCommand, Place{Line: 1}, "no node"}
+		return nil, (&fault{location{line: 1}, "no node"}).of(nodesCommand)
 	}
 	p.finish(from)
 	return p.c, nil
@@ -134,7 +134,7 @@ func (p *nodesParser) joinNameless() {
 type nodesParser struct {
 	c       *Cluster
 	myself  bool
-	skipped *ParseError     // the first line that was not understood
+	skipped *fault          // the first line that was not understood
 	unnamed map[string]bool // the addresses of the nodes without an id
 
 	expanded int // open slots that were told as ranges
@@ -160,15 +160,15 @@ func (p *nodesParser) token() (s string, at int) {
 
 func isSpace(b byte) bool { return b == ' ' || b == '\t' || b == '\r' }
 
-func (p *nodesParser) fail(at int, reason string) *ParseError {
-	return &ParseError{nodesCommand, p.place(at), reason}
+func (p *nodesParser) fail(at int, reason string) *fault {
+	return &fault{p.place(at), reason}
 }
 
 func (p *nodesParser) warn(at int, reason string) { p.c.warn(p.place(at), reason) }
 
-func (p *nodesParser) place(at int) Place { return Place{Line: p.number, Offset: p.start + at} }
+func (p *nodesParser) place(at int) location { return location{line: p.number, offset: p.start + at} }
 
-func (p *nodesParser) parseLine() error {
+func (p *nodesParser) parseLine() *fault {
 	p.at = 0
 	first, at := p.token()
 	switch {
@@ -193,7 +193,7 @@ func (p *nodesParser) parseLine() error {
 		p.skipped = err
 	}
 	p.c.store = p.c.store[:place]
-	p.c.warn(err.Place, "the line is skipped: "+err.Reason)
+	p.c.warn(err.location, "the line is skipped: "+err.reason)
 	return nil
 }
 
@@ -203,7 +203,7 @@ func (p *nodesParser) keep(place int32) {
 	if n.ID != "" {
 		p.c.byKey[n.ID] = place
 	}
-	if n.Myself() {
+	if n.myself() {
 		if p.myself {
 			p.warn(0, "a second node is myself")
 		}
@@ -243,7 +243,7 @@ func (p *nodesParser) namesOwner() bool {
 }
 
 // parseNode reads a line.
-func (p *nodesParser) parseNode(n *Node) *ParseError {
+func (p *nodesParser) parseNode(n *Node) *fault {
 	p.at = 0
 	id, at := p.token()
 	addr, addrAt := p.token()
@@ -288,7 +288,7 @@ func (p *nodesParser) parseNode(n *Node) *ParseError {
 }
 
 // parseState reads what stands between the flags and the slots.
-func (p *nodesParser) parseState(n *Node) *ParseError {
+func (p *nodesParser) parseState(n *Node) *fault {
 	primary, at := p.token()
 	switch {
 	case primary == "":
@@ -379,7 +379,7 @@ func knownRole(s string) bool {
 
 // parseAddr reads "ip:port@cport,hostname,name=value...", of which only
 // "ip:port" must be there.
-func (p *nodesParser) parseAddr(n *Node, addr string, at int) *ParseError {
+func (p *nodesParser) parseAddr(n *Node, addr string, at int) *fault {
 	addr, aux, _ := strings.Cut(addr, ",")
 	hostport, bus, ok := cutLast(addr, '@')
 	if ok {
@@ -465,7 +465,7 @@ func (n *Node) setExtra(name, value string) {
 	}
 }
 
-func (p *nodesParser) parseFlags(n *Node, flags string, at int) *ParseError {
+func (p *nodesParser) parseFlags(n *Node, flags string, at int) *fault {
 	for rest := flags; rest != ""; {
 		var flag string
 		flag, rest, _ = strings.Cut(rest, ",")
@@ -506,7 +506,7 @@ func (p *nodesParser) parseFlags(n *Node, flags string, at int) *ParseError {
 
 // parseSlots reads what follows the link state: "5462", "0-5460",
 // "[5->-id]" and "[5-<-id]", of Kvrocks also "[5-9->-id]" and "[5-9-<-id]".
-func (p *nodesParser) parseSlots(n *Node) *ParseError {
+func (p *nodesParser) parseSlots(n *Node) *fault {
 	room := min(strings.Count(p.line[p.at:], " "), hashslot.Count)
 	total := 0
 	for {

@@ -95,7 +95,7 @@ func TestAddresses(t *testing.T) {
 		assert.Equal(t, c.host, n.Host, what)
 		assert.Equal(t, c.addr, n.Addr(), what)
 		assert.Equal(t, c.addr != "", n.Port != 0, what)
-		assert.Equal(t, c.addr != "", n.Routable(), what)
+		assert.Equal(t, c.addr != "", n.routable(), what)
 	}
 
 	for _, c := range []struct {
@@ -204,13 +204,13 @@ func TestNodeFields(t *testing.T) {
 	assert.Equal(t, []Peer{{93, "07c3"}}, p.Migrating)
 	assert.Equal(t, []Peer{{77, "67ed"}}, p.Importing)
 	assert.Equal(t, []OpenSlot{{77, "67ed", "e7d1", false, true}, {93, "e7d1", "07c3", true, false}}, c.Open())
-	assert.Equal(t, uint64(9), c.CurrentEpoch())
+	assert.Equal(t, uint64(9), c.highestEpoch())
 	assert.Equal(t, "5461 5463-16383", c.Unassigned().String())
 	require.Len(t, c.Shards(), 1)
 	assert.Same(t, p, c.Shards()[0].Primary)
 	assert.Equal(t, []*Node{c.Node("07c3")}, c.Shards()[0].Replicas)
 	assert.False(t, p.Serves())
-	assert.False(t, p.Failed())
+	assert.False(t, p.failed())
 	assert.Nil(t, c.Node("nobody"))
 
 	c, err = ParseSlots([]any{[]any{int64(0), "5460", []any{"h1", "30001", []byte("e7d1"), map[string]any{"ip": "10.0.0.1", "Availability-Zone": "z", "new": int64(7)}, "more"},
@@ -224,7 +224,7 @@ func TestNodeFields(t *testing.T) {
 		`slots[0].nodes[0].metadata: unknown field "new"`,
 		`slots[0].nodes[0]: 1 unknown elements`,
 		`slots[0].nodes[2]: is the text "junk", not a list`,
-	}, texts(c.Warnings()))
+	}, c.Warnings())
 
 	c, err = ParseShards([]any{map[any]any{"id": "s", "new": 1, "slots": []any{0, 1, "5", "7"}, "nodes": []any{
 		map[string]any{"id": "e7d1", "port": 30001, "tls-port": 30002, "ip": "10.0.0.1", "endpoint": "h1", "hostname": "h1", "role": "master",
@@ -241,15 +241,7 @@ func TestNodeFields(t *testing.T) {
 		`shards[0].nodes[0]: unknown field "a"`,
 		`shards[0].nodes[0]: unknown field "b"`,
 		`shards[0]: unknown field "new"`,
-	}, texts(c.Warnings()))
-}
-
-func texts(warnings []Warning) []string {
-	var s []string
-	for _, w := range warnings {
-		s = append(s, w.String())
-	}
-	return s
+	}, c.Warnings())
 }
 
 func TestParseNodesWarnings(t *testing.T) {
@@ -282,7 +274,7 @@ func TestParseNodesWarnings(t *testing.T) {
 	} {
 		cluster, err := ParseNodes(c.text, Origin{})
 		require.NoError(t, err, c.text)
-		assert.Equal(t, []string{c.warning}, texts(cluster.Warnings()), c.text)
+		assert.Equal(t, []string{c.warning}, cluster.Warnings(), c.text)
 	}
 	cluster, err := ParseNodes("a 1:1@2,,availability-zone=x y,tls-port=7 master - 0 0 1 connected 5", Origin{})
 	require.NoError(t, err)
@@ -317,9 +309,9 @@ func TestParseNodesErrors(t *testing.T) {
 		{"a 1:1@2 master - 0 0 1 " + strings.Repeat("x", 100), 23, `link-state "` + strings.Repeat("x", 60) + `"... is neither connected nor disconnected`},
 	} {
 		_, err := ParseNodes(good+c.line+"\n", Origin{})
-		var e *ParseError
+		var e *slotmap.ParseError
 		require.ErrorAs(t, err, &e, c.line)
-		assert.Equal(t, ParseError{"CLUSTER NODES", Place{Line: 2, Offset: len(good) + c.offset}, c.reason}, *e, c.line)
+		assert.Equal(t, slotmap.ParseError{Input: "CLUSTER NODES", Place: location{line: 2, offset: len(good) + c.offset}.String(), Reason: c.reason}, *e, c.line)
 	}
 	// What names neither a primary nor slots is skipped, and is the error if there is
 	// nothing else.
@@ -340,15 +332,15 @@ func TestParseNodesErrors(t *testing.T) {
 		{"a 1:1@2 slave b 0 0 1 conn", 22, `link-state "conn" is neither connected nor disconnected`},
 		{"b 1:1@2 slave c 0 0 1 connected", 0, `a second line for node "b"`},
 	} {
-		warning := Place{Line: 2, Offset: len(good) + c.offset}.String() + ": the line is skipped: " + c.reason
+		warning := location{line: 2, offset: len(good) + c.offset}.String() + ": the line is skipped: " + c.reason
 		cluster, err := ParseNodes(good+c.line+"\n"+"d 1:4@2 slave b 0 0 1 connected", Origin{})
 		require.NoError(t, err, c.line)
-		assert.Equal(t, []string{warning}, texts(cluster.Warnings()))
+		assert.Equal(t, []string{warning}, cluster.Warnings())
 		assert.Equal(t, "b d", ids(cluster.Nodes()))
 		assert.Len(t, cluster.Shards()[0].Replicas, 1)
 		if c.line[0] != 'b' {
 			_, err = ParseNodes(c.line, Origin{})
-			assert.EqualError(t, err, "topology: CLUSTER NODES: "+Place{Line: 1, Offset: c.offset}.String()+": "+c.reason)
+			assert.EqualError(t, err, "CLUSTER NODES: "+location{line: 1, offset: c.offset}.String()+": "+c.reason)
 		}
 		// With slots it is an error.
 		_, err = ParseNodes(good+c.line+" 5-7", Origin{})
@@ -358,7 +350,7 @@ func TestParseNodesErrors(t *testing.T) {
 	}
 	for _, text := range []string{"", "\n\n", "txt:", "vars currentEpoch 1 lastVoteEpoch 0\n"} {
 		_, err := ParseNodes(text, Origin{})
-		assert.EqualError(t, err, "topology: CLUSTER NODES: line 1, byte 0: no node")
+		assert.EqualError(t, err, "CLUSTER NODES: line 1, byte 0: no node")
 	}
 	// What ParseNodes is given instead is named.
 	for text, what := range map[string]string{
@@ -367,14 +359,14 @@ func TestParseNodesErrors(t *testing.T) {
 		"$5\r\na h:1": "RESP that is not decoded", "=9\r\ntxt:a h:1": "RESP that is not decoded", "*-1\r\n": "RESP that is not decoded",
 	} {
 		_, err := ParseNodes(text, Origin{})
-		assert.EqualError(t, err, "topology: CLUSTER NODES: line 1, byte 0: is "+what+", not the text of CLUSTER NODES")
+		assert.EqualError(t, err, "CLUSTER NODES: line 1, byte 0: is "+what+", not the text of CLUSTER NODES")
 	}
 	c, err := ParseNodes(byteOrderMark+good, Origin{})
 	require.NoError(t, err)
 	assert.Equal(t, "b", ids(c.Nodes()))
 	assert.Empty(t, c.Warnings())
 	_, err = ParseNodes(strings.Repeat("\n", maxText+1), Origin{})
-	assert.EqualError(t, err, "topology: CLUSTER NODES: reply: longer than 64 MiB")
+	assert.EqualError(t, err, "CLUSTER NODES: reply: longer than 64 MiB")
 }
 
 func TestParseReplyErrors(t *testing.T) {
@@ -410,8 +402,8 @@ func TestParseReplyErrors(t *testing.T) {
 		{make([]any, 1<<16+1), "reply: more than 65536 entries"},
 	} {
 		_, err := ParseSlots(c.reply, Origin{})
-		assert.EqualError(t, err, "topology: CLUSTER SLOTS: "+c.want)
-		var e *ParseError
+		assert.EqualError(t, err, "CLUSTER SLOTS: "+c.want)
+		var e *slotmap.ParseError
 		require.ErrorAs(t, err, &e)
 	}
 
@@ -441,8 +433,8 @@ func TestParseReplyErrors(t *testing.T) {
 		{make([]any, maxNodes+1), "reply: more than 65536 shards"},
 	} {
 		_, err := ParseShards(c.reply, Origin{})
-		assert.EqualError(t, err, "topology: CLUSTER SHARDS: "+c.want)
-		var e *ParseError
+		assert.EqualError(t, err, "CLUSTER SHARDS: "+c.want)
+		var e *slotmap.ParseError
 		require.ErrorAs(t, err, &e)
 	}
 }
@@ -467,7 +459,7 @@ func TestOddShards(t *testing.T) {
 	} {
 		cluster, err := ParseShards([]any{good, c.shard}, Origin{Addr: "h"})
 		require.NoError(t, err, c.warning)
-		assert.Contains(t, texts(cluster.Warnings()), c.warning)
+		assert.Contains(t, cluster.Warnings(), c.warning)
 		assert.Equal(t, c.nodes, ids(cluster.Nodes()), c.warning)
 		shard, ok := cluster.Table().Lookup(5)
 		assert.Equal(t, ok, shard != nil && shard.Primary.ID == "b")
@@ -501,7 +493,7 @@ func TestOwnAddress(t *testing.T) {
 		for _, from := range []Origin{{}, {Addr: ":7"}, {Addr: "0.0.0.0"}} {
 			c, err := parse(from)
 			require.NoError(t, err)
-			assert.Equal(t, []string{warning}, texts(c.Warnings()), name)
+			assert.Equal(t, []string{warning}, c.Warnings(), name)
 		}
 		c, err := parse(Origin{Addr: "h"})
 		require.NoError(t, err)
@@ -559,7 +551,7 @@ func TestTwoPrimaries(t *testing.T) {
 					assert.Equal(t, c.owner, n.PrimaryID)
 				}
 			}
-			assert.Equal(t, c.warns, len(cluster.Warnings()) > 0, texts(cluster.Warnings()))
+			assert.Equal(t, c.warns, len(cluster.Warnings()) > 0, cluster.Warnings())
 		})
 	}
 }
@@ -592,14 +584,13 @@ func TestSharedIDs(t *testing.T) {
 			[]any{2, 3, []any{"h2", 1, "x"}, []any{"h4", 1, "y"}}}
 		c, err := ParseSlots([]any{entries[order[0]], entries[order[1]]}, Origin{})
 		require.NoError(t, err)
-		assert.Equal(t, []string{`reply: node id "x" stands for more than one address`}, texts(c.Warnings()))
+		assert.Equal(t, []string{`reply: node id "x" stands for more than one address`}, c.Warnings())
 		require.Len(t, c.Nodes(), 4)
 		a, _ := c.Table().Lookup(0)
 		b, _ := c.Table().Lookup(2)
 		assert.Equal(t, "h1:1", a.Primary.Addr())
 		assert.Equal(t, "h2:1", b.Primary.Addr())
 		assert.Equal(t, "h3:1", a.Replicas[0].Addr())
-		assert.Equal(t, uint64(0xb69cc3f7f8b5b17d), c.Fingerprint())
 	}
 }
 
@@ -612,7 +603,7 @@ func TestSharedAddresses(t *testing.T) {
 		"slots[2].nodes[1]: a replica that is in another shard too",
 		`reply: nodes without an id share the address "proxy:1" and are taken for one`,
 		`reply: nodes without an id share the address "proxy:1" and are taken for one`,
-	}, texts(c.Warnings()))
+	}, c.Warnings())
 	require.Len(t, c.Nodes(), 2)
 	assert.Equal(t, "[0-1 2-3]", fmt.Sprint(c.Nodes()[0].Slots))
 	var r Router
@@ -633,7 +624,7 @@ func TestSharedAddresses(t *testing.T) {
 	require.Len(t, c.Nodes(), 1)
 	n := c.Nodes()[0]
 	assert.Equal(t, "[3 6-12] 7", fmt.Sprint(n.Slots, n.ConfigEpoch))
-	assert.True(t, n.Myself())
+	assert.True(t, n.myself())
 	assert.Equal(t, []OpenSlot{{6, "", "x", true, false}}, c.Open())
 }
 
@@ -646,7 +637,7 @@ func TestInconsistentSlots(t *testing.T) {
 		"slots[1].nodes[0]: a primary that is a replica elsewhere",
 		"slots[1].nodes[1]: a replica that is in another shard too",
 		"slots[2].nodes[1]: a replica that is in another shard too",
-	}, texts(cluster.Warnings()))
+	}, cluster.Warnings())
 	assert.Equal(t, RolePrimary, cluster.Node("b").Role)
 	assert.Equal(t, "a", cluster.Node("c").PrimaryID)
 
@@ -654,7 +645,7 @@ func TestInconsistentSlots(t *testing.T) {
 		[]any{"slots", []any{0, 1}, "nodes", []any{[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1}}},
 		[]any{"slots", []any{2, 3}, "nodes", []any{[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1}}}}, Origin{})
 	require.NoError(t, err)
-	assert.Equal(t, []string{`shards[1].nodes[0]: node "a" a second time`, `shards[1]: slots without a primary`}, texts(cluster.Warnings()))
+	assert.Equal(t, []string{`shards[1].nodes[0]: node "a" a second time`, `shards[1]: slots without a primary`}, cluster.Warnings())
 }
 
 // One odd node costs its own entry at most, and never gives slots to another node.
@@ -689,7 +680,7 @@ func TestOddNodes(t *testing.T) {
 	} {
 		cluster, err := ParseSlots([]any{c.entry, good}, Origin{})
 		require.NoError(t, err, c.warning)
-		require.Equal(t, []string{c.warning}, texts(cluster.Warnings()))
+		require.Equal(t, []string{c.warning}, cluster.Warnings())
 		assert.Equal(t, c.nodes, ids(cluster.Nodes()))
 		owner := ""
 		if shard, ok := cluster.Table().Lookup(5); ok {
@@ -709,7 +700,7 @@ func TestOddNodes(t *testing.T) {
 			"slots[0].nodes[0].metadata.availability-zone: is the number 9, not text",
 			"slots[0].nodes[0].metadata.hostname: is the number 8, not text",
 			"slots[0].nodes[0].metadata.ip: is the number 7, not text",
-		}, texts(c.Warnings()))
+		}, c.Warnings())
 	}
 	many := make([]any, maxNodes+2)
 	for i := range many {
@@ -717,7 +708,7 @@ func TestOddNodes(t *testing.T) {
 	}
 	many[0], many[1] = 0, 9
 	_, err = ParseSlots([]any{good, many}, Origin{})
-	assert.EqualError(t, err, "topology: CLUSTER SLOTS: slots[1].nodes[65534]: more than 65536 nodes")
+	assert.EqualError(t, err, "CLUSTER SLOTS: slots[1].nodes[65534]: more than 65536 nodes")
 }
 
 // Types that are not the usual ones: they are what they are underneath.
@@ -732,7 +723,7 @@ func TestUnusualTypes(t *testing.T) {
 	assert.Equal(t, "6-16383", c.Unassigned().String())
 }
 
-func TestFingerprint(t *testing.T) {
+func TestEqual(t *testing.T) {
 	a := view(t, "a master 1 0-5", "b slave:a 1", "c master 2 6-16383")
 	same := []*Cluster{
 		view(t, "c master 2 6-16383", "b slave:a 1", "a master 1 0-5"),
@@ -749,13 +740,10 @@ func TestFingerprint(t *testing.T) {
 	}
 	for i, b := range same {
 		assert.True(t, a.Equal(b), i)
-		assert.Equal(t, a.Fingerprint(), b.Fingerprint(), i)
 	}
 	for i, b := range different {
 		assert.False(t, a.Equal(b), i)
-		assert.NotEqual(t, a.Fingerprint(), b.Fingerprint(), i)
 	}
-	assert.Equal(t, uint64(0x23c7a73b03ea321c), a.Fingerprint(), "it is the same everywhere")
 }
 
 // What costs a server some megabytes must not cost a client much more.

@@ -51,7 +51,7 @@ const migrationPush = "SMIGRATED"
 //
 // The list of moves may also stand in the push itself. Further elements are
 // skipped. The error is [ErrNotMigration] itself for a push with another name, which
-// costs no allocation, and else a [*ParseError] with the place: a slot that is not one,
+// costs no allocation, and else a [*slotmap.ParseError] with the place: a slot that is not one,
 // no slots, or a slot that moves twice. ParseMigration takes time and memory linear in
 // the push.
 func ParseMigration(push any, from Origin) (Migration, error) {
@@ -68,22 +68,21 @@ func ParseMigration(push any, from Origin) (Migration, error) {
 		return Migration{}, ErrNotMigration
 	}
 	if err := m.parse(elements, from); err != nil {
-		err.Command = migrationPush
-		return Migration{}, err
+		return Migration{}, err.of(migrationPush)
 	}
 	return m, nil
 }
 
-func (m *Migration) parse(elements []any, from Origin) *ParseError {
+func (m *Migration) parse(elements []any, from Origin) *fault {
 	if len(elements) < 3 {
-		return &ParseError{Reason: "has no sequence number and slots"}
+		return &fault{reason: "has no sequence number and slots"}
 	}
 	var ok bool
 	if m.Seq, ok = reply.Int(elements[1]); !ok {
 		return wrong("is", elements[1], "not a sequence number").in("[1]")
 	}
 	if !m.Done {
-		var err *ParseError
+		var err *fault
 		if m.Slots, err = moving(elements[2]); err != nil {
 			return err.in("[2]")
 		}
@@ -99,7 +98,7 @@ func (m *Migration) parse(elements []any, from Origin) *ParseError {
 		move, err := readMove(v, from)
 		if err == nil {
 			if both := m.Slots.Intersect(move.Slots); !both.IsEmpty() {
-				err = &ParseError{Reason: "slots that are in another move, too: " + both.String()}
+				err = &fault{reason: "slots that are in another move, too: " + both.String()}
 			}
 		}
 		if err != nil {
@@ -116,13 +115,13 @@ func (m *Migration) parse(elements []any, from Origin) *ParseError {
 }
 
 // readMove reads [from, to, slots].
-func readMove(v any, from Origin) (move SlotMove, err *ParseError) {
+func readMove(v any, from Origin) (move SlotMove, err *fault) {
 	parts, err := list(v)
 	if err != nil {
 		return move, err
 	}
 	if len(parts) < 3 {
-		return move, &ParseError{Reason: "is not a source, a target and slots"}
+		return move, &fault{reason: "is not a source, a target and slots"}
 	}
 	for i, to := range []*string{&move.From, &move.To} {
 		s, err := text(parts[i])
@@ -155,7 +154,7 @@ func (o Origin) address(s string) string {
 }
 
 // moving reads "123,456,789-1000".
-func moving(v any) (set slotmap.Set, err *ParseError) {
+func moving(v any) (set slotmap.Set, err *fault) {
 	s, ok := reply.Text(v)
 	if n, isInt := reply.Int(v); !ok && isInt { // one slot
 		s, ok = slotText(n), true
@@ -166,7 +165,7 @@ func moving(v any) (set slotmap.Set, err *ParseError) {
 	for part := range strings.SplitSeq(s, ",") {
 		r, err := slotmap.ParseRange(strings.TrimSpace(part))
 		if err != nil {
-			return set, &ParseError{Reason: reply.Quote(part) + " is not a slot or a range of slots from 0 to 16383"}
+			return set, &fault{reason: reply.Quote(part) + " is not a slot or a range of slots from 0 to 16383"}
 		}
 		set.AddRange(r)
 	}
@@ -185,17 +184,17 @@ func slotText(n int64) string {
 // them. A push that says only that they begin to changes nothing.
 //
 //   - A push whose number was taken before, over another connection, changes nothing.
-//   - A push with a smaller number than one that was taken is Stale: what it says of
+//   - A push with a smaller number than one that was taken is OutcomeStale: what it says of
 //     its slots may be older than the map.
 //   - Slots go to the target if the map has them at the source, or at nobody. Those
 //     that the map has at the target already stay there. Those that it has at a third
 //     node stay there, too: it is not known which is newer.
 //
-// The Outcome is Patched if slots moved to nodes that the map has, UnknownNode if one
-// of the targets is not among them, Partly if some slots were refused, Stale if all
-// were, and Unroutable if all that were refused have no address to go to. Refresh is
+// The Outcome is OutcomePatched if slots moved to nodes that the map has, OutcomeUnknownNode if one
+// of the targets is not among them, OutcomePartly if some slots were refused, OutcomeStale if all
+// were, and OutcomeUnroutable if all that were refused have no address to go to. Refresh is
 // asked for in all cases but the first. Result.Node is nil. A Router remembers the
-// last 16 pushes. Apply with [Force], and of a re-created cluster, forgets them.
+// last 16 pushes. Replace, and Apply of a re-created cluster, forget them.
 //
 // It takes time linear in the number of shards and in that of moves.
 func (r *Router) Migrated(m Migration) Result { return r.step(migrated{m}) }
@@ -212,7 +211,7 @@ func (e migrated) step(s *state) (*state, Result) {
 	}
 	for _, seq := range s.pushes {
 		if seq > e.Seq {
-			return s.result(Stale, nil, nil)
+			return s.result(OutcomeStale, nil, nil)
 		}
 	}
 	next := *s
@@ -233,22 +232,22 @@ func (e migrated) step(s *state) (*state, Result) {
 			}
 		}
 	}
-	outcome := Patched
+	outcome := OutcomePatched
 	switch none := moved.IsEmpty(); {
 	case none && refused.IsEmpty() && lost.IsEmpty():
 		return &next, Result{}
 	case none && refused.IsEmpty():
-		return next.result(Unroutable, nil, nil)
+		return next.result(OutcomeUnroutable, nil, nil)
 	case none:
-		return next.result(Stale, nil, nil)
+		return next.result(OutcomeStale, nil, nil)
 	case !refused.IsEmpty() || !lost.IsEmpty():
-		outcome = Partly
+		outcome = OutcomePartly
 	case t.strangers:
-		outcome = UnknownNode
+		outcome = OutcomeUnknownNode
 	}
 	change := t.finish(moved)
-	if outcome == Patched {
-		return &next, Result{Outcome: Patched, Change: change}
+	if outcome == OutcomePatched {
+		return &next, Result{Outcome: OutcomePatched, Change: change}
 	}
 	return next.result(outcome, nil, change)
 }
@@ -321,7 +320,7 @@ func (t *transfer) target(addr string) *Shard {
 	case !known:
 		t.strangers = true
 		host, port, _ := splitHostPort(addr)
-		n := stranger(Redirect{Kind: Moved, Host: host, Port: port})
+		n := stranger(Redirect{Host: host, Port: port})
 		shard := &Shard{Primary: n}
 		t.shards = append(t.shards, shard)
 		return shard

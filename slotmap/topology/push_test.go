@@ -51,9 +51,9 @@ func TestParseMigration(t *testing.T) {
 		`[2]: is the text "a:1", not a list`:                                 {"SMIGRATED", 1, "a:1", "b:1", "5"},
 	} {
 		_, err := ParseMigration(push, Origin{})
-		var e *ParseError
+		var e *slotmap.ParseError
 		require.ErrorAs(t, err, &e, want)
-		assert.EqualError(t, err, "topology: SMIGRATED: "+want)
+		assert.EqualError(t, err, "SMIGRATED: "+want)
 	}
 }
 
@@ -82,7 +82,7 @@ func TestMigrated(t *testing.T) {
 
 	// Whole ranges of several sources in one change.
 	got := r.Migrated(migratedPush(5, a+" "+b+" 0-9,20", b+" "+c+" 5461-5470"))
-	assert.Equal(t, Patched, got.Outcome)
+	assert.Equal(t, OutcomePatched, got.Outcome)
 	assert.False(t, got.Refresh)
 	assert.Equal(t, Generation(2), got.Seen)
 	assert.Equal(t, "0-9 20 5461-5470", got.Change.Slots.String())
@@ -95,33 +95,33 @@ func TestMigrated(t *testing.T) {
 	after := ownersOf(&r)
 	assert.Equal(t, Result{Seen: 2}, r.Migrated(migratedPush(5, a+" "+b+" 0-9,20", b+" "+c+" 5461-5470")))
 	got = r.Migrated(migratedPush(4, b+" "+a+" 0-9"))
-	assert.Equal(t, Stale, got.Outcome)
+	assert.Equal(t, OutcomeStale, got.Outcome)
 	assert.True(t, got.Refresh)
 	assert.Equal(t, after, ownersOf(&r))
 	// A view that was asked for before the push does not undo it, nor does one of a node
 	// that has not heard of it.
 	got = r.Apply(threeShards(t), 1)
-	assert.Equal(t, Stale, got.Outcome)
+	assert.Equal(t, OutcomeStale, got.Outcome)
 	assert.Equal(t, after, ownersOf(&r))
 
 	// Slots that the map has elsewhere are refused.
 	r.RefreshFailed()
 	got = r.Migrated(migratedPush(6, c+" "+a+" 0-4"))
-	assert.Equal(t, Stale, got.Outcome)
+	assert.Equal(t, OutcomeStale, got.Outcome)
 	assert.True(t, got.Refresh)
 	got = r.Migrated(migratedPush(7, c+" "+a+" 0-4,5465"))
-	assert.Equal(t, Partly, got.Outcome)
+	assert.Equal(t, OutcomePartly, got.Outcome)
 	assert.Equal(t, "5465", got.Change.Slots.String())
 	// Those that are there already are not.
-	assert.Equal(t, Unchanged, r.Migrated(migratedPush(8, a+" "+b+" 0-9")).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Migrated(migratedPush(8, a+" "+b+" 0-9")).Outcome)
 	// No address.
 	got = r.Migrated(migratedPush(9, b+" ?:1 0-9"))
-	assert.Equal(t, Unroutable, got.Outcome)
-	assert.Equal(t, Partly, r.Migrated(migratedPush(10, b+" ?:1 0-9", a+" "+c+" 11")).Outcome)
+	assert.Equal(t, OutcomeUnroutable, got.Outcome)
+	assert.Equal(t, OutcomePartly, r.Migrated(migratedPush(10, b+" ?:1 0-9", a+" "+c+" 11")).Outcome)
 
 	// A node that no view has shown, twice; and a replica, which leaves its shard.
 	got = r.Migrated(migratedPush(11, a+" new:1 12-13", c+" new:1 16000", b+" "+at("c1")+" 6000-6001"))
-	assert.Equal(t, UnknownNode, got.Outcome)
+	assert.Equal(t, OutcomeUnknownNode, got.Outcome)
 	assert.Equal(t, "new:1", ids(got.Change.Added))
 	assert.Equal(t, "12-13 6000-6001 16000", got.Change.Slots.String())
 	shard, _ := r.For(13)
@@ -135,7 +135,7 @@ func TestMigrated(t *testing.T) {
 	checkMap(t, &r)
 	// Both in one push: the owner loses its replica and takes slots.
 	got = r.Migrated(migratedPush(12, a+" "+at("b1")+" 30", a+" "+b+" 31", b+" "+a+" 7000"))
-	assert.Equal(t, UnknownNode, got.Outcome)
+	assert.Equal(t, OutcomeUnknownNode, got.Outcome)
 	checkMap(t, &r)
 	told.check(t)
 
@@ -145,9 +145,9 @@ func TestMigrated(t *testing.T) {
 	gen := r.Generation()
 	assert.Equal(t, Result{Seen: gen}, r.Migrated(m))
 	assert.Equal(t, Result{Seen: gen}, r.Migrated(Migration{}))
-	r.Apply(threeShards(t), r.Generation(), Force())
+	r.Replace(threeShards(t))
 	assert.Equal(t, before, ownersOf(&r))
-	assert.Equal(t, Patched, r.Migrated(migratedPush(1, a+" "+b+" 0")).Outcome)
+	assert.Equal(t, OutcomePatched, r.Migrated(migratedPush(1, a+" "+b+" 0")).Outcome)
 	for i := range int64(3 * remembers) {
 		r.Migrated(migratedPush(2+i, a+" "+b+" 1"))
 	}
@@ -156,7 +156,7 @@ func TestMigrated(t *testing.T) {
 	// A Router without a map takes what it is told.
 	var empty Router
 	got = empty.Migrated(migratedPush(1, "h:1 h:2 5-6"))
-	assert.Equal(t, UnknownNode, got.Outcome)
+	assert.Equal(t, OutcomeUnknownNode, got.Outcome)
 	assert.Equal(t, "5-6 h:2", ownersOf(&empty))
 	checkMap(t, &empty)
 }
@@ -202,7 +202,7 @@ func TestMigratedModel(t *testing.T) {
 					}
 				}
 			} else if !seen[m.Seq] {
-				require.Equal(t, Stale, got.Outcome)
+				require.Equal(t, OutcomeStale, got.Outcome)
 			}
 			if want.IsEmpty() {
 				require.Nil(t, got.Change)
@@ -398,7 +398,7 @@ func TestResubscribe(t *testing.T) {
 	slots := table.SlotsOf(a)
 	view, err := NewCluster([]Node{{ID: "a", Host: "elsewhere", Port: 9, Role: RolePrimary, ConfigEpoch: 99, Slots: []slotmap.Range{{First: 2001, Last: 5460}}}})
 	require.NoError(t, err)
-	r.Apply(view, r.Generation(), Force())
+	r.Replace(view)
 	_ = slots
 	check(func(slot hashslot.Slot) bool { return true })
 	groups, unassigned := r.Resubscribe(nil, channels)
@@ -443,7 +443,7 @@ func TestScanCursor(t *testing.T) {
 	} {
 		_, more, err := ParseScanCursor(text)
 		assert.False(t, more)
-		assert.EqualError(t, err, "topology: CLUSTERSCAN: "+want)
+		assert.EqualError(t, err, "CLUSTERSCAN: "+want)
 	}
 	for slot := range hashslot.Slot(hashslot.Count) {
 		c := ScanAt(slot)

@@ -198,7 +198,7 @@ func (r *Router) Any(policy ReadPolicy) *Node {
 		switch {
 		case n.Serves():
 			return n
-		case n.Routable() && last == nil:
+		case n.routable() && last == nil:
 			last = n
 		}
 	}

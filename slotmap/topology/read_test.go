@@ -195,7 +195,7 @@ func TestNodesOfRouter(t *testing.T) {
 	var seen []string
 	for n := range r.Primaries() {
 		if len(seen) == 0 {
-			r.Apply(view(t, "new master 99 0-16383"), r.Generation(), Force())
+			r.Replace(view(t, "new master 99 0-16383"))
 		}
 		seen = append(seen, n.ID)
 	}
@@ -219,7 +219,7 @@ func TestMappedRouter(t *testing.T) {
 	rd, err := ParseRedirect("MOVED 5 10.0.0.2:6379", from)
 	require.NoError(t, err)
 	result := r.Moved(rd, shard.Primary, seen)
-	assert.Equal(t, Patched, result.Outcome)
+	assert.Equal(t, OutcomePatched, result.Outcome)
 	assert.Same(t, r.Node("b"), result.Node)
 	assert.Same(t, r.Node("b"), r.NodeByAddr("nat:2"))
 }

@@ -2,56 +2,28 @@ package topology
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/internal/reply"
+	"github.com/hashslot/hashslot/slotmap"
 )
-
-// A RedirectKind is MOVED or ASK.
-type RedirectKind uint8
-
-const (
-	Moved RedirectKind = 1 + iota // the slot has another owner: send the command there, and correct the map
-	Ask                           // the slot is being moved: send ASKING and the command there, once; the map is right
-)
-
-// String returns "MOVED" or "ASK".
-func (k RedirectKind) String() string {
-	switch k {
-	case Moved:
-		return "MOVED"
-	case Ask:
-		return "ASK"
-	}
-	return "unknown redirect"
-}
 
 // A Redirect is a server's answer that another node has the slot.
 type Redirect struct {
-	Kind RedirectKind
+	// Ask is true for ASK: the slot is being moved. Send ASKING and the command to the
+	// other node, once; the map is right. It is false for MOVED: the slot has another
+	// owner. Send the command there, and correct the map.
+	Ask  bool
 	Slot hashslot.Slot
 	Host string // what to dial, without brackets; "" if it is not known, "?" if the server has no name for it
 	Port int    // 0 if the node has no address
 }
 
-// ErrNotRedirect is what the errors of [ParseRedirect] are, for errors.Is.
+// ErrNotRedirect is the error of [ParseRedirect] for a message that is neither MOVED
+// nor ASK.
 var ErrNotRedirect = errors.New("topology: not a redirect")
-
-// A RedirectError says why a message that starts as MOVED or ASK do is not a
-// redirect.
-type RedirectError struct {
-	Message string
-	Offset  int // the byte of Message at which the trouble starts
-	Reason  string
-}
-
-func (e *RedirectError) Error() string {
-	return "topology: not a redirect: " + e.Reason + ": " + reply.Quote(e.Message)
-}
-
-// Is reports whether target is [ErrNotRedirect].
-func (e *RedirectError) Is(target error) bool { return target == ErrNotRedirect }
 
 // ParseRedirect reads the error message of a MOVED or ASK redirect that came
 // over the connection from:
@@ -69,7 +41,7 @@ func (e *RedirectError) Is(target error) bool { return target == ErrNotRedirect 
 //
 // A '-' in front of it, as on the wire, brackets around an IPv6 host and white
 // space at the end are allowed. Every other message is not a redirect: the
-// error is [ErrNotRedirect] itself, or a [*RedirectError] if the message starts
+// error is [ErrNotRedirect], or a [*slotmap.ParseError] if the message starts
 // with MOVED or ASK, and allocates only then. REDIRECT of a server that is not
 // in a cluster has no slot and is none of this.
 func ParseRedirect(message string, from Origin) (Redirect, error) {
@@ -77,14 +49,16 @@ func ParseRedirect(message string, from Origin) (Redirect, error) {
 	var r Redirect
 	switch {
 	case text == "MOVED" || strings.HasPrefix(text, "MOVED "):
-		r.Kind, text = Moved, text[len("MOVED"):]
+		text = text[len("MOVED"):]
 	case text == "ASK" || strings.HasPrefix(text, "ASK "):
-		r.Kind, text = Ask, text[len("ASK"):]
+		r.Ask, text = true, text[len("ASK"):]
 	default:
 		return Redirect{}, ErrNotRedirect
 	}
 	fail := func(at string, reason string) (Redirect, error) {
-		return Redirect{}, &RedirectError{message, len(message) - len(at), reason}
+		name, _, _ := strings.Cut(strings.TrimPrefix(message, "-"), " ")
+		place := fmt.Sprintf("byte %d of %s", len(message)-len(at), reply.Quote(message))
+		return Redirect{}, &slotmap.ParseError{Input: name, Place: place, Reason: reason}
 	}
 	text = strings.TrimPrefix(text, " ")
 	slot, endpoint, _ := strings.Cut(text, " ")
@@ -112,7 +86,7 @@ func ParseRedirect(message string, from Origin) (Redirect, error) {
 	case r.Port == 0:
 		r.Port = askedPort
 	}
-	if r.Routable() {
+	if r.routable() {
 		r.Host, r.Port = from.reach(r.Host, r.Port)
 	}
 	return r, nil
@@ -122,14 +96,14 @@ func ParseRedirect(message string, from Origin) (Redirect, error) {
 // around an IPv6 host, or "" if there is none: then the redirect says that the
 // map is wrong, but not what is right.
 func (r Redirect) Addr() string {
-	if !r.Routable() {
+	if !r.routable() {
 		return ""
 	}
 	return joinHostPort(r.Host, r.Port)
 }
 
-// Routable reports whether the redirect has an address.
-func (r Redirect) Routable() bool { return !wildcard(r.Host) && r.Host != "?" && r.Port != 0 }
+// routable reports whether the redirect has an address.
+func (r Redirect) routable() bool { return !wildcard(r.Host) && r.Host != "?" && r.Port != 0 }
 
 // An Action is what a client should do about an error.
 type Action uint8

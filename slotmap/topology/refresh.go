@@ -138,14 +138,14 @@ func (p *Refresher) Note(res Result, now time.Time) {
 	w, corrected := urgent, false
 	var down *Node
 	switch res.Outcome {
-	case Patched, FailedOver, UnknownNode:
+	case OutcomePatched, OutcomeFailedOver, OutcomeUnknownNode:
 		w, corrected = patient, true
-	case Suspected:
+	case OutcomeSuspected:
 		if down = res.suspected(); down != nil && down.Role == RoleReplica {
 			w = idle
 		}
 	}
-	if res.Outcome != Suspected && !corrected && (!res.Refresh || p.wish() >= w) {
+	if res.Outcome != OutcomeSuspected && !corrected && (!res.Refresh || p.wish() >= w) {
 		return
 	}
 	p.mu.Lock()
@@ -426,7 +426,7 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 		if res.Refresh {
 			p.wanted.Store(uint32(urgent))
 		}
-		if res.Refresh && (res.Outcome == Stale || res.Outcome == Partly) {
+		if res.Refresh && (res.Outcome == OutcomeStale || res.Outcome == OutcomePartly) {
 			p.contradicted++
 		} else {
 			p.contradicted = 0

@@ -106,7 +106,7 @@ func TestRefreshOfAnEmptyMap(t *testing.T) {
 		if i < 2 {
 			assert.Zero(t, c.apply(what, nil))
 		} else {
-			assert.Equal(t, topology.Applied, c.apply(what, shardsOf(t, 3, 0)).Outcome)
+			assert.Equal(t, topology.OutcomeApplied, c.apply(what, shardsOf(t, 3, 0)).Outcome)
 		}
 	}
 	c.none(45 * time.Second)
@@ -152,7 +152,7 @@ func TestRefreshOneAtATime(t *testing.T) {
 // A Refresh that nobody asked for is no harm.
 func TestRefreshOfOnesOwn(t *testing.T) {
 	var c refreshing
-	assert.Equal(t, topology.Applied, c.apply(topology.Refresh{}, shardsOf(t, 3, 0)).Outcome)
+	assert.Equal(t, topology.OutcomeApplied, c.apply(topology.Refresh{}, shardsOf(t, 3, 0)).Outcome)
 	assert.Zero(t, c.apply(topology.Refresh{}))
 }
 
@@ -272,7 +272,7 @@ func TestRefreshAsksOthers(t *testing.T) {
 	c.MaxInterval = time.Hour
 	view := shardsOf(t, 3, 0)
 	down := c.router.Failed(c.router.Node("p0001"))
-	assert.Equal(t, topology.Suspected, down.Outcome)
+	assert.Equal(t, topology.OutcomeSuspected, down.Outcome)
 	c.Note(down, c.now)
 	seen := map[string]int{}
 	for range 5 {
@@ -376,7 +376,7 @@ func TestRefreshTriesAgain(t *testing.T) {
 
 	// A replica that has left its shard is tried again, too.
 	res := c.router.Moved(moved(t, 12000, primaryOf(2)), c.router.Node("r0002"), c.router.Generation())
-	require.Equal(t, topology.Suspected, res.Outcome)
+	require.Equal(t, topology.OutcomeSuspected, res.Outcome)
 	c.Note(res, c.now)
 	began = c.now
 	assert.Equal(t, []string{primaryOf(2)}, c.wait(7*time.Second).Addrs)
@@ -393,7 +393,7 @@ func TestRefreshPatience(t *testing.T) {
 	c.apply(c.wait(2*time.Minute), shardsOf(t, 3, 0))
 	c.now = c.now.Add(time.Second)
 	patient := c.router.Moved(moved(t, 0, replicaOf(0)), nil, c.router.Generation())
-	require.Equal(t, topology.FailedOver, patient.Outcome)
+	require.Equal(t, topology.OutcomeFailedOver, patient.Outcome)
 	c.Note(patient, c.now)
 	c.none(250*time.Millisecond - 1)
 	// A second one changes nothing, a wish that has no time to lose does.
@@ -440,7 +440,7 @@ func TestRefreshSample(t *testing.T) {
 	require.Len(t, what.Addrs, 1)
 	// The node has not heard of the failover.
 	res = c.apply(what, shardsOf(t, 3, 0))
-	require.Equal(t, topology.Stale, res.Outcome)
+	require.Equal(t, topology.OutcomeStale, res.Outcome)
 	require.True(t, res.Refresh)
 	sample := c.wait(time.Second)
 	require.Len(t, sample.Addrs, 2)

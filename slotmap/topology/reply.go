@@ -12,21 +12,21 @@ import (
 
 // appendFields appends the fields of v to dst: a map, or a flat list of names
 // and values. The order is that of the list, or any.
-func appendFields(dst []reply.Field, v any) ([]reply.Field, *ParseError) {
+func appendFields(dst []reply.Field, v any) ([]reply.Field, *fault) {
 	dst, err := reply.AppendFields(dst, v)
 	if err != nil {
-		return nil, &ParseError{Place: Place{Path: err.Path}, Reason: err.Reason}
+		return nil, &fault{location: location{path: err.Path}, reason: err.Reason}
 	}
 	return dst, nil
 }
 
 // wrong is the error of a value of the wrong kind.
-func wrong(is string, v any, want string) *ParseError {
-	return &ParseError{Reason: is + " " + reply.Kind(v) + ", " + want}
+func wrong(is string, v any, want string) *fault {
+	return &fault{reason: is + " " + reply.Kind(v) + ", " + want}
 }
 
 // list returns the elements of v, which must be a list.
-func list(v any) ([]any, *ParseError) {
+func list(v any) ([]any, *fault) {
 	l, ok := reply.List(v)
 	if !ok {
 		return nil, wrong("is", v, "not a list")
@@ -35,7 +35,7 @@ func list(v any) ([]any, *ParseError) {
 }
 
 // text returns the text v; null is "".
-func text(v any) (string, *ParseError) {
+func text(v any) (string, *fault) {
 	if v == nil {
 		return "", nil
 	}
@@ -47,7 +47,7 @@ func text(v any) (string, *ParseError) {
 }
 
 // number returns the number v, from 0 to most; null is 0.
-func number(v any, most int64) (int64, *ParseError) {
+func number(v any, most int64) (int64, *fault) {
 	if v == nil {
 		return 0, nil
 	}
@@ -64,7 +64,7 @@ type replyNodes struct {
 	byID  map[string]int32
 	named map[nodeName]int32 // of those that are not known by an id
 	names []nodeName         // by place
-	odd   *ParseError        // the first part that was skipped
+	odd   *fault             // the first part that was skipped
 	full  bool               // there are too many nodes
 	split map[string]bool    // ids that stand for more than one address
 
@@ -86,7 +86,7 @@ type nodeName struct {
 // add returns the place of the node with the id and the address, and whether it
 // is new. A node is known by its id. If a reply gives one id to two addresses,
 // as proxies do, that id names neither, and they are told apart by the address.
-func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool, err *ParseError) {
+func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool, err *fault) {
 	full := nodeName{id, endpoint, port}
 	found := false
 	if id != "" {
@@ -107,7 +107,7 @@ func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool
 	}
 	if len(r.c.store) == maxNodes {
 		r.full = true
-		return 0, false, &ParseError{Reason: "more than 65536 nodes"}
+		return 0, false, &fault{reason: "more than 65536 nodes"}
 	}
 	place = int32(len(r.c.store))
 	r.grow()
@@ -159,7 +159,7 @@ func (r *replyNodes) finish(from Origin) *Cluster {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.split)) {
-		r.c.warn(Place{}, "node id "+reply.Quote(id)+" stands for more than one address")
+		r.c.warn(location{}, "node id "+reply.Quote(id)+" stands for more than one address")
 	}
 	if len(r.named) == 0 {
 		r.c.byKey = r.byID
@@ -170,7 +170,7 @@ func (r *replyNodes) finish(from Origin) *Cluster {
 }
 
 // common reads a field that both replies have. known is false if it is another.
-func (n *Node) common(f reply.Field) (known bool, err *ParseError) {
+func (n *Node) common(f reply.Field) (known bool, err *fault) {
 	switch f.Name {
 	case "ip":
 		n.IP, err = text(f.Value)
@@ -210,7 +210,7 @@ func (r *replyNodes) warnOf(unknown []reply.Field, path func() string) {
 		return
 	}
 	slices.SortFunc(unknown, func(a, b reply.Field) int { return strings.Compare(a.Name, b.Name) })
-	at := Place{Path: path()}
+	at := location{path: path()}
 	for _, f := range unknown {
 		r.c.warn(at, "unknown field "+reply.Quote(f.Name))
 	}

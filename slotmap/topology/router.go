@@ -64,30 +64,30 @@ type Generation uint64
 type Outcome uint8
 
 const (
-	// Unchanged: the map says so already.
-	Unchanged Outcome = iota
-	// Applied: the view was taken.
-	Applied
-	// Partly: the view was taken for some slots, and is older than the map for
+	// OutcomeUnchanged: the map says so already.
+	OutcomeUnchanged Outcome = iota
+	// OutcomeApplied: the view was taken.
+	OutcomeApplied
+	// OutcomePartly: the view was taken for some slots, and is older than the map for
 	// others.
-	Partly
-	// Stale: the view or redirect is older than the map and was not taken.
-	Stale
-	// Recreated: the view was taken, and has no node in common with the one before.
-	Recreated
-	// Patched: the slot of the redirect goes to another shard now.
-	Patched
-	// FailedOver: a replica is the primary of its shard now.
-	FailedOver
-	// UnknownNode: the slot of the redirect goes to a node that no view has shown,
+	OutcomePartly
+	// OutcomeStale: the view or redirect is older than the map and was not taken.
+	OutcomeStale
+	// OutcomeRecreated: the view was taken, and has no node in common with the one before.
+	OutcomeRecreated
+	// OutcomePatched: the slot of the redirect goes to another shard now.
+	OutcomePatched
+	// OutcomeFailedOver: a replica is the primary of its shard now.
+	OutcomeFailedOver
+	// OutcomeUnknownNode: the slot of the redirect goes to a node that no view has shown,
 	// and of which only the address is known.
-	UnknownNode
-	// Unroutable: the redirect has no address to go to.
-	Unroutable
-	// Suspected: the node is not picked for reads any more.
-	Suspected
-	// Recovered: the node is not suspected any more.
-	Recovered
+	OutcomeUnknownNode
+	// OutcomeUnroutable: the redirect has no address to go to.
+	OutcomeUnroutable
+	// OutcomeSuspected: the node is not picked for reads any more.
+	OutcomeSuspected
+	// OutcomeRecovered: the node is not suspected any more.
+	OutcomeRecovered
 )
 
 var outcomeNames = [...]string{"unchanged", "applied", "partly applied", "stale", "re-created", "patched", "failed over", "unknown node", "unroutable", "suspected", "recovered"}
@@ -199,33 +199,29 @@ func (r *Router) deliver() {
 // Of a slot that changed its owner after seen, the view may know less than the
 // map.
 //
-//   - If the view contradicts nothing that is known to be newer, it is Applied,
-//     or Unchanged if it says what the map does.
-//   - If some of it does, the rest is taken: Partly.
-//   - If all that it would change does, nothing of it is taken: Stale. So is a
+//   - If the view contradicts nothing that is known to be newer, it is OutcomeApplied,
+//     or OutcomeUnchanged if it says what the map does.
+//   - If some of it does, the rest is taken: OutcomePartly.
+//   - If all that it would change does, nothing of it is taken: OutcomeStale. So is a
 //     view in which nobody owns a slot.
 //   - A view that has no node in common with the map is of a re-created cluster,
 //     whose epochs start anew. It replaces the map if it has an owner for every
-//     slot that the map has one for: Recreated. Else it is Stale.
+//     slot that the map has one for: OutcomeRecreated. Else it is OutcomeStale.
 //
-// [Force] overrides all of this. A view that is nil changes nothing.
+// [Router.Replace] asks none of this. A view that is nil changes nothing.
 //
 // Apply takes time linear in the number of nodes and ranges, of the view and of
 // the map. It keeps the view.
-func (r *Router) Apply(view *Cluster, seen Generation, options ...ApplyOption) Result {
-	e := viewed{view: view, seen: seen}
-	for _, o := range options {
-		o(&e)
-	}
-	return r.step(e)
+func (r *Router) Apply(view *Cluster, seen Generation) Result {
+	return r.step(viewed{view: view, seen: seen})
 }
 
-// An ApplyOption is what a caller of [Router.Apply] knows about the view.
-type ApplyOption func(*viewed)
-
-// Force says that the view replaces the map whatever is older: for a cluster
-// that was made anew with some of the nodes of before.
-func Force() ApplyOption { return func(e *viewed) { e.force = true } }
+// Replace makes view the map, whichever is newer: for a cluster that was made anew
+// with some of the nodes of before. It costs what Apply does. A view that is nil
+// changes nothing.
+func (r *Router) Replace(view *Cluster) Result {
+	return r.step(viewed{view: view, force: true})
+}
 
 // Moved corrects the map by a MOVED redirect. From is the node that answered
 // with it, and seen is the generation of the map that the command was sent by.

@@ -63,7 +63,7 @@ func ownersOf(r *Router) string {
 }
 
 func moved(slot hashslot.Slot, id string) Redirect {
-	return Redirect{Moved, slot, id + ".example", 6379}
+	return Redirect{false, slot, id + ".example", 6379}
 }
 
 func ids(nodes []*Node) string {
@@ -98,12 +98,12 @@ func TestRouterZero(t *testing.T) {
 	assert.Empty(t, groups)
 	assert.Equal(t, []int{0, 1}, unassigned)
 	assert.Nil(t, r.Node("a"))
-	assert.Equal(t, Unroutable, r.Moved(Redirect{Kind: Moved, Host: "?", Port: 1}, nil, 0).Outcome)
+	assert.Equal(t, OutcomeUnroutable, r.Moved(Redirect{Host: "?", Port: 1}, nil, 0).Outcome)
 
 	// A redirect is all that a client knows in the beginning.
 	var s Router
 	got := s.Moved(moved(7, "a"), nil, 0)
-	assert.Equal(t, UnknownNode, got.Outcome)
+	assert.Equal(t, OutcomeUnknownNode, got.Outcome)
 	assert.True(t, got.Refresh)
 	shard, _ = s.For(7)
 	assert.Equal(t, "a.example:6379", shard.Primary.Addr())
@@ -119,25 +119,25 @@ func TestMoved(t *testing.T) {
 		owners  string
 		change  string // added, removed, updated
 	}{
-		{"the owner", "a", Unchanged, "0-5460 a, 5461-10922 b, 10923-16383 c", ""},
-		{"a replica of the shard", "a1", FailedOver, "0-5460 a1, 5461-10922 b, 10923-16383 c", "||a a1 a2"},
-		{"another primary", "c", Patched, "0-99 a, 100 c, 101-5460 a, 5461-10922 b, 10923-16383 c", "||"},
-		{"a replica of another shard", "c1", Patched, "0-99 a, 100 c1, 101-5460 a, 5461-10922 b, 10923-16383 c", "||c1"},
-		{"an unknown node", "x", UnknownNode, "0-99 a, 100 x.example:6379, 101-5460 a, 5461-10922 b, 10923-16383 c", "x.example:6379||"},
+		{"the owner", "a", OutcomeUnchanged, "0-5460 a, 5461-10922 b, 10923-16383 c", ""},
+		{"a replica of the shard", "a1", OutcomeFailedOver, "0-5460 a1, 5461-10922 b, 10923-16383 c", "||a a1 a2"},
+		{"another primary", "c", OutcomePatched, "0-99 a, 100 c, 101-5460 a, 5461-10922 b, 10923-16383 c", "||"},
+		{"a replica of another shard", "c1", OutcomePatched, "0-99 a, 100 c1, 101-5460 a, 5461-10922 b, 10923-16383 c", "||c1"},
+		{"an unknown node", "x", OutcomeUnknownNode, "0-99 a, 100 x.example:6379, 101-5460 a, 5461-10922 b, 10923-16383 c", "x.example:6379||"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r Router
 			var events []*Change
 			r.OnChange = func(c *Change) { events = append(events, c) }
-			require.Equal(t, Applied, r.Apply(threeShards(t), r.Generation()).Outcome)
+			require.Equal(t, OutcomeApplied, r.Apply(threeShards(t), r.Generation()).Outcome)
 			require.Len(t, events, 1)
 			_, seen := r.For(slot)
 			got := r.Moved(moved(slot, c.to), nil, seen)
 			assert.Equal(t, c.outcome, got.Outcome)
 			assert.Equal(t, c.owners, ownersOf(&r))
 			assert.Equal(t, c.to+".example:6379", got.Node.Addr())
-			assert.Equal(t, c.outcome != Unchanged, got.Refresh)
-			if c.outcome == Unchanged {
+			assert.Equal(t, c.outcome != OutcomeUnchanged, got.Refresh)
+			if c.outcome == OutcomeUnchanged {
 				assert.Nil(t, got.Change)
 				assert.Len(t, events, 1)
 				return
@@ -163,16 +163,16 @@ func TestMoved(t *testing.T) {
 				assert.Equal(t, "c2", ids(c.Replicas))
 			}
 			// The same redirect, of a command that was sent at the same time.
-			assert.Equal(t, Unchanged, r.Moved(moved(slot, c.to), nil, seen).Outcome)
+			assert.Equal(t, OutcomeUnchanged, r.Moved(moved(slot, c.to), nil, seen).Outcome)
 			// One that was on its way longer, and says what was true before.
 			old := r.Moved(moved(slot, "b"), nil, seen)
-			assert.Equal(t, Stale, old.Outcome)
+			assert.Equal(t, OutcomeStale, old.Outcome)
 			assert.False(t, old.Refresh)
 			assert.Equal(t, "b.example:6379", old.Node.Addr())
 			assert.Equal(t, c.owners, ownersOf(&r))
 			// For a slot that has not changed it is as good as ever.
-			if c.outcome != FailedOver {
-				assert.Equal(t, Patched, r.Moved(moved(slot+1, "b"), nil, seen).Outcome)
+			if c.outcome != OutcomeFailedOver {
+				assert.Equal(t, OutcomePatched, r.Moved(moved(slot+1, "b"), nil, seen).Outcome)
 			}
 		})
 	}
@@ -181,9 +181,9 @@ func TestMoved(t *testing.T) {
 func TestMovedUnroutable(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), r.Generation())
-	for i, rd := range []Redirect{{Moved, 1, "?", 6379}, {Moved, 1, "", 6379}, {Moved, 1, "a", 0}, {Moved, 1, "0.0.0.0", 1}} {
+	for i, rd := range []Redirect{{false, 1, "?", 6379}, {false, 1, "", 6379}, {false, 1, "a", 0}, {false, 1, "0.0.0.0", 1}} {
 		got := r.Moved(rd, nil, r.Generation())
-		assert.Equal(t, Unroutable, got.Outcome)
+		assert.Equal(t, OutcomeUnroutable, got.Outcome)
 		assert.Nil(t, got.Node)
 		assert.Equal(t, i == 0, got.Refresh, "one refresh for all")
 	}
@@ -193,7 +193,7 @@ func TestMovedUnroutable(t *testing.T) {
 func TestAsking(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), r.Generation())
-	ask := Redirect{Ask, 100, "c.example", 6379}
+	ask := Redirect{true, 100, "c.example", 6379}
 	before, gen := r.Table()
 	assert.Same(t, r.Node("c"), r.Asking(ask))
 	got := r.Moved(ask, nil, gen)
@@ -211,11 +211,11 @@ func TestAsking(t *testing.T) {
 func TestMovedAddresses(t *testing.T) {
 	c, err := ParseNodes("a 10.0.0.1:1@2,a.example,tls-port=7 myself,master - 0 0 1 connected 0\nb 10.0.0.2:1@2,b.example,tls-port=7 master - 0 0 1 connected 1\n", Origin{})
 	require.NoError(t, err)
-	for _, rd := range []Redirect{{Moved, 0, "10.0.0.2", 1}, {Moved, 0, "b.example", 1}, {Moved, 0, "b.example", 7}, {Moved, 0, "10.0.0.2", 7}} {
+	for _, rd := range []Redirect{{false, 0, "10.0.0.2", 1}, {false, 0, "b.example", 1}, {false, 0, "b.example", 7}, {false, 0, "10.0.0.2", 7}} {
 		var r Router
 		r.Apply(c, r.Generation())
 		got := r.Moved(rd, nil, 1)
-		assert.Equal(t, Patched, got.Outcome, rd)
+		assert.Equal(t, OutcomePatched, got.Outcome, rd)
 		assert.Equal(t, "b", got.Node.ID, rd)
 	}
 	// Nodes behind a proxy share an address.
@@ -224,7 +224,7 @@ func TestMovedAddresses(t *testing.T) {
 	var r Router
 	r.Apply(c, r.Generation())
 	for slot := range hashslot.Slot(2) {
-		assert.Equal(t, Unchanged, r.Moved(Redirect{Moved, slot, "10.0.0.1", 1}, nil, 1).Outcome)
+		assert.Equal(t, OutcomeUnchanged, r.Moved(Redirect{false, slot, "10.0.0.1", 1}, nil, 1).Outcome)
 	}
 }
 
@@ -242,18 +242,18 @@ func TestRefreshOnce(t *testing.T) {
 	assert.True(t, r.Moved(moved(4, "b"), nil, seen).Refresh)
 	// A stale view is no answer: whoever got it asks another node.
 	stale := r.Apply(view(t, "a master 0 0-5460", "b master 0 5461-10922", "c master 0 10923-16383"), r.Generation())
-	assert.Equal(t, Stale, stale.Outcome)
+	assert.Equal(t, OutcomeStale, stale.Outcome)
 	assert.True(t, stale.Refresh)
 	assert.False(t, r.Moved(moved(5, "b"), nil, seen).Refresh)
 	fresh := r.Apply(view(t, "a master 1 6-5460", "b master 4 0-5 5461-10922", "c master 3 10923-16383", "x master 0"), r.Generation())
-	assert.Equal(t, Applied, fresh.Outcome)
+	assert.Equal(t, OutcomeApplied, fresh.Outcome)
 	assert.False(t, fresh.Refresh)
 	assert.Equal(t, "0-5 b, 6-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 	assert.True(t, r.Moved(moved(100, "b"), nil, r.Generation()).Refresh)
 	// Without anything wrong, a stale view is nobody's concern.
 	var s Router
 	s.Apply(threeShards(t), s.Generation())
-	assert.Equal(t, Result{Outcome: Stale, Seen: 1}, s.Apply(view(t, "a master 0 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"), s.Generation()))
+	assert.Equal(t, Result{Outcome: OutcomeStale, Seen: 1}, s.Apply(view(t, "a master 0 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"), s.Generation()))
 }
 
 // Views show a primary that is gone as suspected before they show who replaced
@@ -268,7 +268,7 @@ func TestRefreshUntilFailover(t *testing.T) {
 	for range 1000 {
 		got := r.Failed(r.Node("a"))
 		failures++
-		assert.Equal(t, Unchanged, got.Outcome)
+		assert.Equal(t, OutcomeUnchanged, got.Outcome)
 		if got.Refresh {
 			asked++
 			assert.False(t, r.Failed(r.Node("a")).Refresh, "once")
@@ -285,7 +285,7 @@ func TestFailedAndPromote(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), r.Generation())
 	got := r.Failed(r.Node("a1"))
-	assert.Equal(t, Suspected, got.Outcome)
+	assert.Equal(t, OutcomeSuspected, got.Outcome)
 	assert.Equal(t, "a1", updates(got.Change))
 	assert.True(t, got.Change.Slots.IsEmpty())
 	assert.True(t, r.Node("a1").Flags.Has(FlagPFail))
@@ -293,7 +293,7 @@ func TestFailedAndPromote(t *testing.T) {
 		n, _ := r.Read(0, ReadReplica)
 		require.Equal(t, "a2", n.ID)
 	}
-	assert.Equal(t, Unchanged, r.Failed(r.Node("a1")).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Failed(r.Node("a1")).Outcome)
 	r.Failed(r.Node("a2"))
 	n, _ := r.Read(0, ReadReplica)
 	assert.Equal(t, "a", n.ID, "the primary if no replica serves")
@@ -304,25 +304,25 @@ func TestFailedAndPromote(t *testing.T) {
 	assert.Equal(t, "a", shard.Primary.ID, "who is the owner is not for the client to decide")
 
 	got = r.Promote(r.Node("a2"))
-	assert.Equal(t, FailedOver, got.Outcome)
+	assert.Equal(t, OutcomeFailedOver, got.Outcome)
 	assert.Equal(t, "0-5460 a2, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 	assert.True(t, r.Node("a2").Serves())
-	assert.Equal(t, Unchanged, r.Promote(r.Node("a2")).Outcome)
-	assert.Equal(t, Unchanged, r.Promote(&Node{ID: "x", key: "x"}).Outcome)
-	assert.Equal(t, Unchanged, r.Failed(&Node{ID: "x", key: "x"}).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Promote(r.Node("a2")).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Promote(&Node{ID: "x", key: "x"}).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Failed(&Node{ID: "x", key: "x"}).Outcome)
 
 	// The next view sets it right.
 	got = r.Apply(view(t, "a slave:a2 9", "a1 slave:a2 9", "a2 master 9 0-5460",
 		"b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2", "c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3"), r.Generation())
-	assert.Equal(t, Unchanged, got.Outcome, "a2 is what it was")
+	assert.Equal(t, OutcomeUnchanged, got.Outcome, "a2 is what it was")
 	assert.Equal(t, uint64(9), r.Node("a2").ConfigEpoch)
 	// That the others are in order it does not prove.
 	assert.False(t, r.Node("a1").Serves())
 	got = r.Succeeded(r.Node("a1"))
-	assert.Equal(t, Recovered, got.Outcome)
+	assert.Equal(t, OutcomeRecovered, got.Outcome)
 	assert.Equal(t, "a1", updates(got.Change))
 	assert.True(t, r.Node("a1").Serves())
-	assert.Equal(t, Unchanged, r.Succeeded(r.Node("a1")).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Succeeded(r.Node("a1")).Outcome)
 }
 
 // A view that was on its way when a redirect corrected the map does not undo it.
@@ -338,12 +338,12 @@ func TestApplyAfterRedirect(t *testing.T) {
 	// Of a third node, which does not know yet.
 	for range believe - 1 {
 		got := r.Apply(old, r.Generation())
-		require.Equal(t, Stale, got.Outcome)
+		require.Equal(t, OutcomeStale, got.Outcome)
 		require.Equal(t, patched, ownersOf(&r))
 	}
 	// Of a node that knows.
 	got := r.Apply(view(t, "a master 1 0-99 102-5460", "b master 2 100 5461-10922", "c master 3 10923-16383", "x master 0 101"), r.Generation())
-	assert.Equal(t, Applied, got.Outcome)
+	assert.Equal(t, OutcomeApplied, got.Outcome)
 	assert.Equal(t, "0-99 a, 100 b, 101 x, 102-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 	for slot := range hashslot.Slot(hashslot.Count) {
 		_, g := r.load().owner(slot)
@@ -367,7 +367,7 @@ func TestApplyAfterRedirect(t *testing.T) {
 	r = Router{}
 	r.Apply(old, 0)
 	r.Moved(moved(100, "b"), r.Node("a"), 1)
-	assert.Equal(t, Stale, r.Apply(own, 1).Outcome)
+	assert.Equal(t, OutcomeStale, r.Apply(own, 1).Outcome)
 
 	// Of a claim that is newer than the one the redirect contradicted.
 	r = Router{}
@@ -392,9 +392,9 @@ func TestApplyAfterRedirect(t *testing.T) {
 		return view(t, lines...)
 	}
 	for _, id := range []string{"a", "a", "b", "b", "a"} {
-		require.Equal(t, Stale, r.Apply(of(id), r.Generation()).Outcome)
+		require.Equal(t, OutcomeStale, r.Apply(of(id), r.Generation()).Outcome)
 	}
-	require.Equal(t, Applied, r.Apply(of("c"), r.Generation()).Outcome)
+	require.Equal(t, OutcomeApplied, r.Apply(of("c"), r.Generation()).Outcome)
 	assert.Equal(t, "0-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 }
 
@@ -412,32 +412,32 @@ func TestApplyAskedAt(t *testing.T) {
 	asked := r.Generation()
 	r.Moved(moved(5, "b"), nil, asked)
 	got := r.Apply(reply("a", "b"), asked)
-	assert.Equal(t, Stale, got.Outcome)
+	assert.Equal(t, OutcomeStale, got.Outcome)
 	assert.Equal(t, "0-4 a, 5 b, 6-100 a, 101-16383 b", ownersOf(&r))
 	// The rest of such a view is good.
 	got = r.Apply(reply("a", "c"), asked)
-	assert.Equal(t, Partly, got.Outcome)
+	assert.Equal(t, OutcomePartly, got.Outcome)
 	assert.True(t, got.Refresh)
 	assert.Equal(t, "0-4 a, 5 b, 6-100 a, 101-16383 c", ownersOf(&r))
 	// One that was asked for later is not of a known node, and may be late as well.
 	got = r.Apply(reply("a", "c"), r.Generation())
-	assert.Equal(t, Stale, got.Outcome)
+	assert.Equal(t, OutcomeStale, got.Outcome)
 	// If the client cannot reach b, such a view is the best there is.
 	r.Failed(r.Node("b"))
 	got = r.Apply(reply("a", "c"), r.Generation())
-	assert.Equal(t, Applied, got.Outcome)
+	assert.Equal(t, OutcomeApplied, got.Outcome)
 	assert.Equal(t, "0-100 a, 101-16383 c", ownersOf(&r))
 	assert.Equal(t, "b", ids(got.Change.Removed))
 	// Slots without an owner keep theirs.
 	c, err := ParseSlots([]any{[]any{0, 50, []any{"a.example", 6379, "a"}}}, Origin{})
 	require.NoError(t, err)
-	assert.Equal(t, Unchanged, r.Apply(c, r.Generation()).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Apply(c, r.Generation()).Outcome)
 	assert.Equal(t, "0-100 a, 101-16383 c", ownersOf(&r))
 	// And nothing comes of a node that knows nobody.
 	c, err = ParseSlots([]any{}, Origin{})
 	require.NoError(t, err)
-	assert.Equal(t, Stale, r.Apply(c, r.Generation()).Outcome)
-	assert.Equal(t, Applied, r.Apply(c, r.Generation(), Force()).Outcome)
+	assert.Equal(t, OutcomeStale, r.Apply(c, r.Generation()).Outcome)
+	assert.Equal(t, OutcomeApplied, r.Replace(c).Outcome)
 	assert.Equal(t, "", ownersOf(&r))
 }
 
@@ -451,53 +451,53 @@ func TestApplyEpochs(t *testing.T) {
 		after string
 	}{
 		{"the same", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"b master 2 10-19", "a master 1 0-9"},
-			Unchanged, "0-9 a, 10-19 b"},
+			OutcomeUnchanged, "0-9 a, 10-19 b"},
 		{"a higher claim", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"a master 1 0-4", "b master 3 5-19"},
-			Applied, "0-4 a, 5-19 b"},
+			OutcomeApplied, "0-4 a, 5-19 b"},
 		{"a lower claim", []string{"a master 1 0-4", "b master 3 5-19"}, []string{"a master 1 0-9", "b master 2 10-19"},
-			Stale, "0-4 a, 5-19 b"},
+			OutcomeStale, "0-4 a, 5-19 b"},
 		{"the owner has given a slot up without a new epoch", []string{"a master 8 0-9", "b master 7 10-19"}, []string{"a master,myself 8 1-9", "b master 7 0 10-19"},
-			Applied, "0 b, 1-9 a, 10-19 b"},
+			OutcomeApplied, "0 b, 1-9 a, 10-19 b"},
 		{"the same, but somebody else says so", []string{"a master 8 0-9", "b master 7 10-19"}, []string{"a master 8 1-9", "b master,myself 7 0 10-19"},
-			Stale, "0-9 a, 10-19 b"},
+			OutcomeStale, "0-9 a, 10-19 b"},
 		{"an owner with an older claim has not", []string{"a master 8 0-9", "b master 7 10-19"}, []string{"a master 1 1-9", "b master 7 0 10-19"},
-			Stale, "0-9 a, 10-19 b"},
+			OutcomeStale, "0-9 a, 10-19 b"},
 		{"equal epochs", []string{"a master 0 0-9", "b master 0 10-19"}, []string{"a master 0 0-4", "b master 0 5-19"},
-			Applied, "0-4 a, 5-19 b"},
+			OutcomeApplied, "0-4 a, 5-19 b"},
 		{"older and newer", []string{"a master 5 0-9", "b master 2 10-19", "c master 3 20-29"},
 			[]string{"a master 1", "b master 2 0-9", "c master 6 10-29"},
-			Partly, "0-9 a, 10-29 c"},
+			OutcomePartly, "0-9 a, 10-29 c"},
 		{"a failover that is not known there", []string{"a master,fail 1", "a1 master 4 0-9", "b master 2 10-19"},
 			[]string{"a master 1 0-9", "a1 slave:a 1", "b master 2 10-19"},
-			Stale, "0-9 a1, 10-19 b"},
+			OutcomeStale, "0-9 a1, 10-19 b"},
 		{"a claim of before the claimant was demoted", []string{"a slave:a1 1", "a1 master 9 0-9", "b master 7 10-19"},
 			[]string{"a master 7 0-19", "a1 slave:a 7", "b master 7"},
-			Stale, "0-9 a1, 10-19 b"},
+			OutcomeStale, "0-9 a1, 10-19 b"},
 		{"an owner that has gone", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"b master 2 10-19", "c master 3 0-9"},
-			Applied, "0-9 c, 10-19 b"},
+			OutcomeApplied, "0-9 c, 10-19 b"},
 		{"an owner that has not come yet", []string{"a master 5 0-9", "b master 2 10-19"}, []string{"b master 2 0-19"},
-			Stale, "0-9 a, 10-19 b"},
+			OutcomeStale, "0-9 a, 10-19 b"},
 		{"slots that the owner has not any more", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"a master,myself 1", "b master 2 10-19"},
-			Applied, "10-19 b"},
+			OutcomeApplied, "10-19 b"},
 		{"slots of which somebody does not know the owner", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"a master 1", "b master 2 10-19"},
-			Unchanged, "0-9 a, 10-19 b"},
+			OutcomeUnchanged, "0-9 a, 10-19 b"},
 		{"slots that the owner has not yet", []string{"a master 4 0-9", "b master 2 10-19"}, []string{"a master,myself 1", "b master 2 10-19"},
-			Unchanged, "0-9 a, 10-19 b"},
+			OutcomeUnchanged, "0-9 a, 10-19 b"},
 		{"a node that knows only itself", []string{"a master 1 0-9", "b master 2 10-19"}, []string{"b master,myself 2"},
-			Stale, "0-9 a, 10-19 b"},
+			OutcomeStale, "0-9 a, 10-19 b"},
 		{"a new cluster", []string{"a master 7 0-9", "b master 8 10-19"}, []string{"x master 1 0-19"},
-			Recreated, "0-19 x"},
+			OutcomeRecreated, "0-19 x"},
 		{"a new cluster that is not made yet", []string{"a master 7 0-9", "b master 8 10-19"}, []string{"x master 1 0-15"},
-			Stale, "0-9 a, 10-19 b"},
+			OutcomeStale, "0-9 a, 10-19 b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r Router
-			require.Equal(t, Applied, r.Apply(view(t, c.known...), r.Generation()).Outcome)
+			require.Equal(t, OutcomeApplied, r.Apply(view(t, c.known...), r.Generation()).Outcome)
 			before := ownersOf(&r)
 			got := r.Apply(view(t, c.view...), r.Generation())
 			assert.Equal(t, c.want, got.Outcome)
 			assert.Equal(t, c.after, ownersOf(&r))
-			if c.want == Stale || c.want == Unchanged {
+			if c.want == OutcomeStale || c.want == OutcomeUnchanged {
 				assert.Equal(t, before, ownersOf(&r))
 				assert.Nil(t, got.Change)
 				assert.Equal(t, Generation(1), r.Generation())
@@ -506,7 +506,7 @@ func TestApplyEpochs(t *testing.T) {
 				assert.Equal(t, Generation(2), r.Generation())
 			}
 			// Force knows no epochs.
-			r.Apply(view(t, c.view...), r.Generation(), Force())
+			r.Replace(view(t, c.view...))
 			var s Router
 			s.Apply(view(t, c.view...), s.Generation())
 			assert.Equal(t, ownersOf(&s), ownersOf(&r))
@@ -520,12 +520,12 @@ func TestPartlyOlder(t *testing.T) {
 	r.Apply(view(t, "a master 5 0-9", "a1 slave:a 5", "b master 2 10-19"), r.Generation())
 	before, _ := r.For(0)
 	got := r.Apply(view(t, "a master 1 0-9", "b master 6 10-29"), r.Generation())
-	require.Equal(t, Partly, got.Outcome)
+	require.Equal(t, OutcomePartly, got.Outcome)
 	after, _ := r.For(0)
 	assert.Same(t, before, after)
 	assert.Equal(t, "a1", ids(after.Replicas))
 	// So the same claim is still too old.
-	assert.Equal(t, Stale, r.Apply(view(t, "a master 2", "b master 6 10-29", "c master 4 0-9"), r.Generation()).Outcome)
+	assert.Equal(t, OutcomeStale, r.Apply(view(t, "a master 2", "b master 6 10-29", "c master 4 0-9"), r.Generation()).Outcome)
 }
 
 // A view without epochs does not make the Router forget those it knows.
@@ -533,9 +533,9 @@ func TestApplyMixedCommands(t *testing.T) {
 	var r Router
 	r.Apply(view(t, "a master,fail 1", "a1 master 6 0-9", "b master 2 10-19"), r.Generation())
 	slots := slotsView(t, "0-9 a1", "10-19 b")
-	assert.Equal(t, Applied, r.Apply(slots, r.Generation()).Outcome, "a is not in it")
-	assert.Equal(t, Unchanged, r.Apply(slotsView(t, "0-9 a1", "10-19 b"), r.Generation()).Outcome)
-	assert.Equal(t, Stale, r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 2 10-19"), r.Generation()).Outcome)
+	assert.Equal(t, OutcomeApplied, r.Apply(slots, r.Generation()).Outcome, "a is not in it")
+	assert.Equal(t, OutcomeUnchanged, r.Apply(slotsView(t, "0-9 a1", "10-19 b"), r.Generation()).Outcome)
+	assert.Equal(t, OutcomeStale, r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 2 10-19"), r.Generation()).Outcome)
 	assert.Equal(t, "0-9 a1, 10-19 b", ownersOf(&r))
 	assert.Zero(t, slots.Node("b").ConfigEpoch, "the view itself stays what it is")
 	// Two views without epochs: the later one.
@@ -548,7 +548,7 @@ func TestPartlyTidy(t *testing.T) {
 	var r Router
 	r.Apply(view(t, "a master,fail 1", "a1 master 5 0-9", "b master 2 10-19"), r.Generation())
 	got := r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 6 10-29"), r.Generation())
-	require.Equal(t, Partly, got.Outcome)
+	require.Equal(t, OutcomePartly, got.Outcome)
 	require.Equal(t, "0-9 a1, 10-29 b", ownersOf(&r))
 	for _, s := range r.load().shards[2:] {
 		assert.Empty(t, s.Replicas, s)
@@ -620,7 +620,7 @@ func TestCapturedTransitions(t *testing.T) {
 			// No view of before that says otherwise wins.
 			for j, old := range past {
 				if c.steps[j].owners != s.owners && !(c.steps[j].state == "migrated_target_only" && s.state == "migrated") {
-					require.Equal(t, Stale, r.Apply(old, r.Generation()).Outcome, "%v after %v", c.steps[j], c.steps[i])
+					require.Equal(t, OutcomeStale, r.Apply(old, r.Generation()).Outcome, "%v after %v", c.steps[j], c.steps[i])
 					require.Equal(t, s.owners, short(&r))
 				}
 			}
@@ -723,7 +723,7 @@ func TestRouterConcurrent(t *testing.T) {
 	writers.Wait()
 	close(stop)
 	readers.Wait()
-	r.Apply(cluster[views-1], r.Generation(), Force())
+	r.Replace(cluster[views-1])
 	table, gen := r.Table()
 	assert.True(t, func() bool {
 		for slot := range hashslot.Slot(hashslot.Count) {
@@ -754,7 +754,7 @@ func TestRedirectStorm(t *testing.T) {
 				if got.Refresh {
 					refreshes.Add(1)
 				}
-				if got.Outcome == Patched {
+				if got.Outcome == OutcomePatched {
 					patched.Add(1)
 				}
 			})

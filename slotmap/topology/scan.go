@@ -43,14 +43,14 @@ func ScanAt(slot hashslot.Slot) ScanCursor {
 // the same cursor at the new owner, and may return keys of that slot for a second time,
 // but leaves none out. Servers with a common hash-seed go on where they were.
 //
-// The error is a [*ParseError]. ParseScanCursor allocates only for an error, and takes
+// The error is a [*slotmap.ParseError]. ParseScanCursor allocates only for an error, and takes
 // time linear in text.
 func ParseScanCursor(text string) (c ScanCursor, more bool, err error) {
 	if text == "0" {
 		return ScanCursor{}, false, nil
 	}
 	fail := func(at int, reason string) (ScanCursor, bool, error) {
-		return ScanCursor{}, false, &ParseError{scanCommand, Place{Line: 1, Offset: at}, reason}
+		return ScanCursor{}, false, (&fault{location{line: 1, offset: at}, reason}).of(scanCommand)
 	}
 	open, end := strings.IndexByte(text, '-'), strings.LastIndexByte(text, '-')
 	if open < 0 || open == end {

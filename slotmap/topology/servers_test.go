@@ -60,7 +60,7 @@ func TestServers(t *testing.T) {
 		}
 		return short.Replace(strings.Join(parts, ", "))
 	}
-	warnings := func(cl *Cluster) string { return short.Replace(strings.Join(texts(cl.Warnings()), "\n")) }
+	warnings := func(cl *Cluster) string { return short.Replace(strings.Join(cl.Warnings(), "\n")) }
 	for _, s := range []struct {
 		name, owners, warnings string
 	}{
@@ -102,7 +102,7 @@ func TestServers(t *testing.T) {
 	cl = server(t, "garnet.shards.resp", Origin{})
 	assert.Equal(t, HealthOffline, cl.Node(b).Health)
 	assert.False(t, cl.Node(b).Serves())
-	assert.False(t, cl.Node(b).Failed(), "it is one node's opinion")
+	assert.False(t, cl.Node(b).failed(), "it is one node's opinion")
 	assert.True(t, cl.Node(b).Flags.Has(FlagPrimary|FlagPFail))
 	assert.Equal(t, "10.0.0.3", cl.Node(c).IP)
 	assert.Equal(t, int64(123), cl.Node(c).ReplicationOffset)
@@ -121,6 +121,6 @@ func TestServers(t *testing.T) {
 	// A replica-priority that is not a number.
 	cl, err = ParseNodes("a 1:1@2,,replica-priority=-1 master - 0 0 1 connected", Origin{})
 	require.NoError(t, err)
-	assert.Equal(t, []string{`line 1, byte 9: replica-priority "-1" is not a number`}, texts(cl.Warnings()))
+	assert.Equal(t, []string{`line 1, byte 9: replica-priority "-1" is not a number`}, cl.Warnings())
 	assert.Zero(t, cl.Node("a").ReplicaPriority)
 }

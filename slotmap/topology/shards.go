@@ -27,35 +27,32 @@ import (
 // Unknown fields are skipped with a warning; text and numbers are kept in
 // [Node.Extra]. A replica that cannot be read is skipped with a warning, and so is any
 // node of a shard without slots. Slots that cannot be read are an error, a
-// [*ParseError], and so is any other node of their shard, which may be their owner.
+// [*slotmap.ParseError], and so is any other node of their shard, which may be their owner.
 // The Cluster keeps the strings of reply.
 //
 // The format is that of clusterCommandShards in Valkey's cluster_legacy.c.
 func ParseShards(reply any, from Origin) (*Cluster, error) {
 	shards, err := list(reply)
 	if err == nil && len(shards) > maxNodes {
-		err = &ParseError{Reason: "more than 65536 shards"}
+		err = &fault{reason: "more than 65536 shards"}
 	}
 	if err != nil {
-		err.Command = shardsCommand
-		return nil, err
+		return nil, err.of(shardsCommand)
 	}
 	r := newReplyNodes(shardsCommand, len(shards))
 	for i, shard := range shards {
 		r.done = i
 		if err := r.parseShard(i, shard); err != nil {
-			err.in(index("shards", i)).Command = shardsCommand
-			return nil, err
+			return nil, err.in(index("shards", i)).of(shardsCommand)
 		}
 	}
 	if len(r.c.store) == 0 && r.odd != nil {
-		r.odd.Command = shardsCommand
-		return nil, r.odd
+		return nil, r.odd.of(shardsCommand)
 	}
 	return r.finish(from), nil
 }
 
-func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
+func (r *replyNodes) parseShard(i int, v any) (err *fault) {
 	if v == nil {
 		r.skip(wrong("is", v, "not a shard").in(index("shards", i)))
 		return nil
@@ -66,7 +63,7 @@ func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
 	var slots []slotmap.Range
 	var members []int32
 	var id string
-	var odd *ParseError // of a node that may be the owner
+	var odd *fault // of a node that may be the owner
 	hasSlots, hasNodes := false, false
 	unknown := r.shard[:0]
 	for _, f := range r.shard {
@@ -96,9 +93,9 @@ func (r *replyNodes) parseShard(i int, v any) (err *ParseError) {
 	case odd != nil:
 		r.skip(odd.in(index("shards", i)))
 	case !hasSlots:
-		r.skip((&ParseError{Reason: "has no slots"}).in(index("shards", i)))
+		r.skip((&fault{reason: "has no slots"}).in(index("shards", i)))
 	case !hasNodes:
-		r.skip((&ParseError{Reason: "has no nodes"}).in(index("shards", i)))
+		r.skip((&fault{reason: "has no nodes"}).in(index("shards", i)))
 	}
 	for _, m := range members {
 		r.c.store[m].ShardID = id
@@ -127,25 +124,25 @@ func (r *replyNodes) shardOwner(i int, members []int32, matters bool) int32 {
 	}
 	if len(primaries) == 0 {
 		if matters {
-			r.c.warn(Place{Path: index("shards", i)}, "slots without a primary")
+			r.c.warn(location{path: index("shards", i)}, "slots without a primary")
 		}
 		return -1
 	}
 	slices.SortStableFunc(primaries, func(a, b int32) int {
 		n, m := &r.c.store[a], &r.c.store[b]
 		return cmp.Or(
-			compareBool(n.Failed(), m.Failed()),
+			compareBool(n.failed(), m.failed()),
 			-cmp.Compare(n.ReplicationOffset, m.ReplicationOffset),
 			cmp.Compare(n.ID, m.ID))
 	})
-	if len(primaries) > 1 && matters && r.c.store[primaries[0]].Failed() == r.c.store[primaries[1]].Failed() {
-		r.c.warn(Place{Path: index("shards", i)}, "more than one primary: "+reply.Quote(r.c.store[primaries[0]].ID)+" is taken")
+	if len(primaries) > 1 && matters && r.c.store[primaries[0]].failed() == r.c.store[primaries[1]].failed() {
+		r.c.warn(location{path: index("shards", i)}, "more than one primary: "+reply.Quote(r.c.store[primaries[0]].ID)+" is taken")
 	}
 	return primaries[0]
 }
 
 // shardSlots reads the flat list first, last, first, last...
-func shardSlots(v any) ([]slotmap.Range, *ParseError) {
+func shardSlots(v any) ([]slotmap.Range, *fault) {
 	if v == nil {
 		return nil, nil
 	}
@@ -154,7 +151,7 @@ func shardSlots(v any) ([]slotmap.Range, *ParseError) {
 		return nil, err
 	}
 	if len(ends)%2 != 0 {
-		return nil, &ParseError{Reason: fmt.Sprintf("%d slots are not pairs", len(ends))}
+		return nil, &fault{reason: fmt.Sprintf("%d slots are not pairs", len(ends))}
 	}
 	ranges := make([]slotmap.Range, len(ends)/2)
 	for i := range ranges {
@@ -167,7 +164,7 @@ func shardSlots(v any) ([]slotmap.Range, *ParseError) {
 
 // shardNodes reads the nodes of a shard. A replica that cannot be read is skipped; odd
 // is the error of another node that cannot be.
-func (r *replyNodes) shardNodes(i int, v any) (members []int32, odd, err *ParseError) {
+func (r *replyNodes) shardNodes(i int, v any) (members []int32, odd, err *fault) {
 	nodes, err := list(v)
 	if err != nil {
 		return nil, nil, err.in("nodes")
@@ -205,7 +202,7 @@ func saysReplica(v any) bool {
 }
 
 // shardRole reads a role. Garnet writes its own words in capitals.
-func shardRole(v any) (Role, *ParseError) {
+func shardRole(v any) (Role, *fault) {
 	s, err := text(v)
 	if err != nil {
 		return RoleUnknown, err
@@ -221,7 +218,7 @@ func shardRole(v any) (Role, *ParseError) {
 
 // shardNode reads a node and returns its place, or -1 if the node was in the
 // reply before.
-func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
+func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *fault) {
 	if v == nil {
 		return 0, wrong("is", v, "not a node")
 	}
@@ -263,7 +260,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 			known, err = n.common(f)
 		}
 		if err != nil {
-			if err.Path == "" {
+			if err.path == "" {
 				_ = err.in(f.Name)
 			}
 			return 0, err
@@ -274,7 +271,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 	}
 	path := func() string { return fmt.Sprintf("shards[%d].nodes[%d]", i, j) }
 	if n.Role == RoleUnknown {
-		return 0, &ParseError{Reason: "has no role"}
+		return 0, &fault{reason: "has no role"}
 	}
 	n.Flags = FlagPrimary
 	if n.Role == RoleReplica {
@@ -287,7 +284,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 	case HealthOffline:
 		n.Flags |= FlagPFail
 	default:
-		r.c.warn(Place{Path: path()}, "unknown health "+reply.Quote(string(n.Health)))
+		r.c.warn(location{path: path()}, "unknown health "+reply.Quote(string(n.Health)))
 	}
 	port := n.EndpointPort
 	if port == 0 {
@@ -302,7 +299,7 @@ func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *ParseError) {
 		return 0, err
 	}
 	if !isNew {
-		r.c.warn(Place{Path: path()}, "node "+reply.Quote(n.ID)+" a second time")
+		r.c.warn(location{path: path()}, "node "+reply.Quote(n.ID)+" a second time")
 		return -1, nil
 	}
 	r.c.store[place] = n

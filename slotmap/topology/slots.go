@@ -25,7 +25,7 @@ import (
 // An entry whose primary cannot be read or is missing leaves its slots without an
 // owner, with a warning: no other node gets them. Unknown metadata is kept in
 // [Node.Extra], with a warning. Slots that cannot be read are an error, a
-// [*ParseError], and so is a reply in which no entry has a primary that can be
+// [*slotmap.ParseError], and so is a reply in which no entry has a primary that can be
 // read. An empty list is a cluster without owners. The Cluster keeps the strings
 // of reply.
 //
@@ -33,46 +33,43 @@ import (
 func ParseSlots(reply any, from Origin) (*Cluster, error) {
 	entries, err := list(reply)
 	if err == nil && len(entries) > 1<<16 {
-		err = &ParseError{Reason: "more than 65536 entries"}
+		err = &fault{reason: "more than 65536 entries"}
 	}
 	if err != nil {
-		err.Command = slotsCommand
-		return nil, err
+		return nil, err.of(slotsCommand)
 	}
 	r := newReplyNodes(slotsCommand, len(entries))
 	for i, entry := range entries {
 		r.done = i
 		if err := r.slotsEntry(i, entry); err != nil {
-			err.in(index("slots", i)).Command = slotsCommand
-			return nil, err
+			return nil, err.in(index("slots", i)).of(slotsCommand)
 		}
 	}
 	if len(r.c.store) == 0 && r.odd != nil {
-		r.odd.Command = slotsCommand
-		return nil, r.odd
+		return nil, r.odd.of(slotsCommand)
 	}
 	return r.finish(from), nil
 }
 
 // skip warns of a part of the reply that is not used.
-func (r *replyNodes) skip(err *ParseError) {
+func (r *replyNodes) skip(err *fault) {
 	if r.odd == nil {
 		r.odd = err
 	}
-	r.c.warn(err.Place, err.Reason)
+	r.c.warn(err.location, err.reason)
 }
 
 // slotsEntry reads [first, last, primary, replica...].
-func (r *replyNodes) slotsEntry(i int, v any) *ParseError {
+func (r *replyNodes) slotsEntry(i int, v any) *fault {
 	var entry []any
 	if v != nil {
-		var err *ParseError
+		var err *fault
 		if entry, err = list(v); err != nil {
 			return err
 		}
 	}
 	if len(entry) < 3 {
-		err := &ParseError{Reason: fmt.Sprintf("%d elements are not two slots and a primary", len(entry))}
+		err := &fault{reason: fmt.Sprintf("%d elements are not two slots and a primary", len(entry))}
 		if len(entry) == 1 {
 			return err
 		}
@@ -103,14 +100,14 @@ func (r *replyNodes) slotsEntry(i int, v any) *ParseError {
 		case j == 0:
 			primary = place
 			if n.Role == RoleReplica {
-				r.c.warn(Place{Path: fmt.Sprintf("slots[%d].nodes[%d]", i, j)}, "a primary that is a replica elsewhere")
+				r.c.warn(location{path: fmt.Sprintf("slots[%d].nodes[%d]", i, j)}, "a primary that is a replica elsewhere")
 			}
 			n.Role, n.Flags, n.primary = RolePrimary, FlagPrimary, 0
 			n.Slots = append(n.Slots, slots)
 		case place == primary || n.primary == primary+1:
 			// said before
 		case n.Role != RoleUnknown:
-			r.c.warn(Place{Path: fmt.Sprintf("slots[%d].nodes[%d]", i, j)}, "a replica that is in another shard too")
+			r.c.warn(location{path: fmt.Sprintf("slots[%d].nodes[%d]", i, j)}, "a replica that is in another shard too")
 		default:
 			n.Role, n.Flags, n.primary = RoleReplica, FlagReplica, primary+1
 		}
@@ -119,13 +116,13 @@ func (r *replyNodes) slotsEntry(i int, v any) *ParseError {
 }
 
 // slotsNode reads [endpoint, port, id, metadata].
-func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *ParseError) {
+func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *fault) {
 	node, err := list(v)
 	if err != nil {
 		return 0, err
 	}
 	if len(node) < 2 {
-		return 0, &ParseError{Reason: fmt.Sprintf("%d elements are not an endpoint and a port", len(node))}
+		return 0, &fault{reason: fmt.Sprintf("%d elements are not an endpoint and a port", len(node))}
 	}
 	endpoint, err := text(node[0])
 	if err != nil {
@@ -151,7 +148,7 @@ func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *ParseError) {
 	path := func() string { return fmt.Sprintf("slots[%d].nodes[%d].metadata", i, j) }
 	fields, err := appendFields(r.fields[:0], node[3])
 	if err != nil {
-		r.c.warn(Place{Path: path()}, err.Reason)
+		r.c.warn(location{path: path()}, err.reason)
 		fields = fields[:0]
 	}
 	// A map has its fields in any order, and warnings have one.
@@ -162,20 +159,20 @@ func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *ParseError) {
 	for _, f := range fields {
 		known, err := n.common(f)
 		if err != nil {
-			r.c.warn(Place{Path: path() + "." + f.Name}, err.Reason)
+			r.c.warn(location{path: path() + "." + f.Name}, err.reason)
 		} else if !known {
 			unknown = append(unknown, f)
 		}
 	}
 	r.extra(n, unknown, path)
 	if len(node) > 4 {
-		r.c.warn(Place{Path: fmt.Sprintf("slots[%d].nodes[%d]", i, j)}, fmt.Sprintf("%d unknown elements", len(node)-4))
+		r.c.warn(location{path: fmt.Sprintf("slots[%d].nodes[%d]", i, j)}, fmt.Sprintf("%d unknown elements", len(node)-4))
 	}
 	return place, nil
 }
 
 // slotRange reads the two ends of a range.
-func slotRange(first, last any, firstPath, lastPath string) (r slotmap.Range, err *ParseError) {
+func slotRange(first, last any, firstPath, lastPath string) (r slotmap.Range, err *fault) {
 	for _, end := range [...]struct {
 		v    any
 		path string
@@ -190,7 +187,7 @@ func slotRange(first, last any, firstPath, lastPath string) (r slotmap.Range, er
 		}
 	}
 	if r.First > r.Last {
-		return r, (&ParseError{Reason: fmt.Sprintf("the first slot, %d, is greater than the last, %d", r.First, r.Last)}).in(firstPath)
+		return r, (&fault{reason: fmt.Sprintf("the first slot, %d, is greater than the last, %d", r.First, r.Last)}).in(firstPath)
 	}
 	return r, nil
 }

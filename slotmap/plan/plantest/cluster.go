@@ -362,7 +362,7 @@ func (c *Cluster) follow(n *node, key string) (*node, error) {
 		if noRedirect != nil {
 			return nil, err
 		}
-		asking = r.Kind == topology.Ask
+		asking = r.Ask
 		if n = c.at(r.Addr()); n == nil || n.down {
 			return nil, err
 		}

@@ -281,7 +281,7 @@ func (s *state) sort(order Order) error {
 		s.order = slices.Clone(s.cluster.Nodes())
 		slices.SortStableFunc(s.order, func(a, b *topology.Node) int {
 			first := func(n *topology.Node) int {
-				if n.Myself() {
+				if n.Flags.Has(topology.FlagMyself) {
 					return 0
 				}
 				return 1
