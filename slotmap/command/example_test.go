@@ -23,7 +23,7 @@ func Example() {
 			return
 		}
 		fmt.Print(target.Command.Name(), ": ", target.To)
-		if target.To == command.OneSlot {
+		if target.To == command.ToOneSlot {
 			fmt.Print(" ", target.Slot)
 		}
 		fmt.Println()
@@ -59,7 +59,7 @@ func ExampleKeys() {
 
 func ExampleRoute() {
 	target, err := command.Route([]string{"HGETALL", "user:{42}"})
-	fmt.Println(target.To, target.Slot, "- a replica may answer:", target.Command.Is(command.ReadOnly), err)
+	fmt.Println(target.To, target.Slot, "- a replica may answer:", target.Command.Is(command.FlagReadOnly), err)
 
 	_, err = command.Route([]string{"RENAME", "foo", "bar"})
 	fmt.Println(errors.Is(err, hashslot.ErrCrossSlot), err)
@@ -141,7 +141,7 @@ func ExampleCommand() {
 func ExampleTable() {
 	var table *command.Table // the commands that are built in
 	for c := range table.All() {
-		if c.Request() == command.RequestAllShards && c.Reply() == command.ReplyAllSucceeded && c.Servers() == command.Valkey|command.Redis {
+		if c.Request() == command.RequestAllShards && c.Reply() == command.ReplyAllSucceeded && c.Servers() == command.ServerValkey|command.ServerRedis {
 			fmt.Println(c.Name())
 		}
 	}

@@ -125,7 +125,7 @@ func ExampleParseRedirect() {
 		switch {
 		case errors.Is(err, topology.ErrNotRedirect):
 			fmt.Println(err)
-		case !redirect.Routable():
+		case redirect.Addr() == "":
 			fmt.Println(redirect.Kind, redirect.Slot, "to a node without an address: ask for a view")
 		default:
 			fmt.Println(redirect.Kind, redirect.Slot, redirect.Addr())
