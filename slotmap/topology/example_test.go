@@ -123,25 +123,25 @@ func ExampleParseRedirect() {
 	for _, message := range []string{"MOVED 3999 10.0.0.7:6381", "ASK 3999 :6381", "MOVED 3999 2001:db8::1:6381", "MOVED 3999 ?:6381", "ERR syntax error", "MOVED 16384 10.0.0.7:6381"} {
 		redirect, err := topology.ParseRedirect(message, from)
 		switch {
-		case errors.Is(err, topology.ErrNotRedirect):
+		case err != nil:
 			fmt.Println(err)
 		case redirect.Addr() == "":
-			fmt.Println(redirect.Kind, redirect.Slot, "to a node without an address: ask for a view")
+			fmt.Println("slot", redirect.Slot, "to a node without an address: ask for a view")
 		default:
-			fmt.Println(redirect.Kind, redirect.Slot, redirect.Addr())
+			fmt.Println("slot", redirect.Slot, redirect.Addr(), "ASK:", redirect.Ask)
 		}
 	}
 	// Output:
-	// MOVED 3999 10.0.0.7:6381
-	// ASK 3999 10.0.0.1:6381
-	// MOVED 3999 [2001:db8::1]:6381
-	// MOVED 3999 to a node without an address: ask for a view
+	// slot 3999 10.0.0.7:6381 ASK: false
+	// slot 3999 10.0.0.1:6381 ASK: true
+	// slot 3999 [2001:db8::1]:6381 ASK: false
+	// slot 3999 to a node without an address: ask for a view
 	// topology: not a redirect
-	// topology: not a redirect: the slot is not a number from 0 to 16383: "MOVED 16384 10.0.0.7:6381"
+	// MOVED: byte 6 of "MOVED 16384 10.0.0.7:6381": the slot is not a number from 0 to 16383
 }
 
 func ExampleRedirect() {
-	redirect := topology.Redirect{Kind: topology.Moved, Slot: 3999, Host: "2001:db8::1", Port: 6379}
+	redirect := topology.Redirect{Slot: 3999, Host: "2001:db8::1", Port: 6379}
 	fmt.Println(redirect.Addr())
 	// Output: [2001:db8::1]:6379
 }
@@ -175,13 +175,13 @@ func ExampleCluster() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(len(c.Nodes()), "nodes, asked:", c.Myself().ID, "epoch:", c.CurrentEpoch())
+	fmt.Println(len(c.Nodes()), "nodes, asked:", c.Myself().ID)
 	fmt.Println("nobody owns:", c.Unassigned().Len(), "slots")
 	for _, w := range c.Warnings() {
 		fmt.Println(w)
 	}
 	// Output:
-	// 4 nodes, asked: e7d1eecc epoch: 4
+	// 4 nodes, asked: e7d1eecc
 	// nobody owns: 0 slots
 	// line 4, byte 270: unknown flag "witness"
 }
@@ -193,11 +193,11 @@ func ExampleNode() {
 		return
 	}
 	for _, n := range c.Nodes() {
-		fmt.Printf("%s %q %v routable: %v, serves: %v\n", n.ID, n.Addr(), n.Role, n.Routable(), n.Serves())
+		fmt.Printf("%s %q %v serves: %v\n", n.ID, n.Addr(), n.Role, n.Serves())
 	}
 	// Output:
-	// a "10.0.0.1:6379" primary routable: true, serves: true
-	// b "" replica routable: false, serves: false
+	// a "10.0.0.1:6379" primary serves: true
+	// b "" replica serves: false
 }
 
 func ExampleFlags() {
