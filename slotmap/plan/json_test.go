@@ -84,7 +84,7 @@ func TestJSONErrors(t *testing.T) {
 		{`{"steps":[{"kind":"wait","until":"is a primary"}]}`, `plan: steps[0].command: is missing, and there is nothing to ask`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","command":[""]}]}`, `plan: steps[0].command: has no name`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"],[]]}]}`, `plan: steps[0].ask[1]: has no name`},
-		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"slots":"7-5"}]}`, `plan: steps[0].slots "7-5": slotmap: `},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"slots":"7-5"}]}`, `plan: steps[0].slots "7-5": slots: `},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"round":-1}]}`, `plan: steps[0].round "-1": must be from 0`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"database":-1}]}`, `plan: steps[0].database "-1": must be from 0`},
 		{`{"steps":[{"kind":5}]}`, `plan: steps[0].kind: is a JSON number`},
