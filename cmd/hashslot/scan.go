@@ -12,10 +12,14 @@ import (
 	"time"
 )
 
-// scanWorkers is how many workers a scan has, beside the one that reads. It does not
-// depend on the machine, so that neither does what counters that are not exact come
-// to; and the counters of all of them should fit into the cache of one CPU.
+// scanWorkers is how many workers a scan has. It does not depend on the machine, so
+// that neither do the results of counters that are not exact; and the counters of all
+// workers should fit into the cache of one CPU.
 const scanWorkers = 2
+
+// scanBlock is how much a worker reads at once: so much that waking the next worker
+// costs little beside it, and so little that it stays in the cache of a CPU.
+const scanBlock = 256 << 10
 
 // A lineWorker counts the lines in data, which ends with whole lines, and may write
 // to data. It returns how many lines there are and what is wrong with those that it
@@ -24,7 +28,7 @@ type lineWorker func(data []byte) (lines int64, bad []badLine)
 
 // A badLine is a line that is left out.
 type badLine struct {
-	line   int64 // from 0, first in the data of a job and then in the input
+	line   int64 // from 0, first in the block and then in the input
 	reason string
 }
 
@@ -39,69 +43,94 @@ type scanned struct {
 
 const maxBadLines = 10 // are named
 
-// A scan is the way of standard input through workers that count lines: the order
-// of their answers does not matter. Block i of the input goes to worker i modulo
-// their number, and blocks do not depend on how the input arrives.
+// A scan is the way of standard input through workers that count lines. The workers
+// take turns at reading a block each, and count its lines while others read. So block
+// i of the input goes to worker i modulo their number, and the blocks do not depend on
+// how the input arrives.
 type scan struct {
-	r     io.Reader
-	sep   byte
-	max   int // the longest line
-	free  chan *scanJob
-	order chan *scanJob // in the order of the input; has room for all jobs
-	todo  []chan *scanJob
+	e       *env
+	r       io.Reader
+	sep     byte
+	max     int // the longest line
+	workers []*scanWorker
+	ended   chan struct{} // closed when nothing is read any more
+	counted chan struct{} // closed when, moreover, all blocks are counted
 
-	mu      sync.Mutex
-	next    int      // number of the next job
-	current *scanJob // being filled: its buf is whole up to its length
-	read    int64    // bytes
-	stopped bool     // nothing is read any more
+	// Of the worker whose turn it is.
+	rest     []byte // the start of a line, behind the last block
+	skipping bool   // it is part of a line that is too long
+
+	mu       sync.Mutex
+	current  *scanWorker // reads: its buf is whole up to its length
+	read     int64       // bytes
+	given    int         // how many blocks were read
+	next     int         // how many of them are counted and added to got
+	stopped  bool        // nothing is read any more
+	got      scanned
+	progress *progress
 }
 
-// A scanJob is whole lines.
-type scanJob struct {
-	buf  []byte
-	data []byte // the part of buf with whole lines, or with the last line of the input
-	err  error  // why the input ends behind data; nil if it does not
-	long bool   // behind data was a line that is too long
+// A scanWorker counts the lines of one block at a time.
+type scanWorker struct {
+	turn chan struct{} // to read the next block
+	work lineWorker
 
-	lines int64
-	bad   []badLine
-	done  chan struct{}
+	// Of a block.
+	buf     []byte
+	data    []byte // the part of buf with whole lines, or with the last line of the input
+	err     error  // why the input ends behind data; nil if it does not
+	long    bool   // behind data was a line that is too long
+	counted bool   // but not yet added to what all got
+	lines   int64
+	bad     []badLine
 }
 
 // scan has workers count the lines of standard input, or of the arguments if there
 // are any.
 func (e *env) scan(in inputFlags, workers int, newWorker func() lineWorker) scanned {
-	s := &scan{r: e.stdin, sep: in.sep(), max: in.max}
 	if len(e.args) > 0 {
 		return e.scanArgs(newWorker())
 	}
+	s := &scan{
+		e: e, r: e.stdin, sep: in.sep(), max: in.max, progress: newProgress(e, false),
+		ended: make(chan struct{}), counted: make(chan struct{}),
+	}
 	e.greetTerminal()
-	jobs := workers + 2
-	s.free, s.order = make(chan *scanJob, jobs), make(chan *scanJob, jobs)
-	for range jobs {
-		s.free <- &scanJob{done: make(chan struct{}, 1)}
-	}
 	for range workers {
-		todo := make(chan *scanJob, jobs)
-		s.todo = append(s.todo, todo)
-		work := newWorker()
-		go func() {
-			for j := range todo {
-				j.lines, j.bad = work(j.data)
-				j.done <- struct{}{}
-			}
-		}()
+		s.workers = append(s.workers, &scanWorker{turn: make(chan struct{}, 1), work: newWorker()})
 	}
-	interrupt := e.interrupt
+	interrupt, restore := e.interrupt, func() {}
 	if interrupt == nil {
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, os.Interrupt, syscall.SIGTERM)
-		defer signal.Stop(c)
-		interrupt = c
+		interrupt, restore = c, func() { signal.Stop(c) }
 	}
-	go s.fill()
-	return s.collect(e, interrupt)
+	defer restore()
+	defer s.progress.end()
+	var tick <-chan time.Time
+	if s.progress.w != nil {
+		ticker := time.NewTicker(progressEvery)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for i, w := range s.workers {
+		go s.run(w, s.workers[(i+1)%workers])
+	}
+	s.workers[0].turn <- struct{}{}
+	for {
+		select {
+		case <-interrupt:
+			restore() // the next one ends the program
+			interrupt = nil
+			s.stop()
+		case <-tick:
+			s.mu.Lock()
+			s.progress.at(s.got.lines, s.read)
+			s.mu.Unlock()
+		case <-s.counted:
+			return s.got
+		}
+	}
 }
 
 func (e *env) scanArgs(work lineWorker) (got scanned) {
@@ -121,169 +150,167 @@ func (g *scanned) add(b badLine) {
 	}
 }
 
-// collect waits for the workers, until the input ends or somebody interrupts.
-func (s *scan) collect(e *env, interrupt <-chan os.Signal) (got scanned) {
-	p := newProgress(e, false)
-	defer p.end()
-	var tick <-chan time.Time
-	if p.w != nil {
-		ticker := time.NewTicker(progressEvery)
-		defer ticker.Stop()
-		tick = ticker.C
-	}
-	first := true
+// run has w read a block, let the next worker read, and count the lines, until there
+// is no more to read.
+func (s *scan) run(w, next *scanWorker) {
 	for {
 		select {
-		case <-interrupt:
-			got.interrupted = true
-			interrupt = nil // the next one ends the program
-			s.stop()
-		case <-tick:
-			s.mu.Lock()
-			read := s.read
-			s.mu.Unlock()
-			p.at(got.lines, read)
-		case j, ok := <-s.order:
-			if !ok {
-				for _, todo := range s.todo {
-					close(todo)
-				}
-				return got
-			}
-			<-j.done
-			if first && e.cmd != nil && e.cmd.rawKeys {
-				p.end()
-				e.warnOfInput(j.data, s.sep)
-			}
-			first = false
-			for _, b := range j.bad {
-				got.add(badLine{got.lines + b.line, b.reason})
-			}
-			got.lines += j.lines
-			if j.long {
-				got.add(badLine{got.lines, tooLong(s.max).Error()})
-				got.lines++
-			}
-			if j.err != nil && j.err != io.EOF {
-				got.err = j.err
-			}
-			s.free <- j
-		}
-	}
-}
-
-// stop ends the reading. What has been read of whole lines is one more job.
-func (s *scan) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		return
-	}
-	j := s.current
-	if j != nil {
-		j.data = j.buf[:bytes.LastIndexByte(j.buf, s.sep)+1]
-		s.give(j)
-	}
-	s.stopped = true
-	close(s.order)
-}
-
-// give hands a job to its worker. s.mu is held.
-func (s *scan) give(j *scanJob) {
-	s.current = nil
-	s.order <- j
-	s.todo[s.next%len(s.todo)] <- j
-	s.next++
-}
-
-// fill reads the input to its end.
-func (s *scan) fill() {
-	var rest []byte // the start of a line
-	skipping := false
-	for {
-		j := <-s.free
-		if cap(j.buf) < blockSize || cap(j.buf) > 2*blockSize {
-			j.buf = make([]byte, 0, blockSize) // none yet, or one that grew for a long line
-		}
-		j.buf = append(j.buf[:0], rest...)
-		var err error
-		cut := 0
-		for err == nil {
-			if err = s.readBlock(j, !skipping); err == errStopped {
-				return
-			}
-			if skipping { // the rest of a line that is too long
-				at := bytes.IndexByte(j.buf, s.sep)
-				skipping = at < 0
-				j.buf = j.buf[:copy(j.buf, j.buf[at+1:])]
-				if skipping {
-					j.buf = j.buf[:0]
-				}
-				continue
-			}
-			cut = bytes.LastIndexByte(j.buf, s.sep) + 1
-			if cut > 0 || len(j.buf) > s.max {
-				break
-			}
-		}
-		if skipping { // to the end of the input
-			j.buf = j.buf[:0]
-		}
-		cut = bytes.LastIndexByte(j.buf, s.sep) + 1
-		rest = append(rest[:0], j.buf[cut:]...)
-		long := len(rest) > s.max
-		if long {
-			rest, skipping = rest[:0], true
-		} else if err == io.EOF {
-			cut = len(j.buf)
-		}
-		if !s.handOver(j, cut, long, err) || err != nil {
+		case <-w.turn:
+		case <-s.ended:
 			return
 		}
+		first := s.read == 0
+		if !s.fill(w) {
+			return
+		}
+		if first && s.e.cmd != nil && s.e.cmd.rawKeys {
+			s.mu.Lock()
+			s.progress.end()
+			s.e.warnOfInput(w.data, s.sep)
+			s.mu.Unlock()
+		}
+		next.turn <- struct{}{}
+		s.count(w)
 	}
 }
 
-// handOver gives j, with lines up to cut, to its worker. err is why there is no
-// more. It reports false if nothing is to be read any more.
-func (s *scan) handOver(j *scanJob, cut int, long bool, err error) bool {
+// count counts the lines of a block, and adds all blocks that are counted, in their
+// order.
+func (s *scan) count(w *scanWorker) {
+	w.lines, w.bad = w.work(w.data)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w.counted = true; ; s.next++ {
+		w := s.workers[s.next%len(s.workers)]
+		if !w.counted {
+			break
+		}
+		w.counted = false
+		for _, b := range w.bad {
+			s.got.add(badLine{s.got.lines + b.line, b.reason})
+		}
+		s.got.lines += w.lines
+		if w.long {
+			s.got.add(badLine{s.got.lines, tooLong(s.max).Error()})
+			s.got.lines++
+		}
+		if w.err != nil && w.err != io.EOF {
+			s.got.err = w.err
+		}
+	}
+	s.finish()
+}
+
+// stop ends the reading. What has been read of whole lines is one more block: it is
+// counted here, as its worker waits for the rest.
+func (s *scan) stop() {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return
+	}
+	s.got.interrupted = true
+	w := s.current
+	if w != nil {
+		w.data = w.buf[:bytes.LastIndexByte(w.buf, s.sep)+1]
+		s.given++
+	}
+	s.end()
+	s.mu.Unlock()
+	if w != nil {
+		s.count(w)
+	}
+}
+
+// end ends the reading. s.mu is held.
+func (s *scan) end() {
+	s.stopped = true
+	close(s.ended)
+	s.finish()
+}
+
+// finish notices that all is read and counted. s.mu is held.
+func (s *scan) finish() {
+	if s.stopped && s.next == s.given {
+		close(s.counted)
+	}
+}
+
+// fill reads a block into w. It reports false if nothing is to be read any more.
+func (s *scan) fill(w *scanWorker) bool {
+	if cap(w.buf) < scanBlock || cap(w.buf) > 2*scanBlock {
+		w.buf = make([]byte, 0, scanBlock) // none yet, or one that grew for a long line
+	}
+	w.buf = append(w.buf[:0], s.rest...)
+	var err error
+	cut := 0
+	for err == nil {
+		if err = s.readBlock(w, !s.skipping); err == errStopped {
+			return false
+		}
+		if s.skipping { // the rest of a line that is too long
+			at := bytes.IndexByte(w.buf, s.sep)
+			s.skipping = at < 0
+			w.buf = w.buf[:copy(w.buf, w.buf[at+1:])]
+			if s.skipping {
+				w.buf = w.buf[:0]
+			}
+			continue
+		}
+		cut = bytes.LastIndexByte(w.buf, s.sep) + 1
+		if cut > 0 || len(w.buf) > s.max {
+			break
+		}
+	}
+	if s.skipping { // to the end of the input
+		w.buf = w.buf[:0]
+	}
+	cut = bytes.LastIndexByte(w.buf, s.sep) + 1
+	s.rest = append(s.rest[:0], w.buf[cut:]...)
+	long := len(s.rest) > s.max
+	if long {
+		s.rest, s.skipping = s.rest[:0], true
+	} else if err == io.EOF {
+		cut = len(w.buf)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
 		return false
 	}
-	j.data, j.long, j.err = j.buf[:cut], long, err
-	s.give(j)
+	s.current = nil
+	s.given++
+	w.data, w.long, w.err = w.buf[:cut], long, err
 	if err != nil {
-		s.stopped = true
-		close(s.order)
+		s.end()
 	}
 	return true
 }
 
 var errStopped = errors.New("stopped")
 
-// readBlock reads until j.buf is full, which it makes larger if it is, or the input
+// readBlock reads until w.buf is full, which it makes larger if it is, or the input
 // ends. The error is errStopped if nothing is to be read any more. whole is that
-// j.buf begins with a line.
-func (s *scan) readBlock(j *scanJob, whole bool) (err error) {
+// w.buf begins with a line.
+func (s *scan) readBlock(w *scanWorker, whole bool) (err error) {
 	s.mu.Lock()
 	if s.current = nil; whole {
-		s.current = j
+		s.current = w
 	}
-	if len(j.buf) == cap(j.buf) { // one line, of at most s.max bytes
-		grown := make([]byte, len(j.buf), min(2*len(j.buf), s.max+1))
-		copy(grown, j.buf)
-		j.buf = grown
+	if len(w.buf) == cap(w.buf) { // one line, of at most s.max bytes
+		grown := make([]byte, len(w.buf), min(2*len(w.buf), s.max+1))
+		copy(grown, w.buf)
+		w.buf = grown
 	}
 	s.mu.Unlock()
-	for len(j.buf) < cap(j.buf) && err == nil {
+	for len(w.buf) < cap(w.buf) && err == nil {
 		var n int
-		n, err = readSome(s.r, j.buf[len(j.buf):cap(j.buf)])
+		n, err = readSome(s.r, w.buf[len(w.buf):cap(w.buf)])
 		s.mu.Lock()
 		if s.stopped {
 			err = errStopped
 		} else {
-			j.buf = j.buf[:len(j.buf)+n]
+			w.buf = w.buf[:len(w.buf)+n]
 			s.read += int64(n)
 		}
 		s.mu.Unlock()
