@@ -74,6 +74,7 @@ const (
 	CoverHolder  FixCase = "cover where its keys are"  // nobody owns it, one has keys (single)
 	CoverMost    FixCase = "cover where most keys are" // nobody owns it, several have keys (multi)
 	SettleOwner  FixCase = "settle who owns it"        // several own it or have keys (clusterManagerFixMultipleSlotOwners)
+	SpreadOwner  FixCase = "spread who owns it"        // one owns it, others will never hear so; the tool leaves that
 )
 
 // A Repair is what [Fix] plans.
@@ -108,9 +109,19 @@ type SlotRepair struct {
 // epoch, then the smallest id. Slots without keys go to primaries with few slots,
 // in few ranges.
 //
-// Every step can be repeated, as those of a plan, but the cluster should be at rest:
-// while a slot has two owners, clients write to both, and a key that both have
-// stops the repair, unless FixOptions.SetSlots.Replace is set.
+// Servers delete the keys of a slot that they lose to a claim with a higher config
+// epoch. The order of the steps, and the waits among them, keep a repair from causing
+// that, in whatever order the nodes hear of one another, if the cluster is at rest: no
+// slot has two owners that hear of each other, and nobody else moves slots. While a
+// slot has two owners, clients write to both, and a key that both have stops the repair,
+// unless FixOptions.SetSlots.Replace is set.
+//
+// A step that may be done already can be repeated. If it is not known how far the steps
+// have come, plan anew with FixOptions.StrayKeys: keys may be at a node that has closed
+// their slot.
+//
+// The nodes that were asked are waited for. Without replicas among them, the repair
+// relies on it that they hear as soon as the primaries do.
 //
 // Other errors are a [*StateError], if a primary was not asked, and an
 // [*InputError].
@@ -142,27 +153,63 @@ func first(s slotmap.Set) hashslot.Slot {
 }
 
 // A fixer is a repair in the making.
+//
+// The order of its steps keeps keys from servers, which delete the keys of a slot when
+// they lose it to a claim with a higher config epoch that they hear of
+// (clusterUpdateSlotsConfigWith of Valkey's cluster_legacy.c):
+//
+//  1. What is open without need is closed, and nodes give up what is to be another's,
+//     before any epoch changes. Valkey 8.0 and later take a slot as their own that
+//     they import from a node which does not claim it, so it is closed first. Only a
+//     slot that two claim is given up before that: its keys are in danger already.
+//  2. One node after the other gets the highest epoch and takes its slots, and the next
+//     one waits until all others have heard of that. So no node believes in an owner
+//     whose epoch has overtaken that of the true one: its word would take the slot
+//     from that one.
+//  3. Keys that are not at the owner go there when their node has heard of its claim,
+//     for to send them it has to import the slot from the owner.
+//  4. Slots are moved, target by target, with the same wait, as targets get the highest
+//     epoch, too.
 type fixer struct {
 	Repair
 	nodes   []*fixNode // primaries that can be reached, by id
+	asked   []*fixNode // these and the replicas that were asked, by id
 	o       FixOptions
 	missing map[*fixNode]*slotmap.Set
 
-	// A node that hears of a claim with a higher epoch for a slot that it owns deletes
-	// the slot's keys. So all slots that are to be given up are, before any node gets
-	// another epoch. And keys can only be moved to nodes for which the cluster is
-	// well, so what gives slots owners comes before what moves keys.
-	giving, owning, moving []Step
-	receivers              map[*fixNode]bool // of keys
+	urgent    []Step
+	closing   []Step
+	giving    []Step
+	given     slotmap.Set // by giving and urgent
+	twice     slotmap.Set // slots that several claim
+	spreading []Step
+	taking    map[*fixNode]*taking
+	gathering []Step
+	moving    map[*fixNode]*moving
+	receivers map[*fixNode]bool // of keys
+	unheard   []Step            // waits of nodes with keys to gather
 }
 
-// A fixNode is a primary as it says itself.
+// A taking is what a node takes as its own.
+type taking struct {
+	bump    bool        // others may believe in another owner
+	kept    slotmap.Set // what it owns, and others have given up
+	taken   slotmap.Set // what others have given up
+	covered slotmap.Set // what nobody owned
+}
+
+// A moving is how slots come to a node with their keys.
+type moving struct {
+	slots slotmap.Set
+	steps []Step
+}
+
+// A fixNode is a node as it says itself.
 type fixNode struct {
 	Node
 	epoch                uint64
 	keys                 map[hashslot.Slot]int
-	owns                 slotmap.Set
-	assigned             slotmap.Set // slots that some node owns, as it says
+	had, owns            slotmap.Set // as it says, and when the repair is done
 	view                 *topology.Cluster
 	migrating, importing map[hashslot.Slot]string
 }
@@ -171,7 +218,7 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 	if err := o.SetSlots.check(); err != nil {
 		return nil, err
 	}
-	f := &fixer{o: o, missing: map[*fixNode]*slotmap.Set{}, receivers: map[*fixNode]bool{}}
+	f := &fixer{o: o, missing: map[*fixNode]*slotmap.Set{}, taking: map[*fixNode]*taking{}, moving: map[*fixNode]*moving{}, receivers: map[*fixNode]bool{}}
 	f.Slots, f.Steps, f.Warnings = []SlotRepair{}, []Step{}, []string{}
 	asked := map[string]bool{}
 	for i, v := range views {
@@ -187,14 +234,15 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 			return nil, &InputError{Field: field, Value: me.ID, Reason: "is the second view of this node"}
 		}
 		asked[me.ID] = true
+		n := &fixNode{Node: Node{ID: me.ID, Addr: me.Addr(), Weight: 1}, epoch: me.ConfigEpoch, keys: keys[me.ID], view: v, migrating: map[hashslot.Slot]string{}, importing: map[hashslot.Slot]string{}}
+		f.asked = append(f.asked, n)
 		if me.Role != topology.RolePrimary {
 			continue
 		}
-		n := &fixNode{Node: Node{ID: me.ID, Addr: me.Addr(), Weight: 1}, epoch: me.ConfigEpoch, keys: keys[me.ID], view: v, migrating: map[hashslot.Slot]string{}, importing: map[hashslot.Slot]string{}}
 		for _, r := range me.Slots {
 			n.owns.AddRange(r)
 		}
-		n.assigned = allSlots().Subtract(v.Unassigned())
+		n.had = n.owns
 		for _, p := range me.Migrating {
 			n.migrating[p.Slot] = p.Node
 		}
@@ -203,7 +251,9 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 		}
 		f.nodes = append(f.nodes, n)
 	}
-	slices.SortFunc(f.nodes, func(a, b *fixNode) int { return cmp.Compare(a.ID, b.ID) })
+	for _, list := range [][]*fixNode{f.nodes, f.asked} {
+		slices.SortFunc(list, func(a, b *fixNode) int { return cmp.Compare(a.ID, b.ID) })
+	}
 	if len(f.nodes) == 0 {
 		return nil, &InputError{Field: "views", Reason: "no primary is among the nodes that were asked"}
 	}
@@ -255,7 +305,7 @@ func (f *fixer) count(n *fixNode, slot hashslot.Slot) int {
 // repair goes through the slots as the tool does: first those that are open, then
 // those that nobody owns, then those that several own.
 func (f *fixer) repair() {
-	var open, owned, twice slotmap.Set
+	var open, owned slotmap.Set
 	for _, n := range f.nodes {
 		for slot := range n.migrating {
 			open.Add(slot)
@@ -263,20 +313,22 @@ func (f *fixer) repair() {
 		for slot := range n.importing {
 			open.Add(slot)
 		}
-		twice = twice.Union(owned.Intersect(n.owns))
+		f.twice = f.twice.Union(owned.Intersect(n.owns))
 		owned = owned.Union(n.owns)
 	}
 	for slot := range open.Slots() {
 		f.open(slot)
 	}
 	f.cover(allSlots().Subtract(owned).Subtract(open))
+	settled, several := owned.Subtract(f.twice), f.twice
 	if f.o.StrayKeys {
-		twice = allSlots()
+		several = allSlots()
 	}
-	twice = twice.Subtract(open)
-	for slot := range twice.Slots() {
+	several = several.Subtract(open)
+	for slot := range several.Slots() {
 		f.settle(slot)
 	}
+	f.disagreed(settled.Subtract(f.given), open)
 }
 
 func allSlots() slotmap.Set { return slotmap.SetOf(slotmap.Range{Last: hashslot.Count - 1}) }
@@ -291,18 +343,138 @@ func (f *fixer) done(slot hashslot.Slot, what FixCase, owner *fixNode) {
 	f.Slots[i].Slots.Add(slot)
 }
 
-func (f *fixer) own(steps ...Step)  { f.owning = append(f.owning, steps...) }
-func (f *fixer) then(steps ...Step) { f.moving = append(f.moving, steps...) }
-
 // together puts the steps into their order.
 func (f *fixer) together() {
-	f.Steps = append(append(f.Steps, f.giving...), f.owning...)
+	add := func(steps ...Step) { f.Steps = append(f.Steps, steps...) }
+	add(f.urgent...)
+	add(f.closing...)
+	add(f.giving...)
+	if len(f.Slots) > 0 {
+		add(f.informed()...)
+	}
+	add(f.spreading...)
 	for _, n := range f.nodes {
-		if f.receivers[n] && len(f.owning) > 0 {
-			f.Steps = append(f.Steps, waiting(n.Node, ClusterOK, "CLUSTER", "INFO"))
+		if t := f.taking[n]; t != nil {
+			add(f.take(n, t)...)
 		}
 	}
-	f.Steps = append(f.Steps, f.moving...)
+	add(f.unheard...)
+	for _, n := range f.nodes {
+		if f.receivers[n] && len(f.taking) > 0 {
+			add(waiting(n.Node, ClusterOK, "CLUSTER", "INFO"))
+		}
+	}
+	add(f.gathering...)
+	for _, n := range f.nodes {
+		if m := f.moving[n]; m != nil {
+			add(m.steps...)
+			add(f.heard(n, m.slots)...)
+		}
+	}
+	round := 0
+	for i := range f.Steps {
+		if s := &f.Steps[i]; s.Until.Condition == Follows {
+			if i == 0 || f.Steps[i-1].Round == 0 || f.Steps[i-1].Peer != s.Peer {
+				round++
+			}
+			s.Round = round
+		}
+	}
+}
+
+// informed waits until all know of the highest config epoch, which they do at rest.
+func (f *fixer) informed() (steps []Step) {
+	highest := slices.MaxFunc(f.nodes, func(a, b *fixNode) int {
+		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(b.ID, a.ID))
+	})
+	for _, n := range f.asked {
+		if n.epochOf(highest.ID) < highest.epoch {
+			steps = append(steps, following(n.Node, highest.Node, nil))
+		}
+	}
+	return steps
+}
+
+// epochOf returns the config epoch of another node as n knows it.
+func (n *fixNode) epochOf(id string) uint64 {
+	for _, m := range n.view.Nodes() {
+		if m.ID == id {
+			return m.ConfigEpoch
+		}
+	}
+	return 0
+}
+
+// imports are the slots that n imports.
+func (n *fixNode) imports() (slots slotmap.Set) {
+	for slot := range n.importing {
+		slots.Add(slot)
+	}
+	return slots
+}
+
+// heard waits until all others know that n owns the slots, by the highest epoch.
+func (f *fixer) heard(n *fixNode, slots slotmap.Set) (steps []Step) {
+	for _, m := range f.asked {
+		if m != n {
+			steps = append(steps, following(m.Node, n.Node, rangesOf(slots)))
+		}
+	}
+	return steps
+}
+
+// take has n get the highest epoch, if others believe in another owner, and then its
+// slots. SETSLOT takes a slot whoever is believed to own it: it may be that n has
+// just heard from the node that has given the slot up.
+func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
+	if t.bump {
+		steps = append(steps, bumped(n.Node))
+	}
+	for slot := range t.taken.Slots() {
+		steps = append(steps, owned(n.Node, n.Node, slot))
+	}
+	if !t.covered.IsEmpty() {
+		if known := t.covered.Subtract(n.view.Unassigned()); !known.IsEmpty() {
+			steps = append(steps, unassigned(n.Node, rangesOf(known), f.o.SetSlots.AddSlots))
+		}
+		steps = append(steps, assigned(n.Node, rangesOf(t.covered), f.o.SetSlots.AddSlots))
+	}
+	if t.bump {
+		steps = append(steps, f.heard(n, t.kept.Union(t.taken).Union(t.covered))...)
+	}
+	return steps
+}
+
+// disagreed are slots that one node owns, while others believe that they are those of
+// one with an epoch as high, and will never hear. If that one got a higher epoch, their
+// word would take the slots from the owner. So the owner gets it before. The owner with
+// the lowest epoch goes first: nobody takes its slots for those of one before.
+func (f *fixer) disagreed(settled, open slotmap.Set) {
+	owners := slices.Clone(f.nodes)
+	slices.SortFunc(owners, func(a, b *fixNode) int { return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.ID, b.ID)) })
+	for _, n := range owners {
+		var slots slotmap.Set
+		for _, m := range f.asked {
+			for r, shard := range m.view.Table().Ranges() {
+				if shard.Primary.ID == n.ID || shard.Primary.ConfigEpoch < n.epoch {
+					continue
+				}
+				slots = slots.Union(n.had.Intersect(slotmap.SetOf(r)).Subtract(m.imports()))
+			}
+		}
+		if slots = slots.Intersect(settled); slots.IsEmpty() {
+			continue
+		}
+		f.spreading = append(f.spreading, bumped(n.Node))
+		for _, m := range f.asked {
+			if m != n { // what m imports still, it may not hear of
+				f.spreading = append(f.spreading, following(m.Node, n.Node, rangesOf(slots.Subtract(m.imports()))))
+			}
+		}
+		if slots = slots.Subtract(open); !slots.IsEmpty() {
+			f.Slots = append(f.Slots, SlotRepair{Slots: slots, Case: SpreadOwner, Owner: n.ID})
+		}
+	}
 }
 
 // claimants are the nodes that own the slot or have keys of it.
@@ -337,48 +509,33 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// claim makes n the owner of a slot: clusterManagerSetSlotOwner. If others own it, or
-// may be taken for its owner, n needs the highest config epoch, so that all believe
-// it. A node that owns the slot gets that by BUMPEPOCH. Another gets both by taking
-// the slot as the target of a move does, in one step: between DELSLOTS and ADDSLOTS
-// it might hear from another owner. No epoch changes without need, as nodes hear of
-// them one after the other.
-func (f *fixer) claim(n *fixNode, slot hashslot.Slot, contested bool) {
-	other := slices.IndexFunc(f.nodes, func(m *fixNode) bool { return m != n })
-	switch {
-	case n.owns.Contains(slot) && contested:
-		f.own(owned(n.Node, n.Node, slot), bumped(n.Node))
-	case n.owns.Contains(slot):
-	case other < 0:
-		f.assign(n, slotmap.SetOf(one(slot)...))
-	default:
-		f.own(importing(n.Node, f.nodes[other].Node, slot), owned(n.Node, n.Node, slot))
+// claim makes n the owner of slots that nobody else owns, after some have given them up
+// if they are contested.
+func (f *fixer) claim(n *fixNode, slots slotmap.Set, contested bool) {
+	t := f.taking[n]
+	if t == nil {
+		t = &taking{}
+		f.taking[n] = t
 	}
-	n.owns.Add(slot)
-	n.assigned.Add(slot)
-}
-
-// assign makes n the owner of slots that no node claims.
-func (f *fixer) assign(n *fixNode, slots slotmap.Set) {
-	if known := n.assigned.Intersect(slots); !known.IsEmpty() {
-		f.own(unassigned(n.Node, rangesOf(known), f.o.SetSlots.AddSlots))
+	mine := slots.Intersect(n.owns)
+	t.kept = t.kept.Union(mine)
+	if rest := slots.Subtract(mine); contested {
+		t.taken = t.taken.Union(rest)
+	} else {
+		t.covered = t.covered.Union(rest)
 	}
-	f.own(assigned(n.Node, rangesOf(slots), f.o.SetSlots.AddSlots))
-	for _, m := range f.nodes {
-		if m.believes(slots, n.ID) {
-			f.own(bumped(n.Node))
-			break
-		}
+	t.bump = t.bump || contested
+	for _, m := range f.asked {
+		t.bump = t.bump || m.believes(slots, n.ID)
 	}
 	n.owns = n.owns.Union(slots)
-	n.assigned = n.assigned.Union(slots)
 }
 
 // believes reports whether the node takes another than the one with the id for the
 // owner of some of the slots.
 func (n *fixNode) believes(slots slotmap.Set, not string) bool {
-	for slot := range slots.Slots() {
-		if s, ok := n.view.Table().Lookup(slot); ok && s.Primary.ID != not {
+	for r, s := range n.view.Table().Ranges() {
+		if s.Primary.ID != not && !slots.Intersect(slotmap.SetOf(r)).IsEmpty() {
 			return true
 		}
 	}
@@ -386,30 +543,32 @@ func (n *fixNode) believes(slots slotmap.Set, not string) bool {
 }
 
 // giveUp has n give up the slot, if it owns it, and keep its keys.
-func (f *fixer) giveUp(n, owner *fixNode, slot hashslot.Slot) {
+func (f *fixer) giveUp(n *fixNode, slot hashslot.Slot) {
 	if n.owns.Contains(slot) {
 		n.owns.Remove(slot)
-		n.assigned.Remove(slot)
-		f.giving = append(f.giving, unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
-	}
-	if f.count(n, slot) > 0 {
-		f.giving = append(f.giving, importing(n.Node, owner.Node, slot))
-	}
-}
-
-// tell has n know that the slot is the owner's. While n imports it, it does not hear
-// so from the cluster.
-func (f *fixer) tell(n, owner *fixNode, slot hashslot.Slot) {
-	n.assigned.Add(slot)
-	f.own(owned(n.Node, owner.Node, slot))
-}
-
-// tellAll is tell for all but the owner.
-func (f *fixer) tellAll(owner *fixNode, slot hashslot.Slot) {
-	for _, n := range f.nodes {
-		if n != owner {
-			f.tell(n, owner, slot)
+		f.given.Add(slot)
+		steps := &f.giving
+		if f.twice.Contains(slot) {
+			steps = &f.urgent
 		}
+		*steps = append(*steps, unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
+	}
+}
+
+// closeAt has n neither import nor migrate the slot.
+func (f *fixer) closeAt(n *fixNode, slot hashslot.Slot) {
+	_, importing := n.importing[slot]
+	_, migrating := n.migrating[slot]
+	if importing || migrating {
+		f.closing = append(f.closing, stable(n.Node, slot))
+	}
+}
+
+// tell has n know that the slot is the owner's, if it does not. It may have missed that
+// while it imported the slot.
+func (f *fixer) tell(n, owner *fixNode, slot hashslot.Slot) {
+	if ownerOf(n.view, slot) != owner.ID {
+		f.closing = append(f.closing, owned(n.Node, owner.Node, slot))
 	}
 }
 
@@ -417,31 +576,36 @@ func (f *fixer) tellAll(owner *fixNode, slot hashslot.Slot) {
 // has to import the slot meanwhile: otherwise it would redirect MIGRATE.
 func (f *fixer) keysTo(n, owner *fixNode, slot hashslot.Slot) {
 	f.receivers[owner] = true
-	f.then(importing(n.Node, owner.Node, slot))
-	for database := range max(f.o.SetSlots.Databases, 1) {
-		f.then(keysOf(n.Node, owner.Node, slot, &f.o.SetSlots, database))
+	if t := f.taking[owner]; t != nil && !t.bump && t.covered.Contains(slot) {
+		wait := following(n.Node, owner.Node, one(slot))
+		wait.Until.Condition = PeerOwns
+		f.unheard = append(f.unheard, wait)
 	}
-	f.then(stable(n.Node, slot))
+	f.gathering = append(f.gathering, importing(n.Node, owner.Node, slot))
+	for database := range max(f.o.SetSlots.Databases, 1) {
+		f.gathering = append(f.gathering, keysOf(n.Node, owner.Node, slot, &f.o.SetSlots, database))
+	}
+	f.gathering = append(f.gathering, stable(n.Node, slot))
 }
 
 // move moves the slot with its keys, as [Plan.SetSlots] does.
 func (f *fixer) move(from, to *fixNode, slot hashslot.Slot) {
-	f.receivers[to] = true
-	f.then(importing(to.Node, from.Node, slot), migrating(from.Node, to.Node, slot))
-	for database := range max(f.o.SetSlots.Databases, 1) {
-		f.then(keysOf(from.Node, to.Node, slot, &f.o.SetSlots, database))
+	m := f.moving[to]
+	if m == nil {
+		m = &moving{}
+		f.moving[to] = m
 	}
-	f.then(owned(to.Node, to.Node, slot), owned(from.Node, to.Node, slot))
+	f.receivers[to] = true
+	m.slots.Add(slot)
+	m.steps = append(m.steps, importing(to.Node, from.Node, slot), migrating(from.Node, to.Node, slot))
+	for database := range max(f.o.SetSlots.Databases, 1) {
+		m.steps = append(m.steps, keysOf(from.Node, to.Node, slot, &f.o.SetSlots, database))
+	}
+	m.steps = append(m.steps, owned(to.Node, to.Node, slot), owned(from.Node, to.Node, slot))
 	to.owns.Add(slot)
 	from.owns.Remove(slot)
 	if from.owns.IsEmpty() {
-		f.then(synced(from.Node))
-	}
-	for _, n := range f.nodes {
-		if n != from && n != to {
-			n.assigned.Add(slot)
-			f.then(owned(n.Node, to.Node, slot))
-		}
+		m.steps = append(m.steps, synced(from.Node))
 	}
 }
 
@@ -463,6 +627,7 @@ func (f *fixer) open(slot hashslot.Slot) {
 	if source != nil && source != owner && owner != nil { // it says that it migrates a slot of another
 		importers, source = append(importers, source), nil
 	}
+	taken := false
 	if owner == nil || !owner.owns.Contains(slot) {
 		// Nobody, or several. Only an owner migrates, so if there are several
 		// sources, there are several owners as well, and all but one import then.
@@ -476,23 +641,31 @@ func (f *fixer) open(slot hashslot.Slot) {
 				continue
 			}
 			contested = contested || n.owns.Contains(slot)
-			f.giveUp(n, owner, slot)
+			f.giveUp(n, slot)
 			if !slices.Contains(importers, n) {
 				importers = append(importers, n)
 			}
 		}
-		if owner.owns.Contains(slot) {
-			f.own(stable(owner.Node, slot))
+		f.closeAt(owner, slot)
+		if contested || !owner.owns.Contains(slot) {
+			f.claim(owner, slotmap.SetOf(one(slot)...), contested)
+			taken = true
 		}
-		f.claim(owner, slot, contested)
 		source = nil
 	}
+	target := f.targetOf(source, importers, slot)
 	for _, n := range f.nodes {
-		if n != owner && (source == nil || !n.assigned.Contains(slot)) {
+		if n == owner || n == target {
+			continue
+		}
+		f.closeAt(n, slot)
+	}
+	for _, n := range importers {
+		if !taken {
 			f.tell(n, owner, slot)
 		}
 	}
-	switch target := f.targetOf(source, importers, slot); {
+	switch {
 	case source == nil && len(importers) > 0:
 		for _, n := range importers {
 			f.keysTo(n, owner, slot)
@@ -501,22 +674,15 @@ func (f *fixer) open(slot hashslot.Slot) {
 	case target != nil:
 		f.move(source, target, slot)
 		what := FinishMove
-		for _, n := range importers {
-			if n != target {
-				f.then(stable(n.Node, slot))
-				what = MoveAndClose
-			}
+		if len(importers) > 1 {
+			what = MoveAndClose
 		}
 		f.done(slot, what, target)
 	case len(importers) > 0:
-		for _, n := range append([]*fixNode{source}, importers...) {
-			f.then(stable(n.Node, slot))
-		}
+		f.closeAt(owner, slot)
 		f.done(slot, CloseAll, owner)
 	default:
-		if source != nil {
-			f.then(stable(source.Node, slot))
-		}
+		f.closeAt(owner, slot)
 		f.done(slot, CloseSlot, owner)
 	}
 }
@@ -550,8 +716,7 @@ func (f *fixer) cover(slots slotmap.Set) {
 			f.done(slot, CoverHolder, holders[0])
 		default:
 			owner := f.most(holders, slot)
-			f.claim(owner, slot, false)
-			f.tellAll(owner, slot)
+			f.claim(owner, slotmap.SetOf(one(slot)...), false)
 			for _, n := range holders {
 				if n != owner {
 					f.keysTo(n, owner, slot)
@@ -563,7 +728,7 @@ func (f *fixer) cover(slots slotmap.Set) {
 	have, weights := make([]int, len(f.nodes)), make([]float64, len(f.nodes))
 	for i, n := range f.nodes {
 		if set := single[n]; !set.IsEmpty() {
-			f.assign(n, set)
+			f.claim(n, set, false)
 		}
 		have[i], weights[i] = n.owns.Len(), 1
 	}
@@ -578,7 +743,7 @@ func (f *fixer) cover(slots slotmap.Set) {
 		}
 		if !set.IsEmpty() {
 			empty = empty.Subtract(set)
-			f.assign(f.nodes[i], set)
+			f.claim(f.nodes[i], set, false)
 		}
 	}
 }
@@ -595,11 +760,12 @@ func (f *fixer) settle(slot hashslot.Slot) {
 	for _, n := range claimants {
 		if n != owner {
 			contested = contested || n.owns.Contains(slot)
-			f.giveUp(n, owner, slot)
+			f.giveUp(n, slot)
 		}
 	}
-	f.claim(owner, slot, contested)
-	f.tellAll(owner, slot)
+	if contested || !owner.owns.Contains(slot) {
+		f.claim(owner, slotmap.SetOf(one(slot)...), contested)
+	}
 	for _, n := range claimants {
 		if n != owner && f.count(n, slot) > 0 {
 			f.keysTo(n, owner, slot)

@@ -57,7 +57,7 @@ var (
 	kinds = []Kind{KindEpoch, KindMeet, KindAssign, KindUnassign, KindReplicate, KindImporting, KindMigrating, KindMoveKeys,
 		KindOwner, KindStable, KindBumpEpoch, KindExport, KindImport, KindFailover, KindWait}
 	conditions = []Condition{Answered, HasEpoch, KnowsPeer, NodeOwns, PeerOwns, NobodyOwns, Imports, Migrates, Closed, NoKeys,
-		Replicates, InSync, IsPrimary, ClusterOK}
+		Replicates, InSync, IsPrimary, ClusterOK, Follows}
 )
 
 // UnmarshalJSON reads what [Step.MarshalJSON] returns. Names that are not known

@@ -143,8 +143,28 @@ func (s *Step) seen(c *topology.Cluster, replies []any) (p Progress, why string)
 		return Done, ""
 	case Imports, Migrates, Closed:
 		return s.open(c)
+	case Follows:
+		if peer, higher := s.overtaken(c); higher != nil {
+			return Running, fmt.Sprintf("knows config epoch %d of the peer, and %d of %s", peer, higher.ConfigEpoch, printable(higher.ID))
+		}
 	}
 	return s.owns(c, replies)
+}
+
+// overtaken returns the config epoch of the peer, and a primary with a higher one, if
+// there is any.
+func (s *Step) overtaken(c *topology.Cluster) (epoch uint64, higher *topology.Node) {
+	for _, n := range c.Nodes() {
+		if n.ID == s.Peer {
+			epoch = n.ConfigEpoch
+		}
+	}
+	for _, n := range c.Nodes() {
+		if n.Role == topology.RolePrimary && n.ConfigEpoch > epoch {
+			return epoch, n
+		}
+	}
+	return epoch, nil
 }
 
 // met reports whether the node has met the peer.
@@ -241,10 +261,13 @@ func (s *Step) owns(c *topology.Cluster, replies []any) (p Progress, why string)
 	if reached {
 		return Done, ""
 	}
-	if s.Kind != KindExport && s.Kind != KindImport {
-		return NotStarted, ""
+	switch s.Kind {
+	case KindWait:
+		return Running, "has not heard of it"
+	case KindExport, KindImport:
+		return s.job(replies[0])
 	}
-	return s.job(replies[0])
+	return NotStarted, ""
 }
 
 // byOwner yields the parts of ranges that have one owner, or none.

@@ -53,6 +53,7 @@ const (
 	InSync     Condition = "is a primary, or a replica in sync"
 	IsPrimary  Condition = "is a primary"
 	ClusterOK  Condition = "says that the cluster is ok"
+	Follows    Condition = "knows that the peer owns the slots, and no config epoch above the peer's"
 )
 
 // An Until says when a [Step] is done, and how to see it.
@@ -238,6 +239,13 @@ func waiting(n Node, c Condition, ask ...string) Step {
 	return Step{Kind: KindWait, Node: n.ID, Addr: n.Addr, Until: Until{c, [][]string{ask}}}
 }
 
+// following waits until n knows that the peer owns the slots, by the highest epoch.
+func following(n, peer Node, slots []slotmap.Range) Step {
+	s := waiting(n, Follows, askNodes...)
+	s.Peer, s.PeerAddr, s.Slots = peer.ID, peer.Addr, slots
+	return s
+}
+
 func synced(n Node) Step { return waiting(n, InSync, "INFO", "replication") }
 
 // String returns the step as a line: the address, or the id, then the command, and
@@ -252,9 +260,9 @@ func (s Step) String() string {
 	case s.Kind == KindMoveKeys:
 		comment = "  # with KEYS and what " + line(s.Until.Ask...) + " lists, until there are none"
 	case s.Command == nil && len(s.Until.Ask) > 0:
-		command, comment = s.Until.Ask[0], "  # until it "+printableText(string(s.Until.Condition))
+		command, comment = s.Until.Ask[0], "  # until it "+s.until()
 	case !s.immediate() && len(s.Until.Ask) > 0:
-		comment = "  # then " + line(s.Until.Ask...) + " until it " + printableText(string(s.Until.Condition))
+		comment = "  # then " + line(s.Until.Ask...) + " until it " + s.until()
 	}
 	for _, a := range command {
 		b.WriteByte(' ')
@@ -262,6 +270,18 @@ func (s Step) String() string {
 	}
 	b.WriteString(comment)
 	return b.String()
+}
+
+// until returns the condition, with the peer and the slots of a wait by name.
+func (s *Step) until() string {
+	text := printableText(string(s.Until.Condition))
+	if s.Kind != KindWait || s.Until.Condition == KnowsPeer {
+		return text
+	}
+	if len(s.Slots) == 0 {
+		text = strings.Replace(text, "that the peer owns the slots, and no", "no", 1)
+	}
+	return strings.NewReplacer("the peer", printable(cmp.Or(s.PeerAddr, s.Peer)), "the slots", "slots "+rangesText(s.Slots)).Replace(text)
 }
 
 // line joins commands for a person to read.

@@ -103,6 +103,10 @@ func TestStepProgress(t *testing.T) {
 		{"no text", owned(nodeA, nodeB, 5), []any{5}, Running, "the reply is no text"},
 		{"no nodes", owned(nodeA, nodeB, 5), []any{""}, Running, "CLUSTER NODES: line 1, byte 0: no node"},
 		{"nothing to ask", bumped(nodeA), nil, Done, ""},
+		{"follows", following(nodeA, nodeB, one57), []any{nodesOf("a myself,master 0-4", "b master 5-7", "c slave:b")}, Done, ""},
+		{"follows in epochs only", following(nodeA, nodeB, nil), []any{nodesOf("a myself,master 0-9", "b master")}, Done, ""},
+		{"has not heard", following(nodeA, nodeB, one57), []any{nodesOf("c master 7", "a myself,master 0-4", "b master 5-6")}, Running, "has not heard of it"},
+		{"knows it otherwise", following(nodeA, nodeB, one57), []any{nodesOf("b master 5-7", "a myself,master 0-4")}, Running, "knows config epoch 1 of the peer, and 2 of a"},
 	} {
 		p, why := tc.step.Progress(tc.replies...)
 		require.Equal(t, tc.want, p, "%s: %s: %s", tc.step.Kind, tc.name, why)
@@ -196,6 +200,8 @@ func TestTextIsPrintable(t *testing.T) {
 	clean(Layout{Shards: []LayoutShard{{Primary: Host{Addr: evil, Zone: evil}}}, Warnings: []string{evil}}.Summary())
 	clean((&InputError{Field: evil, Value: evil, Reason: evil}).Error())
 	clean((&StateError{Problem: OpenSlots, Nodes: []string{evil}, Advice: evil}).Error())
+	require.Equal(t, "a:1> CLUSTER NODES  # until it knows that b:1 owns slots 5-7, and no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, []slotmap.Range{{First: 5, Last: 7}}).String())
+	require.Equal(t, "a:1> CLUSTER NODES  # until it knows no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, nil).String())
 	require.Equal(t, `> "a b" "" x`, Step{Kind: KindOwner, Command: []string{"a b", "", "x"}}.String()[2:])
 }
 

@@ -21,15 +21,27 @@ type Cluster struct {
 	nodes []*node // by id
 	byID  map[string]*node
 	news  slotmap.Set // slots that nodes may differ about
+	rules Rules
+
+	links   map[link][]message // what is on its way
+	changed bool               // whether a message said something new
+
+	// step is called where a step has to wait, up to tries times: gossip changes
+	// nothing more then.
+	step  func()
+	tries int
 }
 
-// A node is a server. Of other nodes it knows the role and the epoch at once, but
-// who owns which slot only from its own table.
+// A node is a server. Of other nodes it knows the role at once, but their epochs and
+// who owns which slot only as it has heard.
 type node struct {
 	id, addr             string
-	primary              *node // nil if it is one
-	epoch                uint64
+	primary              *node                 // nil if it is one
+	epoch                uint64                // config epoch, of a primary
+	current              uint64                // the highest epoch that it has heard of
+	known                map[*node]uint64      // config epochs of others
 	owner                [hashslot.Count]*node // as this node knows
+	silent               slotmap.Set           // slots that their owner, as this node knows, did not claim when last heard
 	free                 int                   // slots without an owner, as this node knows
 	migrating, importing map[hashslot.Slot]*node
 	keys                 *store
@@ -43,11 +55,12 @@ type store map[hashslot.Slot]map[string]string
 // what c says. Primaries with the same config epoch get others, in the order of their
 // ids, as servers settle it.
 func New(c *topology.Cluster) *Cluster {
-	p := &Cluster{byID: map[string]*node{}}
+	p := &Cluster{byID: map[string]*node{}, links: map[link][]message{}, tries: 3}
+	p.step = p.Gossip
 	epochs := map[uint64]bool{}
 	for _, n := range c.Nodes() {
 		if n.Role != topology.RoleUnknown {
-			m := &node{id: n.ID, addr: n.Addr(), epoch: n.ConfigEpoch, migrating: map[hashslot.Slot]*node{}, importing: map[hashslot.Slot]*node{}, keys: &store{}, free: hashslot.Count}
+			m := &node{id: n.ID, addr: n.Addr(), epoch: n.ConfigEpoch, known: map[*node]uint64{}, migrating: map[hashslot.Slot]*node{}, importing: map[hashslot.Slot]*node{}, keys: &store{}}
 			p.nodes, p.byID[n.ID] = append(p.nodes, m), m
 		}
 	}
@@ -66,13 +79,22 @@ func New(c *topology.Cluster) *Cluster {
 			m.epoch++
 		}
 		epochs[m.epoch] = true
+		for _, n := range p.nodes {
+			n.known[m] = m.epoch
+			n.current = max(n.current, m.epoch)
+		}
 	}
+	var owner [hashslot.Count]*node
+	free := hashslot.Count
 	for r, s := range c.Table().Ranges() {
 		for slot := r.First; slot <= r.Last; slot++ {
-			for _, m := range p.nodes {
-				m.set(slot, p.byID[s.Primary.ID])
+			if owner[slot] = p.byID[s.Primary.ID]; owner[slot] != nil {
+				free--
 			}
 		}
+	}
+	for _, m := range p.nodes {
+		m.owner, m.free = owner, free
 	}
 	for _, o := range c.Open() {
 		from, to := p.byID[o.From], p.byID[o.To]
@@ -95,6 +117,7 @@ func (n *node) set(slot hashslot.Slot, owner *node) {
 		n.free++
 	}
 	n.owner[slot] = owner
+	n.silent.Remove(slot)
 }
 
 // owns returns the slots that the node says are its own.
@@ -114,64 +137,11 @@ func (n *node) follow(primary *node) {
 	clear(n.importing)
 }
 
-// bump gives the node the highest config epoch, if it does not have it.
-func (c *Cluster) bump(n *node) (bumped bool) {
-	highest, alone := uint64(0), true
-	for _, m := range c.nodes {
-		highest = max(highest, m.epoch)
-		alone = alone && (m == n || m.epoch != n.epoch)
-	}
-	if n.epoch != 0 && n.epoch == highest && alone {
-		return false
-	}
-	n.epoch = highest + 1
-	return true
-}
-
 // change sets the owner of a slot in the table of one node.
 func (c *Cluster) change(n *node, slot hashslot.Slot, owner *node) {
 	n.set(slot, owner)
 	c.news.Add(slot)
-}
-
-// Gossip has every node hear of all others' claims, as clusterUpdateSlotsConfigWith
-// takes them: the highest config epoch has a slot; a slot that a node imports stays
-// as it is there; a node that loses a slot loses the keys it has of it; and one that
-// loses its last becomes a replica of who took it.
-func (c *Cluster) Gossip() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	lost := map[*node]*node{} // who lost slots, and the last that took one
-	for slot := range c.news.Slots() {
-		var best *node
-		for _, n := range c.nodes {
-			if n.primary == nil && !n.down && n.owner[slot] == n && (best == nil || n.epoch > best.epoch) {
-				best = n
-			}
-		}
-		if best == nil {
-			continue
-		}
-		for _, n := range c.nodes {
-			was := n.owner[slot]
-			_, importing := n.importing[slot]
-			if was == best || importing || n.down || was != nil && was.epoch >= best.epoch && was.owner[slot] == was {
-				continue
-			}
-			n.set(slot, best)
-			if was == n {
-				delete(*n.keys, slot)
-				delete(n.migrating, slot)
-				lost[n] = best
-			}
-		}
-	}
-	for n, to := range lost {
-		if set := n.owns(); set.IsEmpty() {
-			n.follow(to)
-		}
-	}
-	c.news = slotmap.Set{}
+	c.changed = true
 }
 
 // Kill has a node answer no more. Others see that it has failed, and its replicas may
@@ -246,9 +216,6 @@ func (c *Cluster) Run(steps ...plan.Step) error {
 	return nil
 }
 
-// maxTries bounds how often a step is tried: more gossip changes nothing.
-const maxTries = 3
-
 func (c *Cluster) run(s plan.Step) error {
 	n := &Conn{c: c, id: s.Node}
 	do := func(command []string) any {
@@ -265,7 +232,7 @@ func (c *Cluster) run(s plan.Step) error {
 		return replies
 	}
 	progress, why, seen := plan.NotStarted, "", ""
-	for range maxTries {
+	for range c.tries {
 		if progress == plan.NotStarted && s.Kind != plan.KindMoveKeys {
 			progress = plan.Running
 			if s.Command != nil {
@@ -292,7 +259,7 @@ func (c *Cluster) run(s plan.Step) error {
 		if progress == plan.Done {
 			return nil
 		}
-		c.Gossip()
+		c.step()
 	}
 	return errors.New(cmp.Or(why, "it is "+progress.String()))
 }

@@ -155,6 +155,7 @@ func TestReplies(t *testing.T) {
 	ask("ERR Unknown node z", "a CLUSTER REPLICATE z")
 	ask("STILL 5", "e CLUSTER BUMPEPOCH")
 	ask("BUMPED 6", "a CLUSTER BUMPEPOCH")
+	c.Gossip()
 	ask(int64(3), "a CLUSTER COUNTKEYSINSLOT 5")
 	ask([]any{k + "1", k + "4"}, "a CLUSTER GETKEYSINSLOT 5 2")
 	ask(int64(3), "a DBSIZE")

@@ -366,6 +366,7 @@ func (c *Cluster) setSlot(n *node, slot hashslot.Slot, what string, args []strin
 	if what == "STABLE" && len(args) == 0 {
 		delete(n.migrating, slot)
 		delete(n.importing, slot)
+		c.news.Add(slot)
 		return nil
 	}
 	if len(args) != 1 || what != "IMPORTING" && what != "MIGRATING" && what != "NODE" {
@@ -504,6 +505,10 @@ func (c *Cluster) failover(n *node, args []string) error {
 		return Error("ERR Master is down or failed, please use CLUSTER FAILOVER FORCE")
 	}
 	n.primary = nil
+	n.epoch = 0
+	for _, m := range c.nodes { // it is elected, so its epoch is above that of all
+		n.current = max(n.current, m.current)
+	}
 	c.bump(n)
 	for slot, owner := range n.owner {
 		if owner == was {
@@ -631,9 +636,9 @@ func (c *Cluster) nodesText(n *node) string {
 	}
 	var b strings.Builder
 	for _, m := range c.nodes {
-		flags, primary, epoch := "master", "-", m.epoch
+		flags, primary, epoch := "master", "-", n.epochOf(m)
 		if m.primary != nil {
-			flags, primary, epoch = "slave", m.primary.id, m.primary.epoch
+			flags, primary, epoch = "slave", m.primary.id, n.epochOf(m.primary)
 		}
 		if m == n {
 			flags = "myself," + flags

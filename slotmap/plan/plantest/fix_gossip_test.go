@@ -1,0 +1,193 @@
+package plantest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap/plan"
+)
+
+// withReplicas is five, with replicas of a and of d.
+func withReplicas(t testing.TB) *Cluster {
+	t.Helper()
+	views, err := five(t).Views()
+	require.NoError(t, err)
+	text := "r 10.0.1.1:6379@1 slave a 0 0 1 connected\ns 10.0.1.4:6379@1 slave d 0 0 4 connected\n"
+	for i, n := range views[0].Nodes() {
+		text += fmt.Sprintf("%s %s@1 master - 0 0 %d connected", n.ID, n.Addr(), i+1)
+		for _, r := range n.Slots {
+			text += " " + r.String()
+		}
+		text += "\n"
+	}
+	return New(parse(t, text))
+}
+
+// talk has the nodes send and get messages in an order of chance.
+func talk(c *Cluster, rng *rand.Rand) {
+	for range 1 + rng.IntN(30) {
+		from, to := c.nodes[rng.IntN(len(c.nodes))].id, c.nodes[rng.IntN(len(c.nodes))].id
+		if rng.IntN(2) == 0 {
+			c.Send(from, to)
+		}
+		for rng.IntN(2) == 0 && c.Deliver(from, to) {
+		}
+	}
+}
+
+// breakAtRandom breaks a few slots, each in several ways, as a person or a program that
+// died can. Then the nodes talk: it is a cluster at rest. Keys come where only stray
+// finds them, or else where they are looked for in any case.
+func breakAtRandom(c *Cluster, rng *rand.Rand, stray bool) {
+	slots := 1 + rng.IntN(12)
+	slot := func() hashslot.Slot { return hashslot.Slot(4090 + rng.IntN(slots)) }
+	someone := func() *node { return c.byID[string(rune('a'+rng.IntN(5)))] }
+	for range 1 + rng.IntN(30) {
+		s, n := slot(), someone()
+		do := func(n *node, format string, args ...any) {
+			if n.primary != nil {
+				return // it had lost its last slot
+			}
+			_, _ = try(c, n.id+" CLUSTER "+fmt.Sprintf(format, args...)) // some are refused
+		}
+		switch rng.IntN(7) {
+		case 0, 1:
+			do(n, "SETSLOT %d IMPORTING %s", s, someone().id)
+		case 2:
+			if o := n.owner[s]; o != nil {
+				do(o, "SETSLOT %d MIGRATING %s", s, n.id)
+				do(n, "SETSLOT %d IMPORTING %s", s, o.id)
+				if rng.IntN(2) == 0 {
+					do(someone(), "SETSLOT %d IMPORTING %s", s, o.id)
+				}
+			}
+		case 3:
+			do(n, "DELSLOTS %d", s)
+		case 4:
+			if o := n.owner[s]; o != nil {
+				do(o, "DELSLOTS %d", s)
+			}
+		case 5:
+			do(n, "DELSLOTS %d", s)
+			do(n, "ADDSLOTS %d", s)
+		case 6:
+			do(n, "BUMPEPOCH")
+		}
+		if rng.IntN(4) == 0 {
+			c.Gossip()
+		}
+	}
+	c.Gossip()
+	for range rng.IntN(30) {
+		s, n := slot(), someone()
+		open := false
+		for _, m := range c.nodes {
+			open = open || m.importing[s] != nil || m.migrating[s] != nil
+		}
+		if owners := c.owners(s); !stray && !open && len(owners) > 0 {
+			n = owners[0]
+		}
+		// A key at two nodes is one too many: the one that loses the slot wins.
+		c.Put(n.id, fmt.Sprintf("{%s}%d", s.Tag(), rng.IntN(9)), "1")
+	}
+}
+
+// In every order in which the nodes hear of one another, no repair loses a key, by the
+// rules of all versions. It may break off at any step, and then go on, or be planned
+// anew.
+func TestFixGossip(t *testing.T) {
+	seeds := uint64(80)
+	if testing.Short() {
+		seeds = 16
+	}
+	cases := map[plan.FixCase]int{}
+	for seed := range seeds {
+		repairAtRandom(t, rand.New(rand.NewPCG(seed, 7)), cases)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	t.Log(cases)
+	if !testing.Short() {
+		require.GreaterOrEqual(t, len(cases), 8, "of all kinds: %v", cases)
+	}
+}
+
+// FuzzFix takes from data how the cluster is broken, and in which order nodes talk.
+func FuzzFix(f *testing.F) {
+	for seed := range uint64(8) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		data := make([]byte, 8*rng.IntN(200))
+		for i := range data {
+			data[i] = byte(rng.Uint32())
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		repairAtRandom(t, rand.New(&choices{data, rand.NewPCG(1, 2)}), map[plan.FixCase]int{})
+	})
+}
+
+// choices are the numbers in data, and then others.
+type choices struct {
+	data []byte
+	rest *rand.PCG
+}
+
+func (c *choices) Uint64() uint64 {
+	if len(c.data) < 2 {
+		return c.rest.Uint64()
+	}
+	// rand takes small numbers from the high bits of the low or the high half.
+	n := uint64(c.data[0])<<8 | uint64(c.data[1])
+	c.data = c.data[2:]
+	return n<<48 | n<<16
+}
+
+func repairAtRandom(t testing.TB, rng *rand.Rand, cases map[plan.FixCase]int) {
+	c := withReplicas(t)
+	c.SetRules(Rules(rng.IntN(2)))
+	c.Fill(50, 1)
+	o := plan.FixOptions{StrayKeys: rng.IntN(8) == 0, SetSlots: plan.SetSlotOptions{Replace: true}}
+	breakAtRandom(c, rng, o.StrayKeys)
+	before := inventory(c)
+	c.step, c.tries = func() { talk(c, rng) }, 2000
+	r := planFix(t, c, o)
+	breakOff := rng.IntN(2*len(r.Steps) + 1)
+	for tries, next := 0, 0; next < len(r.Steps); next++ {
+		if tries == 0 && next == breakOff {
+			tries++
+			if rng.IntN(2) == 0 {
+				next = max(0, next-1) // nobody knows whether it is done
+			} else {
+				o.StrayKeys = true // keys may be at nodes that have closed the slot already
+				r = planFix(t, c, o)
+				next = -1
+				continue
+			}
+		}
+		for _, s := range r.Slots {
+			cases[s.Case]++
+		}
+		s := r.Steps[next]
+		require.NoError(t, c.Run(s), "step %d", next)
+		if rng.IntN(3) == 0 {
+			talk(c, rng)
+		}
+		after := inventory(c)
+		for key := range before {
+			require.NotZero(t, after[key], "step %d, %s: lost %s", next, s, key)
+		}
+	}
+	c.Gossip()
+	require.NoError(t, c.Check(few))
+	after := inventory(c)
+	for key := range before {
+		require.Equal(t, 1, after[key], key)
+	}
+	require.Empty(t, planFix(t, c, plan.FixOptions{}).Steps)
+}

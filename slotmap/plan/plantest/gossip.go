@@ -1,0 +1,250 @@
+package plantest
+
+import (
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+)
+
+// Rules are those of the cluster bus, where versions differ.
+type Rules int
+
+const (
+	// Classic are the rules of Redis, and of Valkey before 8.0: a node does not hear
+	// of slots that it imports, and keeps a slot bound to an owner that claims it no
+	// more.
+	Classic Rules = iota
+
+	// Valkey8 are those of Valkey 8.0 and later: a slot that its owner claims no more
+	// is anybody's, and a node takes a slot that it imports as soon as the node that
+	// it imports from does not claim it.
+	Valkey8
+)
+
+// SetRules sets the rules; a new cluster goes by [Classic].
+func (c *Cluster) SetRules(r Rules) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rules = r
+}
+
+// A message is a packet of the cluster bus: what a node claimed when it was sent.
+type message struct {
+	about          *node       // who claims
+	epoch, current uint64      // its config epoch, and the highest that the sender knew
+	scope, claims  slotmap.Set // slots that the message is about, and those of them that about claims
+	update         bool        // a third node says so: an UPDATE
+}
+
+// A link is from one node to another. Its messages arrive in their order.
+type link struct{ from, to *node }
+
+// Gossip has all nodes talk until there is nothing new: every message arrives, and every
+// node hears of all others' claims.
+func (c *Cluster) Gossip() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Each round resolves one collision of epochs at least, or spreads what there is.
+	for range 4 * (len(c.nodes) + 1) {
+		c.changed = false
+		for _, from := range c.nodes {
+			for _, to := range c.nodes {
+				c.send(from, to)
+			}
+		}
+		for arrived := true; arrived; {
+			arrived = false
+			for _, from := range c.nodes {
+				for _, to := range c.nodes {
+					arrived = c.deliver(from, to) || arrived
+				}
+			}
+		}
+		if !c.changed {
+			break
+		}
+	}
+	var disputed slotmap.Set
+	for slot := range c.news.Slots() {
+		for _, n := range c.nodes {
+			if n.owner[slot] != c.nodes[0].owner[slot] {
+				disputed.Add(slot)
+				break
+			}
+		}
+	}
+	c.news = disputed
+}
+
+// Send has one node send another what it claims now. The message is on its way until
+// [Cluster.Deliver].
+func (c *Cluster) Send(from, to string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.send(c.byID[from], c.byID[to])
+}
+
+// Deliver has the oldest message from one node to another arrive, and reports whether
+// there was one.
+func (c *Cluster) Deliver(from, to string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deliver(c.byID[from], c.byID[to])
+}
+
+func (c *Cluster) send(from, to *node) {
+	if from == to || from.down {
+		return
+	}
+	m := message{about: from, epoch: from.epoch, current: from.current, scope: c.news}
+	for slot := range c.news.Slots() {
+		if from.owner[slot] == from {
+			m.claims.Add(slot)
+		}
+	}
+	c.links[link{from, to}] = append(c.links[link{from, to}], m)
+}
+
+func (c *Cluster) deliver(from, to *node) bool {
+	l := link{from, to}
+	list := c.links[l]
+	if len(list) == 0 {
+		return false
+	}
+	c.links[l] = list[1:]
+	if m := list[0]; !to.down && !from.down {
+		c.hear(to, from, &m)
+	}
+	return true
+}
+
+// hear is clusterProcessPacket, for a node that has got a message.
+func (c *Cluster) hear(n, from *node, m *message) {
+	if m.about == n {
+		return // n knows better
+	}
+	if m.about.primary != nil {
+		// Whoever hears that a node is a replica now has it own nothing.
+		for slot := range m.scope.Slots() {
+			if n.owner[slot] == m.about {
+				c.change(n, slot, nil)
+			}
+		}
+		return
+	}
+	n.current = max(n.current, m.current)
+	known := n.epochOf(m.about)
+	if m.update && known >= m.epoch {
+		return // nothing new
+	}
+	if m.epoch > known {
+		n.known[m.about] = m.epoch
+		c.changed = true
+	}
+	c.updateSlots(n, m)
+	if m.update {
+		return
+	}
+	for slot := range m.claims.Slots() {
+		// A claim that is known to be old is answered with who has the slot.
+		o := n.owner[slot]
+		if o == nil || o == m.about || n.epochOf(o) <= m.epoch || c.unclaimed(n, slot) {
+			continue
+		}
+		u := message{about: o, epoch: n.epochOf(o), current: n.current, scope: m.scope, update: true}
+		for slot := range m.scope.Slots() {
+			if n.owner[slot] == o && !c.unclaimed(n, slot) {
+				u.claims.Add(slot)
+			}
+		}
+		c.links[link{n, from}] = append(c.links[link{n, from}], u)
+		break
+	}
+	if n.primary == nil && n.epoch == m.epoch && n.id < m.about.id { // clusterHandleConfigEpochCollision
+		n.current++
+		n.epoch = n.current
+		c.changed = true
+	}
+}
+
+// unclaimed is isSlotUnclaimed.
+func (c *Cluster) unclaimed(n *node, slot hashslot.Slot) bool {
+	return n.owner[slot] == nil || c.rules == Valkey8 && n.silent.Contains(slot)
+}
+
+// updateSlots is clusterUpdateSlotsConfigWith: the claim with the higher config epoch
+// has a slot. A node that so loses a slot deletes its keys, and one that loses its last
+// becomes a replica of who took it.
+func (c *Cluster) updateSlots(n *node, m *message) {
+	primary := n
+	if n.primary != nil {
+		primary = n.primary
+	}
+	var taker *node
+	for slot := range m.scope.Slots() {
+		was := n.owner[slot]
+		from, importing := n.importing[slot]
+		if !m.claims.Contains(slot) {
+			if was == m.about {
+				n.silent.Add(slot)
+			}
+			if c.rules == Valkey8 && importing && from == m.about && n.primary == nil {
+				delete(n.importing, slot)
+				if was != n {
+					c.change(n, slot, n)
+					c.bump(n)
+				}
+			}
+			continue
+		}
+		if was == m.about {
+			n.silent.Remove(slot)
+			continue
+		}
+		if importing && c.rules == Classic {
+			continue
+		}
+		if !c.unclaimed(n, slot) && n.epochOf(was) >= m.epoch {
+			continue
+		}
+		if was == n {
+			delete(*n.keys, slot)
+			delete(n.migrating, slot)
+		}
+		if was == primary {
+			taker = m.about
+		}
+		if importing && from != m.about {
+			delete(n.importing, slot)
+		}
+		c.change(n, slot, m.about)
+	}
+	if taker != nil && n.primary == nil {
+		if set := n.owns(); set.IsEmpty() {
+			n.follow(taker)
+		}
+	}
+}
+
+// epochOf returns the config epoch of a primary as n knows it.
+func (n *node) epochOf(m *node) uint64 {
+	if m == n {
+		return n.epoch
+	}
+	return n.known[m]
+}
+
+// bump is clusterBumpConfigEpochWithoutConsensus: it gives the node an epoch above all
+// that it knows of, if it does not have the highest.
+func (c *Cluster) bump(n *node) (bumped bool) {
+	highest := n.current
+	for _, e := range n.known {
+		highest = max(highest, e)
+	}
+	if n.epoch != 0 && n.epoch == highest {
+		return false
+	}
+	n.current = highest + 1
+	n.epoch = n.current
+	c.changed = true
+	return true
+}
