@@ -58,7 +58,7 @@ func (c *Client) Close() error {
 
 func (c *Client) options(addr string) *redis.Options {
 	opt := c.Options()
-	return &redis.Options{Addr: addr, Username: opt.Username, Password: opt.Password, TLSConfig: opt.TLSConfig, MaxRetries: -1, DialerRetries: 1,
+	return &redis.Options{Addr: addr, Dialer: opt.Dialer, Username: opt.Username, Password: opt.Password, TLSConfig: opt.TLSConfig, MaxRetries: -1, DialerRetries: 1,
 		DialTimeout: opt.DialTimeout, ReadTimeout: opt.ReadTimeout, WriteTimeout: opt.WriteTimeout, PoolSize: 1}
 }
 

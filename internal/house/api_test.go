@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ var update = flag.Bool("update", false, "write api.txt anew")
 const root = "../.."
 
 // public returns the folders of the packages that others import, by their path
-// in the module.
+// in the checkout: those of the module, and the adapters.
 func public(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
@@ -46,6 +47,12 @@ func public(t *testing.T) []string {
 		return err
 	})
 	require.NoError(t, err)
+	adapters, err := filepath.Glob(filepath.Join(root, "adapter/*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, adapters)
+	for _, dir := range adapters {
+		dirs = append(dirs, path.Join("adapter", filepath.Base(dir)))
+	}
 	return dirs
 }
 
@@ -115,7 +122,7 @@ func names(p *doc.Package, fset *token.FileSet, yield func(decl string, document
 			for _, field := range s.Fields.List {
 				for _, name := range field.Names {
 					if name.IsExported() {
-						// A comment may be that of the fields in front of it.
+						// The comment of the type may say all of a field.
 						yield("field "+t.Name+"."+name.Name+" "+text(field.Type), true)
 					}
 				}

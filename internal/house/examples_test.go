@@ -24,6 +24,7 @@ var mainUses = map[string]string{
 	"slotmap/topology":      "ParseNodes ParseSlots ParseShards Merge ParseRedirect Classify Refresher Router_Read Router_Failed Router_Split",
 	"slotmap/command":       "Keys Route Splitter",
 	"slotmap/plan":          "Create Rebalance Rebalance_load Drain Reshard Promote Fix Plan_Batches Plan_SetSlots Plan_MigrationImport Step",
+	"adapter/redigo":        "Client_Do Client_Pipeline",
 	"slotmap/plan/plantest": "Cluster_Dial",
 }
 
