@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"internal/impl":          {},
 	"internal/guard":         {},
 	"internal/hashtest":      {"crc16", "internal/impl"},
+	"internal/paper":         {"slotmap/plan/plantest"},
 	".":                      {"crc16", "hashtag", "internal/gf2", "internal/impl"},
 	"slotmap":                {"."},
 	"slotmap/topology":       {".", "internal/reply", "slotmap"},
