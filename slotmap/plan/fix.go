@@ -198,10 +198,10 @@ type taking struct {
 	covered slotmap.Set // what nobody owned
 }
 
-// A moving is how slots come to a node with their keys.
+// A moving is which slots come to a node with their keys.
 type moving struct {
 	slots slotmap.Set
-	steps []Step
+	from  map[*fixNode][]hashslot.Slot
 }
 
 // A fixNode is a node as it says itself.
@@ -365,12 +365,7 @@ func (f *fixer) together() {
 		}
 	}
 	add(f.gathering...)
-	for _, n := range f.nodes {
-		if m := f.moving[n]; m != nil {
-			add(m.steps...)
-			add(f.heard(n, m.slots)...)
-		}
-	}
+	add(f.moves()...)
 	round := 0
 	for i := range f.Steps {
 		if s := &f.Steps[i]; s.Until.Condition == Follows {
@@ -588,25 +583,64 @@ func (f *fixer) keysTo(n, owner *fixNode, slot hashslot.Slot) {
 	f.gathering = append(f.gathering, stable(n.Node, slot))
 }
 
-// move moves the slot with its keys, as [Plan.SetSlots] does.
+// move has the slot go to another node with its keys.
 func (f *fixer) move(from, to *fixNode, slot hashslot.Slot) {
 	m := f.moving[to]
 	if m == nil {
-		m = &moving{}
+		m = &moving{from: map[*fixNode][]hashslot.Slot{}}
 		f.moving[to] = m
 	}
 	f.receivers[to] = true
 	m.slots.Add(slot)
-	m.steps = append(m.steps, importing(to.Node, from.Node, slot), migrating(from.Node, to.Node, slot))
-	for database := range max(f.o.SetSlots.Databases, 1) {
-		m.steps = append(m.steps, keysOf(from.Node, to.Node, slot, &f.o.SetSlots, database))
-	}
-	m.steps = append(m.steps, owned(to.Node, to.Node, slot), owned(from.Node, to.Node, slot))
+	m.from[from] = append(m.from[from], slot)
 	to.owns.Add(slot)
 	from.owns.Remove(slot)
-	if from.owns.IsEmpty() {
-		m.steps = append(m.steps, synced(from.Node))
+}
+
+// moves moves slots with their keys, as [Plan.SetSlots] does. A node that gives its last
+// slot may be a replica then and get none, so it gets its own before, unless two wait
+// for each other.
+func (f *fixer) moves() (steps []Step) {
+	left := map[*fixNode]int{} // slots that the node has
+	var targets []*fixNode
+	for _, n := range f.nodes {
+		left[n] += n.owns.Len()
+		if m := f.moving[n]; m != nil {
+			targets = append(targets, n)
+			left[n] -= m.slots.Len()
+			for from, slots := range m.from {
+				left[from] += len(slots)
+			}
+		}
 	}
+	for len(targets) > 0 {
+		next := max(0, slices.IndexFunc(targets, func(to *fixNode) bool {
+			for from, slots := range f.moving[to].from {
+				if left[from] == len(slots) && slices.Contains(targets, from) {
+					return false
+				}
+			}
+			return true
+		}))
+		to := targets[next]
+		targets = slices.Delete(targets, next, next+1)
+		m := f.moving[to]
+		left[to] += m.slots.Len()
+		for _, from := range f.nodes {
+			for _, slot := range m.from[from] {
+				steps = append(steps, importing(to.Node, from.Node, slot), migrating(from.Node, to.Node, slot))
+				for database := range max(f.o.SetSlots.Databases, 1) {
+					steps = append(steps, keysOf(from.Node, to.Node, slot, &f.o.SetSlots, database))
+				}
+				steps = append(steps, owned(to.Node, to.Node, slot), owned(from.Node, to.Node, slot))
+				if left[from]--; left[from] == 0 {
+					steps = append(steps, synced(from.Node))
+				}
+			}
+		}
+		steps = append(steps, f.heard(to, m.slots)...)
+	}
+	return steps
 }
 
 // open is clusterManagerFixOpenSlot.

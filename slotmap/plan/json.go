@@ -55,9 +55,9 @@ func encodable(place string, texts ...string) error {
 // kinds and conditions are all there are.
 var (
 	kinds = []Kind{KindEpoch, KindMeet, KindAssign, KindUnassign, KindReplicate, KindImporting, KindMigrating, KindMoveKeys,
-		KindOwner, KindStable, KindBumpEpoch, KindExport, KindImport, KindFailover, KindWait}
+		KindOwner, KindStable, KindBumpEpoch, KindExport, KindImport, KindFailover, KindWait, KindID, KindNodes}
 	conditions = []Condition{Answered, HasEpoch, KnowsPeer, NodeOwns, PeerOwns, NobodyOwns, Imports, Migrates, Closed, NoKeys,
-		Replicates, InSync, IsPrimary, ClusterOK, Follows}
+		Replicates, InSync, IsPrimary, ClusterOK, Follows, HasVersion, Migrated}
 )
 
 // UnmarshalJSON reads what [Step.MarshalJSON] returns. Names that are not known

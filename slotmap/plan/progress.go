@@ -52,7 +52,12 @@ func (s Step) Progress(replies ...any) (p Progress, why string) {
 		return Running, fmt.Sprintf("%d replies to %d commands", len(replies), len(s.Until.Ask))
 	}
 	for i, r := range replies {
-		if err, bad := r.(error); bad && i < len(s.Until.Ask) {
+		err, bad := r.(error)
+		switch {
+		case !bad || i >= len(s.Until.Ask):
+		case s.Kind == KindNodes:
+			return NotStarted, err.Error() // it has no cluster yet
+		default:
 			return Running, line(s.Until.Ask[i]) + ": " + err.Error()
 		}
 	}
@@ -115,7 +120,7 @@ func (s *Step) field(text string) (p Progress, why string) {
 func infoField(text, name string) (value string, ok bool) {
 	for l := range strings.Lines(text) {
 		if v, ok := strings.CutPrefix(l, name+":"); ok {
-			return strings.TrimRight(v, "\r\n"), true
+			return strings.TrimSpace(v), true
 		}
 	}
 	return "", false
@@ -143,6 +148,8 @@ func (s *Step) seen(c *topology.Cluster, replies []any) (p Progress, why string)
 		return Done, ""
 	case Imports, Migrates, Closed:
 		return s.open(c)
+	case HasVersion:
+		return s.version(c)
 	case Follows:
 		if peer, higher := s.overtaken(c); higher != nil {
 			return Running, fmt.Sprintf("knows config epoch %d of the peer, and %d of %s", peer, higher.ConfigEpoch, printable(higher.ID))
@@ -265,6 +272,10 @@ func (s *Step) owns(c *topology.Cluster, replies []any) (p Progress, why string)
 	case KindWait:
 		return Running, "has not heard of it"
 	case KindExport, KindImport:
+		if s.Until.Condition == Migrated {
+			info, _ := reply.Text(replies[0])
+			return s.migrated(info)
+		}
 		return s.job(replies[0])
 	}
 	return NotStarted, ""

@@ -32,6 +32,8 @@ const (
 	KindImport    Kind = "import"        // has Node take slots, with their keys, from Peer
 	KindFailover  Kind = "fail over"     // has Node, a replica of Peer, take its place
 	KindWait      Kind = "wait"          // sends nothing, and waits for Node
+	KindID        Kind = "set id"        // tells Node its id; of Kvrocks
+	KindNodes     Kind = "set nodes"     // tells Node who is in the cluster and who owns what; of Kvrocks
 )
 
 // A Condition is what is true of a node once a [Step] is done.
@@ -53,6 +55,8 @@ const (
 	InSync     Condition = "is a primary, or a replica in sync"
 	IsPrimary  Condition = "is a primary"
 	ClusterOK  Condition = "says that the cluster is ok"
+	HasVersion Condition = "has the cluster in this version"    // of Kvrocks
+	Migrated   Condition = "has migrated the slots to the peer" // or the peer owns them; of Kvrocks
 	Follows    Condition = "knows that the peer owns the slots, and no config epoch above the peer's"
 )
 

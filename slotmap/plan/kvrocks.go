@@ -1,0 +1,227 @@
+package plan
+
+import (
+	"fmt"
+	"iter"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// ClusterX renders the plan for Apache Kvrocks. view is what one node says by CLUSTER
+// NODES.
+//
+// Kvrocks has no gossip: every node, replicas as well, is told of every change, which
+// has a version. CLUSTERX SETSLOT takes no version but that of the node plus one
+// (Cluster::SetSlotRanges of src/cluster/cluster.cc), so all nodes must begin with
+// the version of the view. A step for a node with another version fails, and says
+// what to do.
+//
+// Slots move one after the other: CLUSTERX MIGRATE has the source copy one with its
+// keys, and CLUSTERX SETSLOT then tells all nodes of it, in one round. Until it is
+// told, the source redirects clients to the target, and forgets that if it is restarted
+// (migrated_slots_). With ranges, it is a range of slots in the place of one, which
+// Kvrocks from 2.11 takes (pull request 2389).
+//
+// The source authenticates at the target by its own requirepass.
+//
+// The error is an [*InputError]: the view tells no version, does not have a node of the
+// plan, or has an id of other than 40 bytes, which Kvrocks refuses.
+func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], error) {
+	var nodes []Node
+	roles := map[string]topology.Role{}
+	for _, n := range view.Nodes() {
+		if err := checkKvrocksID(n.ID); err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, Node{ID: n.ID, Addr: n.Addr()})
+		roles[n.ID] = n.Role
+	}
+	me := view.Myself()
+	if me == nil {
+		return nil, &InputError{Field: "view", Reason: "does not say which node was asked: it must be the reply of one node to CLUSTER NODES"}
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
+	at := map[string]Node{}
+	for _, n := range nodes {
+		at[n.ID] = n
+	}
+	moves := p.moves()
+	for _, m := range moves {
+		for _, id := range []string{m.From, m.To} {
+			if id != "" && roles[id] != topology.RolePrimary {
+				return nil, &InputError{Field: "view", Value: id, Reason: "is no primary of the view, and the plan has it"}
+			}
+		}
+	}
+	return func(yield func(Step) bool) {
+		version, round := me.ConfigEpoch, 0
+		for _, m := range moves {
+			for part := range parts(m.Slots, ranges || m.From == "") {
+				if m.From != "" && !yield(exportedByKvrocks(at[m.From], at[m.To], part)) {
+					return
+				}
+				version++
+				round++
+				for _, n := range nodes {
+					s := versioned(KindOwner, n, version, "SETSLOT", part.String(), "NODE", m.To)
+					s.Peer, s.PeerAddr, s.Slots, s.Round = m.To, at[m.To].Addr, []slotmap.Range{part}, round
+					if !yield(s) {
+						return
+					}
+				}
+			}
+		}
+	}, nil
+}
+
+// parts yields the ranges of the set, or its slots.
+func parts(set slotmap.Set, ranges bool) iter.Seq[slotmap.Range] {
+	if ranges {
+		return set.Ranges()
+	}
+	return func(yield func(slotmap.Range) bool) {
+		for slot := range set.Slots() {
+			if !yield(slotmap.Range{First: slot, Last: slot}) {
+				return
+			}
+		}
+	}
+}
+
+// ClusterX renders the layout for Apache Kvrocks. Each node is told its id, and then
+// who is in the cluster and who owns which slots, as version 1. The ids must be in the
+// hosts. Kvrocks takes any id of 40 bytes, and has none of its own.
+//
+// A node that is in a cluster already has a version, and may refuse that
+// (Cluster::SetClusterNodes of src/cluster/cluster.cc): its step fails then.
+//
+// The error is an [*InputError]: a host whose id is not of 40 bytes or that of another,
+// or that has no port.
+func (l *Layout) ClusterX() ([]Step, error) {
+	var nodes []Node
+	var text strings.Builder
+	seen := map[string]string{}
+	add := func(h Host, role, primary string, slots slotmap.Set) error {
+		host, port, err := net.SplitHostPort(h.Addr)
+		if err != nil || strings.ContainsAny(h.Addr, " \n") {
+			return &InputError{Field: "hosts", Value: h.Addr, Reason: "is not host:port"}
+		}
+		if err := checkKvrocksID(h.ID); err != nil {
+			return err
+		}
+		if at, twice := seen[h.ID]; twice {
+			return &InputError{Field: "hosts", Value: h.Addr, Reason: "has the ID of " + at}
+		}
+		seen[h.ID] = h.Addr
+		nodes = append(nodes, Node{ID: h.ID, Addr: h.Addr})
+		if text.Len() > 0 {
+			text.WriteByte('\n')
+		}
+		fmt.Fprintf(&text, "%s %s %s %s %s", h.ID, host, port, role, primary)
+		if !slots.IsEmpty() {
+			text.WriteString(" " + slots.String())
+		}
+		return nil
+	}
+	for _, s := range l.Shards {
+		if err := add(s.Primary, "master", "-", s.Slots); err != nil {
+			return nil, err
+		}
+		for _, r := range s.Replicas {
+			if err := add(r, "slave", s.Primary.ID, slotmap.Set{}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var steps []Step
+	for _, n := range nodes {
+		steps = append(steps, Step{Kind: KindID, Node: n.ID, Addr: n.Addr, Round: 1, Command: []string{"CLUSTERX", "SETNODEID", n.ID}, Until: Until{Condition: Answered}})
+	}
+	for _, n := range nodes {
+		s := versioned(KindNodes, n, 1, "SETNODES", text.String())
+		s.Round = 2
+		steps = append(steps, s)
+	}
+	return steps, nil
+}
+
+// checkKvrocksID is kClusterNodeIdLen of src/cluster/cluster_defs.h. An id with a
+// space would be two fields.
+func checkKvrocksID(id string) error {
+	if len(id) != 40 || strings.ContainsAny(id, " \n") {
+		return &InputError{Field: "ID", Value: id, Reason: "is not of 40 bytes without spaces, as Kvrocks wants it"}
+	}
+	return nil
+}
+
+// versioned is a command of CLUSTERX that gives n a version, its last argument.
+func versioned(kind Kind, n Node, version uint64, args ...string) Step {
+	command := append([]string{"CLUSTERX"}, args...)
+	return Step{Kind: kind, Node: n.ID, Addr: n.Addr, Command: append(command, strconv.FormatUint(version, 10)), Until: Until{HasVersion, [][]string{askNodes}}}
+}
+
+func exportedByKvrocks(from, to Node, r slotmap.Range) Step {
+	return Step{Kind: KindExport, Node: from.ID, Addr: from.Addr, Peer: to.ID, PeerAddr: to.Addr, Slots: []slotmap.Range{r},
+		Command: []string{"CLUSTERX", "MIGRATE", r.String(), to.ID},
+		Until:   Until{Migrated, [][]string{{"CLUSTER", "INFO"}, askNodes}}}
+}
+
+// version compares the version of a node with that which the step gives it.
+func (s *Step) version(c *topology.Cluster) (p Progress, why string) {
+	var want, have uint64
+	if len(s.Command) > 0 {
+		want, _ = strconv.ParseUint(s.Command[len(s.Command)-1], 10, 64)
+	}
+	for _, n := range c.Nodes() {
+		have = max(have, n.ConfigEpoch) // all have the same
+	}
+	if s.Kind == KindOwner {
+		reached := true
+		for _, shard := range byOwner(c, s.Slots) {
+			reached = reached && shard != nil && shard.Primary.ID == s.Peer
+		}
+		switch {
+		case reached:
+			return Done, ""
+		case have >= want:
+			return Failed, fmt.Sprintf("has version %d, and others own the slots: somebody else changes the cluster; plan anew", have)
+		case have+1 < want:
+			return Failed, fmt.Sprintf("has version %d, and only takes %d: give it what the others have, by CLUSTERX SETNODES", have, have+1)
+		}
+		return NotStarted, ""
+	}
+	switch {
+	case have > want:
+		return Failed, fmt.Sprintf("has version %d of a cluster already", have)
+	case have < want:
+		return NotStarted, ""
+	}
+	return Done, ""
+}
+
+// migrated reads the state of the last migration, which Kvrocks keeps as long as the slots
+// are not given to the target (SlotMigrator::GetMigrationInfo of
+// src/cluster/slot_migrate.cc). It names one slot, or a range from 2.11 on.
+func (s *Step) migrated(info string) (p Progress, why string) {
+	slots, ok := infoField(info, "migrating_slot(s)")
+	if !ok {
+		slots, _ = infoField(info, "migrating_slot")
+	}
+	to, _ := infoField(info, "destination_node")
+	state, _ := infoField(info, "migrating_state")
+	mine := slots == rangesText(s.Slots) && to == s.Peer
+	switch {
+	case mine && state == "success":
+		return Done, ""
+	case mine && state == "fail":
+		return NotStarted, "migrating_state:fail"
+	case state == "start":
+		return Running, "migrates slots " + printable(slots)
+	}
+	return NotStarted, ""
+}

@@ -1,0 +1,405 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A kvrocks is a node that goes by the rules of Apache Kvrocks: Cluster::SetSlotRanges,
+// SetClusterNodes, MigrateSlot and parseClusterNodes of src/cluster/cluster.cc,
+// SlotMigrator::PerformSlotMigration and GetMigrationInfo of slot_migrate.cc, and
+// CommandClusterX of src/commands/cmd_cluster.cc. Of keys it only knows how many are
+// in a slot.
+type kvrocks struct {
+	ranges    bool // takes ranges to migrate
+	id        string
+	version   int64 // -1: none
+	nodes     map[string]*kvrocksNode
+	owner     [hashslot.Count]string
+	keys      [hashslot.Count]int
+	migrated  map[hashslot.Slot]bool
+	migrating slotmap.Range // or was
+	to, state string
+}
+
+type kvrocksNode struct{ host, port, role, primary string }
+
+// A kvrocksCluster is nodes by address.
+type kvrocksCluster map[string]*kvrocks
+
+func newKvrocks(ranges bool, addrs ...string) kvrocksCluster {
+	c := kvrocksCluster{}
+	for _, a := range addrs {
+		c[a] = &kvrocks{version: -1, ranges: ranges, migrated: map[hashslot.Slot]bool{}}
+	}
+	return c
+}
+
+// restart loses what is in memory only.
+func (k *kvrocks) restart() {
+	clear(k.migrated)
+	k.state = ""
+}
+
+func (c kvrocksCluster) do(addr string, command []string) any {
+	k := c[addr]
+	refused := errors.New
+	name := strings.Join(command[:2], " ")
+	if k.version < 0 && (name == "CLUSTER NODES" || name == "CLUSTER INFO") {
+		return refused("CLUSTERDOWN The cluster is not initialized")
+	}
+	parseSlots := func(text string) (set slotmap.Set, err error) {
+		set, err = slotmap.ParseSet(text)
+		if err == nil && set.IsEmpty() {
+			err = refused("ERR No slots to parse.")
+		}
+		return set, err
+	}
+	switch name {
+	case "CLUSTER NODES":
+		return k.text()
+	case "CLUSTER INFO":
+		info := fmt.Sprintf("cluster_state:ok\r\ncluster_my_epoch:%d\r\n", k.version)
+		if k.state != "" {
+			field := "migrating_slot"
+			if k.ranges {
+				field = "migrating_slot(s)"
+			}
+			info += fmt.Sprintf("%s: %s\r\ndestination_node: %s\r\nmigrating_state: %s\r\n", field, k.migrating, k.to, k.state)
+		}
+		if k.state == "start" { // done when it is asked for the next time
+			k.migrate(c)
+		}
+		return info
+	case "CLUSTERX SETNODEID":
+		if len(command[2]) != 40 {
+			return refused("ERR Invalid node id")
+		}
+		k.id = command[2]
+		return "OK"
+	case "CLUSTERX SETNODES":
+		version, err := strconv.ParseInt(command[3], 10, 64)
+		switch {
+		case err != nil || version < 0 || k.version > version:
+			return refused("ERR Invalid version of cluster")
+		case k.version == version:
+			return "OK"
+		}
+		nodes, owner := map[string]*kvrocksNode{}, [hashslot.Count]string{}
+		for l := range strings.SplitSeq(command[2], "\n") {
+			f := strings.Fields(l)
+			if len(f) < 5 || len(f[0]) != 40 || f[3] == "slave" && (len(f[4]) != 40 || len(f) > 5) || f[3] == "master" && f[4] != "-" {
+				return refused("ERR Invalid cluster nodes info")
+			}
+			nodes[f[0]] = &kvrocksNode{f[1], f[2], f[3], f[4]}
+			if len(f) > 5 {
+				set, err := parseSlots(strings.Join(f[5:], " "))
+				if err != nil {
+					return refused("ERR Invalid slot")
+				}
+				for slot := range set.Slots() {
+					if owner[slot] != "" {
+						return refused("ERR Slot distribution is overlapped")
+					}
+					owner[slot] = f[0]
+				}
+			}
+		}
+		k.version, k.nodes, k.owner = version, nodes, owner
+		return "OK"
+	case "CLUSTERX MIGRATE":
+		set, err := parseSlots(command[2])
+		list := slices.Collect(set.Ranges())
+		if err != nil || len(list) > 1 || !k.ranges && set.Len() > 1 {
+			return refused("ERR value is not an integer or out of range")
+		}
+		r := list[0]
+		to := k.nodes[command[3]]
+		for slot := range set.Slots() {
+			if k.owner[slot] != k.id {
+				return refused("ERR Can't migrate slot which doesn't belong to me")
+			}
+		}
+		switch {
+		case to == nil:
+			return refused("ERR Can't find the destination node id")
+		case k.nodes[k.id].role != "master":
+			return refused("ERR Slave can't migrate slot")
+		case to.role != "master":
+			return refused("ERR Can't migrate slot to a slave")
+		case command[3] == k.id:
+			return refused("ERR Can't migrate slot to myself")
+		case k.state == "start":
+			return refused("ERR There is already a migrating slot")
+		case k.state == "success" && k.migrating == r:
+			return refused("ERR Can't migrate slot which has been migrated")
+		}
+		k.migrating, k.to, k.state = r, command[3], "start"
+		return "OK"
+	case "CLUSTERX SETSLOT":
+		set, err := parseSlots(command[2])
+		version, bad := strconv.ParseInt(command[5], 10, 64)
+		to := k.nodes[command[4]]
+		switch {
+		case err != nil || bad != nil || command[3] != "NODE" || len(command[4]) != 40:
+			return refused("ERR Invalid setslot options")
+		case version <= 0 || version != k.version+1:
+			return refused("ERR Invalid version of cluster")
+		case to == nil:
+			return refused("ERR No this node in the cluster")
+		case to.role != "master":
+			return refused("ERR The node isn't a master")
+		}
+		k.version = version
+		for slot := range set.Slots() {
+			if k.owner[slot] == k.id && command[4] != k.id && k.migrated[slot] {
+				k.keys[slot] = 0
+				delete(k.migrated, slot)
+			}
+			k.owner[slot] = command[4]
+		}
+		return "OK"
+	}
+	return refused("ERR unknown command " + name)
+}
+
+// migrate copies the slots.
+func (k *kvrocks) migrate(c kvrocksCluster) {
+	to := c[k.nodes[k.to].host+":"+k.nodes[k.to].port]
+	for slot := k.migrating.First; slot <= k.migrating.Last; slot++ {
+		to.keys[slot] = k.keys[slot]
+		k.migrated[slot] = true
+	}
+	k.state = "success"
+}
+
+func (k *kvrocks) text() string {
+	slots := map[string]*slotmap.Set{}
+	for slot, id := range k.owner {
+		if slots[id] == nil {
+			slots[id] = new(slotmap.Set)
+		}
+		slots[id].Add(hashslot.Slot(slot))
+	}
+	var b strings.Builder
+	for id, n := range k.nodes {
+		me := ""
+		if id == k.id {
+			me = "myself,"
+		}
+		fmt.Fprintf(&b, "%s %s:%s@1 %s%s %s 0 0 %d connected", id, n.host, n.port, me, n.role, n.primary, k.version)
+		if set := slots[id]; set != nil {
+			b.WriteString(" " + set.String())
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// run does a step as Step says.
+func (c kvrocksCluster) run(s Step) (p Progress, why string) {
+	for range 20 {
+		if p == NotStarted {
+			if p, why = s.Answer(c.do(s.Addr, s.Command)); p == Done {
+				return p, ""
+			}
+		}
+		var replies []any
+		for _, ask := range s.Until.Ask {
+			replies = append(replies, c.do(s.Addr, ask))
+		}
+		if p, why = s.Progress(replies...); p == Done || p == Failed {
+			return p, why
+		}
+	}
+	return p, why
+}
+
+func kvrocksID(n int) string { return fmt.Sprintf("%040d", n) }
+
+// A cluster is created and takes a plan; it is killed and begins again with earlier
+// steps, and sources are restarted. All keys arrive.
+func TestClusterX(t *testing.T) {
+	for _, ranges := range []bool{false, true} {
+		rng := rand.New(rand.NewPCG(5, 6))
+		host := func(i int) Host { return Host{Addr: fmt.Sprintf("10.0.0.%d:6666", i), ID: kvrocksID(i)} }
+		l := Layout{Shards: []LayoutShard{
+			{Primary: host(1), Slots: slotmap.MustParseSet("0-8 10-8000"), Replicas: []Host{host(3)}},
+			{Primary: host(2), Slots: slotmap.MustParseSet("9 8001-16380"), Replicas: []Host{host(4)}},
+			{Primary: host(5)},
+		}}
+		steps, err := l.ClusterX()
+		require.NoError(t, err)
+		c := newKvrocks(ranges, "10.0.0.1:6666", "10.0.0.2:6666", "10.0.0.3:6666", "10.0.0.4:6666", "10.0.0.5:6666")
+		for i := 0; i < len(steps); i++ {
+			p, why := c.run(steps[i])
+			require.Equal(t, Done, p, why)
+			if rng.IntN(4) == 0 {
+				i = max(-1, i-rng.IntN(5))
+			}
+		}
+		view := func(addr string) *topology.Cluster {
+			v, err := topology.ParseNodes(c[addr].text(), topology.Origin{})
+			require.NoError(t, err)
+			return v
+		}
+		for slot := range hashslot.Slot(hashslot.Count) {
+			for _, k := range c {
+				if k.owner[slot] == k.id {
+					k.keys[slot] = 1 + int(slot)%7
+				}
+			}
+		}
+		v := view("10.0.0.1:6666")
+		p, err := New(v, []Move{
+			{From: kvrocksID(1), To: kvrocksID(5), Slots: slotmap.MustParseSet("0-3 8 10-12")},
+			{From: kvrocksID(2), To: kvrocksID(1), Slots: slotmap.MustParseSet("9 8001")},
+			{To: kvrocksID(5), Slots: slotmap.MustParseSet("16381-16383")},
+		})
+		require.NoError(t, err)
+		seq, err := p.ClusterX(v, ranges)
+		require.NoError(t, err)
+		steps = slices.Collect(seq)
+		want := map[bool]int{false: 10*6 + 5, true: 5*6 + 5}[ranges]
+		require.Len(t, steps, want)
+		p.Steps = steps
+		requireReadsBack(t, p)
+		for i := 0; i < len(steps); i++ {
+			got, why := c.run(steps[i])
+			require.Equal(t, Done, got, "%s: %s", steps[i], why)
+			switch rng.IntN(6) {
+			case 0: // killed, and it is not known where
+				i = max(-1, i-rng.IntN(12))
+			case 1:
+				for _, k := range c {
+					if k.state != "start" && len(k.migrated) == 0 {
+						k.restart()
+					}
+				}
+			}
+		}
+		for addr := range c {
+			require.True(t, p.After.Equal(tableOf(view(addr))), addr)
+			require.EqualValues(t, 2+(want-5)/6, c[addr].version)
+		}
+		for slot := range hashslot.Slot(16381) {
+			id, _ := p.After.Lookup(slot)
+			for _, k := range c {
+				if k.id == id {
+					require.Equal(t, 1+int(slot)%7, k.keys[slot])
+				}
+			}
+		}
+	}
+}
+
+func tableOf(c *topology.Cluster) *slotmap.Table[string] {
+	var b slotmap.Builder[string]
+	for r, s := range c.Table().Ranges() {
+		b.Assign(r, s.Primary.ID)
+	}
+	return b.Build()
+}
+
+// What Kvrocks refuses for good fails and says why.
+func TestClusterXFails(t *testing.T) {
+	a, b := Node{ID: kvrocksID(1), Addr: "a:1"}, Node{ID: kvrocksID(2), Addr: "b:1"}
+	slot5 := []slotmap.Range{{First: 5, Last: 5}}
+	set := versioned(KindOwner, a, 8, "SETSLOT", "5", "NODE", b.ID)
+	set.Peer, set.Slots = b.ID, slot5
+	nodes := func(version int) string {
+		return fmt.Sprintf("%s a:1@1 myself,master - 0 0 %d connected\n%s b:1@1 master - 0 0 %[2]d connected\n%[4]s c:1@1 master - 0 0 %[2]d connected\n", a.ID, version, b.ID, kvrocksID(3))
+	}
+	owned := func(version int, owner int) string {
+		var text strings.Builder
+		for l := range strings.Lines(nodes(version)) {
+			if strings.HasPrefix(l, kvrocksID(owner)) {
+				l = strings.TrimSuffix(l, "\n") + " 5\n"
+			}
+			text.WriteString(l)
+		}
+		return text.String()
+	}
+	export := exportedByKvrocks(a, b, slot5[0])
+	info := func(slot, to, state string) string {
+		return "cluster_my_epoch:7\r\nmigrating_slot: " + slot + "\r\ndestination_node: " + to + "\r\nmigrating_state: " + state + "\r\n"
+	}
+	create := versioned(KindNodes, a, 1, "SETNODES", "...")
+	for _, tc := range []struct {
+		name    string
+		step    Step
+		replies []any
+		want    Progress
+		why     string
+	}{
+		{"set", set, []any{owned(8, 2)}, Done, ""},
+		{"set long ago", set, []any{owned(12, 2)}, Done, ""},
+		{"not yet", set, []any{owned(7, 1)}, NotStarted, ""},
+		{"missed one", set, []any{owned(5, 1)}, Failed, "has version 5, and only takes 6: give it what the others have, by CLUSTERX SETNODES"},
+		{"another controller", set, []any{owned(8, 3)}, Failed, "has version 8, and others own the slots: somebody else changes the cluster; plan anew"},
+		{"created", create, []any{nodes(1)}, Done, ""},
+		{"not yet", create, []any{errors.New("CLUSTERDOWN The cluster is not initialized")}, NotStarted, "CLUSTERDOWN The cluster is not initialized"},
+		{"of another cluster", create, []any{nodes(4)}, Failed, "has version 4 of a cluster already"},
+		{"migrates", export, []any{info("5", b.ID, "start"), owned(7, 1)}, Running, "migrates slots 5"},
+		{"migrates a range", export, []any{strings.Replace(info("0-9", b.ID, "start"), "slot:", "slot(s):", 1), owned(7, 1)}, Running, "migrates slots 0-9"},
+		{"has migrated", export, []any{info("5", b.ID, "success"), owned(7, 1)}, Done, ""},
+		{"has migrated another", export, []any{info("6", b.ID, "success"), owned(7, 1)}, NotStarted, ""},
+		{"to another", export, []any{info("5", kvrocksID(3), "success"), owned(7, 1)}, NotStarted, ""},
+		{"failed", export, []any{info("5", b.ID, "fail"), owned(7, 1)}, NotStarted, "migrating_state:fail"},
+		{"is done", export, []any{"cluster_my_epoch:8\r\n", owned(8, 2)}, Done, ""},
+		{"restarted", export, []any{"cluster_my_epoch:7\r\n", owned(7, 1)}, NotStarted, ""},
+		{"elsewhere", export, []any{"cluster_my_epoch:8\r\n", owned(8, 3)}, Failed, "slot 5 is owned by " + kvrocksID(3)},
+	} {
+		p, why := tc.step.Progress(tc.replies...)
+		require.Equal(t, tc.want, p, "%s %s: %s", tc.step.Kind, tc.name, why)
+		require.Equal(t, tc.why, why, tc.name)
+	}
+
+	var input *InputError
+	for want, hosts := range map[string][2]Host{
+		`plan: ID "short": is not of 40 bytes`: {{Addr: "a:1", ID: "short"}, {Addr: "b:1", ID: kvrocksID(2)}},
+		`plan: hosts "b:1": has the ID of a:1`: {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b:1", ID: kvrocksID(1)}},
+		`plan: hosts "b": is not host:port`:    {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b", ID: kvrocksID(2)}},
+	} {
+		l := Layout{Shards: []LayoutShard{{Primary: hosts[0], Slots: slotmap.MustParseSet("0-16383"), Replicas: hosts[1:]}}}
+		_, err := l.ClusterX()
+		require.ErrorAs(t, err, &input)
+		require.ErrorContains(t, err, want)
+	}
+	parse := func(text string) *topology.Cluster {
+		c, err := topology.ParseNodes(text, topology.Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	p := Plan{Moves: []Move{{From: a.ID, To: b.ID, Slots: slotmap.MustParseSet("5")}}}
+	for want, text := range map[string]string{
+		"plan: view: does not say which node was asked":        strings.Replace(owned(7, 1), "myself,", "", 1),
+		`plan: ID "x": is not of 40 bytes`:                     "x a:1@1 myself,master - 0 0 7 connected 5\n",
+		`plan: view "` + b.ID + `": is no primary of the view`: strings.Replace(owned(7, 1), b.ID+" b:1@1 master -", b.ID+" b:1@1 slave "+a.ID, 1),
+	} {
+		_, err := p.ClusterX(parse(text), false)
+		require.ErrorAs(t, err, &input)
+		require.ErrorContains(t, err, want)
+	}
+	seq, err := p.ClusterX(parse(owned(7, 1)), false)
+	require.NoError(t, err)
+	var lines []string
+	for s := range seq {
+		lines = append(lines, s.String())
+	}
+	require.Equal(t, []string{
+		"a:1> CLUSTERX MIGRATE 5 " + b.ID + "  # then CLUSTER INFO and CLUSTER NODES until it has migrated the slots to the peer",
+		"a:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8", "b:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8", "c:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8",
+	}, lines)
+}
