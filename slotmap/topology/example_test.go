@@ -601,7 +601,6 @@ func ExampleRefresher() {
 	// CLUSTER NODES to 10.0.0.1:6379
 	// OK from 10.0.0.1:6379 <nil>
 	// OK from 10.0.0.3:6379 <nil>
-	// CLUSTER NODES to 10.0.0.3:6379
 	// CLUSTER NODES to 10.0.0.1:6379
 	// OK from 10.0.0.1:6379 <nil>
 }

@@ -409,7 +409,7 @@ func (m *model) suspicions(v modelView, force bool) {
 			u.flagged = v.source
 		case u.flagged != "" && u.flagged == v.source:
 			over = true
-		case u.pong != 0 && n.pong > u.pong:
+		case u.pong != 0 && n.pong > u.pong+1000:
 			over = true
 		}
 		if over {
@@ -597,7 +597,7 @@ func randomView(pick picker) modelView {
 		if role := pick(4); role > 0 {
 			n := modelNode{epoch: -1, down: pick(6) == 0}
 			if v.kind == 'N' {
-				n.epoch, n.pong = pick(5), pick(4)
+				n.epoch, n.pong = pick(5), 500*pick(5)
 			}
 			if role > 1 && len(primaries) > 0 {
 				n.primary = primaries[pick(len(primaries))]

@@ -18,11 +18,11 @@ const (
 	jitter        = 100 * time.Millisecond // a wish waits a random time up to this,
 	jitterPerNode = 2 * time.Millisecond   // and this for each node of the map,
 	maxJitter     = 10 * time.Second       // but never more
-	patience      = 250 * time.Millisecond // a patient one this, and up to twice as much, besides,
-	leisure       = 2 * time.Second        // and an idle one this
-	progress      = 1                      // doublings of the interval that are left after a view that moved slots
-	sampled       = 2                      // nodes that are asked together if a view contradicts the map
-	hinted        = 8                      // in larger clusters, clients share out who asks the node of a redirect
+	secondLook    = 10 * time.Second       // the age of a view that is good after slots have moved
+	progress      = 2                      // tries that are left when the map has changed
+	unheard       = 2                      // tries that a first view without news counts for
+	sampled       = 2                      // nodes that are asked together if views contradict the map
+	hinted        = 8                      // nodes of a cluster in which the one of a redirect is asked first, at most
 	remembered    = 64                     // addresses that were asked
 	unanswered    = 2                      // refreshes in a row without an answer after which a seed is asked as well
 )
@@ -34,32 +34,44 @@ const (
 //
 // The rules, each with its reason:
 //
-//   - One [Refresh] at a time. A second answer on its way tells nothing new.
+//   - One [Refresh] at a time. A second answer would say nothing new.
 //   - A wish waits for a random time: up to 100 ms, and 2 ms more for each node of
 //     the map, 10 s at most. The clients of a large cluster see a failover
 //     together. Only a client without a map asks at once.
-//   - A redirect has corrected the map already: its wish waits for 250 to 750 ms
-//     more, so that one view is enough for several. A replica that failed has
-//     others beside it: its wish waits for 2 to 6 s more.
+//   - A primary that does not answer adds nothing to that: it may have been
+//     replaced already. A redirect has corrected the map: its wish waits for 250 to
+//     750 ms more, so that one view is enough for several, and comes from a node
+//     that has heard. A CLUSTERDOWN, or a slot without an owner, is for the
+//     cluster to mend: that wish waits for 1 to 3 s more, as a replica stands for
+//     election within a second. If commands lack nothing, because only a replica
+//     failed or a redirect corrected all slots of a shard, the wish waits for 2 to
+//     6 s more.
+//   - A redirect that corrects the map answers the wish before it, which becomes
+//     one of a redirect: a view of that moment would be older than the redirect.
+//     Until the next view, no other wish hastens it.
 //   - Refreshes are at least MinInterval apart. As long as wishes go on, the
 //     interval doubles, up to MaxInterval: what the cluster has not noticed, no
-//     view shows. A view that moved slots leaves an interval of twice
-//     MinInterval at most, and so does a redirect that corrects the map: what
-//     was wrong before is not what is wrong now. When no wish has come for twice
-//     the interval, it is MinInterval again.
+//     view shows. If the first view has no news, the next interval is doubled at
+//     once. A view that moves slots, or a redirect that corrects the map, leaves an
+//     interval of twice MinInterval at most: what was wrong before is not what
+//     is wrong now. When no wish has come for twice the interval, it is
+//     MinInterval again.
 //   - Each Refresh goes to a node that was not asked since the wishes began, and
-//     that [Node.Serves]. The node that a redirect named comes first: it knows
-//     what the redirect says. If the map has more than 8 nodes, only a share of
-//     the clients begin with it, so that it does not have to answer all of them.
-//   - If a view contradicts the map, and it is not known which of them is right,
+//     that [Node.Serves]. In a cluster of at most 8 nodes, the one that a redirect
+//     named comes first: it knows what the redirect says. In a larger one, all
+//     clients would ask the same node.
+//   - If two views in a row contradict the map, and it is not known which is right,
 //     the next Refresh asks two other nodes: three outweigh what the map has.
 //   - Seeds come last: while the map is empty, and beside a node of the map after
 //     two refreshes in a row without an answer.
-//   - A node that failed is tried again after MaxInterval: Next tells
-//     [Router.Succeeded] so. Not every view says that a node is well.
+//   - A node that failed is tried again after MaxInterval, once a view has told
+//     where it is now: then [Refresher.Apply] tells [Router.Succeeded] so, unless
+//     that view has it as failed. Not every view says that a node is well.
 //   - Without any wish, a view is asked for when the last one has the age Period,
 //     give or take a quarter: so a node that has returned, or a replica that was
-//     added, is found.
+//     added, is found. The first time after slots have moved, that age is 10 s:
+//     more may have moved since, of which a client without commands there hears
+//     nothing.
 //
 // The zero Refresher is ready to use; fields must be set before. It must not be
 // copied after its first use. All methods are safe for concurrent use, and cost
@@ -90,11 +102,14 @@ type Refresher struct {
 	wait         time.Duration // the interval after it
 	tries        int           // refreshes since wishes began
 	lost         int           // refreshes in a row without an answer
+	corrected    bool          // the map was, since the last refresh ended
+	age          time.Duration // secondLook, if the next view without a wish is to be early, or 0
 	contradicted int           // views in a row that contradicted the map
 	nodes        int           // of the map
 	hint         string        // address of the node of a redirect
 	asked        []string      // addresses that were asked since wishes began
 	suspects     []suspect
+	retries      []*Node // that are to be tried again after the next view
 }
 
 // A wish is how much a view is wished for.
@@ -102,10 +117,14 @@ type wish uint32
 
 const (
 	none    wish = iota
-	idle         // a replica is out of reads: there are others
-	patient      // the map is corrected already
+	idle         // commands lack nothing: a replica is out of reads, or a shard has failed over
+	mending      // the cluster has to do something first
+	patient      // a redirect has corrected the map, of which more may be wrong
 	urgent
 )
+
+// patience is how long a wish waits: this, and up to twice as much besides.
+var patience = [...]time.Duration{idle: 2 * time.Second, mending: time.Second, patient: 250 * time.Millisecond, urgent: 0}
 
 // A suspect is a node that failed, and when it is to be tried again.
 type suspect struct {
@@ -133,13 +152,16 @@ type Refresh struct {
 }
 
 // Note tells the Refresher what came of [Router.Moved], [Router.Failed] or
-// [Router.Promote]. It wishes for a view if the Result says Refresh.
+// [Router.Promote]. It wishes for a view if the Result says Refresh, or if a node
+// failed while a wish with less haste waits.
 func (p *Refresher) Note(res Result, now time.Time) {
 	w, corrected := urgent, false
 	var down *Node
 	switch res.Outcome {
-	case OutcomePatched, OutcomeFailedOver, OutcomeUnknownNode:
+	case OutcomePatched, OutcomeUnknownNode:
 		w, corrected = patient, true
+	case OutcomeFailedOver:
+		w, corrected = idle, true
 	case OutcomeSuspected:
 		if down = res.suspected(); down != nil && down.Role == RoleReplica {
 			w = idle
@@ -152,12 +174,12 @@ func (p *Refresher) Note(res Result, now time.Time) {
 	defer p.mu.Unlock()
 	p.start(now)
 	if corrected {
-		p.hurry(now)
+		p.correct(now)
 	}
 	if down != nil {
 		p.suspect(down, now)
 	}
-	if res.Refresh {
+	if res.Refresh || down != nil && p.open == 0 {
 		hint := ""
 		if res.Node != nil && res.Node.Serves() {
 			hint = res.Node.addr
@@ -181,18 +203,25 @@ func (res *Result) suspected() *Node {
 }
 
 // Want wishes for a view: after an error that is [ActionRefresh] or
-// [ActionPrimary] ([Classify]), and for a slot that nobody owns.
+// [ActionPrimary] ([Classify]), and for a slot that nobody owns. While a Refresh is
+// open, it does nothing: if the reason is still there after that, the next command
+// wishes again.
 func (p *Refresher) Want(now time.Time) {
-	if p.wish() == urgent {
+	if p.wish() >= mending {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.start(now)
-	p.want(urgent, "", now)
+	if p.open == 0 {
+		p.want(mending, "", now)
+	}
 }
 
 func (p *Refresher) want(w wish, hint string, now time.Time) {
+	if p.corrected {
+		w = min(w, patient)
+	}
 	before := p.wish()
 	if before >= w {
 		return
@@ -215,31 +244,34 @@ func (p *Refresher) wish() wish { return wish(p.wanted.Load()) }
 // grant draws when a wish of now is granted.
 func (p *Refresher) grant(now time.Time) {
 	p.next = now.Add(p.upTo(min(jitter+time.Duration(p.nodes)*jitterPerNode, maxJitter)))
-	switch p.wish() {
-	case idle:
-		p.next = p.next.Add(leisure + p.upTo(2*leisure))
-	case patient:
-		p.next = p.next.Add(patience + p.upTo(2*patience))
-	}
+	p.next = p.next.Add(patience[p.wish()] + p.upTo(2*patience[p.wish()]))
 	if earliest := p.last.Add(p.wait); earliest.After(p.next) {
 		p.next = earliest
 	}
 }
 
-// hurry shortens an interval that has grown: there is news.
-func (p *Refresher) hurry(now time.Time) {
-	if p.tries <= progress+1 {
+// correct learns that the map has been corrected. There is news, so an interval
+// that has grown is shortened. And what was wished for before is answered, so that
+// the wish becomes a patient one: a view of now would be from before the news.
+func (p *Refresher) correct(now time.Time) {
+	p.tries = min(p.tries, progress)
+	p.age = secondLook
+	first := !p.corrected
+	p.corrected = true
+	if p.open != 0 || p.wish() == none {
 		return
 	}
-	p.tries = progress + 1
-	if p.open == 0 && p.wish() != none {
-		before := p.next
-		p.draw()
-		if p.grant(now); p.next.After(before) {
-			p.next = before
-		}
-		p.schedule(now)
+	before := p.next
+	p.draw()
+	putOff := first && p.wish() == urgent
+	if putOff {
+		p.wanted.Store(uint32(patient))
 	}
+	p.grant(now)
+	if !putOff && p.next.After(before) {
+		p.next = before
+	}
+	p.schedule(now)
 }
 
 // suspect notes when a node that failed is to be tried again.
@@ -247,6 +279,26 @@ func (p *Refresher) suspect(n *Node, now time.Time) {
 	p.suspects = slices.DeleteFunc(p.suspects, func(s suspect) bool { return s.node.key == n.key })
 	p.suspects = append(p.suspects, suspect{n, now.Add(orDefault(p.MaxInterval, defaultMaxInterval))})
 	p.schedule(now)
+}
+
+// retry ends the suspicions whose time is over, but of nodes that a view has as
+// failed.
+func (p *Refresher) retry(r *Router, views []*Cluster, now time.Time) {
+	for _, n := range p.retries {
+		down := slices.ContainsFunc(views, func(view *Cluster) bool {
+			if view == nil {
+				return false
+			}
+			i, ok := view.byKey[n.key]
+			return ok && view.nodes[i].down()
+		})
+		if down {
+			p.suspect(n, now)
+		} else {
+			r.Succeeded(n)
+		}
+	}
+	p.retries = nil
 }
 
 // start makes the first call's time the beginning.
@@ -292,7 +344,10 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	defer p.mu.Unlock()
 	p.start(now)
 	for len(p.suspects) > 0 && !p.suspects[0].until.After(now) {
-		r.Succeeded(p.suspects[0].node)
+		if n := p.suspects[0].node; r.load().suspects[n.key] != nil {
+			p.retries = append(p.retries, n)
+			p.want(idle, "", now)
+		}
 		p.suspects = slices.Delete(p.suspects, 0, 1)
 	}
 	if p.open != 0 && !p.next.After(now) {
@@ -352,11 +407,11 @@ func (p *Refresher) choose(r *Router) []string {
 		}
 	}
 	count := 1
-	if p.contradicted >= 1 {
+	if p.contradicted >= 2 {
 		count = sampled
 	}
 	var addrs []string
-	if p.hint != "" && !slices.Contains(p.asked, p.hint) && p.below(max(hinted, p.nodes)) < hinted {
+	if p.nodes <= hinted && slices.Contains(fresh, p.hint) {
 		addrs = append(addrs, p.hint)
 	}
 	draw := func(from []string) {
@@ -414,8 +469,14 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 	if what.number == 0 || what.number != p.open {
 		return res
 	}
-	if moved {
-		p.tries = min(p.tries, progress+1)
+	switch {
+	case moved:
+		p.tries, p.age = min(p.tries, progress), secondLook
+	case answers > 0:
+		p.age = 0
+	}
+	if answers > 0 {
+		p.retry(r, views, now)
 	}
 	switch {
 	case answers == 0:
@@ -425,6 +486,9 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 		p.lost = 0
 		if res.Refresh {
 			p.wanted.Store(uint32(urgent))
+		}
+		if res.Outcome == OutcomeUnchanged && p.tries == 1 {
+			p.tries = unheard
 		}
 		if res.Refresh && (res.Outcome == OutcomeStale || res.Outcome == OutcomePartly) {
 			p.contradicted++
@@ -438,7 +502,7 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 
 // end ends the open Refresh, and draws when the next one is due.
 func (p *Refresher) end(now time.Time) {
-	p.open, p.last = 0, now
+	p.open, p.last, p.corrected = 0, now, false
 	p.draw()
 	if p.wish() != none {
 		p.grant(now)
@@ -465,6 +529,9 @@ func (p *Refresher) draw() {
 // period draws when a view without a fault is too old.
 func (p *Refresher) period() time.Duration {
 	d := orDefault(p.Period, defaultPeriod)
+	if p.age > 0 {
+		d = min(d, p.age)
+	}
 	return d - d/4 + p.upTo(d/2)
 }
 

@@ -87,7 +87,11 @@ func (c *refreshing) none(d time.Duration) {
 	}
 }
 
-func (c *refreshing) want() { c.Want(c.now) }
+// need wishes for a view at once.
+func (c *refreshing) need() { c.Note(topology.Result{Refresh: true}, c.now) }
+
+// after returns the time from start to now.
+func (c *refreshing) after(start time.Time) time.Duration { return c.now.Sub(start) }
 
 func (c *refreshing) apply(what topology.Refresh, views ...*topology.Cluster) topology.Result {
 	return c.Apply(&c.router, what, views, c.now)
@@ -109,14 +113,14 @@ func TestRefreshOfAnEmptyMap(t *testing.T) {
 			assert.Equal(t, topology.OutcomeApplied, c.apply(what, shardsOf(t, 3, 0)).Outcome)
 		}
 	}
-	c.none(45 * time.Second)
-	what := c.wait(30 * time.Second)
+	c.none(7 * time.Second)
+	what := c.wait(10 * time.Second)
 	assert.NotContains(t, asked, what.Addrs[0], "a node of the map, not a seed")
 
 	// A wish does not make a client without a map wait.
 	c = newRefreshing(t, 0)
 	c.Seeds = []string{"a:1"}
-	c.want()
+	c.Want(c.now)
 	assert.Equal(t, []string{"a:1"}, c.wait(0).Addrs)
 
 	// There is nobody to ask.
@@ -132,18 +136,18 @@ func TestRefreshOfAnEmptyMap(t *testing.T) {
 func TestRefreshOneAtATime(t *testing.T) {
 	c := newRefreshing(t, 3)
 	c.none(time.Second)
-	c.want()
+	c.need()
 	first := c.wait(time.Second)
 	assert.Equal(t, c.router.Generation(), first.Seen)
 	assert.Equal(t, c.now.Add(10*time.Second), first.NotBefore)
-	c.want()
+	c.need()
 	c.none(10*time.Second - 1)
 	// It has failed, and another node has its turn.
 	second := c.wait(time.Second)
 	assert.NotEqual(t, first.Addrs, second.Addrs)
 	// What comes now is used, and does not end the second one.
 	assert.NotNil(t, c.apply(first, shardsOf(t, 3, 1)).Change)
-	c.want()
+	c.need()
 	c.none(9 * time.Second)
 	c.apply(second, shardsOf(t, 3, 1))
 	c.wait(2 * time.Second) // for the wish that was made meanwhile
@@ -163,7 +167,7 @@ func TestRefreshBackOff(t *testing.T) {
 	began := c.now
 	var at []time.Duration
 	for range 12 {
-		c.want()
+		c.need()
 		what := c.wait(time.Minute)
 		at = append(at, c.now.Sub(began))
 		c.apply(what, view)
@@ -177,7 +181,7 @@ func TestRefreshBackOff(t *testing.T) {
 			assert.Less(t, at[0], 120*time.Millisecond)
 			continue
 		}
-		interval := min(500*time.Millisecond<<(i-1), 30*time.Second)
+		interval := min(500*time.Millisecond<<i, 30*time.Second)
 		assert.GreaterOrEqual(t, at[i]-at[i-1], interval, i)
 		assert.LessOrEqual(t, at[i]-at[i-1], interval*5/4+120*time.Millisecond, i)
 	}
@@ -185,19 +189,19 @@ func TestRefreshBackOff(t *testing.T) {
 
 	// It starts again when the wishes have stopped.
 	c.none(80 * time.Second)
-	for range 2 {
-		c.want()
-		c.apply(c.wait(time.Second), view)
-	}
+	c.need()
+	c.apply(c.wait(time.Second), view)
+	c.need()
+	c.apply(c.wait(2*time.Second), view)
 	// A view that moves slots leaves a second.
 	for range 4 {
-		c.want()
+		c.need()
 		c.apply(c.wait(time.Minute), view)
 	}
 	for i := 1; i <= 3; i++ {
-		c.want()
+		c.need()
 		c.apply(c.wait(time.Minute), shardsOf(t, 3, i))
-		c.want()
+		c.need()
 		c.none(time.Second - 1)
 		c.wait(400 * time.Millisecond)
 		c.apply(topology.Refresh{}, nil)
@@ -211,7 +215,7 @@ func TestRefreshIntervals(t *testing.T) {
 		c.MinInterval, c.MaxInterval = test.least, test.most
 		for i := range 100 {
 			before := c.now
-			c.want()
+			c.need()
 			c.apply(c.wait(test.least+test.most+time.Second), shardsOf(t, 3, 0))
 			if i > 0 {
 				assert.GreaterOrEqual(t, c.now.Sub(before), test.least)
@@ -226,7 +230,7 @@ func TestRefreshIntervals(t *testing.T) {
 		c := newRefreshing(t, 3)
 		c.MinInterval, c.MaxInterval, c.Period, c.Timeout = d, d, d, d
 		for range 100 {
-			c.want()
+			c.need()
 			what := c.Next(&c.router, c.now)
 			assert.True(t, what.NotBefore.After(c.now))
 			if len(what.Addrs) > 0 && c.now.Nanosecond()%2 == 0 {
@@ -251,7 +255,7 @@ func spread(t *testing.T, shards int) (last, mean time.Duration) {
 		require.NotEmpty(t, what.Addrs)
 		c.Apply(&router.router, what, []*topology.Cluster{shardsOf(t, shards, 0)}, c.now.Add(2*time.Minute))
 		now := c.now.Add(3 * time.Minute)
-		c.Want(now)
+		c.Note(topology.Result{Refresh: true}, now)
 		wait := c.Next(&router.router, now).NotBefore.Sub(now)
 		last, mean = max(last, wait), mean+wait/200
 	}
@@ -282,7 +286,7 @@ func TestRefreshAsksOthers(t *testing.T) {
 		c.router.Failed(c.router.Node("p0001"))
 		c.apply(what, view)
 		c.router.Failed(c.router.Node("p0001"))
-		c.want()
+		c.need()
 	}
 	assert.Len(t, seen, 5)
 	assert.NotContains(t, seen, primaryOf(1))
@@ -335,15 +339,25 @@ func TestRefreshBeginsWithTheRedirect(t *testing.T) {
 		return hits
 	}
 	assert.Equal(t, 100, first(3))
-	assert.InDelta(t, 5, first(80), 4, "8 of 160 nodes")
+	assert.Equal(t, 100, first(4))
+	assert.InDelta(t, 10, first(5), 8, "any of 10 nodes")
 
-	// Not if it is the node that failed.
-	c := newRefreshing(t, 3)
-	c.Note(c.router.Failed(c.router.Node("p0000")), c.now)
-	assert.NotEqual(t, primaryOf(0), c.wait(time.Second).Addrs[0])
+	// Not if it is the node that failed, before or since.
+	for seed := range uint64(20) {
+		c := newRefreshing(t, 3)
+		c.Seed = seed + 1
+		c.Note(c.router.Failed(c.router.Node("p0000")), c.now)
+		assert.NotEqual(t, primaryOf(0), c.wait(time.Second).Addrs[0])
+		c = newRefreshing(t, 3)
+		c.Seed = seed + 1
+		c.Note(c.router.Moved(moved(t, 0, primaryOf(1)), nil, c.router.Generation()), c.now)
+		c.Note(c.router.Failed(c.router.Node("p0001")), c.now)
+		assert.NotEqual(t, primaryOf(1), c.wait(time.Second).Addrs[0])
+	}
 }
 
-// A node that failed is tried again, even if no view says that it is well.
+// A node that failed is tried again, once a view has come that does not have it as
+// failed.
 func TestRefreshTriesAgain(t *testing.T) {
 	c := newRefreshing(t, 3)
 	c.Period = time.Hour
@@ -353,17 +367,22 @@ func TestRefreshTriesAgain(t *testing.T) {
 	c.apply(c.wait(7*time.Second), shardsOf(t, 3, 0))
 	c.none(time.Second)
 	// While a refresh is wished for already, the second one is noted as well.
-	c.want()
+	c.need()
 	c.Note(c.router.Failed(c.router.Node("r0001")), c.now)
-	c.apply(c.wait(time.Second), shardsOf(t, 3, 0))
+	second := c.now
+	c.apply(c.wait(2*time.Second), shardsOf(t, 3, 0))
+	c.none(30*time.Second - c.after(began) - 1)
+	what := c.wait(8 * time.Second)
+	assert.GreaterOrEqual(t, c.after(began), 32*time.Second, "a wish without haste")
 	assert.False(t, serves("r0000"))
-	assert.False(t, serves("r0001"))
-	c.none(30*time.Second - c.now.Sub(began) - 1)
-	assert.False(t, serves("r0000"))
-	c.none(time.Second)
+	c.apply(what, nil)
+	assert.False(t, serves("r0000"), "there was no view")
+	c.apply(c.wait(2*time.Second), shardsOf(t, 3, 0))
 	assert.True(t, serves("r0000"))
-	assert.False(t, serves("r0001"))
-	c.none(20 * time.Second)
+	if c.after(second) < 30*time.Second {
+		assert.False(t, serves("r0001"))
+		c.apply(c.wait(40*time.Second), shardsOf(t, 3, 0))
+	}
 	assert.True(t, serves("r0001"))
 	// The second failure counts, not the first.
 	for range 2 {
@@ -374,42 +393,152 @@ func TestRefreshTriesAgain(t *testing.T) {
 	}
 	assert.False(t, serves("r0000"))
 
+	// One that answers meanwhile costs no view.
+	c.router.Succeeded(c.router.Node("r0000"))
+	c.none(10 * time.Minute)
+
 	// A replica that has left its shard is tried again, too.
 	res := c.router.Moved(moved(t, 12000, primaryOf(2)), c.router.Node("r0002"), c.router.Generation())
 	require.Equal(t, topology.OutcomeSuspected, res.Outcome)
 	c.Note(res, c.now)
 	began = c.now
-	assert.Equal(t, []string{primaryOf(2)}, c.wait(7*time.Second).Addrs)
-	assert.GreaterOrEqual(t, c.now.Sub(began), 2*time.Second)
+	what = c.wait(7 * time.Second)
+	assert.Equal(t, []string{primaryOf(2)}, what.Addrs)
+	assert.GreaterOrEqual(t, c.after(began), 2*time.Second)
+	c.apply(what, shardsOf(t, 3, 0))
 	assert.False(t, serves("r0002"))
-	c.now = began.Add(30 * time.Second)
-	c.Next(&c.router, c.now)
+	what = c.wait(40 * time.Second)
+	assert.GreaterOrEqual(t, c.after(began), 32*time.Second)
+	c.apply(what, shardsOf(t, 3, 0))
 	assert.True(t, serves("r0002"))
 }
 
-// What a redirect has corrected can wait; what nobody knows cannot.
-func TestRefreshPatience(t *testing.T) {
+// A node that a view has as failed is not tried again: the next view may say more.
+func TestRefreshLeavesFailedNodes(t *testing.T) {
 	c := newRefreshing(t, 3)
-	c.apply(c.wait(2*time.Minute), shardsOf(t, 3, 0))
-	c.now = c.now.Add(time.Second)
-	patient := c.router.Moved(moved(t, 0, replicaOf(0)), nil, c.router.Generation())
-	require.Equal(t, topology.OutcomeFailedOver, patient.Outcome)
-	c.Note(patient, c.now)
-	c.none(250*time.Millisecond - 1)
-	// A second one changes nothing, a wish that has no time to lose does.
-	c.Note(patient, c.now)
-	c.Want(c.now)
-	what := c.wait(112 * time.Millisecond)
-	assert.Equal(t, []string{replicaOf(0)}, what.Addrs, "the node of the redirect is not forgotten")
-	c.apply(what, shardsOf(t, 3, 1))
-
-	c.now = c.now.Add(10 * time.Second)
+	c.Period = time.Hour
+	failed := func(flag string) *topology.Cluster {
+		view, err := topology.ParseNodes(fmt.Sprintf("p0000 %s@1 master - 0 0 1 connected 0-16383\nr0000 %s@1 slave%s p0000 0 0 0 connected\n", primaryOf(0), replicaOf(0), flag), topology.Origin{})
+		require.NoError(t, err)
+		return view
+	}
+	c.router.Replace(failed(""))
+	c.Note(c.router.Failed(c.router.Node("r0000")), c.now)
 	began := c.now
-	patient = c.router.Moved(moved(t, 6000, replicaOf(1)), nil, c.router.Generation())
-	c.Note(patient, c.now)
-	c.wait(time.Second)
-	assert.GreaterOrEqual(t, c.now.Sub(began), 250*time.Millisecond)
-	assert.LessOrEqual(t, c.now.Sub(began), 862*time.Millisecond)
+	c.apply(c.wait(7*time.Second), failed(""))
+	for _, flag := range []string{",fail", ",fail?", ",fail"} {
+		what := c.wait(40 * time.Second)
+		assert.GreaterOrEqual(t, c.after(began), 32*time.Second)
+		began = c.now
+		c.apply(what, failed(flag))
+		assert.False(t, c.router.Node("r0000").Serves())
+		c.none(30*time.Second - 1)
+	}
+	c.apply(c.wait(40*time.Second), failed(""))
+	assert.True(t, c.router.Node("r0000").Serves())
+}
+
+// What a redirect has corrected can wait, and what the cluster has to mend; what
+// nobody knows cannot.
+func TestRefreshPatience(t *testing.T) {
+	const most = 112 * time.Millisecond // of the jitter, in a map of six nodes
+	toOther := func(c *refreshing, slot int) topology.Result {
+		return c.router.Moved(moved(t, slot, primaryOf(2)), nil, c.router.Generation())
+	}
+	failedOver := func(c *refreshing) topology.Result {
+		return c.router.Moved(moved(t, 6000, replicaOf(1)), nil, c.router.Generation())
+	}
+	for _, test := range []struct {
+		name        string
+		wish        func(c *refreshing)
+		least, most time.Duration
+	}{
+		{"primary", func(c *refreshing) { c.Note(c.router.Failed(c.router.Node("p0000")), c.now) }, 0, most},
+		{"replica", func(c *refreshing) { c.Note(c.router.Failed(c.router.Node("r0000")), c.now) }, 2 * time.Second, 6*time.Second + most},
+		{"moved", func(c *refreshing) { c.Note(toOther(c, 0), c.now) }, 250 * time.Millisecond, 750*time.Millisecond + most},
+		{"failed over", func(c *refreshing) { c.Note(failedOver(c), c.now) }, 2 * time.Second, 6*time.Second + most},
+		{"cluster down", func(c *refreshing) { c.Want(c.now) }, time.Second, 3*time.Second + most},
+		{"moved, twice", func(c *refreshing) {
+			c.Note(toOther(c, 0), c.now)
+			c.none(200 * time.Millisecond)
+			c.Note(toOther(c, 1), c.now)
+		}, 250 * time.Millisecond, 750*time.Millisecond + most},
+		{"moved and down", func(c *refreshing) {
+			c.Note(toOther(c, 0), c.now)
+			c.Want(c.now)
+			c.need()
+		}, 250 * time.Millisecond, 750*time.Millisecond + most},
+		{"failed over and down", func(c *refreshing) {
+			c.Note(failedOver(c), c.now)
+			c.need()
+		}, 250 * time.Millisecond, 750*time.Millisecond + most},
+		{"failed over, and the new primary fails", func(c *refreshing) {
+			c.Note(failedOver(c), c.now)
+			c.Note(c.router.Failed(c.router.Node("r0001")), c.now)
+		}, 250 * time.Millisecond, 750*time.Millisecond + most},
+		{"replica, then primary", func(c *refreshing) {
+			c.Note(c.router.Failed(c.router.Node("r0000")), c.now)
+			c.Note(c.router.Failed(c.router.Node("p0001")), c.now)
+		}, 0, most},
+		{"down and primary", func(c *refreshing) {
+			c.Want(c.now)
+			c.need()
+		}, 0, most},
+		{"primary, then moved", func(c *refreshing) {
+			c.need()
+			c.Note(toOther(c, 0), c.now)
+		}, 250 * time.Millisecond, 750*time.Millisecond + most},
+		{"primary, then moved, then again", func(c *refreshing) {
+			c.need()
+			c.Note(toOther(c, 0), c.now)
+			c.need()
+			c.none(200 * time.Millisecond)
+			c.Note(toOther(c, 1), c.now)
+		}, 250 * time.Millisecond, 750*time.Millisecond + most},
+	} {
+		least, last := time.Hour, time.Duration(0)
+		for seed := range uint64(40) {
+			c := newRefreshing(t, 3)
+			c.Seed = seed + 1
+			c.apply(c.wait(2*time.Minute), shardsOf(t, 3, 0))
+			c.now = c.now.Add(time.Second)
+			began := c.now
+			test.wish(c)
+			c.wait(time.Minute)
+			least, last = min(least, c.after(began)), max(last, c.after(began))
+		}
+		assert.GreaterOrEqual(t, least, test.least, test.name)
+		assert.LessOrEqual(t, last, test.most, test.name)
+		assert.Less(t, least, (test.least+test.most)/2, test.name)
+		assert.Greater(t, last, (test.least+test.most)/2, test.name)
+	}
+}
+
+// After slots have moved, one view is asked for early.
+func TestRefreshLooksAgain(t *testing.T) {
+	between := func(c *refreshing, least, most time.Duration) topology.Refresh {
+		t.Helper()
+		began := c.now
+		what := c.wait(most)
+		assert.GreaterOrEqual(t, c.after(began), least)
+		return what
+	}
+	c := newRefreshing(t, 3)
+	c.Note(c.router.Moved(moved(t, 0, primaryOf(2)), nil, c.router.Generation()), c.now)
+	c.apply(c.wait(time.Second), shardsOf(t, 3, 0)) // stale
+	c.apply(c.wait(3*time.Second), nil)             // no answer says nothing
+	c.apply(c.wait(5*time.Second), shardsOf(t, 3, 1))
+	c.apply(between(c, 7500*time.Millisecond, 12500*time.Millisecond), shardsOf(t, 3, 1))
+	c.apply(between(c, 45*time.Second, 75*time.Second), shardsOf(t, 3, 2))
+	c.apply(between(c, 7500*time.Millisecond, 12500*time.Millisecond), shardsOf(t, 3, 3))
+	c.apply(between(c, 7500*time.Millisecond, 12500*time.Millisecond), shardsOf(t, 3, 3))
+	between(c, 45*time.Second, 75*time.Second)
+	// A shorter period is as the client says.
+	c = newRefreshing(t, 3)
+	c.Period = 2 * time.Second
+	for i := range 3 {
+		c.apply(between(c, 1500*time.Millisecond, 2500*time.Millisecond), shardsOf(t, 3, i))
+	}
 }
 
 // A Result that does not say Refresh is not a wish.
@@ -423,7 +552,7 @@ func TestRefreshNote(t *testing.T) {
 
 func TestRefreshPassesTheGeneration(t *testing.T) {
 	c := newRefreshing(t, 3)
-	c.want()
+	c.need()
 	what := c.wait(time.Second)
 	// While the view is on its way, a redirect corrects the map.
 	c.router.Moved(moved(t, 0, replicaOf(0)), nil, c.router.Generation())
@@ -436,32 +565,37 @@ func TestRefreshSample(t *testing.T) {
 	c := newRefreshing(t, 3)
 	res := c.router.Moved(moved(t, 0, replicaOf(0)), nil, c.router.Generation())
 	c.Note(res, c.now)
-	what := c.wait(time.Second)
-	require.Len(t, what.Addrs, 1)
-	// The node has not heard of the failover.
-	res = c.apply(what, shardsOf(t, 3, 0))
-	require.Equal(t, topology.OutcomeStale, res.Outcome)
-	require.True(t, res.Refresh)
-	sample := c.wait(time.Second)
+	var asked []string
+	// Two nodes have not heard of the failover.
+	for range 2 {
+		what := c.wait(7 * time.Second)
+		require.Len(t, what.Addrs, 1)
+		assert.NotContains(t, asked, what.Addrs[0])
+		asked = append(asked, what.Addrs...)
+		res = c.apply(what, shardsOf(t, 3, 0))
+		require.Equal(t, topology.OutcomeStale, res.Outcome)
+		require.True(t, res.Refresh)
+	}
+	sample := c.wait(4 * time.Second)
 	require.Len(t, sample.Addrs, 2)
-	assert.NotContains(t, sample.Addrs, what.Addrs[0])
-	for i, a := range sample.Addrs {
-		assert.NotContains(t, sample.Addrs[:i], a)
+	for _, a := range sample.Addrs {
+		assert.NotContains(t, asked, a)
+		asked = append(asked, a)
 	}
 	// One of them does not answer, one knows.
 	res = c.apply(sample, nil, shardsOf(t, 3, 1))
 	assert.False(t, res.Refresh)
 	shard, _ := c.router.For(0)
 	assert.Equal(t, "r0000", shard.Primary.ID)
-	c.none(40 * time.Second)
-	c.want()
-	assert.Len(t, c.wait(time.Second).Addrs, 1)
+	c.none(7 * time.Second)
+	c.need()
+	assert.Len(t, c.wait(4*time.Second).Addrs, 1)
 }
 
 func TestRefreshSeedsWhenNobodyAnswers(t *testing.T) {
 	c := newRefreshing(t, 3)
 	c.Seeds = []string{"x:1", "y:1"}
-	c.want()
+	c.need()
 	for i := range 6 {
 		what := c.wait(time.Minute)
 		if i < 2 {
@@ -500,7 +634,7 @@ func TestRefreshIsDeterministic(t *testing.T) {
 		c := newRefreshing(t, 50)
 		c.Seed = seed
 		for range 20 {
-			c.want()
+			c.need()
 			what := c.wait(time.Hour)
 			log += fmt.Sprint(c.now.UnixNano(), what.Addrs)
 			c.apply(what, shardsOf(t, 50, 0))
@@ -514,7 +648,7 @@ func TestRefreshIsDeterministic(t *testing.T) {
 
 func TestRefreshAllocations(t *testing.T) {
 	c := newRefreshing(t, 3)
-	c.want()
+	c.need()
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		c.Next(&c.router, c.now)
 		c.Want(c.now)

@@ -66,11 +66,16 @@ import (
 //	12. That a node is not flagged as failed says nothing, for the cluster takes its
 //	    time to notice (cluster-node-timeout). A suspicion of the client ends by a
 //	    success of the client; by the node's own view; by a pong that is later than
-//	    the first view after the suspicion; or when a source that had the node
+//	    the first view after the suspicion, that is, than its latest pong and the
+//	    second that may have passed since; or when a source that had the node
 //	    flagged does not any more.
 //	13. A replica that redirects reads of its shard has left it. It is out of reads
 //	    until a view has it in another place, or its own view, or three nodes, in
 //	    that one; or the client reports success.
+
+// pingPeriod is how often a server pings another at least, in milliseconds
+// (clusterCron): the latest pong that it shows is seldom older than that.
+const pingPeriod = 1000
 
 // believe is how many different nodes outweigh one.
 const believe = 3
@@ -314,7 +319,7 @@ func (u *suspicion) after(a *applying, n *Node, primary *Node) *suspicion {
 	switch {
 	case n.down():
 		v.flagged = a.myself.name()
-	case u.flagged.is(a.myself), u.pong != 0 && n.PongReceived > u.pong:
+	case u.flagged.is(a.myself), u.pong != 0 && n.PongReceived > u.pong+pingPeriod:
 		return nil
 	}
 	if u.pong == 0 {

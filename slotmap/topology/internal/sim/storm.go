@@ -2,7 +2,9 @@ package sim
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -47,63 +49,131 @@ var storms = []storm{
 }
 
 // stormKinds are the clients of a storm.
-var stormKinds = []kind{routed, naive, reloading}
+var stormKinds = []kind{routed, naive, reloading, aging}
 
 // A load is the views that servers are asked for.
 type load struct {
 	w      *world
-	second time.Duration
-	counts []int32 // in this second, by server
-	peak   int32   // the most in a second
-	total  int
+	counts [][]int32 // by second and server
 }
 
-func (l *load) add(s int32) {
-	if now := l.w.now / time.Second; now != l.second {
-		l.second = now
-		clear(l.counts)
+func (l *load) add(s int32) { *l.at(int(l.w.now/time.Second), int(s))++ }
+
+// at returns where the views of the second are counted.
+func (l *load) at(second, server int) *int32 {
+	for second >= len(l.counts) {
+		l.counts = append(l.counts, nil)
 	}
-	l.total++
-	l.counts[s]++
-	l.peak = max(l.peak, l.counts[s])
+	for server >= len(l.counts[second]) {
+		l.counts[second] = append(l.counts[second], 0)
+	}
+	return &l.counts[second][server]
+}
+
+// merge adds what another one counted.
+func (l *load) merge(other *load) {
+	for second, counts := range other.counts {
+		for server, n := range counts {
+			*l.at(second, server) += n
+		}
+	}
 }
 
 // A weather is what a storm was for the clients of one kind.
 type weather struct {
-	peak     int32         // views asked for at one node in a second
-	views    float64       // a client
-	most     time.Duration // until 99 of 100 clients are right
-	all      time.Duration // until all are
-	redirect float64       // redirects a client
+	clients   int
+	load      load
+	redirects int
+	reached   []time.Duration // when a client was right; those that never were are missing
 }
 
-// waits is how long a storm is watched after the last change: longer than a
-// Refresher leaves a view as it is.
-const waits = 90 * time.Second
+// peak is the most views that one node was asked for in a second.
+func (r *weather) peak() (peak int32) {
+	for _, counts := range r.load.counts {
+		for _, n := range counts {
+			peak = max(peak, n)
+		}
+	}
+	return peak
+}
 
-// blow plays the storm with so many clients of each kind. Times are since the
-// last slot got another owner; one that is as long as waits was not reached.
-func (s storm) blow(seed uint64, shards, clients int, f format) map[kind]weather {
+// views is how many views a client asked for.
+func (r *weather) views() float64 {
+	total := 0
+	for _, counts := range r.load.counts {
+		for _, n := range counts {
+			total += int(n)
+		}
+	}
+	return float64(total) / float64(r.clients)
+}
+
+// right is the time until so many of 100 clients are right, or waits.
+func (r *weather) right(percent int) time.Duration {
+	n := (r.clients*percent + 99) / 100
+	if n > len(r.reached) {
+		return waits
+	}
+	return slices.Sorted(slices.Values(r.reached))[n-1]
+}
+
+// Of a storm.
+const (
+	calm  = 15 * time.Second // all have a map, and the first storm of loading it is over
+	waits = 90 * time.Second // it is watched after the last change: longer than a Refresher leaves a view as it is
+)
+
+// blow plays the storm with so many clients of each kind. Clients do not change
+// what servers do. So large numbers of them are played in batches, each in the
+// same cluster of its own, which keeps the memory small and makes no difference:
+// what the batches ask for in a second is added up.
+func (s storm) blow(seed uint64, shards, clients, batch int, f format) map[kind]*weather {
+	var batches sync.WaitGroup
+	var mu sync.Mutex
+	sum := make(map[kind]*weather)
+	for _, k := range stormKinds {
+		sum[k] = &weather{clients: clients}
+	}
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for first := 0; first < clients; first += batch {
+		free <- struct{}{}
+		batches.Go(func() {
+			part := s.play(seed, shards, first, min(first+batch, clients), f)
+			mu.Lock()
+			defer mu.Unlock()
+			for k, r := range part {
+				sum[k].load.merge(&r.load)
+				sum[k].redirects += r.redirects
+				sum[k].reached = append(sum[k].reached, r.reached...)
+			}
+			<-free
+		})
+	}
+	batches.Wait()
+	return sum
+}
+
+// play plays the storm with the clients from first to end-1 of each kind.
+func (s storm) play(seed uint64, shards, first, end int, f format) map[kind]*weather {
 	const step = 250 * ms
-	const calm = 15 * time.Second // all have a map, and the first storm of loading it is over
 	w := newWorld(seed, shards, 1, 4*shards)
 	w.keep, w.nodeTimeout = time.Minute, 15*time.Second // the servers' default
 	w.loss = 1000                                       // links break, but seldom
 	of := make(map[kind][]*client)
-	loads := make(map[kind]*load)
+	result := make(map[kind]*weather)
 	for _, k := range stormKinds {
-		l := &load{w: w, counts: make([]int32, len(w.servers))}
-		loads[k] = l
-		for i := range clients {
+		r := &weather{load: load{w: w}}
+		result[k] = r
+		for i := first; i < end; i++ {
 			c := w.newClient(seed+uint64(i)*100+uint64(k), k, f, 1)
 			c.pause = 100 * ms
-			c.onAsk = l.add
+			c.onAsk = r.load.add
 			of[k] = append(of[k], c)
 		}
 	}
 	w.run(calm)
 	for _, k := range stormKinds {
-		loads[k].peak, loads[k].total = 0, 0
+		result[k].load.counts = nil
 		for _, c := range of[k] {
 			c.redirects = 0
 		}
@@ -111,7 +181,6 @@ func (s storm) blow(seed uint64, shards, clients int, f format) map[kind]weather
 	s.plan(w)
 	var last time.Duration // when an owner changed
 	var changed []int      // the units that did, the last ones first
-	reached := make(map[kind][]time.Duration)
 	wrong := make(map[kind][]*client)
 	for w.run(w.now + step); w.now < max(last, calm+30*time.Second)+waits; w.run(w.now + step) {
 		if latest := slices.Max(w.moves); latest > last {
@@ -123,7 +192,7 @@ func (s storm) blow(seed uint64, shards, clients int, f format) map[kind]weather
 			}
 			slices.SortFunc(changed, func(a, b int) int { return cmp.Compare(w.moves[b], w.moves[a]) })
 			for _, k := range stormKinds {
-				wrong[k], reached[k] = of[k], nil
+				wrong[k], result[k].reached = of[k], nil
 			}
 		}
 		if w.now-last < 2*step {
@@ -136,26 +205,15 @@ func (s storm) blow(seed uint64, shards, clients int, f format) map[kind]weather
 						return false
 					}
 				}
-				reached[k] = append(reached[k], w.now-last)
+				result[k].reached = append(result[k].reached, w.now-last)
 				return true
 			})
 		}
 	}
-	result := make(map[kind]weather)
 	for _, k := range stormKinds {
-		r := weather{peak: loads[k].peak, views: float64(loads[k].total) / float64(clients), most: waits, all: waits}
 		for _, c := range of[k] {
-			r.redirect += float64(c.redirects) / float64(clients)
+			result[k].redirects += c.redirects
 		}
-		times := reached[k]
-		slices.Sort(times)
-		if n := (clients*99 + 99) / 100; len(times) >= n {
-			r.most = times[n-1]
-		}
-		if len(times) == clients {
-			r.all = times[clients-1]
-		}
-		result[k] = r
 	}
 	return result
 }
