@@ -5,12 +5,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/hashslot/hashslot/interop/internal/servers"
+	"github.com/hashslot/hashslot/slotmap"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -24,75 +27,115 @@ func hashslotCommand(t testing.TB) string {
 	return file
 }
 
-// What "hashslot check" finds in the CLUSTER NODES of all nodes that answer.
-func checkKinds(t testing.TB, command string, c *servers.Cluster) (kinds map[string]bool, ok bool) {
+// A problem is what "hashslot check" reports.
+type problem struct {
+	Kind, Text string
+	Slots      slotmap.Set
+}
+
+// checkViews returns what "hashslot check" finds in CLUSTER NODES of several nodes.
+func checkViews(t testing.TB, command string, views []string) (problems []problem, ok bool) {
 	t.Helper()
 	dir := t.TempDir()
 	args := []string{"check", "-format", "json"}
-	for i, n := range c.Nodes {
-		text, err := redis.String(n.Do("CLUSTER", "NODES"))
-		if err != nil {
-			continue
-		}
+	for i, text := range views {
 		file := filepath.Join(dir, strconv.Itoa(i))
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		args = append(args, file)
 	}
-	out, _ := exec.Command(command, args...).Output()
-	return kindsIn(t, out)
-}
-
-func kindsIn(t testing.TB, out []byte) (kinds map[string]bool, ok bool) {
-	t.Helper()
+	out, _ := exec.Command(command, args...).Output() // the status is in "ok"
 	var got struct {
 		OK       bool
-		Problems []struct{ Kind string }
+		Problems []problem
 	}
 	require.NoError(t, json.Unmarshal(out, &got), "%s", out)
-	kinds = map[string]bool{}
-	for _, p := range got.Problems {
-		kinds[p.Kind] = true
-	}
-	return kinds, got.OK
+	return got.Problems, got.OK
 }
 
-// toolFinds lists, for words in the output of --cluster check, the kinds of which
-// hashslot check must find one.
-var toolFinds = map[string][]string{
-	"slots are open":                  {"open"},
-	"in migrating state":              {"open"},
-	"in importing state":              {"open"},
-	"Not all 16384 slots are covered": {"unassigned", "failed", "suspected", "unreachable", "disagreement"},
-	"Nodes don't agree about":         {"disagreement", "role", "unknown-node", "unassigned"},
-	"Could not connect to":            {"failed", "suspected", "replica", "dead", "unreachable"},
-}
-
-// atLeastAsTool asserts that all that the tool reports is found.
-func atLeastAsTool(t testing.TB, state, tool string, toolErr error, kinds map[string]bool, ok bool) {
+// checkNodes is checkViews of all nodes that answer.
+func checkNodes(t testing.TB, command string, c *servers.Cluster) (problems []problem, ok bool) {
 	t.Helper()
-	for words, want := range toolFinds {
-		if !strings.Contains(tool, words) {
-			continue
+	var views []string
+	for _, n := range c.Nodes {
+		if text, err := redis.String(n.Do("CLUSTER", "NODES")); err == nil {
+			views = append(views, text)
 		}
-		found := false
-		for _, k := range want {
-			found = found || kinds[k]
+	}
+	return checkViews(t, command, views)
+}
+
+// What the lines of --cluster check say is wrong.
+var (
+	toolConnect  = regexp.MustCompile(`^Could not connect to \w+ at ([^ ]+:\d+): `)
+	toolOrphan   = regexp.MustCompile(`claims to be (?:slave|replica) of unknown node ID (\w+)`)
+	toolUncover  = regexp.MustCompile(`\[ERR\] Not all 16384 slots are covered`)
+	toolDiffer   = regexp.MustCompile(`\[ERR\] Nodes don't agree about configuration`)
+	toolOpen     = regexp.MustCompile(`\[WARNING\] Node .* has slots in (?:migrating|importing) state ([\d,]+)`)
+	toolAllOpen  = regexp.MustCompile(`\[WARNING\] The following slots are open: ([\d,]+)`)
+	toolPrimary  = regexp.MustCompile(`(?m)^(?:\x1b\[[0-9;]*m)*M: (\w+) .*\n +slots:\[(\d+).*\n( +\d+ additional replica)?`)
+	toolTroubles = regexp.MustCompile(`\[ERR\]|\[WARNING\]|\*\*\*|^Could not`)
+)
+
+// atLeastAsTool asserts that problems have all that --cluster check reports, and that
+// nothing is wrong for ok only if the tool says so.
+func atLeastAsTool(t testing.TB, state, tool string, toolErr error, problems []problem, ok bool) {
+	t.Helper()
+	has := func(what string, is func(p problem) bool) {
+		t.Helper()
+		assert.True(t, slices.ContainsFunc(problems, is), "%s: the tool says %q, check has %v\n%s", state, what, problems, tool)
+	}
+	of := func(kinds ...string) func(problem) bool {
+		return func(p problem) bool { return slices.Contains(kinds, p.Kind) }
+	}
+	naming := func(name string) func(problem) bool {
+		return func(p problem) bool { return strings.Contains(p.Text, name) }
+	}
+	var open slotmap.Set // as check has them
+	for _, p := range problems {
+		if p.Kind == "open" {
+			open = open.Union(p.Slots)
 		}
-		assert.True(t, found, "%s: the tool says %q, check has %v\n%s", state, words, kinds, tool)
+	}
+	for line := range strings.Lines(tool) {
+		if m := toolConnect.FindStringSubmatch(line); m != nil {
+			has(line, naming(m[1]))
+		} else if m := toolOrphan.FindStringSubmatch(line); m != nil {
+			has(line, naming(m[1]))
+		} else if toolUncover.MatchString(line) {
+			has(line, of("unassigned", "failed", "suspected", "unreachable", "disagreement"))
+		} else if toolDiffer.MatchString(line) {
+			has(line, of("disagreement", "role", "unknown-node", "unassigned"))
+		} else if m := toolOpen.FindStringSubmatch(line); m != nil {
+			said := toolSlots(t, m[1])
+			assert.Equal(t, said, said.Intersect(open), "%s: open slots of a node", state)
+		} else if m := toolAllOpen.FindStringSubmatch(line); m != nil {
+			assert.Equal(t, toolSlots(t, m[1]), open, "%s: open slots", state)
+		} else {
+			assert.False(t, toolTroubles.MatchString(line), "%s: the test does not know what the tool says: %s", state, line)
+		}
+	}
+	for _, m := range toolPrimary.FindAllStringSubmatch(tool, -1) {
+		if slot := toolSlots(t, m[2]); m[3] == "" {
+			has("no replica of "+m[1], func(p problem) bool { return p.Kind == "no-replica" && p.Slots.Intersect(slot) == slot })
+		}
 	}
 	if toolErr != nil {
-		assert.False(t, ok, "%s: the tool fails, check does not: %v\n%s", state, kinds, tool)
+		assert.False(t, ok, "%s: the tool fails, check does not: %v\n%s", state, problems, tool)
 	}
+}
+
+// toolSlots reads a list as "5461,1,0".
+func toolSlots(t testing.TB, list string) slotmap.Set {
+	t.Helper()
+	s, err := slotmap.ParseSet(strings.ReplaceAll(list, ",", " "))
+	require.NoError(t, err)
+	return s
 }
 
 // Whatever --cluster check reports of a cluster that is broken by hand, hashslot
 // check reports.
 func TestCheckAsTool(t *testing.T) {
-	command := ""
-	if _, err := exec.LookPath("go"); err == nil {
-		command = hashslotCommand(t)
-	}
-	require.NotEmpty(t, command)
+	command := hashslotCommand(t)
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, _ := create(t, s, 3, 0, servers.Config{})
 		a, b, d := c.Nodes[0], c.Nodes[1], c.Nodes[2]
@@ -102,8 +145,8 @@ func TestCheckAsTool(t *testing.T) {
 		}
 		compare := func(state string, want string) {
 			tool, err := s.CLI("--cluster", "check", a.Addr())
-			kinds, ok := checkKinds(t, command, c)
-			atLeastAsTool(t, state, tool, err, kinds, ok)
+			problems, ok := checkNodes(t, command, c)
+			atLeastAsTool(t, state, tool, err, problems, ok)
 			if want != "" {
 				assert.Contains(t, tool, want, "the state is not what it should be: %s", state)
 			}
