@@ -104,6 +104,9 @@ func One(t testing.TB) Server {
 	return found[0]
 }
 
+// Tool is the file of redis-cli or valkey-cli.
+func (s Server) Tool() string { return s.cli }
+
 // CLI runs redis-cli or valkey-cli, and returns all its output.
 func (s Server) CLI(args ...string) (string, error) {
 	out, err := exec.Command(s.cli, args...).CombinedOutput()
