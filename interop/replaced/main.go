@@ -23,6 +23,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -139,18 +140,21 @@ func (p project) fetch(dir string) error {
 	if err := json.Unmarshal(out, &got); err != nil {
 		return err
 	}
-	return filepath.WalkDir(got.Dir, func(path string, entry fs.DirEntry, err error) error {
+	return filepath.WalkDir(got.Dir, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(got.Dir, path)
+		name, err := filepath.Rel(got.Dir, file)
 		if err != nil {
 			return err
 		}
 		if entry.IsDir() {
 			return os.MkdirAll(filepath.Join(dir, name), 0o755)
 		}
-		data, err := os.ReadFile(path)
+		if left, err := path.Match(p.left, filepath.ToSlash(name)); left || err != nil {
+			return err
+		}
+		data, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
