@@ -4,10 +4,14 @@ module github.com/hashslot/hashslot/docs
 
 go 1.25.0
 
-require github.com/hashslot/hashslot v0.0.0
+require (
+	github.com/hashslot/hashslot v0.0.0
+	github.com/stretchr/testify v1.12.1
+)
 
 require (
 	github.com/klauspost/cpuid/v2 v2.4.2 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sys v0.44.0 // indirect
 )
 

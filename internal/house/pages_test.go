@@ -72,8 +72,8 @@ func TestPages(t *testing.T) {
 	assert.GreaterOrEqual(t, blocks["docs/checksum.md"], 7)
 }
 
-// runs holds that a program prints what its comment "// Output:" says, or compiles
-// if it has none.
+// runs holds that a program prints what its comment "// Output:" says, with kernels and
+// without, or compiles if it has none.
 func runs(t *testing.T, name, program string) {
 	t.Helper()
 	_, want, ok := strings.Cut(program, "// Output:\n")
@@ -85,12 +85,13 @@ func runs(t *testing.T, name, program string) {
 	if ok {
 		what = "run"
 	}
-	out, err := exec.Command("go", what, file).CombinedOutput()
-	require.NoError(t, err, "%s:\n%s\n%s", name, program, out)
-	if !ok {
-		return
+	for _, tags := range []string{"", "purego"} {
+		out, err := exec.Command("go", what, "-tags="+tags, file).CombinedOutput()
+		require.NoError(t, err, "%s:\n%s\n%s", name, program, out)
+		if ok {
+			assert.Equal(t, strings.TrimSpace(want), strings.TrimSpace(string(out)), "%s, tags %q:\n%s", name, tags, program)
+		}
 	}
-	assert.Equal(t, strings.TrimSpace(want), strings.TrimSpace(string(out)), "%s:\n%s", name, program)
 }
 
 // TestLinks holds that links within the checkout lead to files that are there, and
