@@ -1,6 +1,7 @@
 package house
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -97,6 +98,37 @@ func TestImportsPointOneWay(t *testing.T) {
 	require.NoError(t, err)
 	for _, dir := range []string{".", "crc16", "hashtag", "internal/impl"} {
 		assert.True(t, seen[dir], "no sources in %s", dir)
+	}
+}
+
+// TestQuiet holds that what others import starts no goroutine, and neither asks for
+// the time nor waits: callers pass the time in. Adapters do both.
+func TestQuiet(t *testing.T) {
+	for _, dir := range public(t) {
+		if strings.HasPrefix(dir, "adapter/") {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
+		require.NoError(t, err)
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			fset := token.NewFileSet()
+			file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.GoStmt:
+					assert.Fail(t, "starts a goroutine", "%s", fset.Position(n.Pos()))
+				case *ast.SelectorExpr:
+					if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" {
+						assert.NotContains(t, []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}, n.Sel.Name, "%s", fset.Position(n.Pos()))
+					}
+				}
+				return true
+			})
+		}
 	}
 }
 
