@@ -179,7 +179,7 @@ func TestMapUnderLoad(t *testing.T) {
 	for w := range 3 {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(2, uint64(w)))
-			for i := range 300 {
+			for i := range 120 {
 				g := rng.IntN(groups(size))
 				switch {
 				case i%20 == 0:

@@ -4,8 +4,15 @@ module github.com/hashslot/hashslot/internal/house
 
 go 1.25.0
 
-require github.com/stretchr/testify v1.12.1
+require (
+	github.com/hashslot/hashslot v0.0.0
+	github.com/stretchr/testify v1.12.1
+)
 
-require go.yaml.in/yaml/v3 v3.0.5 // indirect
+require (
+	github.com/klauspost/cpuid/v2 v2.4.2 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sys v0.44.0 // indirect
+)
 
 replace github.com/hashslot/hashslot => ../..

@@ -230,8 +230,8 @@ const (
 	findNumber // last is where the number is, limit where the keys begin
 )
 
-// A Table has commands by name. A nil *Table has those of Valkey 9.1 and Redis
-// 8.6. A Table never changes: any number of goroutines may use it.
+// A Table has commands by name. A nil *Table and the zero Table have those of Valkey
+// 9.1 and Redis 8.6. A Table never changes: any number of goroutines may use it.
 type Table struct {
 	commands []Command
 	// index has 1 + the number of each command, at the place of its hash or behind
@@ -240,7 +240,7 @@ type Table struct {
 }
 
 func (t *Table) orBuiltin() *Table {
-	if t == nil {
+	if t == nil || len(t.index) == 0 {
 		return &builtin
 	}
 	return t

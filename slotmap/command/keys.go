@@ -258,23 +258,8 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 				store = i // the last one counts
 			}
 		}
-	case ownStreams: // xreadGetKeys()
-		for i := 1; i < args.n; i++ {
-			switch s := args.at(i); {
-			case is(s, "block"), is(s, "count"), is(s, "claim"):
-				i++
-			case is(s, "group"):
-				i += 2
-			case is(s, "noack"):
-			case is(s, "streams"):
-				if n := args.n - i - 1; n > 0 && n%2 == 0 {
-					dst = add(dst, run{i + 1, i + n/2, 1, 0})
-				}
-				return dst
-			default:
-				return dst
-			}
-		}
+	case ownStreams:
+		return streams(dst, args)
 	case ownSort: // sortGetKeys()
 		dst = add(dst, run{1, 1, 1, UseRO | UseAccess})
 		for i := 2; i < args.n; i++ {
@@ -290,28 +275,55 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 		if len(c.rules.specs) <= 2 { // SORT_RO
 			store = 0
 		}
-	case ownMigrate: // migrateGetKeys()
-		r := run{3, 3, 1, UseRW | UseAccess | UseDelete}
-		for i := 6; i < args.n; i++ {
-			switch s := args.at(i); {
-			case is(s, "keys"):
-				if args.at(3) != "" { // the server will refuse it
-					return dst
-				}
-				r.first, r.last = i+1, args.n-1
-				i = args.n
-			case is(s, "auth"):
-				i++
-			case is(s, "auth2"):
-				i += 2
-			}
-		}
-		if r.first <= r.last {
-			dst = add(dst, r)
-		}
+	case ownMigrate:
+		return migrated(dst, args)
 	}
 	if store > 0 {
 		dst = add(dst, run{store, store, 1, UseOW | UseUpdate})
+	}
+	return dst
+}
+
+// streams is xreadGetKeys() of the servers.
+func streams(dst []run, args Args) []run {
+	for i := 1; i < args.n; i++ {
+		switch s := args.at(i); {
+		case is(s, "block"), is(s, "count"), is(s, "claim"):
+			i++
+		case is(s, "group"):
+			i += 2
+		case is(s, "noack"):
+		case is(s, "streams"):
+			if n := args.n - i - 1; n > 0 && n%2 == 0 {
+				dst = add(dst, run{i + 1, i + n/2, 1, 0})
+			}
+			return dst
+		default:
+			return dst
+		}
+	}
+	return dst
+}
+
+// migrated is migrateGetKeys() of the servers.
+func migrated(dst []run, args Args) []run {
+	r := run{3, 3, 1, UseRW | UseAccess | UseDelete}
+	for i := 6; i < args.n; i++ {
+		switch s := args.at(i); {
+		case is(s, "keys"):
+			if args.at(3) != "" { // the server will refuse it
+				return dst
+			}
+			r.first, r.last = i+1, args.n-1
+			i = args.n
+		case is(s, "auth"):
+			i++
+		case is(s, "auth2"):
+			i += 2
+		}
+	}
+	if r.first <= r.last {
+		dst = add(dst, r)
 	}
 	return dst
 }

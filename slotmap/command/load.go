@@ -100,43 +100,62 @@ func (l *loader) command(v any, parent int) *slotmap.ParseError {
 		c.flags |= Flags(bit(flag, flagNames))
 	}
 	if len(f) > fieldTips {
-		tips, err := texts(f[fieldTips], ".tips")
-		if err != nil {
+		if err := c.rules.loadTips(f[fieldTips]); err != nil {
 			return err
-		}
-		for _, tip := range tips {
-			if s, ok := strings.CutPrefix(tip, "request_policy:"); ok {
-				c.rules.request = Request(number8(s, requestNames))
-			} else if s, ok := strings.CutPrefix(tip, "response_policy:"); ok {
-				c.rules.reply = Reply(number8(s, replyNames))
-			}
 		}
 	}
 	if len(f) > fieldSpecs {
-		list, ok := f[fieldSpecs].([]any)
-		if !ok && f[fieldSpecs] != nil {
-			return bad(".specs", kind(f[fieldSpecs])+" is not a list")
-		}
-		c.rules.specs = make([]spec, 0, len(list))
-		for i, v := range list {
-			s, err := loadSpec(v)
-			if err != nil {
-				err.Place = ".specs[" + strconv.Itoa(i) + "]" + err.Place
-				return err
-			}
-			c.rules.specs = append(c.rules.specs, s)
-		}
-	} else if err := c.legacy(f); err != nil {
+		err = c.rules.loadSpecs(f[fieldSpecs])
+	} else {
+		err = c.legacy(f)
+	}
+	if err != nil {
 		return err
 	}
 	c.complete()
 	l.commands = append(l.commands, c)
-	if len(f) <= fieldSubcommands {
-		return nil
+	if len(f) > fieldSubcommands {
+		return l.subcommands(f[fieldSubcommands], parent)
 	}
-	subs, ok := f[fieldSubcommands].([]any)
-	if !ok && f[fieldSubcommands] != nil {
-		return bad(".subcommands", kind(f[fieldSubcommands])+" is not a list")
+	return nil
+}
+
+// loadTips takes the policies from the tips of a command.
+func (r *rules) loadTips(v any) *slotmap.ParseError {
+	tips, err := texts(v, ".tips")
+	for _, tip := range tips {
+		if s, ok := strings.CutPrefix(tip, "request_policy:"); ok {
+			r.request = Request(number8(s, requestNames))
+		} else if s, ok := strings.CutPrefix(tip, "response_policy:"); ok {
+			r.reply = Reply(number8(s, replyNames))
+		}
+	}
+	return err
+}
+
+func (r *rules) loadSpecs(v any) *slotmap.ParseError {
+	list, ok := v.([]any)
+	if !ok && v != nil {
+		return bad(".specs", kind(v)+" is not a list")
+	}
+	r.specs = make([]spec, 0, len(list))
+	for i, v := range list {
+		s, err := loadSpec(v)
+		if err != nil {
+			err.Place = ".specs[" + strconv.Itoa(i) + "]" + err.Place
+			return err
+		}
+		r.specs = append(r.specs, s)
+	}
+	return nil
+}
+
+// subcommands loads those of the command that was loaded last. parent is not 0 if
+// that is a subcommand itself.
+func (l *loader) subcommands(v any, parent int) *slotmap.ParseError {
+	subs, ok := v.([]any)
+	if !ok && v != nil {
+		return bad(".subcommands", kind(v)+" is not a list")
 	}
 	if parent != 0 && len(subs) > 0 {
 		return bad(".subcommands", "a subcommand has subcommands")

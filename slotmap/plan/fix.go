@@ -35,6 +35,9 @@ type CountsQuestion struct {
 }
 
 func (e *CountsError) Error() string {
+	if len(e.Ask) == 0 {
+		return "plan: what to do depends on the keys"
+	}
 	return fmt.Sprintf("plan: what to do depends on the keys: %s must be asked by CLUSTER COUNTKEYSINSLOT, %s for slots %s",
 		count(len(e.Ask), "node"), cmp.Or(e.Ask[0].Addr, e.Ask[0].Node), e.Ask[0].Slots)
 }

@@ -40,7 +40,12 @@ type Shard struct {
 }
 
 // String returns what is known of the primary.
-func (s *Shard) String() string { return s.Primary.String() }
+func (s *Shard) String() string {
+	if s.Primary == nil {
+		return s.ID
+	}
+	return s.Primary.String()
+}
 
 // An OpenSlot is a slot that is being moved by CLUSTER SETSLOT, or was and was
 // left open. If all is well, both ends say so. A node tells only of its own
@@ -268,23 +273,17 @@ func (n *Node) join(m *Node) {
 // build makes the rest of c from the nodes in c.store. A parser may have made
 // c.byKey already.
 func (c *Cluster) build() {
-	c.nodes = make([]*Node, len(c.store))
-	fill := c.byKey == nil
-	if fill {
+	if c.byKey == nil {
 		c.byKey = make(map[string]int32, len(c.store))
-	}
-	primaries := 0
-	for i := range c.store {
-		n := &c.store[i]
-		c.nodes[i] = n
-		if fill {
-			if _, taken := c.byKey[n.key]; !taken {
-				c.byKey[n.key] = int32(i)
+		for i := range c.store {
+			if _, taken := c.byKey[c.store[i].key]; !taken {
+				c.byKey[c.store[i].key] = int32(i)
 			}
 		}
-		if n.Role == RolePrimary {
-			primaries++
-		}
+	}
+	c.nodes = make([]*Node, len(c.store))
+	for i := range c.store {
+		c.nodes[i] = &c.store[i]
 	}
 	for i := range c.store {
 		n := &c.store[i]
@@ -298,22 +297,7 @@ func (c *Cluster) build() {
 	}
 	c.sortOpen()
 
-	store := make([]Shard, 0, primaries)
-	shardOf := make([]*Shard, len(c.store)) // of each primary
-	for i := range c.store {
-		if n := &c.store[i]; n.Role == RolePrimary {
-			store = append(store, Shard{ID: n.ShardID, Primary: n})
-			shardOf[i] = &store[len(store)-1]
-		}
-	}
-	for i := range c.store {
-		if n := &c.store[i]; n.Role == RoleReplica {
-			if p := c.primaryOf(n); p != 0 {
-				shardOf[p-1].Replicas = append(shardOf[p-1].Replicas, n)
-			}
-		}
-	}
-
+	shardOf, primaries := c.makeShards()
 	owners := new(owners)
 	if !c.claim(owners) {
 		c.settle(owners)
@@ -334,6 +318,32 @@ func (c *Cluster) build() {
 			c.shards = append(c.shards, s)
 		}
 	}
+}
+
+// makeShards returns the shard of each primary, by its place in c.store, and how many
+// there are.
+func (c *Cluster) makeShards() (shardOf []*Shard, primaries int) {
+	for i := range c.store {
+		if c.store[i].Role == RolePrimary {
+			primaries++
+		}
+	}
+	store := make([]Shard, 0, primaries)
+	shardOf = make([]*Shard, len(c.store))
+	for i := range c.store {
+		if n := &c.store[i]; n.Role == RolePrimary {
+			store = append(store, Shard{ID: n.ShardID, Primary: n})
+			shardOf[i] = &store[len(store)-1]
+		}
+	}
+	for i := range c.store {
+		if n := &c.store[i]; n.Role == RoleReplica {
+			if p := c.primaryOf(n); p != 0 {
+				shardOf[p-1].Replicas = append(shardOf[p-1].Replicas, n)
+			}
+		}
+	}
+	return shardOf, primaries
 }
 
 // owners has the owner of each slot: its place in Cluster.store from 1, or 0.

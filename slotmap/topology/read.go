@@ -97,6 +97,15 @@ const (
 	ReadSameZone                   // the replicas in the client's zone; the primary if it is in that zone; the replicas in any zone. If Zone is "", as ReadReplica
 )
 
+var readPolicyNames = [...]string{"primary", "replica", "any", "same zone"}
+
+func (p ReadPolicy) String() string {
+	if int(p) < len(readPolicyNames) {
+		return readPolicyNames[p]
+	}
+	return "unknown read policy"
+}
+
 // Read returns a node for a read from slot, or nil if nobody owns the slot, and
 // the generation of the map it looked at: [Router.Pick] of the owner. On a
 // replica, the connection must be in READONLY mode.

@@ -20,6 +20,14 @@ const (
 	Valkey8
 )
 
+// String returns "classic" or "Valkey 8".
+func (r Rules) String() string {
+	if r == Valkey8 {
+		return "Valkey 8"
+	}
+	return "classic"
+}
+
 // SetRules sets the rules; a new cluster goes by [Classic].
 func (c *Cluster) SetRules(r Rules) {
 	c.mu.Lock()
