@@ -251,6 +251,9 @@ func drawChange(before, after []owned) *slotMap {
 		if i < 0 {
 			return "nobody"
 		}
+		if list[i].id == list[i].addr { // a node of a new cluster, which has no id yet
+			return shorten(plain(list[i].addr), 60)
+		}
 		return short(list[i].id) + " " + shorten(plain(list[i].addr), 40)
 	}
 	id := func(list []owned, i int) string {
@@ -285,6 +288,9 @@ func drawChange(before, after []owned) *slotMap {
 		slots[kind].Add(slot)
 	}
 	m.title = fmt.Sprintf("%d of %d slots change their owner", changed, hashslot.Count)
+	if len(before) == 0 {
+		m.title = fmt.Sprintf("%d of %d slots get an owner", changed, hashslot.Count)
+	}
 	for kind := range m.kinds {
 		m.kinds[kind].detail = firstRanges(slots[kind])
 	}

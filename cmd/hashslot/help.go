@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap/plan/valkeycli"
 )
 
 var helpCommand = command{
@@ -150,7 +151,7 @@ func (c *command) options() (list []option) {
 	}
 	c.flags().VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
-		usage, _, _ = strings.Cut(usage, "\n")
+		usage = strings.ReplaceAll(usage, "\n", " ")
 		list = append(list, option{f.Name, usage, value})
 	})
 	return list
@@ -159,11 +160,13 @@ func (c *command) options() (list []option) {
 // values are the words that an option takes, or nil.
 func (o option) values() []string {
 	switch o.name {
-	case "format", "theme":
+	case "format", "theme", "steps":
 		_, list, _ := strings.Cut(o.usage, ": ")
 		return strings.FieldsFunc(strings.ReplaceAll(list, " or ", ","), func(c rune) bool { return c == ',' || c == ' ' })
 	case "in":
 		return []string{"text", "json"}
+	case "tool":
+		return []string{valkeycli.Valkey91.String(), valkeycli.Valkey80.String(), valkeycli.Redis70.String(), valkeycli.Redis86.String()}
 	}
 	return nil
 }
@@ -239,8 +242,10 @@ func zshCompletion() string {
 			switch {
 			case o.values() != nil:
 				spec += ":" + o.value + ":(" + strings.Join(o.values(), " ") + ")"
-			case o.value != "":
+			case o.value == "file":
 				spec += ":" + o.value + ":_files"
+			case o.value != "":
+				spec += ":" + o.value + ": "
 			}
 			fmt.Fprintf(&b, " \\\n\t\t\t%s", quoteShell(spec))
 		}
@@ -277,8 +282,10 @@ func fishCompletion() string {
 			switch {
 			case o.values() != nil:
 				fmt.Fprintf(&b, " -x -a %s", quoteShell(strings.Join(o.values(), " ")))
-			case o.value != "":
+			case o.value == "file":
 				b.WriteString(" -r")
+			case o.value != "":
+				b.WriteString(" -x")
 			}
 			b.WriteString("\n")
 		}

@@ -48,7 +48,8 @@ func TestCompletion(t *testing.T) {
 	for line, want := range map[string]string{
 		"hashslot che": "check", "hashslot plan re": "rebalance reshard", "hashslot check -str": "-strict",
 		"hashslot plan fix -un": "-unreachable", "hashslot draw -theme d": "dark", "hashslot help ver": "version", "hashslot completion z": "zsh",
-		"hashslot plan drain -format mig": "migrateslots migration",
+		"hashslot plan drain -format mig": "migrateslots migration", "hashslot plan drain -steps n": "none",
+		"hashslot plan create -tool redis": "redis-7.0 redis-8.6",
 	} {
 		words := strings.Fields(line)
 		cmd := exec.Command(bash, "--norc", "-c", scripts["bash"]+"\nCOMP_WORDS=("+line+"); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _hashslot; echo \"${COMPREPLY[*]}\"")

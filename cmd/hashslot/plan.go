@@ -264,7 +264,7 @@ func (f *planFlags) add(fs *flag.FlagSet, moves bool) {
 		formats = "text, json, migrateslots, setslot or migration"
 		f.nodes.add(fs)
 		fs.StringVar(&f.steps, "steps", "migrateslots", "the `steps` in text and JSON: migrateslots, setslot, migration or none")
-		fs.IntVar(&f.batch, "batch", 0, "with commands: print them in batches in which no node gives and takes more than\n`n` slots")
+		fs.IntVar(&f.batch, "batch", 0, "with -format of commands: print them in batches; in a batch no node gives or takes\nmore than `n` slots")
 	}
 	fs.StringVar(&f.format, "format", "text", "the `format` of the output: "+formats)
 	fs.StringVar(&f.draw, "draw", "", "draw which slots change their owner to `file`")
@@ -278,11 +278,11 @@ func (f *planFlags) addCompat(fs *flag.FlagSet) {
 
 func (f *planFlags) addLoad(fs *flag.FlagSet) {
 	f.loaded = true
-	fs.Var(&f.weights, "weight", "`ID=W`: a node's weight, 1 if not told; may be repeated")
+	fs.Var(&f.weights, "weight", "`ID=W`: the weight of a node, 1 by default; may be repeated")
 	fs.BoolVar(&f.useEmpty, "use-empty", false, "let primaries without slots take part")
-	fs.BoolVar(&f.assign, "assign-unassigned", false, "give slots that nobody owns to nodes as well")
-	fs.Var(&f.loads, "load", "balance not the number of slots but their load, from `file`; may be repeated")
-	fs.StringVar(&f.metric, "metric", "", "with -load: the `name` of the load, as key-count or cpu-usec")
+	fs.BoolVar(&f.assign, "assign-unassigned", false, "also give nodes the slots that nobody owns")
+	fs.Var(&f.loads, "load", "balance the load in `file` instead of the number of slots; may be repeated")
+	fs.StringVar(&f.metric, "metric", "", "with -load: the `name` of the metric, such as key-count or cpu-usec")
 }
 
 // check checks the options, and takes the arguments for files.
@@ -440,7 +440,7 @@ func runPlanReshard(e *env) int {
 	f.addCompat(&fs)
 	fs.StringVar(&from, "from", "", "take slots from the nodes `ID,ID`, or from all")
 	fs.StringVar(&to, "to", "", "the node `ID` that gets slots")
-	fs.IntVar(&slots, "slots", 0, "how many: `n` slots")
+	fs.IntVar(&slots, "slots", 0, "the number `n` of slots to move")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -665,10 +665,10 @@ func runPlanFix(e *env) int {
 	)
 	f.nodes.add(&fs)
 	fs.StringVar(&f.format, "format", "text", "the `format` of the output: text or json")
-	fs.StringVar(&counts, "counts", "", "how many keys nodes have: a `file` with lines of a node, a slot and a number")
+	fs.StringVar(&counts, "counts", "", "the numbers of keys: a `file` with a node, a slot and a number in each line")
 	fs.BoolVar(&o.Unreachable, "unreachable", false, "go on although primaries cannot be reached")
 	fs.BoolVar(&o.StrayKeys, "stray-keys", false, "look for keys at primaries that do not own their slots")
-	fs.BoolVar(&o.SetSlots.Replace, "replace", false, "a key that two nodes have is overwritten by that of the node that loses the slot")
+	fs.BoolVar(&o.SetSlots.Replace, "replace", false, "if two nodes have a key, keep the one of the node that loses the slot")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -786,7 +786,7 @@ func runPlanPromote(e *env) int {
 	)
 	nodes.add(&fs)
 	form.add(&fs)
-	fs.Var(&lost, "lost", "the primary `ID` that is lost; may be repeated; those that have failed if not told")
+	fs.Var(&lost, "lost", "the primary `ID` that is lost; may be repeated; by default those that have failed")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}

@@ -380,6 +380,7 @@ func TestPlanDraw(t *testing.T) {
 	require.Equal(t, exitOK, runOn("", "plan", "create", "a:1", "b:1", "-draw", file).code)
 	svg, err = os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Contains(t, string(svg), ">16384 of 16384 slots change their owner<")
+	assert.Contains(t, string(svg), ">16384 of 16384 slots get an owner<")
+	assert.NotContains(t, string(svg), "a:1 a:1", "a node without an id has its address only")
 	assert.Equal(t, exitFailed, runOn("", "plan", "create", "a:1", "b:1", "-draw", t.TempDir()).code)
 }

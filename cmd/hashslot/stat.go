@@ -108,7 +108,7 @@ func runStat(e *env) int {
 	form.add(&fs)
 	fs.BoolVar(&hex, "hex", false, "write tags in hex")
 	fs.BoolVar(&unhex, "unhex", false, "read keys in hex")
-	fs.IntVar(&top, "top", 10, "list so `many` slots and tags, at most 1000")
+	fs.IntVar(&top, "top", 10, "list the `n` slots and tags with the most keys, at most 1000")
 	fs.StringVar(&svg, "svg", "", "draw the slots to `file`")
 	theme.add(&fs)
 	cf.addOption(&fs)
