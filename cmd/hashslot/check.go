@@ -15,30 +15,30 @@ var checkCommand = command{
 	short: "whether all slots are served, and what the next failure would do",
 	run:   runCheck,
 	doc: nodesDoc + `
-With more than one FILE, the views of several nodes are compared. Of each slot
-the highest config epoch has it, as in the cluster itself. What valkey-cli
---cluster check asks all nodes for, it finds if it has the views of all of them:
+With several FILEs, it compares the views of several nodes. Each slot belongs to the
+node with the highest config epoch, as in the cluster itself. With the views of all
+nodes it finds all that valkey-cli --cluster check finds:
 
     for port in 7000 7001 7002; do
         valkey-cli -p $port cluster nodes > $port.nodes
     done
     hashslot check *.nodes
 
-The report lists the primaries that own slots, with how many of their replicas
-work, and what is wrong. An error is a slot that is not served, or may not be:
+The report lists the primaries that own slots, the number of their working replicas,
+and the problems. An error means that slots are not served, or may not be:
 
 ` + kindsDoc(severityError) + `
-A warning is that the next failure does harm:
+A warning means that the next failure does harm:
 
 ` + kindsDoc(severityWarning) + `
 A note is worth knowing:
 
 ` + kindsDoc(severityNote) + `
-CLUSTER SLOTS and SHARDS do not tell all of this: CLUSTER SLOTS leaves failed
-replicas out, and neither has open slots or epochs.
+CLUSTER SLOTS and SHARDS show fewer problems: CLUSTER SLOTS omits failed replicas, and
+neither has open slots or epochs.
 
-The exit status is 1 if there is an error, or with -strict a warning, and 3 if an
-input cannot be read, so that nothing is known of the cluster.
+The exit status is 1 if there is an error (with -strict, also a warning), and 3 if an
+input cannot be read, so that the state of the cluster is unknown.
 `,
 	example: `$ hashslot check testdata/nodes.txt
 16384 of 16384 slots have an owner

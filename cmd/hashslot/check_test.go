@@ -234,7 +234,7 @@ func TestCheckForms(t *testing.T) {
 		"<html>":                                           "this is a page of HTML or XML; ",
 		"a\x00b\n":                                         "this is binary; ",
 		"$5\r\nab":                                         "the reply is truncated\n",
-		"$1\r\nabc\r\n":                                    "the reply has another length than the 1 bytes that it tells\n",
+		"$1\r\nabc\r\n":                                    "the reply does not have the length of 1 bytes that it announces\n",
 		"*1000000000\r\n":                                  "the reply is truncated\n",
 		"*0\r\n*0\r\n":                                     "there is more than one reply\n",
 		strings.Repeat("*1\r\n", 1000):                     "the reply is nested too deeply\n",

@@ -23,25 +23,25 @@ output or to the file of -o:
 
     valkey-cli cluster nodes | hashslot draw - > slots.svg
 
-Each shard has a colour and a number, which is on the map where there is room, and
-a line of the legend: the beginning of its primary's id, the address, the number of
-slots and the first of the ranges. Shards are in the order of their first slots.
-There are 10 colours, which readers who are blind to some can tell apart; with more
-shards they repeat in that order. More than 120 shards are in the legend by groups;
-a viewer that shows titles tells the shard of a slot under the pointer.
+Each shard has a colour, a number, and a line in the legend: the id and address of
+its primary, the number of its slots and its first ranges. The number is also on the
+map where there is room. Shards are in the order of their first slots. There are 10
+colours, which colour-blind readers can tell apart; with more shards they repeat in
+that order. With more than 120 shards the legend shows groups; a viewer that shows
+titles names the shard of the slot under the pointer.
 
-What does not depend on colour: slots of a primary that has failed are crossed out,
-those of one that does not answer are striped, those of one that is loading its data
-are dotted, and those of a shard without a working replica are underlined, unless no
-shard has a replica. Slots that nobody owns are hatched in red. Open slots, which are
-being moved by CLUSTER SETSLOT or were left so, have a black square on the colour of
-their owner. Lines below the legend tell from where to where they go, and whether
-the source says so (migrating), the target (importing) or both.
+Patterns show states, so that colour is not needed: slots of a failed primary are
+crossed out, those of a primary that does not answer are striped, those of one that
+is loading its data are dotted, and those of a shard without a working replica are
+underlined, unless no shard has a replica. Unassigned slots are hatched in red. Open
+slots, which a CLUSTER SETSLOT is moving or left unfinished, have a black square.
+Lines below the legend give the source and target of open slots, and whether the
+source says so (migrating), the target (importing) or both.
 
-With -before, the picture is of what changed: slots whose owner is another one have
-the colour of the new owner, and all others none.
+With -before, the picture shows what changed: slots that have a new owner have its
+colour, and all others have none.
 
-The picture is light or dark as the viewer is, or as -theme says.
+-theme auto follows the viewer's light or dark theme.
 `,
 	example: `$ hashslot draw testdata/nodes.txt -o slots.svg
 $ hashslot draw -before testdata/three.nodes testdata/nodes.txt -o changes.svg
@@ -71,7 +71,7 @@ func runDraw(e *env) int {
 	)
 	nodes.add(&fs)
 	theme.add(&fs)
-	fs.Func("before", "what a node said before: a `file`; may be repeated, for the views of different nodes", func(name string) error {
+	fs.Func("before", "an earlier view of a node: a `file`; may be repeated, for the views of several nodes", func(name string) error {
 		before.files = append(before.files, name)
 		return nil
 	})
@@ -303,7 +303,7 @@ func drawChange(before, after []owned) *slotMap {
 	return m
 }
 
-// addOpen marks the open slots, and tells of the first moves.
+// addOpen marks the open slots, and adds the first moves to the notes.
 func (m *slotMap) addOpen(open []topology.OpenSlot, id func(string) string) {
 	type move struct{ from, to, state string }
 	var moves []move

@@ -18,20 +18,20 @@ var keysCommand = command{
 	doc: `Without a CMD, commands are read from standard input, one a line, any number of
 them. ` + commandsDoc + `
 The keys are those that COMMAND GETKEYS of Valkey 9.1 or Redis 8.6 finds. Where an
-argument starts with "-", CMD goes behind "--".
+argument starts with "-", write "--" before CMD.
 
 Text has one line for each command: its name, the slots of its keys with a space
 between them, or "-" if it has none, and the keys, with a TAB in front of each. If
-the keys cannot be told, the second column is "error" and the third says why.
+the keys cannot be found, the second column is "error" and the third says why.
 
 JSON is one object a line: "command", "keys", "slots", and "error" if the keys
-cannot be told. Channels of sharded pub/sub are no keys but have slots: they are in
-"channels" and "channel_slots", and in text stand where keys would.
+cannot be found. Channels of sharded pub/sub are not keys but have slots: they are in
+"channels" and "channel_slots", and in text in the place of keys.
 
-With -hex, keys are written in hex. JSON cannot hold others that are not UTF-8: that
-is an error of its command.
+With -hex, keys are written in hex. Without it, a key that is not UTF-8 is an error of
+its command in JSON.
 
-If the keys of a command cannot be told, the exit status is 1, after all commands.
+If the keys of a command cannot be found, the exit status is 1, after all commands.
 `,
 	example: `$ hashslot keys MSET a 1 b 2
 mset	15495 3300	a	b
@@ -74,7 +74,7 @@ func runKeys(e *env) int {
 // A keysAnswer writes answers. Several workers use it.
 type keysAnswer struct {
 	json, hex bool
-	bad       atomic.Int64 // commands whose keys could not be told
+	bad       atomic.Int64 // commands whose keys could not be found
 }
 
 // command writes the answer to one command, or why it could not be read. keys is
@@ -161,7 +161,7 @@ func (a *keysAnswer) command(o *output, keys []slotcommand.Key, args [][]byte, e
 
 func (a *keysAnswer) code(e *env) int {
 	if n := a.bad.Load(); n > 0 {
-		return e.fail(fmt.Errorf("the keys of %d commands cannot be told", n))
+		return e.fail(fmt.Errorf("the keys of %d commands cannot be found", n))
 	}
 	return exitOK
 }

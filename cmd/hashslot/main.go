@@ -5,7 +5,7 @@
 //	hashslot slot user:{123}:profile mykey
 //	valkey-cli cluster nodes | hashslot check -
 //
-// hashslot -h lists the commands, hashslot help COMMAND tells all about one.
+// hashslot -h lists the commands, hashslot help COMMAND describes one.
 package main
 
 import (
@@ -152,7 +152,7 @@ func usage() string {
 	for _, c := range commands {
 		fmt.Fprintf(&b, "  %-10s  %s\n", c.name, c.short)
 	}
-	fmt.Fprintf(&b, "\nhashslot help COMMAND, or hashslot COMMAND -h, tells all about a command.\n\nExamples:\n\n%s", indent(commands[0].example))
+	fmt.Fprintf(&b, "\nhashslot help COMMAND, or hashslot COMMAND -h, describes a command.\n\nExamples:\n\n%s", indent(commands[0].example))
 	b.WriteString("  $ valkey-cli cluster nodes | hashslot check -\n\n")
 	b.WriteString(exitDoc)
 	return b.String()
@@ -243,7 +243,7 @@ func (c *command) kindsHelp() string {
 	for _, k := range c.kinds {
 		fmt.Fprintf(&b, "  %-9s  %s\n", k.word(), k.short)
 	}
-	fmt.Fprintf(&b, "\nhashslot help %s %s, or hashslot %[1]s %[2]s -h, tells all about it, and\nso for the others.\n\nExample:\n\n%s", c.name, c.kinds[0].word(), indent(c.example))
+	fmt.Fprintf(&b, "\nhashslot help %s %s, or hashslot %[1]s %[2]s -h, describes it; the others\nlikewise.\n\nExample:\n\n%s", c.name, c.kinds[0].word(), indent(c.example))
 	return b.String()
 }
 

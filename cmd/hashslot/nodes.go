@@ -21,7 +21,7 @@ type nodesFlags struct {
 }
 
 func (f *nodesFlags) add(fs *flag.FlagSet) {
-	fs.Func("nodes", "what a node says of its cluster: a `file`, or - for standard input; may be\nrepeated, for the views of different nodes", func(name string) error {
+	fs.Func("nodes", "the view of a node: a `file`, or - for standard input; may be repeated, for the\nviews of several nodes", func(name string) error {
 		f.files = append(f.files, name)
 		return nil
 	})
@@ -65,9 +65,9 @@ var errTwice = errors.New("standard input, -, is there twice")
 var errNodesAndKeys = errors.New("standard input cannot have both -nodes and the keys")
 
 // nodesDoc is what the help pages of commands that take a cluster say of it.
-const nodesDoc = `FILE, or that of -nodes, is what a node says of its cluster, and - is standard
-input. It is told by its content: CLUSTER NODES as text, a nodes.conf, or a reply
-to CLUSTER NODES, SLOTS or SHARDS in JSON or as it is on the wire.
+const nodesDoc = `FILE (or -nodes FILE) holds a node's view of its cluster; - is standard input. The
+content shows which format it is: the text of CLUSTER NODES, a nodes.conf, or the
+reply to CLUSTER NODES, SLOTS or SHARDS, in JSON or as raw RESP.
 
     valkey-cli cluster nodes | hashslot check -
     valkey-cli --json cluster shards | hashslot check -

@@ -22,8 +22,8 @@ var planCommand = command{
 	name:  "plan",
 	args:  "KIND [OPTION...] [ARGUMENT...]",
 	short: "what to send to which node to change a cluster",
-	doc: `A plan is made and printed, for a person to check: what is before, what after, what
-moves, and then the steps. Nothing is sent to any server. The kinds of plans:
+	doc: `A plan is printed for a person to check: what is before, what is after, what moves,
+and then the steps. Nothing is sent to any server. The kinds of plans:
 `,
 	example: `$ hashslot plan create -replicas 1 a:7000 b:7000 c:7000 d:7000 e:7000 f:7000
 3 shards
@@ -37,21 +37,21 @@ Nothing has been sent.
 }
 
 const planDoc = nodesDoc + `
-A node is named by its id, by at least four characters of its beginning, or by its
-address. A cluster in which moving slots could lose data is refused with exit status
-1: one with open slots, with nodes that disagree or do not answer, or with slots that
-nobody owns.
+A node is named by its id, by at least the first four characters of its id, or by its
+address. If moving slots could lose data, there is no plan and the exit status is 1:
+with open slots, with nodes that disagree or do not answer, or with slots that nobody
+owns.
 `
 
 const stepsDoc = `
 -steps chooses the steps: migrateslots is CLUSTER MIGRATESLOTS of Valkey 9.0 and
 later, migration is CLUSTER MIGRATION IMPORT of Redis 8.4 and later, and setslot is
 CLUSTER SETSLOT and MIGRATE, for servers of any version. Text shows the first of them.
--format with one of the three prints all of them and nothing else, a line each, in
-their order, with the address of the node in front. JSON has them as objects.
+-format with one of the three prints all steps and nothing else, one a line, in their
+order, each after the address of its node. JSON has them as objects.
 
-Nothing is sent. What sends a plan of migrateslots or migration, whose steps the
-servers do one after the other by themselves, is
+Nothing is sent. Servers do steps of migrateslots and migration by themselves, so this
+pipe can send such a plan:
 
     hashslot plan KIND ... -format migrateslots |
     while read -r node command; do
@@ -59,8 +59,8 @@ servers do one after the other by themselves, is
         valkey-cli -h "${node%:*}" -p "${node##*:}" ${command%%  #*} < /dev/null
     done
 
-Steps of setslot wait for each other, and for the keys: a program does them, with
-package plan, whose Step says by data what to wait for.
+Steps of setslot wait for each other and for the keys. They take a program that uses
+package plan: each Step has data that says what to wait for.
 `
 
 var planCreate = command{
@@ -75,7 +75,7 @@ that is possible; where it is not, a warning says so.
 With -compat the layout is what valkey-cli --cluster create 9.1.2 makes, its faults
 included; -tool chooses another: valkey-8.0, redis-7.0 or redis-8.6.
 
-Nothing is sent. What creates the cluster, as the tool lays it out, is
+Nothing is sent. This creates the cluster, as the tool lays it out:
 
     valkey-cli --cluster create HOST:PORT... --cluster-replicas 1
 `,
@@ -96,9 +96,9 @@ var planRebalance = command{
 	short: "give every primary its share of the slots",
 	run:   runPlanRebalance,
 	doc: planDoc + `
-Every primary gets its share of the slots, by weight, exactly, and as few slots move
-as that takes. -use-empty lets primaries without slots take part: to add nodes. With
--load it is the load of the slots that is spread, not their number.
+Every primary gets exactly its share of the slots, by weight, and no more slots move
+than that takes. With -use-empty primaries without slots take part, which adds nodes.
+With -load the load of the slots is spread, not their number.
 
 With -compat the plan is what valkey-cli --cluster rebalance 9.1.2 does, its faults
 included; -tool chooses another: valkey-8.0, redis-7.0 or redis-8.6. The order of
@@ -112,9 +112,9 @@ the tool itself changes from run to run of a server.
 }
 
 const loadDoc = `
--load reads what CLUSTER SLOT-STATS replies, as text, JSON or RESP, or lines of a slot
-and its load. A node tells only of its own slots: give the file of each node. Slots
-that no file has have no load. If they tell several metrics, -metric chooses one.
+-load reads the reply to CLUSTER SLOT-STATS as text, JSON or RESP, or lines of a slot
+and its load. A node has only its own slots there, so give a file of each node. Slots
+in no file have no load. If there are several metrics, -metric chooses one.
 `
 
 var planReshard = command{
@@ -138,7 +138,7 @@ var planDrain = command{
 	short: "move all slots away from nodes",
 	run:   runPlanDrain,
 	doc: planDoc + `
-All slots of each -node go to the other primaries that have slots, or to each
+All slots of each -node go to the other primaries that have slots, or to the nodes of
 -receiver, so that these have their shares, by weight.
 ` + loadDoc + stepsDoc,
 	example: `$ hashslot plan drain testdata/three.nodes -node 67ed -receiver 292f -format migration
@@ -152,12 +152,12 @@ var planFix = command{
 	short: "repair open slots and slots that nobody or two nodes own",
 	run:   runPlanFix,
 	doc: nodesDoc + `
-The plan is what valkey-cli --cluster fix does, case by case. It takes the CLUSTER
-NODES of every primary, each a FILE.
+The plan is what valkey-cli --cluster fix does, case by case. It needs CLUSTER NODES of
+every primary, each in a FILE.
 
-What to do about a slot may depend on how many keys the nodes have in it. If so, the
+The repair of a slot may depend on the number of keys that nodes have in it. If so, the
 output is not a plan but lines of a node and a slot to ask for, and the exit status is
-1. The answers, with the number of keys behind each line, go into a file for -counts:
+1. Append the number of keys to each line, and give the file to -counts:
 
     hashslot plan fix *.nodes > ask || while read -r node slot; do
         echo $node $slot $(valkey-cli -h "${node%:*}" -p "${node##*:}" \
@@ -165,9 +165,10 @@ output is not a plan but lines of a node and a slot to ask for, and the exit sta
     done < ask > counts
     hashslot plan fix *.nodes -counts counts
 
--unreachable goes on although primaries cannot be asked: what only they have is lost.
+-unreachable makes a plan although primaries cannot be asked. Data that only they have
+is lost.
 
-Nothing is sent. Steps wait for each other: a program does them, with package plan.
+Nothing is sent. Steps wait for each other and take a program that uses package plan.
 valkey-cli --cluster fix does the same where it does not choose at random.
 `,
 	example: `$ hashslot plan fix testdata/open-1.nodes testdata/open-2.nodes -counts testdata/open.counts
@@ -190,13 +191,13 @@ var planPromote = command{
 	short: "which replicas should take over from lost primaries",
 	run:   runPlanPromote,
 	doc: nodesDoc + `
-A line for each primary that is lost: those that have failed, or each -lost. It names
-the replica that should take over, why this one, whether the cluster does that by
-itself, and the command if it does not. A TAKEOVER asks no other node: it is safe only
-if the lost primary does not come back with clients of its own.
+Lost primaries are those that have failed, or each -lost. For each it names the replica
+that should take over, the reason, whether the cluster does that by itself, and the
+command if it does not. A TAKEOVER asks no other node: it is safe only if the lost
+primary does not come back with clients of its own.
 
-If no replica can take over, the exit status is 1. Nothing is sent: valkey-cli sends
-the command to the replica.
+If no replica can take over, the exit status is 1. Nothing is sent. Send the command to
+the replica with valkey-cli.
 `,
 	example: `$ hashslot plan promote testdata/nodes.txt -lost 67ed
 67ed 10.0.0.2:30002 is lost, with 5462 slots: 5461-10922
@@ -213,14 +214,14 @@ var planBalance = command{
 	run:   runPlanBalance,
 	doc: nodesDoc + `
 Replicas go to other primaries, so that no shard has two nodes on one machine or in one
-zone where that is possible, and replicas take over, so that the primaries are spread
-evenly. As few as possible of both. No slot moves, and none is unserved at any time.
+zone where that is possible. Replicas take over, so that the primaries are spread
+evenly. There are as few of both as possible. No slot moves, and all stay served.
 
-A machine is the host of a node's address, or what -machine says, and a zone is what
-the view tells (availability-zone), or -zone.
+A machine is the host of a node's address, or that of -machine. A zone is the
+availability-zone in the view, or that of -zone.
 
 Nothing is sent. The steps wait for each other: a replica must be in sync before the
-next one. valkey-cli can send the command of one step after the other, by hand.
+next step. Send them by hand with valkey-cli, one after the other.
 `,
 	example: `$ hashslot plan balance testdata/nodes.txt
 0 replicas to other primaries, 0 failovers
@@ -408,7 +409,7 @@ func runPlanRebalance(e *env) int {
 	f.add(&fs, true)
 	f.addCompat(&fs)
 	f.addLoad(&fs)
-	fs.Float64Var(&threshold, "threshold", 0, "do nothing while all nodes are within so many `percent` of their share (with\n-compat 2 if not told, and 0 never does anything)")
+	fs.Float64Var(&threshold, "threshold", 0, "do nothing if all nodes are within `percent` of their share (with -compat the\ndefault is 2, and 0 never does anything)")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}

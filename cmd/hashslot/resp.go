@@ -90,7 +90,7 @@ func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
 			if len(rest) == 0 {
 				return nil, nil, errTruncated
 			}
-			return nil, nil, fmt.Errorf("the reply has another length than the %d bytes that it tells", n)
+			return nil, nil, fmt.Errorf("the reply does not have the length of %d bytes that it announces", n)
 		}
 		if kind == '!' {
 			return serverError(body), rest[1:], nil

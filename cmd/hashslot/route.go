@@ -20,27 +20,27 @@ var routeCommand = command{
 	short:   "the slot and the owner of each key",
 	run:     runRoute,
 	rawKeys: true,
-	doc: `The owners are read from what CLUSTER NODES replies, or from a nodes.conf, as
-"hashslot check" does. Keys are read as "hashslot slot" reads them.
+	doc: `The owners come from the same files as those of "hashslot check". Keys are read as by
+"hashslot slot".
 
-Text has one line for each key, with four columns and a TAB between them: slot,
-id of the primary that owns it, its address, key. Where there is none it is "-".
+Text has one line for each key, with four columns and a TAB between them: slot, id of
+the primary that owns it, its address, key. "-" means that there is none.
 
-JSON is one object a line: that of "hashslot slot", with what "hashslot check"
-tells of the slot. Its shard is the owner, "migrating" tells if the slot is being
-moved, and "problems" the errors with it, without warnings and notes.
+JSON is one object a line: that of "hashslot slot", with what "hashslot check" has of
+the slot: its owner as the only shard, "migrating" if the slot is being moved, and
+"problems" with its errors, without warnings and notes.
 
 If nobody owns the slot of a key, the exit status is 1, after all keys.
 
-With -commands, commands are read in place of keys, or the arguments are one.
+With -commands, commands are read instead of keys; arguments are one command.
 ` + commandsDoc + `
 Text then has a line for each slot that a command goes to: slot, id and address of
 its owner, the command, and its keys in the slot, or channels of sharded pub/sub. A
 command without keys has one line with "-", where it goes ("any node", "all shards",
-"all nodes" or "special"), "-" and the command. So has one that a cluster refuses as
-CROSSSLOT, with "refused" and, at the end, why, and one that cannot be understood,
-with "error". The commands of a MULTI block, of each client of MONITOR, must be in
-one slot, and those that MONITOR shows of a script in the slot of the script's keys.
+"all nodes" or "special"), "-" and the command. A command that a cluster refuses as
+CROSSSLOT has "refused" there, and the reason at the end; one that is not understood
+has "error". All commands of a MULTI block must be in one slot, for each client of
+MONITOR, and those of a script, which MONITOR shows, in the slot of the script's keys.
 
 JSON then is one object a line, with "command", "to", "parts", a list of slots with
 their owners and keys, and "within" for a command of a MULTI block or a script. If a

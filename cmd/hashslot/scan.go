@@ -318,8 +318,8 @@ func (s *scan) readBlock(w *scanWorker, whole bool) (err error) {
 	return err
 }
 
-// report tells of the lines that were left out, and why there are no more, and
-// returns the exit code.
+// report prints which lines were left out and why the reading ended, and returns the
+// exit code.
 func (g *scanned) report(e *env, unit string) int {
 	code := exitOK
 	for _, b := range g.bad {

@@ -18,10 +18,10 @@ var slotCommand = command{
 	short:   "the slot, hash tag and hashed part of each key",
 	run:     runSlot,
 	rawKeys: true,
-	doc: `Without a KEY, keys are read from standard input, one a line, any number of
-them, and answered as they come. A line is a key as it stands: an empty line is
-the empty key, and a carriage return in front of the newline belongs to the key.
-A KEY that starts with "-" goes behind "--".
+	doc: `Without a KEY, keys are read from standard input, one a line, any number of them, and
+answered as they come. Every byte of a line is part of the key: an empty line is the
+empty key, and a carriage return before the newline belongs to the key. Write "--"
+before a KEY that starts with "-".
 
 Text has one line for each key, with four columns and a TAB between them: slot,
 hash tag, hashed part, key. The tag is empty if the key has none; then the key is

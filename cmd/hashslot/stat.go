@@ -24,43 +24,40 @@ var statCommand = command{
 	short:   "how keys spread over the slots, and over the shards",
 	run:     runStat,
 	rawKeys: true,
-	doc: `Keys are read as "hashslot slot" reads them. The report tells how many keys there
-are, how many slots have keys and how many keys a slot has, and lists the slots
-and the hash tags with the most keys. -top 0 lists none, which is faster if there
-are many tags.
+	doc: `Keys are read as by "hashslot slot". The report has the number of keys, of slots with
+keys and of keys in a slot, and lists the slots and the hash tags with the most keys.
+-top 0 lists none, which is faster if there are many tags.
 
-The deviation is the standard deviation of the number of keys of a slot. Keys
-that fall into slots by chance have the one that is beside it; many keys with few
-tags have a larger one.
+The deviation is the standard deviation of the number of keys in a slot. Beside it is
+the deviation that keys without tags have by chance. With many keys in few tags the
+deviation is larger.
 
-Up to 16384 different tags are counted exactly. With more of them the counts are
-of the most frequent ones, the report tells by how much they may be too low, and
-tags with no more keys than that are not listed.
-Tags longer than 256 bytes are left out of the list.
+Up to 16384 different tags are counted exactly. With more, only the most frequent are
+counted, and the report says by how much these counts may be too low. Tags with no
+more keys than that are not listed. Tags longer than 256 bytes are not listed either.
 
-With -nodes, which is as in "hashslot check", it also tells how many keys each
-shard has, in the order of their first slots: its share of all keys, the number
-of its slots and the keys in one of them. If slots have no owner, a line tells
-how many keys are in them.
+With -nodes, as in "hashslot check", the report also has the keys of each shard, in
+the order of the first slots: the share of all keys, the number of slots and the keys
+in a slot. If slots have no owner, a line has the number of keys in them.
 
-JSON is one object; -nodes adds "owners" and "unowned". A share is 0 to 1 there. A
-tag that is not UTF-8 is in "tag_hex" in place of "tag".
+JSON is one object; -nodes adds "owners" and "unowned". A share there is 0 to 1. A tag
+that is not UTF-8 is in "tag_hex" instead of "tag".
 
-A line that is too long, or not hex, is left out, counted, and the first ten are
-named; the exit status is 1 then. So it is if Ctrl-C or SIGTERM ends the reading:
-the report is of what has been read.
+A line that is too long, or not hex, is left out and counted. The first ten are named,
+and the exit status is 1. If Ctrl-C or SIGTERM ends the reading, the report covers what
+has been read, and the exit status is 1.
 
-With -commands, commands are read in place of keys, as "hashslot route -commands"
-does, and the keys of all of them are counted. The report also tells how many
-commands there are, how many have no key, how many with keys in several slots
-clients can divide (MGET, DEL and others), how many a cluster refuses as CROSSSLOT,
-alone, in a MULTI block or in a script, and how many are not understood; and lists
-those that are refused or not understood by name, with what is wrong with the first.
-The commands of scripts, which MONITOR shows, are looked at but not counted as
-commands, nor their keys. JSON has all this in "commands".
+With -commands, commands are read instead of keys, as by "hashslot route -commands",
+and the keys of all of them are counted. The report also has the number of commands,
+of those without a key, of those with keys in several slots that clients can divide
+(MGET, DEL and others), of those that a cluster refuses as CROSSSLOT, alone, in a MULTI
+block or in a script, and of those that are not understood. It lists the refused and
+the not understood commands by name, with the reason for the first of each. Commands of
+scripts, which MONITOR shows, are checked but not counted, nor are their keys. JSON has
+all this in "commands".
 
--svg draws a map of the 16384 slots, 128 in a row, in colours that tell how many
-keys a slot has; "-svg -" writes it in place of the report.
+-svg draws a map of the 16384 slots, 128 in a row, coloured by the number of keys in a
+slot; "-svg -" writes it instead of the report.
 `,
 	example: `$ hashslot stat {42}:name {42}:mail {7}:name queue
 keys             4
@@ -481,7 +478,7 @@ func (r report) ownersText(b *bytes.Buffer) {
 		b.WriteString("\n" + table.String())
 	}
 	if u := r.Unowned; u != nil && u.Slots > 0 {
-		fmt.Fprintf(b, "\nNobody owns %d slots, and the %d keys in them: %.2f%% of all.\n", u.Slots, u.Keys, 100*u.Share)
+		fmt.Fprintf(b, "\n%d slots have no owner; they have %d keys, %.2f%% of all.\n", u.Slots, u.Keys, 100*u.Share)
 	}
 }
 

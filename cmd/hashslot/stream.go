@@ -15,7 +15,7 @@ const (
 	// valkey.conf, as it comes.
 	maxMax    = 512 << 20
 	batchSize = 1024 // how many lines a worker gets at once
-	// Beyond so many, reading and writing are what takes the time.
+	// With more workers, reading and writing take the time.
 	maxWorkers = 8
 )
 

@@ -12,15 +12,16 @@ var tagCommand = command{
 	args:  "[-n N | SLOT...]",
 	short: "a short hash tag for each slot, or for each of n partitions",
 	run:   runTag,
-	doc: `A key with the tag in braces is in the slot: "{06S}anything" is in slot 0. The
-tag is of letters and digits, one to three, and as short as can be.
+	doc: `A key with the tag in braces is in the slot: "{06S}anything" is in slot 0. A tag has
+one to three letters and digits; none for that slot is shorter.
 
 Without a SLOT, slots are read from standard input, one a line. A carriage return
 in front of a newline is ignored.
 
-With -n, there is one tag for each of N partitions, and no slot is read: their slots
-are spread so evenly that of at most N shards with equal parts of the slots, none has
-more than one tag more than another (two, for N above 128). They are other tags for another N.
+With -n, it prints one tag for each of N partitions and reads no slots. The slots of
+the tags are spread evenly: if up to N shards have equal parts of the slots, no shard
+has more than one tag more than another (two for N above 128). Another N gives other
+tags.
 
 Text has one line for each slot, with two columns and a TAB between them: slot,
 tag. JSON is one object a line.

@@ -36,7 +36,7 @@ type tagEntry struct {
 	start uint32 // in text; the tag ends where the next one starts
 }
 
-// newTopTags returns one that keeps so many tags, at most 40,000: a place has 16
+// newTopTags returns one that keeps up to keep tags, at most 40,000: a place has 16
 // bits.
 func newTopTags(keep int, hash tagHash) *topTags { return &topTags{keep: keep, hash: hash} }
 

@@ -145,7 +145,7 @@ func plainNumbers(v any) any {
 	return v
 }
 
-// readReply reads a decoded reply, and tells by its shape of which command it is.
+// readReply reads a decoded reply. Its shape shows which command it answers.
 func readReply(reply any, from topology.Origin) (*topology.Cluster, error) {
 	unexpected := func(what string) error { return fmt.Errorf("this is %s; %s is expected", what, viewFormats) }
 	switch reply := reply.(type) {
@@ -191,7 +191,7 @@ func readReply(reply any, from topology.Origin) (*topology.Cluster, error) {
 }
 
 // otherThanView names what data is, if it is none of the inputs of readView, as far
-// as that can be told by its beginning.
+// as its beginning shows that.
 func otherThanView(data []byte) string {
 	for _, known := range []struct{ start, what string }{
 		{"\x1f\x8b", "a gzip file"}, {"\x28\xb5\x2f\xfd", "a zstd file"}, {"PK\x03\x04", "a zip file"}, {"\x7fELF", "a program"},
