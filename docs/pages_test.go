@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"fmt"
+	"log"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/hashtag"
@@ -70,4 +71,38 @@ func Example_redirects() {
 	// retry
 	// fail
 	// 14687 10.0.0.1:6380 <nil>
+}
+
+// clusterScan stands for CLUSTERSCAN: it returns the next cursor and some keys.
+func clusterScan(addr, _ string) (next string, keys []string) {
+	if addr == "10.0.0.1:6379" {
+		return topology.ScanAt(8192).String(), []string{"bar", "hello"}
+	}
+	return "0", []string{"foo", "mykey"}
+}
+
+func Example_scan() {
+	view, err := topology.ParseNodes("a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191\nb 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383\n", topology.Origin{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var router topology.Router
+	router.Apply(view, router.Generation())
+
+	cursor, more := topology.ScanAt(0), true
+	for more {
+		shard, at, _ := router.Scan(cursor) // passes over slots that nobody owns
+		if shard == nil {
+			break
+		}
+		// If the answer is MOVED: Router.Moved, and the same cursor again.
+		next, keys := clusterScan(shard.Primary.Addr(), at.String())
+		fmt.Println(shard.Primary.Addr(), at, keys)
+		if cursor, more, err = topology.ParseScanCursor(next); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// 10.0.0.1:6379 0-{06S}-0 [bar hello]
+	// 10.0.0.2:6379 0-{8YG}-0 [foo mykey]
 }
