@@ -35,7 +35,7 @@ func f(n int, more bool) (int, bool) {
 
 import "testing"
 
-func TestF(t *testing.T) {
+ func TestF(t *testing.T) {
 	for _, c := range []struct {
 		n    int
 		more bool
