@@ -509,3 +509,244 @@ func TestMergedViews(t *testing.T) {
 		require.Equal(t, "8191", state.Slots.String())
 	}
 }
+
+// fair is what every node should have: its exact share, and what it has now.
+type fair struct {
+	share float64
+	have  int
+}
+
+// fairOf computes the shares of the primaries that take part, by id.
+func fairOf(c *topology.Cluster, opts RebalanceOptions) map[string]fair {
+	weight := func(id string) float64 {
+		for _, w := range opts.Weights {
+			if strings.HasPrefix(id, w.ID) {
+				return w.Weight
+			}
+		}
+		return 1
+	}
+	sum := 0.0
+	nodes := map[string]fair{}
+	for _, s := range c.Shards() {
+		have := c.Table().SlotsOf(s).Len()
+		if have > 0 || opts.UseEmpty {
+			nodes[s.Primary.ID] = fair{have: have}
+			sum += weight(s.Primary.ID)
+		}
+	}
+	for id, f := range nodes {
+		f.share = hashslot.Count * weight(id) / sum
+		nodes[id] = f
+	}
+	return nodes
+}
+
+// exact reports whether every node ends with its share, rounded down or up.
+func exact(c *topology.Cluster, p Plan, opts RebalanceOptions) bool {
+	for id, f := range fairOf(c, opts) {
+		if math.Abs(float64(p.After.SlotsOf(id).Len())-f.share) > 1-1e-6 {
+			return false
+		}
+	}
+	return true
+}
+
+// requireExact checks that p ends with exact shares, that it moves the fewest
+// slots with which that can be, and that its parts agree.
+func requireExact(t *testing.T, c *topology.Cluster, p Plan, opts RebalanceOptions) {
+	t.Helper()
+	require.True(t, exact(c, p, opts))
+	least, left, spared := 0, hashslot.Count, 0
+	for _, f := range fairOf(c, opts) {
+		down := int(math.Floor(f.share + 1e-6))
+		left -= down
+		least += max(0, f.have-down)
+		if f.have > down && f.share > float64(down)+1e-6 {
+			spared++ // rounded up, it moves one slot less
+		}
+	}
+	require.Equal(t, least-min(left, spared), p.SlotCount())
+	requireSound(t, c, p)
+}
+
+// requireSound checks that the moves lead from Before to After, no slot twice.
+func requireSound(t *testing.T, c *topology.Cluster, p Plan) {
+	t.Helper()
+	var moved slotmap.Set
+	var b slotmap.Builder[string]
+	for r, s := range c.Table().Ranges() {
+		b.Assign(r, s.Primary.ID)
+	}
+	require.True(t, p.Before.Equal(b.Build()))
+	pairs := map[[2]string]bool{}
+	for _, m := range p.Moves {
+		require.False(t, m.Slots.IsEmpty())
+		require.False(t, pairs[[2]string{m.From, m.To}])
+		pairs[[2]string{m.From, m.To}] = true
+		require.True(t, moved.Intersect(m.Slots).IsEmpty())
+		moved = moved.Union(m.Slots)
+		for r := range m.Slots.Ranges() {
+			for s := r.First; s <= r.Last; s++ {
+				if from, _ := p.Before.Lookup(s); from != m.From {
+					require.Failf(t, "not the owner", "slot %d is moved from %s and is owned by %s", s, m.From, from)
+				}
+			}
+			b.Assign(r, m.To)
+		}
+	}
+	require.True(t, p.After.Equal(b.Build()))
+}
+
+func parse(t *testing.T, nodes string) *topology.Cluster {
+	t.Helper()
+	c, err := topology.ParseNodes(nodes, topology.Origin{})
+	require.NoError(t, err)
+	return c
+}
+
+func randomPlan(t *testing.T) Plan {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(17, 18))
+	c := randomPaper(rng, 12).cluster(t)
+	p, err := Rebalance(c, RebalanceOptions{UseEmpty: true})
+	require.NoError(t, err)
+	require.NotEmpty(t, p.Moves)
+	return p
+}
+
+// A thousand primaries: a hundred join, a hundred are drained, and meanwhile
+// primaries fail at random and replicas take over.
+func TestPlansAtScale(t *testing.T) {
+	rng := rand.New(rand.NewPCG(19, 20))
+	type server struct {
+		id, replica string
+		gone        bool
+	}
+	next := 0
+	id := func() string {
+		next++
+		return fmt.Sprintf("%08x%032x", rng.Uint32(), next)
+	}
+	var servers []*server
+	add := func() *server {
+		s := &server{id: id(), replica: id()}
+		servers = append(servers, s)
+		return s
+	}
+	var b slotmap.Builder[string]
+	for i := range 1000 {
+		first, last := i*hashslot.Count/1000, (i+1)*hashslot.Count/1000-1
+		b.Assign(slotmap.Range{First: hashslot.Slot(first), Last: hashslot.Slot(last)}, add().id)
+	}
+	table := b.Build()
+	// view is what the cluster looks like now, its lines in random order.
+	view := func() *topology.Cluster {
+		slots := map[string]*strings.Builder{}
+		for _, s := range servers {
+			slots[s.id] = new(strings.Builder)
+		}
+		for r, id := range table.Ranges() {
+			slots[id].WriteString(" " + r.String())
+		}
+		var text strings.Builder
+		for _, i := range rng.Perm(len(servers)) {
+			s := servers[i]
+			if !s.gone {
+				fmt.Fprintf(&text, "%s 10.0.%d.%d:1@2 master - 0 0 %d connected%s\n", s.id, i/250, i%250, i+1, slots[s.id])
+				if s.replica != "" {
+					fmt.Fprintf(&text, "%s 10.1.%d.%d:1@2 slave %s 0 0 %d connected\n", s.replica, i/250, i%250, s.id, i+1)
+				}
+			}
+		}
+		return parse(t, text.String())
+	}
+	// fail loses some primaries, and has their replicas take over.
+	fail := func() {
+		c := view()
+		var lost []string
+		for _, i := range rng.Perm(len(servers))[:20] {
+			if s := servers[i]; !s.gone && s.replica != "" {
+				lost = append(lost, s.id)
+			}
+		}
+		promotions, err := Promote(c, lost)
+		require.NoError(t, err)
+		var b slotmap.Builder[string]
+		for r, id := range table.Ranges() {
+			b.Assign(r, id)
+		}
+		for _, p := range promotions {
+			i := slices.IndexFunc(servers, func(s *server) bool { return s.id == p.Lost })
+			if p.Slots.IsEmpty() {
+				require.Empty(t, p.Replica)
+				continue
+			}
+			require.Equal(t, servers[i].replica, p.Replica)
+			require.True(t, p.Automatic)
+			for r := range p.Slots.Ranges() {
+				b.Assign(r, p.Replica)
+			}
+			servers[i].id, servers[i].replica = p.Replica, ""
+		}
+		table = b.Build()
+	}
+	// carryOut does the plans, one of them after another, with failures between
+	// the batches, after which it plans anew.
+	carryOut := func(plan func() (Plan, error)) (moved int) {
+		for failures := 2; ; failures-- {
+			p, err := plan()
+			require.NoError(t, err)
+			requireSound(t, view(), p)
+			if len(p.Moves) == 0 {
+				return moved
+			}
+			batches, err := p.Batches(4)
+			require.NoError(t, err)
+			if failures > 0 {
+				batches = batches[:(len(batches)+1)/2]
+			}
+			for _, batch := range batches {
+				require.True(t, batch.Before.Equal(table))
+				table = batch.After
+				moved += batch.SlotCount()
+			}
+			if failures > 0 {
+				fail()
+			}
+		}
+	}
+
+	for range 100 {
+		add()
+	}
+	moved := carryOut(func() (Plan, error) { return Rebalance(view(), RebalanceOptions{UseEmpty: true}) })
+	// 1000 nodes of 16 or 17 become 1100 of 14 or 15.
+	require.Equal(t, 100*14, min(moved, 100*14))
+	require.LessOrEqual(t, moved, 100*15)
+	drained := servers[:100]
+	had := 0
+	for _, s := range drained {
+		had += table.SlotsOf(s.id).Len()
+	}
+	moved = carryOut(func() (Plan, error) {
+		var ids []string
+		for _, s := range drained {
+			ids = append(ids, s.id)
+		}
+		return Drain(view(), ids, DrainOptions{UseEmpty: true})
+	})
+	require.Equal(t, had, moved)
+	for _, s := range drained {
+		set := table.SlotsOf(s.id)
+		require.True(t, set.IsEmpty())
+		s.gone = true
+	}
+	least, most := hashslot.Count, 0
+	for _, s := range servers[100:] {
+		n := table.SlotsOf(s.id).Len()
+		least, most = min(least, n), max(most, n)
+	}
+	t.Logf("%d ranges; from %d to %d slots a node", table.RangeCount(), least, most)
+	require.LessOrEqual(t, most-least, 1)
+}
