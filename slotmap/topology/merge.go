@@ -112,14 +112,14 @@ type candidate struct {
 func (m *merger) elect() {
 	m.byReason = make(map[mergedDisagreement]int)
 	owners := make([]*Shard, len(m.views)) // of the slot, by view
-	before := make([]*Shard, len(m.views)) // of the slot before
+	before := make([]*Shard, len(m.views)) // of the slot before; slot 0 has nobody before it
 	var winner *mergedNode
 	var rivals []mergedDisagreement
 	for slot := range hashslot.Slot(hashslot.Count) {
 		for i, v := range m.views {
 			owners[i], _ = v.Table().Lookup(slot)
 		}
-		if slot == 0 || !slices.Equal(owners, before) {
+		if !slices.Equal(owners, before) {
 			winner, rivals = m.vote(owners)
 			copy(before, owners)
 		}
@@ -265,7 +265,6 @@ func (m *merger) describe(node *mergedNode) Node {
 			cmp.Compare(o.PrimaryID, n.PrimaryID))
 	})
 	n := *best.node
-	n.primary = 0
 	if p := best.node.primary; p != 0 {
 		n.primary = m.byKey[m.views[best.view].store[p-1].key].place
 	}

@@ -35,13 +35,22 @@ func clusterOwners(c *Cluster) string {
 }
 
 // slotsView is a view without epochs: "first-last id"...
-func slotsView(t *testing.T, parts ...string) *Cluster {
+func slotsView(t *testing.T, parts ...string) *Cluster { return slotsAt(t, ".example", parts) }
+
+// nowhere is a slotsView in which the nodes have no addresses.
+func nowhere(t *testing.T, parts ...string) *Cluster { return slotsAt(t, "", parts) }
+
+func slotsAt(t *testing.T, domain string, parts []string) *Cluster {
 	var reply []any
 	for _, p := range parts {
 		text, id, _ := strings.Cut(p, " ")
 		rg, err := slotmap.ParseRange(text)
 		require.NoError(t, err)
-		reply = append(reply, []any{rg.First, rg.Last, []any{id + ".example", 6379, id}})
+		host := any(id + domain)
+		if domain == "" {
+			host = "?"
+		}
+		reply = append(reply, []any{rg.First, rg.Last, []any{host, 6379, id}})
 	}
 	c, err := ParseSlots(reply, Origin{})
 	require.NoError(t, err)
@@ -77,6 +86,12 @@ func TestMerge(t *testing.T) {
 			view(t, "a master 0 0-9", "b master 0 10-19"),
 			view(t, "a master 0 0-4", "b master,myself 0 5-19"),
 		}, "0-4 a, 5-19 b", []string{"5-9 b not a: the node says so itself"}},
+		{"equal epochs: the node itself, and others of the same opinion", []*Cluster{
+			view(t, "a master 0", "b master,myself 0 0-9"),
+			view(t, "a master 0", "b master 0 0-9"),
+			view(t, "a master 0 0-9", "b master 0"),
+			view(t, "a master 0 0-9", "b master 0"),
+		}, "0-9 b", []string{"0-9 b not a: the node says so itself"}},
 		{"no epochs: the majority", []*Cluster{
 			slotsView(t, "0-9 a", "10-19 b"), slotsView(t, "0-4 a", "5-19 b"), slotsView(t, "0-9 a", "10-19 b"),
 		}, "0-9 a, 10-19 b", []string{"5-9 a not b: 2 views over 1"}},
@@ -86,6 +101,12 @@ func TestMerge(t *testing.T) {
 		{"a tie of equals: the smaller id", []*Cluster{
 			slotsView(t, "0-9 b"), slotsView(t, "0-9 a"),
 		}, "0-9 a", []string{"0-9 a not b: the smaller node id"}},
+		{"a tie: the one that has an address", []*Cluster{
+			nowhere(t, "0-9 a"), nowhere(t, "0-9 a"), slotsView(t, "0-9 b"), nowhere(t, "0-9 b"),
+		}, "0-9 b", []string{"0-9 b not a: the node with an address over the one without"}},
+		{"a tie: the one that has an address, in the last view", []*Cluster{
+			nowhere(t, "0-9 a"), nowhere(t, "0-9 b"), nowhere(t, "0-9 a"), slotsView(t, "0-9 b"),
+		}, "0-9 b", []string{"0-9 b not a: the node with an address over the one without"}},
 		{"an epoch over none", []*Cluster{
 			slotsView(t, "0-9 b"), slotsView(t, "0-9 b"), view(t, "a master 0 0-9", "b master 0"),
 		}, "0-9 a", []string{"0-9 a not b: a config epoch over none"}},
@@ -111,6 +132,7 @@ func TestMerge(t *testing.T) {
 	}
 	_, err := Merge()
 	assert.ErrorIs(t, err, ErrNoViews)
+	assert.EqualError(t, err, "topology: no views to merge")
 	_, err = Merge(view(t, "a master 1"), nil)
 	assert.EqualError(t, err, "topology: view 1 is nil")
 	one := view(t, "b master 1", "a master 1")
@@ -148,6 +170,121 @@ func TestMergeNodes(t *testing.T) {
 	c, err = Merge(a, failed, failed)
 	require.NoError(t, err)
 	assert.Equal(t, FlagPrimary|FlagFail, c.Node("b").Flags)
+}
+
+// What is taken of each view, in both orders.
+func TestMergeParts(t *testing.T) {
+	parse := func(lines ...string) *Cluster {
+		c, err := ParseNodes(strings.Join(lines, "\n")+"\n", Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	both := func(check func(c *Cluster), views ...*Cluster) {
+		for range 2 {
+			c, err := Merge(views...)
+			require.NoError(t, err)
+			check(c)
+			slices.Reverse(views)
+		}
+	}
+	// The order, and open slots of one node that two views show, ascending.
+	both(func(c *Cluster) {
+		assert.Equal(t, "a b c", ids(c.Nodes()))
+		n := c.Node("b")
+		assert.Equal(t, []Peer{{1, "c"}, {3, "a"}, {3, "c"}, {5, "a"}}, n.Migrating)
+		assert.Equal(t, []Peer{{7, "a"}, {9, "a"}}, n.Importing)
+	},
+		parse("c h:3@1 master - 0 0 3 connected", "b h:2@1 master - 0 0 2 connected 0-99 [5->-a] [1->-c] [9-<-a]"),
+		parse("b h:2@1 master - 0 0 2 connected 0-99 [3->-c] [3->-a] [7-<-a]", "a h:1@1 master - 0 0 1 connected"),
+		parse("a h:1@1 master - 0 0 1 connected"))
+	// The current epoch.
+	both(func(c *Cluster) { assert.Equal(t, uint64(9), c.currentEpoch) },
+		parse("a h:1@1 master - 0 0 1 connected", "vars currentEpoch 9 lastVoteEpoch 0"), parse("a h:1@1 master - 0 0 2 connected"))
+	// A node without an address gets the smaller one of two; one that has an address
+	// keeps it, even if another view has a smaller one.
+	both(func(c *Cluster) {
+		assert.Equal(t, "h:3", c.Node("a").Addr())
+		assert.Equal(t, "g:1", c.Node("b").Addr())
+		assert.Equal(t, []any{"h", 3, 3, 0, "h"}, []any{c.Node("a").Host, c.Node("a").Port, c.Node("a").EndpointPort, c.Node("a").TLSPort, c.Node("a").Endpoint})
+		assert.False(t, c.Node("a").Flags.Has(FlagNoAddr))
+	},
+		parse("a :0@0 master,noaddr - 0 0 9 connected 0-9", "b g:1@1 master - 0 0 9 connected 10-19"),
+		parse("a i:2@1 master - 0 0 1 connected", "b f:1@1 master - 0 0 1 connected"),
+		parse("a h:3@1 master - 0 0 1 connected"))
+	// A replica that a view without epochs has as an owner is a primary.
+	both(func(c *Cluster) {
+		n := c.Node("b")
+		assert.Equal(t, RolePrimary, n.Role)
+		assert.Empty(t, n.PrimaryID)
+		require.Len(t, c.Shards(), 2)
+		for _, s := range c.Shards() {
+			assert.Empty(t, s.Replicas)
+		}
+	}, view(t, "a master 1 0-9", "b slave:a 1"), slotsView(t, "10-19 b"))
+	shards := func(health string) *Cluster {
+		c, err := ParseShards([]any{[]any{"slots", []any{0, 9}, "nodes", []any{
+			[]any{"id", "a", "endpoint", "a.example", "port", 6379, "role", "master", "health", health, "odd", 1}}}}, Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	// What only a view without epochs has.
+	both(func(c *Cluster) {
+		assert.Equal(t, HealthLoading, c.Node("a").Health)
+		assert.Equal(t, uint64(5), c.Node("a").ConfigEpoch)
+		require.Len(t, c.Warnings(), 1)
+		assert.Contains(t, c.Warnings()[0], `unknown field "odd"`)
+	}, view(t, "a master 5 0-9"), shards("loading"))
+}
+
+// Warnings and disagreements of the views are those of the result, up to a limit.
+func TestMergeLimits(t *testing.T) {
+	claims := func(n, first int) *Cluster { // of slots that are all claimed by z as well
+		lines := []string{"z h:1@1 master - 0 0 1 connected 0-16383"}
+		for i := range n {
+			lines = append(lines, fmt.Sprintf("n%04d h%d:1@1 master - 0 0 2 connected %d", first+i, first+i, first+i))
+		}
+		c, err := ParseNodes(strings.Join(lines, "\n")+"\n", Origin{})
+		require.NoError(t, err)
+		require.Len(t, c.Disagreements(), n)
+		return c
+	}
+	two, err := Merge(claims(3, 0), claims(2, 100))
+	require.NoError(t, err)
+	var own []string
+	for _, d := range disagreements(two) {
+		if strings.Contains(d, "n0001") || strings.Contains(d, "n0100") {
+			own = append(own, d)
+		}
+	}
+	assert.Contains(t, own, "1 n0001 not z: config epoch 2 over 1")
+	assert.Contains(t, own, "100 n0100 not z: config epoch 2 over 1")
+	for _, d := range two.Disagreements() {
+		assert.Same(t, two.Node(d.Owner.ID), d.Owner)
+		assert.Same(t, two.Node(d.Other.ID), d.Other)
+	}
+	for _, n := range []int{500, 700} {
+		many, err := Merge(claims(n, 0), claims(n, 2000))
+		require.NoError(t, err)
+		assert.Len(t, many.Disagreements(), 1000)
+	}
+	// Without any of its own, and more than enough.
+	same, err := Merge(claims(600, 0), claims(600, 0))
+	require.NoError(t, err)
+	assert.Len(t, same.Disagreements(), 1000)
+	lines := make([]string, 800)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("n%d h%d:1@1 slave a 0 0 0 connected 5", i, i)
+	}
+	odd, err := ParseNodes(strings.Join(lines, "\n")+"\n", Origin{})
+	require.NoError(t, err)
+	require.Len(t, odd.Warnings(), 800)
+	c, err := Merge(odd, odd, odd)
+	require.NoError(t, err)
+	require.Len(t, c.Warnings(), 1001)
+	assert.Equal(t, "1400 more warnings", c.Warnings()[1000])
+	again, err := Merge(c, odd)
+	require.NoError(t, err)
+	assert.Equal(t, "2200 more warnings", again.Warnings()[1000])
 }
 
 // Views of the same state merge to that state; views of a state that is

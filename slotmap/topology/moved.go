@@ -131,8 +131,8 @@ func (e redirected) confirms(s *state, owner member, g *ground) (*state, Result)
 	if e.from == nil || g.gen > e.seen {
 		return s, Result{Node: owner.node}
 	}
-	m, ok := s.members.same(e.from)
-	if !ok || m.shard != owner.shard || m.node == owner.node {
+	m, _ := s.members.same(e.from)
+	if m.shard != owner.shard || m.node == owner.node {
 		return s, Result{Node: owner.node}
 	}
 	u := s.suspects[m.node.key]
@@ -212,7 +212,7 @@ func (e failed) step(s *state) (*state, Result) {
 	}
 	u := s.suspects[m.node.key]
 	if u == nil || u.left.key != "" {
-		next, change := s.suspect(m, &suspicion{failures: 1, ask: 2})
+		next, change := s.suspect(m, &suspicion{failures: 1})
 		m, _ = next.members.byKey.get(m.node.key)
 		if change == nil {
 			return next.result(OutcomeUnchanged, m.node, nil) // views say so already
@@ -232,7 +232,7 @@ func (e failed) step(s *state) (*state, Result) {
 
 // suspect notes a suspicion of m.
 func (s *state) suspect(m member, u *suspicion) (*state, *Change) {
-	suspects := make(map[string]*suspicion, len(s.suspects)+1)
+	suspects := make(map[string]*suspicion)
 	maps.Copy(suspects, s.suspects)
 	suspects[m.node.key] = u
 	next, change := s.replace(m.shard, m.shard.with(m.node, m.node.flagged(true)))

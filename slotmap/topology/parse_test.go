@@ -594,6 +594,52 @@ func TestSharedIDs(t *testing.T) {
 	}
 }
 
+// Several ids that stand for several addresses, again and again.
+func TestSplitIDs(t *testing.T) {
+	at := func(id string, port int) []any { return []any{"h", port, id, []any{"odd", port}} }
+	c, err := ParseSlots([]any{
+		[]any{0, 1, at("x", 1)}, []any{2, 3, at("x", 2)}, []any{4, 5, at("y", 3)}, []any{6, 7, at("y", 4)},
+		[]any{8, 9, at("x", 1)}, []any{10, 11, at("x", 2)}, []any{12, 13, at("y", 3)},
+	}, Origin{})
+	require.NoError(t, err)
+	require.Len(t, c.Nodes(), 4)
+	assert.Equal(t, []string{
+		`slots[0].nodes[0].metadata: unknown field "odd"`, `slots[1].nodes[0].metadata: unknown field "odd"`,
+		`slots[2].nodes[0].metadata: unknown field "odd"`, `slots[3].nodes[0].metadata: unknown field "odd"`,
+		`reply: node id "x" stands for more than one address`, `reply: node id "y" stands for more than one address`,
+	}, c.Warnings())
+	assert.Equal(t, "[0-1 8-9]", fmt.Sprint(c.Nodes()[0].Slots))
+	assert.Equal(t, "3", c.Nodes()[2].Extra["odd"])
+}
+
+// Fields that both replies have.
+func TestCommonFields(t *testing.T) {
+	for _, n := range []int64{0, 5} {
+		got, err := number(n, 5)
+		assert.Nil(t, err)
+		assert.Equal(t, n, got)
+	}
+	for _, n := range []any{int64(-1), int64(6), "x"} {
+		got, err := number(n, 5)
+		assert.NotNil(t, err)
+		assert.Zero(t, got)
+	}
+	parse := func(fields ...any) (*Cluster, error) {
+		node := append([]any{"id", "a", "port", 1, "endpoint", "10.9.9.9", "role", "master", "health", "online"}, fields...)
+		return ParseShards([]any{[]any{"slots", []any{0, 1}, "nodes", []any{node}}}, Origin{})
+	}
+	c, err := parse("ip", "10.0.0.1", "odd", 120)
+	require.NoError(t, err)
+	assert.Equal(t, "10.0.0.1", c.Nodes()[0].IP)
+	assert.Equal(t, "120", c.Nodes()[0].Extra["odd"])
+	c, err = parse("ip", "here")
+	require.NoError(t, err)
+	assert.Equal(t, "10.9.9.9", c.Nodes()[0].IP)
+	assert.Equal(t, []string{`shards[0].nodes[0]: unknown field "ip"`}, c.Warnings())
+	_, err = parse("hostname", 7)
+	assert.ErrorContains(t, err, "hostname")
+}
+
 // Nodes without an id that have one address are one node.
 func TestSharedAddresses(t *testing.T) {
 	proxy := Origin{Addr: "asked", Map: func(string) string { return "proxy:1" }}

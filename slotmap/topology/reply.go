@@ -94,10 +94,10 @@ func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool
 			return place, false, nil
 		}
 	}
-	if found && r.split == nil {
-		r.split = make(map[string]bool)
-	}
 	if found {
+		if r.split == nil {
+			r.split = make(map[string]bool)
+		}
 		r.split[id] = true
 	}
 	if found || id == "" {

@@ -325,6 +325,57 @@ func TestFailedAndPromote(t *testing.T) {
 	assert.Equal(t, OutcomeUnchanged, r.Succeeded(r.Node("a1")).Outcome)
 }
 
+// What a write says if there is little to do.
+func TestSmallWrites(t *testing.T) {
+	names := []string{"unchanged", "applied", "partly applied", "stale", "re-created", "patched", "failed over", "unknown node", "unroutable", "suspected", "recovered", "outcome 11"}
+	for i, name := range names {
+		assert.Equal(t, name, Outcome(i).String())
+	}
+	var r Router
+	r.Apply(threeShards(t), r.Generation())
+	gen := r.Generation()
+	// A slot that there is not.
+	got := r.Moved(Redirect{false, hashslot.Count, "b.example", 6379}, nil, gen)
+	assert.Equal(t, Result{Node: r.Node("b"), Seen: gen}, got)
+	// A node that the map does not have.
+	stranger := &Node{ID: "x", key: "x"}
+	for _, got := range []Result{r.Promote(stranger), r.Failed(stranger), r.Succeeded(stranger)} {
+		assert.Equal(t, Result{Node: stranger, Seen: gen}, got)
+	}
+	for _, n := range []*Node{stranger, r.Node("a")} {
+		s, res := succeeded{n}.step(r.load()) // as if another goroutine were first
+		assert.Same(t, r.load(), s)
+		assert.Equal(t, Result{Node: n}, res)
+	}
+	// A failure asks for a view, and so do the second, the fourth, the eighth. What
+	// readers see of a suspicion does not change.
+	for i := 1; i <= 16; i++ {
+		before := r.load()
+		had := before.suspects["a"]
+		assert.Equal(t, i&(i-1) == 0, r.Failed(r.Node("a")).Refresh, i)
+		r.RefreshFailed()
+		assert.Same(t, had, before.suspects["a"], i)
+	}
+	// Success of a node that nobody suspects does not wait for a write.
+	r.mu.Lock()
+	assert.Equal(t, OutcomeUnchanged, r.Succeeded(r.Node("b")).Outcome)
+	r.mu.Unlock()
+	got = r.Succeeded(r.Node("a"))
+	assert.Same(t, r.Node("a"), got.Node)
+	assert.True(t, got.Node.Serves())
+	// A replica that has left its shard, and says so twice.
+	for range 2 {
+		got = r.Moved(moved(0, "a"), r.Node("a1"), r.Generation())
+		assert.Same(t, r.Node("a"), got.Node)
+	}
+	// A redirect of a node that the map has no more: its view may undo it (rule 6a).
+	gone := &Node{ID: "g", key: "g", addr: "g.example:6379"}
+	require.Equal(t, OutcomePatched, r.Moved(moved(0, "b"), gone, r.Generation()).Outcome)
+	r.Apply(view(t, "g master,myself 0", "a master 1 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"), r.Generation())
+	shard, _ := r.For(0)
+	assert.Equal(t, "a", shard.Primary.ID)
+}
+
 // A view that was on its way when a redirect corrected the map does not undo it.
 func TestApplyAfterRedirect(t *testing.T) {
 	old := threeShards(t)

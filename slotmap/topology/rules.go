@@ -289,7 +289,7 @@ func older(n, m *Node) bool {
 type suspicion struct {
 	left     name // of a replica that has left its shard: the shard's primary
 	failures int  // how often Failed was called
-	ask      int  // at how many it asks for a view next
+	ask      int  // at how many it asks for a view next; 0: at the next one
 
 	// What views have said since.
 	pong    int64  // the latest pong of any node, in the first that has pongs
