@@ -108,7 +108,7 @@ func TestHugeSteps(t *testing.T) {
 		t.Skip("long")
 	}
 	for _, view := range []func(t testing.TB, n, i int) *Cluster{bigNodes, bigReply} {
-		const n = maxNodes / 2
+		const n = maxNodes / 4
 		x, y := view(t, n, 0), view(t, n, n/2)
 		var r Router
 		r.Apply(x, 0)
