@@ -63,6 +63,10 @@ type Failover struct {
 // each must be in sync before the next step; a shard with one replica may have none
 // meanwhile. CLUSTER FAILOVER then has the primary wait until its replica has all.
 //
+// Balance does not look at running jobs, as it moves no slots: wherever they are, the
+// nodes of a shard are spread alike. A failover at an end of a job may break it off, so
+// let jobs end before.
+//
 // Replicas that cannot be reached stay where they are, and those that are set never
 // to take over do not. Shards without slots do not count, and are left as they are.
 // The same cluster gives the same plan, whatever the order of the reply.

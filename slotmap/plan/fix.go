@@ -574,7 +574,11 @@ func (f *fixer) tell(n, owner *fixNode, slot hashslot.Slot) {
 // has to import the slot meanwhile: otherwise it would redirect MIGRATE.
 func (f *fixer) keysTo(n, owner *fixNode, slot hashslot.Slot) {
 	f.receivers[owner] = true
-	if t := f.taking[owner]; t != nil && !t.bump && t.covered.Contains(slot) {
+	if t := f.taking[owner]; t != nil && (t.covered.Contains(slot) || t.taken.Contains(slot)) {
+		if ownerOf(n.view, slot) == owner.ID {
+			// To know it later has to mean that n has heard of it.
+			f.giving = append(f.giving, unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
+		}
 		wait := following(n.Node, owner.Node, one(slot))
 		wait.Until.Condition = PeerOwns
 		f.unheard = append(f.unheard, wait)

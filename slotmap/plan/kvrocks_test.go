@@ -211,7 +211,7 @@ func (k *kvrocks) text() string {
 func (c kvrocksCluster) run(s Step) (p Progress, why string) {
 	for range 20 {
 		if p == NotStarted {
-			if p, why = s.Answer(c.do(s.Addr, s.Command)); p == Done {
+			if p, _ = s.Answer(c.do(s.Addr, s.Command)); p == Done {
 				return p, ""
 			}
 		}

@@ -156,7 +156,6 @@ func (c *Cluster) setDown(id string, down bool) {
 	defer c.mu.Unlock()
 	if n := c.byID[id]; n != nil {
 		n.down = down
-		c.news = slotmap.SetOf(slotmap.Range{Last: hashslot.Count - 1})
 	}
 }
 
