@@ -28,14 +28,9 @@ type matrices struct {
 	places, firsts [2][8][8]byte
 	place, first   [16][4]byte
 
-	// What else takes what it wants from the headers of eight keys, side by side:
-	// in each quadword the low bytes of the lengths; in dwords the lengths.
+	// What takes from the headers of eight keys, side by side, the low bytes of the
+	// lengths to each quadword.
 	lengths [8][8]byte
-	words   [8]uint32
-
-	// pairs says that bytes are better picked from two registers at once. It takes
-	// three steps on Intel's CPUs and one on AMD's.
-	pairs bool
 
 	// What slots8 adds to addresses and to lengths, and what then must be 0 for
 	// keys of up to 16, 32 and 64 bytes.
@@ -51,7 +46,18 @@ type matrices struct {
 
 	sixteen [64]byte // 16 in every byte
 
-	tops [65]uint64 // [n] has the n highest bits set
+	// Controls for VPSHUFB: [n] reverses each block of a register, and leaves
+	// nothing but its last n bytes. One key takes 64 bytes of the first cache by
+	// it, for each length in use.
+	ends [65][64]byte
+
+	// All above fill whole cache lines, all below do not.
+	words [8]uint32  // indexes of the lengths in eight headers, as dwords
+	tops  [65]uint64 // [n] has the n highest bits set
+
+	// pairs says that bytes are better picked from two registers at once. It takes
+	// three steps on Intel's CPUs and one on AMD's.
+	pairs bool
 }
 
 // placeOf returns the place, counted from the end of a key, that quadword q of
@@ -116,6 +122,13 @@ func newMatrices() *matrices {
 	}
 	for n := range m.tops {
 		m.tops[n] = ^(^uint64(0) >> n)
+		for i := range m.ends[n] {
+			const zero = 0x80
+			m.ends[n][i] = zero
+			if at := i ^ 15; at >= 64-n {
+				m.ends[n][i] = byte(at % 16)
+			}
+		}
 	}
 	return m
 }

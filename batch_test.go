@@ -195,6 +195,14 @@ func TestNilAndEmptyKeys(t *testing.T) {
 			checkAppend(t, make([][]byte, n))
 		}
 		checkAppend(t, [][]byte{nil})
+
+		// Wherever an empty key is, up to behind the last byte that can be read.
+		page := guard.New(t, 4096)
+		for at := range page.Len() + 1 {
+			key := unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(page.Head(1))), at)), 0)
+			assert.Zero(t, hashslot.Of(key), at)
+			assert.Zero(t, hashslot.ChecksumString(key), at)
+		}
 	})
 }
 

@@ -27,10 +27,15 @@
 //
 // Which form. A branch on the length that is not predicted costs more than a
 // whole key (9 ns here; 7 on Zen 4), so that all keys of up to 64 bytes share one
-// path, in a register of 512 bits. A path of its own for those of up to 48, which
-// takes six bytes at a time as parts of a fraction and needs no step 4, is 8 %
-// faster for these, and takes 1.5 times as long where a length of 32 to 64 cannot
-// be foretold (Emerald Rapids, family 6, model 207).
+// path, in a register of 512 bits. It is short: what a key costs is the number of
+// its instructions, not the width of its registers. So a table has a row of 64
+// bytes for each length, with which one VPSHUFB both reverses a key and cuts off
+// what is in front of it; a mask made of the length takes three instructions more,
+// and 4 to 10 % longer. A path of its own for keys of up to 16 bytes saves nothing
+// over that. One for those of up to 48, which takes six bytes at a time as parts of
+// a fraction and needs no step 4, is 4 % faster for these, and takes 1.5 times as
+// long where a length of 32 to 64 cannot be foretold (Emerald Rapids, family 6,
+// model 207).
 // of32, in registers of 256 bits, is what Zen 4 is to take: its vector units have
 // 256 bits, and prototypes took 3.5 ns there where those in 512 bits took 4.2 to
 // 4.5, up to 32 bytes.
@@ -139,7 +144,7 @@ DATA starting<>+24(SB)/8, $0x8080808080808080
 GLOBL starting<>(SB), RODATA|NOPTR, $32
 
 // A VPERMB index that leaves all bytes as they are; with n added to each it takes
-// byte n-1 to the end.
+// the n bytes in front of byte n to the end.
 DATA upward<>+0(SB)/8, $0x0706050403020100
 DATA upward<>+8(SB)/8, $0x0f0e0d0c0b0a0908
 DATA upward<>+16(SB)/8, $0x1716151413121110
@@ -160,8 +165,8 @@ GLOBL upward<>(SB), RODATA|NOPTR, $64
 #define REV X3 // starting<>: reverses 16 bytes
 #define KEY Z16 // the key, ending the register, and its halves
 #define KEYY Y16
-#define TOP   R9  // its highest bit
-#define OPENS R10 // a bit for each '{' in it
+#define RAW  Z18 // the 64 bytes that end with it, and their last 32
+#define RAWY Y18
 
 // LOAD16 loads the key of N = 1..16 bytes at P into T as ending<> says. It uses N
 // and DX. The load ends with the key if that stays in the page where the key
@@ -292,101 +297,122 @@ atEdge:                                  \
 	PXOR      A, T;                  \
 	ADDQ      $16, N
 
-// LOAD64 loads a key of 1 to 64 bytes into KEY, so that it ends the register,
-// with zeros in front of it. What is masked off is not read; but a load that
-// touches a page which is not there costs over a hundred nanoseconds, masked or
-// not, so EDGE64 takes the keys that start in the first 64 bytes of a page: it
-// loads 64 bytes from there, and VPEXPANDB takes as many as the key has. AX is
-// N-1; LOAD64 uses DX and leaves TOP.
+// LOAD64 loads the 64 bytes that end with the key into RAW, and the key alone into
+// KEY, where it ends the register, each block reversed, with zeros in front of it.
+// N is lost. A load that would begin in the page before that of the key is left
+// to EDGE64, for keys that start in the first 64 bytes of a page: it loads 64 bytes
+// from there, and VPEXPANDB takes as many as the key has. An empty key is loaded
+// like others: its address is that of a byte, or of the place behind one, which is
+// in the same page as the 64 bytes in front unless it is at an edge.
 #define LOAD64(atEdge, loaded) \
-	MOVQ         $1<<63, TOP;        \
-	SARXQ        AX, TOP, DX;        \
-	KMOVQ        DX, K1;             \
 	TESTL        $0xfc0, P;          \
 	JZ           atEdge;             \
-	VMOVDQU8.Z   -64(P)(N*1), K1, KEY; \
-loaded:
+	VMOVDQU64    -64(P)(N*1), RAW;     \
+loaded:                                  \
+	MOVQ         ·gfni(SB), DX;      \
+	ENDING64(N, RAW)
 
-#define EDGE64(atEdge, loaded) \
+#define EDGE64(atEdge, loaded, empty) \
 atEdge:                                  \
-	VMOVDQU64    (P), KEY;           \
-	VPEXPANDB.Z  KEY, K1, KEY;       \
+	MOVQ         $1<<63, DX;         \
+	LEAQ         -1(N), AX;          \
+	TESTQ        N, N;               \
+	JZ           empty;              \
+	SARXQ        AX, DX, DX;         \
+	KMOVQ        DX, K1;             \
+	VMOVDQU64    (P), RAW;             \
+	VPEXPANDB.Z  RAW, K1, RAW;             \
 	JMP          loaded
 
-// FIND64 goes to TAGGED if KEY has a '{', with OPENS. TAG64 then
-// leaves nothing but the tag in KEY, which it ends. If there is none it
-// leaves the key. It goes to FOLD. Bit i of a mask stands for byte i of the
-// register: R8 is the first '{', DX the first '}' behind it, AX the length of
-// the tag, less 1.
+// ENDING64 makes KEY of the last n bytes of z. DX is gfni; n is lost.
+#define ENDING64(n, z) \
+	SHLQ         $6, n;              \
+	VPSHUFB      matrices_ends(DX)(n*1), z, KEY
+
+// FIND64 goes to TAGGED if KEY has a '{'. TAG64 then leaves nothing but the tag in
+// KEY, or goes to WHOLE if there is none. Bit i of a mask stands for byte i of RAW;
+// AX shifts out those in front of the key. R8 is the first '{', R9 the first '}'
+// behind it, then the length of the tag.
 #define FIND64(tagged) \
 	VBROADCASTI32X4 open<>(SB), Z17; \
 	VPCMPEQB        Z17, KEY, K2;    \
-	KMOVQ           K2, OPENS;       \
-	TESTQ           OPENS, OPENS;    \
+	KORTESTQ        K2, K2;          \
 	JNZ             tagged
 
-#define TAG64(tagged, fold) \
-tagged:                                  \
+#define TAG64(whole) \
+	MOVQ         key_len+8(FP), AX;  \
+	VPCMPEQB     Z17, RAW, K2;       \
 	VBROADCASTI32X4 close<>(SB), Z17; \
-	VPCMPEQB     Z17, KEY, K3;       \
-	KMOVQ        K3, DX;             \
-	TZCNTQ       OPENS, R8;          \
-	BLSMSKQ      OPENS, OPENS;       \
-	ANDNQ        DX, OPENS, DX;      \
-	JZ           fold;               \
-	TZCNTQ       DX, DX;             \
-	LEAL         -2(DX), AX;         \
-	SUBL         R8, AX;             \
-	JLT          fold;               \
-	SARXQ        AX, TOP, R8;        \
-	KMOVQ        R8, K1;             \
-	VPBROADCASTB DX, Z17;            \
+	VPCMPEQB     Z17, RAW, K3;       \
+	KMOVQ        K2, R10;            \
+	KMOVQ        K3, R9;             \
+	NEGQ         AX;                 \
+	SHRXQ        AX, R10, R10;       \
+	SHLXQ        AX, R10, R10;       \
+	TZCNTQ       R10, R8;            \
+	BLSMSKQ      R10, R10;           \
+	ANDNQ        R9, R10, R9;        \
+	JZ           whole;              \
+	TZCNTQ       R9, R9;             \
+	VPBROADCASTB R9, Z17;            \
+	SUBL         R8, R9;             \
+	DECL         R9;                 \
+	JZ           whole;              \
 	VPADDB       upward<>(SB), Z17, Z17; \
-	VPERMB.Z     KEY, Z17, K1, KEY;  \
-	JMP          fold
+	VPERMB       RAW, Z17, RAW;       \
+	ENDING64(R9, RAW)
 
-// LOAD32 and so on do the same for keys of 1 to 32 bytes with half of the register.
+// LOAD32 and so on do the same for keys of up to 32 bytes with half of the register.
 #define LOAD32(atEdge, loaded) \
-	MOVL         $1<<31, TOP;        \
-	SARXL        AX, TOP, DX;        \
-	KMOVD        DX, K1;             \
 	TESTL        $0xfe0, P;          \
 	JZ           atEdge;             \
-	VMOVDQU8.Z   -32(P)(N*1), K1, KEYY; \
-loaded:
+	VMOVDQU64    -32(P)(N*1), RAWY;    \
+loaded:                                  \
+	MOVQ         ·gfni(SB), DX;      \
+	ENDING32(N, RAWY)
 
 #define EDGE32(atEdge, loaded) \
 atEdge:                                  \
-	VMOVDQU64    (P), KEYY;          \
-	VPEXPANDB.Z  KEYY, K1, KEYY;     \
+	MOVL         $1<<31, DX;         \
+	LEAQ         -1(N), AX;          \
+	SARXL        AX, DX, DX;         \
+	KMOVD        DX, K1;             \
+	VMOVDQU64    (P), RAWY;            \
+	VPEXPANDB.Z  RAWY, K1, RAWY;           \
 	JMP          loaded
+
+#define ENDING32(n, z) \
+	SHLQ         $6, n;              \
+	VPSHUFB      (matrices_ends+32)(DX)(n*1), z, KEYY
 
 #define FIND32(tagged) \
 	VBROADCASTI32X4 open<>(SB), Y17; \
 	VPCMPEQB        Y17, KEYY, K2;   \
-	KMOVD           K2, OPENS;       \
-	TESTL           OPENS, OPENS;    \
+	KORTESTD        K2, K2;          \
 	JNZ             tagged
 
-#define TAG32(tagged, fold) \
-tagged:                                  \
+#define TAG32(whole) \
+	MOVQ         key_len+8(FP), AX;  \
+	VPCMPEQB     Y17, RAWY, K2;      \
 	VBROADCASTI32X4 close<>(SB), Y17; \
-	VPCMPEQB     Y17, KEYY, K3;      \
-	KMOVD        K3, DX;             \
-	TZCNTL       OPENS, R8;          \
-	BLSMSKL      OPENS, OPENS;       \
-	ANDNL        DX, OPENS, DX;      \
-	JZ           fold;               \
-	TZCNTL       DX, DX;             \
-	LEAL         -2(DX), AX;         \
-	SUBL         R8, AX;             \
-	JLT          fold;               \
-	SARXL        AX, TOP, R8;        \
-	KMOVD        R8, K1;             \
-	VPBROADCASTB DX, Y17;            \
+	VPCMPEQB     Y17, RAWY, K3;      \
+	KMOVD        K2, R10;            \
+	KMOVD        K3, R9;             \
+	NEGL         AX;                 \
+	SHRXL        AX, R10, R10;       \
+	SHLXL        AX, R10, R10;       \
+	TZCNTL       R10, R8;            \
+	BLSMSKL      R10, R10;           \
+	ANDNL        R9, R10, R9;        \
+	JZ           whole;              \
+	TZCNTL       R9, R9;             \
+	VPBROADCASTB R9, Y17;            \
+	SUBL         R8, R9;             \
+	DECL         R9;                 \
+	JZ           whole;              \
 	VPADDB       upward<>(SB), Y17, Y17; \
-	VPERMB.Z     KEYY, Y17, K1, KEYY; \
-	JMP          fold
+	VPERMB       RAWY, Y17, RAWY;     \
+	ENDING32(R9, RAWY)
 
 // SUM64 and SUM32 add up the quadwords of a register to two, in T.
 #define SUM64 \
@@ -406,14 +432,8 @@ tagged:                                  \
 	VPXORQ        Z17, Z16, Z16;     \
 	SUM64
 
-#define REVERSE64 \
-	VBROADCASTI32X4 starting<>(SB), Z17; \
-	VPSHUFB       Z17, KEY, KEY
-
 // FOLD32 makes T of the two blocks in KEYY.
 #define FOLD32 \
-	VBROADCASTI32X4 starting<>(SB), Y17; \
-	VPSHUFB       Y17, KEYY, KEYY;   \
 	VPCLMULQDQ    $0x00, blocks<>+32(SB), Y16, Y17; \
 	VPCLMULQDQ    $0x11, blocks<>+32(SB), Y16, Y16; \
 	VPXORQ        Y17, Y16, Y16;     \
@@ -432,17 +452,17 @@ tagged:                                  \
 #define OPEN4 Z22 // '{' in every byte
 
 // HEAD64 loads the first (N-1)&63 + 1 bytes of more than 64 into Z16, from
-// inside of them, and steps over them. Bytes that follow them come along, until
+// inside of them, and steps over them. AX is N-1. Bytes that follow them come along, until
 // VPEXPANDB with K1 leaves them out and takes the others to the register's end.
 #define HEAD64 \
 	VBROADCASTI32X4 starting<>(SB), REV4; \
 	VBROADCASTI32X4 foldBy4<>(SB), FOLD4; \
-	LEAQ        -1(N), DX;           \
-	ANDQ        $63, DX;             \
-	MOVQ        $1<<63, AX;          \
-	SARXQ       DX, AX, AX;          \
-	KMOVQ       AX, K1;              \
-	INCQ        DX;                  \
+	MOVQ        $1<<63, DX;          \
+	SARXQ       AX, DX, DX;          \
+	KMOVQ       DX, K1;              \
+	MOVL        AX, DX;              \
+	ANDL        $63, DX;             \
+	INCL        DX;                  \
 	VMOVDQU64   (P), Z16;            \
 	ADDQ        DX, P;               \
 	SUBQ        DX, N
@@ -457,43 +477,57 @@ tagged:                                  \
 	ADDQ       $64, P;               \
 	SUBQ       $64, N
 
-// KEY64 is all there is to do for a key of 1 to 64 bytes, and returns; AWAY64 is
-// what of that is out of the way.
-#define KEY64(atEdge, loaded, tagged, fold) \
-	LOAD64(atEdge, loaded)           \
-	FIND64(tagged);                  \
-fold:                                    \
-	REVERSE64;                       \
+// END64 and END32 end the work on the key in KEY.
+#define END64 \
 	FOLD64;                          \
 	REDUCEV;                         \
 	VMOVQ T, ret+16(FP);             \
 	RET
 
-#define AWAY64(atEdge, loaded, tagged, fold) \
-	EDGE64(atEdge, loaded);          \
-	TAG64(tagged, fold)
+#define END32 \
+	FOLD32;                          \
+	REDUCEV;                         \
+	VMOVQ T, ret+16(FP);             \
+	RET
+
+// KEY64 is all there is to do for a key of up to 64 bytes; AWAY64 is what of that
+// is out of the way.
+#define KEY64(atEdge, loaded, tagged, whole) \
+	LOAD64(atEdge, loaded);          \
+	FIND64(tagged);                  \
+whole:                                   \
+	END64
+
+#define AWAY64(atEdge, loaded, tagged, whole, empty) \
+tagged:                                  \
+	TAG64(whole);                    \
+	END64;                           \
+	EDGE64(atEdge, loaded, empty);   \
+empty:                                   \
+	MOVQ         $0, ret+16(FP);     \
+	RET
 
 // func of(key string) uint64
 //
 // The low 16 bits are the checksum of the hashed part of key, for a key of any
-// length; the others may be anything. Go takes over for an empty key and for those
-// of more than 4096 bytes. Keys of up to near bytes are done here; what is left
-// goes where longer says. near is 64 in kernel avx512 and 0 in all others.
+// length; the others may be anything. Go takes over for keys of more than 4096
+// bytes. Keys of less than near bytes are done here; what is left goes where longer
+// says. near is 65 in kernel avx512 and 0 in all others.
 //
 // Requires: nothing if near is 0; else what of64 does.
 TEXT ·of(SB), NOSPLIT, $0-24
 	MOVQ key_base+0(FP), P
 	MOVQ key_len+8(FP), N
-	LEAQ -1(N), AX
-	CMPQ AX, ·near(SB)
+	CMPQ N, ·near(SB)
 	JCC  further
-	KEY64(edge64, loaded64, tagged64, fold64)
+	KEY64(edge64, loaded64, tagged64, whole64)
 
 further:
 	MOVQ ·longer(SB), DX
+	LEAQ -1(N), AX
 	JMP  DX
 
-	AWAY64(edge64, loaded64, tagged64, fold64)
+	AWAY64(edge64, loaded64, tagged64, whole64, empty)
 
 // The rest of of, by kernel: P, N and AX = N-1 are as of leaves them. Each is
 // what longer can be.
@@ -507,17 +541,17 @@ TEXT ·of32(SB), NOSPLIT, $0-24
 	LOAD32(edge32, loaded32)
 	FIND32(tagged32)
 
-fold32:
-	FOLD32
-	REDUCEV
-	VMOVQ T, ret+16(FP)
-	RET
+whole32:
+	END32
+
+tagged32:
+	TAG32(whole32)
+	END32
 
 over32:
 	JMP ·of64(SB)
 
 	EDGE32(edge32, loaded32)
-	TAG32(tagged32, fold32)
 
 // of64 takes all lengths.
 //
@@ -525,9 +559,9 @@ over32:
 TEXT ·of64(SB), NOSPLIT, $0-24
 	CMPQ AX, $63
 	JHI  blocks64
-	KEY64(edge64, loaded64, tagged64, fold64)
+	KEY64(edge64, loaded64, tagged64, whole64)
 
-	AWAY64(edge64, loaded64, tagged64, fold64)
+	AWAY64(edge64, loaded64, tagged64, whole64, empty)
 
 blocks64:
 	// A key of more than 64 bytes, four blocks after four.
@@ -547,10 +581,7 @@ next64:
 	JNZ       next64
 	KORTESTQ  K3, K3
 	JNZ       search
-	FOLD64
-	REDUCEV
-	VMOVQ     T, ret+16(FP)
-	RET
+	END64
 
 long:
 	JMP ·ofLong(SB)
@@ -749,13 +780,9 @@ over16:
 	CMPQ AX, $63
 	JHI  blocks16
 	LOAD64(edge64, loaded64)
-	REVERSE64
-	FOLD64
-	REDUCEV
-	VMOVQ T, ret+16(FP)
-	RET
+	END64
 
-	EDGE64(edge64, loaded64)
+	EDGE64(edge64, loaded64, empty)
 
 blocks16:
 	TESTQ N, N
