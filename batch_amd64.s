@@ -456,9 +456,8 @@ atEdge:                                    \
 	VPCMPUB    $4, OPENS, z, PLAIN, PLAIN
 
 // HEAD64 loads the first (R9-1)%64 + 1 bytes of more than 64 at R8 to the end of
-// z, from inside of them, and steps over them.
+// z, from inside of them, and steps over them. R11 is R9-1.
 #define HEAD64(z) \
-	LEAQ       -1(R9), R11;            \
 	ANDQ       $63, R11;               \
 	KMOVQ      (matrices_tops+8)(MAT)(R11*8), K1; \
 	VMOVDQU64  (R8), z;                \
@@ -868,8 +867,6 @@ open:
 	KMOVQ      K1, R13
 	TESTQ      R13, R13
 	JNZ        close
-	CMPQ       R10, R11
-	JEQ        found
 	ADDQ       $64, R10
 	CMPQ       R10, R11
 	CMOVQHI    R11, R10

@@ -1,6 +1,7 @@
 package hashslot_test
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"testing"
@@ -124,6 +125,40 @@ func TestTagBehindGroupsWithout(t *testing.T) {
 					checkAppend(t, keys)
 				}
 			}
+		}
+	})
+}
+
+func TestTagBehindGroupOfAnotherLength(t *testing.T) {
+	// As above, but what the group in front left is of another way to load keys.
+	hashtest.EachKernel(t, func(t *testing.T) {
+		rng := seeded(35)
+		lengths := []int{1, 16, 32, 64, 100}
+		for _, before := range lengths {
+			for _, length := range lengths[1:] {
+				for lane := range 8 {
+					for _, at := range []int{0, length / 2, length - 3} {
+						keys := make([][]byte, 16)
+						for i := range keys {
+							keys[i] = make([]byte, []int{before, length}[i/8])
+							fill(rng, keys[i])
+						}
+						copy(keys[8+lane][at:], "{a}")
+						checkAppend(t, keys)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestBracesInAllPlaces(t *testing.T) {
+	// Where all bytes of a block are '{' nothing is left to say that one is not.
+	hashtest.EachKernel(t, func(t *testing.T) {
+		for n := 1; n <= 200; n++ {
+			key := append(bytes.Repeat([]byte{'{'}, n), "a}b"...)
+			checkOne(t, key)
+			checkAppend(t, slices.Repeat([][]byte{key}, 9))
 		}
 	})
 }
