@@ -449,7 +449,9 @@ func (m *mutator) buildGo(chosen []mutant) error {
 	}
 }
 
-var compileError = regexp.MustCompile(`(?m)^\S+\.go:(\d+):\d+: `)
+// compileError is a message of the compiler. It leaves the column out where a
+// line is long, and choices make lines long.
+var compileError = regexp.MustCompile(`(?m)^\S+\.go:(\d+)(?::\d+)?: `)
 
 // compile builds the tests with the text in the place of the file.
 func (m *mutator) compile(text, binary string) ([]byte, error) {

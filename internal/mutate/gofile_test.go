@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -92,4 +93,17 @@ func TestMutantsOfGo(t *testing.T) {
 	assert.Equal(t, failed, outcomes["statement: f: sum += n + 1 => nothing"])
 	assert.Equal(t, failed, outcomes["return: f: return sum, n > 3 => return sum, !(n > 3)"])
 	assert.NotContains(t, outcomes, notBuilt)
+}
+
+// A line can be so long that the compiler names no column.
+func TestCompileError(t *testing.T) {
+	t.Chdir(t.TempDir())
+	condition := strings.Repeat("n != 7 && ", 50) + "n < big>>4"
+	require.NoError(t, os.WriteFile("go.mod", []byte("module example.com/m\n\ngo 1.25\n"), 0o600))
+	require.NoError(t, os.WriteFile("m.go", []byte("package m\n\nconst big = 0xfff0\n\nfunc f(n uint16) bool {\n\treturn "+condition+"\n}\n"), 0o600))
+	require.NoError(t, os.WriteFile("m_test.go", []byte("package m\n"), 0o600))
+	g, err := readGo("m.go")
+	require.NoError(t, err)
+	m := mutator{file: "m.go", g: g, dir: t.TempDir()}
+	require.NoError(t, m.buildGo(g.all))
 }
