@@ -116,38 +116,6 @@ func TestFixGossip(t *testing.T) {
 	}
 }
 
-// FuzzFix takes from data how the cluster is broken, and in which order nodes talk. It
-// does not look for stray keys, which takes long.
-func FuzzFix(f *testing.F) {
-	for seed := range uint64(8) {
-		rng := rand.New(rand.NewPCG(seed, 9))
-		data := make([]byte, 8*rng.IntN(200))
-		for i := range data {
-			data[i] = byte(rng.Uint32())
-		}
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		repairAtRandom(t, rand.New(&choices{data, rand.NewPCG(1, 2)}), false, map[plan.FixCase]int{})
-	})
-}
-
-// choices are the numbers in data, and then others.
-type choices struct {
-	data []byte
-	rest *rand.PCG
-}
-
-func (c *choices) Uint64() uint64 {
-	if len(c.data) < 2 {
-		return c.rest.Uint64()
-	}
-	// rand takes small numbers from the high bits of the low or the high half.
-	n := uint64(c.data[0])<<8 | uint64(c.data[1])
-	c.data = c.data[2:]
-	return n<<48 | n<<16
-}
-
 // repairAtRandom breaks a cluster and repairs it. stray has it look for stray keys, or
 // plan anew after it has broken off.
 func repairAtRandom(t testing.TB, rng *rand.Rand, stray bool, cases map[plan.FixCase]int) {
