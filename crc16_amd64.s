@@ -301,9 +301,8 @@ atEdge:                                  \
 // KEY, where it ends the register, each block reversed, with zeros in front of it.
 // N is lost. A load that would begin in the page before that of the key is left
 // to EDGE64, for keys that start in the first 64 bytes of a page: it loads 64 bytes
-// from there, and VPEXPANDB takes as many as the key has. An empty key is loaded
-// like others: its address is that of a byte, or of the place behind one, which is
-// in the same page as the 64 bytes in front unless it is at an edge.
+// from there, and VPEXPANDB takes as many as the key has. The key must not be empty:
+// the address of an empty one may be of no page at all.
 #define LOAD64(atEdge, loaded) \
 	TESTL        $0xfc0, P;          \
 	JZ           atEdge;             \
@@ -312,12 +311,10 @@ loaded:                                  \
 	MOVQ         ·gfni(SB), DX;      \
 	ENDING64(N, RAW)
 
-#define EDGE64(atEdge, loaded, empty) \
+#define EDGE64(atEdge, loaded) \
 atEdge:                                  \
 	MOVQ         $1<<63, DX;         \
 	LEAQ         -1(N), AX;          \
-	TESTQ        N, N;               \
-	JZ           empty;              \
 	SARXQ        AX, DX, DX;         \
 	KMOVQ        DX, K1;             \
 	VMOVDQU64    (P), RAW;             \
@@ -498,36 +495,33 @@ atEdge:                                  \
 whole:                                   \
 	END64
 
-#define AWAY64(atEdge, loaded, tagged, whole, empty) \
+#define AWAY64(atEdge, loaded, tagged, whole) \
 tagged:                                  \
 	TAG64(whole);                    \
 	END64;                           \
-	EDGE64(atEdge, loaded, empty);   \
-empty:                                   \
-	MOVQ         $0, ret+16(FP);     \
-	RET
+	EDGE64(atEdge, loaded)
 
 // func of(key string) uint64
 //
 // The low 16 bits are the checksum of the hashed part of key, for a key of any
 // length; the others may be anything. Go takes over for keys of more than 4096
-// bytes. Keys of less than near bytes are done here; what is left goes where longer
-// says. near is 65 in kernel avx512 and 0 in all others.
+// bytes. Keys of 1 to near bytes are done here; what is left goes where longer says.
+// near is 64 in kernel avx512 and 0 in all others.
 //
 // Requires: nothing if near is 0; else what of64 does.
 TEXT ·of(SB), NOSPLIT, $0-24
 	MOVQ key_base+0(FP), P
 	MOVQ key_len+8(FP), N
-	CMPQ N, ·near(SB)
+	LEAQ -1(N), AX
+	CMPQ AX, ·near(SB)
 	JCC  further
 	KEY64(edge64, loaded64, tagged64, whole64)
 
 further:
 	MOVQ ·longer(SB), DX
-	LEAQ -1(N), AX
 	JMP  DX
 
-	AWAY64(edge64, loaded64, tagged64, whole64, empty)
+	AWAY64(edge64, loaded64, tagged64, whole64)
 
 // The rest of of, by kernel: P, N and AX = N-1 are as of leaves them. Each is
 // what longer can be.
@@ -561,7 +555,7 @@ TEXT ·of64(SB), NOSPLIT, $0-24
 	JHI  blocks64
 	KEY64(edge64, loaded64, tagged64, whole64)
 
-	AWAY64(edge64, loaded64, tagged64, whole64, empty)
+	AWAY64(edge64, loaded64, tagged64, whole64)
 
 blocks64:
 	// A key of more than 64 bytes, four blocks after four.
@@ -782,7 +776,7 @@ over16:
 	LOAD64(edge64, loaded64)
 	END64
 
-	EDGE64(edge64, loaded64, empty)
+	EDGE64(edge64, loaded64)
 
 blocks16:
 	TESTQ N, N

@@ -11,7 +11,7 @@ import (
 // tier is the kernel in use. The assembly reads it.
 var tier uint8
 
-// Which way one key takes, as the assembly reads it: of less than near bytes that of
+// Which way one key takes, as the assembly reads it: of 1 to near bytes that of
 // of itself, else that of the kernel at the address longer, which useOf sets.
 var (
 	near   uint64
@@ -50,7 +50,7 @@ func init() {
 	// One path for all lengths that are usual is best where vector units have 512
 	// bits. Zen 4's have 256: there a path for what half a register holds gains more
 	// than the second one costs.
-	best := impl.Kernel{Name: "avx512", Use: use(tierAVX512, 65, longerOf64), Supported: avx512}
+	best := impl.Kernel{Name: "avx512", Use: use(tierAVX512, 64, longerOf64), Supported: avx512}
 	other := impl.Kernel{Name: "avx512-256", Use: use(tierAVX512, 0, longerOf32), Supported: avx512}
 	const zen3and4 = 0x19
 	if cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == zen3and4 {

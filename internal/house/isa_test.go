@@ -238,7 +238,7 @@ func reachable(t *testing.T, functions map[string][]instruction, tier int, entri
 
 var (
 	tierTest  = regexp.MustCompile(`^tier\(SB\), \$(\d+)$`)
-	limitTest = regexp.MustCompile(`^CX, near\(SB\)$`)
+	limitTest = regexp.MustCompile(`^AX, near\(SB\)$`)
 )
 
 // decide says whether the conditional jump at index is taken in that tier, if it
