@@ -90,8 +90,8 @@ func OfBytes(key []byte) Slot {
 }
 
 // OfPattern returns the one slot in which all keys that match a glob-style
-// pattern must be, as SCAN, KEYS and SORT take it, and whether there is one
-// that can be told. It infers neither more nor less than the servers do:
+// pattern must be, as SCAN, KEYS and SORT take it, and whether the pattern
+// names one. It infers neither more nor less than the servers do:
 //
 //   - a pattern with a complete hash tag in front of its first special
 //     character ('*', '?', '[' or '\') has the slot of the tag, whatever

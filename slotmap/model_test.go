@@ -154,7 +154,7 @@ func TestForms(t *testing.T) {
 		}
 		return b
 	}
-	// A moved slot in each of so many blocks.
+	// A moved slot in each of as many blocks as slots says.
 	moved := func(owners, slots int) *Builder[int] {
 		b := even(owners)
 		for i := range slots {

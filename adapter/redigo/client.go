@@ -67,7 +67,7 @@ type Reply struct {
 	Err   error
 }
 
-// Do sends a command. If it is not known, or its arguments do not tell its keys, it
+// Do sends a command. If it is not known, or its arguments do not show its keys, it
 // is not sent, and Err is a [*command.Error].
 func (c *Client) Do(line Command) Reply {
 	key, err := line.key()

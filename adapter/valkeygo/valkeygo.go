@@ -115,7 +115,7 @@ func (c *Client) origin(addr string) topology.Origin {
 
 // DoMulti sends commands, those of each node at once, and follows redirects. A
 // command goes by its first key, and one that has none to the node of slot 0, that
-// of "". If a command is not known, or its arguments do not tell its keys, it is not
+// of "". If a command is not known, or its arguments do not show its keys, it is not
 // sent, and its error is a [*command.Error].
 func (c *Client) DoMulti(ctx context.Context, commands ...valkey.Completed) []valkey.ValkeyResult {
 	results := make([]valkey.ValkeyResult, len(commands))

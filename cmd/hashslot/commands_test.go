@@ -97,7 +97,7 @@ func TestKeysLines(t *testing.T) {
 		`1339518083.107412 [0`:                                "1339518083.107412\terror\targument 0: there is no such command\n",
 		`config`:                                              "config\t-\n",
 		`config foo`:                                          "config\terror\targument 1: there is no subcommand \"foo\"\n",
-		`get`:                                                 "get\terror\targument 1: 1 arguments with the name, and it takes 2\n",
+		`get`:                                                 "get\terror\targument 1: takes 2 arguments with its name, not 1\n",
 	} {
 		r := runOn(in+"\n", "keys")
 		assert.Equal(t, want, r.out, in)
@@ -215,7 +215,7 @@ func TestStatCommands(t *testing.T) {
 	assert.Contains(t, text, "\n commands  not understood\n        1  foo: argument 0")
 }
 
-// Blocks that never end take no more memory than so many clients.
+// Blocks that never end take no more memory than as many clients.
 func TestWorkloadIsBounded(t *testing.T) {
 	var w workload
 	for i := range maxSessions + 10 {

@@ -36,7 +36,7 @@ func (c *Command) how() *rules {
 func (c *Command) Name() string { return c.name }
 
 // Arity returns how many arguments the command takes, its name included. If it is
-// negative, the command takes at least so many.
+// negative, the command takes at least -Arity arguments.
 func (c *Command) Arity() int { return int(c.arity) }
 
 // fits reports whether the command takes n arguments.
@@ -98,7 +98,7 @@ const (
 	FlagStale                             // stale: by a replica with old data, too
 	FlagLoading                           // loading: while data is loaded, too
 	FlagAllowBusy                         // allow_busy: while a script runs, too
-	FlagMovableKeys                       // movablekeys: first, last and step of COMMAND do not tell all keys
+	FlagMovableKeys                       // movablekeys: first, last and step of COMMAND do not show all keys
 	FlagNoMandatoryKeys                   // no_mandatory_keys: may have no key
 	FlagModule                            // module: of a module
 

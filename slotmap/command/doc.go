@@ -3,17 +3,17 @@
 //
 // It has the commands and subcommands of Valkey 9.1 and Redis 8.6, as the servers
 // describe them in reply to COMMAND, and the code that the servers have for those
-// whose keys their description does not tell. [Keys] finds what COMMAND GETKEYS
+// whose description does not show their keys. [Keys] finds what COMMAND GETKEYS
 // and COMMAND GETKEYSANDFLAGS would say. [Route] says where to send the command:
 // to the node of one slot, of each of several slots, to any node or to all.
 //
 // Where both servers know a command and describe it differently, the package
-// follows Valkey; differences.txt in its folder lists what differs. It matters
-// little: GEORADIUS with both STORE and STOREDIST has the last of the two as a key
+// follows Valkey; differences.txt in its folder lists what differs. The differences
+// in keys are few: GEORADIUS with both STORE and STOREDIST has the last of the two as a key
 // in Valkey, and both in Redis 8.6; and the use of the keys of HSETEX, and of SET
 // with a condition, differs. A [Table]
-// that [Load] makes of the COMMAND reply of a server is of this server, whichever
-// it is, with the commands of its modules.
+// that [Load] makes of the COMMAND reply of a server has the commands of that
+// server, those of its modules included.
 //
 // # Transactions and scripts
 //

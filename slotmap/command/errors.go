@@ -10,10 +10,10 @@ import (
 var (
 	ErrUnknown = errors.New("command: unknown command")
 	ErrArity   = errors.New("command: wrong number of arguments")
-	ErrSyntax  = errors.New("command: the arguments do not tell the keys")
+	ErrSyntax  = errors.New("command: the arguments do not show where the keys are")
 )
 
-// An Error says why the keys of a command cannot be told.
+// An Error says why the keys of a command are not known.
 type Error struct {
 	Kind    error  // ErrUnknown, ErrArity or ErrSyntax
 	Command string // its name in the table, or, if it is unknown, what was asked for
@@ -60,7 +60,7 @@ func (c *Command) arityError(n int) *Error {
 		want = "at least " + strconv.Itoa(-int(c.arity))
 	}
 	return &Error{Kind: ErrArity, Command: c.name, Arg: min(n, max(int(c.arity), -int(c.arity))),
-		Reason: strconv.Itoa(n) + " arguments with the name, and it takes " + want}
+		Reason: "takes " + want + " arguments with its name, not " + strconv.Itoa(n)}
 }
 
 // A fault is why a specification finds no keys.

@@ -54,7 +54,7 @@ func ExampleKeys() {
 	// Output:
 	// counter OW update <nil>
 	// {a}x RW access update <nil>
-	// true command: "get": argument 1: 1 arguments with the name, and it takes 2
+	// true command: "get": argument 1: takes 2 arguments with its name, not 1
 }
 
 func ExampleRoute() {

@@ -24,9 +24,9 @@ func Keys[A Arg](dst []Key, args []A) ([]Key, error) {
 // that the server will refuse.
 //
 // The error is an [*Error]: of the kind ErrUnknown if the table has no such
-// command, ErrArity if it has keys and does not take so many arguments, and
-// ErrSyntax if the arguments do not tell the keys: a number of keys that is none
-// or that is too large, a missing keyword. dst is then returned as it was.
+// command, ErrArity if it has keys and takes another number of arguments, and
+// ErrSyntax if the arguments do not show where the keys are: a number of keys that
+// is no number or is too large, a missing keyword. dst is then returned as it was.
 //
 // Keys takes time linear in the number of arguments, and allocates only for an
 // error, or if dst has not enough room.

@@ -17,9 +17,9 @@ import (
 //
 // Servers before Redis 7.0 do not describe keys. For a command that is built in,
 // Load takes what the built-in table says; for others the first, last and step
-// that they tell.
+// of the reply.
 //
-// The keys of a command of a module whose specifications do not tell them all are
+// The keys of a command of a module whose specifications do not show them all are
 // known to the module only: Keys then finds those that are specified, with
 // UseIncomplete or UseVariableFlags, or returns an ErrSyntax.
 //

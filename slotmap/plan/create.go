@@ -583,8 +583,9 @@ type LayoutOptions struct {
 //
 // First each node gets a config epoch of its own, which servers allow only before
 // it has met others, and each primary its slots; then all meet the first one, and
-// learn of one another by gossip; then each replica, as soon as it knows its
-// primary, is told to replicate it, and waits until it has synced. At the end all
+// learn of one another by gossip; then each replica begins to
+// replicate its primary as soon as it knows it, and the plan waits until it has
+// synced. At the end all
 // nodes say that the cluster is ok. Of steps of one round, each can be done
 // without the others.
 //

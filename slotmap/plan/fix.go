@@ -15,7 +15,7 @@ import (
 // id and slot. A slot that is not there is not known, which is not the same as 0.
 type KeyCounts map[string]map[hashslot.Slot]int
 
-// Put says that a node has so many keys of a slot, as CLUSTER COUNTKEYSINSLOT says.
+// Put sets how many keys of a slot a node has, as CLUSTER COUNTKEYSINSLOT says.
 func (k KeyCounts) Put(node string, slot hashslot.Slot, keys int) {
 	if k[node] == nil {
 		k[node] = map[hashslot.Slot]int{}

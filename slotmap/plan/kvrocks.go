@@ -15,15 +15,15 @@ import (
 // ClusterX renders the plan for Apache Kvrocks. view is what one node says by CLUSTER
 // NODES.
 //
-// Kvrocks has no gossip: every node, replicas as well, is told of every change, which
-// has a version. CLUSTERX SETSLOT takes no version but that of the node plus one
+// Kvrocks has no gossip: every change has a version, and goes to every node, replicas
+// as well. CLUSTERX SETSLOT takes no version but that of the node plus one
 // (Cluster::SetSlotRanges of src/cluster/cluster.cc), so all nodes must begin with
 // the version of the view. A step for a node with another version fails, and says
 // what to do.
 //
 // Slots move one after the other: CLUSTERX MIGRATE has the source copy one with its
-// keys, and CLUSTERX SETSLOT then tells all nodes of it, in one round. Until it is
-// told, the source redirects clients to the target, and forgets that if it is restarted
+// keys, and CLUSTERX SETSLOT then tells all nodes of it, in one round. Until then
+// the source redirects clients to the target, and forgets that if it is restarted
 // (migrated_slots_). With ranges, it is a range of slots in the place of one, which
 // Kvrocks from 2.11 takes (pull request 2389).
 //
@@ -93,8 +93,8 @@ func parts(set slotmap.Set, ranges bool) iter.Seq[slotmap.Range] {
 	}
 }
 
-// ClusterX renders the layout for Apache Kvrocks. Each node is told its id, and then
-// who is in the cluster and who owns which slots, as version 1. The ids must be in the
+// ClusterX renders the layout for Apache Kvrocks. Each node gets its id, and then a
+// list of who is in the cluster and who owns which slots, as version 1. The ids must be in the
 // hosts. Kvrocks takes any id of 40 bytes, and has none of its own.
 //
 // A node that is in a cluster already has a version, and may refuse that

@@ -548,7 +548,7 @@ type place struct {
 	capacity, cost int32
 }
 
-// better reports whether p is a better place than q for so many slots. Of places that
+// better reports whether p is a better place than q for want slots. Of places that
 // are large enough the tighter leaves more for others.
 func (p place) better(q place, want int32) bool {
 	switch {

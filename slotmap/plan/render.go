@@ -49,12 +49,12 @@ func (o *SetSlotOptions) check() error {
 }
 
 // SetSlots renders the plan for servers of all versions, slot by slot: the target
-// is told first that it imports the slot, then the source that it migrates it;
-// then come the keys; then the target is told that the slot is its own, then
-// the source, then the other primaries. Told first, the target can bump its
+// learns first that it imports the slot, then the source that it migrates it;
+// then come the keys; then the target learns that the slot is its own, then
+// the source, then the other primaries. As the first, the target can bump its
 // config epoch and answer for the slot when others send clients to it. Replicas
 // learn from their primaries, and a primary that has given its last slot may
-// be a replica by then and is told no more.
+// be a replica by then and gets no more commands.
 //
 // Where a source gives its last slot, the plan waits until it is in sync: if it
 // is still syncing as a replica while its new primary imports the next slot,
@@ -194,8 +194,8 @@ func (p *Plan) node(id string) Node {
 }
 
 // Batches splits the plan into plans that follow one another, each from where the
-// one before ends. In none of them does a node give and get more than most slots,
-// taken together. Nodes with much to do go first, so that there are few batches.
+// one before ends. In none of them is the sum of the slots that a node gives and
+// gets above most. Nodes with much to do go first, so that there are few batches.
 //
 // The error is an [*InputError] if most is less than 1.
 func (p *Plan) Batches(most int) ([]Plan, error) {

@@ -155,7 +155,7 @@ func (c *Cluster) highestEpoch() uint64 {
 // 1000 of them, even if there is more to say.
 func (c *Cluster) Disagreements() []Disagreement { return c.disagreements }
 
-// Warnings returns what was not used of the reply, each with its place: an unknown
+// Warnings returns what was ignored in the reply, each with its place: an unknown
 // field, slots on the line of a node that cannot own any. There are at most 1000
 // warnings, and one more that counts the rest.
 func (c *Cluster) Warnings() []string {

@@ -137,7 +137,7 @@ type nodesParser struct {
 	skipped *fault          // the first line that was not understood
 	unnamed map[string]bool // the addresses of the nodes without an id
 
-	expanded int // open slots that were told as ranges
+	expanded int // open slots that came in ranges
 
 	line          string
 	number, start int // of the line: from 1, and its offset
@@ -545,7 +545,7 @@ func (p *nodesParser) parseSlots(n *Node) *fault {
 	return nil
 }
 
-// dedupe makes n.Slots, which have so many slots in total, the ranges of the same
+// dedupe makes n.Slots, which have total slots with repetitions, the ranges of the same
 // slots without repetition if they are more than there are, and reports whether.
 func (n *Node) dedupe(total int) bool {
 	if total <= hashslot.Count {
@@ -560,7 +560,7 @@ func (n *Node) dedupe(total int) bool {
 }
 
 // parseOpen reads an open slot, or a range of them. One that cannot be read is
-// skipped: who owns a slot is told by the others.
+// skipped: the other fields say who owns a slot.
 func (p *nodesParser) parseOpen(n *Node, s string, at int) {
 	inner, closed := strings.CutSuffix(s[1:], "]")
 	slots, peer, migrating := strings.Cut(inner, "->-")

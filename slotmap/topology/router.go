@@ -51,8 +51,8 @@ type Router struct {
 	_     cpu.CacheLinePad
 
 	mu         sync.Mutex // for steps, and for what follows
-	changes    []*Change  // to be told to OnChange
-	delivering bool       // a goroutine is telling them
+	changes    []*Change  // for OnChange
+	delivering bool       // a goroutine calls OnChange with them
 }
 
 // A Generation counts the changes of a Router's map. A command remembers the

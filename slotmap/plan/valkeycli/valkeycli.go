@@ -4,7 +4,7 @@
 // at times one slot more than announced. It is for those who must know what the
 // tool will do. To plan, use package plan, which does better.
 //
-// Two things the tools do cannot be told beforehand: the order of nodes in their
+// Two things the tools do cannot be known beforehand: the order of nodes in their
 // list, which depends on a random seed of the server that they ask (pass what
 // CLUSTER NODES said, or an order of your own), and the random exchanges of
 // replicas at the end of a create.
@@ -65,8 +65,8 @@ func ParseTool(name string) (Tool, error) {
 // caps reports whether the tool moves no more slots than it announces.
 func (t Tool) caps() bool { return t != Valkey91 }
 
-// DefaultThreshold is the --cluster-threshold, in percent, of a tool that is not
-// told one.
+// DefaultThreshold is the --cluster-threshold, in percent, that the tools use if
+// none is given.
 const DefaultThreshold = 2
 
 // ErrEndless is the error of a rebalance that the tool would never finish: every
@@ -145,7 +145,7 @@ func Rebalance(c *topology.Cluster, tool Tool, opts RebalanceOptions) (Run, erro
 	return run, err
 }
 
-// Reshard is --cluster reshard: it moves about so many slots to the node to, from
+// Reshard is --cluster reshard: it moves about that many slots to the node to, from
 // the nodes from, or from all others if from is nil. Errors are as for
 // [Rebalance].
 func Reshard(c *topology.Cluster, tool Tool, order Order, from []string, to string, slots int) (Run, error) {
