@@ -14,8 +14,8 @@ import (
 
 // FuzzBalance takes a cluster from data: how many shards and replicas, on which machines
 // and in which zones, and which nodes are down. After every step every slot is served,
-// and at the end no key is lost, the shards are as the plan says, and, if no node is
-// down, there is nothing left to do.
+// and at the end no key is lost, the shards are as the plan says, and no worse than
+// before; another plan makes nothing worse.
 func FuzzBalance(f *testing.F) {
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 11))
@@ -91,9 +91,7 @@ func balanceAtRandom(t testing.TB, rng *rand.Rand) {
 	again, err := plan.Balance(views[0], o)
 	require.NoError(t, err)
 	require.Equal(t, pairs(p.After), pairs(again.Before))
-	if len(down) == 0 { // else what stands still may be in the way, and more than one plan is needed
-		require.Empty(t, again.Steps)
-	}
+	require.LessOrEqual(t, pairs(again.After), pairs(p.After)) // other primaries stand still now
 	require.LessOrEqual(t, pairs(p.After), pairs(p.Before))
 }
 
