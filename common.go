@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrCrossSlot is what a [*CrossSlotError] is, for errors.Is.
+// ErrCrossSlot matches every [*CrossSlotError] in errors.Is.
 var ErrCrossSlot = errors.New("hashslot: keys do not share a slot")
 
 // ErrNoKeys is the error of [Common] without keys: a command without keys

@@ -265,7 +265,7 @@ func announcedIn(t *testing.T, out string, addrs map[string]string) (moves []str
 }
 
 // randomSets gives all slots to some of n nodes, in few ranges or in many: most have
-// about as many as others, and some a few only.
+// about the same number, and some have only a few.
 func randomSets(rng *rand.Rand, n int) []slotmap.Set {
 	owning := min(n, 2+rng.IntN(n))
 	sizes, left := make([]int, owning), hashslot.Count

@@ -179,7 +179,7 @@ func TestPlan(t *testing.T) {
 	three, err := os.ReadFile("testdata/three.nodes")
 	require.NoError(t, err)
 	const a, b, c = "07c37dfeb235213a872192d90877d0cd55635b91", "67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1", "292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f"
-	// A move of 4684 slots of which the newest tool makes one more.
+	// The newest tool moves 4685 slots here, the others 4684.
 	const odd = "a h:1@2 myself,master - 0 0 1 connected 0-8391\nb h:2@3 master - 0 0 2 connected\nc h:3@4 master - 0 0 3 connected 8392-16383\n"
 	for _, tc := range []struct {
 		args string

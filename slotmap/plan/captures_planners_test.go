@@ -2,30 +2,17 @@ package plan
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hashslot/hashslot/internal/hashtest"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 // For every recorded state, every planner has a plan, or a refusal that says what to do.
 func TestEveryPlannerOnEveryState(t *testing.T) {
-	paths, err := filepath.Glob(hashtest.Data(t, "../..", "captures/*/*/*.nodes.txt"))
-	require.NoError(t, err)
-	require.NotEmpty(t, paths)
 	plans, refusals := map[string]int{}, map[string]int{}
-	for i, path := range paths {
-		if testing.Short() && i%7 != 0 {
-			continue
-		}
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		c, err := topology.ParseNodes(string(text), topology.Origin{})
-		require.NoError(t, err, path)
+	everyCapture(t, 7, func(path string, c *topology.Cluster) {
 		check := func(planner string, err error) {
 			var state *StateError
 			var input *InputError
@@ -46,7 +33,7 @@ func TestEveryPlannerOnEveryState(t *testing.T) {
 			refusals[planner]++
 		}
 		id := c.Nodes()[0].ID
-		_, err = Reshard(c, nil, id, 10)
+		_, err := Reshard(c, nil, id, 10)
 		check("reshard", err)
 		_, err = Drain(c, []string{id}, DrainOptions{})
 		check("drain", err)
@@ -69,7 +56,7 @@ func TestEveryPlannerOnEveryState(t *testing.T) {
 				check("fix", err)
 			}
 		}
-	}
+	})
 	t.Logf("plans: %v; refused: %v", plans, refusals)
 	for _, planner := range []string{"reshard", "drain", "balance", "promote", "fix"} {
 		require.NotZero(t, plans[planner], planner)

@@ -395,10 +395,8 @@ func (f *fixer) informed() (steps []Step) {
 
 // epochOf returns the config epoch of another node as n knows it.
 func (n *fixNode) epochOf(id string) uint64 {
-	for _, m := range n.view.Nodes() {
-		if m.ID == id {
-			return m.ConfigEpoch
-		}
+	if m := n.view.Node(id); m != nil {
+		return m.ConfigEpoch
 	}
 	return 0
 }
@@ -448,21 +446,32 @@ func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
 // word would take the slots from the owner. So the owner gets it before. The owner with
 // the lowest epoch goes first: nobody takes its slots for those of one before.
 func (f *fixer) disagreed(settled, open slotmap.Set) {
-	owners := slices.Clone(f.nodes)
-	slices.SortFunc(owners, func(a, b *fixNode) int { return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.ID, b.ID)) })
-	for _, n := range owners {
-		var slots slotmap.Set
-		for _, m := range f.asked {
-			for r, shard := range m.view.Table().Ranges() {
-				if shard.Primary.ID == n.ID || shard.Primary.ConfigEpoch < n.epoch {
+	var owner [hashslot.Count]*fixNode
+	for _, n := range f.nodes {
+		for slot := range n.had.Intersect(settled).Slots() {
+			owner[slot] = n
+		}
+	}
+	disputed := map[*fixNode]slotmap.Set{}
+	for _, m := range f.asked {
+		for r, shard := range m.view.Table().Ranges() {
+			for slot := r.First; slot <= r.Last; slot++ {
+				n := owner[slot]
+				if n == nil || shard.Primary.ID == n.ID || shard.Primary.ConfigEpoch < n.epoch {
 					continue
 				}
-				slots = slots.Union(n.had.Intersect(slotmap.SetOf(r)).Subtract(m.imports()))
+				if _, importing := m.importing[slot]; !importing {
+					slots := disputed[n]
+					slots.Add(slot)
+					disputed[n] = slots
+				}
 			}
 		}
-		if slots = slots.Intersect(settled); slots.IsEmpty() {
-			continue
-		}
+	}
+	owners := slices.DeleteFunc(slices.Clone(f.nodes), func(n *fixNode) bool { return disputed[n].IsEmpty() })
+	slices.SortFunc(owners, func(a, b *fixNode) int { return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.ID, b.ID)) })
+	for _, n := range owners {
+		slots := disputed[n]
 		f.spreading = append(f.spreading, bumped(n.Node))
 		for _, m := range f.asked {
 			if m != n { // what m imports still, it may not hear of

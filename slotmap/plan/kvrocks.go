@@ -33,13 +33,11 @@ import (
 // plan, or has an id of other than 40 bytes, which Kvrocks refuses.
 func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], error) {
 	var nodes []Node
-	roles := map[string]topology.Role{}
 	for _, n := range view.Nodes() {
 		if err := checkKvrocksID(n.ID); err != nil {
 			return nil, err
 		}
 		nodes = append(nodes, Node{ID: n.ID, Addr: n.Addr()})
-		roles[n.ID] = n.Role
 	}
 	me := view.Myself()
 	if me == nil {
@@ -53,7 +51,7 @@ func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], er
 	moves := p.moves()
 	for _, m := range moves {
 		for _, id := range []string{m.From, m.To} {
-			if id != "" && roles[id] != topology.RolePrimary {
+			if n := view.Node(id); id != "" && (n == nil || n.Role != topology.RolePrimary) {
 				return nil, &InputError{Field: "view", Value: id, Reason: "is no primary of the view, and the plan has it"}
 			}
 		}

@@ -161,10 +161,8 @@ func (s *Step) seen(c *topology.Cluster, replies []any) (p Progress, why string)
 // overtaken returns the config epoch of the peer, and a primary with a higher one, if
 // there is any.
 func (s *Step) overtaken(c *topology.Cluster) (epoch uint64, higher *topology.Node) {
-	for _, n := range c.Nodes() {
-		if n.ID == s.Peer {
-			epoch = n.ConfigEpoch
-		}
+	if n := c.Node(s.Peer); n != nil {
+		epoch = n.ConfigEpoch
 	}
 	for _, n := range c.Nodes() {
 		if n.Role == topology.RolePrimary && n.ConfigEpoch > epoch {

@@ -194,8 +194,8 @@ func (p *Plan) node(id string) Node {
 }
 
 // Batches splits the plan into plans that follow one another, each from where the
-// one before ends. In none of them is the sum of the slots that a node gives and
-// gets above most. Nodes with much to do go first, so that there are few batches.
+// one before ends. In each of them, a node gives and gets at most most slots,
+// both counted together. Nodes with much to do go first, so that there are few batches.
 //
 // The error is an [*InputError] if most is less than 1.
 func (p *Plan) Batches(most int) ([]Plan, error) {
