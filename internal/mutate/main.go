@@ -101,7 +101,8 @@ func main() {
 // most mutants. It also sees that the plain Go is reached.
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere|TestUseOfTellsKernelsApart)$/kernel= " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
-	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout)$/kernel=[^g] " +
+	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout|" +
+	"TestTagBehindGroupOfAnotherLength|TestBracesInAllPlaces)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
 	"TestEveryFormBetweenGuards|TestEndsOfLongBuffers|TestSingleBitsOfEveryForm|" +
 	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards|TestWhatSlotsShortTakes)$/kernel=[^g]"
