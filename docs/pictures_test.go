@@ -24,12 +24,13 @@ type canvas struct {
 	strings.Builder
 	ink, soft string    // of text and lines; of what matters less
 	fill      [3]string // of three owners
+	alarm     string
 }
 
 func newCanvas(width, height int, title string, dark bool) *canvas {
-	c := &canvas{ink: "#1f2328", soft: "#59636e", fill: [3]string{"#b6d9f2", "#f6d6a8", "#c9e5bc"}}
+	c := &canvas{ink: "#1f2328", soft: "#59636e", fill: [3]string{"#b6d9f2", "#f6d6a8", "#c9e5bc"}, alarm: "#f5c0bc"}
 	if dark {
-		c.ink, c.soft, c.fill = "#f0f6fc", "#9198a1", [3]string{"#1f4f73", "#6e4a14", "#2f5a23"}
+		c.ink, c.soft, c.fill, c.alarm = "#f0f6fc", "#9198a1", [3]string{"#1f4f73", "#6e4a14", "#2f5a23"}, "#7a2f2b"
 	}
 	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" font-family="system-ui, sans-serif" font-size="14">`+"\n", width, height)
 	fmt.Fprintf(c, "<title>%s</title>\n", title)
@@ -120,7 +121,9 @@ func word(dark bool) string {
 
 // TestPictures holds that the pictures are those that this file draws.
 func TestPictures(t *testing.T) {
-	for name, draw := range map[string]func(dark bool) string{"way": way, "word": word} {
+	for name, draw := range map[string]func(dark bool) string{
+		"way": way, "word": word, "division": division, "gaps": gaps, "fold": fold, "lanes": lanes, "move": move, "majority": majority,
+	} {
 		for theme, dark := range map[string]bool{"light": false, "dark": true} {
 			file := name + "-" + theme + ".svg"
 			want := draw(dark)
