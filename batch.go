@@ -6,13 +6,12 @@ import (
 	"unsafe"
 )
 
-// AppendOf appends the slot of each key to dst and returns the extended
-// slice: the same slots, in the same order, as [Of] gives one by one. Where
-// there is a kernel for many keys at a time (see [Kernel]; not "generic"), it
-// takes less time for eight keys or more than a loop over Of: on a CPU with
-// AVX-512 a fifth to two thirds for keys of up to 64 bytes, in any mix of lengths
-// and tags. Elsewhere it is that loop. It allocates only where dst has no room
-// for len(keys) more.
+// AppendOf appends the slot of each key to dst, in the order of keys, and returns
+// the extended slice. The slots are those that [Of] returns. With a kernel (see
+// [Kernel]; not "generic"), AppendOf is faster than a loop over Of from eight keys
+// on: with AVX-512 it takes a fifth to two thirds of the time for keys of up to 64
+// bytes, in any mix of lengths and tags. In plain Go it is that loop. It allocates
+// only if dst has no room for len(keys) more.
 func AppendOf(dst []Slot, keys []string) []Slot {
 	n := len(dst)
 	dst = slices.Grow(dst, len(keys))[:n+len(keys)]
@@ -28,14 +27,13 @@ func AppendOfBytes(dst []Slot, keys [][]byte) []Slot {
 	return dst
 }
 
-// AppendOfPacked is [AppendOf] for keys that lie one after the other in data:
-// key i ends in front of data[ends[i]] and starts where the key before it
-// ends, the first one at 0. As slicing would, it panics if an end lies before
-// the one in front of it or past len(data); the message names the index.
+// AppendOfPacked is [AppendOf] for keys that lie one after the other in data. Key i
+// is data[ends[i-1]:ends[i]], and key 0 is data[:ends[0]]. AppendOfPacked panics if
+// ends decreases or exceeds len(data); the message names the index.
 func AppendOfPacked(dst []Slot, data []byte, ends []uint32) []Slot {
 	last, wrong := uint64(0), uint64(0)
 	for _, end := range ends {
-		wrong |= uint64(end) - last // negative where the order is wrong
+		wrong |= uint64(end) - last // negative if ends decreases
 		last = uint64(end)
 	}
 	if int64(wrong) < 0 || last > uint64(len(data)) {
@@ -64,7 +62,7 @@ func panicPacked(data []byte, ends []uint32) {
 // slotsOfGeneric and slotsOfPackedGeneric are the batches in plain Go.
 func slotsOfGeneric[K string | []byte](dst []Slot, keys []K) {
 	for i := range keys {
-		// A slice begins with what a string is.
+		// The header of a slice begins with that of a string.
 		dst[i] = Slot(ofGeneric(*(*string)(unsafe.Pointer(&keys[i]))) % Count)
 	}
 }

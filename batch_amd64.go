@@ -162,8 +162,8 @@ func matrix(powers *[8*64 + 16]uint16, p int) (low, high uint64) {
 	return low, high
 }
 
-// gfni has the matrices of tiers avx512 and avx2. It is nil where the CPU has no
-// GFNI: batches of tier avx2 are then those of clmul.
+// gfni has the matrices of tiers avx512 and avx2. It is nil if the CPU has no GFNI;
+// tier avx2 then hashes batches as clmul does.
 var gfni *matrices
 
 //go:noescape
@@ -175,9 +175,9 @@ func slots8(dst *Slot, keys unsafe.Pointer, n int, form uintptr, data *byte, sta
 //go:noescape
 func slotsShort(dst *Slot, keys *string, n int, m *[4][2][8]uint64) int
 
-// maxBatch is how many keys an assembly call takes at most: a goroutine cannot be
-// preempted inside of assembly, nor in a loop around nothing but calls of it, only
-// where a Go function starts. So each piece is a call of such a function.
+// An assembly call takes at most maxBatch keys. A goroutine is preempted where a Go
+// function starts, but not in assembly, nor in a loop of nothing but calls of it. So
+// each piece is a call of a Go function.
 const maxBatch = 512
 
 func slotsOf(dst []Slot, keys []string) {
@@ -234,8 +234,8 @@ func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
 	}
 }
 
-// chunk is how many keys that are not strings are made strings at a time, where
-// the kernel takes nothing else.
+// chunk is the number of keys that are converted to strings at a time, for kernels
+// that take only strings.
 const chunk = 64
 
 // keyList is a list of keys in one of the three forms that slots8 takes: strings,
@@ -261,11 +261,11 @@ func (l *keyList) startOf(i int) uint32 {
 // key returns key i.
 func (l *keyList) key(i int) string {
 	if l.form != unsafe.Sizeof(uint32(0)) {
-		return *(*string)(l.at(i)) // a slice begins with what a string is
+		return *(*string)(l.at(i)) // the header of a slice begins with that of a string
 	}
 	start, end := l.startOf(i), *(*uint32)(l.at(i))
 	if start == end {
-		return "" // it may be behind the last byte, where no pointer may go
+		return "" // no pointer may point behind the last byte
 	}
 	return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(l.data), start)), end-start)
 }
@@ -284,7 +284,7 @@ func slotsOf8(dst []Slot, l keyList) {
 	}
 }
 
-// someOf8 does key i and some that follow, and returns how many.
+// someOf8 hashes key i and some that follow, and returns their number.
 //
 //go:noinline
 func someOf8(dst []Slot, l *keyList, i int) int {
@@ -304,9 +304,9 @@ func slotsOfStrings(dst []Slot, keys []string) {
 	slotsOf1(dst, keys)
 }
 
-// A rest is how many keys are taken one by one where the kernel for eight stops:
-// twice as many as the last time if it has done none in between, for a call in
-// vain is not free, and fewer if it has. It starts as 8.
+// A rest is the number of keys that are hashed one by one after the kernel for eight
+// has stopped. It doubles if the kernel took no key since the last time, because a
+// call in vain is not free, and shrinks if it did. It starts at 8.
 type rest int
 
 func (r *rest) next(done int) int {

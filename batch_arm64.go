@@ -4,9 +4,9 @@ package hashslot
 
 import "unsafe"
 
-// batch takes at most batchMax bytes of a key, and maxBatch keys: a goroutine is
-// not preempted in assembly, so that a call is held below about 100
-// microseconds, even where each key comes from memory.
+// batch takes keys of at most batchMax bytes, and at most maxBatch of them. A
+// goroutine is not preempted in assembly, so a call must stay below about 100
+// microseconds, even if each key comes from memory.
 const (
 	batchMax = 64
 	maxBatch = 512
@@ -20,8 +20,8 @@ func slotsOf(dst []Slot, keys []string) { slotsOfAny(dst, keys) }
 func slotsOfBytes(dst []Slot, keys [][]byte) { slotsOfAny(dst, keys) }
 
 func slotsOfAny[T string | []byte](dst []Slot, keys []T) {
-	// A goroutine can be preempted where a Go function starts, nowhere in a loop
-	// around nothing but assembly. Hence each piece is a call of this one.
+	// A goroutine is preempted where a Go function starts, but not in a loop of
+	// nothing but assembly. So each piece is a call of this function.
 	for len(keys) > maxBatch {
 		slotsOfAny(dst[:maxBatch], keys[:maxBatch])
 		dst, keys = dst[maxBatch:], keys[maxBatch:]
@@ -35,7 +35,7 @@ func slotsOfAny[T string | []byte](dst []Slot, keys []T) {
 			// The last one to three keys, four with one among them that the batch
 			// does not take.
 			for done < 4 && done < uint64(len(keys)) {
-				// A slice begins with what a string is.
+				// The header of a slice begins with that of a string.
 				dst[done] = Of(*(*string)(unsafe.Pointer(&keys[done])))
 				done++
 			}

@@ -12,9 +12,9 @@ var ErrCrossSlot = errors.New("hashslot: keys do not share a slot")
 // belongs to no slot.
 var ErrNoKeys = errors.New("hashslot: no keys")
 
-// CrossSlotError says that keys which must share a slot do not. Servers refuse
-// a command with such keys with the error CROSSSLOT, even if one node owns
-// both slots.
+// A CrossSlotError reports keys that must share a slot and do not. Servers refuse
+// a command with such keys by the error CROSSSLOT, even if one node owns both
+// slots.
 type CrossSlotError struct {
 	Key1  string // the first of the keys
 	Slot1 Slot

@@ -2,9 +2,8 @@ package hashslot
 
 import "unsafe"
 
-// Checksum returns the CRC-16/XMODEM of p: the checksum alone, without the
-// hash tag rule and not reduced to a slot. It is crc16() of Valkey's
-// src/crc16.c, for p of any length.
+// Checksum returns the CRC-16/XMODEM of p, of any length: without the hash tag
+// rule, and not reduced to a slot. It computes crc16() of Valkey's src/crc16.c.
 func Checksum(p []byte) uint16 { return update(0, p) }
 
 // ChecksumString is [Checksum] of the bytes of s, without a copy.

@@ -10,7 +10,7 @@ func of(key string) uint64
 //go:noescape
 func sum(s string) uint64
 
-// These are only for of to go on with.
+// of jumps to these; Go code never calls them.
 
 //go:noescape
 func of16(key string) uint64
@@ -29,5 +29,5 @@ func ofPlain(key string) uint64
 
 func useOf(kernel uint8)
 
-// ofLong is where of leaves keys of more than 4096 bytes.
+// of jumps to ofLong for keys of more than 4096 bytes.
 func ofLong(key string) uint64 { return uint64(ChecksumString(hashtag.Of(key))) }

@@ -14,7 +14,7 @@ func of(key string) uint64
 //go:noescape
 func sum(s string) uint64
 
-// ofLong is where the kernel of of leaves keys of more than 64 bytes.
+// of jumps to ofLong for keys of more than 64 bytes.
 func ofLong(key string) uint64 {
 	tag := hashtag.Of(key)
 	return uint64(update(0, unsafe.Slice(unsafe.StringData(tag), len(tag))))

@@ -8,17 +8,17 @@ import (
 	"github.com/hashslot/hashslot/internal/gf2"
 )
 
-// The plain Go: what every kernel is held equal to, and what runs where there
-// is no kernel.
+// Plain Go: the tests hold every kernel equal to it, and it runs where there is no
+// kernel.
 
-// ofGeneric is crc16.ChecksumString(hashtag.Of(key)). A call or a loop takes as
-// long as a short key: up to 32 bytes, a '{' is looked for in the words that the
+// ofGeneric returns crc16.ChecksumString(hashtag.Of(key)). A call or a loop costs as
+// much as a short key. So up to 32 bytes, it looks for a '{' in the words that the
 // checksum has loaded anyway.
 //
-// Words are numbers, the first byte the highest. They are counted from the end
-// of a key: the first one need not be full, and zeros in front change nothing.
-// Less than 8 bytes are loaded by one of two ways. A way without branches on the
-// length takes longer, for lengths that cannot be foretold as well.
+// Words are big-endian and counted from the end of the key: the first one need not
+// be full, because zeros in front change nothing. There are two ways to load less
+// than 8 bytes. A way without branches on the length is slower, even if lengths are
+// unpredictable.
 func ofGeneric(key string) uint64 {
 	n := len(key)
 	if n < 8 {
@@ -39,7 +39,7 @@ func ofGeneric(key string) uint64 {
 		return ofTagged(key, bits.LeadingZeros64(each(first, '{'))/8)
 	}
 	if n <= 16 {
-		// The shift drops from the first word what the last has as well. A shift by
+		// The shift drops from the first word the bytes that are in the last one as well. A shift by
 		// 64 gives 0, as Go defines it.
 		v := gf2.Fold64(first>>(8*(16-n)), last)
 		if open(last)&highs != 0 {
@@ -103,8 +103,8 @@ func ofTagged(key string, i int) uint64 {
 	return sumGeneric(key)
 }
 
-// sumGeneric is crc16.ChecksumString of 8 bytes or more, without loops for what
-// is short.
+// sumGeneric returns crc16.ChecksumString of 8 bytes or more. Short keys take no
+// loop.
 func sumGeneric(s string) uint64 {
 	n := len(s)
 	if n > 64 {
@@ -153,8 +153,8 @@ func each(w uint64, c byte) uint64 {
 	return ^(x&^highs + ^uint64(highs) | x) & highs
 }
 
-// open returns a word in which some byte's high bit is set if, and only if, a
-// byte of w is '{'. It takes less than each.
+// open returns a word in which some byte's high bit is set if and only if a byte
+// of w is '{'. It is cheaper than each.
 func open(w uint64) uint64 {
 	x := w ^ ones*'{'
 	return (x - ones) &^ x

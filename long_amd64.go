@@ -9,17 +9,18 @@ import (
 	"github.com/hashslot/hashslot/crc16"
 )
 
-// maxLong is how many bytes an assembly call takes at most: assembly is not
-// preempted. long_amd64.s has it as well.
+// An assembly call takes at most maxLong bytes, because assembly is not preempted.
+// long_amd64.s has the same number.
 const maxLong = 64 << 10
 
-// update is one call from an exported function to the kernel: a second one
-// would take as long as the kernel takes for a hundred bytes.
+// update is the only call between an exported function and the kernel. A second one
+// would cost as much as a hundred bytes.
 func update(crc uint16, p []byte) uint16 {
 	return uint16(long(memory(crc), unsafe.SliceData(p), len(p)))
 }
 
-// memory returns crc as it is added to the first bytes of a message.
+// memory returns crc in the byte order in which it is added to the first bytes of a
+// message.
 func memory(crc uint16) uint64 { return uint64(bits.ReverseBytes16(crc)) }
 
 // long returns the checksum of the n bytes at p, continued from crc, in the low
@@ -28,7 +29,7 @@ func memory(crc uint16) uint64 { return uint64(bits.ReverseBytes16(crc)) }
 //go:noescape
 func long(crc uint64, p *byte, n int) uint64
 
-// longGo is where long goes with what none of its kernels takes.
+// long jumps to longGo for lengths that none of its kernels takes.
 func longGo(mem uint64, p *byte, n int) uint64 {
 	crc, b := bits.ReverseBytes16(uint16(mem)), unsafe.Slice(p, n)
 	switch {
@@ -49,9 +50,9 @@ func longGo(mem uint64, p *byte, n int) uint64 {
 	}
 }
 
-// piece is a function of its own because a goroutine can be preempted where a Go
-// function starts. A loop around nothing but assembly has no such place, and
-// holds up the garbage collector however short each call is.
+// piece is a function of its own, because a goroutine is preempted where a Go
+// function starts. A loop of nothing but assembly has no such place: it delays the
+// garbage collector, even if each call is short.
 //
 //go:noinline
 func piece(crc uint16, p []byte) uint16 { return update(crc, p) }

@@ -17,7 +17,7 @@ type Slot uint16
 // Valid reports whether s is one of the 16384 slots.
 func (s Slot) Valid() bool { return s < Count }
 
-// SlotFromInt returns the slot with the number n, as decoded replies have it. ok
+// SlotFromInt returns slot number n, given as an int64 as in decoded replies. ok
 // is false if n is not from 0 to 16383.
 func SlotFromInt(n int64) (s Slot, ok bool) {
 	if uint64(n) >= Count {
@@ -48,13 +48,13 @@ func ParseSlot(text string) (Slot, error) {
 	return Slot(n), nil
 }
 
-// A SlotError says why a text is not a slot.
+// A SlotError reports a text that is not a slot, and why.
 type SlotError struct {
-	Text   string // all of it
+	Text   string // the whole text
 	Reason string
 }
 
-// Error quotes at most 32 bytes of the text.
+// Error returns a message that quotes at most 32 bytes of the text.
 func (e *SlotError) Error() string {
 	const most = 32
 	text, more := e.Text, ""
@@ -64,9 +64,8 @@ func (e *SlotError) Error() string {
 	return fmt.Sprintf("hashslot: %q%s is not a slot: %s", text, more, e.Reason)
 }
 
-// Each target has one file that says how the work is done there:
-// crc16_amd64.go, crc16_arm64.go, and crc16_noasm.go for all others. It
-// declares
+// Each target has one file that does the work there: crc16_amd64.go,
+// crc16_arm64.go, or crc16_noasm.go for all others. It declares
 //
 //	of(key string) uint64                               the checksum of the hashed part of key
 //	slotsOf(dst []Slot, keys []string)                  the same, len(dst) == len(keys)
@@ -74,14 +73,14 @@ func (e *SlotError) Error() string {
 //	slotsOfPacked(dst []Slot, data []byte, ends []uint32)
 //	update(crc uint16, p []byte) uint16                 crc16.Update
 //
-// and registers its kernels, by which tests and benchmarks choose among them,
-// with package impl. of returns 64 bits because that costs the caller less
-// than a 16-bit result from memory.
+// and registers its kernels with package impl, so that tests and benchmarks can
+// choose one. of returns 64 bits, because a 16-bit result in memory costs the
+// caller more.
 
-// Of returns the slot of key. The hash tag rule applies: if key has a tag, the
-// slot is that of the tag. The empty key is in slot 0.
+// Of returns the slot of key. If key has a hash tag, that is the slot of the tag.
+// The empty key is in slot 0.
 //
-// Of is keyHashSlot() of Valkey's src/cluster.c.
+// Of computes keyHashSlot() of Valkey's src/cluster.c.
 func Of(key string) Slot { return Slot(of(key) % Count) }
 
 // OfBytes is [Of] for a key held as bytes.
@@ -89,9 +88,9 @@ func OfBytes(key []byte) Slot {
 	return Slot(of(unsafe.String(unsafe.SliceData(key), len(key))) % Count)
 }
 
-// OfPattern returns the one slot in which all keys that match a glob-style
-// pattern must be, as SCAN, KEYS and SORT take it, and whether the pattern
-// names one. It infers neither more nor less than the servers do:
+// OfPattern returns the slot that every match of a glob-style pattern of SCAN,
+// KEYS or SORT must be in. ok is false if the servers cannot infer one. They
+// infer these, and OfPattern neither more nor less:
 //
 //   - a pattern with a complete hash tag in front of its first special
 //     character ('*', '?', '[' or '\') has the slot of the tag, whatever
@@ -101,9 +100,10 @@ func OfBytes(key []byte) Slot {
 //   - no other pattern has a slot. After an empty tag "{}" no tag counts, and
 //     '\' is never decoded.
 //
-// OfPattern is patternHashSlot() of Valkey's src/cluster.c, since version 8.0.
+// OfPattern computes patternHashSlot() of Valkey's src/cluster.c, since version
+// 8.0.
 func OfPattern(pattern string) (s Slot, ok bool) {
-	start := -1 // where the tag starts, once a '{' was seen
+	start := -1 // the start of the tag, after the first '{'
 	tags := true
 	for i := range len(pattern) {
 		switch pattern[i] {
@@ -125,11 +125,11 @@ func OfPattern(pattern string) (s Slot, ok bool) {
 	return Of(pattern), true
 }
 
-// Tag returns a hash tag of slot s: a key that has the tag is in the slot, so
-// that Of("{"+s.Tag()+"}x") == s. The tag is of letters and digits, one of the
-// shortest there are (62 slots have one of length 1, 3448 of length 2, all
-// others of length 3), and always the same for a slot. Tag returns "" if s is
-// not valid. It allocates the result.
+// Tag returns a hash tag of slot s: every key with that tag is in s, so that
+// Of("{"+s.Tag()+"}x") == s. The tag consists of letters and digits, is as short
+// as possible (62 slots have a tag of length 1, 3448 one of length 2, all others
+// one of length 3), and is always the same for a slot. Tag returns "" if s is not
+// valid. It allocates the result.
 func (s Slot) Tag() string {
 	if !s.Valid() {
 		return ""
@@ -140,9 +140,9 @@ func (s Slot) Tag() string {
 
 // appendTag appends the tag of a valid slot to dst.
 func (s Slot) appendTag(dst []byte) []byte {
-	// Two bytes have 2^16 values and as many checksums, so each checksum tells
+	// Two bytes have 2^16 values and as many checksums, so each checksum determines
 	// its two bytes. Four checksums have the slot in their low 14 bits. A tag of
-	// one byte shows as two of which the first is 0.
+	// one byte appears as two bytes of which the first is 0.
 	var best [2]byte
 	for high := range uint16(4) {
 		m := unchecksum(uint16(s) | high<<14)
@@ -157,8 +157,8 @@ func (s Slot) appendTag(dst []byte) []byte {
 	if best[0] != 0 {
 		return append(dst, best[:]...)
 	}
-	// Three bytes: a checksum is linear, so the share of the first byte is taken
-	// off and what is left must be that of the other two.
+	// Three bytes: a checksum is linear, so without the share of the first byte,
+	// the rest must be the checksum of the other two.
 	for first := byte('0'); first <= 'z'; first++ {
 		if !alphanumeric(first) {
 			continue
@@ -192,7 +192,7 @@ func alphanumeric(b byte) bool {
 	return '0' <= b && b <= '9' || 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z'
 }
 
-// Kernel names the implementation in use, for logs and bug reports: "avx512",
-// "avx512-256", "avx2" or "clmul" on amd64, "pmull-sha3" or "pmull" on arm64, and "generic"
-// for the plain Go that runs anywhere.
+// Kernel returns the name of the implementation in use, for logs and bug reports:
+// "avx512", "avx512-256", "avx2" or "clmul" on amd64, "pmull-sha3" or "pmull" on
+// arm64, and "generic" for plain Go, which runs anywhere.
 func Kernel() string { return impl.Current() }

@@ -11,8 +11,8 @@ import (
 // tier is the kernel in use. The assembly reads it.
 var tier uint8
 
-// Which way one key takes, as the assembly reads it: of 1 to near bytes that of
-// of itself, else that of the kernel at the address longer, which useOf sets.
+// The assembly reads these for one key: of itself hashes keys of 1 to near bytes, and
+// jumps to the kernel at the address longer for all others. useOf sets longer.
 var (
 	near   uint64
 	longer uintptr
@@ -47,9 +47,9 @@ func init() {
 	if avx2 && has(cpuid.GFNI) {
 		gfni = newMatrices()
 	}
-	// One path for all lengths that are usual is best where vector units have 512
-	// bits. Zen 4's have 256: there a path for what half a register holds gains more
-	// than the second one costs.
+	// One path for all usual lengths is best if vector units have 512 bits. Those of
+	// Zen 4 have 256: there, a path of its own for keys of half a register gains more
+	// than the second path costs.
 	best := impl.Kernel{Name: "avx512", Use: use(tierAVX512, 64, longerOf64), Supported: avx512}
 	other := impl.Kernel{Name: "avx512-256", Use: use(tierAVX512, 0, longerOf32), Supported: avx512}
 	const zen3and4 = 0x19

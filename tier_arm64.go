@@ -29,14 +29,14 @@ func init() {
 	}
 }
 
-// slowEOR3 says whether a CPU has EOR3, but is faster without. The arguments are
-// the implementer and the part and revision of MIDR_EL1, which Linux and FreeBSD
-// let programs read; elsewhere they are 0.
+// slowEOR3 reports whether a CPU that has EOR3 is faster without it. The arguments
+// are the implementer and the part and revision of MIDR_EL1. Linux and FreeBSD let
+// programs read them; elsewhere they are 0.
 //
-// Per 64 bytes of a long buffer bench/results/mca.md predicts 4 cycles with EOR3
-// and 3 without on Neoverse V1 and V2, where one of four pipes has it, and 4
-// and 6 on Neoverse N2, where that is one of two. On a CPU that is not known, EOR3
-// can lose a third, and to go without it a half.
+// For 64 bytes of a long buffer, bench/results/mca.md predicts 4 cycles with EOR3
+// and 3 without on Neoverse V1 and V2, where one of four pipes has it. On Neoverse
+// N2, where one of two has it, it predicts 4 and 6. So on an unknown CPU, EOR3 can
+// cost a third, and to do without it a half.
 func slowEOR3(vendor cpuid.Vendor, model int) bool {
 	const neoverseV1, neoverseV2 = 0xd40, 0xd4f
 	part := model >> 4

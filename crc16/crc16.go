@@ -1,9 +1,9 @@
-// Package crc16 computes CRC-16/XMODEM, the checksum by which Valkey and
-// Redis clusters spread keys over hash slots.
+// Package crc16 computes CRC-16/XMODEM, by which Valkey and Redis clusters
+// spread keys over hash slots.
 //
 // The checksum has the polynomial P = x^16 + x^12 + x^5 + 1 (0x1021), starts
 // at 0, is not reflected and has no final XOR; the check value of "123456789"
-// is 0x31C3. The authority is crc16() in Valkey's src/crc16.c.
+// is 0x31C3. It is crc16() of Valkey's src/crc16.c.
 //
 // The package is the specification of the checksum in plain Go, and the
 // fallback where no assembly kernel runs. It depends on nothing, has no build
@@ -15,7 +15,7 @@
 //   - [Checksum] needs no table at all and is the one to use.
 //
 // Most programs want the root package, which adds the hash tag rule and uses
-// the vector units of the machine it runs on.
+// the CPU's vector units.
 //
 // All functions are safe for concurrent use, and none allocates.
 package crc16
@@ -27,8 +27,8 @@ const Size = 2
 const poly = 0x1021
 
 // Bitwise returns the checksum of p by the definition: the remainder of
-// p(x)*x^16 divided by P, found one bit at a time. It is the reference that
-// everything else is tested against, and slow: O(8 len(p)).
+// p(x)*x^16 divided by P, one bit at a time. All other forms are tested against
+// it. It is slow: O(8 len(p)).
 func Bitwise(p []byte) uint16 {
 	var crc uint16
 	for _, b := range p {
@@ -44,8 +44,8 @@ func Bitwise(p []byte) uint16 {
 	return crc
 }
 
-// Checksum returns the CRC-16/XMODEM of p. It costs O(len(p)), needs no tables
-// and so evicts nothing from the cache.
+// Checksum returns the CRC-16/XMODEM of p. It costs O(len(p)). It needs no
+// tables, so it evicts nothing from the cache.
 //
 //go:noinline
 func Checksum(p []byte) uint16 {
@@ -61,7 +61,7 @@ func ChecksumString(s string) uint16 { return checksum(s) }
 
 // Update returns the checksum of a message whose first part has the checksum
 // crc and whose rest is p. Update(0, p) equals Checksum(p), and
-// Update(Checksum(a), b) the checksum of a followed by b.
+// Update(Checksum(a), b) is the checksum of a followed by b.
 func Update(crc uint16, p []byte) uint16 {
 	if crc == 0 {
 		return checksum(p)

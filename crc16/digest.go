@@ -6,9 +6,9 @@ import (
 	"hash"
 )
 
-// Digest computes a checksum of data written to it in pieces. The zero value
-// is ready to use. A Digest must not be used by several goroutines at once;
-// copying it copies the state.
+// Digest computes the checksum of data that is written to it in pieces. The zero
+// value is ready to use. A Digest must not be used by several goroutines at once.
+// Copying it copies the state.
 type Digest struct{ crc uint16 }
 
 var _ hash.Hash = (*Digest)(nil)
@@ -46,11 +46,11 @@ func (d *Digest) AppendBinary(b []byte) ([]byte, error) {
 	return binary.BigEndian.AppendUint16(append(b, stateMagic...), d.crc), nil
 }
 
-// MarshalBinary returns the state of d, for UnmarshalBinary to take up again.
+// MarshalBinary returns the state of d, for UnmarshalBinary.
 func (d *Digest) MarshalBinary() ([]byte, error) { return d.AppendBinary(nil) }
 
-// UnmarshalBinary sets d to a state that MarshalBinary or AppendBinary made.
-// It returns an error, and leaves d as it was, if data is anything else.
+// UnmarshalBinary sets d to a state from MarshalBinary or AppendBinary. If data is
+// anything else, it returns an error and leaves d unchanged.
 func (d *Digest) UnmarshalBinary(data []byte) error {
 	if len(data) < len(stateMagic) || string(data[:len(stateMagic)]) != stateMagic {
 		return errors.New("crc16: the data is not the state of a Digest")

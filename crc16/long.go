@@ -9,13 +9,13 @@ import (
 // long returns the checksum of p, at least 256 bytes, continued from crc.
 //
 // It divides by P^64 = x^1024 + x^768 + x^320 + 1 with 64-bit words as digits.
-// All gaps are whole words, so that the quotient comes out by XOR alone:
+// All gaps are whole words, so XOR alone gives the quotient:
 //
 //	b[i] = d[i] ^ b[i-4] ^ b[i-11] ^ b[i-16]
 //
-// for all words but the last sixteen, and the remainder is what b adds to
-// those. No shift and no carry crosses a byte, hence the words may be loaded
-// in any byte order; only the remainder is brought into the message's.
+// for all words but the last sixteen. The remainder is those sixteen, plus what
+// b adds to them. No shift and no carry crosses a byte, so words can be loaded
+// in any byte order; only the remainder is put into the message's.
 //
 // The same idea, for CRC-32, is known as Chorba (arXiv 2412.16398).
 func long[T gf2.Bytes](crc uint16, p T) uint16 {
@@ -43,8 +43,8 @@ func long[T gf2.Bytes](crc uint16, p T) uint16 {
 		b15 ^= le64(p[120:]) ^ b11 ^ b4
 		p = p[128:]
 	}
-	// What the quotient adds to the next sixteen words: no more digits follow,
-	// so a word takes only those of b[i-4], b[i-11] and b[i-16] that exist.
+	// The quotient has no more digits, so each of the next sixteen words takes only
+	// those of b[i-4], b[i-11] and b[i-16] that exist.
 	r := [16]uint64{
 		b0 ^ b12 ^ b5, b1 ^ b13 ^ b6, b2 ^ b14 ^ b7, b3 ^ b15 ^ b8,
 		b4 ^ b9, b5 ^ b10, b6 ^ b11, b7 ^ b12, b8 ^ b13, b9 ^ b14, b10 ^ b15,

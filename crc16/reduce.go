@@ -2,7 +2,7 @@ package crc16
 
 import "github.com/hashslot/hashslot/internal/gf2"
 
-// longMin is the length from which the word recurrence of long is ahead of
+// longMin is the length from which the word recurrence of long is faster than
 // folding.
 const longMin = 384
 
@@ -15,7 +15,7 @@ func checksum[T gf2.Bytes](p T) uint16 {
 	case n < 8:
 		return gf2.Reduce(gf2.LoadShort(p))
 	case n <= 16:
-		// The shift drops from the first word what the last has as well. A shift by
+		// The shift drops from the first word the bytes that are in the last one as well. A shift by
 		// 64 gives 0, as Go defines it.
 		return gf2.Reduce(gf2.Fold64(gf2.Load64(p)>>(8*(16-n)), gf2.Load64(p[n-8:])))
 	case n >= longMin:

@@ -3,10 +3,10 @@ package crc16
 //go:generate go run gen_tables.go
 
 // Table returns the checksum of p by table lookup, sixteen bytes a step
-// ("slicing by 16"). Its 8 KiB of tables give short messages a fast start
-// where they are in the cache, and push other data out of it; [Checksum] is
-// the better choice for all but programs that do little else. See the
-// benchmarks for where which is ahead.
+// ("slicing by 16"). Its 8 KiB of tables make short messages fast while they
+// are in the cache, and push other data out of it. [Checksum] is the better
+// choice for all programs but those that do little else. docs/performance.md
+// compares them.
 func Table(p []byte) uint16 {
 	// tables[k][v] is v·x^(8k+16) mod P: what the byte v adds to the checksum
 	// when k more bytes follow it.

@@ -1,9 +1,9 @@
-// Package hashtag tells which bytes of a key a Valkey or Redis cluster hashes.
+// Package hashtag finds the bytes of a key that a Valkey or Redis cluster hashes.
 //
 // If a key has a hash tag, only the tag is hashed, so that keys with equal
-// tags share a hash slot. The tag is what stands between the first '{' and the
-// first '}' after it, if that is not empty. Only the first '{' is ever
-// considered, and a key without a tag is hashed as a whole:
+// tags share a hash slot. The tag is the text between the first '{' and the
+// first '}' after it, unless it is empty. Later braces do not count. A key
+// without a tag is hashed as a whole:
 //
 //	user:{42}:name   42
 //	{42}{43}         42
@@ -12,9 +12,9 @@
 //	{}{42}           {}{42}
 //	{42              {42
 //
-// Keys are bytes: no value is special but those of the two braces. The
-// authority is keyHashSlot() in Valkey's src/cluster.c, and the section "Hash
-// tags" of the cluster specification.
+// Keys are bytes: no value is special but those of the two braces. The rule is
+// that of keyHashSlot() in Valkey's src/cluster.c, and of the section "Hash tags"
+// of the cluster specification.
 //
 // All functions cost O(len(key)), allocate nothing and are safe for concurrent
 // use.
@@ -39,8 +39,8 @@ func OfBytes(key []byte) []byte {
 	return key
 }
 
-// Find returns where in key its tag is: key[start:end], without the braces. ok
-// is false, and start and end are 0 and len(key), if key has no tag.
+// Find returns the place of the tag of key: key[start:end], without the braces. If
+// key has no tag, ok is false, and start and end are 0 and len(key).
 func Find[T string | []byte](key T) (start, end int, ok bool) { return find(key) }
 
 func find[T string | []byte](key T) (start, end int, ok bool) {
@@ -61,9 +61,9 @@ const (
 	highs = 0x8080808080808080 // the high bit of every byte
 )
 
-// index returns the place of the first c in s, or -1. It looks at eight bytes
-// at a time: keys are short, and a call to the vector routine of the standard
-// library costs more than all of this.
+// index returns the index of the first c in s, or -1. It looks at eight bytes at a
+// time. Keys are short: a call of the standard library's vector routine costs more
+// than all of this.
 func index[T string | []byte](s T, c byte) int {
 	pattern := ones * uint64(c)
 	n := len(s)
@@ -80,15 +80,15 @@ func index[T string | []byte](s T, c byte) int {
 			return i + bits.TrailingZeros64(m)/8
 		}
 	}
-	// The last eight bytes: some of them may have been looked at, and had no c.
+	// The last eight bytes. Those that were looked at before have no c.
 	if m := zeros(le64(s[n-8:]) ^ pattern); m != 0 {
 		return n - 8 + bits.TrailingZeros64(m)/8
 	}
 	return -1
 }
 
-// zeros sets the high bit of every byte of x that is 0. It may do so for bytes
-// above a 0 as well, never below: the lowest bit is right.
+// zeros sets the high bit of every byte of x that is 0. It may also set that of
+// bytes above a 0, but never below one: the lowest bit is right.
 func zeros(x uint64) uint64 { return (x - ones) &^ x & highs }
 
 func le64[T string | []byte](p T) uint64 {

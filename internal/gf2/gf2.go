@@ -1,8 +1,8 @@
 // Package gf2 divides by P = x^16 + x^12 + x^5 + 1, words at a time and
-// without tables: what the plain Go forms of the checksum are made of.
+// without tables. The plain Go forms of the checksum consist of it.
 //
 // It rests on one fact: P has four terms, and squaring over GF(2) squares each
-// term, so that for every k
+// term. So for every k
 //
 //	P^(2^k) = x^(16·2^k) + x^(12·2^k) + x^(5·2^k) + 1
 //
@@ -31,8 +31,8 @@ func Reduce(v uint64) uint16 {
 	return uint16(v ^ v<<5 ^ v<<12)
 }
 
-// Fold64 returns 64 bits congruent to h·x^64 + l: it adds to l what is left of
-// h after division by P^4 = x^64 + x^48 + x^20 + 1.
+// Fold64 returns 64 bits congruent to h·x^64 + l: the sum of l and the remainder
+// of h·x^64 divided by P^4 = x^64 + x^48 + x^20 + 1.
 func Fold64(h, l uint64) uint64 {
 	h ^= h>>16 ^ h>>44
 	h ^= h >> 32
@@ -75,7 +75,7 @@ func Load32[T Bytes](p T) uint32 {
 func LoadShort[T Bytes](p T) uint64 {
 	switch n := len(p); {
 	case n >= 4:
-		// Two loads that overlap; the shift drops what both have.
+		// Two loads that overlap; the shift drops the bytes that both have.
 		return uint64(Load32(p))<<(8*(n-4)) | uint64(Load32(p[n-4:]))
 	case n > 0:
 		// First, middle and last byte, the same byte where n is 1 or 2.

@@ -1,6 +1,5 @@
-// Package guard makes buffers for tests whose neighbours cannot be read: code
-// that reads or writes one byte in front of such a buffer, or one byte behind
-// it, crashes.
+// Package guard makes buffers between unreadable pages, for tests: code that reads
+// or writes one byte before such a buffer, or one byte after it, crashes.
 package guard
 
 import "testing"
@@ -10,8 +9,8 @@ import "testing"
 type Buffer struct{ data []byte }
 
 // New returns a buffer of at least size bytes, rounded up to whole pages. It
-// lives until the test ends. The garbage collector does not know it: pointers
-// to Go memory that are stored there keep nothing alive.
+// lives until the test ends. The garbage collector does not scan it: pointers to
+// Go memory that are stored there keep nothing alive.
 func New(t testing.TB, size int) *Buffer {
 	t.Helper()
 	return &Buffer{alloc(t, size)}
@@ -20,10 +19,10 @@ func New(t testing.TB, size int) *Buffer {
 // Len returns the size of the buffer.
 func (b *Buffer) Len() int { return len(b.data) }
 
-// Head returns the first n bytes: what is in front of them is unreadable.
+// Head returns the first n bytes. The byte before them is unreadable.
 func (b *Buffer) Head(n int) []byte { return b.data[:n:n] }
 
-// Tail returns the last n bytes: what is behind them is unreadable.
+// Tail returns the last n bytes. The byte after them is unreadable.
 func (b *Buffer) Tail(n int) []byte {
 	i := len(b.data) - n
 	return b.data[i : i+n : i+n]

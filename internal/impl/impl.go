@@ -1,5 +1,5 @@
-// Package impl is the register of the root package's kernels. Programs take
-// what the CPU detection chose; tests, fuzzing and benchmarks force each
+// Package impl is the register of the root package's kernels. Programs use the
+// kernel that CPU detection chose; tests, fuzz targets and benchmarks force each
 // kernel in turn by its name.
 package impl
 
@@ -16,7 +16,7 @@ const Generic = "generic"
 // A Kernel is one way to do the work.
 type Kernel struct {
 	Name      string
-	Supported bool   // the CPU has what it needs
+	Supported bool   // the CPU has the features that it needs
 	Use       func() // makes it the one in use
 }
 
@@ -25,8 +25,8 @@ var (
 	current string
 )
 
-// Register takes the kernels of this build, the best first, and puts the best
-// that the CPU supports to use. It is called once, when the root package is
+// Register takes the kernels of this build, the best first, and puts the best one
+// that the CPU supports into use. It is called once, when the root package is
 // initialized.
 func Register(k ...Kernel) {
 	kernels = k
@@ -59,8 +59,8 @@ func Names() []string {
 	return names
 }
 
-// Force puts the kernel of that name to use until restore is called. It must
-// not run beside anything that hashes.
+// Force puts the named kernel into use until restore is called. Nothing may hash
+// at the same time.
 func Force(name string) (restore func(), err error) {
 	old := slices.IndexFunc(kernels, func(k Kernel) bool { return k.Name == current })
 	for _, k := range kernels {
@@ -76,8 +76,8 @@ func Force(name string) (restore func(), err error) {
 	return nil, fmt.Errorf("impl: no kernel %q here; there are %s", name, strings.Join(Names(), ", "))
 }
 
-// Require returns an error if the environment demands another kernel, in
-// HASHSLOT_REQUIRE_KERNEL, than the one the CPU detection chose.
+// Require returns an error if the environment variable HASHSLOT_REQUIRE_KERNEL
+// names another kernel than the one that CPU detection chose.
 func Require() error {
 	if want := os.Getenv("HASHSLOT_REQUIRE_KERNEL"); want != "" && want != current {
 		return fmt.Errorf("impl: HASHSLOT_REQUIRE_KERNEL is %q, but the kernel in use is %q", want, current)

@@ -1,4 +1,4 @@
-// Package reply reads replies of servers that a client has decoded to Go values.
+// Package reply reads server replies that a client has decoded into Go values.
 package reply
 
 import (
@@ -11,8 +11,8 @@ import (
 
 // Clients decode replies differently: bulk strings as string or []byte, maps as
 // map[any]any, map[string]any or, over RESP2, as a flat list of names and
-// values, numbers as int64 or, from a proxy, as text. The functions here take
-// all of them. Types that are not listed are looked at by reflection.
+// values, numbers as int64 or, from a proxy, as text. The functions here accept
+// all of these, and types that are not listed by reflection.
 
 // List returns the elements of v, and whether v is a list.
 func List(v any) ([]any, bool) {
@@ -30,7 +30,7 @@ func List(v any) ([]any, bool) {
 	return list, true
 }
 
-// Text returns the text v. Numbers are no text.
+// Text returns the text v. A number is not text.
 func Text(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:
@@ -89,7 +89,7 @@ type Field struct {
 	Value any
 }
 
-// An Error says where in a value something is not what it should be, and why.
+// An Error names a place in a value, and what is wrong there.
 type Error struct {
 	Path   string // "[2]"; "" is the value itself
 	Reason string
@@ -150,7 +150,7 @@ func lower(s string) string {
 	return s
 }
 
-// Kind names what v is, for messages.
+// Kind describes the type of v, for messages.
 func Kind(v any) string {
 	if v == nil {
 		return "null"
@@ -173,7 +173,7 @@ func Kind(v any) string {
 	return fmt.Sprintf("a %T", v)
 }
 
-// Quote shows a part of a reply in a message, not more than is useful of it.
+// Quote quotes a part of a reply for a message, and shortens it.
 func Quote(s string) string {
 	const most = 60
 	if len(s) > most {
