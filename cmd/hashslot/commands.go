@@ -511,12 +511,12 @@ const maxTroubles = 1000
 // worker returns a worker that counts the commands that lines are.
 func (c *commandCounter) worker(s *spread, cf commandFlags, in inputFlags) lineWorker {
 	r := lineReader{json: cf.in == "json"}
-	return func(data []byte) (lines int64, bad []badLine) {
+	return func(data []byte) (lines int64, bad badLines) {
 		for len(data) > 0 {
 			line, rest, _ := bytes.Cut(data, []byte{in.sep()})
 			data = rest
 			if len(line) > in.max {
-				bad = append(bad, badLine{lines, tooLong(in.max).Error()})
+				bad.add(lines, tooLong(in.max))
 			} else if l, ok, err := r.read(line); ok {
 				c.add(s, l, err)
 			}

@@ -12,19 +12,23 @@ import (
 	"time"
 )
 
-// scanWorkers is how many workers a scan has. It does not depend on the machine, so
-// that neither do the results of counters that are not exact; and the counters of all
-// workers should fit into the cache of one CPU.
-const scanWorkers = 2
+// A scanSplit is how the work of a scan is divided.
+type scanSplit struct {
+	workers int
+	block   int // bytes that a worker reads at once
+	ahead   int // of them, those that only serve to find the end of the last line
+	window  int // blocks, at least workers, that may be in work or counted out of order
+}
 
-// scanBlock is how much a worker reads at once: so much that waking the next worker
-// costs little beside it, and so little that it stays in the cache of a CPU.
-const scanBlock = 256 << 10
+// statSplit does not depend on the machine, so that neither do the results of counters
+// that are not exact. The counters of all workers fit into the cache of one CPU, and so
+// does a block.
+var statSplit = scanSplit{workers: 2, block: 256 << 10, ahead: 4 << 10, window: 32}
 
 // A lineWorker counts the lines in data, which ends with whole lines, and may write
 // to data. It returns how many lines there are and what is wrong with those that it
 // left out. The calls of one worker come one after the other.
-type lineWorker func(data []byte) (lines int64, bad []badLine)
+type lineWorker func(data []byte) (lines int64, bad badLines)
 
 // A badLine is a line that is left out.
 type badLine struct {
@@ -32,40 +36,92 @@ type badLine struct {
 	reason string
 }
 
-// A scanned is what a scan saw.
-type scanned struct {
-	lines       int64
-	bad         []badLine // the first of them
-	badLines    int64
-	interrupted bool
-	err         error // of reading
+// badLines are lines that are left out, in order.
+type badLines struct {
+	first []badLine // at most maxBadLines
+	n     int64     // how many there are
 }
 
 const maxBadLines = 10 // are named
 
-// A scan is the way of standard input through workers that count lines. The workers
-// take turns at reading a block each, and count its lines while others read. So block
-// i of the input goes to worker i modulo their number, and the blocks do not depend on
-// how the input arrives.
+func (b *badLines) add(line int64, reason error) {
+	if b.n++; len(b.first) < maxBadLines {
+		b.first = append(b.first, badLine{line, reason.Error()})
+	}
+}
+
+// A scanned is what a scan saw.
+type scanned struct {
+	lines       int64
+	bad         badLines
+	interrupted bool
+	err         error // of reading
+	errLine     int64 // where
+	behind      bool  // some lines behind it are counted
+}
+
+// A randomInput is an input of which any part can be read at any time.
+type randomInput interface {
+	io.ReaderAt
+	io.Seeker
+	Size() int64
+}
+
+type regularFile struct {
+	*os.File
+	size int64
+}
+
+func (f regularFile) Size() int64 { return f.size }
+
+// asRandom returns r as a randomInput if it is one.
+func asRandom(r io.Reader) (_ randomInput, ok bool) {
+	if f, ok := r.(*os.File); ok {
+		info, err := f.Stat()
+		if err != nil || !info.Mode().IsRegular() {
+			return nil, false
+		}
+		return regularFile{f, info.Size()}, true
+	}
+	file, ok := r.(randomInput)
+	return file, ok
+}
+
+// A scan is the way of standard input through workers that count lines. Block i of the
+// input goes to worker i modulo their number, and the blocks do not depend on how the
+// input arrives.
+//
+// The blocks of a file have fixed places. Each worker reads its own, and to the end of
+// the last line that begins there; it leaves out a line that began before. What is
+// behind the last whole block, and all of an input that is no file, is read by turns:
+// a worker reads a block while the others count the lines of theirs.
 type scan struct {
 	e       *env
-	r       io.Reader
 	sep     byte
 	max     int // the longest line
+	split   scanSplit
 	workers []*scanWorker
-	ended   chan struct{} // closed when nothing is read any more
+	ended   chan struct{} // closed when no more is read by turns
 	counted chan struct{} // closed when, moreover, all blocks are counted
 
+	file  io.ReaderAt
+	start int64 // the place of block 0
+	apart int   // how many blocks have fixed places
+
 	// Of the worker whose turn it is.
+	r        io.Reader
+	turns    int    // the block that it reads
 	rest     []byte // the start of a line, behind the last block
-	skipping bool   // it is part of a line that is too long
+	skipping bool   // the input is in a line that is too long or was counted
 
 	mu       sync.Mutex
-	current  *scanWorker // reads: its buf is whole up to its length
-	read     int64       // bytes
-	given    int         // how many blocks were read
-	next     int         // how many of them are counted and added to got
-	stopped  bool        // nothing is read any more
+	moved    sync.Cond     // next has changed, or stopped
+	current  *scanWorker   // reads: its buf is whole up to its length
+	read     int64         // bytes
+	given    int           // all blocks in front of this one are read, or will be
+	next     int           // all blocks in front of this one are counted and added to got
+	stopped  bool          // no further blocks are read
+	results  []blockResult // of the blocks from next on, by their number modulo split.window
 	got      scanned
 	progress *progress
 }
@@ -74,29 +130,39 @@ type scan struct {
 type scanWorker struct {
 	turn chan struct{} // to read the next block
 	work lineWorker
+	buf  []byte
+}
 
-	// Of a block.
-	buf     []byte
-	data    []byte // the part of buf with whole lines, or with the last line of the input
-	err     error  // why the input ends behind data; nil if it does not
-	long    bool   // behind data was a line that is too long
-	counted bool   // but not yet added to what all got
+// A block is what a worker reads at once.
+type block struct {
+	number int
+	data   []byte // whole lines; the last line of the input may have no end
+	long   bool   // behind data is a line that is too long
+	err    error  // why what is behind data cannot be read
+}
+
+// A blockResult is what the lines of a block came to.
+type blockResult struct {
+	counted bool
 	lines   int64
-	bad     []badLine
+	bad     badLines
+	err     error
 }
 
 // scan has workers count the lines of standard input, or of the arguments if there
 // are any.
-func (e *env) scan(in inputFlags, workers int, newWorker func() lineWorker) scanned {
+func (e *env) scan(in inputFlags, split scanSplit, newWorker func() lineWorker) scanned {
 	if len(e.args) > 0 {
 		return e.scanArgs(newWorker())
 	}
 	s := &scan{
-		e: e, r: e.stdin, sep: in.sep(), max: in.max, progress: newProgress(e, false),
-		ended: make(chan struct{}), counted: make(chan struct{}),
+		e: e, r: e.stdin, sep: in.sep(), max: in.max, split: split, progress: newProgress(e, false),
+		ended: make(chan struct{}), counted: make(chan struct{}), results: make([]blockResult, split.window),
 	}
+	s.moved.L = &s.mu
+	s.place()
 	e.greetTerminal()
-	for range workers {
+	for range split.workers {
 		s.workers = append(s.workers, &scanWorker{turn: make(chan struct{}, 1), work: newWorker()})
 	}
 	interrupt, restore := e.interrupt, func() {}
@@ -113,10 +179,10 @@ func (e *env) scan(in inputFlags, workers int, newWorker func() lineWorker) scan
 		defer ticker.Stop()
 		tick = ticker.C
 	}
-	for i, w := range s.workers {
-		go s.run(w, s.workers[(i+1)%workers])
+	s.workers[s.apart%split.workers].turn <- struct{}{}
+	for i := range s.workers {
+		go s.run(i)
 	}
-	s.workers[0].turn <- struct{}{}
 	for {
 		select {
 		case <-interrupt:
@@ -136,73 +202,190 @@ func (e *env) scan(in inputFlags, workers int, newWorker func() lineWorker) scan
 func (e *env) scanArgs(work lineWorker) (got scanned) {
 	for i, arg := range e.args {
 		_, bad := work(append([]byte(arg), 0))
-		for _, b := range bad {
-			got.add(badLine{int64(i), b.reason})
+		for _, b := range bad.first {
+			got.bad.add(int64(i), errors.New(b.reason))
 		}
 		got.lines++
 	}
 	return got
 }
 
-func (g *scanned) add(b badLine) {
-	if g.badLines++; len(g.bad) < maxBadLines {
-		g.bad = append(g.bad, b)
+// place gives blocks of the input fixed places, if they can have any, and goes on to
+// what is behind them. A single worker reads everything in its turn.
+func (s *scan) place() {
+	file, ok := asRandom(s.r)
+	if !ok || s.split.workers == 1 {
+		return
 	}
+	start, err := file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return
+	}
+	apart := max(file.Size()-start, 0) / int64(s.stride())
+	if apart == 0 {
+		return
+	}
+	// The byte in front of a line ends another.
+	if _, err = file.Seek(start+apart*int64(s.stride())-1, io.SeekStart); err != nil {
+		return
+	}
+	s.file, s.start, s.apart, s.turns, s.skipping = file, start, int(apart), int(apart), true
 }
 
-// run has w read a block, let the next worker read, and count the lines, until there
-// is no more to read.
-func (s *scan) run(w, next *scanWorker) {
+// stride is the distance of fixed places.
+func (s *scan) stride() int { return s.split.block - s.split.ahead }
+
+// run has worker i count the lines of all its blocks.
+func (s *scan) run(i int) {
+	w := s.workers[i]
+	for number := i; number < s.apart; number += len(s.workers) {
+		if !s.begin(number) {
+			break
+		}
+		b := s.readAt(w, number)
+		if b.err != nil {
+			s.fail()
+		}
+		s.count(w, b)
+	}
 	for {
 		select {
 		case <-w.turn:
 		case <-s.ended:
 			return
 		}
-		first := s.read == 0
-		if !s.fill(w) {
+		b, ok := s.readNext(w)
+		if !ok {
 			return
 		}
-		if first && s.e.cmd != nil && s.e.cmd.rawKeys {
-			s.mu.Lock()
-			s.progress.end()
-			s.e.warnOfInput(w.data, s.sep)
-			s.mu.Unlock()
-		}
-		next.turn <- struct{}{}
-		s.count(w)
+		s.workers[s.turns%len(s.workers)].turn <- struct{}{}
+		s.count(w, b)
 	}
 }
 
-// count counts the lines of a block, and adds all blocks that are counted, in their
-// order.
-func (s *scan) count(w *scanWorker) {
-	w.lines, w.bad = w.work(w.data)
+// begin waits until a block with a fixed place may be read. It reports false if
+// reading has ended in front of it.
+func (s *scan) begin(number int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for w.counted = true; ; s.next++ {
-		w := s.workers[s.next%len(s.workers)]
-		if !w.counted {
-			break
-		}
-		w.counted = false
-		for _, b := range w.bad {
-			s.got.add(badLine{s.got.lines + b.line, b.reason})
-		}
-		s.got.lines += w.lines
-		if w.long {
-			s.got.add(badLine{s.got.lines, tooLong(s.max).Error()})
-			s.got.lines++
-		}
-		if w.err != nil && w.err != io.EOF {
-			s.got.err = w.err
+	s.wait(number)
+	if s.stopped {
+		return number < s.given
+	}
+	s.given = max(s.given, number+1)
+	s.read += int64(s.stride())
+	return true
+}
+
+// wait waits until there is room for the result of a block. s.mu is held.
+func (s *scan) wait(number int) {
+	for number >= s.next+len(s.results) {
+		s.moved.Wait()
+	}
+}
+
+// readAt reads a block with a fixed place.
+func (s *scan) readAt(w *scanWorker, number int) block {
+	b := block{number: number}
+	from, edge := s.start, s.stride() // the lines that begin in front of edge are those of the block
+	if number > 0 {
+		from += int64(number)*int64(s.stride()) - 1
+		edge++
+	}
+	w.room(s.split.block)
+	data := w.buf[:edge+s.split.ahead]
+	n, err := s.file.ReadAt(data, from)
+	data = data[:n]
+	begin := 0
+	if number > 0 {
+		begin = bytes.IndexByte(data, s.sep) + 1
+		if begin == 0 || begin >= edge { // no line begins here
+			if b.err = err; err == io.EOF {
+				b.err = nil
+			}
+			return b
 		}
 	}
+	at := min(edge-1, n)
+	last := begin + bytes.LastIndexByte(data[begin:max(begin, at)], s.sep) + 1 // the last line of the block
+	for {
+		end := bytes.IndexByte(data[at:], s.sep)
+		switch {
+		case end >= 0:
+			b.data = data[begin : at+end+1]
+			return b
+		case len(data)-last > s.max:
+			b.data, b.long = data[begin:last], true
+			return b
+		case err == io.EOF:
+			b.data = data[begin:]
+			return b
+		case err != nil:
+			b.data, b.err = data[begin:last], err
+			return b
+		}
+		at = len(data)
+		data = append(data, make([]byte, min(at, last+s.max+1-at))...)
+		n, err = s.file.ReadAt(data[at:], from+int64(at))
+		data = data[:at+n]
+		w.buf = data
+	}
+}
+
+// room makes sure that w.buf has room for a block, and not for much more: it may have
+// grown for a long line.
+func (w *scanWorker) room(block int) {
+	if cap(w.buf) <= block || cap(w.buf) > 2*block+1 {
+		w.buf = make([]byte, 0, block+1)
+	}
+}
+
+// count counts the lines of a block, and adds the results of all blocks that are
+// counted, in their order.
+func (s *scan) count(w *scanWorker, b block) {
+	if b.number == 0 && s.e.cmd != nil && s.e.cmd.rawKeys {
+		s.mu.Lock()
+		s.progress.end()
+		s.e.warnOfInput(b.data, s.sep)
+		s.mu.Unlock()
+	}
+	lines, bad := w.work(b.data)
+	if b.long {
+		bad.add(lines, tooLong(s.max))
+		lines++
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.results[b.number%len(s.results)] = blockResult{true, lines, bad, b.err}
+	for {
+		r := &s.results[s.next%len(s.results)]
+		if !r.counted {
+			break
+		}
+		s.next++
+		s.got.add(r)
+		if r.err != nil && s.got.err == nil {
+			s.got.err, s.got.errLine, s.got.behind = r.err, s.got.lines, s.next < s.given
+		}
+		*r = blockResult{}
+	}
+	s.moved.Broadcast()
 	s.finish()
 }
 
-// stop ends the reading. What has been read of whole lines is one more block: it is
-// counted here, as its worker waits for the rest.
+// add adds what the next block came to.
+func (g *scanned) add(r *blockResult) {
+	for _, b := range r.bad.first {
+		if len(g.bad.first) < maxBadLines {
+			g.bad.first = append(g.bad.first, badLine{g.lines + b.line, b.reason})
+		}
+	}
+	g.bad.n += r.bad.n
+	g.lines += r.lines
+}
+
+// stop ends the reading. What has been read of whole lines by turns is one more block:
+// it is counted here, as its worker waits for the rest.
 func (s *scan) stop() {
 	s.mu.Lock()
 	if s.stopped {
@@ -210,15 +393,24 @@ func (s *scan) stop() {
 		return
 	}
 	s.got.interrupted = true
-	w := s.current
+	w, b := s.current, block{number: s.turns}
 	if w != nil {
-		w.data = w.buf[:bytes.LastIndexByte(w.buf, s.sep)+1]
-		s.given++
+		b.data = w.buf[:bytes.LastIndexByte(w.buf, s.sep)+1]
+		s.given = s.turns + 1
 	}
 	s.end()
 	s.mu.Unlock()
 	if w != nil {
-		s.count(w)
+		s.count(w, b)
+	}
+}
+
+// fail ends the reading because a block with a fixed place cannot be read.
+func (s *scan) fail() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.end()
 	}
 }
 
@@ -236,19 +428,21 @@ func (s *scan) finish() {
 	}
 }
 
-// fill reads a block into w. It reports false if nothing is to be read any more.
-func (s *scan) fill(w *scanWorker) bool {
-	if cap(w.buf) < scanBlock || cap(w.buf) > 2*scanBlock {
-		w.buf = make([]byte, 0, scanBlock) // none yet, or one that grew for a long line
-	}
+// readNext reads the next block by turns. It reports false if nothing is to be read
+// any more.
+func (s *scan) readNext(w *scanWorker) (_ block, ok bool) {
+	w.room(s.split.block)
 	w.buf = append(w.buf[:0], s.rest...)
+	s.mu.Lock()
+	s.wait(s.turns)
+	s.mu.Unlock()
 	var err error
 	cut := 0
 	for err == nil {
 		if err = s.readBlock(w, !s.skipping); err == errStopped {
-			return false
+			return block{}, false
 		}
-		if s.skipping { // the rest of a line that is too long
+		if s.skipping {
 			at := bytes.IndexByte(w.buf, s.sep)
 			s.skipping = at < 0
 			w.buf = w.buf[:copy(w.buf, w.buf[at+1:])]
@@ -267,8 +461,8 @@ func (s *scan) fill(w *scanWorker) bool {
 	}
 	cut = bytes.LastIndexByte(w.buf, s.sep) + 1
 	s.rest = append(s.rest[:0], w.buf[cut:]...)
-	long := len(s.rest) > s.max
-	if long {
+	b := block{number: s.turns}
+	if b.long = len(s.rest) > s.max; b.long {
 		s.rest, s.skipping = s.rest[:0], true
 	} else if err == io.EOF {
 		cut = len(w.buf)
@@ -276,15 +470,19 @@ func (s *scan) fill(w *scanWorker) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
-		return false
+		return block{}, false
 	}
 	s.current = nil
-	s.given++
-	w.data, w.long, w.err = w.buf[:cut], long, err
+	b.data = w.buf[:cut]
+	if err != io.EOF {
+		b.err = err
+	}
+	s.turns++
+	s.given = s.turns
 	if err != nil {
 		s.end()
 	}
-	return true
+	return b, true
 }
 
 var errStopped = errors.New("stopped")
@@ -322,14 +520,18 @@ func (s *scan) readBlock(w *scanWorker, whole bool) (err error) {
 // exit code.
 func (g *scanned) report(e *env, unit string) int {
 	code := exitOK
-	for _, b := range g.bad {
+	for _, b := range g.bad.first {
 		code = e.fail(fmt.Errorf("%s %d is left out: %s", unit, b.line+1, b.reason))
 	}
-	if more := g.badLines - int64(len(g.bad)); more > 0 {
+	if more := g.bad.n - int64(len(g.bad.first)); more > 0 {
 		code = e.fail(fmt.Errorf("%d more are left out", more))
 	}
 	if g.err != nil {
-		code = e.fail(fmt.Errorf("%s %d: %w; the report is of what is in front of it", unit, g.lines+1, g.err))
+		what := ""
+		if g.behind {
+			what = ", and of some lines behind it"
+		}
+		code = e.fail(fmt.Errorf("%s %d: %w; the report is of what is in front of it%s", unit, g.errLine+1, g.err, what))
 	}
 	if g.interrupted {
 		code = e.fail(fmt.Errorf("interrupted: the report is of the first %d lines", g.lines))

@@ -7,7 +7,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -23,14 +25,14 @@ type scanResult struct {
 	warn  string
 }
 
-func scanBy(workers int, r io.Reader, in inputFlags, interrupt <-chan os.Signal) scanResult {
+func scanBy(by scanSplit, r io.Reader, in inputFlags, interrupt <-chan os.Signal) scanResult {
 	var errOut bytes.Buffer
 	e := &env{stdin: r, stderr: &errOut, terminal: isTerminal, now: time.Now, interrupt: interrupt}
-	seen := make([]map[string]int, 0, workers)
-	got := e.scan(in, workers, func() lineWorker {
+	seen := make([]map[string]int, 0, by.workers)
+	got := e.scan(in, by, func() lineWorker {
 		lines := map[string]int{}
 		seen = append(seen, lines)
-		return func(data []byte) (n int64, bad []badLine) {
+		return func(data []byte) (n int64, bad badLines) {
 			var part [batchSize][]byte
 			for len(data) > 0 {
 				m, size := split(&part, data, in.sep())
@@ -38,7 +40,7 @@ func scanBy(workers int, r io.Reader, in inputFlags, interrupt <-chan os.Signal)
 				for i, l := range part[:m] {
 					switch {
 					case len(l) > in.max:
-						bad = append(bad, badLine{n + int64(i), tooLong(in.max).Error()})
+						bad.add(n+int64(i), tooLong(in.max))
 					default:
 						lines[string(l)]++
 					}
@@ -66,7 +68,7 @@ func slowScan(input string, in inputFlags) scanResult {
 	}
 	for i, l := range lines {
 		if len(l) > in.max {
-			r.got.add(badLine{int64(i), tooLong(in.max).Error()})
+			r.got.bad.add(int64(i), tooLong(in.max))
 			continue
 		}
 		r.lines[l]++
@@ -86,11 +88,120 @@ func FuzzScan(f *testing.F) {
 	f.Add(strings.Repeat("long", 100)+"\nb\n", false, uint16(300), uint64(6))
 	f.Fuzz(func(t *testing.T, input string, nul bool, max uint16, seed uint64) {
 		in := inputFlags{nul: nul, max: int(max) + 1}
-		want := slowScan(input, in)
-		got := scanBy(1+int(seed%3), &pieces{strings.NewReader(input), rand.New(rand.NewPCG(seed, 0))}, in, nil)
-		got.warn = ""
-		require.Equal(t, want, got)
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		check := func(name string, split scanSplit, r io.Reader, input string) {
+			got := scanBy(split, r, in, nil)
+			got.warn = ""
+			require.Equal(t, slowScan(input, in), got, "%s, %+v", name, split)
+		}
+		check("by turns", anySplit(rnd), &pieces{strings.NewReader(input), rnd}, input)
+		check("by places", anySplit(rnd), strings.NewReader(input), input)
+		rest := strings.NewReader(input)
+		start := rnd.IntN(len(input) + 1)
+		_, err := rest.Seek(int64(start), io.SeekStart)
+		require.NoError(t, err)
+		check("by places, from the middle", anySplit(rnd), rest, input[start:])
+		check("of a file that is shorter or longer by now", anySplit(rnd), resized{strings.NewReader(input), rnd.Int64N(2*int64(len(input)) + 100)}, input)
 	})
+}
+
+// resized has another size than it says.
+type resized struct {
+	*strings.Reader
+	size int64
+}
+
+func (r resized) Size() int64 { return r.size }
+
+// hooked calls before with the place of each read that is not in turn.
+type hooked struct {
+	*strings.Reader
+	before func(at int64) error
+}
+
+func (r hooked) ReadAt(p []byte, at int64) (int, error) {
+	if err := r.before(at); err != nil {
+		return 0, err
+	}
+	return r.Reader.ReadAt(p, at)
+}
+
+// Whenever the reading ends, the report is of the first lines, and says of how many.
+// Behind an error, a few more are counted.
+func TestScanEndsAnywhere(t *testing.T) {
+	in := inputFlags{max: 30}
+	early, behind := 0, 0
+	for seed := range uint64(300) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		var b strings.Builder
+		for i := range rnd.IntN(200) {
+			fmt.Fprintf(&b, "%d:%s\n", i, strings.Repeat("x", rnd.IntN(40)))
+		}
+		input := b.String()
+		split := anySplit(rnd)
+		var calls atomic.Int64
+		last := 1 + rnd.Int64N(40)
+		signals := make(chan os.Signal, 1)
+		got := scanBy(split, hooked{strings.NewReader(input), func(int64) error {
+			if calls.Add(1) == last {
+				signals <- os.Interrupt
+			}
+			if calls.Load() >= last { // the scan may notice now
+				time.Sleep(10 * time.Microsecond)
+			}
+			return nil
+		}}, in, signals)
+		lines := strings.SplitAfter(input, "\n")
+		got.warn = ""
+		want := slowScan(strings.Join(lines[:got.got.lines], ""), in)
+		want.got.interrupted = got.got.interrupted
+		require.Equal(t, want, got, "seed %d: %+v", seed, split)
+		if got.got.lines < int64(len(lines)-1) {
+			early++
+		}
+
+		fails := rnd.Int64N(int64(len(input)) + 1)
+		got = scanBy(split, hooked{strings.NewReader(input), func(at int64) error {
+			if at >= fails {
+				return errors.New("disk on fire")
+			}
+			return nil
+		}}, in, nil)
+		if got.got.err == nil { // reads in turn do not fail
+			require.Equal(t, int64(len(lines)-1), got.got.lines)
+			continue
+		}
+		sure := slowScan(strings.Join(lines[:got.got.errLine], ""), in)
+		for line, n := range sure.lines {
+			require.Equal(t, n, got.lines[line])
+		}
+		if !got.got.behind {
+			require.Equal(t, sure.lines, got.lines)
+		} else {
+			behind++
+		}
+		all := slowScan(input, in)
+		for line := range got.lines {
+			require.Contains(t, all.lines, line)
+		}
+		at := len(strings.Join(lines[:got.got.errLine], ""))
+		require.Less(t, int64(at)+31, fails+int64(3*split.block+64), "no more is given up than it takes")
+		require.Greater(t, int64(at), fails-int64(2*split.block+64))
+	}
+	require.NotZero(t, early)
+	require.NotZero(t, behind)
+	r := &scanned{err: errors.New("disk on fire"), errLine: 4, behind: true}
+	var errOut bytes.Buffer
+	assert.Equal(t, exitFailed, r.report(&env{stderr: &errOut}, "line"))
+	assert.Equal(t, "hashslot: line 5: disk on fire; the report is of what is in front of it, and of some lines behind it\n", errOut.String())
+}
+
+// anySplit has small blocks.
+func anySplit(rnd *rand.Rand) scanSplit {
+	s := scanSplit{workers: 1 + rnd.IntN(4), block: 1 + rnd.IntN(20)}
+	s.ahead = rnd.IntN(s.block)
+	s.window = s.workers + rnd.IntN(4)
+	return s
 }
 
 // Lines across the borders of blocks, of blocks and longer than -max.
@@ -101,9 +212,9 @@ func TestScanLarge(t *testing.T) {
 		n := rnd.IntN(40)
 		switch rnd.IntN(2000) {
 		case 0:
-			n = rnd.IntN(3 * scanBlock)
+			n = rnd.IntN(3 * statSplit.block)
 		case 1:
-			n = scanBlock - 3 + rnd.IntN(6)
+			n = statSplit.block - 3 + rnd.IntN(6)
 		}
 		fmt.Fprintf(&b, "%*d\n", n, b.Len())
 		if rnd.IntN(2000) == 0 { // many in 64 bytes
@@ -111,13 +222,23 @@ func TestScanLarge(t *testing.T) {
 		}
 	}
 	input := b.String()
-	for _, in := range []inputFlags{{max: defaultMax}, {max: scanBlock}, {max: scanBlock - 1}, {max: 1000}} {
+	name := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(name, []byte("skipped"+input), 0o600))
+	for _, in := range []inputFlags{{max: defaultMax}, {max: statSplit.block}, {max: statSplit.block - 1}, {max: 1000}} {
 		want := slowScan(input, in)
-		require.Equal(t, in.max < defaultMax, want.got.badLines > 0)
-		for name, r := range map[string]io.Reader{"whole": strings.NewReader(input), "halves": iotest.HalfReader(strings.NewReader(input)), "error": iotest.DataErrReader(strings.NewReader(input))} {
-			got := scanBy(scanWorkers, r, in, nil)
+		require.Equal(t, in.max < defaultMax, want.got.bad.n > 0)
+		file, err := os.Open(name)
+		require.NoError(t, err)
+		_, err = file.Seek(int64(len("skipped")), io.SeekStart)
+		require.NoError(t, err)
+		for name, r := range map[string]io.Reader{"file": file, "whole": strings.NewReader(input), "halves": iotest.HalfReader(strings.NewReader(input)), "error": iotest.DataErrReader(strings.NewReader(input))} {
+			got := scanBy(statSplit, r, in, nil)
 			assert.True(t, assert.ObjectsAreEqual(want, got), "max %d, %s: %v, want %v", in.max, name, got.got, want.got)
 		}
+		at, err := file.Seek(0, io.SeekCurrent)
+		require.NoError(t, err)
+		assert.Equal(t, int64(len("skipped"+input)), at, "what comes next sees the file read")
+		file.Close()
 	}
 }
 

@@ -166,13 +166,15 @@ func runStat(e *env) int {
 			return func(_ *output, c commandLine, err error) { counter.add(s, c, err) }
 		})
 	case cf.commands: // one worker: the commands of a client follow each other
-		got = e.scan(in, 1, func() lineWorker { return counter.worker(newSpread(), cf, in) })
+		split := statSplit
+		split.workers = 1
+		got = e.scan(in, split, func() lineWorker { return counter.worker(newSpread(), cf, in) })
 	default:
-		got = e.scan(in, scanWorkers, func() lineWorker { return newSpread().worker(in, unhex) })
+		got = e.scan(in, statSplit, func() lineWorker { return newSpread().worker(in, unhex) })
 	}
 	s := merge(spreads)
 	r := s.report(top)
-	r.BadLines, r.Interrupted = got.badLines, got.interrupted
+	r.BadLines, r.Interrupted = got.bad.n, got.interrupted
 	if cf.commands {
 		r.Commands = counter.count(top)
 	}
@@ -222,7 +224,7 @@ func (s *spread) worker(in inputFlags, hex bool) lineWorker {
 	var keys [batchSize][]byte
 	slots := make([]hashslot.Slot, 0, batchSize)
 	sep := in.sep()
-	return func(data []byte) (lines int64, bad []badLine) {
+	return func(data []byte) (lines int64, bad badLines) {
 		check := hex || len(data) > in.max // a line may be bad
 		tagged := hex || bytes.IndexByte(data, '{') >= 0
 		for len(data) > 0 {
@@ -230,7 +232,7 @@ func (s *spread) worker(in inputFlags, hex bool) lineWorker {
 			data = data[size:]
 			kept := keys[:n]
 			if check {
-				kept, bad = checkLines(kept, in.max, hex, lines, bad)
+				kept = checkLines(kept, in.max, hex, lines, &bad)
 			}
 			lines += int64(n)
 			if tagged {
@@ -245,9 +247,9 @@ func (s *spread) worker(in inputFlags, hex bool) lineWorker {
 	}
 }
 
-// checkLines returns the keys that lines are, in place of the lines, and appends the
+// checkLines returns the keys that lines are, in place of the lines, and adds the
 // lines that are left out to bad. The first line has the number first.
-func checkLines(lines [][]byte, max int, hex bool, first int64, bad []badLine) (keys [][]byte, _ []badLine) {
+func checkLines(lines [][]byte, max int, hex bool, first int64, bad *badLines) (keys [][]byte) {
 	keys = lines[:0]
 	for i, key := range lines {
 		err := error(nil)
@@ -257,12 +259,12 @@ func checkLines(lines [][]byte, max int, hex bool, first int64, bad []badLine) (
 			key, err = unhex(bytes.TrimSuffix(key, []byte{'\r'}))
 		}
 		if err != nil {
-			bad = append(bad, badLine{first + int64(i), err.Error()})
+			bad.add(first+int64(i), err)
 			continue
 		}
 		keys = append(keys, key)
 	}
-	return keys, bad
+	return keys
 }
 
 // split divides the beginning of data into lines, and returns how many there are and
