@@ -13,28 +13,28 @@ import (
 // [Table.Builder] starts from a table. A Builder must not be used by several
 // goroutines at once, and not be copied after its first use.
 //
-// A change takes time linear in the number of ranges, but so little for each
-// that even 16384 changes to single slots, in random order, take some ten
-// milliseconds.
+// A change takes time linear in the number of ranges, with a small constant: 16384
+// changes of single slots, in random order, take some ten milliseconds.
 type Builder[N comparable] struct {
-	first  []uint16     // of each range, those that nobody owns among them, its first slot; empty in the zero Builder
-	code   []uint16     // of each range, its owner's index in owners, 0 for nobody
-	owners []N          // owners[0] is nobody's; some may own nothing any more
-	index  map[N]uint16 // the inverse of owners, once a search was found to take too long
-	looked int          // how many owners were compared in searches without index
+	first  []uint16     // the first slot of each range, unassigned ones included; empty in the zero Builder
+	code   []uint16     // the index in owners of each range's owner; 0: unassigned
+	owners []N          // owners[0] stands for unassigned; some may own nothing any more
+	index  map[N]uint16 // the inverse of owners; made once searches have become slow
+	looked int          // the number of owners compared in searches without index
 	err    error        // the first
 }
 
-// Assign gives the slots of r to owner, whoever has had them. If r is not
-// valid, nothing changes, and [Builder.Err] tells.
+// Assign gives the slots of r to owner, whoever owned them before. If r is not
+// valid, nothing changes, and [Builder.Err] returns the error.
 func (b *Builder[N]) Assign(r Range, owner N) {
 	if b.takes(r) {
 		b.set(r, b.codeOf(owner))
 	}
 }
 
-// Claim gives the slots of r to owner, if none of them is somebody else's. If
-// one is, or if r is not valid, nothing changes, and [Builder.Err] tells.
+// Claim gives the slots of r to owner, unless another owner has one of them. In
+// that case, or if r is not valid, nothing changes, and [Builder.Err] returns the
+// error.
 func (b *Builder[N]) Claim(r Range, owner N) {
 	if !b.takes(r) {
 		return
@@ -50,17 +50,17 @@ func (b *Builder[N]) Claim(r Range, owner N) {
 	b.set(r, b.codeOf(owner))
 }
 
-// Unassign takes the slots of r from whoever has them. If r is not valid,
-// nothing changes, and [Builder.Err] tells.
+// Unassign removes the owners of the slots of r. If r is not valid, nothing
+// changes, and [Builder.Err] returns the error.
 func (b *Builder[N]) Unassign(r Range) {
 	if b.takes(r) {
 		b.set(r, 0)
 	}
 }
 
-// Err returns why the first change that was not made was not: a [*RangeError]
-// for a range that is not valid, or a [*ConflictError] for the first range that
-// [Builder.Claim] found to be somebody else's. It is nil if all were made.
+// Err returns the error of the first change that was not made: a [*RangeError] for
+// a range that is not valid, or a [*ConflictError] of [Builder.Claim]. It is nil if
+// all changes were made.
 func (b *Builder[N]) Err() error { return b.err }
 
 // takes reports whether r is valid.
@@ -77,8 +77,8 @@ func (b *Builder[N]) fail(err error) {
 	}
 }
 
-// Lookup returns the owner of slot as it is now. If nobody owns it, or if it is
-// not one of the 16384 slots, ok is false.
+// Lookup returns the current owner of slot. ok is false if slot is unassigned or not
+// valid.
 func (b *Builder[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 	if slot >= hashslot.Count || len(b.code) == 0 {
 		return
@@ -87,11 +87,11 @@ func (b *Builder[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 	return b.owners[code], code != 0
 }
 
-// A ConflictError says that slots were to be claimed which another owner has.
+// A ConflictError reports a claim of slots that another owner has.
 type ConflictError[N comparable] struct {
-	Range   Range // the first of the slots, as far as Owner has them
-	Owner   N     // who has them
-	Claimed N     // for whom they were claimed
+	Range   Range // the first claimed slots that Owner has
+	Owner   N     // the owner
+	Claimed N     // the owner for which they were claimed
 }
 
 func (e *ConflictError[N]) Error() string {
@@ -106,8 +106,8 @@ func (b *Builder[N]) init() {
 	}
 }
 
-// from returns the index of the first range that starts at slot or behind it. It
-// is at least 1 if slot is.
+// from returns the index of the first range that starts at or after slot. It is at
+// least 1 if slot is.
 func (b *Builder[N]) from(slot int) int {
 	n := len(b.first)
 	if slot > int(b.first[n-1]) { // as in a builder that gets ranges in order
@@ -117,7 +117,7 @@ func (b *Builder[N]) from(slot int) int {
 	return i
 }
 
-// end returns the first slot behind the i-th range.
+// end returns the first slot after the i-th range.
 func (b *Builder[N]) end(i int) int {
 	if i+1 == len(b.first) {
 		return hashslot.Count
@@ -130,7 +130,7 @@ func (b *Builder[N]) set(r Range, code uint16) {
 	b.init()
 	first, end := int(r.First), int(r.Last)+1
 	lo, hi := b.from(first), b.from(end) // the ranges that start in r
-	// What is there instead, in r and at its end.
+	// The ranges that replace them: r, and the rest of the last one.
 	var withFirst, withCode [2]uint16
 	n := 0
 	if lo == 0 || b.code[lo-1] != code {
@@ -175,7 +175,7 @@ func (b *Builder[N]) codeOf(owner N) uint16 {
 	switch {
 	case b.index != nil:
 		b.index[owner] = code
-	case b.looked > 4096: // compared in less time than it takes to make a map
+	case b.looked > 4096: // a search takes less time than to make a map
 		b.index = make(map[N]uint16, 2*len(b.owners))
 		for code, owner := range b.owners[1:] {
 			b.index[owner] = uint16(code + 1)
@@ -203,9 +203,10 @@ func (b *Builder[N]) forget() {
 	b.looked = 0
 }
 
-// Build returns a table of what is assigned now; whether all changes were made
-// [Builder.Err] tells. The builder remains as it is and can go on. It takes some 0.5 µs and up to 15 ns for each range, and 5 µs
-// more if the table is to have a byte for each slot.
+// Build returns a table of the current assignments. [Builder.Err] says whether all
+// changes were made. The builder is unchanged and can be used further. Build takes
+// some 0.5 µs and up to 15 ns for each range, and 5 µs more if the table has a byte
+// for each slot.
 func (b *Builder[N]) Build() *Table[N] {
 	b.init()
 	t := new(Table[N])
@@ -236,13 +237,12 @@ func (b *Builder[N]) Build() *Table[N] {
 	return t
 }
 
-// With more blocks that have leaves flat is used, if it can be. Measured by
+// With more blocks that have leaves, flat is used if possible. Measured by
 // BenchmarkLookupDependent in package bench.
 const maxLeaves = 32
 
-// setIndex says in index whose slots are whose: those of the ranges of b, where
-// code has the codes of their owners. If flat is the better way, it gives up and
-// reports false.
+// setIndex fills index from the ranges of b; code has the codes of their owners. If
+// flat is the better form, it gives up and reports false.
 func (t *Table[N]) setIndex(b *Builder[N], code []uint16) bool {
 	var pairs pairTable
 	k := 0 // the range of the first slot of block
@@ -291,7 +291,7 @@ func (t *Table[N]) setIndex(b *Builder[N], code []uint16) bool {
 	return true
 }
 
-// A pairTable has numbers at which pairs of owners were put, by a hash of both.
+// A pairTable finds the number at which a pair of owners was put, by a hash of both.
 type pairTable [64]uint16
 
 // pair returns a number n such that own[n] and own[n+1] are the owners with the
@@ -302,7 +302,7 @@ func (t *Table[N]) pair(known *pairTable, a, b uint16) (n uint16, ok bool) {
 		return a, a <= limit
 	}
 	if a == 0 || b == 0 {
-		return 0, false // as no number but 0 is nobody's
+		return 0, false // only number 0 means unassigned
 	}
 	at := &known[(7*a+b)%uint16(len(known))]
 	if n := *at; n != 0 && t.code[n] == a && t.code[n+1] == b {
@@ -311,7 +311,7 @@ func (t *Table[N]) pair(known *pairTable, a, b uint16) (n uint16, ok bool) {
 	if len(t.own) > limit {
 		return 0, false
 	}
-	// What stands last may be what this pair begins with.
+	// The last number may already have the first owner of this pair.
 	if t.code[len(t.own)-1] != a {
 		t.own = append(t.own, t.own[a])
 		t.code = append(t.code, a)
@@ -322,7 +322,7 @@ func (t *Table[N]) pair(known *pairTable, a, b uint16) (n uint16, ok bool) {
 	return *at, true
 }
 
-// setFlat says in flat what setIndex does in index. No code is above 255.
+// setFlat fills flat as setIndex fills index. No code is above 255.
 func (t *Table[N]) setFlat(b *Builder[N], code []uint16) {
 	t.code, t.leaf = identityTo(t.codes), nil
 	t.flat = new([hashslot.Count]uint8)
@@ -341,7 +341,7 @@ func fill(slots []uint8, number uint8) {
 	}
 }
 
-// identityTo returns 0 to n-1, in a slice that an append copies.
+// identityTo returns 0 to n-1, in a slice without room: an append copies it.
 func identityTo(n int) []uint16 {
 	if n <= len(identity) {
 		return identity[:n:n]

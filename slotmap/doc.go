@@ -1,24 +1,22 @@
-// Package slotmap says which node of a cluster owns a hash slot.
+// Package slotmap maps the hash slots of a cluster to their owners.
 //
-// [Range] and [Set] are values that name slots, with the text form that
-// CLUSTER NODES uses: "0-5460 5462". A [Table] gives each slot an owner and
-// never changes; a [Builder] makes one. A [Map] holds the table of the moment:
-// any number of goroutines look slots up in it, without locks, while others
-// replace it. [SlotSplitter] and [OwnerSplitter] sort the keys of a request by
-// slot or by owner.
+// [Range] and [Set] are values that name slots. Their text form is that of CLUSTER
+// NODES: "0-5460 5462". A [Table] gives each slot an owner and never changes; a
+// [Builder] makes one. A [Map] holds the current table: any number of goroutines
+// look slots up without locks while others replace the table. [SlotSplitter] and
+// [OwnerSplitter] group the keys of a request by slot or by owner.
 //
-// The owner is of any comparable type: a pointer to the client's own node, a
-// node id, an index. Owners are compared with ==, and no other use is made of
-// them.
+// An owner is any comparable value: a pointer to the client's own node, a node id,
+// an index. Owners are compared with ==, and not used in any other way.
 //
 // # Sizes
 //
 // A Set is 2 KiB. A Table takes 2.3 KiB and the size of one owner value for each
-// owner, if owners have one range each. Where a range ends within a block of 16
-// slots and the next is not that of the next owner, in the order of their first
-// slots, two owner values and 4 bytes may come to that; for each block in which
-// more than one range ends, or in which slots nobody owns begin or end, 32 bytes.
-// If there are more than 32 such blocks and up to 255 owners, a Table takes 18.3
-// KiB and one owner value for each owner. With owner values of a word it is
-// never more than 34.3 KiB and one word for each owner, however the slots lie.
+// owner, if each owner has one range. A range that ends within a block of 16 slots,
+// and is not followed by the next owner in the order of first slots, can add two
+// owner values and 4 bytes. Each block in which more than one range ends, or in
+// which unassigned slots begin or end, adds 32 bytes. With more than 32 such blocks
+// and at most 255 owners, a Table takes 18.3 KiB and one owner value for each owner.
+// If owner values are one word, a Table never takes more than 34.3 KiB and one word
+// for each owner.
 package slotmap

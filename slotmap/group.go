@@ -6,12 +6,12 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// A SlotSplitter divides the keys of a request by slot, as MGET, DEL and
-// transactions need it; the owner of each group is then one lookup. The zero
-// SlotSplitter is ready to use. It keeps its memory from one call to the next,
-// 32 KiB and some 12 bytes for each key and 42 for each group of the largest
-// request, and allocates only for a request larger than those before. So it must
-// not be used by several goroutines at once.
+// A SlotSplitter groups the keys of a request by slot, for MGET, DEL and
+// transactions. One lookup then finds the owner of a group. The zero SlotSplitter
+// is ready to use. It keeps its memory for the next call: 32 KiB, and for the
+// largest request some 12 bytes a key and 42 bytes a group. It allocates only for a
+// request that is larger than all before. It must not be used by several goroutines
+// at once.
 type SlotSplitter struct {
 	slots  []hashslot.Slot
 	sorter sorter
@@ -24,9 +24,9 @@ type SlotGroup struct {
 	Keys []int // their indexes in the input, ascending
 }
 
-// Split returns the keys divided by slot. The groups are in the order of their
-// first keys, and valid until the next call. Keys are hashed all at once, as
-// [hashslot.AppendOf] does; the rest takes time linear in len(keys).
+// Split groups keys by slot. The groups are in the order of their first keys, and
+// valid until the next call. All keys are hashed in one [hashslot.AppendOf]; the
+// rest takes time linear in len(keys).
 func (sp *SlotSplitter) Split(keys []string) []SlotGroup {
 	sp.slots = hashslot.AppendOf(sp.slots[:0], keys)
 	return sp.split()
@@ -50,13 +50,13 @@ func (sp *SlotSplitter) split() []SlotGroup {
 	return sp.groups
 }
 
-// An OwnerSplitter divides the keys of a request by the owner of their slots, as
-// pipelines need it. The zero OwnerSplitter is ready to use. It keeps its memory
-// from one call to the next, some 14 bytes for each key and 34 and an owner value
-// for each group of the largest request, and 2 bytes for each owner; SplitBySlot
-// keeps that of a [SlotSplitter] besides, and 46 bytes for each slot. It allocates
-// only for a request, or a table, larger than those before. So it must not be
-// used by several goroutines at once.
+// An OwnerSplitter groups the keys of a request by the owner of their slots, for
+// pipelining. The zero OwnerSplitter is ready to use. It keeps its memory for the
+// next call: for the largest request some 14 bytes a key, and 34 bytes and an owner
+// value a group, and 2 bytes for each owner. SplitBySlot also keeps the memory of a
+// [SlotSplitter] and 46 bytes for each slot. It allocates only for a request, or a
+// table, that is larger than all before. It must not be used by several goroutines
+// at once.
 type OwnerSplitter[N comparable] struct {
 	slots  []hashslot.Slot
 	codes  []uint16
@@ -68,23 +68,23 @@ type OwnerSplitter[N comparable] struct {
 	owned   []OwnerSlots[N]
 }
 
-// An OwnerGroup is the keys whose slots one owner has.
+// An OwnerGroup is the keys in the slots of one owner.
 type OwnerGroup[N comparable] struct {
 	Owner N
 	Keys  []int // their indexes in the input, ascending
 }
 
-// An OwnerSlots is the keys whose slots one owner has, slot by slot.
+// An OwnerSlots is the keys in the slots of one owner, slot by slot.
 type OwnerSlots[N comparable] struct {
 	Owner N
 	Slots []SlotGroup // in the order of their first keys
 }
 
-// Split returns the keys divided by the owner that t has for them, and apart
-// from those the keys whose slots nobody owns, by their indexes in the input.
-// The groups are in the order of their first keys. The results are valid until
-// the next call. Keys are hashed all at once, as [hashslot.AppendOf] does; the
-// rest takes time linear in len(keys), however many owners and ranges there are.
+// Split groups keys by their owners in t, and returns the keys of unassigned slots
+// apart, by their indexes in keys. The groups are in the order of their first keys.
+// The results are valid until the next call. All keys are hashed in one
+// [hashslot.AppendOf]; the rest takes time linear in len(keys), whatever the number
+// of owners and ranges.
 func (sp *OwnerSplitter[N]) Split(t *Table[N], keys []string) (groups []OwnerGroup[N], unassigned []int) {
 	sp.slots = hashslot.AppendOf(sp.slots[:0], keys)
 	return sp.split(t)
@@ -118,14 +118,14 @@ func (sp *OwnerSplitter[N]) split(t *Table[N]) (groups []OwnerGroup[N], unassign
 	return sp.groups, unassigned
 }
 
-// SplitBySlot returns the keys divided by the owner that t has for them and then
-// by slot, and apart from those the keys whose slots nobody owns. It is for
-// commands of several keys, such as MGET and DEL, which servers refuse with
-// CROSSSLOT if the keys are in different slots, even if one node owns them all:
-// each group goes to its owner in one pipeline of one command for each slot. The
-// groups, and the slots in them, are in the order of their first keys. The results
-// are valid until the next call. Each key is hashed once, all of them at once, as
-// [hashslot.AppendOf] does; the rest takes time linear in len(keys).
+// SplitBySlot groups keys by their owners in t and then by slot, and returns the
+// keys of unassigned slots apart. It is for commands of several keys, such as MGET
+// and DEL: servers refuse them with CROSSSLOT if the keys are in different slots,
+// even if one node owns all of them. So each group goes to its owner in one
+// pipeline, with one command for each slot. The groups, and the slots in them, are
+// in the order of their first keys. The results are valid until the next call. All
+// keys are hashed in one [hashslot.AppendOf]; the rest takes time linear in
+// len(keys).
 func (sp *OwnerSplitter[N]) SplitBySlot(t *Table[N], keys []string) (groups []OwnerSlots[N], unassigned []SlotGroup) {
 	return sp.splitBySlot(t, sp.bySlot.Split(keys))
 }
@@ -161,8 +161,7 @@ func (sp *OwnerSplitter[N]) splitBySlot(t *Table[N], slots []SlotGroup) (groups 
 	return sp.owned, unassigned
 }
 
-// forget drops the groups of the call before, so that their owners are not kept
-// alive.
+// forget drops the groups of the last call, so that they keep no owner alive.
 func (sp *OwnerSplitter[N]) forget() {
 	clear(sp.groups)
 	clear(sp.owned)
@@ -179,9 +178,9 @@ type sorter struct {
 	of    []uint16 // by place: its group
 }
 
-// sortByLabel sorts the places of labels, each of which is less than n, by
-// label and then by place. It is a counting sort, but for the order of the
-// groups, and takes no time for labels that do not occur.
+// sortByLabel sorts the places of labels, each of which is less than n, by label
+// and then by place. It is a counting sort whose groups are in the order of their
+// first places. Labels that do not occur take no time.
 func sortByLabel[L ~uint16](s *sorter, labels []L, n int) {
 	if len(s.group) < n {
 		s.group = make([]uint16, n)

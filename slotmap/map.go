@@ -8,33 +8,30 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// A Map holds the [Table] of the moment. Any number of goroutines may use it at
-// once. The zero Map assigns no slot and is ready to use. A Map must not be
-// copied after its first use.
+// A Map holds the current [Table]. It is safe for concurrent use. The zero Map
+// assigns no slot and is ready to use. A Map must not be copied after its first use.
 //
-// Readers never wait and never allocate: a lookup is one atomic load and a
-// lookup in the table it finds. Writers put another table in the place of the
-// one that is there, so readers see a change as a whole or not at all. To look
-// several slots up in the same table, take it by [Map.Load].
+// Readers never wait and never allocate: a lookup is one atomic load and a lookup in
+// the table that it returns. Writers replace the table, so readers see a change as a
+// whole or not at all. To look up several slots in the same table, use [Map.Load].
 //
-// In the terms of the Go memory model, a write synchronizes before any read
-// that observes its effect. Lookup, LookupKey, LookupKeyBytes and Load are reads; Store is a
-// write; CompareAndSwap and Update are writes when they put another table in
-// place, and reads otherwise. All of them are linearizable.
+// In the terms of the Go memory model, a write synchronizes before any read that
+// observes its effect. Lookup, LookupKey, LookupKeyBytes and Load are reads. Store is
+// a write. CompareAndSwap and Update are writes if they replace the table, and reads
+// otherwise. All of them are linearizable.
 //
-// A Map has a cache line to itself, so that a lookup does not wait for those who
-// write to what lies beside it.
+// Padding keeps the pointer on its own cache line, so writes to neighbouring data
+// cause no false sharing.
 type Map[N comparable] struct {
 	_     cpu.CacheLinePad
-	table atomic.Pointer[Table[N]] // nil as long as nothing was stored; never the zero Table
+	table atomic.Pointer[Table[N]] // nil until a table is stored; never the zero Table
 	_     cpu.CacheLinePad
 }
 
-// Lookup returns the owner of slot. If nobody owns it, or if it is not one of
-// the 16384 slots, ok is false.
+// Lookup returns the owner of slot. ok is false if slot is unassigned or not valid.
 func (m *Map[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
-	// This is Table.Lookup, written out because the compiler inlines it into the
-	// caller so, and would not if it were a call. TestInlining holds that.
+	// This is Table.Lookup, written out: with a call, the compiler would not inline
+	// it into the caller. TestInlining holds that.
 	t, i := m.table.Load(), uint32(slot)
 	if t == nil || i >= hashslot.Count {
 		return
@@ -52,8 +49,8 @@ func (m *Map[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 	return t.own[i], i != 0
 }
 
-// LookupKey returns the slot of key and its owner. If nobody owns the slot, ok
-// is false.
+// LookupKey returns the slot of key and its owner. ok is false if the slot is
+// unassigned.
 func (m *Map[N]) LookupKey(key string) (slot hashslot.Slot, owner N, ok bool) {
 	slot = hashslot.Of(key)
 	owner, ok = m.Lookup(slot)
@@ -67,8 +64,8 @@ func (m *Map[N]) LookupKeyBytes(key []byte) (slot hashslot.Slot, owner N, ok boo
 	return slot, owner, ok
 }
 
-// Load returns the table that m holds, never nil. It allocates once for a Map
-// in which nothing was stored: the table that assigns no slot.
+// Load returns the table of m, never nil. Before the first table is stored, it
+// allocates one that assigns no slot, once.
 func (m *Map[N]) Load() *Table[N] {
 	if t := m.table.Load(); t != nil {
 		return t
@@ -77,25 +74,23 @@ func (m *Map[N]) Load() *Table[N] {
 	return m.table.Load()
 }
 
-// Store puts t in the place of the table that m holds. A nil t assigns no slot.
+// Store replaces the table of m by t. A nil t assigns no slot.
 func (m *Map[N]) Store(t *Table[N]) { m.table.Store(ready(t)) }
 
-// CompareAndSwap puts next in place if m still holds old, a table that
-// [Map.Load] has returned, and reports whether it did. Tables are compared as
-// pointers: another table with the same owners is not old. A nil next assigns
-// no slot.
+// CompareAndSwap replaces the table of m by next if it still is old, a table from
+// [Map.Load], and reports whether it did. Tables are compared as pointers: another
+// table with the same owners is not old. A nil next assigns no slot.
 func (m *Map[N]) CompareAndSwap(old, next *Table[N]) (swapped bool) {
 	return m.table.CompareAndSwap(old, ready(next))
 }
 
-// Update changes the table: change gets a builder that assigns what the table
-// does, and what it then assigns is put in place. No change that others make
-// meanwhile is lost: Update then starts over, so that change may be called
-// several times, each time with the assignments of the moment. If nothing
-// differs in the end, the table stays the one it was. If the builder has an
-// error, nothing changes, and Update returns the error.
+// Update calls change with a builder of the current table, and stores the table that
+// the builder then makes. If another goroutine stores a table in between, Update
+// starts over: change is called again, with a builder of that table. So no change is
+// lost. If the assignments are the same in the end, the table is not replaced. If
+// the builder has an error, nothing changes, and Update returns the error.
 //
-// Change must not keep the builder, nor change m.
+// change must not keep the builder, and must not write to m.
 func (m *Map[N]) Update(change func(*Builder[N])) error {
 	for {
 		old := m.Load()
@@ -111,8 +106,8 @@ func (m *Map[N]) Update(change func(*Builder[N])) error {
 	}
 }
 
-// ready returns t such that lookups in it need no check: an empty table for nil
-// and the zero Table.
+// ready returns t, or an empty table if t is nil or the zero Table, so that lookups
+// need no check.
 func ready[N comparable](t *Table[N]) *Table[N] {
 	if t == nil || t.codes == 0 {
 		return new(Builder[N]).Build()

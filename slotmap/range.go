@@ -26,19 +26,18 @@ func (r Range) Len() int {
 	return int(r.Last-r.First) + 1
 }
 
-// Contains reports whether slot is in r. A range that is not valid contains
-// nothing.
+// Contains reports whether slot is in r. A range that is not valid contains no slot.
 func (r Range) Contains(slot hashslot.Slot) bool {
 	return r.First <= slot && slot <= r.Last && r.Last < hashslot.Count
 }
 
-// Compare orders ranges by their first slot, and those with the same first
-// slot by their last one. It returns -1, 0 or +1, as slices.SortFunc wants.
+// Compare orders ranges by their first slots, then by their last ones. It returns
+// -1, 0 or +1, for slices.SortFunc.
 func (r Range) Compare(other Range) int {
 	return cmp.Or(cmp.Compare(r.First, other.First), cmp.Compare(r.Last, other.Last))
 }
 
-// String returns the text form of r. If r is not valid, it shows both ends as
+// String returns the text form of r. If r is not valid, the text has both ends as
 // they are.
 func (r Range) String() string { return string(r.append(nil)) }
 
@@ -60,8 +59,7 @@ func (r Range) MarshalText() ([]byte, error) {
 	return r.append(nil), nil
 }
 
-// UnmarshalText sets r to what text says, as [ParseRange] reads it. If there is
-// an error, r stays as it was.
+// UnmarshalText sets r to the result of [ParseRange]. On an error, r is unchanged.
 func (r *Range) UnmarshalText(text []byte) error {
 	parsed, err := ParseRange(string(text))
 	if err != nil {
@@ -86,8 +84,8 @@ func ParseRange(s string) (Range, error) {
 	return r, nil
 }
 
-// MustParseRange is [ParseRange] for texts that are known to be right, as those
-// in tests. It panics if there is an error.
+// MustParseRange is [ParseRange] for hard-coded texts, in tests for example. It
+// panics on an error.
 func MustParseRange(s string) Range {
 	r, err := ParseRange(s)
 	if err != nil {
@@ -136,8 +134,8 @@ func (r Range) check() error {
 	return nil
 }
 
-// A ParseError says where an input is not what it should be, and why. It is the
-// error of everything that this package and those below it read.
+// A ParseError names the place in an input that cannot be read, and the reason. All
+// parsers of this package and of the packages below it return it.
 type ParseError struct {
 	Input  string // what was read: "slots", "CLUSTER NODES", "MOVED", "COMMAND"
 	Place  string // where in it: "line 2, byte 17", "shards[2].nodes[0].port"; may be ""
@@ -151,8 +149,8 @@ func (e *ParseError) Error() string {
 	return e.Input + ": " + e.Place + ": " + e.Reason
 }
 
-// unreadable is the error of a text in which something is wrong at byte at, or missing
-// there. It quotes at most the 32 bytes on either side.
+// unreadable returns the error of a text in which something is wrong or missing at
+// byte at. It quotes at most the 32 bytes on either side.
 func unreadable(text string, at int, reason string) *ParseError {
 	const around = 32
 	from, to := max(at-around, 0), min(at+around, len(text))
@@ -166,7 +164,7 @@ func unreadable(text string, at int, reason string) *ParseError {
 	return &ParseError{"slots", fmt.Sprintf("byte %d of %s%q%s", at, before, text[from:to], after), reason}
 }
 
-// A RangeError is a range that names no slots: one of its ends is no slot, or
+// A RangeError reports a range that is not valid: one of its ends is not a slot, or
 // its first slot is after its last.
 type RangeError struct{ Range Range }
 

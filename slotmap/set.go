@@ -7,28 +7,27 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// A Set is a set of slots. The zero Set is empty and ready to use. Sets are
-// plain values of a little more than 2 KiB: assignment copies, and == tells whether two sets have
-// the same slots and the same error.
+// A Set is a set of slots. The zero Set is empty and ready to use. A Set is a plain
+// value of a little more than 2 KiB: assignment copies it, and == reports whether two
+// sets have the same slots and the same error.
 //
-// Add, AddRange, Remove and RemoveRange take only valid slots. They pass over
-// what is not valid, and the set keeps the first such range: [Set.Err] returns
-// it. So a caller checks once, at the end.
+// Add, AddRange, Remove and RemoveRange ignore slots and ranges that are not valid.
+// The set keeps the first of these for [Set.Err], so a caller checks once, at the
+// end.
 //
-// The methods that read a set copy it, which takes some 20 ns; the methods that
-// change a set take a pointer. The methods allocate nothing but the texts and
-// errors they return. A Set has no lock: one goroutine changes it, or many read
-// it.
+// The methods that read a set copy it, which takes some 20 ns. The methods that
+// change a set take a pointer. Only returned texts and errors are allocated. A Set is
+// safe for concurrent reads; a write must not run beside anything else.
 //
-// The text form of a set is its ranges in ascending order, none of them
-// touching the next, with one space between them, as CLUSTER NODES lists them:
-// "0-5460 5462". That of the empty set is "".
+// The text form of a set is its ranges in ascending order, merged where they touch,
+// with one space between them, as in CLUSTER NODES: "0-5460 5462". That of the empty
+// set is "".
 type Set struct {
 	words [hashslot.Count / 64]uint64 // slot s is bit s%64 of word s/64
 
-	// The first range that was not valid. The zero Range is valid, so it means
-	// that there was none. A field behind words also keeps copies of sets right
-	// on s390x: see docs/s390x.md.
+	// The first range that was not valid. The zero Range is valid, so it stands for
+	// none. On s390x, a field after words also works around a fault in how Go copies
+	// sets: see docs/s390x.md.
 	wrong Range
 }
 
@@ -41,23 +40,23 @@ func SetOf(ranges ...Range) Set {
 	return s
 }
 
-// Err returns a [*RangeError] for the first range that was added or removed and
-// is not valid, or nil. The methods that combine sets keep it: that of s goes
-// before that of the other set.
+// Err returns a [*RangeError] for the first range that was added or removed and is
+// not valid, or nil. Sets that are made of others keep the error: that of s, or else
+// that of the other set.
 func (s Set) Err() error { return s.wrong.check() }
 
-// Add puts slot into s. If slot is not valid, [Set.Err] tells.
+// Add adds slot to s. If slot is not valid, s gets the error for [Set.Err].
 func (s *Set) Add(slot hashslot.Slot) { s.AddRange(Range{slot, slot}) }
 
-// AddRange puts all slots of r into s. If r is not valid, s gets none of them,
-// and [Set.Err] tells.
+// AddRange adds all slots of r to s. If r is not valid, s gets no slot, and the error
+// for [Set.Err].
 func (s *Set) AddRange(r Range) {
 	if s.takes(r) {
 		s.fill(r)
 	}
 }
 
-// takes reports whether r is valid, and keeps the first that is not.
+// takes reports whether r is valid, and keeps the first range that is not.
 func (s *Set) takes(r Range) bool {
 	if r.Valid() {
 		return true
@@ -75,11 +74,11 @@ func (s *Set) fill(r Range) {
 	}
 }
 
-// Remove takes slot out of s. If slot is not valid, [Set.Err] tells.
+// Remove removes slot from s. If slot is not valid, s gets the error for [Set.Err].
 func (s *Set) Remove(slot hashslot.Slot) { s.RemoveRange(Range{slot, slot}) }
 
-// RemoveRange takes all slots of r out of s. If r is not valid, s keeps all of
-// them, and [Set.Err] tells.
+// RemoveRange removes all slots of r from s. If r is not valid, s keeps its slots,
+// and gets the error for [Set.Err].
 func (s *Set) RemoveRange(r Range) {
 	if !s.takes(r) {
 		return
@@ -102,8 +101,8 @@ func (r Range) mask(word int) uint64 {
 	return mask
 }
 
-// Contains reports whether slot is in s. To ask for many slots, range over
-// [Set.Slots], which copies s once, or use a [Table].
+// Contains reports whether slot is in s. For many slots, range over [Set.Slots],
+// which copies s once, or use a [Table].
 func (s Set) Contains(slot hashslot.Slot) bool {
 	return slot < hashslot.Count && s.words[slot>>6]>>(slot&63)&1 != 0
 }
@@ -152,8 +151,8 @@ func (s Set) or(other Set) Set {
 	return s
 }
 
-// Slots yields the slots of s in ascending order. Changes to the set in the
-// meantime do not show.
+// Slots iterates over the slots of s in ascending order. It iterates over a copy;
+// later changes to the set are not seen.
 func (s Set) Slots() iter.Seq[hashslot.Slot] {
 	return func(yield func(hashslot.Slot) bool) {
 		for i, w := range s.words {
@@ -166,8 +165,8 @@ func (s Set) Slots() iter.Seq[hashslot.Slot] {
 	}
 }
 
-// Ranges yields the fewest ranges that together are s, in ascending order.
-// Changes to the set in the meantime do not show.
+// Ranges iterates over the fewest ranges that make up s, in ascending order. It
+// iterates over a copy; later changes to the set are not seen.
 func (s Set) Ranges() iter.Seq[Range] {
 	return func(yield func(Range) bool) {
 		for first, ok := nextBit(&s.words, 0, 0); ok; {
@@ -218,8 +217,7 @@ func (s *Set) append(b []byte) []byte {
 // MarshalText returns the text form of s. The error is that of [Set.Err].
 func (s Set) MarshalText() ([]byte, error) { return s.append([]byte{}), s.Err() }
 
-// UnmarshalText sets s to what text says, as [ParseSet] reads it. If there is
-// an error, s stays as it was.
+// UnmarshalText sets s to the result of [ParseSet]. On an error, s is unchanged.
 func (s *Set) UnmarshalText(text []byte) error {
 	parsed, err := ParseSet(string(text))
 	if err != nil {
@@ -229,10 +227,9 @@ func (s *Set) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ParseSet reads ranges as [ParseRange] does, with one or more spaces between
-// them; spaces may also be in front and behind. The ranges may come in any
-// order, touch and overlap: all that counts is which slots are in the set. The
-// text "" is the empty set. The error is a [*ParseError].
+// ParseSet reads ranges as [ParseRange] does, with one or more spaces between them.
+// Leading and trailing spaces are allowed. The ranges may be in any order, touch and
+// overlap. The text "" is the empty set. The error is a [*ParseError].
 //
 // ParseSet takes time linear in len(s).
 func ParseSet(s string) (Set, error) {
@@ -256,8 +253,8 @@ func ParseSet(s string) (Set, error) {
 	}
 }
 
-// MustParseSet is [ParseSet] for texts that are known to be right, as those in
-// tests. It panics if there is an error.
+// MustParseSet is [ParseSet] for hard-coded texts, in tests for example. It panics on
+// an error.
 func MustParseSet(s string) Set {
 	set, err := ParseSet(s)
 	if err != nil {

@@ -9,12 +9,11 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// A Table says who owns each slot. It never changes, so any number of
-// goroutines may use it at once. Tables are made by [Builder.Build]; the zero
-// Table, and that of a [Map] in which nothing was stored, assigns no slot.
+// A Table maps each slot to its owner. It never changes, so it is safe for
+// concurrent use. [Builder.Build] makes tables. A nil *Table and the zero Table assign
+// no slot.
 //
-// Adjacent slots of the same owner form one range, and the methods report the
-// same whichever way the table was built.
+// Adjacent slots of one owner form one range, however the table was built.
 type Table[N comparable] struct {
 	// A slot has a number, the index of its owner in own. It is found in one of
 	// two ways. In tables that are not much fragmented, index says for each block
@@ -26,36 +25,33 @@ type Table[N comparable] struct {
 	//     k-th slot on;
 	//   - that it is neither: it is leaves + i, and leaf[i:i+16] are the numbers.
 	//
-	// Of the first two a lookup knows no difference. It branches for the third,
-	// which the processor foresees as long as few blocks have leaves. If many had,
-	// and there are few enough owners, flat is not nil and has the numbers of all
-	// slots.
+	// Lookup treats the first two alike. Only the third costs a branch, which is well
+	// predicted as long as few blocks have leaves. If many would have leaves, and
+	// there are at most 255 owners, flat is not nil and has the numbers of all slots.
 	//
-	// The numbers from 1 on are the codes of the owners, which are given in the
-	// order of their first slots, and 0 is nobody's. Where an owner is followed by
-	// one whose code is not the next, both of them stand in own again, behind the
-	// others, as the pair that the second kind of block needs. No number but 0 is
-	// nobody's.
+	// Owners get the codes from 1 on, in the order of their first slots. The first
+	// numbers are these codes. If an owner is followed by one whose code is not the next,
+	// own has both again at its end: the pair that the second kind of block needs. Only
+	// number 0 means unassigned.
 	//
-	// The fields with pointers come first, so that the garbage collector need not
-	// look at the others.
-	own    []N      // by number; own[0] is never anybody's
+	// The fields with pointers come first, so that the garbage collector need not scan
+	// the others.
+	own    []N      // by number; own[0] stands for unassigned
 	code   []uint16 // by number: the code of the owner
 	leaf   []uint16
 	flat   *[hashslot.Count]uint8
-	codes  int // how many codes there are, with 0; none in the zero Table
-	ranges int // how many ranges are somebody's
+	codes  int // the number of codes, 0 included; 0 in the zero Table
+	ranges int // the number of ranges that have an owner
 	index  [hashslot.Count / 16]uint16
 }
 
 // leaves and more, in an index, is a place in leaf.
 const leaves = 1 << 15
 
-// Lookup returns the owner of slot. If nobody owns it, or if it is not one of
-// the 16384 slots, ok is false. Lookup takes the same time however many owners
-// and ranges there are.
+// Lookup returns the owner of slot. ok is false if slot is unassigned or not valid.
+// Lookup takes constant time, whatever the number of owners and ranges.
 func (t *Table[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
-	// Map.Lookup says the same again, in full.
+	// Map.Lookup repeats this code.
 	if slot >= hashslot.Count || t == nil || t.codes == 0 {
 		return
 	}
@@ -86,7 +82,8 @@ func (t *Table[N]) RangeCount() int {
 	return t.ranges
 }
 
-// Ranges yields the ranges that have an owner and their owners, in slot order.
+// Ranges iterates over the ranges that have an owner, and their owners, in slot
+// order.
 func (t *Table[N]) Ranges() iter.Seq2[Range, N] {
 	return func(yield func(Range, N) bool) {
 		for r, code := range t.all() {
@@ -97,7 +94,7 @@ func (t *Table[N]) Ranges() iter.Seq2[Range, N] {
 	}
 }
 
-// all yields all ranges, with those that nobody owns, and the codes of their
+// all iterates over all ranges, unassigned ones included, and the codes of their
 // owners.
 func (t *Table[N]) all() iter.Seq2[Range, uint16] {
 	return func(yield func(Range, uint16) bool) {
@@ -111,8 +108,8 @@ func (t *Table[N]) all() iter.Seq2[Range, uint16] {
 	}
 }
 
-// rangeAt returns the code of the owner of slot first, 0 for nobody, and the
-// first slot behind it that is not its owner's, or [hashslot.Count].
+// rangeAt returns the code of the owner of slot first, or 0, and the next slot that
+// has another owner, or [hashslot.Count].
 func (t *Table[N]) rangeAt(first int) (code uint16, end int) {
 	if t == nil || t.codes == 0 {
 		return 0, hashslot.Count
@@ -128,8 +125,8 @@ func (t *Table[N]) rangeAt(first int) (code uint16, end int) {
 // not the zero one.
 func (t *Table[N]) codeOf(slot int) uint16 { return t.code[t.number(hashslot.Slot(slot))] }
 
-// skip returns a slot behind slot up to which the owner is the same, in few
-// steps if there are many such slots. Slot is as for codeOf.
+// skip returns a slot after slot up to which the owner is the same. It takes few steps
+// for a long range. Slot is as for codeOf.
 func (t *Table[N]) skip(slot int) int {
 	if t.flat != nil {
 		eight := repeated(t.flat[slot])
@@ -164,7 +161,7 @@ func eightOf(e uint16) [8]uint16 { return [8]uint16{e, e, e, e, e, e, e, e} }
 // repeated returns eight slots with the same number, as flat has them.
 func repeated(number uint8) uint64 { return uint64(number) * 0x01_01_01_01_01_01_01_01 }
 
-// Owners yields each owner once, in the order of their first slots.
+// Owners iterates over the owners, in the order of their first slots. Each comes once.
 func (t *Table[N]) Owners() iter.Seq[N] {
 	return func(yield func(N) bool) {
 		for _, owner := range t.owners() {
@@ -183,7 +180,7 @@ func (t *Table[N]) owners() []N {
 	return t.own[min(1, t.codes):t.codes]
 }
 
-// SlotsOf returns the slots of owner; none, if it owns nothing.
+// SlotsOf returns the slots of owner, the empty set if it owns none.
 func (t *Table[N]) SlotsOf(owner N) Set {
 	if i := slices.Index(t.owners(), owner); i >= 0 {
 		return t.slotsOf(uint16(i + 1))
@@ -191,7 +188,7 @@ func (t *Table[N]) SlotsOf(owner N) Set {
 	return Set{}
 }
 
-// Unassigned returns the slots that nobody owns.
+// Unassigned returns the slots that have no owner.
 func (t *Table[N]) Unassigned() Set { return t.slotsOf(0) }
 
 func (t *Table[N]) slotsOf(code uint16) (s Set) {
@@ -203,8 +200,8 @@ func (t *Table[N]) slotsOf(code uint16) (s Set) {
 	return s
 }
 
-// Equal reports whether each slot has the same owner in t and in other, or none
-// in either.
+// Equal reports whether each slot has the same owner in t and other, or is
+// unassigned in both.
 func (t *Table[N]) Equal(other *Table[N]) bool {
 	if t == nil || other == nil {
 		return t.RangeCount() == other.RangeCount()
@@ -212,7 +209,7 @@ func (t *Table[N]) Equal(other *Table[N]) bool {
 	if t.ranges != other.ranges || t.index != other.index || !slices.Equal(t.owners(), other.owners()) {
 		return false
 	}
-	// How a table says who owns which slots depends on that alone.
+	// The fields of a table depend only on the owners of the slots.
 	if t.flat != nil && other.flat != nil {
 		return *t.flat == *other.flat
 	}
@@ -220,18 +217,18 @@ func (t *Table[N]) Equal(other *Table[N]) bool {
 		(t.ranges == 0 || slices.Equal(t.code, other.code))
 }
 
-// A Change is a range of slots that go from one owner to another.
+// A Change is a range of slots whose owner changes.
 type Change[N comparable] struct {
 	Range    Range
 	From     N    // the owner before
 	To       N    // the owner after
-	Assigned bool // somebody owned the range before; if not, From is the zero N
-	Assigns  bool // somebody owns the range after; if not, To is the zero N
+	Assigned bool // the range had an owner before; if not, From is the zero N
+	Assigns  bool // the range has an owner after; if not, To is the zero N
 }
 
-// Diff yields, in slot order, what must change to make next of t: the fewest
-// ranges whose slots all have the same owner before and the same other owner
-// after. To lose the owner, or to get one, is a change too.
+// Diff iterates over the changes from t to next, in slot order: the fewest ranges
+// whose slots have one owner in t and one other owner in next. To lose an owner, or to
+// get one, is a change too.
 func (t *Table[N]) Diff(next *Table[N]) iter.Seq[Change[N]] {
 	return func(yield func(Change[N]) bool) {
 		var (
@@ -261,9 +258,9 @@ func (t *Table[N]) Diff(next *Table[N]) iter.Seq[Change[N]] {
 	}
 }
 
-// String returns a listing for people to read: a line for each owner, in the
-// order of their first slots, with the owner as fmt prints it and its slots, and
-// one for the slots that nobody owns if there are such.
+// String returns a listing for people: one line for each owner, in the order of their
+// first slots, with the owner as fmt prints it and its slots, and one line for the
+// unassigned slots if there are any.
 func (t *Table[N]) String() string {
 	var text []byte
 	for i, owner := range t.owners() {

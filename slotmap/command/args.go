@@ -2,9 +2,9 @@ package command
 
 import "unsafe"
 
-// Args is the arguments of one command, the name of the command first, as
-// strings or as bytes. It refers to the caller's slice and copies nothing: the
-// slice and the bytes must not change while Args is in use.
+// Args is the arguments of one command, as strings or as bytes. The first is the name
+// of the command. Args refers to the caller's slice and copies nothing: the slice and
+// the bytes must not change while Args is in use.
 type Args struct {
 	first  unsafe.Pointer // to the header of the first argument
 	stride uintptr        // the size of a header
@@ -23,8 +23,8 @@ func ArgsOf[A Arg](args []A) Args {
 // Len returns the number of arguments, the name included.
 func (a Args) Len() int { return a.n }
 
-// at returns argument i, which must be 0 to n-1. The header of a string, pointer
-// and length, is the beginning of that of a slice, so one load serves both.
+// at returns argument i, from 0 to n-1. The header of a slice begins with that of a
+// string, so one load serves both.
 func (a Args) at(i int) string {
 	return *(*string)(unsafe.Add(a.first, uintptr(i)*a.stride))
 }
@@ -37,9 +37,9 @@ func (a Args) name() string {
 	return a.at(0)
 }
 
-// is reports whether s is word, which is in lower case, as strcasecmp() does:
-// case is ignored, and a NUL byte ends s. It is called in many places and grows
-// the program by thousands of bytes if it is inlined there.
+// is reports whether s is word, which is in lower case, by the rules of strcasecmp():
+// case is ignored, and a NUL byte ends s. It has many callers: inlined, it would make
+// the program thousands of bytes larger.
 //
 //go:noinline
 func is(s, word string) bool {
@@ -58,9 +58,9 @@ func is(s, word string) bool {
 	return true
 }
 
-// number returns the number that s is, and whether it is one that is not
-// negative, as string2ll() reads it: decimal digits without a sign, a space or a
-// leading zero. Numbers above 2^62 are as good as 2^62: nothing has as many keys.
+// number returns the number s, by the rules of string2ll(): decimal digits without a
+// sign, a space or a leading zero. ok is false for other texts and for negative
+// numbers. Numbers above 2^62 count as 2^62: no command has that many keys.
 func number(s string) (n int64, ok bool) {
 	if s == "" || len(s) > 19 || s[0] == '0' && len(s) > 1 {
 		return 0, false
@@ -79,9 +79,9 @@ func number(s string) (n int64, ok bool) {
 	return int64(min(u, 1<<62)), true
 }
 
-// looseNumber is what atoi() of the C library reads: spaces, a sign, and digits
-// up to the first byte that is none, saturated to 64 bits and cut to 32. The
-// servers' own code for keys uses it where the specifications have failed.
+// looseNumber returns the result of atoi() of the C library: it reads spaces, a sign,
+// and digits up to the first other byte, saturates to 64 bits and cuts to 32. The
+// servers' own code for keys uses it after the specifications have failed.
 func looseNumber(s string) int {
 	for len(s) > 0 && (s[0] == ' ' || s[0]-'\t' < 5) {
 		s = s[1:]

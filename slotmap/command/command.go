@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A Command is what the servers say of one of their commands. It never changes.
+// A Command is the servers' description of one command. It never changes.
 type Command struct {
 	name    string // as in COMMAND, in lower case: "get", "config|get"
 	rules   *rules // never nil in a table
@@ -16,7 +16,7 @@ type Command struct {
 	servers Servers
 }
 
-// rules are what many commands have in common. The built-in table has each once.
+// rules are shared by commands. The built-in table has each set of rules once.
 type rules struct {
 	specs   []spec // none: no argument is a key
 	own     own
@@ -24,7 +24,7 @@ type rules struct {
 	reply   Reply
 }
 
-// how returns the rules, and those of no keys for the zero Command.
+// how returns the rules; the zero Command has those of a command without keys.
 func (c *Command) how() *rules {
 	if c.rules == nil {
 		return &rules{}
@@ -35,8 +35,8 @@ func (c *Command) how() *rules {
 // Name returns the name in lower case. That of a subcommand is "config|get".
 func (c *Command) Name() string { return c.name }
 
-// Arity returns how many arguments the command takes, its name included. If it is
-// negative, the command takes at least -Arity arguments.
+// Arity returns the number of arguments, the name included. If it is negative, the
+// command takes at least -Arity arguments.
 func (c *Command) Arity() int { return int(c.arity) }
 
 // fits reports whether the command takes n arguments.
@@ -53,8 +53,7 @@ func (c *Command) Is(f Flags) bool { return c.flags&f == f }
 // Request returns the request policy.
 func (c *Command) Request() Request { return c.how().request }
 
-// Reply returns the reply policy: how to combine the replies, if the command was
-// sent to more than one node.
+// Reply returns the reply policy: how to combine the replies of several nodes.
 func (c *Command) Reply() Reply { return c.how().reply }
 
 // HasKeys reports whether any argument of the command can be a key.
@@ -69,8 +68,7 @@ func (r *rules) haveKeys() bool {
 	return false
 }
 
-// Servers returns which servers know the command. It is 0 in a table that was
-// loaded.
+// Servers returns the servers that have the command. It is 0 in a table of [Load].
 func (c *Command) Servers() Servers { return c.servers }
 
 // Servers is a set of servers.
@@ -83,8 +81,8 @@ const (
 
 func (s Servers) String() string { return join(uint32(s), []string{"valkey", "redis"}) }
 
-// Flags are flags of a command, those that matter for where it may go. The names
-// are the servers'.
+// Flags are the flags of a command that matter for routing. Their names are those of
+// the servers.
 type Flags uint16
 
 const (
@@ -110,7 +108,7 @@ var flagNames = []string{"write", "readonly", "blocking", "pubsub", "noscript", 
 
 func (f Flags) String() string { return join(uint32(f), flagNames) }
 
-// A Request is a request policy: which nodes a client should send a command to.
+// A Request is a request policy: the nodes that a client should send a command to.
 type Request uint8
 
 const (
@@ -118,15 +116,15 @@ const (
 	RequestAllNodes                  // all_nodes: all primaries and replicas
 	RequestAllShards                 // all_shards: all primaries
 	RequestMultiShard                // multi_shard: the keys are divided by slot
-	RequestSpecial                   // special: the command's documentation tells
+	RequestSpecial                   // special: see the command's documentation
 )
 
 var requestNames = []string{"default", "all_nodes", "all_shards", "multi_shard", "special"}
 
 func (r Request) String() string { return name(int(r), requestNames) }
 
-// A Reply is a reply policy, which the servers call response_policy: how a client
-// should make one reply of those of several nodes.
+// A Reply is a reply policy, the servers' response_policy: how a client should combine
+// the replies of several nodes.
 type Reply uint8
 
 const (
@@ -138,16 +136,16 @@ const (
 	ReplyAggMin                     // agg_min: the least number
 	ReplyAggMax                     // agg_max: the greatest number
 	ReplyAggSum                     // agg_sum: the sum
-	ReplySpecial                    // special: the command's documentation tells
+	ReplySpecial                    // special: see the command's documentation
 )
 
 var replyNames = []string{"default", "one_succeeded", "all_succeeded", "agg_logical_and", "agg_logical_or", "agg_min", "agg_max", "agg_sum", "special"}
 
 func (r Reply) String() string { return name(int(r), replyNames) }
 
-// A Use is what a command does with a key. Each key has one of the first four,
-// and the next four say what becomes of the value, not of its metadata. The names
-// are those of COMMAND GETKEYSANDFLAGS. It is 0 where the servers say nothing.
+// A Use says what a command does with a key. Each key has one of the first four uses.
+// The next four concern the value, and not its metadata. The names are those of COMMAND
+// GETKEYSANDFLAGS. A Use is 0 if the servers do not describe it.
 type Use uint16
 
 const (
@@ -231,7 +229,7 @@ const (
 )
 
 // A Table has commands by name. A nil *Table and the zero Table have those of Valkey
-// 9.1 and Redis 8.6. A Table never changes: any number of goroutines may use it.
+// 9.1 and Redis 8.6. A Table never changes, so it is safe for concurrent use.
 type Table struct {
 	commands []Command
 	// index has 1 + the number of each command, at the place of its hash or behind
@@ -246,7 +244,7 @@ func (t *Table) orBuiltin() *Table {
 	return t
 }
 
-// All returns the commands and subcommands by name.
+// All iterates over the commands and subcommands.
 func (t *Table) All() iter.Seq[*Command] {
 	t = t.orBuiltin()
 	return func(yield func(*Command) bool) {
@@ -258,9 +256,9 @@ func (t *Table) All() iter.Seq[*Command] {
 	}
 }
 
-// Lookup returns the command or subcommand that args begin with. Case is ignored.
-// A command that has subcommands is returned if it stands alone. The error is an
-// [*Error] of the kind ErrUnknown.
+// Lookup returns the command or subcommand that args begin with. Case is ignored. If
+// args name a command that has subcommands, and no subcommand, Lookup returns that
+// command. The error is an [*Error] of the kind ErrUnknown.
 func (t *Table) Lookup(args Args) (*Command, error) {
 	c, err := t.orBuiltin().find(args)
 	if err != nil {
@@ -295,8 +293,8 @@ func (t *Table) within(c *Command, i uint16, args Args) (*Command, *Error) {
 // top is lookup of a name that is no subcommand's. It returns the command, too, or
 // nil.
 //
-// Clients come by here for each command. It does by hand what ends does, for name
-// and for what name is compared with: calls would take a third of the time.
+// Clients call it for every command. So it has the code of ends written out, for both
+// names that it compares: calls would take a third of the time.
 func (t *Table) top(name string) (*Command, uint16) {
 	var first, last uint64
 	n := len(name)
@@ -362,15 +360,15 @@ func (t *Table) sub(parent uint16) int {
 	return len(t.commands[parent-1].name) + len("|")
 }
 
-// hash is of a folded name. The multipliers are those of xxHash: any odd numbers
-// would do.
+// hash returns the hash of a name in lower case. The multipliers are those of xxHash:
+// any odd numbers would do.
 func hash(first, last uint64, n int, parent uint16) uint {
 	h := (first^uint64(parent)<<24)*0x9e3779b185ebca87 ^ (last+uint64(n))*0xc2b2ae3d27d4eb4f
 	return uint(h>>40 ^ h>>20)
 }
 
-// ends returns the first and the last eight bytes of name. They and its length
-// tell all names of up to 16 bytes apart.
+// ends returns the first and the last eight bytes of name. With the length, they
+// determine a name of up to 16 bytes.
 func ends(name string) (first, last uint64) {
 	switch n := len(name); {
 	case n >= 8:
@@ -385,7 +383,7 @@ func ends(name string) (first, last uint64) {
 	return 0, 0
 }
 
-// lower8 brings eight ASCII letters to lower case and leaves other bytes alone.
+// lower8 converts eight ASCII letters to lower case and leaves other bytes unchanged.
 func lower8(x uint64) uint64 {
 	const ones = 0x0101010101010101
 	low := x & (0x7f * ones)                                         // no sum below carries
@@ -409,16 +407,16 @@ func load2(s string) uint16 {
 	return uint16(s[0]) | uint16(s[1])<<8
 }
 
-// newTable makes a table of commands, which it takes over, whose parents are set.
-// A name that is there twice is found as the first.
+// newTable makes a table of commands, and keeps the slice. Their parents are set. Of
+// two commands with one name, lookups find the first.
 func newTable(commands []Command) *Table {
 	size := 4
 	for size < 2*len(commands) {
 		size *= 2
 	}
 	t := &Table{commands: commands, index: make([]uint16, size)}
-	// What comes first is at the place of its hash and found at the first look: the
-	// commonest commands have short names.
+	// A command that is inserted earlier is found in fewer steps, and short names
+	// are the most common.
 	for _, short := range []bool{true, false} {
 		for i := range commands {
 			c := &commands[i]

@@ -88,7 +88,7 @@ func TestErrors(t *testing.T) {
 		"XREAD COUNT 5 a":              {ErrSyntax, 4, `command: "xread": argument 4: the keyword STREAMS is missing, or no key follows`},
 		"XREAD COUNT 5 STREAMS":        {ErrSyntax, 4, `command: "xread": argument 4: the keyword STREAMS is missing, or no key follows`},
 		"XREAD COUNT 5 STREAMS a":      {ErrSyntax, 5, `command: "xread": argument 5: fewer arguments than keys`},
-		"MIGRATE h 1 a 0 5 KEYS b":     {ErrSyntax, 3, `command: "migrate": argument 3: a key in front of KEYS, and not an empty one`},
+		"MIGRATE h 1 a 0 5 KEYS b":     {ErrSyntax, 3, `command: "migrate": argument 3: the key before KEYS is not empty`},
 		"MSETEX x a 1":                 {ErrSyntax, 1, ""},
 	} {
 		keys, err := Keys(nil, words(line))

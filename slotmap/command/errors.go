@@ -13,10 +13,10 @@ var (
 	ErrSyntax  = errors.New("command: the arguments do not show where the keys are")
 )
 
-// An Error says why the keys of a command are not known.
+// An Error says why the keys of a command cannot be found.
 type Error struct {
 	Kind    error  // ErrUnknown, ErrArity or ErrSyntax
-	Command string // its name in the table, or, if it is unknown, what was asked for
+	Command string // its name in the table or, if it is unknown, the name that was asked for
 	Arg     int    // the argument that is wrong, or the number of arguments if one is missing there; 0 is the name
 	Reason  string
 }
@@ -31,10 +31,10 @@ func (e *Error) Error() string {
 // Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// maxQuoted bounds what of a name goes into an error.
+// maxQuoted is the most bytes of a name that an error has.
 const maxQuoted = 64
 
-// unknown is the error of arguments that name no command or, if c is not nil, no
+// unknown returns the error of arguments that name no command or, if c is not nil, no
 // subcommand of c.
 func unknown(c *Command, args Args) *Error {
 	e := &Error{Kind: ErrUnknown, Reason: "no arguments"}
@@ -63,7 +63,7 @@ func (c *Command) arityError(n int) *Error {
 		Reason: "takes " + want + " arguments with its name, not " + strconv.Itoa(n)}
 }
 
-// A fault is why a specification finds no keys.
+// A fault is the reason why a specification finds no keys.
 type fault uint8
 
 const (
@@ -72,7 +72,7 @@ const (
 	noNumber          // the number of keys is not a number
 	zeroKeys          // the number of keys is 0
 	tooFew            // fewer arguments than keys
-	unspecified       // the specification does not tell
+	unspecified       // the specification does not say where they are
 	noValue           // the last key has no value
 )
 
@@ -89,8 +89,8 @@ func lower(s string) string {
 	return string(b)
 }
 
-// syntaxError is the error of a command none of whose keys was found, or whose last
-// has no value. why and at are of the first specification that failed.
+// syntaxError returns the error of a command of which no key was found, or whose last
+// key has no value. why and at are those of the first specification that failed.
 func (c *Command) syntaxError(why fault, at int) *Error {
 	e := &Error{Kind: ErrSyntax, Command: c.name, Arg: at}
 	switch why {
@@ -103,9 +103,9 @@ func (c *Command) syntaxError(why fault, at int) *Error {
 	case noValue:
 		e.Reason = "the last key has no value"
 	case unspecified:
-		e.Reason = "the server's description does not tell the keys"
+		e.Reason = "the server's description does not say where the keys are"
 	case found: // MIGRATE
-		e.Arg, e.Reason = 3, "a key in front of KEYS, and not an empty one"
+		e.Arg, e.Reason = 3, "the key before KEYS is not empty"
 	default:
 		for _, s := range c.rules.specs {
 			if s.begin == beginKeyword {

@@ -12,24 +12,24 @@ func Keys[A Arg](dst []Key, args []A) ([]Key, error) {
 	return builtin.Keys(dst, ArgsOf(args))
 }
 
-// Keys appends the keys of a command to dst, in the order in which COMMAND
-// GETKEYSANDFLAGS of the servers has them. It follows the servers in everything:
-// the key specifications, the code that the servers have for SORT, SORT_RO,
-// MIGRATE, GEORADIUS, XREAD and the commands with a number of keys, and where
-// that is used. Channels of sharded pub/sub, which decide where a command goes
-// but are no keys, are appended too, with UseNotKey.
+// Keys appends the keys of a command to dst, in the order of the servers' COMMAND
+// GETKEYSANDFLAGS. It follows the servers in everything: it uses the key
+// specifications and, in the same cases as the servers, their code for SORT, SORT_RO,
+// MIGRATE, GEORADIUS, XREAD and the commands with a number of keys. Channels of sharded
+// pub/sub, which have a slot but are not keys, are appended too, with UseNotKey.
 //
-// A command without keys appends nothing. Neither do EVAL, FCALL and other
-// commands with FlagNoMandatoryKeys if their number of keys is 0, or is one
-// that the server will refuse.
+// A command without keys appends nothing. The same holds for EVAL, FCALL and other
+// commands with FlagNoMandatoryKeys if their number of keys is 0, or one that the
+// server will refuse.
 //
-// The error is an [*Error]: of the kind ErrUnknown if the table has no such
-// command, ErrArity if it has keys and takes another number of arguments, and
-// ErrSyntax if the arguments do not show where the keys are: a number of keys that
-// is no number or is too large, a missing keyword. dst is then returned as it was.
+// The error is an [*Error]. Its kind is ErrUnknown if the table does not have the
+// command; ErrArity if the command has keys and takes another number of arguments; and
+// ErrSyntax if the arguments do not show where the keys are, because a number of keys
+// is not a number or too large, or a keyword is missing. dst is then returned
+// unchanged.
 //
-// Keys takes time linear in the number of arguments, and allocates only for an
-// error, or if dst has not enough room.
+// Keys takes time linear in the number of arguments. It allocates only for an error,
+// or if dst has not enough room.
 func (t *Table) Keys(dst []Key, args Args) ([]Key, error) {
 	c, err := t.orBuiltin().find(args)
 	if err != nil {
@@ -68,17 +68,16 @@ type run struct {
 	use               Use
 }
 
-// add appends r to dst. It is a function, and not inlined, for the size of those
-// that call it.
+// add appends r to dst. It is not inlined, to keep its callers small.
 //
 //go:noinline
 func add(dst []run, r run) []run { return append(dst, r) }
 
 // runs appends the keys to dst. The number of arguments fits.
 //
-// This is getKeysFromCommandWithSpecs() of Valkey's src/db.c: the specifications
-// first, unless the use of a key is not theirs to tell. If one of them fails, all
-// keys are those that the server's own code finds.
+// It repeats getKeysFromCommandWithSpecs() of Valkey's src/db.c: the specifications
+// come first, unless the use of a key depends on other arguments. If one of them fails,
+// the server's own code finds all keys.
 func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
 	rules := c.rules
 	why, at := noKeyword, args.n
@@ -103,11 +102,11 @@ func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
 	return dst, nil
 }
 
-// mayHaveNone reports whether finding no key is no error. Channels may be left out.
+// mayHaveNone reports whether the command may have no key. Channels may be left out.
 func (c *Command) mayHaveNone() bool { return c.flags&FlagNoMandatoryKeys != 0 || !c.rules.haveKeys() }
 
-// search finds the keys of one specification, as getKeysUsingKeySpecs() of
-// Valkey's src/db.c does. If it fails, at is the argument that is to blame.
+// search finds the keys of one specification. It repeats getKeysUsingKeySpecs() of
+// Valkey's src/db.c. If it fails, at is the argument that is wrong.
 func (s *spec) search(args Args) (r run, why fault, at int) {
 	first := int(s.at)
 	switch s.begin {
@@ -161,8 +160,8 @@ func (s *spec) search(args Args) (r run, why fault, at int) {
 	return run{first, last, step, s.use}, found, 0
 }
 
-// after returns the argument behind the keyword, or 0. The last argument, or, of
-// a search backwards, the first, is not looked at.
+// after returns the argument after the keyword, or 0. It does not look at the last
+// argument or, in a search backwards, at the first.
 func (s *spec) after(args Args) int {
 	if s.at > 0 {
 		for i := int(s.at); i < args.n-1; i++ {
@@ -180,7 +179,7 @@ func (s *spec) after(args Args) int {
 	return 0
 }
 
-// own is which code of their own the servers have for a command.
+// An own names the servers' own code for the keys of a command.
 type own uint8
 
 const (
@@ -191,13 +190,13 @@ const (
 	ownDelex         // DELEX of Redis
 	ownNumber        // keys that follow their number, read loosely
 	ownStore         // GEORADIUS and GEORADIUSBYMEMBER of Valkey
-	ownGeoradius     // those of Redis: the specifications tell
+	ownGeoradius     // those of Redis: by the specifications
 	ownStreams       // XREAD, XREADGROUP
 	ownSort
 	ownMigrate
 )
 
-// useOf returns the use of the one key of a command that has it depend on other
+// useOf returns the use of the key of a command with one key, if it depends on other
 // arguments.
 func (c *Command) useOf(args Args) Use {
 	own := c.rules.own
@@ -243,8 +242,7 @@ func condition(s string) bool {
 	return is(s, "ifeq") || is(s, "ifne") || is(s, "ifdeq") || is(s, "ifdne")
 }
 
-// byOwnCode finds the keys as the function of the servers does that is named, none
-// if there is no such function.
+// byOwnCode finds the keys by the servers' own code, and none if there is no such code.
 func (c *Command) byOwnCode(dst []run, args Args) []run {
 	store := 0 // the argument that is the key for the result
 	switch c.rules.own {
@@ -284,7 +282,7 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 	return dst
 }
 
-// streams is xreadGetKeys() of the servers.
+// streams repeats xreadGetKeys() of the servers.
 func streams(dst []run, args Args) []run {
 	for i := 1; i < args.n; i++ {
 		switch s := args.at(i); {
@@ -305,7 +303,7 @@ func streams(dst []run, args Args) []run {
 	return dst
 }
 
-// migrated is migrateGetKeys() of the servers.
+// migrated repeats migrateGetKeys() of the servers.
 func migrated(dst []run, args Args) []run {
 	r := run{3, 3, 1, UseRW | UseAccess | UseDelete}
 	for i := 6; i < args.n; i++ {
@@ -328,8 +326,7 @@ func migrated(dst []run, args Args) []run {
 	return dst
 }
 
-// loosely finds keys that follow their number. A key that stands alone, that
-// which the result is stored at, comes last.
+// loosely finds keys that follow their number. A single key for the result comes last.
 func (c *Command) loosely(dst []run, args Args) []run {
 	var r run
 	specs := c.rules.specs

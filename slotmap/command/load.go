@@ -9,23 +9,21 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// Load returns the commands of a server, with those of its modules, from its reply
-// to COMMAND or COMMAND INFO. The reply is as clients hand it over, RESP2 or RESP3:
-// lists as []any, text as string or []byte, numbers as int64 or int, maps as
-// map[string]any, map[any]any or a list of names and values. Flags and policies
-// that are not known are left out.
+// Load returns the commands of a server, those of its modules included, from its reply
+// to COMMAND or COMMAND INFO. The reply is RESP2 or RESP3 as clients decode it: lists as
+// []any, text as string or []byte, numbers as int64 or int, maps as map[string]any,
+// map[any]any or a list of names and values. Unknown flags and policies are ignored.
 //
-// Servers before Redis 7.0 do not describe keys. For a command that is built in,
-// Load takes what the built-in table says; for others the first, last and step
-// of the reply.
+// Servers before Redis 7.0 do not describe keys. For such a server, Load uses the
+// built-in table's description or, for a command that it does not have, the first key,
+// last key and step of the reply.
 //
-// The keys of a command of a module whose specifications do not show them all are
-// known to the module only: Keys then finds those that are specified, with
-// UseIncomplete or UseVariableFlags, or returns an ErrSyntax.
+// If the specifications of a module's command do not show all keys, only the module
+// knows them. Keys then finds those that are specified, with UseIncomplete or
+// UseVariableFlags, or returns an ErrSyntax.
 //
-// The error is a [*slotmap.ParseError] with a place as "[12].specs[0].flags[1]": the
-// names are those of the fields of COMMAND. Load takes time and memory linear in the
-// reply.
+// The error is a [*slotmap.ParseError] with a place such as "[12].specs[0].flags[1]",
+// by the names of the fields of COMMAND. Load takes time and memory linear in the reply.
 func Load(reply any) (*Table, error) {
 	list, ok := reply.([]any)
 	if !ok {
@@ -50,10 +48,10 @@ func Load(reply any) (*Table, error) {
 
 type loader struct{ commands []Command }
 
-// maxCommands is how many a table can have: it counts them in 16 bits.
+// maxCommands is the most commands that a table can have: it numbers them in 16 bits.
 const maxCommands = math.MaxUint16 - 1
 
-// The fields of a command in the reply. Redis 6.0 has those up to step, or acl.
+// The fields of a command in the reply. Redis 6.0 has those up to step or acl.
 const (
 	fieldName = iota
 	fieldArity
@@ -120,7 +118,7 @@ func (l *loader) command(v any, parent int) *slotmap.ParseError {
 	return nil
 }
 
-// loadTips takes the policies from the tips of a command.
+// loadTips reads the policies in the tips of a command.
 func (r *rules) loadTips(v any) *slotmap.ParseError {
 	tips, err := texts(v, ".tips")
 	for _, tip := range tips {
@@ -150,8 +148,8 @@ func (r *rules) loadSpecs(v any) *slotmap.ParseError {
 	return nil
 }
 
-// subcommands loads those of the command that was loaded last. parent is not 0 if
-// that is a subcommand itself.
+// subcommands loads the subcommands of the last command. parent is not 0 if that is a
+// subcommand itself.
 func (l *loader) subcommands(v any, parent int) *slotmap.ParseError {
 	subs, ok := v.([]any)
 	if !ok && v != nil {
@@ -173,8 +171,8 @@ func (l *loader) subcommands(v any, parent int) *slotmap.ParseError {
 	return nil
 }
 
-// legacy makes a specification of first, last and step, for servers that have no
-// other, or takes those of the built-in table.
+// legacy makes the specifications for a server that has none: those of the built-in
+// table, or one of first, last and step.
 func (c *Command) legacy(f []any) *slotmap.ParseError {
 	if i := builtin.lookup(c.name, 0); i != 0 && c.flags&FlagModule == 0 {
 		known := &builtin.commands[i-1]
@@ -206,7 +204,7 @@ func (c *Command) legacy(f []any) *slotmap.ParseError {
 	return nil
 }
 
-// complete sets what follows from the rest.
+// complete sets the fields that follow from the others.
 func (c *Command) complete() {
 	rules := c.rules
 	rules.own = ownNone
@@ -296,7 +294,7 @@ func loadSpec(v any) (s spec, err *slotmap.ParseError) {
 		return s, bad(".find_keys.spec", "a negative number")
 	}
 	if s.find == findNumber && s.limit <= s.last {
-		return s, bad(".find_keys.spec.firstkey", "keys in front of their number")
+		return s, bad(".find_keys.spec.firstkey", "keys before their number")
 	}
 	return s, nil
 }
@@ -368,7 +366,7 @@ func fields(v any, path string, f func(name string, v any) *slotmap.ParseError) 
 	return bad(path, kind(v)+" is not a map")
 }
 
-// texts returns the elements of a list or a set.
+// texts returns the elements of a list or set of texts.
 func texts(v any, path string) ([]string, *slotmap.ParseError) {
 	switch v := v.(type) {
 	case nil:
@@ -427,7 +425,7 @@ func number16(v any, path string) (int16, *slotmap.ParseError) {
 	return int16(n), nil
 }
 
-// kind says what v is, in few words.
+// kind describes the type of v, in a few words.
 func kind(v any) string {
 	switch v := v.(type) {
 	case nil:

@@ -6,12 +6,12 @@ import "github.com/hashslot/hashslot"
 type To uint8
 
 const (
-	ToAnyNode   To = iota // any one: the command has no key
+	ToAnyNode   To = iota // any node: the command has no key
 	ToOneSlot             // the node of the slot
 	ToEachSlot            // the nodes of several slots: Splitter.Split divides the command
 	ToAllShards           // the primaries of all shards
 	ToAllNodes            // all primaries and replicas
-	ToSpecial             // the documentation of the command tells: SCAN asks one node after the other
+	ToSpecial             // as the command's documentation says: SCAN asks one node after the other
 )
 
 var toNames = []string{"any node", "one slot", "each slot", "all shards", "all nodes", "special"}
@@ -30,23 +30,22 @@ func Route[A Arg](args []A) (Target, error) {
 	return builtin.Route(ArgsOf(args))
 }
 
-// Route returns where a command goes. With keys, or channels of sharded pub/sub,
-// that is their slot. If they are in several slots, it is each of them for a
-// command with the policy multi_shard, and else a [*hashslot.CrossSlotError] that
-// names two of them. Without keys the request policy of the command tells.
+// Route returns where a command goes. A command with keys, or with channels of sharded
+// pub/sub, goes to their slot. If they are in several slots, a command with the policy
+// multi_shard goes to each of them; any other has a [*hashslot.CrossSlotError] that
+// names two of its keys. A command without keys goes where its request policy says.
 //
-// The target of a command that may be sent to a replica has a Command that Is
-// FlagReadOnly.
+// If the Command of the target Is FlagReadOnly, a replica can answer it.
 //
-// The other errors are those of [Table.Keys], but ErrArity is also for commands
-// without keys, and ErrSyntax also for a command that would have to be divided
-// and whose last key lacks its value.
+// The other errors are those of [Table.Keys]. Route also returns ErrArity for commands
+// without keys, and ErrSyntax for a command that must be divided and whose last key
+// has no value.
 //
 // Route takes time linear in the number of arguments, and allocates only for an
 // error.
 func (t *Table) Route(args Args) (Target, error) {
 	t = t.orBuiltin()
-	c, i := t.top(args.name()) // what find does, without its call: each counts here
+	c, i := t.top(args.name()) // find, written out: a call costs too much here
 	if c == nil || c.flags&hasSubs != 0 {
 		var err *Error
 		if c, err = t.within(c, i, args); err != nil {
@@ -62,8 +61,8 @@ func (t *Table) Route(args Args) (Target, error) {
 	return c.route(args)
 }
 
-// route is Route for a command that does not always have its one key in the same
-// place, and takes as many arguments as there are.
+// route is Route for commands that do not always have one key in one place. The number
+// of arguments fits.
 func (c *Command) route(args Args) (Target, error) {
 	var room [4]run
 	runs, err := c.runs(room[:0], args)
@@ -93,7 +92,8 @@ func (c *Command) route(args Args) (Target, error) {
 	return Target{c, ToOneSlot, first}, nil
 }
 
-// crossSlot returns an error with copies of the keys, since the arguments are the caller's.
+// crossSlot returns an error with copies of the keys, because the caller owns the
+// arguments.
 //
 //go:noinline
 func crossSlot(key1 string, slot1 hashslot.Slot, key2 string, slot2 hashslot.Slot, index int) *hashslot.CrossSlotError {
@@ -108,8 +108,8 @@ func (c *Command) divides() bool {
 	return rules.request == RequestMultiShard && len(rules.specs) == 1 && rules.specs[0].begin == beginIndex
 }
 
-// whole returns an error if the last key lacks its value: part of a command must
-// not be done if the server would refuse all of it.
+// whole returns an error if the last key has no value. The server would refuse such a
+// command as a whole, so no part of it may be sent.
 func (c *Command) whole(r run, args Args) error {
 	if r.last+r.step > args.n {
 		return c.syntaxError(noValue, args.n)
@@ -117,8 +117,8 @@ func (c *Command) whole(r run, args Args) error {
 	return nil
 }
 
-// routed appends the keys of a command that goes to their slots, and none of
-// another. The error is that of Route.
+// routed appends the keys of a command that goes to their slots, and no key of any
+// other command. The error is that of Route.
 func (t *Table) routed(dst []run, args Args) ([]run, error) {
 	target, err := t.Route(args)
 	if err == nil && (target.To == ToOneSlot || target.To == ToEachSlot) {
@@ -127,9 +127,9 @@ func (t *Table) routed(dst []run, args Args) ([]run, error) {
 	return dst, err
 }
 
-// A Block finds the slot that several commands must share: the commands of a
-// MULTI block, with the WATCH in front of it. The zero Block has no commands. A
-// Block must not be used by several goroutines at once.
+// A Block finds the slot that the commands of a MULTI block must share, with the WATCH
+// before it. The zero Block has no commands. A Block must not be used by several
+// goroutines at once.
 type Block struct {
 	key  []byte // the first
 	slot hashslot.Slot
@@ -137,10 +137,10 @@ type Block struct {
 }
 
 // Add adds a command to the block. If the block has keys in another slot, the
-// error is a [*hashslot.CrossSlotError] that names the first key of the block and
-// the first of the command, and its Index counts the keys of the whole block. A
-// command that would be divided if it stood alone is such an error, too. The other
-// errors are those of [Table.Route]. After an error the block is as it was.
+// error is a [*hashslot.CrossSlotError] that names the first key of the block and the
+// first of the command; its Index counts the keys of the whole block. A command whose
+// own keys are in several slots has this error, too. The other errors are those of
+// [Table.Route]. An error leaves the block unchanged.
 //
 // t may be nil, for the built-in table.
 func (b *Block) Add(t *Table, args Args) error {
@@ -168,7 +168,7 @@ func (b *Block) Add(t *Table, args Args) error {
 	return nil
 }
 
-// Slot returns the slot of the block. ok is false as long as no command has keys.
+// Slot returns the slot of the block. ok is false until a command has keys.
 func (b *Block) Slot() (slot hashslot.Slot, ok bool) { return b.slot, b.n > 0 }
 
 // Reset makes the block empty.

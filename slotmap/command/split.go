@@ -9,24 +9,24 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A Splitter divides commands by slot. The zero Splitter is ready to use. It keeps
-// its memory, that of a [slotmap.SlotSplitter] and 16 bytes a key of the largest
-// command, so it must not be used by several goroutines at once.
+// A Splitter divides commands by slot. The zero Splitter is ready to use. It keeps the
+// memory of a [slotmap.SlotSplitter], and 16 bytes for each key of the largest command.
+// It must not be used by several goroutines at once.
 type Splitter struct {
 	keys []string
 	by   slotmap.SlotSplitter
 }
 
-// Split divides the keys of a command by slot. The groups have the keys by their
-// number: 0 is the first key of the command. [AppendPart] makes a command of each,
-// to be sent to the node of its slot, and [Command.Combine] one reply of theirs.
-// Parts for slots of one node are still commands of their own: servers refuse a
-// command with keys in two slots wherever they are.
+// Split groups the keys of a command by slot. The groups have the keys by number: 0 is
+// the first key of the command. [AppendPart] makes a command of each group, for the
+// node of its slot, and [Command.Combine] combines the replies. Slots of one node still
+// get commands of their own: servers refuse a command with keys in two slots, whoever
+// owns them.
 //
-// All commands can be divided that Route sends ToEachSlot. Another command with
-// keys in one slot is one group, without keys none; otherwise the error is that of
-// Route. What a command with several parts does is not atomic. Valkey 9.1 does not
-// check the slots of MSETEX: sent to a wrong node, it is done there.
+// Commands that Route sends ToEachSlot can be divided. Any other command is one group
+// if its keys are in one slot, and no group if it has no keys; otherwise the error is
+// that of Route. A command in several parts is not atomic. Valkey 9.1 does not check
+// the slots of MSETEX: a wrong node executes it.
 //
 // t may be nil, for the built-in table. The result is valid until the next call.
 // Split takes time linear in the number of arguments.
@@ -43,18 +43,18 @@ func (s *Splitter) Split(t *Table, args Args) ([]slotmap.SlotGroup, error) {
 		}
 	}
 	groups := s.by.Split(s.keys)
-	clear(s.keys) // the arguments are the caller's
+	clear(s.keys) // the caller owns the arguments
 	return groups, nil
 }
 
-// AppendPart appends to dst the arguments of a command with some of its keys only,
-// given by their numbers in ascending order, as Split gives them: the name, these
-// keys, each with its value if the command has values, and what follows the last
-// key. A number of keys becomes that of the part, which is the only argument that
-// is new.
+// AppendPart appends to dst the command with some of its keys only. keys are their
+// numbers in ascending order, as in the groups of Split. The part has the name, these
+// keys, each with its value if the command has values, and the arguments after the last
+// key. If the command has an argument with the number of keys, it is replaced; all
+// other arguments are those of the command.
 //
-// The command must be one that can be divided, as Split says, and have these keys;
-// or else the error says why not, and dst is returned as it was.
+// It is an error if the command cannot be divided (see Split) or does not have these
+// keys. dst is then returned unchanged.
 func AppendPart[A Arg](t *Table, dst, args []A, keys []int) ([]A, error) {
 	view := ArgsOf(args)
 	c, r, err := t.divisible(view)
@@ -93,7 +93,7 @@ func (c *Command) chosen(keys []int, count int) error {
 	return nil
 }
 
-// divisible returns where the keys are of a command that can be divided.
+// divisible returns the places of the keys of a command that can be divided.
 func (t *Table) divisible(args Args) (*Command, run, error) {
 	c, err := t.orBuiltin().find(args)
 	if err != nil {
@@ -115,18 +115,18 @@ func (t *Table) divisible(args Args) (*Command, run, error) {
 	return c, r, nil
 }
 
-// ErrCannotCombine is the error of [Command.Combine] for a command whose replies
-// only its documentation tells how to combine.
+// ErrCannotCombine is the error of [Command.Combine] for a command without a rule:
+// only its documentation says how to combine the replies.
 var ErrCannotCombine = errors.New("command: no rule combines the replies")
 
-// Combine makes one reply of those of several nodes, by the reply policy. groups
-// are those of Split, in the order of the replies, or nil if the command went to
-// nodes and not to slots. Replies are as clients hand them over: numbers as int64
-// or int, lists as []any, and an error that a server replied as an error.
+// Combine combines the replies of several nodes to one, by the reply policy. groups
+// are those of Split, in the order of the replies, or nil if the command was sent to
+// nodes and not to slots. Replies have the types that clients use: int64 or int for
+// numbers, []any for lists, and error for an error of a server.
 //
-// Unless one success is enough, the first error among the replies is the error of
-// Combine. Numbers are combined element by element if the replies are lists. An
-// error tells of replies that are not what the policy is for.
+// The first error among the replies is the error of Combine, unless the policy is that
+// one success is enough. If the replies are lists, numbers are combined element by
+// element. Replies that do not fit the policy are an error.
 func (c *Command) Combine(groups []slotmap.SlotGroup, replies []any) (any, error) {
 	if len(replies) == 0 || groups != nil && len(groups) != len(replies) {
 		return nil, fmt.Errorf("command: %q: %d replies to %d parts", c.name, len(replies), len(groups))
@@ -175,7 +175,7 @@ func (c *Command) Combine(groups []slotmap.SlotGroup, replies []any) (any, error
 	return all, nil
 }
 
-// inOrder puts the elements of lists where their keys are in the whole command.
+// inOrder puts the elements of lists into the order of the keys of the whole command.
 func (c *Command) inOrder(groups []slotmap.SlotGroup, replies []any) (any, error) {
 	n := 0
 	for _, g := range groups {
