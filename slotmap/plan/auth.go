@@ -6,17 +6,16 @@ import (
 	"github.com/hashslot/hashslot/internal/reply"
 )
 
-// An Auth is a user and a password, with which the source of a MIGRATE
-// authenticates at the target. No [Step] has one: it is given to [Step.Migrate]
-// when the step is done. However an Auth is printed, logged or encoded, its
-// password does not show. The zero Auth is none.
+// An Auth is the user and password with which the source of a MIGRATE authenticates at
+// the target. A [Step] does not have one: pass it to [Step.Migrate]. The password never
+// appears when an Auth is printed, logged or encoded. The zero Auth means none.
 type Auth struct {
-	// A function, for fmt looks through pointers in a field that is not exported.
+	// A function, because fmt follows pointers in unexported fields.
 	args func() []string
 }
 
-// NewAuth returns an Auth. With user "", it is only a password, that of the user
-// "default", as servers before 6.0 want it.
+// NewAuth returns an Auth. With user "", it is the password of the user "default", and
+// MIGRATE gets AUTH, as for servers before 6.0.
 func NewAuth(user, password string) Auth {
 	args := []string{"AUTH2", user, password}
 	if user == "" {
@@ -39,8 +38,8 @@ func (a Auth) Format(f fmt.State, _ rune) { fmt.Fprint(f, a.String()) }
 // MarshalText returns what String returns.
 func (a Auth) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// Keys returns the keys that are left to move, from the reply to the command of
-// Until.Ask of a step of the kind [KindMoveKeys]. The error is an [*InputError].
+// Keys returns the keys that are left to move by a step of the kind [KindMoveKeys],
+// from the reply to its Until.Ask. The error is an [*InputError].
 func (s Step) Keys(listed any) ([]string, error) {
 	list, ok := reply.List(listed)
 	if !ok && listed != nil {
@@ -55,8 +54,8 @@ func (s Step) Keys(listed any) ([]string, error) {
 	return keys, nil
 }
 
-// Migrate returns the command of a step of the kind [KindMoveKeys] for some keys.
-// The arguments have the password of auth, so they are not to be logged.
+// Migrate returns the command of a step of the kind [KindMoveKeys] for some keys. Its
+// arguments contain the password of auth: do not log them.
 func (s Step) Migrate(keys []string, auth Auth) []string {
 	command := append(make([]string, 0, len(s.Command)+4+len(keys)), s.Command...)
 	if auth.args != nil {

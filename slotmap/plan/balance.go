@@ -10,22 +10,23 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// BalanceOptions say where nodes are. Zero means: a machine is what the nodes'
-// addresses have in common, and zones are what the view tells.
+// BalanceOptions are the options of [Balance]: the places of the nodes. The zero value
+// means that nodes with the same host in their addresses share a machine, and that
+// zones are those of the view.
 type BalanceOptions struct {
-	// Machines and Zones are by node id. A node that Machines does not have is on
-	// the machine of its address's host. One that Zones does not have is in its
-	// availability-zone, which Valkey 9.1 tells in CLUSTER SLOTS and SHARDS and
-	// nodes.conf has, or in the zone "".
+	// Machines and Zones are by node id. A node that is not in Machines is on the
+	// machine of its address's host. A node that is not in Zones is in its
+	// availability-zone, which is in CLUSTER SLOTS and SHARDS of Valkey 9.1 and in
+	// nodes.conf, or else in the zone "".
 	Machines, Zones map[string]string
 }
 
-// A Spread is what [Balance] plans.
+// A Spread is the plan of [Balance].
 type Spread struct {
 	Moves     []ReplicaMove `json:"moves"`     // replicas that go to other primaries, in their order
-	Failovers []Failover    `json:"failovers"` // replicas that become primaries, when all moves are done
-	Before    Layout        `json:"before"`    // the shards with slots as they are
-	After     Layout        `json:"after"`     // as they are when all is done, in the same order
+	Failovers []Failover    `json:"failovers"` // replicas that become primaries, after all moves
+	Before    Layout        `json:"before"`    // the shards with slots before
+	After     Layout        `json:"after"`     // the same shards after all steps, in the same order
 	Steps     []Step        `json:"steps"`     // to be done one after the other
 	Warnings  []string      `json:"warnings"`
 }
@@ -43,32 +44,31 @@ type Failover struct {
 	Primary string `json:"primary"` // which becomes its replica
 }
 
-// Balance plans how the primaries of a running cluster are spread over machines and
-// zones. It wants, in this order:
+// Balance plans how to spread the primaries of a running cluster over machines and
+// zones. Its aims, in this order:
 //
-//  1. as few pairs of nodes of one shard on one machine as possible, then as few
-//     such pairs in one zone. For that, replicas go to other primaries
-//     (CLUSTER REPLICATE). Each shard keeps its number of replicas;
-//  2. as few replicas as possible that do so, for each copies all its data anew;
-//  3. the primaries spread over the zones, then over the machines, as evenly as
-//     these shards allow. For that, replicas take over (CLUSTER FAILOVER);
-//  4. as few failovers as possible.
+//  1. few pairs of nodes of one shard on one machine, then few such pairs in one zone.
+//     For that, replicas go to other primaries (CLUSTER REPLICATE). Each shard keeps
+//     its number of replicas;
+//  2. few replicas that go to others, because each copies all its data anew;
+//  3. primaries spread evenly over the zones, then over the machines, as far as these
+//     shards allow. For that, replicas take over (CLUSTER FAILOVER);
+//  4. few failovers.
 //
-// 1 and 2 are the least possible while all primaries stay where they are, 3 and 4
-// the least possible with the shards that result. In clusters of more than some
-// hundred nodes they need not be: then 1 looks at the shards that have such pairs
-// and as many others as it can, and beyond 4000 nodes 3 goes shard by shard.
+// 1 and 2 are the least possible while all primaries stay where they are. 3 and 4 are
+// the best possible with the shards that result. In clusters of more than some hundred
+// nodes they need not be: aim 1 then looks at the shards that have such pairs and as
+// many others as it can, and beyond 4000 nodes aim 3 goes shard by shard.
 //
-// No slot is unserved at any time: the replicas go first, one after the other, and
-// each must be in sync before the next step; a shard with one replica may have none
-// meanwhile. CLUSTER FAILOVER then has the primary wait until its replica has all.
+// Every slot is served at any time. The replicas go first, one after the other, and each
+// must be in sync before the next step; a shard with one replica may have none
+// meanwhile. In a CLUSTER FAILOVER the primary then waits until its replica has all data.
 //
-// Balance does not look at running jobs, as it moves no slots: wherever they are, the
-// nodes of a shard are spread alike. A failover at an end of a job may break it off, so
-// let jobs end before.
+// Balance moves no slots, so it does not need running jobs. But a failover at an end of
+// a job can break the job off: wait until jobs have ended.
 //
-// Replicas that cannot be reached stay where they are, and those that are set never
-// to take over do not. Shards without slots do not count, and are left as they are.
+// Replicas that cannot be reached stay where they are. Replicas that are set never to
+// take over do not take over. Shards without slots do not count, and are left unchanged.
 // The same cluster gives the same plan, whatever the order of the reply.
 //
 // The error is a [*StateError] if a primary with slots cannot be reached, or an
@@ -86,7 +86,7 @@ func Balance(c *topology.Cluster, o BalanceOptions) (Spread, error) {
 	return p, nil
 }
 
-// A balancer is a Spread in the making. Nodes are indexes.
+// A balancer makes a Spread. Nodes are indexes.
 type balancer struct {
 	nodes  []member // by id
 	shards [][]int  // the primary first, then the replicas by id; by the primary's id
@@ -134,8 +134,8 @@ func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
 		if m.host.Machine = o.Machines[n.ID]; m.host.Machine == "" {
 			m.host.Machine, _, _ = net.SplitHostPort(m.Addr)
 		}
-		m.host.Machine = cmp.Or(m.host.Machine, n.ID) // no address: nothing is known to be on its machine
-		// What is in another zone is another machine.
+		m.host.Machine = cmp.Or(m.host.Machine, n.ID) // no address: it shares its machine with no known node
+		// Machines of one name in two zones are two machines.
 		m.machine, m.zone = number(machines, m.host.Machine+"\x00"+m.host.Zone), number(zones, m.host.Zone)
 		if !m.able {
 			b.warnings = append(b.warnings, fmt.Sprintf("replica %s is not reachable (%s) and stays where it is", n.ID, n.Flags))
@@ -183,8 +183,8 @@ func (b *balancer) layout() Layout {
 	return NewLayout(shards, replicas)
 }
 
-// maxChoices bounds what keepApart looks at: replicas times shards that they may
-// go to.
+// maxChoices bounds the work of keepApart: replicas times the shards that they may go
+// to.
 const maxChoices = 20_000
 
 // keepApart gives the replicas to primaries: a flow of the least cost, from the
@@ -265,7 +265,7 @@ func (b *balancer) keepApart() {
 			}
 		}
 	}
-	// The shard that has the most replicas gives one first, to one that has few.
+	// The shard with the most replicas gives one first, to a shard with few.
 	for len(changes) > 0 {
 		next := slices.MinFunc(changes, func(x, y change) int {
 			return cmp.Or(

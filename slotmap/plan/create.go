@@ -16,7 +16,7 @@ import (
 // A Host is a server of a cluster that is to be created.
 type Host struct {
 	Addr    string // "host:port", with brackets around an IPv6 host
-	Machine string // what it shares with servers that fail together with it; "" is the host of Addr
+	Machine string // the same for servers that fail together; "" is the host of Addr
 	Zone    string // availability zone
 	ID      string // node id, for [Layout.Steps]; Create does not need it
 }
@@ -31,7 +31,7 @@ func (h Host) machine() string {
 // A Layout is a cluster to create.
 type Layout struct {
 	Shards   []LayoutShard // by first slot
-	Warnings []string      // wishes that could not be kept, and dangers
+	Warnings []string      // wishes that could not be met, and dangers
 }
 
 // A LayoutShard is a primary, its replicas and its slots.
@@ -41,8 +41,8 @@ type LayoutShard struct {
 	Replicas []Host
 }
 
-// CheckHosts returns an [*InputError] if no cluster can be laid out over hosts with
-// the given number of replicas for each primary. It is what [Create] checks.
+// CheckHosts returns the [*InputError] of [Create]: it is not nil if no cluster with
+// that many replicas for each primary can be laid out over hosts.
 func CheckHosts(hosts []Host, replicas int) error {
 	if replicas < 0 {
 		return &InputError{Field: "replicas", Value: fmt.Sprint(replicas), Reason: "must be from 0"}
@@ -73,33 +73,31 @@ func CheckHosts(hosts []Host, replicas int) error {
 	return nil
 }
 
-// NewLayout returns the layout of the given shards, in their order, with the
-// warnings that belong to it. replicas is what was asked for each primary.
+// NewLayout returns the layout of the given shards, in their order, with its warnings.
+// replicas is the wanted number for each primary.
 func NewLayout(shards []LayoutShard, replicas int) Layout {
 	l := Layout{Shards: shards}
 	l.warn(replicas)
 	return l
 }
 
-// Create lays out a new cluster over hosts: as many shards as there can be with
-// a primary and the given number of replicas each. Hosts that are left over
-// become further replicas.
+// Create lays out a new cluster over hosts: as many shards as possible, each with a
+// primary and the given number of replicas. Hosts that are left over become further
+// replicas.
 //
-// Shares are exact and contiguous: no two shards differ by more than one slot.
-// The nodes of a shard are spread over the zones and within them over the
-// machines as evenly as the hosts allow: of any zone and of any machine, no
-// shard has more nodes than the average, rounded up. So two nodes of a shard
-// share a zone or a machine only if that cannot be avoided. Among the nodes of
-// each shard the primary is chosen such that, in this order, the fewest
-// replicas are on the machine of their primary, the primaries are spread over
-// the zones, then over the machines, the fewest replicas are in the zone of
-// their primary, and hosts earlier in the list are primaries. That choice is
-// the best for up to 4000 hosts, and beyond that made shard by shard.
+// Each shard has one range, and no two differ by more than one slot. The nodes of a
+// shard are spread over the zones, and within these over the machines, as evenly as
+// possible: no shard has more nodes in a zone or on a machine than the average, rounded
+// up. So two nodes of a shard share a zone or a machine only if that is unavoidable.
 //
-// The same hosts in the same order give the same layout. Layout.Warnings names
-// the wishes that could not be kept. Fewer than three primaries are allowed,
-// with a warning: a majority of the primaries has to agree to a failover, and
-// that of two is two.
+// The primary of each shard is chosen for these wishes, in this order: few replicas on
+// the machine of their primary; primaries spread over the zones, then over the
+// machines; few replicas in the zone of their primary; primaries early in the list. Up
+// to 4000 hosts the choice is the best there is. Beyond that it goes shard by shard.
+//
+// The same hosts in the same order give the same layout. Layout.Warnings names the
+// wishes that could not be met. Fewer than three primaries are allowed, with a warning:
+// a majority of the primaries must agree to a failover, and a majority of two is two.
 //
 // The error is an [*InputError].
 func Create(hosts []Host, replicas int) (Layout, error) {
@@ -132,9 +130,9 @@ func Create(hosts []Host, replicas int) (Layout, error) {
 	return NewLayout(layout, replicas), nil
 }
 
-// deal gives the hosts to n shards in turn, zone by zone and within a zone
-// machine by machine. What is consecutive in that order, a zone or a machine,
-// is spread over the shards as evenly as can be.
+// deal gives the hosts to n shards in turn, zone by zone and within a zone machine by
+// machine. A zone or a machine is consecutive in that order, so it is spread over the
+// shards as evenly as possible.
 func deal(hosts []Host, n int) [][]int {
 	// By the first appearance of the zone, then of the machine.
 	zones, machines := map[string]int{}, map[string]int{}
@@ -164,8 +162,8 @@ func deal(hosts []Host, n int) [][]int {
 	return shards
 }
 
-// A price weighs the wishes in choosing primaries. Each wish is worth more than
-// all that follow it together.
+// A price weighs the wishes for primaries. Each wish counts more than all later ones
+// together.
 type price struct {
 	hi, lo int64
 }
@@ -175,10 +173,10 @@ func (p price) times(n int) price  { return price{p.hi * int64(n), p.lo * int64(
 func (p price) minus() price       { return price{-p.hi, -p.lo} }
 func (p price) less(q price) bool  { return p.hi < q.hi || p.hi == q.hi && p.lo < q.lo }
 
-// maxExact is up to how many hosts the primaries are chosen together.
+// maxExact is the most hosts for which all primaries are chosen together.
 const maxExact = 4000
 
-// wishes are what is wished of the primaries of shards, as prices.
+// wishes are the wishes for the primaries of shards, as prices.
 type wishes struct {
 	hosts           []Host
 	shards          [][]int
@@ -262,9 +260,9 @@ func (w *wishes) oneByOne() []int {
 	return primaries
 }
 
-// together chooses the primaries whose prices are the lowest together: a flow of the
-// least cost, from the source one unit through each shard, one of its hosts, the
-// machine and the zone of that to the sink.
+// together chooses the primaries with the lowest sum of prices. It is a flow of the
+// least cost: one unit goes from the source through each shard, one of its hosts, the
+// host's machine and zone, to the sink.
 func (w *wishes) together() []int {
 	var f flow
 	source, sink := f.node(), f.node()
@@ -315,8 +313,8 @@ func (w *wishes) together() []int {
 	return primaries
 }
 
-// earlierFirst exchanges the hosts of each machine, which are all the same to the
-// wishes, so that the earlier ones are primaries.
+// earlierFirst exchanges the hosts of each machine, which the wishes do not
+// distinguish, so that the earlier ones are primaries.
 func earlierFirst(hosts []Host, shards [][]int, primaries []int) {
 	type role struct {
 		shard, host int
@@ -430,7 +428,7 @@ func (f *flow) augment(source, sink int) bool {
 	return true
 }
 
-// warn adds the warnings that a layout deserves.
+// warn adds the warnings of a layout.
 func (l *Layout) warn(replicas int) {
 	switch n := len(l.Shards); {
 	case n == 1:
@@ -481,7 +479,7 @@ func (l *Layout) warnShared(what string, of func(Host) string) {
 	}
 }
 
-// some lists up to ten.
+// some lists up to ten names.
 func some(list []string) string {
 	if len(list) > 10 {
 		return fmt.Sprintf("%s and %d more", strings.Join(list[:10], ", "), len(list)-10)
@@ -489,7 +487,7 @@ func some(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// warnMajority tells of a machine or zone without which the other primaries are no
+// warnMajority warns of a machine or zone without which the other primaries are not a
 // majority.
 func (l *Layout) warnMajority(what string, of func(Host) string) {
 	if len(l.Shards) < 3 {
@@ -571,26 +569,25 @@ func writeWarnings(b *strings.Builder, warnings []string) {
 	}
 }
 
-// LayoutOptions say how to create a cluster. Zero is for servers from 7.0 on.
+// LayoutOptions are the options of [Layout.Steps]. The zero value is for servers from
+// 7.0 on.
 type LayoutOptions struct {
-	// AddSlots gives slots by ADDSLOTS, not by ADDSLOTSRANGE, which servers before
-	// 7.0 do not have.
+	// AddSlots uses ADDSLOTS and not ADDSLOTSRANGE, which servers before 7.0 do not
+	// have.
 	AddSlots bool
 }
 
-// Steps renders the layout for nodes that are empty and know no others. Their ids
-// must be in the hosts: CLUSTER MYID tells them.
+// Steps renders the layout for nodes that are empty and know no others. The hosts must
+// have their ids, which CLUSTER MYID returns.
 //
-// First each node gets a config epoch of its own, which servers allow only before
-// it has met others, and each primary its slots; then all meet the first one, and
-// learn of one another by gossip; then each replica begins to
-// replicate its primary as soon as it knows it, and the plan waits until it has
-// synced. At the end all
-// nodes say that the cluster is ok. Of steps of one round, each can be done
-// without the others.
+// First each node gets a config epoch of its own, which servers allow only before it
+// has met others, and each primary gets its slots. Then all meet the first one, and
+// learn of each other by gossip. Then each replica replicates its primary as soon as
+// it knows it, and the steps wait until it has synced. At the end all nodes say that
+// the cluster is ok. The steps of one round do not depend on each other.
 //
-// The error is an [*InputError]: a host that has no id, or the id of another, or an
-// address that is a name, for MEET takes none.
+// The error is an [*InputError] if a host has no id, or the id of another, or if an
+// address is a name, which MEET does not take.
 func (l *Layout) Steps(o LayoutOptions) ([]Step, error) {
 	var nodes []Node
 	var epochs, slots, meetings, replicas, waits []Step

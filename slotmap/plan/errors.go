@@ -8,10 +8,10 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// An InputError is an argument that no plan can be made from.
+// An InputError reports an argument from which no plan can be made.
 type InputError struct {
 	Field  string // the parameter or the field of the options, "Weights[2]" for one of several
-	Value  string // what was given; "" when it does not say more
+	Value  string // the value; "" if it adds nothing
 	Reason string
 }
 
@@ -23,25 +23,25 @@ func (e *InputError) Error() string {
 	return s + ": " + printableText(e.Reason)
 }
 
-// A Problem is why a cluster cannot be planned for.
+// A Problem is the reason why no plan can be made for a cluster.
 type Problem string
 
-// The problems a [StateError] names.
+// The problems of a [StateError].
 const (
 	OpenSlots    Problem = "open slots"        // slots being migrated or imported, or left so
 	Unassigned   Problem = "unassigned slots"  // slots without an owner
-	Disagreement Problem = "disagreement"      // nodes that do not agree who owns slots
-	Unreachable  Problem = "unreachable nodes" // slots of a node that has failed or may have
+	Disagreement Problem = "disagreement"      // nodes that disagree about the owners of slots
+	Unreachable  Problem = "unreachable nodes" // slots of a node that has failed or is suspected
 	RunningJobs  Problem = "running jobs"      // slots that a migration in the background moves
 	NodeIDs      Problem = "node ids"          // a node without an id, or two nodes with one
 )
 
-// A StateError is a state of the cluster in which moving slots could lose data
+// A StateError reports a state of the cluster in which moving slots could lose data,
 // or could not work.
 type StateError struct {
 	Problem Problem
-	Slots   slotmap.Set // the slots in question
-	Nodes   []string    // the ids of the nodes in question, ascending
+	Slots   slotmap.Set // the slots concerned
+	Nodes   []string    // the ids of the nodes concerned, ascending
 	Advice  string
 }
 

@@ -7,9 +7,9 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// units measures slots: each slot counts 1, or, to balance by load, its load as
-// a whole number. All the arithmetic of shares and ranges is in units, so both
-// kinds of balance are one.
+// units measures slots. Each slot counts 1 or, to balance by load, its load as a whole
+// number. All arithmetic of shares and ranges is in units, so that both kinds of balance
+// share it.
 type units struct {
 	s     *state
 	load  []float64 // nil: by the number of slots
@@ -18,7 +18,7 @@ type units struct {
 	free  int // the units of the slots that nobody owns
 }
 
-// loadUnits is the whole load in units: fine enough that rounding does not show,
+// loadUnits is the whole load in units: large enough that rounding does not matter, and
 // small enough for 32 bits.
 const loadUnits = 1 << 29
 
@@ -54,7 +54,7 @@ func (s *state) units(load []float64) *units {
 	return u
 }
 
-// have returns how many units each node has.
+// have returns the units that each node has.
 func (u *units) have() []int { return u.held(&u.s.owner) }
 
 func (u *units) held(o *owners) []int {
@@ -76,8 +76,8 @@ func (u *units) of(nodes []int) []int {
 	return have
 }
 
-// spread returns the owners when every node has the units it is to have: exactly,
-// if slots are counted, and within the heaviest slot, if it is the load.
+// spread returns owners by which every node has the wanted units: exactly if slots are
+// counted, and within the heaviest slot if load is.
 func (u *units) spread(want []int) *owners {
 	none := int32(len(want)) // the owner of unassigned slots
 	h := handout{surplus: make([]int32, none+1), deficit: make([]int32, none+1)}
@@ -114,7 +114,7 @@ func (u *units) spread(want []int) *owners {
 
 // correct moves single slots from the node that is most above its load to the one
 // that is most below, until both together are off by no more than the heaviest
-// slot. Every correction lessens the sum of the squares of what nodes are off.
+// slot. Every correction reduces the sum of the squares of the differences.
 func (u *units) correct(after *owners, want []int) {
 	off := u.held(after)
 	for i := range off {

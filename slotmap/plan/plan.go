@@ -11,33 +11,32 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// RebalanceOptions say how to rebalance. Zero means: all weights equal, primaries
-// without slots left out, balance by the number of slots, exact.
+// RebalanceOptions are the options of [Rebalance]. The zero value means equal weights,
+// without empty primaries, by the number of slots, exactly.
 type RebalanceOptions struct {
-	// Weights are the weights of nodes; others have weight 1. A node of weight 0
-	// ends without slots.
+	// Weights are the weights of nodes; all others have weight 1. A node of weight 0
+	// gives away all its slots.
 	Weights []Weight
 
 	// UseEmpty lets primaries without slots take part: to add nodes.
 	UseEmpty bool
 
-	// Threshold is a tolerance in percent: nothing is moved while every node's
-	// slots differ from its share by at most that part of them. 0 is no
-	// tolerance.
+	// Threshold is a tolerance in percent, from 0. Nothing is moved if the slots of
+	// every node differ from its share by at most that part of its slots.
 	Threshold float64
 
-	// Load, if not nil, is what to balance in the place of the number of slots: a
-	// number from 0 for each of the 16384 slots, in any unit, as the key-count,
-	// cpu-usec or memory-bytes of CLUSTER SLOT-STATS.
+	// Load, if not nil, is balanced instead of the number of slots: a number from 0
+	// for each of the 16384 slots, in any unit, such as the key-count, cpu-usec or
+	// memory-bytes of CLUSTER SLOT-STATS.
 	Load []float64
 
-	// AssignUnassigned gives slots that nobody owns an owner as well. If it is
-	// not set, they are an error.
+	// AssignUnassigned gives unassigned slots an owner, too. Without it, they are an
+	// error.
 	AssignUnassigned bool
 }
 
-// DrainOptions say how to drain. Zero means: the slots go to all primaries that
-// have slots, by their number.
+// DrainOptions are the options of [Drain]. The zero value means that the slots go to
+// all primaries that have slots, by their number.
 type DrainOptions struct {
 	// Receivers are the ids of the primaries that get the slots. If it is nil,
 	// they are all primaries that have slots and, with UseEmpty, the others.
@@ -50,58 +49,58 @@ type DrainOptions struct {
 	AssignUnassigned bool
 }
 
-// A Weight is how much of the slots a node is to have in proportion to others.
+// A Weight is the share of a node in proportion to those of others.
 type Weight struct {
 	ID     string // the id of a primary, or enough of its beginning
 	Weight float64
 }
 
-// A Move is slots that go from one node to another.
+// A Move is a set of slots that go from one node to another.
 type Move struct {
 	Slots slotmap.Set
-	From  string // node id; "" for slots that nobody owns
+	From  string // node id; "" for unassigned slots
 	To    string // node id
 }
 
-// A Plan says which slots to move from which node to which. It holds what is
-// needed of the cluster it was made for. Its methods do not change it and are
-// safe for concurrent use.
+// A Plan says which slots to move from which node to which. It has all that its
+// methods need of the cluster. The methods do not change it and are safe for
+// concurrent use.
 type Plan struct {
-	// Moves are what to do. No slot is in two of them, and in the default mode no
-	// two have the same source and target. They can be done in any order.
+	// Moves are the moves to make, in any order. No slot is in two of them, and in the
+	// plans of Rebalance, Drain and Reshard no two have the same source and target.
 	Moves []Move
 
-	Before *slotmap.Table[string] // who owns what, by node id
-	After  *slotmap.Table[string] // the same when all moves are done
+	Before *slotmap.Table[string] // the owners before, by node id
+	After  *slotmap.Table[string] // the owners after all moves
 
-	// Nodes are all primaries that can take part. Their order is that of the ids.
+	// Nodes are all primaries that can take part, in the order of their ids.
 	Nodes []Node
 
-	// Load is what was balanced in the place of the number of slots, or nil.
+	// Load is the load that was balanced instead of the number of slots, or nil.
 	Load []float64
 
-	Warnings []string // what a person should know before acting
+	Warnings []string // for a person to read before the plan is carried out
 
-	// Steps are how to do it: what one of the methods below has returned. It is nil
-	// in a new plan, and up to the caller to set, so that the plan's JSON has them.
+	// Steps are nil in a new plan. A caller sets them to the result of one of the
+	// methods that render the plan, so that its JSON has them.
 	Steps []Step
 }
 
 // A Node is a primary that can take part in a plan.
 type Node struct {
 	ID     string
-	Addr   string // "host:port"; "" if the view does not tell
+	Addr   string // "host:port"; "" if the view does not have it
 	Weight float64
 }
 
-// New returns the plan that makes the given moves in c, so that moves of the
-// caller's own can be rendered, batched and tried. Without moves it says what c
-// is like. The moves stay in their order.
+// New returns a plan of the caller's own moves in c, to be rendered, divided into
+// batches and tried. The moves stay in their order. Without moves, the plan describes
+// c.
 //
-// The error is a [*StateError] if moving slots of c could lose data; slots that
-// nobody owns are one only if no move gives them an owner. It is an
-// [*InputError] if a move takes slots from a node that does not own them, or
-// names a node that is no primary that can be reached.
+// The error is a [*StateError] if moving slots of c could lose data. Unassigned slots
+// are one only if no move gives them an owner. The error is an [*InputError] if a move
+// takes slots from a node that does not own them, or names a node that is not a
+// reachable primary.
 func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 	gives := slices.ContainsFunc(moves, func(m Move) bool { return m.From == "" })
 	s, err := newState(c, gives, jobs)
@@ -139,7 +138,7 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 	return p, err
 }
 
-// SlotCount returns how many slots the plan moves.
+// SlotCount returns the number of slots that the plan moves.
 func (p *Plan) SlotCount() int {
 	n := 0
 	for _, m := range p.Moves {
@@ -148,34 +147,32 @@ func (p *Plan) SlotCount() int {
 	return n
 }
 
-// Rebalance plans how the primaries of c get the slots that their weights give
-// them. In the default mode
+// Rebalance plans the moves that give the primaries of c the slots that are due to
+// their weights. Without opts.Load:
 //
-//   - every share is exact: a node of weight w ends with its part of the slots,
-//     16384*w/sum, rounded down or up. With equal weights no two nodes differ by
-//     more than one slot;
-//   - the number of moved slots is the least with which that can be reached;
-//   - among the ways to do so, it looks for the one with the fewest ranges
-//     afterwards, and among these for few source-target pairs. This is a search
-//     that need not find the fewest, but in tests against all possibilities of
-//     small cases nearly always does, and is within one range of them else;
+//   - every share is exact: a node of weight w ends with 16384*w/sum slots, rounded
+//     down or up. With equal weights no two nodes differ by more than one slot;
+//   - the number of moved slots is the least that reaches these shares;
+//   - among such plans, Rebalance searches for one that leaves few ranges, and then
+//     for few pairs of source and target. The search need not find the fewest ranges.
+//     Compared with all possibilities in small cases, it nearly always does, and is
+//     never more than one range above;
 //   - the same cluster gives the same plan, whatever the order of the reply;
-//   - from a state that is half-way through a plan it finishes the job, with no
-//     slot moved twice. (Not so with a tolerance within which the state is.)
+//   - from a state half-way through a plan, Rebalance finishes it and moves no slot
+//     twice, unless the state is within the tolerance of opts.Threshold.
 //
-// With opts.Load it is the load that is balanced: the moved load is about the
-// least possible, and the largest excess of a node over its share and the
-// largest shortfall together are at most the load of the heaviest slot, unless
-// that takes more than 16384 corrections.
+// With opts.Load, Rebalance balances the load. The moved load is about the least
+// possible. The largest excess of a node over its share and the largest shortfall add
+// up to at most the load of the heaviest slot, unless that takes more than 16384
+// corrections.
 //
-// jobs are the migrations that run in c, as [ParseJobs] reads them from its
-// primaries; those that have ended do not matter. Their slots count for their
-// targets, in Plan.Before as well, and are not moved by the plan: it can begin
-// while they run. So the plan from which they come, made again, is what is left
-// of it.
+// jobs are the migrations in c, as [ParseJobs] reads them from its primaries; those
+// that have ended are ignored. The slots of running jobs count for their targets, in
+// Plan.Before too, and the plan does not move them, so it can begin while they run. If
+// the plan that the jobs come from is made again, the result is the rest of it.
 //
-// The error is a [*StateError] if moving slots of c could lose data, or if slots
-// of running jobs had to move. It is an [*InputError] for bad options.
+// The error is a [*StateError] if moving slots of c could lose data, or if slots of
+// running jobs would have to move. It is an [*InputError] for bad options.
 func Rebalance(c *topology.Cluster, opts RebalanceOptions, jobs ...Job) (Plan, error) {
 	if !(opts.Threshold >= 0) || math.IsInf(opts.Threshold, 0) {
 		return Plan{}, &InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "a threshold is a number of percent from 0"}
@@ -225,10 +222,10 @@ func within(have []int, weights []float64, total int, percent float64) bool {
 	return true
 }
 
-// Drain plans how the nodes with the given ids give away all their slots. Nothing
-// else moves: the slots go where they level the receivers, in proportion to
-// their weights, as far as that is possible. Everything else is as in
-// [Rebalance], which also drains a node, by weight 0, but evens out all others.
+// Drain plans the moves that take all slots from the nodes with the given ids. No
+// other slot moves. The slots go to the receivers so that these become as level as
+// possible, in proportion to their weights. Everything else is as in [Rebalance], which
+// drains a node of weight 0, but also evens out all others.
 func Drain(c *topology.Cluster, nodes []string, opts DrainOptions, jobs ...Job) (Plan, error) {
 	s, err := start(c, RebalanceOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty, Load: opts.Load, AssignUnassigned: opts.AssignUnassigned}, jobs)
 	if err != nil {
@@ -289,9 +286,9 @@ func Drain(c *topology.Cluster, nodes []string, opts DrainOptions, jobs ...Job) 
 	return s.plan(u.spread(want), opts.Load)
 }
 
-// level returns what each has after given was handed out where it levels them, in
-// proportion to the weights. Only those below the common level get something.
-// Those above it keep what they have and leave the others a lower level.
+// level returns the slots of each node after given was handed out to level them, in
+// proportion to the weights. Only nodes below the common level get slots. Those above
+// it keep theirs, which lowers the level of the others.
 func level(have []int, weights []float64, given int) []int {
 	want := slices.Clone(have)
 	below := make([]int, len(have))
@@ -322,12 +319,12 @@ func level(have []int, weights []float64, given int) []int {
 	}
 }
 
-// Reshard plans to move slots, a number of them, to the primary with the id to.
-// They come from the primaries with the ids from, in proportion to what these
-// have; from nil is all others. The number is exact, each source gives its part
-// of it rounded down or up, and the slots are chosen for few ranges.
+// Reshard plans the moves of a number of slots to the primary with the id to. They
+// come from the primaries with the ids from, or from all others if from is nil, in
+// proportion to the slots that these have. The number is exact, each source gives its
+// part rounded down or up, and the slots are chosen to leave few ranges.
 //
-// Errors are those of [Rebalance].
+// The errors are those of [Rebalance].
 func Reshard(c *topology.Cluster, from []string, to string, slots int, jobs ...Job) (Plan, error) {
 	s, err := newState(c, false, jobs)
 	if err != nil {
@@ -394,7 +391,7 @@ func start(c *topology.Cluster, opts RebalanceOptions, jobs []Job) (*state, erro
 	return s, s.setWeights(opts)
 }
 
-// weighty is an error if nodes is empty or has no weight.
+// weighty returns an error if nodes is empty or all weights are 0.
 func (s *state) weighty(nodes []int) error {
 	sum := 0.0
 	for _, w := range s.weightsOf(nodes) {

@@ -10,31 +10,30 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A Promotion says which replica is to take over from a lost primary.
+// A Promotion names the replica that is to take over from a lost primary.
 type Promotion struct {
 	Lost      string      // id of the primary
 	Slots     slotmap.Set // its slots
-	Replica   string      // id of the replica; "" when none can
+	Replica   string      // id of the replica; "" if none can
 	Reason    string      // why this one, or why none
-	Automatic bool        // whether the cluster does it by itself
-	Step      Step        // how to do it by hand; no Command when no replica can
+	Automatic bool        // the cluster does it by itself
+	Step      Step        // how to do it by hand; no Command if no replica can
 }
 
-// Promote plans the failover of lost primaries, given by id. All are taken to be
-// gone at once, whatever the view says of them.
+// Promote plans the failover of lost primaries, given by id. It takes all of them as
+// lost at once, whatever the view says.
 //
-// Of the replicas that can be reached and are loaded, it takes the one with the
-// smallest priority ([topology.Node].ReplicaPriority), which only nodes.conf of Valkey
-// 9.2 tells, then the one that has got the most of the primary's replication stream,
-// which only CLUSTER SHARDS tells: as the servers' own election does (the rank of
-// clusterGetReplicaRank). A replica that is set never to take over comes last. Among
-// equals the one that the asked node has a link to, then the smallest id.
+// It chooses among the replicas that can be reached and have loaded their data, by these
+// rules in turn: the smallest priority ([topology.Node].ReplicaPriority), which only
+// nodes.conf of Valkey 9.2 has; the most of the primary's replication stream, which only
+// CLUSTER SHARDS has; a link from the asked node; the smallest id. The first two are
+// those of the servers' own election (clusterGetReplicaRank). A replica that is set
+// never to take over comes last.
 //
-// The cluster elects a replica by itself if a majority of the primaries with
-// slots, the lost ones counted, is left to vote, and the replica is not set
-// against it. Otherwise only CLUSTER FAILOVER TAKEOVER helps, which asks nobody:
-// it is safe only if the lost primary does not come back with clients of its
-// own.
+// The cluster elects a replica by itself if a majority of the primaries with slots, lost
+// ones counted, is left to vote, and the replica may take over. Otherwise only CLUSTER
+// FAILOVER TAKEOVER helps, which needs no votes. It is safe only if the lost primary does
+// not come back with clients of its own.
 //
 // The result is in the order of lost. The error is an [*InputError].
 func Promote(c *topology.Cluster, lost []string) ([]Promotion, error) {

@@ -2,8 +2,8 @@ package plan
 
 import "slices"
 
-// inRounds gives the steps of the kind [KindImport] rounds, from 1, in which no
-// node is in two of them, and puts them in that order, behind all others.
+// inRounds numbers the rounds of the steps of the kind [KindImport], from 1, so that no
+// node is in two steps of a round. It sorts these steps by round, after all others.
 //
 // It is a colouring of edges, from node to peer: each edge gets a colour that is
 // free at both its ends. If there is none, the colours of a path are exchanged: a

@@ -6,11 +6,10 @@ import (
 	"slices"
 )
 
-// shares settles how many of total slots each node is to have: its exact share
-// total*weight/sum(weights), rounded down or up, nothing else. Which shares are
-// rounded up follows from what the nodes have now, so that the fewest slots
-// move; among equals the largest remainder wins, then the node that is spared a
-// move, then the lower index. The weights are not negative and not all zero.
+// shares returns the slots that each node is to have: its exact share
+// total*weight/sum(weights), rounded down or up. Shares are rounded up so that the
+// fewest slots move; among equals the largest remainder comes first, then the node that
+// is spared a move, then the lower index. The weights are not negative and not all zero.
 func shares(have []int, weights []float64, total int) []int {
 	heaviest := slices.Max(weights)
 	sum := 0.0

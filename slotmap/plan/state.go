@@ -26,13 +26,13 @@ type node struct {
 // owners says who owns each slot: indexes of nodes, or nobody.
 type owners [hashslot.Count]int32
 
-// A state is a cluster that is fit to be planned for.
+// A state is a cluster for which a plan can be made.
 type state struct {
 	cluster  *topology.Cluster
 	nodes    []node // by id
 	index    map[string]int
 	owner    owners
-	busy     []bool // by slot: whether a running job moves it; nil if there is none
+	busy     []bool // by slot: a running job moves it; nil without jobs
 	warnings []string
 }
 
@@ -109,8 +109,8 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 	return s, s.apply(jobs)
 }
 
-// down reports whether a primary cannot be reached, or may not be: nothing can be
-// moved from it or to it.
+// down reports whether a primary has failed or is suspected: no slot can be moved from it
+// or to it.
 func down(n *topology.Node) bool {
 	return n.Flags&(topology.FlagFail|topology.FlagPFail|topology.FlagNoAddr|topology.FlagHandshake) != 0 ||
 		n.Health != "" && n.Health != topology.HealthOnline
@@ -124,7 +124,7 @@ func (s *state) find(field, id string) (int, error) {
 	return 0, &InputError{Field: field, Value: id, Reason: s.whyNot(id)}
 }
 
-// whyNot says why id is not the id of a primary that can take part.
+// whyNot returns the reason why id is not that of a primary that can take part.
 func (s *state) whyNot(id string) string {
 	n := s.cluster.Node(id)
 	switch {
