@@ -359,7 +359,7 @@ func (b *balancer) choose() {
 	}
 }
 
-// Summary returns the plan as text for a person to check.
+// Summary returns the plan as text for people.
 func (p *Spread) Summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s to other primaries, %s\n", count(len(p.Moves), "replica"), count(len(p.Failovers), "failover"))

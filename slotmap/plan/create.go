@@ -530,7 +530,7 @@ func (l Layout) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// Summary returns the layout as text for a person to check.
+// Summary returns the layout as text for people.
 func (l Layout) Summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", count(len(l.Shards), "shard"))

@@ -11,11 +11,11 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// KeyCounts says how many keys of a slot a node has, in all its databases: by node
-// id and slot. A slot that is not there is not known, which is not the same as 0.
+// KeyCounts has the number of keys of a slot at a node, in all its databases, by node id
+// and slot. A slot that is missing is unknown, which is not the same as 0.
 type KeyCounts map[string]map[hashslot.Slot]int
 
-// Put sets how many keys of a slot a node has, as CLUSTER COUNTKEYSINSLOT says.
+// Put sets the number of keys of a slot at a node, the reply to CLUSTER COUNTKEYSINSLOT.
 func (k KeyCounts) Put(node string, slot hashslot.Slot, keys int) {
 	if k[node] == nil {
 		k[node] = map[hashslot.Slot]int{}
@@ -23,12 +23,12 @@ func (k KeyCounts) Put(node string, slot hashslot.Slot, keys int) {
 	k[node][slot] = keys
 }
 
-// A CountsError lists what [Fix] has to know.
+// A CountsError lists the counts that [Fix] needs.
 type CountsError struct {
 	Ask []CountsQuestion // by node id
 }
 
-// A CountsQuestion is for how many keys of each slot a node has.
+// A CountsQuestion asks for the number of keys of each slot at a node.
 type CountsQuestion struct {
 	Node, Addr string
 	Slots      slotmap.Set
@@ -42,28 +42,28 @@ func (e *CountsError) Error() string {
 		count(len(e.Ask), "node"), cmp.Or(e.Ask[0].Addr, e.Ask[0].Node), e.Ask[0].Slots)
 }
 
-// FixOptions say how to repair. Zero means: not while a primary cannot be reached,
-// only slots of which the views show that they need it, and keys of which both ends
-// have one are left to the caller: the step that moves them fails.
+// FixOptions are the options of [Fix]. The zero value means: no repair while a primary
+// cannot be reached; only slots that need a repair by the views; and if both ends of a
+// move have a key, the step that moves it fails, and the caller decides.
 type FixOptions struct {
-	// Unreachable goes on although primaries cannot be asked. What they have is
-	// lost then, if it is not at others, and their slots go to others. It is
+	// Unreachable allows a repair although primaries cannot be asked. Their slots go
+	// to others, and their keys are lost unless others have them. It is
 	// --cluster-fix-with-unreachable-primaries of the tool.
 	Unreachable bool
 
-	// StrayKeys looks for keys at primaries that do not own their slot, which no
-	// view shows: it takes the counts of all slots at all primaries. It is
+	// StrayKeys looks for keys at primaries that do not own their slot, which no view
+	// shows. It needs the counts of all slots at all primaries. It is
 	// --cluster-search-multiple-owners of the tool.
 	StrayKeys bool
 
-	// SetSlots says how keys are moved. With Databases, counts are for all of
-	// them. With Replace, a key that two nodes have is overwritten by that of the
-	// node which loses the slot.
+	// SetSlots says how keys are moved. With Databases, counts are those of all
+	// databases. With Replace, if two nodes have a key, that of the node which loses
+	// the slot overwrites the other.
 	SetSlots SetSlotOptions
 }
 
-// A FixCase is what is done about a slot. The cases are those of valkey-cli
-// --cluster fix; each names the function of valkey-cli.c that decides on it.
+// A FixCase is the way in which a slot is repaired. The cases are those of valkey-cli
+// --cluster fix, and each names the function of valkey-cli.c that decides on it.
 type FixCase string
 
 // The cases of repairs.
@@ -80,53 +80,50 @@ const (
 	SpreadOwner  FixCase = "spread who owns it"        // one owns it, others will never hear so; the tool leaves that
 )
 
-// A Repair is what [Fix] plans.
+// A Repair is the plan of [Fix].
 type Repair struct {
-	Slots    []SlotRepair `json:"slots"` // what is done about which slots, by the first slot
-	Steps    []Step       `json:"steps"` // how, to be done one after the other
+	Slots    []SlotRepair `json:"slots"` // the slots by case, in the order of their first slots
+	Steps    []Step       `json:"steps"` // to be done one after the other
 	Warnings []string     `json:"warnings"`
 }
 
-// A SlotRepair is what is done about some slots.
+// A SlotRepair is the repair of some slots.
 type SlotRepair struct {
 	Slots slotmap.Set `json:"slots"`
 	Case  FixCase     `json:"case"`
 	Owner string      `json:"owner"` // id of the primary that owns them afterwards
 }
 
-// Fix plans the repair of a cluster with open slots, with slots that nobody owns,
-// and with slots that several nodes own, by the rules of valkey-cli --cluster fix.
-// views are what all its primaries say, each about itself: the replies of CLUSTER
-// NODES of each. Replicas may be among them.
+// Fix plans the repair of a cluster with open slots, with unassigned slots, and with
+// slots that several nodes own, by the rules of valkey-cli --cluster fix. views are the
+// replies to CLUSTER NODES of all primaries. Views of replicas may be among them.
 //
-// Where it matters which node has keys, Fix does not guess: if keys does not say,
-// the error is a [*CountsError] that lists what to ask. The second call, with the
-// answers, gives the repair. A cluster in order needs none, and no counts.
+// If a repair depends on which node has keys, Fix needs the counts. If keys lacks one,
+// the error is a [*CountsError] that lists the missing counts. A second call, with these,
+// returns the repair. A healthy cluster needs no counts, and its repair has no steps.
 //
-// Redis 8.4 and later count no keys of slots that a node neither owns nor imports, so
-// that there neither Fix nor the tool sees keys of a slot that nobody owns.
+// Redis 8.4 and later count no keys of slots that a node neither owns nor imports. There,
+// neither Fix nor the tool finds the keys of an unassigned slot.
 //
-// Where the tool chooses at random, or by the order of its list, Fix chooses so that
-// the same views and counts give the same repair: of nodes that have equally many
-// keys, one that owns the slot goes first, then the one with the highest config
-// epoch, then the smallest id. Slots without keys go to primaries with few slots,
-// in few ranges.
+// Where the tool chooses at random, or by the order of its list, Fix chooses by rules, so
+// that the same views and counts give the same repair. Among nodes with equally many
+// keys, an owner of the slot comes first, then the node with the highest config epoch,
+// then the smallest id. Slots without keys go to primaries with few slots, in few ranges.
 //
-// Servers delete the keys of a slot that they lose to a claim with a higher config
-// epoch. The order of the steps, and the waits among them, keep a repair from causing
-// that, in whatever order the nodes hear of one another, if the cluster is at rest: no
-// slot has two owners that hear of each other, and nobody else moves slots. While a
-// slot has two owners, clients write to both, and a key that both have stops the repair,
-// unless FixOptions.SetSlots.Replace is set.
+// Servers delete the keys of a slot that they lose to a claim with a higher config epoch.
+// The order of the steps, and the waits between them, keep a repair from causing that, in
+// whatever order the nodes hear of each other. This holds if the cluster is at rest: no
+// slot has two owners that hear of each other, and nobody else moves slots. While a slot
+// has two owners, clients write to both. A key that both have stops the repair, unless
+// FixOptions.SetSlots.Replace is set.
 //
-// A step that may be done already can be repeated. If it is not known how far the steps
-// have come, plan anew with FixOptions.StrayKeys: keys may be at a node that has closed
-// their slot.
+// Steps can be repeated. If the progress is not known, plan again with
+// FixOptions.StrayKeys: keys may be at a node that has closed their slot.
 //
-// The nodes that were asked are waited for. Without replicas among them, the repair
-// relies on it that they hear as soon as the primaries do.
+// The steps wait for the nodes whose views were given. If replicas are not among them, the
+// repair relies on replicas to hear of changes as soon as primaries do.
 //
-// Other errors are a [*StateError], if a primary was not asked, and an
+// Other errors are a [*StateError], if the view of a primary is missing, and an
 // [*InputError].
 func Fix(views []*topology.Cluster, keys KeyCounts, o FixOptions) (Repair, error) {
 	f, err := newFixer(views, keys, o)
@@ -155,23 +152,24 @@ func first(s slotmap.Set) hashslot.Slot {
 	return hashslot.Count
 }
 
-// A fixer is a repair in the making.
+// A fixer makes a repair.
 //
-// The order of its steps keeps keys from servers, which delete the keys of a slot when
-// they lose it to a claim with a higher config epoch that they hear of
-// (clusterUpdateSlotsConfigWith of Valkey's cluster_legacy.c):
+// Servers delete the keys of a slot when they lose it to a claim with a higher config
+// epoch (clusterUpdateSlotsConfigWith of Valkey's cluster_legacy.c). The order of the
+// steps prevents that:
 //
-//  1. What is open without need is closed, and nodes give up what is to be another's,
-//     before any epoch changes. Valkey 8.0 and later take a slot as their own that
-//     they import from a node which does not claim it, so it is closed first. Only a
-//     slot that two claim is given up before that: its keys are in danger already.
-//  2. One node after the other gets the highest epoch and takes its slots, and the next
-//     one waits until all others have heard of that. So no node believes in an owner
-//     whose epoch has overtaken that of the true one: its word would take the slot
-//     from that one.
-//  3. Keys that are not at the owner go there when their node has heard of its claim,
-//     for to send them it has to import the slot from the owner.
-//  4. Slots are moved, target by target, with the same wait, as targets get the highest
+//  1. Before any epoch changes, slots that are open without need are closed, and nodes
+//     give up the slots that go to others. A slot is closed before it is given up:
+//     Valkey 8.0 and later make a slot their own if they import it from a node that
+//     does not claim it. Only a slot that two nodes claim is given up first: its keys
+//     are in danger already.
+//  2. One node after the other gets the highest epoch and takes its slots. The next one
+//     waits until all others have heard of that. Otherwise a node could believe in an
+//     owner whose epoch has overtaken that of the true one, and its word would take the
+//     slot from the true one.
+//  3. Keys at other nodes go to the owner after their node has heard of its claim: to
+//     send them, the node has to import the slot from the owner.
+//  4. Slots move, target by target, with the same wait, because targets get the highest
 //     epoch, too.
 type fixer struct {
 	Repair
@@ -193,26 +191,26 @@ type fixer struct {
 	unheard   []Step            // waits of nodes with keys to gather
 }
 
-// A taking is what a node takes as its own.
+// A taking is the slots that a node makes its own.
 type taking struct {
 	bump    bool        // others may believe in another owner
-	kept    slotmap.Set // what it owns, and others have given up
-	taken   slotmap.Set // what others have given up
-	covered slotmap.Set // what nobody owned
+	kept    slotmap.Set // slots that it owns, and others have given up
+	taken   slotmap.Set // slots that others have given up
+	covered slotmap.Set // slots that were unassigned
 }
 
-// A moving is which slots come to a node with their keys.
+// A moving is the slots that come to a node with their keys.
 type moving struct {
 	slots slotmap.Set
 	from  map[*fixNode][]hashslot.Slot
 }
 
-// A fixNode is a node as it says itself.
+// A fixNode is a node by its own view.
 type fixNode struct {
 	Node
 	epoch                uint64
 	keys                 map[hashslot.Slot]int
-	had, owns            slotmap.Set // as it says, and when the repair is done
+	had, owns            slotmap.Set // by its view, and after the repair
 	view                 *topology.Cluster
 	migrating, importing map[hashslot.Slot]string
 }
@@ -263,7 +261,7 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 	return f, f.checkAsked(views, asked)
 }
 
-// checkAsked is an error if a primary was not asked.
+// checkAsked returns an error if the view of a primary is missing.
 func (f *fixer) checkAsked(views []*topology.Cluster, asked map[string]bool) error {
 	e := &StateError{Problem: Unreachable, Advice: "their slots and keys are not known; ask them as well, or let replicas take over first"}
 	for _, v := range views {
@@ -292,8 +290,8 @@ func (f *fixer) checkAsked(views []*topology.Cluster, asked map[string]bool) err
 	return nil
 }
 
-// count returns how many keys of the slot a node has. If that is not known it is a
-// question, and 0.
+// count returns the number of keys of the slot at a node. If it is not known, count adds
+// a question and returns 0.
 func (f *fixer) count(n *fixNode, slot hashslot.Slot) int {
 	keys, ok := n.keys[slot]
 	if !ok {
@@ -305,8 +303,8 @@ func (f *fixer) count(n *fixNode, slot hashslot.Slot) int {
 	return keys
 }
 
-// repair goes through the slots as the tool does: first those that are open, then
-// those that nobody owns, then those that several own.
+// repair goes through the slots in the order of the tool: first the open ones, then the
+// unassigned ones, then those with several owners.
 func (f *fixer) repair() {
 	var open, owned slotmap.Set
 	for _, n := range f.nodes {
@@ -336,7 +334,7 @@ func (f *fixer) repair() {
 
 func allSlots() slotmap.Set { return slotmap.SetOf(slotmap.Range{Last: hashslot.Count - 1}) }
 
-// done notes what is done about a slot.
+// done records the case of a slot.
 func (f *fixer) done(slot hashslot.Slot, what FixCase, owner *fixNode) {
 	i := slices.IndexFunc(f.Slots, func(r SlotRepair) bool { return r.Case == what && r.Owner == owner.ID })
 	if i < 0 {
@@ -346,7 +344,7 @@ func (f *fixer) done(slot hashslot.Slot, what FixCase, owner *fixNode) {
 	f.Slots[i].Slots.Add(slot)
 }
 
-// together puts the steps into their order.
+// together orders the steps.
 func (f *fixer) together() {
 	add := func(steps ...Step) { f.Steps = append(f.Steps, steps...) }
 	add(f.urgent...)
@@ -380,7 +378,7 @@ func (f *fixer) together() {
 	}
 }
 
-// informed waits until all know of the highest config epoch, which they do at rest.
+// informed waits until all know the highest config epoch, as they do at rest.
 func (f *fixer) informed() (steps []Step) {
 	highest := slices.MaxFunc(f.nodes, func(a, b *fixNode) int {
 		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(b.ID, a.ID))
@@ -401,7 +399,7 @@ func (n *fixNode) epochOf(id string) uint64 {
 	return 0
 }
 
-// imports are the slots that n imports.
+// imports returns the slots that n imports.
 func (n *fixNode) imports() (slots slotmap.Set) {
 	for slot := range n.importing {
 		slots.Add(slot)
@@ -419,9 +417,9 @@ func (f *fixer) heard(n *fixNode, slots slotmap.Set) (steps []Step) {
 	return steps
 }
 
-// take has n get the highest epoch, if others believe in another owner, and then its
-// slots. SETSLOT takes a slot whoever is believed to own it: it may be that n has
-// just heard from the node that has given the slot up.
+// take makes n get the highest epoch, if others believe in another owner, and then its
+// slots. It uses SETSLOT, which takes a slot from any owner: n may just have heard from
+// the node that has given the slot up.
 func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
 	if t.bump {
 		steps = append(steps, bumped(n.Node))
@@ -441,10 +439,11 @@ func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
 	return steps
 }
 
-// disagreed are slots that one node owns, while others believe that they are those of
-// one with an epoch as high, and will never hear. If that one got a higher epoch, their
-// word would take the slots from the owner. So the owner gets it before. The owner with
-// the lowest epoch goes first: nobody takes its slots for those of one before.
+// disagreed handles slots that one node owns, while others believe in an owner with an
+// epoch that is as high, and never hear of the true one. If the believed owner got a
+// higher epoch, their word would take the slots from the true one. So the true one gets
+// it first. The owner with the lowest epoch begins: nobody believes that its slots belong
+// to an earlier one.
 func (f *fixer) disagreed(settled, open slotmap.Set) {
 	var owner [hashslot.Count]*fixNode
 	for _, n := range f.nodes {
@@ -474,7 +473,7 @@ func (f *fixer) disagreed(settled, open slotmap.Set) {
 		slots := disputed[n]
 		f.spreading = append(f.spreading, bumped(n.Node))
 		for _, m := range f.asked {
-			if m != n { // what m imports still, it may not hear of
+			if m != n { // m may not hear of slots that it still imports
 				f.spreading = append(f.spreading, following(m.Node, n.Node, rangesOf(slots.Subtract(m.imports()))))
 			}
 		}
@@ -484,7 +483,7 @@ func (f *fixer) disagreed(settled, open slotmap.Set) {
 	}
 }
 
-// claimants are the nodes that own the slot or have keys of it.
+// claimants returns the nodes that own the slot or have keys of it.
 func (f *fixer) claimants(slot hashslot.Slot) []*fixNode {
 	var all []*fixNode
 	for _, n := range f.nodes {
@@ -495,7 +494,7 @@ func (f *fixer) claimants(slot hashslot.Slot) []*fixNode {
 	return all
 }
 
-// most is clusterManagerGetNodeWithMostKeysInSlot.
+// most repeats clusterManagerGetNodeWithMostKeysInSlot.
 func (f *fixer) most(nodes []*fixNode, slot hashslot.Slot) *fixNode {
 	return slices.MinFunc(nodes, func(a, b *fixNode) int {
 		return cmp.Or(
@@ -538,8 +537,8 @@ func (f *fixer) claim(n *fixNode, slots slotmap.Set, contested bool) {
 	n.owns = n.owns.Union(slots)
 }
 
-// believes reports whether the node takes another than the one with the id for the
-// owner of some of the slots.
+// believes reports whether the node believes that some of the slots belong to another
+// node than the one with the id.
 func (n *fixNode) believes(slots slotmap.Set, not string) bool {
 	for r, s := range n.view.Table().Ranges() {
 		if s.Primary.ID != not && !slots.Intersect(slotmap.SetOf(r)).IsEmpty() {
@@ -549,7 +548,7 @@ func (n *fixNode) believes(slots slotmap.Set, not string) bool {
 	return false
 }
 
-// giveUp has n give up the slot, if it owns it, and keep its keys.
+// giveUp makes n give up the slot, if it owns it, and keep its keys.
 func (f *fixer) giveUp(n *fixNode, slot hashslot.Slot) {
 	if n.owns.Contains(slot) {
 		n.owns.Remove(slot)
@@ -562,7 +561,7 @@ func (f *fixer) giveUp(n *fixNode, slot hashslot.Slot) {
 	}
 }
 
-// closeAt has n neither import nor migrate the slot.
+// closeAt makes n neither import nor migrate the slot.
 func (f *fixer) closeAt(n *fixNode, slot hashslot.Slot) {
 	_, importing := n.importing[slot]
 	_, migrating := n.migrating[slot]
@@ -571,21 +570,21 @@ func (f *fixer) closeAt(n *fixNode, slot hashslot.Slot) {
 	}
 }
 
-// tell has n know that the slot is the owner's, if it does not. It may have missed that
-// while it imported the slot.
+// tell makes the owner of the slot known to n, if it is not. n may have missed it while
+// it imported the slot.
 func (f *fixer) tell(n, owner *fixNode, slot hashslot.Slot) {
 	if ownerOf(n.view, slot) != owner.ID {
 		f.closing = append(f.closing, owned(n.Node, owner.Node, slot))
 	}
 }
 
-// keysTo moves the keys of the slot from n, which does not own it, to the owner. n
-// has to import the slot meanwhile: otherwise it would redirect MIGRATE.
+// keysTo moves the keys of the slot from n, which does not own it, to the owner. n must
+// import the slot meanwhile: otherwise it would redirect MIGRATE.
 func (f *fixer) keysTo(n, owner *fixNode, slot hashslot.Slot) {
 	f.receivers[owner] = true
 	if t := f.taking[owner]; t != nil && (t.covered.Contains(slot) || t.taken.Contains(slot)) {
 		if ownerOf(n.view, slot) == owner.ID {
-			// To know it later has to mean that n has heard of it.
+			// If n knows it later, that must be because it has heard of it.
 			f.giving = append(f.giving, unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
 		}
 		wait := following(n.Node, owner.Node, one(slot))
@@ -599,7 +598,7 @@ func (f *fixer) keysTo(n, owner *fixNode, slot hashslot.Slot) {
 	f.gathering = append(f.gathering, stable(n.Node, slot))
 }
 
-// move has the slot go to another node with its keys.
+// move moves the slot to another node with its keys.
 func (f *fixer) move(from, to *fixNode, slot hashslot.Slot) {
 	m := f.moving[to]
 	if m == nil {
@@ -614,8 +613,8 @@ func (f *fixer) move(from, to *fixNode, slot hashslot.Slot) {
 }
 
 // moves moves slots with their keys, as [Plan.SetSlots] does. A node that gives its last
-// slot may be a replica then and get none, so it gets its own before, unless two wait
-// for each other.
+// slot can become a replica and then gets no slots. So it gets its slots before, unless
+// two nodes wait for each other.
 func (f *fixer) moves() (steps []Step) {
 	left := map[*fixNode]int{} // slots that the node has
 	var targets []*fixNode
@@ -659,7 +658,7 @@ func (f *fixer) moves() (steps []Step) {
 	return steps
 }
 
-// open is clusterManagerFixOpenSlot.
+// open repeats clusterManagerFixOpenSlot.
 func (f *fixer) open(slot hashslot.Slot) {
 	claimants := f.claimants(slot)
 	var owner, source *fixNode
@@ -737,8 +736,8 @@ func (f *fixer) open(slot hashslot.Slot) {
 	}
 }
 
-// targetOf returns to whom a move is to be finished: the only node that imports the
-// slot, or of several the one to which the source says that it goes.
+// targetOf returns the target of a move that is to be finished: the only node that
+// imports the slot or, of several, the one that the source names.
 func (f *fixer) targetOf(source *fixNode, importers []*fixNode, slot hashslot.Slot) *fixNode {
 	if source == nil || len(importers) == 0 {
 		return nil
@@ -752,7 +751,7 @@ func (f *fixer) targetOf(source *fixNode, importers []*fixNode, slot hashslot.Sl
 	return nil
 }
 
-// cover is clusterManagerFixSlotsCoverage.
+// cover repeats clusterManagerFixSlotsCoverage.
 func (f *fixer) cover(slots slotmap.Set) {
 	var empty slotmap.Set
 	single := map[*fixNode]slotmap.Set{}
@@ -798,8 +797,8 @@ func (f *fixer) cover(slots slotmap.Set) {
 	}
 }
 
-// settle is clusterManagerFixMultipleSlotOwners, for one slot that has several
-// owners. Otherwise it does nothing.
+// settle repeats clusterManagerFixMultipleSlotOwners for one slot. It does nothing unless
+// the slot has several owners.
 func (f *fixer) settle(slot hashslot.Slot) {
 	claimants := f.claimants(slot)
 	if len(claimants) < 2 {
@@ -824,7 +823,7 @@ func (f *fixer) settle(slot hashslot.Slot) {
 	f.done(slot, SettleOwner, owner)
 }
 
-// Summary returns the repair as text for a person to check.
+// Summary returns the repair as text for people.
 func (r *Repair) Summary() string {
 	var b strings.Builder
 	if len(r.Slots) == 0 {

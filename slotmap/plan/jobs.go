@@ -10,41 +10,40 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A Job is a migration of slots that servers do in the background: one of CLUSTER
-// GETSLOTMIGRATIONS (Valkey 9.0 and later) or a task of CLUSTER MIGRATION STATUS
-// (Redis 8.4 and later). Both its ends have one, with the same ID.
+// A Job is a migration of slots that servers run in the background: an entry of CLUSTER
+// GETSLOTMIGRATIONS (Valkey 9.0 and later) or of CLUSTER MIGRATION STATUS (Redis 8.4 and
+// later). Source and target have one each, with the same ID.
 type Job struct {
 	ID       string
 	Import   bool // whether the node that was asked is the target
 	Slots    slotmap.Set
-	Source   string // node id; "" if the reply does not tell, as that of a Valkey replica
+	Source   string // node id; "" if the reply does not have it, as that of a Valkey replica
 	Target   string // node id; as Source
 	State    string // in the server's words: "snapshotting", for example
 	Progress Progress
 
-	// Message is why it has failed, or is tried again; "" if there is nothing to say.
+	// Message is the reason why it has failed or is tried again, or "".
 	Message string
 
 	Created time.Time
 	Changed time.Time // when it last changed; of Redis when it ended, zero before
-	Retries int       // how often it was tried again; of Redis only
+	Retries int       // the number of retries; Redis only
 }
 
-// maxJobs bounds what ParseJobs takes. Servers keep some dozens.
+// maxJobs is the most jobs that ParseJobs accepts. Servers keep some dozens.
 const maxJobs = 1 << 16
 
-// ParseJobs reads the reply to CLUSTER GETSLOTMIGRATIONS or to CLUSTER MIGRATION
-// STATUS, which it tells apart by the names of the fields. Valkey counts time in
-// seconds, Redis in milliseconds. The jobs come in the order of the reply, in
-// which the newest is the first.
+// ParseJobs reads the reply to CLUSTER GETSLOTMIGRATIONS or to CLUSTER MIGRATION STATUS.
+// The names of the fields show which it is. Valkey gives times in seconds, Redis in
+// milliseconds. The jobs are in the order of the reply, which has the newest first.
 //
-// A state that is not known counts as [Running]: only success, completed, failed,
-// cancelled and canceled are ends. What has ended without success is [Failed], but
-// an import of Redis that has failed is Running: its target tries it again until
-// it is canceled. Fields that are not known are skipped.
+// An unknown state counts as [Running]: only success, completed, failed, cancelled and
+// canceled are ends. A job that has ended without success is [Failed], except a failed
+// import of Redis, which is Running: its target retries until it is canceled. Unknown
+// fields are skipped.
 //
-// The error is an [*InputError] that names the job and the field. Time and memory
-// are in proportion to the reply, and the slots take 2 KiB a job.
+// The error is an [*InputError] that names the job and the field. Time and memory are in
+// proportion to the reply, and 2 KiB for the slots of each job.
 func ParseJobs(migrations any) ([]Job, error) {
 	list, ok := reply.List(migrations)
 	if !ok {
@@ -170,8 +169,8 @@ func (r *jobReader) slots(name string, slots *slotmap.Set) {
 	*slots = s
 }
 
-// job says how far the newest job for the step has come. The slots are where they
-// were.
+// job returns the progress of the newest job for the step. The slots are still with
+// their source.
 func (s *Step) job(migrations any) (p Progress, why string) {
 	jobs, err := ParseJobs(migrations)
 	if err != nil {
@@ -209,7 +208,7 @@ func (j *Job) text() string {
 	return j.State + ": " + j.Message
 }
 
-// apply has the slots of running jobs belong to their targets.
+// apply gives the slots of running jobs to their targets.
 func (s *state) apply(jobs []Job) error {
 	for i := range jobs {
 		j := &jobs[i]
@@ -244,7 +243,7 @@ func (s *state) apply(jobs []Job) error {
 	return nil
 }
 
-// running is the error of slots that would have to move once more.
+// running returns the error of slots that would have to move again.
 func (s *state) running() error {
 	e := &StateError{Problem: RunningJobs, Advice: "they would have to move again; wait until the jobs have ended, or cancel them"}
 	for slot, busy := range s.busy {
@@ -281,28 +280,27 @@ func (s *state) spare(after *owners, load []float64) error {
 	return nil
 }
 
-// A MoveProgress says how far a move of a plan has come.
+// A MoveProgress is the progress of a move of a plan.
 type MoveProgress struct {
 	Move Move
 
-	// Progress is Done if all slots are with the target, Running if a job moves
-	// some, NotStarted if some are still to be sent, for the first time or again,
-	// and Failed if a slot is with somebody else.
+	// Progress is Done if all slots are with the target, Running if a job moves some,
+	// NotStarted if some must still be sent, for the first time or again, and Failed
+	// if a third node owns a slot.
 	Progress Progress
 
 	Left slotmap.Set // the slots that are not with the target, nor moved by a job
 	Job  *Job        // the newest job for any of the slots; nil if there is none
-	Why  string      // for a log: the state and the message of the job, or who has the slots
+	Why  string      // for a log: the state and the message of the job, or the owner of the slots
 }
 
-// Match says how far the moves of the plan have come, in their order, from a view
-// of the cluster and from the jobs of its primaries, as [ParseJobs] reads them, in
-// any order. Both ends know a job, but not after a restart, so ask both.
+// Match returns the progress of the moves of the plan, in their order, from a view of
+// the cluster and from the jobs of its primaries, as [ParseJobs] reads them, in any
+// order. Source and target both know a job, but not after a restart, so ask both.
 //
-// What is still to be sent is a plan again: [New] makes it of the moves that are
-// [NotStarted], each with the slots of Left.
+// To go on, give [New] the moves that are [NotStarted], each with the slots of Left.
 //
-// It takes time in proportion to the slots, and to the jobs for each move.
+// Match takes time in proportion to the slots, and to the jobs for each move.
 func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
 	var owner [hashslot.Count]string
 	for r, shard := range c.Table().Ranges() {
@@ -353,8 +351,7 @@ func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
 
 func disjoint(a, b *slotmap.Set) bool { return a.Intersect(*b).IsEmpty() }
 
-// newer reports whether j counts in the place of k: it runs, or else was created
-// later.
+// newer reports whether j replaces k: it runs, or else was created later.
 func (j *Job) newer(k *Job) bool {
 	if (j.Progress == Running) != (k.Progress == Running) {
 		return j.Progress == Running

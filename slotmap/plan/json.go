@@ -31,7 +31,7 @@ type stepJSON struct {
 //	{"kind":"set owner","node":"id","addr":"host:port","peer":"id","peer_addr":"host:port","slots":"5 7-9",
 //	 "database":1,"round":1,"command":["CLUSTER",...],"until":"knows that the peer owns the slots","ask":[["CLUSTER","NODES"]]}
 //
-// without what is empty. The error is an [*InputError]: JSON has no text that is
+// without empty fields. The error is an [*InputError]: JSON cannot have text that is
 // not UTF-8.
 func (s Step) MarshalJSON() ([]byte, error) {
 	for _, list := range append([][]string{{s.Node, s.Addr, s.Peer, s.PeerAddr}, s.Command}, s.Until.Ask...) {
@@ -42,7 +42,7 @@ func (s Step) MarshalJSON() ([]byte, error) {
 	return json.Marshal(stepJSON{s.Kind, s.Node, s.Addr, s.Peer, s.PeerAddr, rangesText(s.Slots), s.Database, s.Round, s.Command, s.Until.Condition, s.Until.Ask})
 }
 
-// encodable is an error unless all texts are UTF-8.
+// encodable returns an error unless all texts are UTF-8.
 func encodable(place string, texts ...string) error {
 	for _, s := range texts {
 		if !utf8.ValidString(s) {
@@ -52,7 +52,7 @@ func encodable(place string, texts ...string) error {
 	return nil
 }
 
-// kinds and conditions are all there are.
+// All kinds and conditions.
 var (
 	kinds = []Kind{KindEpoch, KindMeet, KindAssign, KindUnassign, KindReplicate, KindImporting, KindMigrating, KindMoveKeys,
 		KindOwner, KindStable, KindBumpEpoch, KindExport, KindImport, KindFailover, KindWait, KindID, KindNodes}
@@ -60,9 +60,8 @@ var (
 		Replicates, InSync, IsPrimary, ClusterOK, Follows, HasVersion, Migrated}
 )
 
-// UnmarshalJSON reads what [Step.MarshalJSON] returns. Names that are not known
-// are skipped. The error is an [*InputError] that names the place, and then s is
-// as before.
+// UnmarshalJSON reads the result of [Step.MarshalJSON]. Unknown names are skipped. The
+// error is an [*InputError] that names the place; it leaves s unchanged.
 func (s *Step) UnmarshalJSON(text []byte) error {
 	var j stepJSON
 	if err := decode(text, &j); err != nil {
@@ -116,7 +115,7 @@ func decode(text []byte, v any) error {
 	return &InputError{Reason: err.Error()}
 }
 
-// in puts the place in front of the field of an InputError.
+// in prefixes the field of an InputError with the place.
 func in(place string, err error) error {
 	var e *InputError
 	if errors.As(err, &e) {
@@ -158,10 +157,10 @@ type holdingJSON struct {
 //	 "nodes":[{"id":"...","addr":"host:port","weight":1}],
 //	 "steps":[...],"load":[...],"warnings":["..."]}
 //
-// Before and after have all primaries that can take part, those that own slots by
-// their first slot, then the others. Steps are as [Step.MarshalJSON] has them. Load
-// is only there if it was balanced. The error is an [*InputError]: JSON has no text
-// that is not UTF-8.
+// before and after have all primaries that can take part: those that own slots in the
+// order of their first slots, then the others. steps are those of [Step.MarshalJSON].
+// load is present only if it was balanced. The error is an [*InputError]: JSON cannot
+// have text that is not UTF-8.
 func (p Plan) MarshalJSON() ([]byte, error) {
 	out := struct {
 		Moves    []moveJSON    `json:"moves"`
@@ -207,14 +206,14 @@ func (p *Plan) list(t *slotmap.Table[string]) []holdingJSON {
 	return list
 }
 
-// UnmarshalJSON reads what [Plan.MarshalJSON] returns: the plan is then equal to
-// the one that was written, lists that are empty are nil. It checks that moves and
-// owners fit together: no slot moves twice, each is with its source before, and
-// after is what the moves make of before. Names that are not known are skipped.
+// UnmarshalJSON reads the result of [Plan.MarshalJSON]. The plan is then equal to the
+// one that was written, except that empty lists are nil. UnmarshalJSON checks that moves
+// and owners fit together: no slot moves twice, each slot is with its source before, and
+// the moves lead from before to after. Unknown names are skipped.
 //
-// The error is an [*InputError] that names the place, as in "steps[3].kind", and
-// then p is as before. Time and memory are in proportion to the text and to 2 KiB
-// for each move and each node.
+// The error is an [*InputError] that names the place, such as "steps[3].kind"; it leaves
+// p unchanged. Time and memory are in proportion to the text, and 2 KiB for each move
+// and each node.
 func (p *Plan) UnmarshalJSON(text []byte) error {
 	var j struct {
 		Moves    []json.RawMessage `json:"moves"`
@@ -300,7 +299,7 @@ func nonempty(list []string) []string {
 	return list
 }
 
-// readTable reads who owns what.
+// readTable reads the owners of the slots.
 func readTable(name string, list []json.RawMessage) (*slotmap.Table[string], error) {
 	var b slotmap.Builder[string]
 	var seen slotmap.Set

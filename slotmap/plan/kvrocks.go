@@ -12,25 +12,25 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// ClusterX renders the plan for Apache Kvrocks. view is what one node says by CLUSTER
+// ClusterX renders the plan for Apache Kvrocks. view is one node's reply to CLUSTER
 // NODES.
 //
-// Kvrocks has no gossip: every change has a version, and goes to every node, replicas
-// as well. CLUSTERX SETSLOT takes no version but that of the node plus one
-// (Cluster::SetSlotRanges of src/cluster/cluster.cc), so all nodes must begin with
-// the version of the view. A step for a node with another version fails, and says
-// what to do.
+// Kvrocks has no gossip: every change has a version, and must be sent to every node,
+// replicas too. CLUSTERX SETSLOT accepts only the version of the node plus one
+// (Cluster::SetSlotRanges of src/cluster/cluster.cc), so all nodes must begin with the
+// version of the view. A step for a node with another version fails, and says what to
+// do.
 //
-// Slots move one after the other: CLUSTERX MIGRATE has the source copy one with its
-// keys, and CLUSTERX SETSLOT then tells all nodes of it, in one round. Until then
-// the source redirects clients to the target, and forgets that if it is restarted
-// (migrated_slots_). With ranges, it is a range of slots in the place of one, which
-// Kvrocks from 2.11 takes (pull request 2389).
+// Slots move one after the other. CLUSTERX MIGRATE has the source copy a slot with its
+// keys. CLUSTERX SETSLOT then makes all nodes know of it, in one round. Until then the
+// source redirects clients to the target, but forgets that if it is restarted
+// (migrated_slots_). If ranges is set, whole ranges move instead of slots, which needs
+// Kvrocks 2.11 (pull request 2389).
 //
-// The source authenticates at the target by its own requirepass.
+// The source authenticates at the target with its own requirepass.
 //
-// The error is an [*InputError]: the view tells no version, does not have a node of the
-// plan, or has an id of other than 40 bytes, which Kvrocks refuses.
+// The error is an [*InputError] if the view has no version or lacks a node of the plan,
+// or if an id does not have 40 bytes, which Kvrocks refuses.
 func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], error) {
 	var nodes []Node
 	for _, n := range view.Nodes() {
@@ -77,7 +77,7 @@ func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], er
 	}, nil
 }
 
-// parts yields the ranges of the set, or its slots.
+// parts iterates over the ranges of the set, or over its slots.
 func parts(set slotmap.Set, ranges bool) iter.Seq[slotmap.Range] {
 	if ranges {
 		return set.Ranges()
@@ -91,15 +91,15 @@ func parts(set slotmap.Set, ranges bool) iter.Seq[slotmap.Range] {
 	}
 }
 
-// ClusterX renders the layout for Apache Kvrocks. Each node gets its id, and then a
-// list of who is in the cluster and who owns which slots, as version 1. The ids must be in the
-// hosts. Kvrocks takes any id of 40 bytes, and has none of its own.
+// ClusterX renders the layout for Apache Kvrocks. Each node gets its id, and then the
+// list of all nodes and their slots as version 1. The hosts must have ids: Kvrocks
+// accepts any id of 40 bytes, and makes none of its own.
 //
-// A node that is in a cluster already has a version, and may refuse that
-// (Cluster::SetClusterNodes of src/cluster/cluster.cc): its step fails then.
+// A node that is already in a cluster has a version and may refuse version 1
+// (Cluster::SetClusterNodes of src/cluster/cluster.cc): its step then fails.
 //
-// The error is an [*InputError]: a host whose id is not of 40 bytes or that of another,
-// or that has no port.
+// The error is an [*InputError] if a host has no port, or an id that is not of 40 bytes
+// or that of another host.
 func (l *Layout) ClusterX() ([]Step, error) {
 	var nodes []Node
 	var text strings.Builder
@@ -148,8 +148,8 @@ func (l *Layout) ClusterX() ([]Step, error) {
 	return steps, nil
 }
 
-// checkKvrocksID is kClusterNodeIdLen of src/cluster/cluster_defs.h. An id with a
-// space would be two fields.
+// checkKvrocksID checks the length (kClusterNodeIdLen of src/cluster/cluster_defs.h). An
+// id with a space would be two fields.
 func checkKvrocksID(id string) error {
 	if len(id) != 40 || strings.ContainsAny(id, " \n") {
 		return &InputError{Field: "ID", Value: id, Reason: "is not of 40 bytes without spaces, as Kvrocks wants it"}
@@ -157,7 +157,7 @@ func checkKvrocksID(id string) error {
 	return nil
 }
 
-// versioned is a command of CLUSTERX that gives n a version, its last argument.
+// versioned makes a step of a CLUSTERX command whose last argument is a version for n.
 func versioned(kind Kind, n Node, version uint64, args ...string) Step {
 	command := append([]string{"CLUSTERX"}, args...)
 	return Step{Kind: kind, Node: n.ID, Addr: n.Addr, Command: append(command, strconv.FormatUint(version, 10)), Until: Until{HasVersion, [][]string{askNodes}}}
@@ -169,7 +169,7 @@ func exportedByKvrocks(from, to Node, r slotmap.Range) Step {
 		Until:   Until{Migrated, [][]string{{"CLUSTER", "INFO"}, askNodes}}}
 }
 
-// version compares the version of a node with that which the step gives it.
+// version compares the version of a node with the version of the step.
 func (s *Step) version(c *topology.Cluster) (p Progress, why string) {
 	var want, have uint64
 	if len(s.Command) > 0 {

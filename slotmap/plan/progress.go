@@ -21,13 +21,13 @@ func (s *Step) immediate() bool {
 	return true
 }
 
-// Answer says what the answer to the step's command means; why is for a log. It
-// is what a client returns: a string, []byte, int64, a list, or an error that a
-// server has sent. A connection that broke is no reply: ask as if [Running].
+// Answer returns what the reply to the step's command means; why is for a log. The
+// reply is the value of a client: a string, []byte, int64, a list, or an error from a
+// server. A broken connection is not a reply: go on as for [Running].
 //
-// An error is no failure yet, but [Running]: it may be that the step was done
-// before. What the node says when it is asked decides. Only where there is
-// nothing to ask is it [NotStarted].
+// An error of the server means [Running], because the step may have been done before:
+// the replies to Until.Ask decide. Only if the step has nothing to ask, an error means
+// [NotStarted].
 func (s Step) Answer(answer any) (p Progress, why string) {
 	err, bad := answer.(error)
 	switch {
@@ -41,12 +41,12 @@ func (s Step) Answer(answer any) (p Progress, why string) {
 	return Running, ""
 }
 
-// Progress says how far the step has come, from the replies to the commands of
-// Until.Ask, in their order; why is for a log, and not empty if the step has
-// failed. Replies are as in [Step.Answer]. One that cannot be read, or is an
-// error, is [Running]: the node may be loading, for example.
+// Progress returns the progress of the step, from the replies to the commands of
+// Until.Ask, in their order; why is for a log, and not empty if the step has failed. The
+// replies are values as in [Step.Answer]. A reply that cannot be read, or is an error,
+// means [Running]: the node may be loading, for example.
 //
-// It takes time in proportion to the replies.
+// Progress takes time in proportion to the replies.
 func (s Step) Progress(replies ...any) (p Progress, why string) {
 	if len(replies) < len(s.Until.Ask) {
 		return Running, fmt.Sprintf("%d replies to %d commands", len(replies), len(s.Until.Ask))
@@ -126,7 +126,7 @@ func infoField(text, name string) (value string, ok bool) {
 	return "", false
 }
 
-// seen compares what the node says of the cluster with the step's condition.
+// seen compares the node's view of the cluster with the step's condition.
 func (s *Step) seen(c *topology.Cluster, replies []any) (p Progress, why string) {
 	switch me := c.Myself(); s.Until.Condition {
 	case KnowsPeer:
@@ -188,7 +188,7 @@ func (s *Step) met(c *topology.Cluster) Progress {
 	return NotStarted
 }
 
-// open is about a slot that is on its way by SETSLOT.
+// open returns the progress of a step that opens or closes a slot by SETSLOT.
 func (s *Step) open(c *topology.Cluster) (p Progress, why string) {
 	for _, r := range s.Slots {
 		i, found := slices.BinarySearchFunc(c.Open(), r.First, func(o topology.OpenSlot, slot hashslot.Slot) int {
@@ -239,7 +239,7 @@ func (s *Step) elsewhere(slot hashslot.Slot, owner string) string {
 	return fmt.Sprintf("slot %d is owned by %s", slot, printable(owner))
 }
 
-// owns is about who owns the slots.
+// owns returns the progress of a step that changes the owner of slots.
 func (s *Step) owns(c *topology.Cluster, replies []any) (p Progress, why string) {
 	want := s.Peer
 	switch s.Until.Condition {
@@ -279,7 +279,7 @@ func (s *Step) owns(c *topology.Cluster, replies []any) (p Progress, why string)
 	return NotStarted, ""
 }
 
-// byOwner yields the parts of ranges that have one owner, or none.
+// byOwner iterates over the parts of ranges that have one owner, or none.
 func byOwner(c *topology.Cluster, ranges []slotmap.Range) iter.Seq2[slotmap.Range, *topology.Shard] {
 	return func(yield func(slotmap.Range, *topology.Shard) bool) {
 		for _, r := range ranges {

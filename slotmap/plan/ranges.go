@@ -10,11 +10,11 @@ import (
 
 // The search for few ranges.
 //
-// Once every node's number of slots is settled, the minimum number of moved slots
-// fixes how many slots each donor gives and each receiver gets, but not which
-// slots, nor from whom to whom. That choice decides how many ranges the cluster
-// has afterwards. To find the fewest contains bin packing. So a greedy
-// construction (type greedy) is improved by exchanges:
+// The shares and the least number of moved slots determine how many slots each donor
+// gives and each receiver gets, but not which slots, and not to whom. That choice
+// determines how many ranges the cluster has afterwards. To find the fewest is at least
+// as hard as bin packing. So a greedy construction (type greedy) is improved by
+// exchanges:
 //
 //	donor d gives slots x to receiver r, and in return
 //	takes back as many slots y, which it had given to receiver q, and
@@ -22,12 +22,12 @@ import (
 //
 //	or receivers r and q exchange slots x and z that they had been given.
 //
-// After each of them everybody still gives and gets what is settled. An exchange
-// stays if it adds no range. Most do not change their number: they shift borders,
-// until a whole range fits elsewhere and disappears.
+// An exchange changes none of these numbers. It stays if it adds no range. Most
+// exchanges do not change the number of ranges: they shift borders, until a whole range
+// fits elsewhere and disappears.
 //
-// Then half of the moves, at random, count as done, and the rest is planned again,
-// many times over: so those who plan again after each batch find nothing better.
+// Then half of the moves, at random, count as done, and the rest is planned again, many
+// times over. So those who plan again after each batch find nothing better.
 //
 // Random numbers come from a fixed seed and all orders from the ids: the same
 // cluster gives the same plan.
@@ -43,7 +43,7 @@ import (
 //	   60              20              6      2362    2001    1943   -2.9 %
 //	  100               3             10       595     596     569   -4.5 %
 
-// What bounds the search. A round of planning again takes time in proportion to the
+// These bound the search. A round of planning again takes time in proportion to the
 // pieces, and at worst to pieces times receivers.
 const (
 	maxExchanges      = 100_000 // before the rounds, and as many in all of them
@@ -58,8 +58,8 @@ type piece struct {
 	was, now   int32 // owners by index; was == now: the slots stay
 }
 
-// A handout is one settled problem: who gives how many slots and who gets how
-// many. The sums of surplus and deficit are equal, and nobody has both.
+// A handout is a problem: the number of slots that each donor gives and each receiver
+// gets. The sums of surplus and deficit are equal, and no owner has both.
 type handout struct {
 	pieces           []piece
 	surplus, deficit []int32 // per owner
@@ -98,8 +98,8 @@ func fewRanges(h handout) []piece {
 	return best
 }
 
-// search returns the pieces after the handout, as the greedy construction and a number
-// of exchanges find them.
+// search returns the pieces after the handout, found by the greedy construction and a
+// number of exchanges.
 func search(h handout, exchanges int) []piece {
 	s := newSolution(h)
 	s.handOut(h)
@@ -118,8 +118,7 @@ func search(h handout, exchanges int) []piece {
 	return s.result()
 }
 
-// over returns pieces with the owners before that was has, and the owners after that
-// now has.
+// over returns pieces with the owners of was before and those of now after.
 func over(was, now []piece) (ps []piece) {
 	for _, p := range was {
 		for end := p.first + p.len; p.first < end; {
@@ -135,7 +134,7 @@ func over(was, now []piece) (ps []piece) {
 	return ps
 }
 
-// countRanges returns how many ranges the owners have afterwards.
+// countRanges returns the number of ranges afterwards.
 func countRanges(ps []piece) (n int) {
 	for i, p := range ps {
 		if i == 0 || ps[i-1].now != p.now {
@@ -161,7 +160,7 @@ func appendPiece(to []piece, p piece) []piece {
 // place.
 type solution struct {
 	runs  []run
-	free  []int32   // runs that are in no use
+	free  []int32   // unused runs
 	given [][]int32 // of each owner: the runs that it has given, or was given
 
 	receivers []int32
@@ -335,7 +334,7 @@ func (s *solution) give(x, to int32) {
 	s.ranges += s.borders(x)
 }
 
-// borders is how many ends of run x are ends of a range.
+// borders returns the number of ends of run x that are ends of a range.
 func (s *solution) borders(x int32) (n int) {
 	for _, y := range [2]int32{s.runs[x].prev, s.runs[x].next} {
 		if y >= 0 && s.runs[y].now != s.runs[x].now {
@@ -427,7 +426,7 @@ func (s *solution) handOut(h handout) {
 	}
 }
 
-// gives is how many slots of run x can go: none if it is no donor's.
+// gives returns how many slots of run x can go: none if its owner is not a donor.
 func (g *greedy) gives(x int32) int32 {
 	if x < 0 || g.runs[x].now != g.runs[x].was {
 		return 0
@@ -435,7 +434,7 @@ func (g *greedy) gives(x int32) int32 {
 	return min(g.surplus[g.runs[x].was], g.runs[x].len)
 }
 
-// wants is the deficit of the owner of run x, 0 beyond the ends.
+// wants returns the deficit of the owner of run x, and 0 beyond the ends.
 func (g *greedy) wants(x int32) int32 {
 	if x < 0 {
 		return 0
@@ -443,8 +442,8 @@ func (g *greedy) wants(x int32) int32 {
 	return g.deficit[g.runs[x].now]
 }
 
-// hand gives n slots at an end of a donor's run x to receiver r. What the donor
-// keeps of the run stays x. It returns the run given.
+// hand gives n slots at an end of a donor's run x to receiver r, and returns the run of
+// these. The rest of the run stays x.
 func (g *greedy) hand(x, n, r int32, left bool) int32 {
 	g.surplus[g.runs[x].was] -= n
 	g.deficit[r] -= n
@@ -540,16 +539,16 @@ func (g *greedy) shift() {
 	}
 }
 
-// A place is where a new range of a receiver can begin: a border of a donor's run,
-// or all of it, which costs no range.
+// A place is a start for a new range of a receiver: a border of a donor's run, or all of
+// the run, which costs no range.
 type place struct {
 	x, other       int32 // the run, and the one beyond the border
 	whole, left    bool
 	capacity, cost int32
 }
 
-// better reports whether p is a better place than q for want slots. Of places that
-// are large enough the tighter leaves more for others.
+// better reports whether p is a better place than q for want slots. Among places that are
+// large enough, a smaller one leaves more for others.
 func (p place) better(q place, want int32) bool {
 	switch {
 	case p.cost != q.cost:
@@ -560,7 +559,7 @@ func (p place) better(q place, want int32) bool {
 	return p.capacity > q.capacity
 }
 
-// maxLook bounds how many runs are looked at to place one range.
+// maxLook is the most runs that are looked at to place one range.
 const maxLook = 1024
 
 // seed finds the best place for a new range of the receiver that wants the most slots,

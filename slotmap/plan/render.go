@@ -15,24 +15,24 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// SetSlotOptions say how to move slots by SETSLOT. Zero means: database 0, 100
-// keys at a time, a minute for them, and no REPLACE.
+// SetSlotOptions are the options of [Plan.SetSlots]. The zero value means database 0, 100
+// keys at a time, a timeout of a minute, and no REPLACE.
 type SetSlotOptions struct {
-	// Keys is how many keys MIGRATE takes at a time, Timeout how long it may take.
+	// Keys is the number of keys of a MIGRATE, and Timeout its timeout.
 	Keys    int
 	Timeout time.Duration
 
-	// Replace lets MIGRATE overwrite keys that the target has. While a slot is on
-	// its way, a key that both ends have is one whose MIGRATE broke off: clients
-	// see that of the source, so to overwrite the other is right.
+	// Replace lets MIGRATE overwrite keys of the target. If both ends have a key while
+	// its slot moves, a MIGRATE of it was interrupted. Clients see the key of the
+	// source, so it is right to overwrite the other.
 	Replace bool
 
-	// Databases is how many databases the nodes have, cluster-databases of Valkey
-	// 9.0 and later; 0 is 1.
+	// Databases is the number of databases, cluster-databases of Valkey 9.0 and
+	// later; 0 means 1.
 	Databases int
 
-	// AddSlots gives slots that nobody owns by ADDSLOTS, not by ADDSLOTSRANGE, which
-	// servers before 7.0 do not have.
+	// AddSlots assigns unassigned slots by ADDSLOTS and not ADDSLOTSRANGE, which servers
+	// before 7.0 do not have.
 	AddSlots bool
 }
 
@@ -48,25 +48,24 @@ func (o *SetSlotOptions) check() error {
 	return nil
 }
 
-// SetSlots renders the plan for servers of all versions, slot by slot: the target
-// learns first that it imports the slot, then the source that it migrates it;
-// then come the keys; then the target learns that the slot is its own, then
-// the source, then the other primaries. As the first, the target can bump its
-// config epoch and answer for the slot when others send clients to it. Replicas
-// learn from their primaries, and a primary that has given its last slot may
-// be a replica by then and gets no more commands.
+// SetSlots renders the plan for servers of all versions, slot by slot. First the target
+// opens the slot as importing, then the source as migrating. Then the keys move. Then
+// SETSLOT NODE makes the target the owner: it is sent to the target, then to the source,
+// then to the other primaries. The target comes first so that it takes a new config
+// epoch, and answers for the slot when others send clients to it. Replicas learn from
+// their primaries. A primary that has given its last slot can be a replica by then, and
+// gets no more commands.
 //
-// Where a source gives its last slot, the plan waits until it is in sync: if it
-// is still syncing as a replica while its new primary imports the next slot,
-// Valkey 9.1 may leave it with that slot open, which nothing but another sync
-// cures.
+// If a source gives its last slot, the steps wait until it is in sync. If it were still
+// syncing as a replica while its new primary imports the next slot, Valkey 9.1 could
+// leave it with that slot open, until another sync.
 //
-// Before a plan, all nodes should agree on the config epochs, as those after an
-// earlier plan may not do at once: a target that does not know the highest epoch
-// takes one that another node has already, and may lose what it was given.
+// Before the first step, all nodes should agree on the config epochs, which can take a
+// moment after an earlier plan. A target that does not know the highest epoch takes one
+// that another node already has, and can lose its new slots.
 //
-// The error is an [*InputError]: for bad options, or if MIGRATE would need an
-// address that the cluster's view does not have.
+// The error is an [*InputError] for bad options, or if MIGRATE needs an address that the
+// view does not have.
 func (p *Plan) SetSlots(o SetSlotOptions) (iter.Seq[Step], error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -118,11 +117,10 @@ func (p *Plan) SetSlots(o SetSlotOptions) (iter.Seq[Step], error) {
 	}, nil
 }
 
-// MigrateSlots renders the plan for the atomic slot migration of Valkey 9.0 and
-// later: one CLUSTER MIGRATESLOTS for each source and target, sent to the source.
-// All ranges are one job, in which they change hands together. The steps are one
-// round: a source does its jobs one after the other, and several sources go on
-// side by side.
+// MigrateSlots renders the plan for the atomic slot migration of Valkey 9.0 and later:
+// one CLUSTER MIGRATESLOTS for each pair of source and target, sent to the source. All
+// ranges of a command are one job and change their owner together. The steps are one
+// round: a source runs its jobs one after the other, and sources run in parallel.
 func (p *Plan) MigrateSlots() []Step {
 	at := p.byID()
 	var steps []Step
@@ -142,10 +140,10 @@ func (p *Plan) MigrateSlots() []Step {
 	return steps
 }
 
-// MigrationImport renders the plan for the atomic slot migration of Redis 8.4 and
-// later: one CLUSTER MIGRATION IMPORT for each source and target, sent to the
-// target. A node takes part in one such migration at a time, so the steps come in
-// rounds: in none is a node the source or the target of two.
+// MigrationImport renders the plan for the atomic slot migration of Redis 8.4 and later:
+// one CLUSTER MIGRATION IMPORT for each pair of source and target, sent to the target. A
+// node takes part in one migration at a time, so the steps are in rounds, and no node is
+// in two steps of a round.
 func (p *Plan) MigrationImport() []Step {
 	at := p.byID()
 	var steps []Step
@@ -164,7 +162,7 @@ func (p *Plan) MigrationImport() []Step {
 	return steps
 }
 
-// moves returns the moves, those of slots that nobody owns first.
+// moves returns the moves, those of unassigned slots first.
 func (p *Plan) moves() []Move {
 	moves := slices.Clone(p.Moves)
 	slices.SortStableFunc(moves, func(a, b Move) int {
@@ -173,7 +171,7 @@ func (p *Plan) moves() []Move {
 	return moves
 }
 
-// byID returns the nodes of the plan, and those of its moves that it has not.
+// byID returns the nodes of the plan, and those of its moves that Nodes lacks.
 func (p *Plan) byID() map[string]Node {
 	at := make(map[string]Node, len(p.Nodes))
 	for _, m := range p.Moves {
@@ -193,9 +191,9 @@ func (p *Plan) node(id string) Node {
 	return p.Nodes[i]
 }
 
-// Batches splits the plan into plans that follow one another, each from where the
-// one before ends. In each of them, a node gives and gets at most most slots,
-// both counted together. Nodes with much to do go first, so that there are few batches.
+// Batches divides the plan into a sequence of plans, each of which begins where the last
+// one ends. In each, a node gives and takes at most most slots, counted together. Nodes
+// with many slots to move go first, so that there are few batches.
 //
 // The error is an [*InputError] if most is less than 1.
 func (p *Plan) Batches(most int) ([]Plan, error) {
@@ -256,8 +254,8 @@ func (p *Plan) Batches(most int) ([]Plan, error) {
 	return batches, nil
 }
 
-// Summary returns the plan as text for a person to check: what every node has and
-// will have, and the moves.
+// Summary returns the plan as text for people: the slots of every node before and after,
+// and the moves.
 func (p *Plan) Summary() string {
 	var b strings.Builder
 	if len(p.Moves) == 0 {
@@ -297,7 +295,7 @@ func (p *Plan) Summary() string {
 	return b.String()
 }
 
-// holding is what a node has.
+// holding describes the slots of a node.
 type holding struct {
 	slots, ranges int
 	load          float64 // percent

@@ -18,20 +18,17 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A Sample is what servers have counted for their slots up to one moment. Each
-// number has the name that the server gives it, its metric: "key-count",
-// "cpu-usec", "network-bytes-in", "network-bytes-out" and "memory-bytes" of
-// CLUSTER SLOT-STATS (Valkey 8.0 and Redis 8.2, if cluster-slot-stats-enabled is
-// set), "key_count", "total_reads", "total_writes" and "memory_bytes" of
-// DFLYCLUSTER GETSLOTINFO (Dragonfly), and what others there may be.
+// A Sample has the servers' numbers for their slots at one moment. Each number is of a
+// metric, by the server's name: "key-count", "cpu-usec", "network-bytes-in",
+// "network-bytes-out" and "memory-bytes" of CLUSTER SLOT-STATS (Valkey 8.0 and Redis
+// 8.2, with cluster-slot-stats-enabled), "key_count", "total_reads", "total_writes" and
+// "memory_bytes" of DFLYCLUSTER GETSLOTINFO (Dragonfly), or any other.
 //
-// A server tells of its own slots only, so the samples of all primaries make that
-// of a cluster ([MergeSamples]). What was done between two moments is their
-// difference ([Sample.Since]), and one metric of it is what [Rebalance] balances
-// ([Sample.Load]).
+// A server has numbers for its own slots only: [MergeSamples] combines those of all
+// primaries. [Sample.Since] returns the difference of two moments. [Sample.Load] returns
+// one metric, for [Rebalance] to balance.
 //
-// A Sample does not change and is safe for concurrent use. One that is nil tells of
-// no slot.
+// A Sample does not change and is safe for concurrent use. A nil *Sample has no slot.
 type Sample struct {
 	slots   slotmap.Set
 	metrics map[string]*[hashslot.Count]float64
@@ -41,16 +38,16 @@ type Sample struct {
 // Servers have 5.
 const maxMetrics = 64
 
-// levels are the metrics that say what is there now. All others count what was
-// done, from a start that the server chose.
+// levels are the metrics of the present state. All others are counters, from a start that
+// the server chose.
 var levels = []string{"key-count", "key_count", "memory-bytes", "memory_bytes"}
 
-// ParseSlotStats reads a reply to CLUSTER SLOT-STATS or to DFLYCLUSTER GETSLOTINFO
-// that a client has decoded to Go values, as [topology.ParseSlots] takes them. Of
-// a slot that is there twice the greater numbers count.
+// ParseSlotStats reads a reply to CLUSTER SLOT-STATS or to DFLYCLUSTER GETSLOTINFO that a
+// client has decoded to Go values, as for [topology.ParseSlots]. If a slot is there
+// twice, the greater numbers count.
 //
-// The error is an [*InputError] that names the place. It takes time in proportion
-// to the reply, and 128 KiB for each metric, of which there may be 64.
+// The error is an [*InputError] that names the place. ParseSlotStats takes time in
+// proportion to the reply, and 128 KiB for each metric. There may be 64 metrics.
 func ParseSlotStats(stats any) (*Sample, error) {
 	s := &Sample{}
 	if err := s.addReply(stats); err != nil {
@@ -130,12 +127,11 @@ func (s *Sample) add(slot hashslot.Slot, metric string, n float64) bool {
 	return true
 }
 
-// ParseSlotStatsText reads a reply to CLUSTER SLOT-STATS or to DFLYCLUSTER
-// GETSLOTINFO from text: what valkey-cli and redis-cli print, to a terminal or to
-// a pipe, with --json or --csv, in RESP2 or RESP3; or the reply as it is on the
-// wire. Replies of several nodes may follow one another: they are merged as by
-// [MergeSamples]. Lines of a slot and one number, its load, are a metric called
-// "load".
+// ParseSlotStatsText reads a reply to CLUSTER SLOT-STATS or to DFLYCLUSTER GETSLOTINFO
+// from text: the output of valkey-cli and redis-cli to a terminal or a pipe, with --json
+// or --csv, in RESP2 or RESP3; or the bytes of the reply. Several replies, one after the
+// other, are merged as by [MergeSamples]. Lines of a slot and one number are a metric
+// called "load".
 //
 // The error is an [*InputError] that names the line. Time and memory are as in
 // [ParseSlotStats].
@@ -194,8 +190,8 @@ func (s *Sample) addJSON(text string) error {
 	}
 }
 
-// A statsReader reads words: a slot, then metrics and their numbers by turns, then
-// the next slot. How they are set is of no account.
+// A statsReader reads words: a slot, then its metrics, each with its number, then the
+// next slot. Spaces and line ends do not matter.
 type statsReader struct {
 	s      *Sample
 	slot   hashslot.Slot
@@ -203,7 +199,7 @@ type statsReader struct {
 	metric string // whose number comes next; "" if none does
 }
 
-// line returns why the line cannot be read.
+// line returns the error of a line that cannot be read.
 func (r *statsReader) line(line string) (reason string) {
 	words := 0 // of this line, the slot being the first
 	for word := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '\r' || c == '\n' }) {
@@ -244,8 +240,8 @@ func (r *statsReader) line(line string) (reason string) {
 	return ""
 }
 
-// ornament reports whether a word only shows the structure: 1) 2# => (integer) of a
-// terminal, and the lengths *2 %4 $9 of the wire.
+// ornament reports whether a word is structure only: 1) 2# => (integer) on a terminal,
+// and the lengths *2 %4 $9 of RESP.
 func ornament(word string) bool {
 	if word == "=>" || word == "(integer)" || word == "(double)" {
 		return true
@@ -255,10 +251,9 @@ func ornament(word string) bool {
 		strings.ContainsRune(")#", rune(word[len(word)-1])) && digits(word[:len(word)-1])
 }
 
-// MergeSamples makes one Sample of those of several nodes. Of a slot that several
-// tell of, the greatest number of each metric counts: the nodes of one shard have
-// the same keys, and a node that has no slot any more may have counted for it.
-// A Sample that is nil is left out.
+// MergeSamples combines the Samples of several nodes. If several have a slot, the
+// greatest number of each metric counts: the nodes of a shard have the same keys, and a
+// node that has lost a slot may still have old numbers for it. A nil Sample is skipped.
 func MergeSamples(samples ...*Sample) *Sample {
 	all := &Sample{metrics: map[string]*[hashslot.Count]float64{}}
 	for _, s := range samples {
@@ -280,12 +275,11 @@ func MergeSamples(samples ...*Sample) *Sample {
 	return all
 }
 
-// Since returns what was done between an earlier Sample and this one. What says
-// how much is there (key-count, memory-bytes, and the same with an underscore)
-// stays as it is now; of every other metric the earlier number is taken off. A
-// number that is smaller than before was counted anew, by a server that has
-// restarted or by another, and stays as it is. So does that of a slot that
-// earlier does not have.
+// Since returns the difference between an earlier Sample and this one. Levels (key-count,
+// memory-bytes, and the same with an underscore) keep their present value. From every
+// other metric the earlier number is subtracted. A number that is smaller than before
+// comes from a server that has restarted, or from another server, and is kept. So are the
+// numbers of slots that earlier does not have.
 func (s *Sample) Since(earlier *Sample) *Sample {
 	if s == nil {
 		return nil
@@ -312,7 +306,7 @@ func (s *Sample) column(metric string) *[hashslot.Count]float64 {
 	return s.metrics[metric]
 }
 
-// Slots returns the slots that the Sample tells of.
+// Slots returns the slots that the Sample has numbers for.
 func (s *Sample) Slots() slotmap.Set {
 	if s == nil {
 		return slotmap.Set{}
@@ -328,9 +322,9 @@ func (s *Sample) Metrics() []string {
 	return slices.Sorted(maps.Keys(s.metrics))
 }
 
-// Load returns the number that a metric has for each of the 16384 slots, for
-// [RebalanceOptions].Load. Slots that the Sample does not tell of have 0. The
-// error is an [*InputError] if there is no such metric.
+// Load returns the numbers of a metric for the 16384 slots, for [RebalanceOptions].Load.
+// Slots without a number have 0. The error is an [*InputError] if there is no such
+// metric.
 func (s *Sample) Load(metric string) ([]float64, error) {
 	column := s.column(metric)
 	if column == nil {
@@ -346,9 +340,9 @@ type SlotLoad struct {
 	Share float64 // of the whole load, from 0 to 1
 }
 
-// HotSlots returns the n slots with the greatest load, the greatest first and among
-// equals the first slot first. Slots without load are not among them. load is as
-// in [RebalanceOptions]; the error is an [*InputError].
+// HotSlots returns the n slots with the greatest load, in descending order, and among
+// equals by slot. Slots without load are left out. load is as in [RebalanceOptions]; the
+// error is an [*InputError].
 func HotSlots(load []float64, n int) ([]SlotLoad, error) {
 	if err := checkLoad(load); err != nil {
 		return nil, err
@@ -367,16 +361,16 @@ func HotSlots(load []float64, n int) ([]SlotLoad, error) {
 // A ShardLoad is the load of the slots of one primary.
 type ShardLoad struct {
 	ID, Addr string // of the primary
-	Slots    int    // how many it owns
+	Slots    int    // the number of its slots
 	Load     float64
 	Share    float64  // of the load of all shards, from 0 to 1
-	Skew     float64  // its load by what it would be if all primaries with slots had the same: 1 is even
+	Skew     float64  // its load divided by the mean of all primaries with slots: 1 is even
 	Hottest  SlotLoad // its slot with the greatest load; its Share is of this shard's load
 }
 
-// ShardLoads returns the load of each primary of c that owns slots, the greatest
-// first and among equals the smallest id. load is as in [RebalanceOptions]; the
-// error is an [*InputError].
+// ShardLoads returns the load of each primary of c that owns slots, in descending order,
+// and among equals by id. load is as in [RebalanceOptions]; the error is an
+// [*InputError].
 func ShardLoads(c *topology.Cluster, load []float64) ([]ShardLoad, error) {
 	if c == nil {
 		return nil, &InputError{Field: "Cluster", Reason: "is nil"}

@@ -109,7 +109,7 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 	return s, s.apply(jobs)
 }
 
-// down reports whether a primary has failed or is suspected: no slot can be moved from it
+// down reports whether a primary is, or may be, unreachable: no slot can be moved from it
 // or to it.
 func down(n *topology.Node) bool {
 	return n.Flags&(topology.FlagFail|topology.FlagPFail|topology.FlagNoAddr|topology.FlagHandshake) != 0 ||

@@ -15,31 +15,31 @@ import (
 // A Kind says what a [Step] does.
 type Kind string
 
-// The kinds of steps. Node is the one that gets the command, Peer the other one.
+// The kinds of steps. Node gets the command; Peer is the other node.
 const (
 	KindEpoch     Kind = "set epoch"     // gives Node a config epoch, before it meets others
 	KindMeet      Kind = "meet"          // has Node meet Peer
-	KindAssign    Kind = "assign"        // gives Node slots that nobody owns
-	KindUnassign  Kind = "unassign"      // has Node forget who owns slots
+	KindAssign    Kind = "assign"        // gives Node unassigned slots
+	KindUnassign  Kind = "unassign"      // makes Node forget the owner of slots
 	KindReplicate Kind = "replicate"     // makes Node a replica of Peer
 	KindImporting Kind = "set importing" // tells Node that it imports a slot from Peer
 	KindMigrating Kind = "set migrating" // tells Node that it migrates a slot to Peer
 	KindMoveKeys  Kind = "move keys"     // sends keys of a slot from Node to Peer
-	KindOwner     Kind = "set owner"     // tells Node that slots are Peer's
+	KindOwner     Kind = "set owner"     // tells Node that Peer owns slots
 	KindStable    Kind = "set stable"    // tells Node that a slot is neither imported nor migrated
 	KindBumpEpoch Kind = "bump epoch"    // gives Node the highest config epoch
-	KindExport    Kind = "export"        // has Node migrate slots, with their keys, to Peer
-	KindImport    Kind = "import"        // has Node take slots, with their keys, from Peer
-	KindFailover  Kind = "fail over"     // has Node, a replica of Peer, take its place
+	KindExport    Kind = "export"        // makes Node migrate slots, with their keys, to Peer
+	KindImport    Kind = "import"        // makes Node import slots, with their keys, from Peer
+	KindFailover  Kind = "fail over"     // makes Node, a replica of Peer, take over
 	KindWait      Kind = "wait"          // sends nothing, and waits for Node
 	KindID        Kind = "set id"        // tells Node its id; of Kvrocks
-	KindNodes     Kind = "set nodes"     // tells Node who is in the cluster and who owns what; of Kvrocks
+	KindNodes     Kind = "set nodes"     // tells Node the nodes of the cluster and their slots; of Kvrocks
 )
 
-// A Condition is what is true of a node once a [Step] is done.
+// A Condition holds for a node when a [Step] is done.
 type Condition string
 
-// The conditions of steps. They read on from "until the node".
+// The conditions of steps. Each completes the words "until the node".
 const (
 	Answered   Condition = "has answered without an error"
 	HasEpoch   Condition = "has a config epoch"
@@ -60,7 +60,7 @@ const (
 	Follows    Condition = "knows that the peer owns the slots, and no config epoch above the peer's"
 )
 
-// An Until says when a [Step] is done, and how to see it.
+// An Until says when a [Step] is done, and how to see that.
 type Until struct {
 	Condition Condition
 
@@ -69,11 +69,11 @@ type Until struct {
 	Ask [][]string
 }
 
-// A Progress says how far a [Step] has come.
+// A Progress is the progress of a [Step].
 type Progress int
 
 const (
-	NotStarted Progress = iota // send the command, once more if it was sent before
+	NotStarted Progress = iota // send the command, again if it was sent before
 	Running                    // ask again, after a while
 	Done                       // go on with the next step
 	Failed                     // no repetition helps: the cluster is not what the plan was made for
@@ -94,33 +94,33 @@ func (p Progress) String() string {
 	return "Progress(" + strconv.Itoa(int(p)) + ")"
 }
 
-// A Step is one command for one node, and what to wait for before the next step.
-// It is done so:
+// A Step is one command for one node, and the condition to wait for before the next step.
+// To carry it out:
 //
-//  1. Command is sent to Node, unless it is nil. [Step.Answer] reads the reply.
-//  2. While the answer is [Running], the commands of Until.Ask are sent to Node,
-//     and [Step.Progress] reads the replies.
-//  3. If it says [NotStarted], all begins again, after a while.
+//  1. Send Command to Node, unless it is nil. [Step.Answer] reads the reply.
+//  2. While the progress is [Running], send the commands of Until.Ask to Node.
+//     [Step.Progress] reads the replies.
+//  3. If the progress is [NotStarted], begin again after a while.
 //
-// A step of the kind [KindMoveKeys] begins at 2: as long as there are keys, the
-// command to send is that of [Step.Migrate].
+// A step of the kind [KindMoveKeys] begins at 2. As long as there are keys, send the
+// command of [Step.Migrate].
 //
-// Every step can be repeated. Who dies and does not know how far they have come
-// begins again with any earlier step, even the first: what is done already is
-// then seen to be done. Two must not do the same steps at once.
+// Every step can be repeated. After a crash, begin again with any earlier step, even the
+// first: steps that were done before are seen to be done. Two programs must not carry out
+// the same steps at once.
 type Step struct {
 	Kind     Kind
 	Node     string          // id of the node to send Command to
-	Addr     string          // its address, "host:port"; "" if the view does not tell
+	Addr     string          // its address, "host:port"; "" if the view does not have it
 	Peer     string          // id of the other node; "" if there is none
 	PeerAddr string          // its address
-	Slots    []slotmap.Range // the slots in question, as Command has them
+	Slots    []slotmap.Range // the slots of Command
 	Database int             // of KindMoveKeys: to SELECT before anything is sent
 	Command  []string        // the command and its arguments; nil to wait only
 	Until    Until
 
-	// Round is 0, or the same for steps that follow one another and may be done at
-	// once.
+	// Round is 0, or a number that is the same for consecutive steps that may be done in
+	// parallel.
 	Round int
 }
 
@@ -212,7 +212,7 @@ func assigned(n Node, slots []slotmap.Range, legacy bool) Step {
 	return s
 }
 
-// unassigned has n forget who owns slots. legacy is for servers before 7.0.
+// unassigned makes n forget the owners of slots. legacy is for servers before 7.0.
 func unassigned(n Node, slots []slotmap.Range, legacy bool) Step {
 	s := assigned(n, slots, legacy)
 	s.Kind, s.Until.Condition = KindUnassign, NobodyOwns
@@ -226,7 +226,7 @@ func replicating(n, primary Node) Step {
 		Until:   Until{Replicates, [][]string{{"INFO", "replication"}, askNodes}}}
 }
 
-// failingOver has n take the place of its primary. how is nothing, "FORCE" or
+// failingOver makes n take over from its primary. how is nothing, "FORCE" or
 // "TAKEOVER".
 func failingOver(n, primary Node, how ...string) Step {
 	return Step{Kind: KindFailover, Node: n.ID, Addr: n.Addr, Peer: primary.ID, PeerAddr: primary.Addr,
@@ -252,9 +252,9 @@ func following(n, peer Node, slots []slotmap.Range) Step {
 
 func synced(n Node) Step { return waiting(n, InSync, "INFO", "replication") }
 
-// String returns the step as a line: the address, or the id, then the command, and
-// what to wait for behind a #. Arguments that are empty, or have a space or
-// another character that does not print, are in quotes.
+// String returns the step as a line: the address or else the id, the command, and after
+// a # the condition to wait for. Arguments that are empty, or have a space or another
+// character that does not print, are quoted.
 func (s Step) String() string {
 	var b strings.Builder
 	b.WriteString(printable(cmp.Or(s.Addr, s.Node)))
@@ -276,7 +276,7 @@ func (s Step) String() string {
 	return b.String()
 }
 
-// until returns the condition, with the peer and the slots of a wait by name.
+// until returns the condition, and names the peer and the slots of a wait.
 func (s *Step) until() string {
 	text := printableText(string(s.Until.Condition))
 	if s.Kind != KindWait || s.Until.Condition == KnowsPeer {
@@ -288,7 +288,7 @@ func (s *Step) until() string {
 	return strings.NewReplacer("the peer", printable(cmp.Or(s.PeerAddr, s.Peer)), "the slots", "slots "+rangesText(s.Slots)).Replace(text)
 }
 
-// line joins commands for a person to read.
+// line joins commands for people.
 func line(commands ...[]string) string {
 	var b strings.Builder
 	for i, c := range commands {
