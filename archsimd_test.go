@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
-	"github.com/hashslot/hashslot/crc16"
+	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
 // simdChecksum is a third way to the checksum, apart from the plain Go and the
@@ -60,7 +60,7 @@ func TestArchsimd(t *testing.T) {
 			for i := range p {
 				p[i] = byte(rng.Uint32())
 			}
-			require.Equal(t, crc16.Bitwise(p), simdChecksum(p), "%x", p)
+			require.Equal(t, xmodem.Bitwise(p), simdChecksum(p), "%x", p)
 			require.Equal(t, hashslot.Checksum(p), simdChecksum(p), "%x", p)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashslot/hashslot/internal/guard"
 	"github.com/hashslot/hashslot/internal/hashtest"
 	"github.com/hashslot/hashslot/internal/impl"
+	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
 // The proofs of this file hold every kernel equal to the definition. A
@@ -68,7 +69,7 @@ func checkOne(t *testing.T, key []byte) {
 
 // checkSum compares what computes a checksum with the definition.
 func checkSum(t *testing.T, p []byte, crc uint16) {
-	want := crc16.Table(p)
+	want := xmodem.Table(p)
 	if got := hashslot.Checksum(p); got != want {
 		t.Fatalf("Checksum(%.300q), length %d: %#04x, want %#04x", p, len(p), got, want)
 	}
@@ -95,7 +96,7 @@ func zeroByte(crc uint16) uint16 { return crc<<8 ^ byteSums[crc>>8] }
 // byteSums are the checksums of single bytes.
 var byteSums = func() (sums [256]uint16) {
 	for b := range sums {
-		sums[b] = crc16.Bitwise([]byte{byte(b)})
+		sums[b] = xmodem.Bitwise([]byte{byte(b)})
 	}
 	return sums
 }()
@@ -172,7 +173,7 @@ func singleBits(n int) [][]byte {
 func singleBitSums(n int) []uint16 {
 	sums := make([]uint16, 8*n)
 	for bit := range 8 {
-		crc := crc16.Bitwise([]byte{1 << bit})
+		crc := xmodem.Bitwise([]byte{1 << bit})
 		for i := n - 1; i >= 0; i-- {
 			sums[8*i+bit] = crc
 			crc = zeroByte(crc)
@@ -185,7 +186,7 @@ func TestSingleBitSums(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 9, 40} {
 		sums := singleBitSums(n)
 		for i, key := range singleBits(n) {
-			if want := crc16.Bitwise(key); sums[i] != want {
+			if want := xmodem.Bitwise(key); sums[i] != want {
 				t.Fatalf("length %d, bit %d: %#04x, want %#04x", n, i, sums[i], want)
 			}
 		}
@@ -354,7 +355,7 @@ func TestVeryLongBuffer(t *testing.T) {
 	p := make([]byte, 1<<20+12345)
 	rng := seeded(6)
 	fill(rng, p)
-	want := crc16.Table(p)
+	want := xmodem.Table(p)
 	hashtest.EachKernel(t, func(t *testing.T) {
 		if got := hashslot.Checksum(p); got != want {
 			t.Fatalf("Checksum: %#04x, want %#04x", got, want)
@@ -374,14 +375,14 @@ func TestUpdateSplitAnywhere(t *testing.T) {
 	fillBraces(rng, p, 50)
 	hashtest.EachKernel(t, func(t *testing.T) {
 		for _, n := range []int{1, 2, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 255, 257, 511, 513, 1025, 2049, 4097} {
-			want := crc16.Bitwise(p[:n])
+			want := xmodem.Bitwise(p[:n])
 			for i := range n + 1 {
 				if got := hashslot.Update(hashslot.Checksum(p[:i]), p[i:n]); got != want {
 					t.Fatalf("length %d split at %d: %#04x, want %#04x", n, i, got, want)
 				}
 			}
 		}
-		want := crc16.Bitwise(p)
+		want := xmodem.Bitwise(p)
 		for range 300 {
 			var crc uint16
 			for rest := p; len(rest) > 0; {

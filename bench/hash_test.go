@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/hashslot/hashslot"
-	"github.com/hashslot/hashslot/crc16"
 	"github.com/hashslot/hashslot/internal/hashtest"
+	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
 // Inputs vary from call to call and results are used. Where lengths are
@@ -74,7 +74,7 @@ func bytewiseSum[T string | []byte](p T) uint16 {
 
 var table = func() (t [256]uint16) {
 	for i := range t {
-		t[i] = crc16.Bitwise([]byte{byte(i)})
+		t[i] = xmodem.Bitwise([]byte{byte(i)})
 	}
 	return t
 }()
@@ -242,7 +242,7 @@ func BenchmarkChecksum(b *testing.B) {
 			p := memory[offset:][:n]
 			b.Run(fmt.Sprintf("bytes=%d/offset=%d", n, offset), func(b *testing.B) {
 				hashtest.EachKernel(b, func(b *testing.B) { sum(b, p, hashslot.Checksum) })
-				b.Run("kernel=slicing16", func(b *testing.B) { sum(b, p, crc16.Table) })
+				b.Run("kernel=slicing16", func(b *testing.B) { sum(b, p, xmodem.Table) })
 				b.Run("kernel=bytewise", func(b *testing.B) { sum(b, p, bytewiseSum[[]byte]) })
 			})
 		}

@@ -5,14 +5,9 @@
 // at 0, is not reflected and has no final XOR; the check value of "123456789"
 // is 0x31C3. It is crc16() of Valkey's src/crc16.c.
 //
-// The package is the specification of the checksum in plain Go, and the
-// fallback where no assembly kernel runs. It depends on nothing, has no build
-// tags and gives three independent forms that tests hold equal:
-//
-//   - [Bitwise] is the definition, one bit at a time;
-//   - [Table] is the classic table lookup, sixteen bytes a step, from 8 KiB of
-//     tables;
-//   - [Checksum] needs no table at all and is the one to use.
+// The package is the checksum in plain Go, and the fallback where no assembly kernel
+// runs. It depends on nothing, has no build tags, and needs no tables. Tests hold it
+// equal to the definition, one bit at a time, and to the classic table lookup.
 //
 // Most programs want the root package, which adds the hash tag rule and uses
 // the CPU's vector units.
@@ -25,24 +20,6 @@ const Size = 2
 
 // poly is P without its leading term x^16.
 const poly = 0x1021
-
-// Bitwise returns the checksum of p by the definition: the remainder of
-// p(x)*x^16 divided by P, one bit at a time. All other forms are tested against
-// it. It is slow: O(8 len(p)).
-func Bitwise(p []byte) uint16 {
-	var crc uint16
-	for _, b := range p {
-		crc ^= uint16(b) << 8
-		for range 8 {
-			carry := crc>>15 != 0
-			crc <<= 1
-			if carry {
-				crc ^= poly
-			}
-		}
-	}
-	return crc
-}
 
 // Checksum returns the CRC-16/XMODEM of p. It costs O(len(p)). It needs no
 // tables, so it evicts nothing from the cache.

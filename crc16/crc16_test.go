@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
 // seeded returns the random numbers of one test, the same in every run.
@@ -22,14 +24,14 @@ func random(rng *rand.Rand, n int) []byte {
 
 // forms are all ways to compute a checksum.
 var forms = map[string]func(p []byte) uint16{
-	"Bitwise":        Bitwise,
-	"Table":          Table,
+	"Bitwise":        xmodem.Bitwise,
+	"Table":          xmodem.Table,
 	"Checksum":       Checksum,
 	"ChecksumString": func(p []byte) uint16 { return ChecksumString(string(p)) },
 	"Update":         func(p []byte) uint16 { return Update(0, p) },
 	"long": func(p []byte) uint16 {
 		if len(p) < 256 {
-			return Bitwise(p)
+			return xmodem.Bitwise(p)
 		}
 		return long(0, p)
 	},
@@ -70,7 +72,7 @@ func TestFormsAgree(t *testing.T) {
 				continue
 			}
 			p := all[offset : offset+n]
-			want := Bitwise(p)
+			want := xmodem.Bitwise(p)
 			for name, f := range forms {
 				if got := f(p); got != want {
 					t.Fatalf("%s, length %d, offset %d: %#04x, want %#04x", name, n, offset, got, want)
@@ -93,7 +95,7 @@ func TestSingleBits(t *testing.T) {
 				t.Fatalf("%s, length %d, no bit set: %#04x", name, n, got)
 			}
 			for bit := range 8 {
-				want := step(0, 1<<bit)
+				want := xmodem.Step(0, 1<<bit)
 				for i := n - 1; i >= 0; i-- {
 					p[i] = 1 << bit
 					got := f(p)
@@ -101,7 +103,7 @@ func TestSingleBits(t *testing.T) {
 					if got != want {
 						t.Fatalf("%s, length %d, byte %d, bit %d: %#04x, want %#04x", name, n, i, bit, got, want)
 					}
-					want = step(want, 0)
+					want = xmodem.Step(want, 0)
 				}
 			}
 			if n > 70 && name == "Bitwise" {
@@ -111,21 +113,11 @@ func TestSingleBits(t *testing.T) {
 	}
 }
 
-// step is one byte of the definition.
-func step(crc uint16, b byte) uint16 {
-	crc ^= uint16(b) << 8
-	for range 8 {
-		carry := crc >> 15
-		crc = crc<<1 ^ carry*poly
-	}
-	return crc
-}
-
 func TestUpdateFromEveryStateWithEveryByte(t *testing.T) {
 	var p [1]byte
 	for crc := range 1 << 16 {
-		// step is linear: what the byte adds does not depend on the state.
-		zero := step(uint16(crc), 0)
+		// xmodem.Step is linear: what the byte adds does not depend on the state.
+		zero := xmodem.Step(uint16(crc), 0)
 		if crc == 0 {
 			assert.Zero(t, zero)
 		}
@@ -141,7 +133,7 @@ func TestUpdateFromEveryStateWithEveryByte(t *testing.T) {
 // single[b] is the checksum of the byte b.
 var single = func() (s [256]uint16) {
 	for b := range s {
-		s[b] = step(0, byte(b))
+		s[b] = xmodem.Step(0, byte(b))
 	}
 	return s
 }()
@@ -150,7 +142,7 @@ func TestUpdateFromEveryState(t *testing.T) {
 	rng := seeded(2)
 	for _, n := range []int{0, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 100, 511, 512, 513, 700} {
 		p := random(rng, n)
-		sum := Bitwise(p)
+		sum := xmodem.Bitwise(p)
 		for crc := range 1 << 16 {
 			if n > 100 && bits.OnesCount(uint(crc)) != 1 && crc%251 != 0 {
 				continue
@@ -167,7 +159,7 @@ func TestUpdateSplitAnywhere(t *testing.T) {
 	rng := seeded(3)
 	for _, n := range []int{1, 5, 16, 40, 300, 1500} {
 		p := random(rng, n)
-		want := Bitwise(p)
+		want := xmodem.Bitwise(p)
 		for i := range n + 1 {
 			if got := Update(Checksum(p[:i]), p[i:]); got != want {
 				t.Fatalf("length %d split at %d: %#04x, want %#04x", n, i, got, want)
@@ -188,7 +180,7 @@ func TestCombineWithZeros(t *testing.T) {
 			if got := Combine(crc, 0, n); got != walk {
 				t.Fatalf("Combine(%#04x, 0, %d): %#04x, want %#04x", crc, n, got, walk)
 			}
-			walk = step(walk, 0)
+			walk = xmodem.Step(walk, 0)
 		}
 	}
 	for _, n := range []int64{32767, 32768, 1 << 20, math.MaxInt32, math.MaxInt32 + 1, 1 << 40, math.MaxInt64 - 1, math.MaxInt64} {
@@ -212,18 +204,6 @@ func TestCombinePanicsOnANegativeLength(t *testing.T) {
 	assert.PanicsWithValue(t, want, func() { Combine(1, 2, -1) })
 	assert.PanicsWithValue(t, want, func() { Combine(1, 2, math.MinInt) })
 	assert.PanicsWithValue(t, want, func() { Combine(1, 2, int64(math.MinInt64)) })
-}
-
-func TestTablesFollowFromThePolynomial(t *testing.T) {
-	for v := range 256 {
-		crc := step(0, byte(v))
-		for k := range tables {
-			if tables[k][v] != crc {
-				t.Fatalf("tables[%d][%d]: %#04x, want %#04x", k, v, tables[k][v], crc)
-			}
-			crc = step(crc, 0)
-		}
-	}
 }
 
 func TestMultiply(t *testing.T) {
@@ -251,7 +231,7 @@ func TestAllocations(t *testing.T) {
 			d.Write(p)
 			var sum [2]byte
 			d.Sum(sum[:0])
-			sumSink = Bitwise(p) ^ Table(p) ^ Checksum(p) ^ Update(1, p) ^ ChecksumString(s) ^ Combine(1, 2, n) ^ d.Sum16() ^ uint16(sum[0])
+			sumSink = Checksum(p) ^ Update(1, p) ^ ChecksumString(s) ^ Combine(1, 2, n) ^ d.Sum16() ^ uint16(sum[0])
 		}), "length %d", n)
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
 var (
@@ -36,11 +38,11 @@ func TestDigestIsAHash(t *testing.T) {
 				require.Equal(t, len(p), n, name)
 				require.Equal(t, before, string(p), "%s: Write changed its argument", name)
 				message = append(message, p...)
-				want := sum(Bitwise(message))
+				want := sum(xmodem.Bitwise(message))
 				require.Equal(t, want, h.Sum(nil), name)
 				require.Equal(t, want, h.Sum(nil), "%s: Sum changed the state", name)
 			}
-			require.Equal(t, append([]byte("before"), sum(Bitwise(message))...), h.Sum([]byte("before")), name)
+			require.Equal(t, append([]byte("before"), sum(xmodem.Bitwise(message))...), h.Sum([]byte("before")), name)
 		}
 		h.Reset()
 		n, err := h.Write(nil)
@@ -78,8 +80,8 @@ func TestDigestState(t *testing.T) {
 		require.NoError(t, second.UnmarshalBinary(state))
 		assert.Equal(t, first.Sum16(), second.Sum16())
 		second.Write(message[i:])
-		assert.Equal(t, Bitwise(message), second.Sum16())
-		assert.Equal(t, Bitwise(message[:i]), first.Sum16(), "the other one is as it was")
+		assert.Equal(t, xmodem.Bitwise(message), second.Sum16())
+		assert.Equal(t, xmodem.Bitwise(message[:i]), first.Sum16(), "the other one is as it was")
 	}
 }
 
@@ -108,7 +110,7 @@ func TestCloneIsIndependent(t *testing.T) {
 	require.NoError(t, err)
 	c.Write([]byte("56789"))
 	assert.Equal(t, []byte{0x31, 0xC3}, c.Sum(nil))
-	assert.Equal(t, Bitwise([]byte("1234")), d.Sum16())
+	assert.Equal(t, xmodem.Bitwise([]byte("1234")), d.Sum16())
 	d.Write([]byte("x"))
 	assert.Equal(t, []byte{0x31, 0xC3}, c.Sum(nil))
 	cc, err := c.Clone()

@@ -11,6 +11,7 @@ import (
 	"github.com/hashslot/hashslot/hashtag"
 	"github.com/hashslot/hashslot/internal/hashtest"
 	"github.com/hashslot/hashslot/internal/impl"
+	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
 // shapes has a key of every length class, and every shape of braces.
@@ -144,9 +145,9 @@ func FuzzChecksum(f *testing.F) {
 		// The fuzzer's inputs are short. Repeated, they reach the long paths.
 		p = bytes.Repeat(p, 1+int(repeat)%64)
 		p = p[min(len(p), int(skip)%64):]
-		want := crc16.Bitwise(p)
+		want := xmodem.Bitwise(p)
 		for name, got := range map[string]uint16{
-			"Table": crc16.Table(p), "Checksum": crc16.Checksum(p), "ChecksumString": crc16.ChecksumString(string(p)),
+			"Table": xmodem.Table(p), "Checksum": crc16.Checksum(p), "ChecksumString": crc16.ChecksumString(string(p)),
 		} {
 			if got != want {
 				t.Fatalf("crc16.%s: %#04x, want %#04x", name, got, want)
@@ -171,7 +172,7 @@ func FuzzUpdateSplit(f *testing.F) {
 		p = bytes.Repeat(p, 1+int(repeat)%64)
 		i := int(at) % (len(p) + 1)
 		// start is the checksum of some message that p follows.
-		want := crc16.Combine(start, crc16.Bitwise(p), len(p))
+		want := crc16.Combine(start, xmodem.Bitwise(p), len(p))
 		eachKernel(t, func(kernel string) {
 			if got := hashslot.Update(hashslot.Update(start, p[:i]), p[i:]); got != want {
 				t.Fatalf("%s, Update, split at %d: %#04x, want %#04x", kernel, i, got, want)
@@ -183,7 +184,7 @@ func FuzzUpdateSplit(f *testing.F) {
 		var digest crc16.Digest
 		digest.Write(p[:i])
 		digest.Write(p[i:])
-		if got, want := digest.Sum16(), crc16.Bitwise(p); got != want {
+		if got, want := digest.Sum16(), xmodem.Bitwise(p); got != want {
 			t.Fatalf("Digest, split at %d: %#04x, want %#04x", i, got, want)
 		}
 	})
@@ -195,12 +196,12 @@ func FuzzCombine(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte, zeros uint32) {
 		whole := append(bytes.Clone(a), b...)
-		if got, want := crc16.Combine(crc16.Bitwise(a), crc16.Bitwise(b), len(b)), crc16.Bitwise(whole); got != want {
+		if got, want := crc16.Combine(xmodem.Bitwise(a), xmodem.Bitwise(b), len(b)), xmodem.Bitwise(whole); got != want {
 			t.Fatalf("%q and %q: %#04x, want %#04x", a, b, got, want)
 		}
 		// Zeros do not add to a checksum but move it on.
 		n := int(zeros % 70_000)
-		if got, want := crc16.Combine(crc16.Bitwise(a), 0, int64(n)), crc16.Update(crc16.Bitwise(a), make([]byte, n)); got != want {
+		if got, want := crc16.Combine(xmodem.Bitwise(a), 0, int64(n)), crc16.Update(xmodem.Bitwise(a), make([]byte, n)); got != want {
 			t.Fatalf("%q and %d zeros: %#04x, want %#04x", a, n, got, want)
 		}
 	})

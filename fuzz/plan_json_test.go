@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/hashslot/hashslot/slotmap/plan"
@@ -69,10 +70,16 @@ func FuzzJobs(f *testing.F) {
 			}
 		}
 		for _, kind := range []plan.Kind{plan.KindExport, plan.KindImport, plan.KindMoveKeys, plan.KindReplicate, plan.KindWait} {
-			for _, c := range []plan.Condition{plan.PeerOwns, plan.NodeOwns, plan.NoKeys, plan.Replicates, plan.InSync, plan.Imports, plan.Migrates, plan.Closed, plan.KnowsPeer} {
-				s := plan.Step{Kind: kind, Node: "a", Peer: "b", Until: plan.Until{Condition: c, Ask: [][]string{{"X"}, {"Y"}}}}
+			for _, c := range []string{
+				"knows that the peer owns the slots", "owns the slots", "has no keys of the slot", "is a replica of the peer, in sync",
+				"is a primary, or a replica in sync", "imports the slot", "migrates the slot", "has the slot closed", "knows the peer",
+			} {
+				s := plan.Step{Node: "a", Peer: "b"}
+				if err := json.Unmarshal(fmt.Appendf(nil, `{"kind":%q,"node":"a","peer":"b","until":%q,"ask":[["X"],["Y"]]}`, kind, c), &s); err != nil {
+					t.Fatal(err)
+				}
 				s.UnmarshalJSON([]byte(`{"kind":"wait"}`)) // refused: it stays as it is
-				if p, why := s.Progress(reply, nodes); p == plan.Failed && why == "" {
+				if p, why := s.Progress(reply, nodes); p == plan.ProgressFailed && why == "" {
 					t.Fatalf("%s %s has failed, and does not say why", kind, c)
 				}
 			}

@@ -194,7 +194,7 @@ func FuzzCreate(f *testing.F) {
 			var unused []plan.Host
 			l, err := plan.Create(hosts, replicas)
 			if tool {
-				l, unused, err = valkeycli.Create(valkeycli.Valkey91, hosts, replicas)
+				l, unused, err = valkeycli.Create(valkeycli.ToolValkey91, hosts, replicas)
 			}
 			if err != nil {
 				var input *plan.InputError

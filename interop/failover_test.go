@@ -167,7 +167,7 @@ func TestTwoPrimaries(t *testing.T) {
 		_, err = plan.Rebalance(view, plan.RebalanceOptions{})
 		var state *plan.StateError
 		require.ErrorAs(t, err, &state, "no plan while a primary is missing")
-		assert.Equal(t, plan.Unreachable, state.Problem)
+		assert.Equal(t, plan.ProblemUnreachable, state.Problem)
 		assert.Contains(t, state.Nodes, lost.Primary.ID)
 	})
 }

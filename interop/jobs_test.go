@@ -60,14 +60,14 @@ func TestJobs(t *testing.T) {
 			require.Len(t, list, 1)
 			return list[0]
 		}
-		require.Equal(t, plan.NotStarted, match().Progress)
+		require.Equal(t, plan.ProgressNotStarted, match().Progress)
 
 		// With one end away, the job gets no further.
 		away.Pause()
 		_, err = asked.Do(steps[0].Command...)
 		require.NoError(t, err)
 		m := match()
-		require.Equal(t, plan.Running, m.Progress, m.Why)
+		require.Equal(t, plan.ProgressRunning, m.Progress, m.Why)
 		require.True(t, m.Left.IsEmpty())
 		t.Logf("running: %s", m.Why)
 		assert.Equal(t, source.ID, m.Job.Source)
@@ -80,7 +80,7 @@ func TestJobs(t *testing.T) {
 		_, err = plan.Drain(view, []string{target.ID}, plan.DrainOptions{}, jobs(t, c)...)
 		var state *plan.StateError
 		require.ErrorAs(t, err, &state)
-		assert.Equal(t, plan.RunningJobs, state.Problem)
+		assert.Equal(t, plan.ProblemRunningJobs, state.Problem)
 
 		// A second one is refused, whatever its source: that is what rounds are for.
 		if importsSlots(s) {
@@ -97,11 +97,11 @@ func TestJobs(t *testing.T) {
 		require.NoError(t, err)
 		c.Wait("the job has ended", func() bool {
 			m = match()
-			return m.Progress == plan.NotStarted
+			return m.Progress == plan.ProgressNotStarted
 		})
 		t.Logf("cancelled: %s", m.Why)
 		require.Equal(t, p.Moves[0].Slots, m.Left)
-		require.Equal(t, plan.Failed, m.Job.Progress)
+		require.Equal(t, plan.ProgressFailed, m.Job.Progress)
 		away.Resume()
 		c.Settle()
 
@@ -112,8 +112,8 @@ func TestJobs(t *testing.T) {
 		view, err = c.Nodes[0].View()
 		require.NoError(t, err)
 		m = match()
-		require.Equal(t, plan.Done, m.Progress, m.Why)
-		require.Equal(t, plan.Done, m.Job.Progress)
+		require.Equal(t, plan.ProgressDone, m.Progress, m.Why)
+		require.Equal(t, plan.ProgressDone, m.Job.Progress)
 		assert.True(t, slices.ContainsFunc(jobs(t, c), func(j plan.Job) bool { return j.Import && j.ID == m.Job.ID }))
 		assert.Len(t, check.keys, c.DBSize())
 	})

@@ -214,7 +214,7 @@ func runTool(t *testing.T, all *servers.Cluster, tool valkeycli.Tool, number int
 		args = []string{"--cluster", "reshard", entry.Addr(), "--cluster-from", from, "--cluster-to", to.ID,
 			"--cluster-slots", strconv.Itoa(run.Slots), "--cluster-yes"}
 	}
-	if tool == valkeycli.Valkey91 && number%2 == 0 {
+	if tool == valkeycli.ToolValkey91 && number%2 == 0 {
 		args = append(args, "--cluster-use-atomic-slot-migration")
 	}
 	out, err := c.CLI(args...)

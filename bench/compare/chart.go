@@ -180,8 +180,6 @@ func labelOf(r *result, name string) string {
 		return "hashslot." + name + " (" + kernelName(r.Kernel) + ")"
 	case "Map.LookupKey", "slotmap.Map":
 		return "slotmap.Map"
-	case slicing:
-		return "slicing by 16 (" + slicing + ")"
 	case redis:
 		return "redisc (byte-wise)"
 	case "rueidis":

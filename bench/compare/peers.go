@@ -21,15 +21,15 @@ import (
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/bench/internal/owners"
-	"github.com/hashslot/hashslot/crc16"
 	"github.com/hashslot/hashslot/hashtag"
+	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
 // The names of peers that others are compared with.
 const (
 	redis   = "redisc"
 	xxh     = "xxh3"
-	slicing = "crc16.Table"
+	slicing = "slicing by 16"
 	bytes1  = "byte-wise table"
 )
 
@@ -134,7 +134,7 @@ func tested() (tagged, plain []string) {
 }
 
 // specified is the answer: the bitwise checksum of what the tag's rule leaves.
-func specified(key string) uint16 { return crc16.Bitwise([]byte(hashtag.Of(key))) % hashslot.Count }
+func specified(key string) uint16 { return xmodem.Bitwise([]byte(hashtag.Of(key))) % hashslot.Count }
 
 // checked compares the answers of a peer with the specification.
 func (p slotPeer) checked() peerInfo {
@@ -142,7 +142,7 @@ func (p slotPeer) checked() peerInfo {
 	tagged, plain := tested()
 	want, keys := specified, append(tagged, plain...)
 	if p.noTags {
-		want = func(key string) uint16 { return crc16.Bitwise([]byte(key)) % hashslot.Count }
+		want = func(key string) uint16 { return xmodem.Bitwise([]byte(key)) % hashslot.Count }
 	}
 	var wrong []string
 	for _, k := range keys {

@@ -17,6 +17,7 @@ import (
 	"github.com/hashslot/hashslot/bench/internal/owners"
 	"github.com/hashslot/hashslot/crc16"
 	"github.com/hashslot/hashslot/internal/impl"
+	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
 // The tables of a report, in their order.
@@ -300,7 +301,7 @@ func oneKey(name string, n int, key func(*rand.Rand) string) workload {
 			}},
 			contender{name: slicing, run: func() (s uint64) {
 				for _, k := range raw {
-					s += uint64(crc16.Table(k))
+					s += uint64(xmodem.Table(k))
 				}
 				return s
 			}},
@@ -516,7 +517,7 @@ func long(n, offset int) workload {
 		}
 		all = append(all,
 			contender{name: "crc16.Checksum", base: slicing, run: func() uint64 { return uint64(crc16.Checksum(p)) }},
-			contender{name: slicing, run: func() uint64 { return uint64(crc16.Table(p)) }},
+			contender{name: slicing, run: func() uint64 { return uint64(xmodem.Table(p)) }},
 			contender{name: bytes1, peer: here, run: func() uint64 { return uint64(bytewiseSum(p)) }},
 		)
 		for _, peer := range slotPeers() {

@@ -166,7 +166,7 @@ func (o option) values() []string {
 	case "in":
 		return []string{"text", "json"}
 	case "tool":
-		return []string{valkeycli.Valkey91.String(), valkeycli.Valkey80.String(), valkeycli.Redis70.String(), valkeycli.Redis86.String()}
+		return []string{valkeycli.ToolValkey91.String(), valkeycli.ToolValkey80.String(), valkeycli.ToolRedis70.String(), valkeycli.ToolRedis86.String()}
 	}
 	return nil
 }

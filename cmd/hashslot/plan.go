@@ -299,7 +299,7 @@ func (f *planFlags) check(e *env, given map[string]bool) error {
 			stdin++
 		}
 	}
-	tool, err := valkeycli.Valkey91, error(nil)
+	tool, err := valkeycli.ToolValkey91, error(nil)
 	if given["tool"] {
 		f.compat = true
 		tool, err = valkeycli.ParseTool(f.tool)

@@ -24,7 +24,7 @@ var values = []any{
 	new(slotmap.Builder[string]), new(slotmap.ConflictError[string]), new(slotmap.Map[string]), new(slotmap.OwnerSplitter[string]),
 	new(slotmap.ParseError), new(slotmap.Range), new(slotmap.RangeError), new(slotmap.Set), new(slotmap.SlotSplitter), new(slotmap.Table[string]),
 	new(slotcommand.Args), new(slotcommand.Block), new(slotcommand.Command), new(slotcommand.Error), new(slotcommand.Flags), new(slotcommand.Reply),
-	new(slotcommand.Request), new(slotcommand.Servers), new(slotcommand.Splitter), new(slotcommand.Table), new(slotcommand.To), new(slotcommand.Use),
+	new(slotcommand.Servers), new(slotcommand.Splitter), new(slotcommand.Table), new(slotcommand.To), new(slotcommand.Use),
 	new(plan.Auth), new(plan.CountsError), new(plan.InputError), new(plan.KeyCounts), new(plan.Layout), new(plan.Plan), new(plan.Progress),
 	new(plan.Repair), new(plan.Sample), new(plan.Spread), new(plan.StateError), new(plan.Step),
 	new(topology.Action), new(topology.Cluster), new(topology.Flags), new(topology.Node), new(topology.Outcome), new(topology.ReadPolicy),

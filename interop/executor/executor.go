@@ -67,26 +67,26 @@ func (e *Executor) Run(ctx context.Context, steps []plan.Step, next int) error {
 
 // do does one step, as [plan.Step] says.
 func (e *Executor) do(ctx context.Context, s plan.Step) error {
-	p, why := plan.NotStarted, ""
+	p, why := plan.ProgressNotStarted, ""
 	var sent time.Time
 	for begin := time.Now(); ; time.Sleep(cmp.Or(e.Interval, 20*time.Millisecond)) {
 		var reason string
-		if p == plan.Running && s.Kind == plan.KindFailover && time.Since(sent) > 6*time.Second {
-			p = plan.NotStarted // a replica gives a failover up after 5 s: CLUSTER_MF_TIMEOUT of cluster.h
+		if p == plan.ProgressRunning && s.Kind == plan.KindFailover && time.Since(sent) > 6*time.Second {
+			p = plan.ProgressNotStarted // a replica gives a failover up after 5 s: CLUSTER_MF_TIMEOUT of cluster.h
 		}
-		if p == plan.NotStarted {
+		if p == plan.ProgressNotStarted {
 			sent = time.Now()
 			p, reason = e.send(s)
 			why = cmp.Or(reason, why)
 		}
-		if p == plan.Running {
+		if p == plan.ProgressRunning {
 			p, reason = s.Progress(e.ask(s)...)
 			why = cmp.Or(reason, why)
 		}
 		switch {
-		case p == plan.Done:
+		case p == plan.ProgressDone:
 			return nil
-		case p == plan.Failed:
+		case p == plan.ProgressFailed:
 			return fmt.Errorf("%s: %s", s, why)
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -100,21 +100,21 @@ func (e *Executor) do(ctx context.Context, s plan.Step) error {
 func (e *Executor) send(s plan.Step) (plan.Progress, string) {
 	switch {
 	case s.Command == nil:
-		return plan.Running, ""
+		return plan.ProgressRunning, ""
 	case s.Kind != plan.KindMoveKeys:
 		return s.Answer(e.command(s, s.Command))
 	}
 	for {
 		replies := e.ask(s)
-		if p, why := s.Progress(replies...); p != plan.NotStarted {
+		if p, why := s.Progress(replies...); p != plan.ProgressNotStarted {
 			return p, why
 		}
 		keys, err := s.Keys(replies[0])
 		if err != nil {
-			return plan.Failed, err.Error()
+			return plan.ProgressFailed, err.Error()
 		}
 		if err, bad := e.command(s, s.Migrate(keys, e.Auth)).(error); bad {
-			return plan.NotStarted, err.Error()
+			return plan.ProgressNotStarted, err.Error()
 		}
 	}
 }

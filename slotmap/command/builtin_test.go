@@ -70,8 +70,8 @@ func union(valkey, redis *Table) (all []Command, differences []string) {
 			if v.Flags() != c.Flags() {
 				say(v.name, "flags %q, in Redis %q", v.Flags(), c.Flags())
 			}
-			if v.Request() != c.Request() || v.Reply() != c.Reply() {
-				say(v.name, "policies %s and %s, in Redis %s and %s", v.Request(), v.Reply(), c.Request(), c.Reply())
+			if v.rules.request != c.rules.request || v.Reply() != c.Reply() {
+				say(v.name, "policies %s and %s, in Redis %s and %s", requestNames[v.rules.request], v.Reply(), requestNames[c.rules.request], c.Reply())
 			}
 			if !slices.Equal(v.rules.specs, c.rules.specs) {
 				say(v.name, "keys %v, in Redis %v", describe(v.rules.specs), describe(c.rules.specs))

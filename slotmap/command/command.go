@@ -20,7 +20,7 @@ type Command struct {
 type rules struct {
 	specs   []spec // none: no argument is a key
 	own     own
-	request Request
+	request request
 	reply   Reply
 }
 
@@ -49,9 +49,6 @@ func (c *Command) Flags() Flags { return c.flags &^ hasSubs }
 
 // Is reports whether the command has all of these flags.
 func (c *Command) Is(f Flags) bool { return c.flags&f == f }
-
-// Request returns the request policy.
-func (c *Command) Request() Request { return c.how().request }
 
 // Reply returns the reply policy: how to combine the replies of several nodes.
 func (c *Command) Reply() Reply { return c.how().reply }
@@ -108,20 +105,18 @@ var flagNames = []string{"write", "readonly", "blocking", "pubsub", "noscript", 
 
 func (f Flags) String() string { return join(uint32(f), flagNames) }
 
-// A Request is a request policy: the nodes that a client should send a command to.
-type Request uint8
+// A request is a request policy: the nodes that a client should send a command to.
+type request uint8
 
 const (
-	RequestDefault    Request = iota // the node of the keys, or any one node if there are none
-	RequestAllNodes                  // all_nodes: all primaries and replicas
-	RequestAllShards                 // all_shards: all primaries
-	RequestMultiShard                // multi_shard: the keys are divided by slot
-	RequestSpecial                   // special: see the command's documentation
+	requestDefault    request = iota // the node of the keys, or any one node if there are none
+	requestAllNodes                  // all_nodes: all primaries and replicas
+	requestAllShards                 // all_shards: all primaries
+	requestMultiShard                // multi_shard: the keys are divided by slot
+	requestSpecial                   // special: see the command's documentation
 )
 
 var requestNames = []string{"default", "all_nodes", "all_shards", "multi_shard", "special"}
-
-func (r Request) String() string { return name(int(r), requestNames) }
 
 // A Reply is a reply policy, the servers' response_policy: how a client should combine
 // the replies of several nodes.

@@ -192,7 +192,6 @@ func TestCommandSize(t *testing.T) {
 	}
 	var zero Command
 	assert.False(t, zero.HasKeys())
-	assert.Equal(t, RequestDefault, zero.Request())
 	assert.Equal(t, ReplyDefault, zero.Reply())
 }
 

@@ -133,27 +133,26 @@ func ExampleCommand() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(c.Name(), c.Arity(), c.Flags(), "- goes to", c.Request(), "- reply", c.Reply(), "- known to", c.Servers())
-	// Output: del -2 write - goes to multi_shard - reply agg_sum - known to valkey redis
+	fmt.Println(c.Name(), c.Arity(), c.Flags(), "- reply", c.Reply(), "- known to", c.Servers())
+	// Output: del -2 write - reply agg_sum - known to valkey redis
 }
 
-// The commands that a client must send to all shards.
+// The commands whose replies are added up if they went to several nodes.
 func ExampleTable() {
 	var table *command.Table // the commands that are built in
 	for c := range table.All() {
-		if c.Request() == command.RequestAllShards && c.Reply() == command.ReplyAllSucceeded && c.Servers() == command.ServerValkey|command.ServerRedis {
+		if c.Reply() == command.ReplyAggSum && c.Servers() == command.ServerValkey|command.ServerRedis {
 			fmt.Println(c.Name())
 		}
 	}
 	// Output:
-	// flushall
-	// flushdb
-	// function|delete
-	// function|flush
-	// function|load
-	// function|restore
-	// memory|purge
-	// ping
+	// dbsize
+	// del
+	// exists
+	// latency|reset
+	// slowlog|len
+	// touch
+	// unlink
 }
 
 // A server with a module: MYGET has its key behind an option.

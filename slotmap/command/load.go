@@ -123,7 +123,7 @@ func (r *rules) loadTips(v any) *slotmap.ParseError {
 	tips, err := texts(v, ".tips")
 	for _, tip := range tips {
 		if s, ok := strings.CutPrefix(tip, "request_policy:"); ok {
-			r.request = Request(number8(s, requestNames))
+			r.request = request(number8(s, requestNames))
 		} else if s, ok := strings.CutPrefix(tip, "response_policy:"); ok {
 			r.reply = Reply(number8(s, replyNames))
 		}

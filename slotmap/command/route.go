@@ -105,7 +105,7 @@ func crossSlot(key1 string, slot1 hashslot.Slot, key2 string, slot2 hashslot.Slo
 // divides reports whether the command can be divided by slot.
 func (c *Command) divides() bool {
 	rules := c.rules
-	return rules.request == RequestMultiShard && len(rules.specs) == 1 && rules.specs[0].begin == beginIndex
+	return rules.request == requestMultiShard && len(rules.specs) == 1 && rules.specs[0].begin == beginIndex
 }
 
 // whole returns an error if the last key has no value. The server would refuse such a

@@ -246,7 +246,7 @@ func TestBalanceKeepsItsHandsOff(t *testing.T) {
 	_, err = Balance(parse(t, strings.Replace(nodes, "2@3 master", "2@3 master,fail", 1)), BalanceOptions{})
 	var state *StateError
 	require.ErrorAs(t, err, &state)
-	require.Equal(t, Unreachable, state.Problem)
+	require.Equal(t, ProblemUnreachable, state.Problem)
 }
 
 // A large cluster, the nodes of each shard on one machine: shards that are not among

@@ -610,15 +610,15 @@ func (l *Layout) Steps(o LayoutOptions) ([]Step, error) {
 		nodes = append(nodes, n)
 		epochs = append(epochs, Step{Kind: KindEpoch, Node: n.ID, Addr: n.Addr, Round: 1,
 			Command: []string{"CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(len(nodes))},
-			Until:   Until{HasEpoch, [][]string{{"CLUSTER", "INFO"}}}})
+			Until:   Until{untilHasEpoch, [][]string{{"CLUSTER", "INFO"}}}})
 		if len(nodes) > 1 {
 			at := nodes[0]
 			to, toPort, _ := net.SplitHostPort(at.Addr)
 			meetings = append(meetings, Step{Kind: KindMeet, Node: n.ID, Addr: n.Addr, Peer: at.ID, PeerAddr: at.Addr, Round: 3,
 				Command: []string{"CLUSTER", "MEET", to, toPort},
-				Until:   Until{KnowsPeer, [][]string{askNodes}}})
+				Until:   Until{untilKnowsPeer, [][]string{askNodes}}})
 		}
-		w := waiting(n, ClusterOK, "CLUSTER", "INFO")
+		w := waiting(n, untilClusterOK, "CLUSTER", "INFO")
 		w.Round = 5
 		waits = append(waits, w)
 		return n, nil

@@ -28,12 +28,12 @@ type Problem string
 
 // The problems of a [StateError].
 const (
-	OpenSlots    Problem = "open slots"        // slots being migrated or imported, or left so
-	Unassigned   Problem = "unassigned slots"  // slots without an owner
-	Disagreement Problem = "disagreement"      // nodes that disagree about the owners of slots
-	Unreachable  Problem = "unreachable nodes" // slots of a node that has failed or is suspected
-	RunningJobs  Problem = "running jobs"      // slots that a migration in the background moves
-	NodeIDs      Problem = "node ids"          // a node without an id, or two nodes with one
+	ProblemOpenSlots    Problem = "open slots"        // slots being migrated or imported, or left so
+	ProblemUnassigned   Problem = "unassigned slots"  // slots without an owner
+	ProblemDisagreement Problem = "disagreement"      // nodes that disagree about the owners of slots
+	ProblemUnreachable  Problem = "unreachable nodes" // slots of a node that has failed or is suspected
+	ProblemRunningJobs  Problem = "running jobs"      // slots that a migration in the background moves
+	ProblemNodeIDs      Problem = "node ids"          // a node without an id, or two nodes with one
 )
 
 // A StateError reports a state of the cluster in which moving slots could lose data,

@@ -282,7 +282,7 @@ func ExampleStep() {
 	step := plan.Step{
 		Kind: plan.KindMoveKeys, Node: "a", Peer: "b", Addr: "10.0.0.1:6379", PeerAddr: "10.0.0.2:6379", Slots: []slotmap.Range{{First: 14687, Last: 14687}},
 		Command: []string{"MIGRATE", "10.0.0.2", "6379", "", "0", "60000"},
-		Until:   plan.Until{Condition: plan.NoKeys, Ask: [][]string{{"CLUSTER", "GETKEYSINSLOT", "14687", "100"}}},
+		Until:   plan.Until{Condition: "has no keys of the slot", Ask: [][]string{{"CLUSTER", "GETKEYSINSLOT", "14687", "100"}}},
 	}
 	for _, listed := range []any{[]any{"mykey", "{mykey}2"}, []any{}} { // what the node replies to Ask
 		progress, _ := step.Progress(listed)
@@ -291,7 +291,7 @@ func ExampleStep() {
 			log.Fatal(err)
 		}
 		fmt.Println(progress, len(keys), "keys")
-		if progress != plan.Done {
+		if progress != plan.ProgressDone {
 			fmt.Println(step.Migrate(keys, plan.Auth{}))
 		}
 	}

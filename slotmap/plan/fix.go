@@ -62,22 +62,22 @@ type FixOptions struct {
 	SetSlots SetSlotOptions
 }
 
-// A FixCase is the way in which a slot is repaired. The cases are those of valkey-cli
-// --cluster fix, and each names the function of valkey-cli.c that decides on it.
+// A FixCase is the way in which a slot is repaired, in words: "finish the move". The
+// cases are those of valkey-cli --cluster fix.
 type FixCase string
 
-// The cases of repairs.
+// Each case names the function of valkey-cli.c that decides on it.
 const (
-	FinishMove   FixCase = "finish the move"           // one migrates and one imports (clusterManagerFixOpenSlot, case 1)
-	GatherKeys   FixCase = "gather the keys"           // others import or have keys: these go to the owner (case 2)
-	MoveAndClose FixCase = "finish and close"          // one migrates, several import without keys, its target among them (case 3)
-	CloseAll     FixCase = "close at all ends"         // one migrates, several import without keys, its target not among them (case 3)
-	CloseSlot    FixCase = "close"                     // the owner migrates and nobody imports (case 4), or has it open without need
-	CoverEmpty   FixCase = "cover without keys"        // nobody owns it, nobody has keys (clusterManagerFixSlotsCoverage, none)
-	CoverHolder  FixCase = "cover where its keys are"  // nobody owns it, one has keys (single)
-	CoverMost    FixCase = "cover where most keys are" // nobody owns it, several have keys (multi)
-	SettleOwner  FixCase = "settle who owns it"        // several own it or have keys (clusterManagerFixMultipleSlotOwners)
-	SpreadOwner  FixCase = "spread who owns it"        // one owns it, others will never hear so; the tool leaves that
+	caseFinishMove   FixCase = "finish the move"           // one migrates and one imports (clusterManagerFixOpenSlot, case 1)
+	caseGatherKeys   FixCase = "gather the keys"           // others import or have keys: these go to the owner (case 2)
+	caseMoveAndClose FixCase = "finish and close"          // one migrates, several import without keys, its target among them (case 3)
+	caseCloseAll     FixCase = "close at all ends"         // one migrates, several import without keys, its target not among them (case 3)
+	caseCloseSlot    FixCase = "close"                     // the owner migrates and nobody imports (case 4), or has it open without need
+	caseCoverEmpty   FixCase = "cover without keys"        // nobody owns it, nobody has keys (clusterManagerFixSlotsCoverage, none)
+	caseCoverHolder  FixCase = "cover where its keys are"  // nobody owns it, one has keys (single)
+	caseCoverMost    FixCase = "cover where most keys are" // nobody owns it, several have keys (multi)
+	caseSettleOwner  FixCase = "settle who owns it"        // several own it or have keys (clusterManagerFixMultipleSlotOwners)
+	caseSpreadOwner  FixCase = "spread who owns it"        // one owns it, others will never hear so; the tool leaves that
 )
 
 // A Repair is the plan of [Fix].
@@ -263,7 +263,7 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 
 // checkAsked returns an error if the view of a primary is missing.
 func (f *fixer) checkAsked(views []*topology.Cluster, asked map[string]bool) error {
-	e := &StateError{Problem: Unreachable, Advice: "their slots and keys are not known; ask them as well, or let replicas take over first"}
+	e := &StateError{Problem: ProblemUnreachable, Advice: "their slots and keys are not known; ask them as well, or let replicas take over first"}
 	for _, v := range views {
 		for _, n := range v.Nodes() {
 			if n.Role == topology.RolePrimary && !asked[n.ID] {
@@ -362,14 +362,14 @@ func (f *fixer) together() {
 	add(f.unheard...)
 	for _, n := range f.nodes {
 		if f.receivers[n] && len(f.taking) > 0 {
-			add(waiting(n.Node, ClusterOK, "CLUSTER", "INFO"))
+			add(waiting(n.Node, untilClusterOK, "CLUSTER", "INFO"))
 		}
 	}
 	add(f.gathering...)
 	add(f.moves()...)
 	round := 0
 	for i := range f.Steps {
-		if s := &f.Steps[i]; s.Until.Condition == Follows {
+		if s := &f.Steps[i]; s.Until.Condition == untilFollows {
 			if i == 0 || f.Steps[i-1].Round == 0 || f.Steps[i-1].Peer != s.Peer {
 				round++
 			}
@@ -478,7 +478,7 @@ func (f *fixer) disagreed(settled, open slotmap.Set) {
 			}
 		}
 		if slots = slots.Subtract(open); !slots.IsEmpty() {
-			f.Slots = append(f.Slots, SlotRepair{Slots: slots, Case: SpreadOwner, Owner: n.ID})
+			f.Slots = append(f.Slots, SlotRepair{Slots: slots, Case: caseSpreadOwner, Owner: n.ID})
 		}
 	}
 }
@@ -588,7 +588,7 @@ func (f *fixer) keysTo(n, owner *fixNode, slot hashslot.Slot) {
 			f.giving = append(f.giving, unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
 		}
 		wait := following(n.Node, owner.Node, one(slot))
-		wait.Until.Condition = PeerOwns
+		wait.Until.Condition = untilPeerOwns
 		f.unheard = append(f.unheard, wait)
 	}
 	f.gathering = append(f.gathering, importing(n.Node, owner.Node, slot))
@@ -719,20 +719,20 @@ func (f *fixer) open(slot hashslot.Slot) {
 		for _, n := range importers {
 			f.keysTo(n, owner, slot)
 		}
-		f.done(slot, GatherKeys, owner)
+		f.done(slot, caseGatherKeys, owner)
 	case target != nil:
 		f.move(source, target, slot)
-		what := FinishMove
+		what := caseFinishMove
 		if len(importers) > 1 {
-			what = MoveAndClose
+			what = caseMoveAndClose
 		}
 		f.done(slot, what, target)
 	case len(importers) > 0:
 		f.closeAt(owner, slot)
-		f.done(slot, CloseAll, owner)
+		f.done(slot, caseCloseAll, owner)
 	default:
 		f.closeAt(owner, slot)
-		f.done(slot, CloseSlot, owner)
+		f.done(slot, caseCloseSlot, owner)
 	}
 }
 
@@ -762,7 +762,7 @@ func (f *fixer) cover(slots slotmap.Set) {
 			empty.Add(slot)
 		case 1:
 			single[holders[0]] = single[holders[0]].Union(slotmap.SetOf(one(slot)...))
-			f.done(slot, CoverHolder, holders[0])
+			f.done(slot, caseCoverHolder, holders[0])
 		default:
 			owner := f.most(holders, slot)
 			f.claim(owner, slotmap.SetOf(one(slot)...), false)
@@ -771,7 +771,7 @@ func (f *fixer) cover(slots slotmap.Set) {
 					f.keysTo(n, owner, slot)
 				}
 			}
-			f.done(slot, CoverMost, owner)
+			f.done(slot, caseCoverMost, owner)
 		}
 	}
 	have, weights := make([]int, len(f.nodes)), make([]float64, len(f.nodes))
@@ -788,7 +788,7 @@ func (f *fixer) cover(slots slotmap.Set) {
 				break
 			}
 			set.Add(slot)
-			f.done(slot, CoverEmpty, f.nodes[i])
+			f.done(slot, caseCoverEmpty, f.nodes[i])
 		}
 		if !set.IsEmpty() {
 			empty = empty.Subtract(set)
@@ -820,7 +820,7 @@ func (f *fixer) settle(slot hashslot.Slot) {
 			f.keysTo(n, owner, slot)
 		}
 	}
-	f.done(slot, SettleOwner, owner)
+	f.done(slot, caseSettleOwner, owner)
 }
 
 // Summary returns the repair as text for people.

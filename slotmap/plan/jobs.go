@@ -37,8 +37,8 @@ const maxJobs = 1 << 16
 // The names of the fields show which it is. Valkey gives times in seconds, Redis in
 // milliseconds. The jobs are in the order of the reply, which has the newest first.
 //
-// An unknown state counts as [Running]: only success, completed, failed, cancelled and
-// canceled are ends. A job that has ended without success is [Failed], except a failed
+// An unknown state counts as [ProgressRunning]: only success, completed, failed, cancelled and
+// canceled are ends. A job that has ended without success is [ProgressFailed], except a failed
 // import of Redis, which is Running: its target retries until it is canceled. Unknown
 // fields are skipped.
 //
@@ -69,7 +69,7 @@ func ParseJobs(migrations any) ([]Job, error) {
 
 // The last states of a job.
 var lastStates = map[string]Progress{
-	"success": Done, "completed": Done, "failed": Failed, "cancelled": Failed, "canceled": Failed,
+	"success": ProgressDone, "completed": ProgressDone, "failed": ProgressFailed, "cancelled": ProgressFailed, "canceled": ProgressFailed,
 }
 
 func parseJob(v any) (j Job, wrong *InputError) {
@@ -104,8 +104,8 @@ func parseJob(v any) (j Job, wrong *InputError) {
 	if j.State == "" && r.wrong == nil {
 		r.wrong = &InputError{Field: ".state", Reason: "is missing"}
 	}
-	j.Progress = Running
-	if p, last := lastStates[j.State]; last && !(redis && j.Import && p == Failed && j.State == "failed") {
+	j.Progress = ProgressRunning
+	if p, last := lastStates[j.State]; last && !(redis && j.Import && p == ProgressFailed && j.State == "failed") {
 		j.Progress = p
 	}
 	return j, r.wrong
@@ -174,7 +174,7 @@ func (r *jobReader) slots(name string, slots *slotmap.Set) {
 func (s *Step) job(migrations any) (p Progress, why string) {
 	jobs, err := ParseJobs(migrations)
 	if err != nil {
-		return Running, err.Error()
+		return ProgressRunning, err.Error()
 	}
 	source, target := s.Node, s.Peer
 	if s.Kind == KindImport {
@@ -191,13 +191,13 @@ func (s *Step) job(migrations any) (p Progress, why string) {
 	}
 	switch {
 	case newest == nil:
-		return NotStarted, ""
-	case newest.Progress == Running:
-		return Running, newest.text()
-	case newest.Progress == Failed:
-		return NotStarted, newest.text()
+		return ProgressNotStarted, ""
+	case newest.Progress == ProgressRunning:
+		return ProgressRunning, newest.text()
+	case newest.Progress == ProgressFailed:
+		return ProgressNotStarted, newest.text()
 	}
-	return NotStarted, "" // an older one: the slots came back
+	return ProgressNotStarted, "" // an older one: the slots came back
 }
 
 // text returns the state and the message.
@@ -212,11 +212,11 @@ func (j *Job) text() string {
 func (s *state) apply(jobs []Job) error {
 	for i := range jobs {
 		j := &jobs[i]
-		if j.Progress != Running {
+		if j.Progress != ProgressRunning {
 			continue
 		}
 		fail := func(nodes []string, advice string) error {
-			return &StateError{Problem: RunningJobs, Slots: j.Slots, Nodes: nodes, Advice: advice}
+			return &StateError{Problem: ProblemRunningJobs, Slots: j.Slots, Nodes: nodes, Advice: advice}
 		}
 		to, known := s.index[j.Target]
 		switch {
@@ -245,7 +245,7 @@ func (s *state) apply(jobs []Job) error {
 
 // running returns the error of slots that would have to move again.
 func (s *state) running() error {
-	e := &StateError{Problem: RunningJobs, Advice: "they would have to move again; wait until the jobs have ended, or cancel them"}
+	e := &StateError{Problem: ProblemRunningJobs, Advice: "they would have to move again; wait until the jobs have ended, or cancel them"}
 	for slot, busy := range s.busy {
 		if busy {
 			e.Slots.Add(hashslot.Slot(slot))
@@ -298,7 +298,7 @@ type MoveProgress struct {
 // the cluster and from the jobs of its primaries, as [ParseJobs] reads them, in any
 // order. Source and target both know a job, but not after a restart, so ask both.
 //
-// To go on, give [New] the moves that are [NotStarted], each with the slots of Left.
+// To go on, give [New] the moves that are [ProgressNotStarted], each with the slots of Left.
 //
 // Match takes time in proportion to the slots, and to the jobs for each move.
 func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
@@ -310,14 +310,14 @@ func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
 	}
 	moves := make([]MoveProgress, len(p.Moves))
 	for i, m := range p.Moves {
-		got := MoveProgress{Move: m, Left: m.Slots, Progress: Done}
+		got := MoveProgress{Move: m, Left: m.Slots, Progress: ProgressDone}
 		for slot := range m.Slots.Slots() {
 			switch id := owner[slot]; id {
 			case m.To:
 				got.Left.Remove(slot)
 			case m.From:
 			default:
-				got.Progress, got.Why = Failed, fmt.Sprintf("slot %d is %s's", slot, orNobody(id))
+				got.Progress, got.Why = ProgressFailed, fmt.Sprintf("slot %d is %s's", slot, orNobody(id))
 			}
 		}
 		running := false
@@ -326,7 +326,7 @@ func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
 			if j.Source != m.From || j.Target != m.To || m.From == "" || disjoint(&j.Slots, &m.Slots) {
 				continue
 			}
-			if j.Progress == Running {
+			if j.Progress == ProgressRunning {
 				running = true
 				got.Left = got.Left.Subtract(j.Slots)
 			}
@@ -335,13 +335,13 @@ func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
 			}
 		}
 		switch {
-		case got.Progress == Failed:
+		case got.Progress == ProgressFailed:
 		case !got.Left.IsEmpty():
-			got.Progress = NotStarted
+			got.Progress = ProgressNotStarted
 		case running:
-			got.Progress = Running
+			got.Progress = ProgressRunning
 		}
-		if got.Why == "" && got.Job != nil && got.Progress != Done {
+		if got.Why == "" && got.Job != nil && got.Progress != ProgressDone {
 			got.Why = got.Job.text()
 		}
 		moves[i] = got
@@ -353,8 +353,8 @@ func disjoint(a, b *slotmap.Set) bool { return a.Intersect(*b).IsEmpty() }
 
 // newer reports whether j replaces k: it runs, or else was created later.
 func (j *Job) newer(k *Job) bool {
-	if (j.Progress == Running) != (k.Progress == Running) {
-		return j.Progress == Running
+	if (j.Progress == ProgressRunning) != (k.Progress == ProgressRunning) {
+		return j.Progress == ProgressRunning
 	}
 	return j.Created.After(k.Created)
 }

@@ -25,9 +25,9 @@ func TestParseJobs(t *testing.T) {
 	jobs, err := ParseJobs(valkey)
 	require.NoError(t, err)
 	require.Equal(t, []Job{
-		{ID: "j2", Slots: slotmap.MustParseSet("0-10 100"), Source: "a", Target: "b", State: "snapshotting", Progress: Running,
+		{ID: "j2", Slots: slotmap.MustParseSet("0-10 100"), Source: "a", Target: "b", State: "snapshotting", Progress: ProgressRunning,
 			Created: time.Unix(1700000000, 0), Changed: time.Unix(1700000003, 0)},
-		{ID: "j1", Import: true, Slots: slotmap.MustParseSet("5"), State: "cancelled", Message: "by user", Progress: Failed},
+		{ID: "j1", Import: true, Slots: slotmap.MustParseSet("5"), State: "cancelled", Message: "by user", Progress: ProgressFailed},
 	}, jobs)
 
 	redis := func(operation, state string) any {
@@ -37,15 +37,15 @@ func TestParseJobs(t *testing.T) {
 	}
 	jobs, err = ParseJobs(redis("migrate", "completed"))
 	require.NoError(t, err)
-	require.Equal(t, []Job{{ID: "t", Slots: slotmap.MustParseSet("0-10 100"), Source: "a", Target: "b", State: "completed", Progress: Done,
+	require.Equal(t, []Job{{ID: "t", Slots: slotmap.MustParseSet("0-10 100"), Source: "a", Target: "b", State: "completed", Progress: ProgressDone,
 		Message: "no route", Created: time.UnixMilli(1700000000123), Changed: time.UnixMilli(1700000000789), Retries: 3}}, jobs)
 	for _, tc := range []struct {
 		operation, state string
 		want             Progress
 	}{
-		{"import", "completed", Done}, {"import", "canceled", Failed}, {"migrate", "failed", Failed},
-		{"import", "failed", Running}, // the target tries again
-		{"import", "streaming-buffer", Running}, {"import", "unheard of", Running},
+		{"import", "completed", ProgressDone}, {"import", "canceled", ProgressFailed}, {"migrate", "failed", ProgressFailed},
+		{"import", "failed", ProgressRunning}, // the target tries again
+		{"import", "streaming-buffer", ProgressRunning}, {"import", "unheard of", ProgressRunning},
 	} {
 		jobs, err := ParseJobs(redis(tc.operation, tc.state))
 		require.NoError(t, err)
@@ -88,7 +88,7 @@ func TestParseJobsErrors(t *testing.T) {
 }
 
 func runningJob(from, to, slots string) Job {
-	return Job{Source: from, Target: to, Slots: slotmap.MustParseSet(slots), State: "replicating", Progress: Running}
+	return Job{Source: from, Target: to, Slots: slotmap.MustParseSet(slots), State: "replicating", Progress: ProgressRunning}
 }
 
 func TestMatch(t *testing.T) {
@@ -105,9 +105,9 @@ func TestMatch(t *testing.T) {
 	}}
 	at := func(n int64) time.Time { return time.Unix(n, 0) }
 	jobs := []Job{
-		{Source: "a", Target: "b", Slots: set("0-4"), State: "failed", Message: "lost", Progress: Failed, Created: at(5)},
-		{Source: "a", Target: "b", Slots: set("0-9"), State: "cancelled", Progress: Failed, Created: at(4)},
-		{Source: "a", Target: "c", Slots: set("10-19"), State: "failed", Progress: Failed, Created: at(9)},
+		{Source: "a", Target: "b", Slots: set("0-4"), State: "failed", Message: "lost", Progress: ProgressFailed, Created: at(5)},
+		{Source: "a", Target: "b", Slots: set("0-9"), State: "cancelled", Progress: ProgressFailed, Created: at(4)},
+		{Source: "a", Target: "c", Slots: set("10-19"), State: "failed", Progress: ProgressFailed, Created: at(9)},
 		runningJob("a", "c", "10-19"),
 		runningJob("b", "c", "16380"),
 		runningJob("a", "b", "35-99"),
@@ -125,8 +125,8 @@ func TestMatch(t *testing.T) {
 		`not started "30-34" "replicating"`,
 		`failed "40" "slot 40 is a's"`,
 	}, got)
-	require.Equal(t, Done, (&Plan{Moves: p.Moves[:1]}).Match(parse(t, "b h:2@3 master - 0 0 2 connected 0-16383\n"), jobs)[0].Progress)
-	require.Equal(t, Failed, p.Match(nil, nil)[0].Progress)
+	require.Equal(t, ProgressDone, (&Plan{Moves: p.Moves[:1]}).Match(parse(t, "b h:2@3 master - 0 0 2 connected 0-16383\n"), jobs)[0].Progress)
+	require.Equal(t, ProgressFailed, p.Match(nil, nil)[0].Progress)
 }
 
 // A plan that is made while its own jobs run is what is left of it.
@@ -145,15 +145,15 @@ func TestPlanningSeesJobs(t *testing.T) {
 				}
 			}
 			if !part.IsEmpty() {
-				jobs = append(jobs, Job{Source: m.From, Target: m.To, Slots: part, Progress: Running})
+				jobs = append(jobs, Job{Source: m.From, Target: m.To, Slots: part, Progress: ProgressRunning})
 			}
-			jobs = append(jobs, Job{Source: "x", Slots: m.Slots, Progress: Failed})
+			jobs = append(jobs, Job{Source: "x", Slots: m.Slots, Progress: ProgressFailed})
 		}
 		rest, err := Rebalance(c, RebalanceOptions{UseEmpty: true}, jobs...)
 		require.NoError(t, err)
 		var moving slotmap.Set
 		for _, j := range jobs {
-			if j.Progress == Running {
+			if j.Progress == ProgressRunning {
 				moving = moving.Union(j.Slots)
 			}
 		}
@@ -186,7 +186,7 @@ func TestPlanningRefusesJobs(t *testing.T) {
 		var state *StateError
 		require.ErrorAs(t, err, &state)
 		require.EqualError(t, err, tc.want)
-		require.Equal(t, RunningJobs, state.Problem)
+		require.Equal(t, ProblemRunningJobs, state.Problem)
 	}
 	job := runningJob("a", "c", "0-9")
 	_, err := New(c, []Move{{From: "a", To: "b", Slots: set("5")}}, job)

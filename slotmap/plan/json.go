@@ -56,8 +56,8 @@ func encodable(place string, texts ...string) error {
 var (
 	kinds = []Kind{KindEpoch, KindMeet, KindAssign, KindUnassign, KindReplicate, KindImporting, KindMigrating, KindMoveKeys,
 		KindOwner, KindStable, KindBumpEpoch, KindExport, KindImport, KindFailover, KindWait, KindID, KindNodes}
-	conditions = []Condition{Answered, HasEpoch, KnowsPeer, NodeOwns, PeerOwns, NobodyOwns, Imports, Migrates, Closed, NoKeys,
-		Replicates, InSync, IsPrimary, ClusterOK, Follows, HasVersion, Migrated}
+	conditions = []Condition{untilAnswered, untilHasEpoch, untilKnowsPeer, untilNodeOwns, untilPeerOwns, untilNobodyOwns, untilImports, untilMigrates, untilClosed, untilNoKeys,
+		untilReplicates, untilInSync, untilIsPrimary, untilClusterOK, untilFollows, untilHasVersion, untilMigrated}
 )
 
 // UnmarshalJSON reads the result of [Step.MarshalJSON]. Unknown names are skipped. The

@@ -138,7 +138,7 @@ func (l *Layout) ClusterX() ([]Step, error) {
 	}
 	var steps []Step
 	for _, n := range nodes {
-		steps = append(steps, Step{Kind: KindID, Node: n.ID, Addr: n.Addr, Round: 1, Command: []string{"CLUSTERX", "SETNODEID", n.ID}, Until: Until{Condition: Answered}})
+		steps = append(steps, Step{Kind: KindID, Node: n.ID, Addr: n.Addr, Round: 1, Command: []string{"CLUSTERX", "SETNODEID", n.ID}, Until: Until{Condition: untilAnswered}})
 	}
 	for _, n := range nodes {
 		s := versioned(KindNodes, n, 1, "SETNODES", text.String())
@@ -160,13 +160,13 @@ func checkKvrocksID(id string) error {
 // versioned makes a step of a CLUSTERX command whose last argument is a version for n.
 func versioned(kind Kind, n Node, version uint64, args ...string) Step {
 	command := append([]string{"CLUSTERX"}, args...)
-	return Step{Kind: kind, Node: n.ID, Addr: n.Addr, Command: append(command, strconv.FormatUint(version, 10)), Until: Until{HasVersion, [][]string{askNodes}}}
+	return Step{Kind: kind, Node: n.ID, Addr: n.Addr, Command: append(command, strconv.FormatUint(version, 10)), Until: Until{untilHasVersion, [][]string{askNodes}}}
 }
 
 func exportedByKvrocks(from, to Node, r slotmap.Range) Step {
 	return Step{Kind: KindExport, Node: from.ID, Addr: from.Addr, Peer: to.ID, PeerAddr: to.Addr, Slots: []slotmap.Range{r},
 		Command: []string{"CLUSTERX", "MIGRATE", r.String(), to.ID},
-		Until:   Until{Migrated, [][]string{{"CLUSTER", "INFO"}, askNodes}}}
+		Until:   Until{untilMigrated, [][]string{{"CLUSTER", "INFO"}, askNodes}}}
 }
 
 // version compares the version of a node with the version of the step.
@@ -185,21 +185,21 @@ func (s *Step) version(c *topology.Cluster) (p Progress, why string) {
 		}
 		switch {
 		case reached:
-			return Done, ""
+			return ProgressDone, ""
 		case have >= want:
-			return Failed, fmt.Sprintf("has version %d, and others own the slots: somebody else changes the cluster; plan anew", have)
+			return ProgressFailed, fmt.Sprintf("has version %d, and others own the slots: somebody else changes the cluster; plan anew", have)
 		case have+1 < want:
-			return Failed, fmt.Sprintf("has version %d, and only takes %d: give it what the others have, by CLUSTERX SETNODES", have, have+1)
+			return ProgressFailed, fmt.Sprintf("has version %d, and only takes %d: give it what the others have, by CLUSTERX SETNODES", have, have+1)
 		}
-		return NotStarted, ""
+		return ProgressNotStarted, ""
 	}
 	switch {
 	case have > want:
-		return Failed, fmt.Sprintf("has version %d of a cluster already", have)
+		return ProgressFailed, fmt.Sprintf("has version %d of a cluster already", have)
 	case have < want:
-		return NotStarted, ""
+		return ProgressNotStarted, ""
 	}
-	return Done, ""
+	return ProgressDone, ""
 }
 
 // migrated reads the state of the last migration, which Kvrocks keeps as long as the slots
@@ -215,11 +215,11 @@ func (s *Step) migrated(info string) (p Progress, why string) {
 	mine := slots == rangesText(s.Slots) && to == s.Peer
 	switch {
 	case mine && state == "success":
-		return Done, ""
+		return ProgressDone, ""
 	case mine && state == "fail":
-		return NotStarted, "migrating_state:fail"
+		return ProgressNotStarted, "migrating_state:fail"
 	case state == "start":
-		return Running, "migrates slots " + printable(slots)
+		return ProgressRunning, "migrates slots " + printable(slots)
 	}
-	return NotStarted, ""
+	return ProgressNotStarted, ""
 }

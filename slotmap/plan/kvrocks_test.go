@@ -210,8 +210,8 @@ func (k *kvrocks) text() string {
 // run does a step as Step says.
 func (c kvrocksCluster) run(s Step) (p Progress, why string) {
 	for range 20 {
-		if p == NotStarted {
-			if p, _ = s.Answer(c.do(s.Addr, s.Command)); p == Done {
+		if p == ProgressNotStarted {
+			if p, _ = s.Answer(c.do(s.Addr, s.Command)); p == ProgressDone {
 				return p, ""
 			}
 		}
@@ -219,7 +219,7 @@ func (c kvrocksCluster) run(s Step) (p Progress, why string) {
 		for _, ask := range s.Until.Ask {
 			replies = append(replies, c.do(s.Addr, ask))
 		}
-		if p, why = s.Progress(replies...); p == Done || p == Failed {
+		if p, why = s.Progress(replies...); p == ProgressDone || p == ProgressFailed {
 			return p, why
 		}
 	}
@@ -244,7 +244,7 @@ func TestClusterX(t *testing.T) {
 		c := newKvrocks(ranges, "10.0.0.1:6666", "10.0.0.2:6666", "10.0.0.3:6666", "10.0.0.4:6666", "10.0.0.5:6666")
 		for i := 0; i < len(steps); i++ {
 			p, why := c.run(steps[i])
-			require.Equal(t, Done, p, why)
+			require.Equal(t, ProgressDone, p, why)
 			if rng.IntN(4) == 0 {
 				i = max(-1, i-rng.IntN(5))
 			}
@@ -277,7 +277,7 @@ func TestClusterX(t *testing.T) {
 		requireReadsBack(t, p)
 		for i := 0; i < len(steps); i++ {
 			got, why := c.run(steps[i])
-			require.Equal(t, Done, got, "%s: %s", steps[i], why)
+			require.Equal(t, ProgressDone, got, "%s: %s", steps[i], why)
 			switch rng.IntN(6) {
 			case 0: // killed, and it is not known where
 				i = max(-1, i-rng.IntN(12))
@@ -343,23 +343,23 @@ func TestClusterXFails(t *testing.T) {
 		want    Progress
 		why     string
 	}{
-		{"set", set, []any{owned(8, 2)}, Done, ""},
-		{"set long ago", set, []any{owned(12, 2)}, Done, ""},
-		{"not yet", set, []any{owned(7, 1)}, NotStarted, ""},
-		{"missed one", set, []any{owned(5, 1)}, Failed, "has version 5, and only takes 6: give it what the others have, by CLUSTERX SETNODES"},
-		{"another controller", set, []any{owned(8, 3)}, Failed, "has version 8, and others own the slots: somebody else changes the cluster; plan anew"},
-		{"created", create, []any{nodes(1)}, Done, ""},
-		{"not yet", create, []any{errors.New("CLUSTERDOWN The cluster is not initialized")}, NotStarted, "CLUSTERDOWN The cluster is not initialized"},
-		{"of another cluster", create, []any{nodes(4)}, Failed, "has version 4 of a cluster already"},
-		{"migrates", export, []any{info("5", b.ID, "start"), owned(7, 1)}, Running, "migrates slots 5"},
-		{"migrates a range", export, []any{strings.Replace(info("0-9", b.ID, "start"), "slot:", "slot(s):", 1), owned(7, 1)}, Running, "migrates slots 0-9"},
-		{"has migrated", export, []any{info("5", b.ID, "success"), owned(7, 1)}, Done, ""},
-		{"has migrated another", export, []any{info("6", b.ID, "success"), owned(7, 1)}, NotStarted, ""},
-		{"to another", export, []any{info("5", kvrocksID(3), "success"), owned(7, 1)}, NotStarted, ""},
-		{"failed", export, []any{info("5", b.ID, "fail"), owned(7, 1)}, NotStarted, "migrating_state:fail"},
-		{"is done", export, []any{"cluster_my_epoch:8\r\n", owned(8, 2)}, Done, ""},
-		{"restarted", export, []any{"cluster_my_epoch:7\r\n", owned(7, 1)}, NotStarted, ""},
-		{"elsewhere", export, []any{"cluster_my_epoch:8\r\n", owned(8, 3)}, Failed, "slot 5 is owned by " + kvrocksID(3)},
+		{"set", set, []any{owned(8, 2)}, ProgressDone, ""},
+		{"set long ago", set, []any{owned(12, 2)}, ProgressDone, ""},
+		{"not yet", set, []any{owned(7, 1)}, ProgressNotStarted, ""},
+		{"missed one", set, []any{owned(5, 1)}, ProgressFailed, "has version 5, and only takes 6: give it what the others have, by CLUSTERX SETNODES"},
+		{"another controller", set, []any{owned(8, 3)}, ProgressFailed, "has version 8, and others own the slots: somebody else changes the cluster; plan anew"},
+		{"created", create, []any{nodes(1)}, ProgressDone, ""},
+		{"not yet", create, []any{errors.New("CLUSTERDOWN The cluster is not initialized")}, ProgressNotStarted, "CLUSTERDOWN The cluster is not initialized"},
+		{"of another cluster", create, []any{nodes(4)}, ProgressFailed, "has version 4 of a cluster already"},
+		{"migrates", export, []any{info("5", b.ID, "start"), owned(7, 1)}, ProgressRunning, "migrates slots 5"},
+		{"migrates a range", export, []any{strings.Replace(info("0-9", b.ID, "start"), "slot:", "slot(s):", 1), owned(7, 1)}, ProgressRunning, "migrates slots 0-9"},
+		{"has migrated", export, []any{info("5", b.ID, "success"), owned(7, 1)}, ProgressDone, ""},
+		{"has migrated another", export, []any{info("6", b.ID, "success"), owned(7, 1)}, ProgressNotStarted, ""},
+		{"to another", export, []any{info("5", kvrocksID(3), "success"), owned(7, 1)}, ProgressNotStarted, ""},
+		{"failed", export, []any{info("5", b.ID, "fail"), owned(7, 1)}, ProgressNotStarted, "migrating_state:fail"},
+		{"is done", export, []any{"cluster_my_epoch:8\r\n", owned(8, 2)}, ProgressDone, ""},
+		{"restarted", export, []any{"cluster_my_epoch:7\r\n", owned(7, 1)}, ProgressNotStarted, ""},
+		{"elsewhere", export, []any{"cluster_my_epoch:8\r\n", owned(8, 3)}, ProgressFailed, "slot 5 is owned by " + kvrocksID(3)},
 	} {
 		p, why := tc.step.Progress(tc.replies...)
 		require.Equal(t, tc.want, p, "%s %s: %s", tc.step.Kind, tc.name, why)

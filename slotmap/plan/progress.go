@@ -23,71 +23,71 @@ func (s *Step) immediate() bool {
 
 // Answer returns what the reply to the step's command means; why is for a log. The
 // reply is the value of a client: a string, []byte, int64, a list, or an error from a
-// server. A broken connection is not a reply: go on as for [Running].
+// server. A broken connection is not a reply: go on as for [ProgressRunning].
 //
-// An error of the server means [Running], because the step may have been done before:
+// An error of the server means [ProgressRunning], because the step may have been done before:
 // the replies to Until.Ask decide. Only if the step has nothing to ask, an error means
-// [NotStarted].
+// [ProgressNotStarted].
 func (s Step) Answer(answer any) (p Progress, why string) {
 	err, bad := answer.(error)
 	switch {
 	case bad && len(s.Until.Ask) == 0:
-		return NotStarted, err.Error()
+		return ProgressNotStarted, err.Error()
 	case bad:
-		return Running, err.Error()
+		return ProgressRunning, err.Error()
 	case s.immediate():
-		return Done, ""
+		return ProgressDone, ""
 	}
-	return Running, ""
+	return ProgressRunning, ""
 }
 
 // Progress returns the progress of the step, from the replies to the commands of
 // Until.Ask, in their order; why is for a log, and not empty if the step has failed. The
 // replies are values as in [Step.Answer]. A reply that cannot be read, or is an error,
-// means [Running]: the node may be loading, for example.
+// means [ProgressRunning]: the node may be loading, for example.
 //
 // Progress takes time in proportion to the replies.
 func (s Step) Progress(replies ...any) (p Progress, why string) {
 	if len(replies) < len(s.Until.Ask) {
-		return Running, fmt.Sprintf("%d replies to %d commands", len(replies), len(s.Until.Ask))
+		return ProgressRunning, fmt.Sprintf("%d replies to %d commands", len(replies), len(s.Until.Ask))
 	}
 	for i, r := range replies {
 		err, bad := r.(error)
 		switch {
 		case !bad || i >= len(s.Until.Ask):
 		case s.Kind == KindNodes:
-			return NotStarted, err.Error() // it has no cluster yet
+			return ProgressNotStarted, err.Error() // it has no cluster yet
 		default:
-			return Running, line(s.Until.Ask[i]) + ": " + err.Error()
+			return ProgressRunning, line(s.Until.Ask[i]) + ": " + err.Error()
 		}
 	}
 	if len(replies) == 0 {
-		return Done, "" // there is nothing to see: the answer has said all
+		return ProgressDone, "" // there is nothing to see: the answer has said all
 	}
 	switch s.Until.Condition {
-	case NoKeys:
+	case untilNoKeys:
 		keys, err := s.Keys(replies[0])
 		switch {
 		case err != nil:
-			return Running, err.Error()
+			return ProgressRunning, err.Error()
 		case len(keys) > 0:
-			return NotStarted, ""
+			return ProgressNotStarted, ""
 		}
-		return Done, ""
-	case HasEpoch, ClusterOK, InSync:
+		return ProgressDone, ""
+	case untilHasEpoch, untilClusterOK, untilInSync:
 		text, ok := reply.Text(replies[0])
 		if !ok {
-			return Running, "the reply is no text"
+			return ProgressRunning, "the reply is no text"
 		}
 		return s.field(text)
 	}
 	text, ok := reply.Text(replies[len(replies)-1])
 	if !ok {
-		return Running, "the reply is no text"
+		return ProgressRunning, "the reply is no text"
 	}
 	c, err := topology.ParseNodes(text, topology.Origin{Addr: s.Addr})
 	if err != nil {
-		return Running, err.Error()
+		return ProgressRunning, err.Error()
 	}
 	return s.seen(c, replies)
 }
@@ -99,21 +99,21 @@ func (s *Step) field(text string) (p Progress, why string) {
 		return value
 	}
 	switch s.Until.Condition {
-	case HasEpoch:
+	case untilHasEpoch:
 		if e := is("cluster_my_epoch"); e == "" || e == "0" {
-			return NotStarted, ""
+			return ProgressNotStarted, ""
 		}
-		return Done, ""
-	case ClusterOK:
+		return ProgressDone, ""
+	case untilClusterOK:
 		if state := is("cluster_state"); state != "ok" {
-			return Running, "cluster_state:" + state
+			return ProgressRunning, "cluster_state:" + state
 		}
-		return Done, ""
+		return ProgressDone, ""
 	}
 	if is("role") == "master" || is("master_link_status") == "up" {
-		return Done, ""
+		return ProgressDone, ""
 	}
-	return Running, "master_link_status:" + is("master_link_status")
+	return ProgressRunning, "master_link_status:" + is("master_link_status")
 }
 
 // infoField returns the value of a line "name:value".
@@ -129,30 +129,30 @@ func infoField(text, name string) (value string, ok bool) {
 // seen compares the node's view of the cluster with the step's condition.
 func (s *Step) seen(c *topology.Cluster, replies []any) (p Progress, why string) {
 	switch me := c.Myself(); s.Until.Condition {
-	case KnowsPeer:
+	case untilKnowsPeer:
 		return s.met(c), ""
-	case Replicates:
+	case untilReplicates:
 		switch {
 		case me == nil || me.Role != topology.RoleReplica || me.PrimaryID != s.Peer:
-			return NotStarted, ""
+			return ProgressNotStarted, ""
 		}
 		info, _ := reply.Text(replies[0])
 		if up, _ := infoField(info, "master_link_status"); up != "up" {
-			return Running, "master_link_status:" + up
+			return ProgressRunning, "master_link_status:" + up
 		}
-		return Done, ""
-	case IsPrimary:
+		return ProgressDone, ""
+	case untilIsPrimary:
 		if me == nil || me.Role != topology.RolePrimary {
-			return Running, "is no primary yet"
+			return ProgressRunning, "is no primary yet"
 		}
-		return Done, ""
-	case Imports, Migrates, Closed:
+		return ProgressDone, ""
+	case untilImports, untilMigrates, untilClosed:
 		return s.open(c)
-	case HasVersion:
+	case untilHasVersion:
 		return s.version(c)
-	case Follows:
+	case untilFollows:
 		if peer, higher := s.overtaken(c); higher != nil {
-			return Running, fmt.Sprintf("knows config epoch %d of the peer, and %d of %s", peer, higher.ConfigEpoch, printable(higher.ID))
+			return ProgressRunning, fmt.Sprintf("knows config epoch %d of the peer, and %d of %s", peer, higher.ConfigEpoch, printable(higher.ID))
 		}
 	}
 	return s.owns(c, replies)
@@ -177,15 +177,15 @@ func (s *Step) met(c *topology.Cluster) Progress {
 	for _, n := range c.Nodes() {
 		if s.Peer != "" && n.ID == s.Peer || s.Peer == "" && n.Addr() == s.PeerAddr {
 			if n.Role == topology.RoleUnknown {
-				return Running
+				return ProgressRunning
 			}
-			return Done
+			return ProgressDone
 		}
 	}
 	if s.Kind == KindWait {
-		return Running
+		return ProgressRunning
 	}
-	return NotStarted
+	return ProgressNotStarted
 }
 
 // open returns the progress of a step that opens or closes a slot by SETSLOT.
@@ -200,29 +200,29 @@ func (s *Step) open(c *topology.Cluster) (p Progress, why string) {
 		}
 		owner := ownerOf(c, r.First)
 		switch s.Until.Condition {
-		case Closed:
+		case untilClosed:
 			if found && (o.Importing && o.To == s.Node || o.Migrating && o.From == s.Node) {
-				return NotStarted, ""
+				return ProgressNotStarted, ""
 			}
-		case Imports:
+		case untilImports:
 			switch {
 			case owner == s.Node || o.Importing && o.To == s.Node && o.From == s.Peer:
 			case owner != s.Peer:
-				return Failed, s.elsewhere(r.First, owner)
+				return ProgressFailed, s.elsewhere(r.First, owner)
 			default:
-				return NotStarted, ""
+				return ProgressNotStarted, ""
 			}
 		default:
 			switch {
 			case owner == s.Peer || o.Migrating && o.From == s.Node && o.To == s.Peer:
 			case owner != s.Node:
-				return Failed, s.elsewhere(r.First, owner)
+				return ProgressFailed, s.elsewhere(r.First, owner)
 			default:
-				return NotStarted, ""
+				return ProgressNotStarted, ""
 			}
 		}
 	}
-	return Done, ""
+	return ProgressDone, ""
 }
 
 func ownerOf(c *topology.Cluster, slot hashslot.Slot) string {
@@ -243,9 +243,9 @@ func (s *Step) elsewhere(slot hashslot.Slot, owner string) string {
 func (s *Step) owns(c *topology.Cluster, replies []any) (p Progress, why string) {
 	want := s.Peer
 	switch s.Until.Condition {
-	case NodeOwns:
+	case untilNodeOwns:
 		want = s.Node
-	case NobodyOwns:
+	case untilNobodyOwns:
 		want = ""
 	}
 	reached := true
@@ -259,24 +259,24 @@ func (s *Step) owns(c *topology.Cluster, replies []any) (p Progress, why string)
 			continue
 		case s.Kind == KindAssign && owner != "",
 			(s.Kind == KindExport || s.Kind == KindImport) && owner != s.Node && owner != s.Peer:
-			return Failed, s.elsewhere(r.First, owner)
+			return ProgressFailed, s.elsewhere(r.First, owner)
 		}
 		reached = false
 	}
 	if reached {
-		return Done, ""
+		return ProgressDone, ""
 	}
 	switch s.Kind {
 	case KindWait:
-		return Running, "has not heard of it"
+		return ProgressRunning, "has not heard of it"
 	case KindExport, KindImport:
-		if s.Until.Condition == Migrated {
+		if s.Until.Condition == untilMigrated {
 			info, _ := reply.Text(replies[0])
 			return s.migrated(info)
 		}
 		return s.job(replies[0])
 	}
-	return NotStarted, ""
+	return ProgressNotStarted, ""
 }
 
 // byOwner iterates over the parts of ranges that have one owner, or none.

@@ -369,7 +369,7 @@ func TestUnassigned(t *testing.T) {
 	_, err := Rebalance(c, RebalanceOptions{})
 	var state *StateError
 	require.ErrorAs(t, err, &state)
-	require.Equal(t, Unassigned, state.Problem)
+	require.Equal(t, ProblemUnassigned, state.Problem)
 	require.Equal(t, "100-199", state.Slots.String())
 	for _, opts := range []RebalanceOptions{{AssignUnassigned: true}, {AssignUnassigned: true, Threshold: 99.9}} {
 		p, err := Rebalance(c, opts)
@@ -505,7 +505,7 @@ func TestMergedViews(t *testing.T) {
 		_, err := Rebalance(merge(a, other), RebalanceOptions{})
 		var state *StateError
 		require.ErrorAs(t, err, &state)
-		require.Equal(t, Disagreement, state.Problem)
+		require.Equal(t, ProblemDisagreement, state.Problem)
 		require.Equal(t, "8191", state.Slots.String())
 	}
 }

@@ -133,7 +133,7 @@ func (p *Plan) MigrateSlots() []Step {
 		ranges := rangesOf(m.Slots)
 		s := Step{Kind: KindExport, Node: from.ID, Addr: from.Addr, Peer: to.ID, PeerAddr: to.Addr, Slots: ranges, Round: 1,
 			Command: append([]string{"CLUSTER", "MIGRATESLOTS", "SLOTSRANGE"}, ends(ranges)...),
-			Until:   Until{PeerOwns, [][]string{{"CLUSTER", "GETSLOTMIGRATIONS"}, askNodes}}}
+			Until:   Until{untilPeerOwns, [][]string{{"CLUSTER", "GETSLOTMIGRATIONS"}, askNodes}}}
 		s.Command = append(s.Command, "NODE", to.ID)
 		steps = append(steps, s)
 	}
@@ -156,7 +156,7 @@ func (p *Plan) MigrationImport() []Step {
 		ranges := rangesOf(m.Slots)
 		steps = append(steps, Step{Kind: KindImport, Node: to.ID, Addr: to.Addr, Peer: from.ID, PeerAddr: from.Addr, Slots: ranges,
 			Command: append([]string{"CLUSTER", "MIGRATION", "IMPORT"}, ends(ranges)...),
-			Until:   Until{NodeOwns, [][]string{{"CLUSTER", "MIGRATION", "STATUS", "ALL"}, askNodes}}})
+			Until:   Until{untilNodeOwns, [][]string{{"CLUSTER", "MIGRATION", "STATUS", "ALL"}, askNodes}}})
 	}
 	inRounds(steps)
 	return steps

@@ -45,7 +45,7 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 	}
 	s := &state{cluster: c, index: map[string]int{}}
 	if open := c.Open(); len(open) > 0 {
-		e := &StateError{Problem: OpenSlots, Advice: "finish or close them first: a key of such a slot can be at either end"}
+		e := &StateError{Problem: ProblemOpenSlots, Advice: "finish or close them first: a key of such a slot can be at either end"}
 		for _, o := range open {
 			e.Slots.Add(o.Slot)
 			e.Nodes = append(e.Nodes, o.From, o.To)
@@ -53,7 +53,7 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 		return nil, e.compact()
 	}
 	if ds := c.Disagreements(); len(ds) > 0 {
-		e := &StateError{Problem: Disagreement, Advice: ds[0].Reason + "; ask the nodes again when they agree"}
+		e := &StateError{Problem: ProblemDisagreement, Advice: ds[0].Reason + "; ask the nodes again when they agree"}
 		for _, d := range ds {
 			e.Slots = e.Slots.Union(d.Slots)
 			e.Nodes = append(e.Nodes, d.Owner.ID)
@@ -64,16 +64,16 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 		return nil, e.compact()
 	}
 	if free := c.Unassigned(); !free.IsEmpty() && !assign {
-		return nil, &StateError{Problem: Unassigned, Slots: free, Advice: "find out first whether their data is lost, then ask to assign them"}
+		return nil, &StateError{Problem: ProblemUnassigned, Slots: free, Advice: "find out first whether their data is lost, then ask to assign them"}
 	}
-	unreachable := &StateError{Problem: Unreachable, Advice: "their slots cannot be moved; let a replica take over first"}
+	unreachable := &StateError{Problem: ProblemUnreachable, Advice: "their slots cannot be moved; let a replica take over first"}
 	for _, sh := range c.Shards() {
 		p := sh.Primary
 		if p.ID == "" {
-			return nil, &StateError{Problem: NodeIDs, Nodes: []string{p.Addr()}, Advice: "the reply has a node without an id"}
+			return nil, &StateError{Problem: ProblemNodeIDs, Nodes: []string{p.Addr()}, Advice: "the reply has a node without an id"}
 		}
 		if _, twice := s.index[p.ID]; twice {
-			return nil, &StateError{Problem: NodeIDs, Nodes: []string{p.ID}, Advice: "the reply has two primaries with the same id"}
+			return nil, &StateError{Problem: ProblemNodeIDs, Nodes: []string{p.ID}, Advice: "the reply has two primaries with the same id"}
 		}
 		s.index[p.ID] = nobody
 		if down(p) {

@@ -36,28 +36,28 @@ const (
 	KindNodes     Kind = "set nodes"     // tells Node the nodes of the cluster and their slots; of Kvrocks
 )
 
-// A Condition holds for a node when a [Step] is done.
+// A Condition holds for a node when a [Step] is done. It completes the words "until the
+// node": "owns the slots". [Step.Progress] sees whether it holds.
 type Condition string
 
-// The conditions of steps. Each completes the words "until the node".
 const (
-	Answered   Condition = "has answered without an error"
-	HasEpoch   Condition = "has a config epoch"
-	KnowsPeer  Condition = "knows the peer"
-	NodeOwns   Condition = "owns the slots"
-	PeerOwns   Condition = "knows that the peer owns the slots"
-	NobodyOwns Condition = "knows no owner of the slots"
-	Imports    Condition = "imports the slot"    // or has it already
-	Migrates   Condition = "migrates the slot"   // or has done so already
-	Closed     Condition = "has the slot closed" // neither importing nor migrating
-	NoKeys     Condition = "has no keys of the slot"
-	Replicates Condition = "is a replica of the peer, in sync"
-	InSync     Condition = "is a primary, or a replica in sync"
-	IsPrimary  Condition = "is a primary"
-	ClusterOK  Condition = "says that the cluster is ok"
-	HasVersion Condition = "has the cluster in this version"    // of Kvrocks
-	Migrated   Condition = "has migrated the slots to the peer" // or the peer owns them; of Kvrocks
-	Follows    Condition = "knows that the peer owns the slots, and no config epoch above the peer's"
+	untilAnswered   Condition = "has answered without an error"
+	untilHasEpoch   Condition = "has a config epoch"
+	untilKnowsPeer  Condition = "knows the peer"
+	untilNodeOwns   Condition = "owns the slots"
+	untilPeerOwns   Condition = "knows that the peer owns the slots"
+	untilNobodyOwns Condition = "knows no owner of the slots"
+	untilImports    Condition = "imports the slot"    // or has it already
+	untilMigrates   Condition = "migrates the slot"   // or has done so already
+	untilClosed     Condition = "has the slot closed" // neither importing nor migrating
+	untilNoKeys     Condition = "has no keys of the slot"
+	untilReplicates Condition = "is a replica of the peer, in sync"
+	untilInSync     Condition = "is a primary, or a replica in sync"
+	untilIsPrimary  Condition = "is a primary"
+	untilClusterOK  Condition = "says that the cluster is ok"
+	untilHasVersion Condition = "has the cluster in this version"    // of Kvrocks
+	untilMigrated   Condition = "has migrated the slots to the peer" // or the peer owns them; of Kvrocks
+	untilFollows    Condition = "knows that the peer owns the slots, and no config epoch above the peer's"
 )
 
 // An Until says when a [Step] is done, and how to see that.
@@ -73,22 +73,22 @@ type Until struct {
 type Progress int
 
 const (
-	NotStarted Progress = iota // send the command, again if it was sent before
-	Running                    // ask again, after a while
-	Done                       // go on with the next step
-	Failed                     // no repetition helps: the cluster is not what the plan was made for
+	ProgressNotStarted Progress = iota // send the command, again if it was sent before
+	ProgressRunning                    // ask again, after a while
+	ProgressDone                       // go on with the next step
+	ProgressFailed                     // no repetition helps: the cluster is not what the plan was made for
 )
 
 // String returns "not started", "running", "done" or "failed".
 func (p Progress) String() string {
 	switch p {
-	case NotStarted:
+	case ProgressNotStarted:
 		return "not started"
-	case Running:
+	case ProgressRunning:
 		return "running"
-	case Done:
+	case ProgressDone:
 		return "done"
-	case Failed:
+	case ProgressFailed:
 		return "failed"
 	}
 	return "Progress(" + strconv.Itoa(int(p)) + ")"
@@ -98,9 +98,9 @@ func (p Progress) String() string {
 // To carry it out:
 //
 //  1. Send Command to Node, unless it is nil. [Step.Answer] reads the reply.
-//  2. While the progress is [Running], send the commands of Until.Ask to Node.
+//  2. While the progress is [ProgressRunning], send the commands of Until.Ask to Node.
 //     [Step.Progress] reads the replies.
-//  3. If the progress is [NotStarted], begin again after a while.
+//  3. If the progress is [ProgressNotStarted], begin again after a while.
 //
 // A step of the kind [KindMoveKeys] begins at 2. As long as there are keys, send the
 // command of [Step.Migrate].
@@ -162,19 +162,19 @@ func rangesText(ranges []slotmap.Range) string {
 // bumped and synced make steps for node n.
 
 func importing(n, from Node, slot hashslot.Slot) Step {
-	return setSlot(KindImporting, Imports, n, from, slot, "IMPORTING", from.ID)
+	return setSlot(KindImporting, untilImports, n, from, slot, "IMPORTING", from.ID)
 }
 
 func migrating(n, to Node, slot hashslot.Slot) Step {
-	return setSlot(KindMigrating, Migrates, n, to, slot, "MIGRATING", to.ID)
+	return setSlot(KindMigrating, untilMigrates, n, to, slot, "MIGRATING", to.ID)
 }
 
 func owned(n, owner Node, slot hashslot.Slot) Step {
-	return setSlot(KindOwner, PeerOwns, n, owner, slot, "NODE", owner.ID)
+	return setSlot(KindOwner, untilPeerOwns, n, owner, slot, "NODE", owner.ID)
 }
 
 func stable(n Node, slot hashslot.Slot) Step {
-	return setSlot(KindStable, Closed, n, Node{}, slot, "STABLE")
+	return setSlot(KindStable, untilClosed, n, Node{}, slot, "STABLE")
 }
 
 func setSlot(kind Kind, c Condition, n, peer Node, slot hashslot.Slot, args ...string) Step {
@@ -189,7 +189,7 @@ func keysOf(n, to Node, slot hashslot.Slot, o *SetSlotOptions, database int) Ste
 	timeout, keys := cmp.Or(o.Timeout, migrateTimeout), cmp.Or(o.Keys, keysAtOnce)
 	s := Step{Kind: KindMoveKeys, Node: n.ID, Addr: n.Addr, Peer: to.ID, PeerAddr: to.Addr, Slots: one(slot), Database: database,
 		Command: []string{"MIGRATE", host, port, "", strconv.Itoa(database), strconv.FormatInt(timeout.Milliseconds(), 10)},
-		Until:   Until{NoKeys, [][]string{{"CLUSTER", "GETKEYSINSLOT", strconv.Itoa(int(slot)), strconv.Itoa(keys)}}}}
+		Until:   Until{untilNoKeys, [][]string{{"CLUSTER", "GETKEYSINSLOT", strconv.Itoa(int(slot)), strconv.Itoa(keys)}}}}
 	if o.Replace {
 		s.Command = append(s.Command, "REPLACE")
 	}
@@ -198,7 +198,7 @@ func keysOf(n, to Node, slot hashslot.Slot, o *SetSlotOptions, database int) Ste
 
 // assigned gives n slots. legacy is for servers before 7.0.
 func assigned(n Node, slots []slotmap.Range, legacy bool) Step {
-	s := Step{Kind: KindAssign, Node: n.ID, Addr: n.Addr, Slots: slots, Until: Until{NodeOwns, [][]string{askNodes}}}
+	s := Step{Kind: KindAssign, Node: n.ID, Addr: n.Addr, Slots: slots, Until: Until{untilNodeOwns, [][]string{askNodes}}}
 	if !legacy {
 		s.Command = append([]string{"CLUSTER", "ADDSLOTSRANGE"}, ends(slots)...)
 		return s
@@ -215,7 +215,7 @@ func assigned(n Node, slots []slotmap.Range, legacy bool) Step {
 // unassigned makes n forget the owners of slots. legacy is for servers before 7.0.
 func unassigned(n Node, slots []slotmap.Range, legacy bool) Step {
 	s := assigned(n, slots, legacy)
-	s.Kind, s.Until.Condition = KindUnassign, NobodyOwns
+	s.Kind, s.Until.Condition = KindUnassign, untilNobodyOwns
 	s.Command[1] = strings.Replace(s.Command[1], "ADD", "DEL", 1)
 	return s
 }
@@ -223,7 +223,7 @@ func unassigned(n Node, slots []slotmap.Range, legacy bool) Step {
 func replicating(n, primary Node) Step {
 	return Step{Kind: KindReplicate, Node: n.ID, Addr: n.Addr, Peer: primary.ID, PeerAddr: primary.Addr,
 		Command: []string{"CLUSTER", "REPLICATE", primary.ID},
-		Until:   Until{Replicates, [][]string{{"INFO", "replication"}, askNodes}}}
+		Until:   Until{untilReplicates, [][]string{{"INFO", "replication"}, askNodes}}}
 }
 
 // failingOver makes n take over from its primary. how is nothing, "FORCE" or
@@ -231,11 +231,11 @@ func replicating(n, primary Node) Step {
 func failingOver(n, primary Node, how ...string) Step {
 	return Step{Kind: KindFailover, Node: n.ID, Addr: n.Addr, Peer: primary.ID, PeerAddr: primary.Addr,
 		Command: append([]string{"CLUSTER", "FAILOVER"}, how...),
-		Until:   Until{IsPrimary, [][]string{askNodes}}}
+		Until:   Until{untilIsPrimary, [][]string{askNodes}}}
 }
 
 func bumped(n Node) Step {
-	return Step{Kind: KindBumpEpoch, Node: n.ID, Addr: n.Addr, Command: []string{"CLUSTER", "BUMPEPOCH"}, Until: Until{Condition: Answered}}
+	return Step{Kind: KindBumpEpoch, Node: n.ID, Addr: n.Addr, Command: []string{"CLUSTER", "BUMPEPOCH"}, Until: Until{Condition: untilAnswered}}
 }
 
 // waiting sends nothing to n, and waits.
@@ -245,12 +245,12 @@ func waiting(n Node, c Condition, ask ...string) Step {
 
 // following waits until n knows that the peer owns the slots, by the highest epoch.
 func following(n, peer Node, slots []slotmap.Range) Step {
-	s := waiting(n, Follows, askNodes...)
+	s := waiting(n, untilFollows, askNodes...)
 	s.Peer, s.PeerAddr, s.Slots = peer.ID, peer.Addr, slots
 	return s
 }
 
-func synced(n Node) Step { return waiting(n, InSync, "INFO", "replication") }
+func synced(n Node) Step { return waiting(n, untilInSync, "INFO", "replication") }
 
 // String returns the step as a line: the address or else the id, the command, and after
 // a # the condition to wait for. Arguments that are empty, or have a space or another
@@ -279,7 +279,7 @@ func (s Step) String() string {
 // until returns the condition, and names the peer and the slots of a wait.
 func (s *Step) until() string {
 	text := printableText(string(s.Until.Condition))
-	if s.Kind != KindWait || s.Until.Condition == KnowsPeer {
+	if s.Kind != KindWait || s.Until.Condition == untilKnowsPeer {
 		return text
 	}
 	if len(s.Slots) == 0 {

@@ -43,8 +43,8 @@ func TestStepProgress(t *testing.T) {
 	const info = "# Replication\r\nrole:slave\r\nmaster_link_status:"
 	export := (&Plan{Moves: []Move{{From: "a", To: "b", Slots: slotmap.MustParseSet("5 7-9")}}, Nodes: []Node{nodeA, nodeB}}).MigrateSlots()[0]
 	keys := keysOf(nodeA, nodeB, 5, &SetSlotOptions{}, 0)
-	epoch := Step{Kind: KindEpoch, Command: []string{"x"}, Until: Until{HasEpoch, [][]string{{"CLUSTER", "INFO"}}}}
-	meet := Step{Kind: KindMeet, Node: "a", Peer: "b", PeerAddr: nodeB.Addr, Command: []string{"x"}, Until: Until{KnowsPeer, [][]string{askNodes}}}
+	epoch := Step{Kind: KindEpoch, Command: []string{"x"}, Until: Until{untilHasEpoch, [][]string{{"CLUSTER", "INFO"}}}}
+	meet := Step{Kind: KindMeet, Node: "a", Peer: "b", PeerAddr: nodeB.Addr, Command: []string{"x"}, Until: Until{untilKnowsPeer, [][]string{askNodes}}}
 	one57 := []slotmap.Range{{First: 5, Last: 7}}
 	for _, tc := range []struct {
 		name    string
@@ -53,66 +53,66 @@ func TestStepProgress(t *testing.T) {
 		want    Progress
 		why     string
 	}{
-		{"imports", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master [5-<-b]", "b master 0-9")}, Done, ""},
-		{"not yet", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 0-9")}, NotStarted, ""},
-		{"from another", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master [5-<-c]", "b master 0-9", "c master")}, NotStarted, ""},
-		{"has it", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master 5", "b master 0-4")}, Done, ""},
-		{"moved elsewhere", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 0-4", "c\x1b master 5")}, Failed, `slot 5 is owned by "c\x1b"`},
-		{"owner unknown", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 0-4")}, Failed, "slot 5 has no owner"},
-		{"migrates", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-9 [5->-b]", "b master")}, Done, ""},
-		{"not yet", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-9", "b master")}, NotStarted, ""},
-		{"to another", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-9 [5->-c]", "b master", "c master")}, NotStarted, ""},
-		{"has moved", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-4", "b master 5")}, Done, ""},
-		{"moved elsewhere", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-4", "b master", "c master 5")}, Failed, "slot 5 is owned by c"},
-		{"keys", keys, []any{[]any{[]byte("k")}}, NotStarted, ""},
-		{"no keys", keys, []any{[]any{}}, Done, ""},
-		{"null", keys, []any{nil}, Done, ""},
-		{"no list", keys, []any{int64(3)}, Running, "plan: keys: is the number 3, not a list"},
-		{"owner", owned(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 5")}, Done, ""},
-		{"not yet", owned(nodeA, nodeB, 5), []any{[]byte(nodesOf("a myself,master 5", "b master"))}, NotStarted, ""},
-		{"closed", stable(nodeA, 5), []any{nodesOf("a myself,master 5")}, Done, ""},
-		{"open", stable(nodeA, 5), []any{nodesOf("a myself,master 5 [5->-b]", "b master")}, NotStarted, ""},
-		{"open", stable(nodeA, 5), []any{nodesOf("a myself,master [5-<-b]", "b master 5")}, NotStarted, ""},
-		{"assigned", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-9")}, Done, ""},
-		{"some free", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6")}, NotStarted, ""},
-		{"taken", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6", "b master 7")}, Failed, "slot 7 is owned by b"},
-		{"replica", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b myself,slave:a")}, Done, ""},
-		{"syncing", replicating(nodeB, nodeA), []any{info + "down\r\n", nodesOf("a master 0-9", "b myself,slave:a")}, Running, "master_link_status:down"},
-		{"another's replica", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b myself,slave:c", "c master")}, NotStarted, ""},
-		{"primary", failingOver(nodeB, nodeA), []any{nodesOf("a slave:b", "b myself,master 0-9")}, Done, ""},
-		{"not yet", failingOver(nodeB, nodeA), []any{nodesOf("a master 0-9", "b myself,slave:a")}, Running, "is no primary yet"},
-		{"epoch", epoch, []any{"cluster_state:ok\r\ncluster_my_epoch:7\r\n"}, Done, ""},
-		{"no epoch", epoch, []any{"cluster_my_epoch:0\r\n"}, NotStarted, ""},
-		{"met", meet, []any{nodesOf("a myself,master", "b master")}, Done, ""},
-		{"not met", meet, []any{nodesOf("a myself,master", "c handshake")}, NotStarted, ""},
-		{"shakes hands", meet, []any{nodesOf("a myself,master", "b handshake")}, Running, ""},
-		{"ok", waiting(nodeA, ClusterOK, "CLUSTER", "INFO"), []any{"cluster_state:ok\r\n"}, Done, ""},
-		{"fails", waiting(nodeA, ClusterOK, "CLUSTER", "INFO"), []any{"cluster_state:fail\r\n"}, Running, "cluster_state:fail"},
-		{"primary", synced(nodeA), []any{"role:master\r\n"}, Done, ""},
-		{"in sync", synced(nodeA), []any{info + "up\r\n"}, Done, ""},
-		{"syncing", synced(nodeA), []any{info + "down\r\n"}, Running, "master_link_status:down"},
-		{"exported", export, []any{nil, nodesOf("a myself,master", "b master 0-9")}, Done, ""},
-		{"exports", export, []any{valkey("replicating", ""), nodesOf("a myself,master 0-9", "b master")}, Running, "replicating"},
-		{"a state of later", export, []any{valkey("dancing", "well"), nodesOf("a myself,master 0-9", "b master")}, Running, "dancing: well"},
-		{"failed", export, []any{valkey("failed", "Connection lost"), nodesOf("a myself,master 0-9", "b master")}, NotStarted, "failed: Connection lost"},
-		{"a job of long ago", export, []any{valkey("success", ""), nodesOf("a myself,master 0-9", "b master")}, NotStarted, ""},
-		{"forgotten", export, []any{[]any{}, nodesOf("a myself,master 0-9", "b master")}, NotStarted, ""},
-		{"elsewhere", export, []any{[]any{}, nodesOf("a myself,master 0-8", "b master", "c master 9")}, Failed, "slot 9 is owned by c"},
-		{"loading", export, []any{errors.New("LOADING"), nil}, Running, "CLUSTER GETSLOTMIGRATIONS: LOADING"},
-		{"nothing", export, nil, Running, "0 replies to 2 commands"},
-		{"no text", owned(nodeA, nodeB, 5), []any{5}, Running, "the reply is no text"},
-		{"no nodes", owned(nodeA, nodeB, 5), []any{""}, Running, "CLUSTER NODES: line 1, byte 0: no node"},
-		{"nothing to ask", bumped(nodeA), nil, Done, ""},
-		{"follows", following(nodeA, nodeB, one57), []any{nodesOf("a myself,master 0-4", "b master 5-7", "c slave:b")}, Done, ""},
-		{"follows in epochs only", following(nodeA, nodeB, nil), []any{nodesOf("a myself,master 0-9", "b master")}, Done, ""},
-		{"has not heard", following(nodeA, nodeB, one57), []any{nodesOf("c master 7", "a myself,master 0-4", "b master 5-6")}, Running, "has not heard of it"},
-		{"knows it otherwise", following(nodeA, nodeB, one57), []any{nodesOf("b master 5-7", "a myself,master 0-4")}, Running, "knows config epoch 1 of the peer, and 2 of a"},
+		{"imports", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master [5-<-b]", "b master 0-9")}, ProgressDone, ""},
+		{"not yet", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 0-9")}, ProgressNotStarted, ""},
+		{"from another", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master [5-<-c]", "b master 0-9", "c master")}, ProgressNotStarted, ""},
+		{"has it", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master 5", "b master 0-4")}, ProgressDone, ""},
+		{"moved elsewhere", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 0-4", "c\x1b master 5")}, ProgressFailed, `slot 5 is owned by "c\x1b"`},
+		{"owner unknown", importing(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 0-4")}, ProgressFailed, "slot 5 has no owner"},
+		{"migrates", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-9 [5->-b]", "b master")}, ProgressDone, ""},
+		{"not yet", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-9", "b master")}, ProgressNotStarted, ""},
+		{"to another", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-9 [5->-c]", "b master", "c master")}, ProgressNotStarted, ""},
+		{"has moved", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-4", "b master 5")}, ProgressDone, ""},
+		{"moved elsewhere", migrating(nodeA, nodeB, 5), []any{nodesOf("a myself,master 0-4", "b master", "c master 5")}, ProgressFailed, "slot 5 is owned by c"},
+		{"keys", keys, []any{[]any{[]byte("k")}}, ProgressNotStarted, ""},
+		{"no keys", keys, []any{[]any{}}, ProgressDone, ""},
+		{"null", keys, []any{nil}, ProgressDone, ""},
+		{"no list", keys, []any{int64(3)}, ProgressRunning, "plan: keys: is the number 3, not a list"},
+		{"owner", owned(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 5")}, ProgressDone, ""},
+		{"not yet", owned(nodeA, nodeB, 5), []any{[]byte(nodesOf("a myself,master 5", "b master"))}, ProgressNotStarted, ""},
+		{"closed", stable(nodeA, 5), []any{nodesOf("a myself,master 5")}, ProgressDone, ""},
+		{"open", stable(nodeA, 5), []any{nodesOf("a myself,master 5 [5->-b]", "b master")}, ProgressNotStarted, ""},
+		{"open", stable(nodeA, 5), []any{nodesOf("a myself,master [5-<-b]", "b master 5")}, ProgressNotStarted, ""},
+		{"assigned", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-9")}, ProgressDone, ""},
+		{"some free", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6")}, ProgressNotStarted, ""},
+		{"taken", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6", "b master 7")}, ProgressFailed, "slot 7 is owned by b"},
+		{"replica", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b myself,slave:a")}, ProgressDone, ""},
+		{"syncing", replicating(nodeB, nodeA), []any{info + "down\r\n", nodesOf("a master 0-9", "b myself,slave:a")}, ProgressRunning, "master_link_status:down"},
+		{"another's replica", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b myself,slave:c", "c master")}, ProgressNotStarted, ""},
+		{"primary", failingOver(nodeB, nodeA), []any{nodesOf("a slave:b", "b myself,master 0-9")}, ProgressDone, ""},
+		{"not yet", failingOver(nodeB, nodeA), []any{nodesOf("a master 0-9", "b myself,slave:a")}, ProgressRunning, "is no primary yet"},
+		{"epoch", epoch, []any{"cluster_state:ok\r\ncluster_my_epoch:7\r\n"}, ProgressDone, ""},
+		{"no epoch", epoch, []any{"cluster_my_epoch:0\r\n"}, ProgressNotStarted, ""},
+		{"met", meet, []any{nodesOf("a myself,master", "b master")}, ProgressDone, ""},
+		{"not met", meet, []any{nodesOf("a myself,master", "c handshake")}, ProgressNotStarted, ""},
+		{"shakes hands", meet, []any{nodesOf("a myself,master", "b handshake")}, ProgressRunning, ""},
+		{"ok", waiting(nodeA, untilClusterOK, "CLUSTER", "INFO"), []any{"cluster_state:ok\r\n"}, ProgressDone, ""},
+		{"fails", waiting(nodeA, untilClusterOK, "CLUSTER", "INFO"), []any{"cluster_state:fail\r\n"}, ProgressRunning, "cluster_state:fail"},
+		{"primary", synced(nodeA), []any{"role:master\r\n"}, ProgressDone, ""},
+		{"in sync", synced(nodeA), []any{info + "up\r\n"}, ProgressDone, ""},
+		{"syncing", synced(nodeA), []any{info + "down\r\n"}, ProgressRunning, "master_link_status:down"},
+		{"exported", export, []any{nil, nodesOf("a myself,master", "b master 0-9")}, ProgressDone, ""},
+		{"exports", export, []any{valkey("replicating", ""), nodesOf("a myself,master 0-9", "b master")}, ProgressRunning, "replicating"},
+		{"a state of later", export, []any{valkey("dancing", "well"), nodesOf("a myself,master 0-9", "b master")}, ProgressRunning, "dancing: well"},
+		{"failed", export, []any{valkey("failed", "Connection lost"), nodesOf("a myself,master 0-9", "b master")}, ProgressNotStarted, "failed: Connection lost"},
+		{"a job of long ago", export, []any{valkey("success", ""), nodesOf("a myself,master 0-9", "b master")}, ProgressNotStarted, ""},
+		{"forgotten", export, []any{[]any{}, nodesOf("a myself,master 0-9", "b master")}, ProgressNotStarted, ""},
+		{"elsewhere", export, []any{[]any{}, nodesOf("a myself,master 0-8", "b master", "c master 9")}, ProgressFailed, "slot 9 is owned by c"},
+		{"loading", export, []any{errors.New("LOADING"), nil}, ProgressRunning, "CLUSTER GETSLOTMIGRATIONS: LOADING"},
+		{"nothing", export, nil, ProgressRunning, "0 replies to 2 commands"},
+		{"no text", owned(nodeA, nodeB, 5), []any{5}, ProgressRunning, "the reply is no text"},
+		{"no nodes", owned(nodeA, nodeB, 5), []any{""}, ProgressRunning, "CLUSTER NODES: line 1, byte 0: no node"},
+		{"nothing to ask", bumped(nodeA), nil, ProgressDone, ""},
+		{"follows", following(nodeA, nodeB, one57), []any{nodesOf("a myself,master 0-4", "b master 5-7", "c slave:b")}, ProgressDone, ""},
+		{"follows in epochs only", following(nodeA, nodeB, nil), []any{nodesOf("a myself,master 0-9", "b master")}, ProgressDone, ""},
+		{"has not heard", following(nodeA, nodeB, one57), []any{nodesOf("c master 7", "a myself,master 0-4", "b master 5-6")}, ProgressRunning, "has not heard of it"},
+		{"knows it otherwise", following(nodeA, nodeB, one57), []any{nodesOf("b master 5-7", "a myself,master 0-4")}, ProgressRunning, "knows config epoch 1 of the peer, and 2 of a"},
 	} {
 		p, why := tc.step.Progress(tc.replies...)
 		require.Equal(t, tc.want, p, "%s: %s: %s", tc.step.Kind, tc.name, why)
 		require.Equal(t, tc.why, why, "%s: %s", tc.step.Kind, tc.name)
 	}
-	require.Equal(t, "not started running done failed Progress(9)", fmt.Sprint(NotStarted, Running, Done, Failed, Progress(9)))
+	require.Equal(t, "not started running done failed Progress(9)", fmt.Sprint(ProgressNotStarted, ProgressRunning, ProgressDone, ProgressFailed, Progress(9)))
 }
 
 func TestStepAnswer(t *testing.T) {
@@ -123,12 +123,12 @@ func TestStepAnswer(t *testing.T) {
 		want   Progress
 		why    string
 	}{
-		{owned(nodeA, nodeB, 5), "OK", Done, ""},
-		{owned(nodeA, nodeB, 5), refused, Running, "ERR no"},
-		{bumped(nodeA), "BUMPED 5", Done, ""},
-		{bumped(nodeA), refused, NotStarted, "ERR no"},
-		{failingOver(nodeB, nodeA), "OK", Running, ""},
-		{failingOver(nodeB, nodeA), refused, Running, "ERR no"},
+		{owned(nodeA, nodeB, 5), "OK", ProgressDone, ""},
+		{owned(nodeA, nodeB, 5), refused, ProgressRunning, "ERR no"},
+		{bumped(nodeA), "BUMPED 5", ProgressDone, ""},
+		{bumped(nodeA), refused, ProgressNotStarted, "ERR no"},
+		{failingOver(nodeB, nodeA), "OK", ProgressRunning, ""},
+		{failingOver(nodeB, nodeA), refused, ProgressRunning, "ERR no"},
 	} {
 		p, why := tc.step.Answer(tc.answer)
 		require.Equal(t, tc.want, p)
@@ -199,7 +199,7 @@ func TestTextIsPrintable(t *testing.T) {
 	clean(p.Summary())
 	clean(Layout{Shards: []LayoutShard{{Primary: Host{Addr: evil, Zone: evil}}}, Warnings: []string{evil}}.Summary())
 	clean((&InputError{Field: evil, Value: evil, Reason: evil}).Error())
-	clean((&StateError{Problem: OpenSlots, Nodes: []string{evil}, Advice: evil}).Error())
+	clean((&StateError{Problem: ProblemOpenSlots, Nodes: []string{evil}, Advice: evil}).Error())
 	require.Equal(t, "a:1> CLUSTER NODES  # until it knows that b:1 owns slots 5-7, and no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, []slotmap.Range{{First: 5, Last: 7}}).String())
 	require.Equal(t, "a:1> CLUSTER NODES  # until it knows no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, nil).String())
 	require.Equal(t, `> "a b" "" x`, Step{Kind: KindOwner, Command: []string{"a b", "", "x"}}.String()[2:])

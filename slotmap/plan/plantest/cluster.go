@@ -230,20 +230,20 @@ func (c *Cluster) run(s plan.Step) error {
 		}
 		return replies
 	}
-	progress, why, seen := plan.NotStarted, "", ""
+	progress, why, seen := plan.ProgressNotStarted, "", ""
 	for range c.tries {
-		if progress == plan.NotStarted && s.Kind != plan.KindMoveKeys {
-			progress = plan.Running
+		if progress == plan.ProgressNotStarted && s.Kind != plan.KindMoveKeys {
+			progress = plan.ProgressRunning
 			if s.Command != nil {
 				progress, seen = s.Answer(do(s.Command))
 				why = cmp.Or(seen, why)
 			}
 		}
-		for progress != plan.Done {
+		for progress != plan.ProgressDone {
 			replies := ask()
 			progress, seen = s.Progress(replies...)
 			why = cmp.Or(seen, why)
-			if s.Kind != plan.KindMoveKeys || progress != plan.NotStarted {
+			if s.Kind != plan.KindMoveKeys || progress != plan.ProgressNotStarted {
 				break
 			}
 			keys, err := s.Keys(replies[0])
@@ -255,7 +255,7 @@ func (c *Cluster) run(s plan.Step) error {
 				break
 			}
 		}
-		if progress == plan.Done {
+		if progress == plan.ProgressDone {
 			return nil
 		}
 		c.step()

@@ -208,7 +208,7 @@ func repairAtRandom(t testing.TB, rng *rand.Rand, stray bool, cases map[plan.Fix
 // sent before the claim: by the rules of Valkey 8.0 it would take the slot.
 func TestFixWaitsForTheClaim(t *testing.T) {
 	c := withReplicas(t)
-	c.SetRules(Valkey8)
+	c.SetRules(RulesValkey8)
 	do(t, c, "d CLUSTER DELSLOTS 12300", "gossip")
 	tag := "{" + hashslot.Slot(12300).Tag() + "}"
 	for key, n := range map[string]string{"1": "d", "2": "d", "3": "c"} {

@@ -124,31 +124,31 @@ func TestFixCases(t *testing.T) {
 		want     plan.FixCase
 		owner    string
 	}{
-		"both ends, keys at the source":        {[]string{importing, migrating}, "aaa", plan.FinishMove, "b"},
-		"both ends, no keys":                   {[]string{importing, migrating}, "", plan.FinishMove, "b"},
-		"both ends, most keys at the source":   {[]string{importing, migrating}, "aab", plan.GatherKeys, "a"},
-		"both ends, most keys at the target":   {[]string{importing, migrating}, "abb", plan.GatherKeys, "b"},
-		"both ends, as many":                   {[]string{importing, migrating}, "ab", plan.GatherKeys, "a"},
-		"only the target":                      {[]string{importing}, "aa", plan.GatherKeys, "a"},
-		"only the target, with the keys":       {[]string{importing}, "bb", plan.GatherKeys, "b"},
-		"only the source":                      {[]string{migrating}, "aa", plan.CloseSlot, "a"},
-		"only the source, keys elsewhere":      {[]string{migrating}, "aac", plan.GatherKeys, "a"},
-		"several targets":                      {[]string{importing, migrating, "c CLUSTER SETSLOT 5 IMPORTING a"}, "aa", plan.MoveAndClose, "b"},
-		"several targets, none the right":      {[]string{migrating, "c CLUSTER SETSLOT 5 IMPORTING a", "d CLUSTER SETSLOT 5 IMPORTING a"}, "aa", plan.CloseAll, "a"},
-		"several targets with keys":            {[]string{importing, migrating, "c CLUSTER SETSLOT 5 IMPORTING a"}, "aabc", plan.GatherKeys, "a"},
-		"the only target is not the right one": {[]string{migrating, "c CLUSTER SETSLOT 5 IMPORTING a"}, "a", plan.FinishMove, "c"},
-		"nobody owns it, no keys":              {[]string{"a CLUSTER DELSLOTS 5"}, "", plan.CoverEmpty, "e"},
-		"nobody owns it, keys at one":          {[]string{"a CLUSTER DELSLOTS 5"}, "ccc", plan.CoverHolder, "c"},
-		"nobody owns it, keys at the last":     {[]string{"a CLUSTER DELSLOTS 5"}, "a", plan.CoverHolder, "a"},
-		"nobody owns it, keys at several":      {[]string{"a CLUSTER DELSLOTS 5"}, "accd", plan.CoverMost, "c"},
-		"nobody owns it, and one imports":      {[]string{importing, "a CLUSTER DELSLOTS 5"}, "bb", plan.CloseSlot, "b"},
-		"several own it":                       {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5"}, "", plan.SettleOwner, "b"},
-		"several own it, with keys":            {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5"}, "aabc", plan.SettleOwner, "a"},
-		"several own it, and one imports":      {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5", "c CLUSTER SETSLOT 5 IMPORTING b"}, "abbc", plan.GatherKeys, "b"},
-		"nobody but the owner hears of it":     {[]string{"a CLUSTER BUMPEPOCH", "gossip", "a CLUSTER DELSLOTS 5", "b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5", "gossip"}, "bb", plan.SpreadOwner, "b"},
-		"keys where they do not belong":        {nil, "aac", plan.SettleOwner, "a"},
-		"all keys where they do not belong":    {nil, "cc", plan.SettleOwner, "c"},
-		"several own and migrate it":           {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5", migrating, "b CLUSTER SETSLOT 5 MIGRATING c"}, "ab", plan.GatherKeys, "b"},
+		"both ends, keys at the source":        {[]string{importing, migrating}, "aaa", "finish the move", "b"},
+		"both ends, no keys":                   {[]string{importing, migrating}, "", "finish the move", "b"},
+		"both ends, most keys at the source":   {[]string{importing, migrating}, "aab", "gather the keys", "a"},
+		"both ends, most keys at the target":   {[]string{importing, migrating}, "abb", "gather the keys", "b"},
+		"both ends, as many":                   {[]string{importing, migrating}, "ab", "gather the keys", "a"},
+		"only the target":                      {[]string{importing}, "aa", "gather the keys", "a"},
+		"only the target, with the keys":       {[]string{importing}, "bb", "gather the keys", "b"},
+		"only the source":                      {[]string{migrating}, "aa", "close", "a"},
+		"only the source, keys elsewhere":      {[]string{migrating}, "aac", "gather the keys", "a"},
+		"several targets":                      {[]string{importing, migrating, "c CLUSTER SETSLOT 5 IMPORTING a"}, "aa", "finish and close", "b"},
+		"several targets, none the right":      {[]string{migrating, "c CLUSTER SETSLOT 5 IMPORTING a", "d CLUSTER SETSLOT 5 IMPORTING a"}, "aa", "close at all ends", "a"},
+		"several targets with keys":            {[]string{importing, migrating, "c CLUSTER SETSLOT 5 IMPORTING a"}, "aabc", "gather the keys", "a"},
+		"the only target is not the right one": {[]string{migrating, "c CLUSTER SETSLOT 5 IMPORTING a"}, "a", "finish the move", "c"},
+		"nobody owns it, no keys":              {[]string{"a CLUSTER DELSLOTS 5"}, "", "cover without keys", "e"},
+		"nobody owns it, keys at one":          {[]string{"a CLUSTER DELSLOTS 5"}, "ccc", "cover where its keys are", "c"},
+		"nobody owns it, keys at the last":     {[]string{"a CLUSTER DELSLOTS 5"}, "a", "cover where its keys are", "a"},
+		"nobody owns it, keys at several":      {[]string{"a CLUSTER DELSLOTS 5"}, "accd", "cover where most keys are", "c"},
+		"nobody owns it, and one imports":      {[]string{importing, "a CLUSTER DELSLOTS 5"}, "bb", "close", "b"},
+		"several own it":                       {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5"}, "", "settle who owns it", "b"},
+		"several own it, with keys":            {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5"}, "aabc", "settle who owns it", "a"},
+		"several own it, and one imports":      {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5", "c CLUSTER SETSLOT 5 IMPORTING b"}, "abbc", "gather the keys", "b"},
+		"nobody but the owner hears of it":     {[]string{"a CLUSTER BUMPEPOCH", "gossip", "a CLUSTER DELSLOTS 5", "b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5", "gossip"}, "bb", "spread who owns it", "b"},
+		"keys where they do not belong":        {nil, "aac", "settle who owns it", "a"},
+		"all keys where they do not belong":    {nil, "cc", "settle who owns it", "c"},
+		"several own and migrate it":           {[]string{"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5", migrating, "b CLUSTER SETSLOT 5 MIGRATING c"}, "ab", "gather the keys", "b"},
 	} {
 		for _, often := range []bool{false, true} {
 			c := five(t)
@@ -203,7 +203,7 @@ func TestFixAsksAndRefuses(t *testing.T) {
 	c = five(t)
 	c.Kill("a")
 	r := fix(t, c, plan.FixOptions{Unreachable: true}, func() bool { return true })
-	require.Equal(t, []plan.SlotRepair{{Slots: slotmap.MustParseSet("0-4095"), Case: plan.CoverEmpty, Owner: "e"}}, r.Slots)
+	require.Equal(t, []plan.SlotRepair{{Slots: slotmap.MustParseSet("0-4095"), Case: "cover without keys", Owner: "e"}}, r.Slots)
 	require.Equal(t, []string{"primary a was not asked: what it has is lost, if no other node has it"}, r.Warnings)
 	require.Equal(t, "cover without keys: slots 0-4095, then of e\nwarning: primary a was not asked: what it has is lost, if no other node has it\n", r.Summary())
 	c.Revive("a")

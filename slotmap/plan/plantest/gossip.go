@@ -9,26 +9,26 @@ import (
 type Rules int
 
 const (
-	// Classic are the rules of Redis, and of Valkey before 8.0: a node does not hear
+	// RulesClassic are the rules of Redis, and of Valkey before 8.0: a node does not hear
 	// of slots that it imports, and keeps a slot bound to an owner that claims it no
 	// more.
-	Classic Rules = iota
+	RulesClassic Rules = iota
 
-	// Valkey8 are those of Valkey 8.0 and later: a slot that its owner claims no more
+	// RulesValkey8 are those of Valkey 8.0 and later: a slot that its owner claims no more
 	// is anybody's, and a node takes a slot that it imports as soon as the node that
 	// it imports from does not claim it.
-	Valkey8
+	RulesValkey8
 )
 
 // String returns "classic" or "Valkey 8".
 func (r Rules) String() string {
-	if r == Valkey8 {
+	if r == RulesValkey8 {
 		return "Valkey 8"
 	}
 	return "classic"
 }
 
-// SetRules sets the rules; a new cluster goes by [Classic].
+// SetRules sets the rules; a new cluster goes by [RulesClassic].
 func (c *Cluster) SetRules(r Rules) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -176,7 +176,7 @@ func (c *Cluster) hear(n, from *node, m *message) {
 
 // unclaimed is isSlotUnclaimed.
 func (c *Cluster) unclaimed(n *node, slot hashslot.Slot) bool {
-	return n.owner[slot] == nil || c.rules == Valkey8 && n.silent.Contains(slot)
+	return n.owner[slot] == nil || c.rules == RulesValkey8 && n.silent.Contains(slot)
 }
 
 // updateSlots is clusterUpdateSlotsConfigWith: the claim with the higher config epoch
@@ -195,7 +195,7 @@ func (c *Cluster) updateSlots(n *node, m *message) {
 			if was == m.about {
 				n.silent.Add(slot)
 			}
-			if c.rules == Valkey8 && importing && from == m.about && n.primary == nil {
+			if c.rules == RulesValkey8 && importing && from == m.about && n.primary == nil {
 				delete(n.importing, slot)
 				if was != n {
 					c.change(n, slot, n)
@@ -208,7 +208,7 @@ func (c *Cluster) updateSlots(n *node, m *message) {
 			n.silent.Remove(slot)
 			continue
 		}
-		if importing && c.rules == Classic {
+		if importing && c.rules == RulesClassic {
 			continue
 		}
 		if !c.unclaimed(n, slot) && n.epochOf(was) >= m.epoch {

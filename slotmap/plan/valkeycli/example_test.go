@@ -18,7 +18,7 @@ c 10.0.0.3:6379@16379 master - 0 0 3 connected
 	if err != nil {
 		log.Fatal(err)
 	}
-	run, err := valkeycli.Rebalance(cluster, valkeycli.Valkey91, valkeycli.RebalanceOptions{UseEmpty: true, Threshold: valkeycli.DefaultThreshold})
+	run, err := valkeycli.Rebalance(cluster, valkeycli.ToolValkey91, valkeycli.RebalanceOptions{UseEmpty: true, Threshold: valkeycli.DefaultThreshold})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -26,7 +26,7 @@ c 10.0.0.3:6379@16379 master - 0 0 3 connected
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(valkeycli.Valkey91, "announces", run.Announced, "and moves", run.Plan.SlotCount(), "slots")
+	fmt.Println(valkeycli.ToolValkey91, "announces", run.Announced, "and moves", run.Plan.SlotCount(), "slots")
 	fmt.Print(run.Plan.After)
 	fmt.Println("package plan moves", exact.SlotCount())
 	fmt.Print(exact.After)

@@ -68,7 +68,7 @@ func TestRebalanceGolden(t *testing.T) {
 	lines(t, "rebalance.jsonl", func(line string) {
 		g := unmarshal[rebalanceRun](t, line)
 		opts := g.options()
-		run, err := Rebalance(clusterOf(t, g.Order, g.Nodes), Valkey91, opts)
+		run, err := Rebalance(clusterOf(t, g.Order, g.Nodes), ToolValkey91, opts)
 		require.NoError(t, err)
 		p := run.Plan
 		require.Len(t, run.Announced, len(p.Moves))
@@ -87,11 +87,11 @@ func TestRebalanceGolden(t *testing.T) {
 		// The order can be given as well.
 		slices.Reverse(g.Nodes)
 		opts.Order = g.Order
-		again, err := Rebalance(clusterOf(t, sorted(g.Order), g.Nodes), Valkey91, opts)
+		again, err := Rebalance(clusterOf(t, sorted(g.Order), g.Nodes), ToolValkey91, opts)
 		require.NoError(t, err)
 		require.True(t, slices.Equal(p.Moves, again.Plan.Moves))
 		// The older tools move what they announce.
-		old, err := Rebalance(clusterOf(t, g.Order, g.Nodes), Redis86, g.options())
+		old, err := Rebalance(clusterOf(t, g.Order, g.Nodes), ToolRedis86, g.options())
 		require.NoError(t, err)
 		require.Equal(t, run.Announced, old.Announced)
 		for i, m := range old.Plan.Moves {
@@ -110,7 +110,7 @@ func sorted(list []string) []string {
 func TestReshardGolden(t *testing.T) {
 	lines(t, "reshard.jsonl", func(line string) {
 		g := unmarshal[reshardRun](t, line)
-		run, err := Reshard(clusterOf(t, g.Order, g.Nodes), Valkey91, nil, g.from(), ids(g.Nodes)[g.To], g.Slots)
+		run, err := Reshard(clusterOf(t, g.Order, g.Nodes), ToolValkey91, nil, g.from(), ids(g.Nodes)[g.To], g.Slots)
 		require.NoError(t, err)
 		p := run.Plan
 		require.Len(t, p.Moves, len(g.Plan))
@@ -134,9 +134,9 @@ func TestToolGoldens(t *testing.T) {
 			require.Equal(t, g.Moved, moved, "%v: %s", tool, line)
 			runs++
 			moves += len(moved)
-			another := Valkey91
+			another := ToolValkey91
 			if tool == another {
-				another = Valkey80
+				another = ToolValkey80
 			}
 			if _, other := g.does(t, another); !slices.Equal(other, moved) {
 				more++
@@ -152,10 +152,10 @@ func TestToolGoldens(t *testing.T) {
 func TestEndless(t *testing.T) {
 	c := parse(t, "a 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-8191\nb 127.0.0.1:3@4 master - 0 0 2 connected 8192-16383\n")
 	opts := RebalanceOptions{Weights: []plan.Weight{{ID: "a", Weight: 0.21}, {ID: "b", Weight: 0.21}}, Threshold: 0.001}
-	_, err := Rebalance(c, Valkey91, opts)
+	_, err := Rebalance(c, ToolValkey91, opts)
 	require.ErrorIs(t, err, ErrEndless)
 	opts.Threshold = DefaultThreshold
-	run, err := Rebalance(c, Valkey91, opts)
+	run, err := Rebalance(c, ToolValkey91, opts)
 	require.NoError(t, err)
 	require.Empty(t, run.Plan.Moves)
 }
@@ -163,7 +163,7 @@ func TestEndless(t *testing.T) {
 func TestCreateGolden(t *testing.T) {
 	lines(t, "create_placement.jsonl", func(line string) {
 		g := unmarshal[placement](t, line)
-		l, _, err := Create(Valkey91, hostsOf(g.Addrs...), g.Replicas)
+		l, _, err := Create(ToolValkey91, hostsOf(g.Addrs...), g.Replicas)
 		require.NoError(t, err)
 		require.Len(t, l.Shards, len(g.Alloc))
 		placed := map[[2]string]bool{}
@@ -179,7 +179,7 @@ func TestCreateGolden(t *testing.T) {
 		}
 	})
 	// One pass for what is left over, so the second of them gets no role.
-	l, unused, err := Create(Valkey91, hostsOf("a:1", "b:1", "c:1", "d:1", "e:1"), 2)
+	l, unused, err := Create(ToolValkey91, hostsOf("a:1", "b:1", "c:1", "d:1", "e:1"), 2)
 	require.NoError(t, err)
 	require.Len(t, l.Shards[0].Replicas, 3)
 	require.Equal(t, hostsOf("b:1"), unused)
@@ -205,7 +205,7 @@ func TestPlanBeatsTheTool(t *testing.T) {
 		p, err := plan.Rebalance(c, plan.RebalanceOptions{Weights: opts.Weights, UseEmpty: opts.UseEmpty})
 		require.NoError(t, err)
 		require.True(t, exact(p, opts))
-		run, err := Rebalance(c, Valkey91, opts)
+		run, err := Rebalance(c, ToolValkey91, opts)
 		require.NoError(t, err)
 		tool := run.Plan
 		if exact(tool, opts) {
@@ -237,7 +237,7 @@ func TestPlanBeatsTheTool(t *testing.T) {
 		}
 		require.NoError(t, err)
 		require.Equal(t, g.Slots, p.SlotCount())
-		run, err := Reshard(c, Valkey91, nil, g.from(), ids(g.Nodes)[g.To], g.Slots)
+		run, err := Reshard(c, ToolValkey91, nil, g.from(), ids(g.Nodes)[g.To], g.Slots)
 		require.NoError(t, err)
 		tool := run.Plan
 		if tool.SlotCount() == g.Slots {
@@ -279,12 +279,12 @@ func exact(p plan.Plan, opts RebalanceOptions) bool {
 }
 
 func TestTools(t *testing.T) {
-	for _, tool := range []Tool{Valkey91, Valkey80, Redis70, Redis86} {
+	for _, tool := range []Tool{ToolValkey91, ToolValkey80, ToolRedis70, ToolRedis86} {
 		got, err := ParseTool(tool.String())
 		require.NoError(t, err)
 		require.Equal(t, tool, got)
 		_, _, err = Create(tool, hostsOf("a:1", "b:1"), 0)
-		if tool == Valkey91 {
+		if tool == ToolValkey91 {
 			require.NoError(t, err)
 		} else {
 			require.EqualError(t, err, "plan: hosts: "+tool.String()+" refuses to create fewer than 3 primaries, and these make 2")
@@ -298,7 +298,7 @@ func TestTools(t *testing.T) {
 func TestInputErrors(t *testing.T) {
 	c := parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-8191\nab h:2@3 master - 0 0 2 connected 8192-16383\n")
 	rebalance := func(opts RebalanceOptions) error {
-		_, err := Rebalance(c, Valkey91, opts)
+		_, err := Rebalance(c, ToolValkey91, opts)
 		return err
 	}
 	for want, err := range map[string]error{
@@ -312,10 +312,10 @@ func TestInputErrors(t *testing.T) {
 		`plan: Order[1] "zz": no node has this id`:                           rebalance(RebalanceOptions{Order: Order{"aa", "zz"}}),
 		`plan: Order[1] "aa": is named twice`:                                rebalance(RebalanceOptions{Order: Order{"aa", "aa"}}),
 		`plan: tool "tool 9": is not known`:                                  second(Rebalance(c, 9, RebalanceOptions{})),
-		`plan: slots "16385": must be from 1 to 16384`:                       second(Reshard(c, Valkey91, nil, nil, "aa", 16385)),
-		`plan: to "zz": no node has this id`:                                 second(Reshard(c, Valkey91, nil, nil, "zz", 5)),
-		`plan: from[0] "aa": is the target`:                                  second(Reshard(c, Valkey91, nil, []string{"aa"}, "aa", 5)),
-		`plan: Cluster: is nil`:                                              second(Rebalance(nil, Valkey91, RebalanceOptions{})),
+		`plan: slots "16385": must be from 1 to 16384`:                       second(Reshard(c, ToolValkey91, nil, nil, "aa", 16385)),
+		`plan: to "zz": no node has this id`:                                 second(Reshard(c, ToolValkey91, nil, nil, "zz", 5)),
+		`plan: from[0] "aa": is the target`:                                  second(Reshard(c, ToolValkey91, nil, []string{"aa"}, "aa", 5)),
+		`plan: Cluster: is nil`:                                              second(Rebalance(nil, ToolValkey91, RebalanceOptions{})),
 	} {
 		var input *plan.InputError
 		require.ErrorAs(t, err, &input, want)
@@ -325,7 +325,7 @@ func TestInputErrors(t *testing.T) {
 	for i := range many {
 		many[i].Addr = fmt.Sprintf("h:%d", i+1)
 	}
-	_, _, err := Create(Valkey91, many[:7542], 0)
+	_, _, err := Create(ToolValkey91, many[:7542], 0)
 	require.EqualError(t, err, `plan: hosts: with 7542 primaries the tool counts beyond slot 16383`)
 }
 

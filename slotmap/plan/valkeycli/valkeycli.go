@@ -32,15 +32,15 @@ import (
 type Tool uint8
 
 const (
-	// Valkey91 is valkey-cli 9.1.2. Where its floats round up, it moves one slot
+	// ToolValkey91 is valkey-cli 9.1.2. Where its floats round up, it moves one slot
 	// more than it announces. It creates clusters of one and two primaries.
-	Valkey91 Tool = iota
-	// Valkey80 is valkey-cli 8.0.1, Redis70 redis-cli 7.0.15 and Redis86 redis-cli
+	ToolValkey91 Tool = iota
+	// ToolValkey80 is valkey-cli 8.0.1, ToolRedis70 redis-cli 7.0.15 and ToolRedis86 redis-cli
 	// 8.6.3. They move what they announce, and refuse to create fewer than three
 	// primaries. They do the same as each other.
-	Valkey80
-	Redis70
-	Redis86
+	ToolValkey80
+	ToolRedis70
+	ToolRedis86
 )
 
 var toolNames = [...]string{"valkey-9.1", "valkey-8.0", "redis-7.0", "redis-8.6"}
@@ -63,7 +63,7 @@ func ParseTool(name string) (Tool, error) {
 }
 
 // caps reports whether the tool moves no more slots than it announces.
-func (t Tool) caps() bool { return t != Valkey91 }
+func (t Tool) caps() bool { return t != ToolValkey91 }
 
 // DefaultThreshold is the --cluster-threshold, in percent, that the tools use if
 // none is given.
@@ -80,7 +80,7 @@ type Run struct {
 	Plan plan.Plan
 
 	// Announced is, for each move, how many slots the tool says it will move, as
-	// it does with --cluster-simulate. [Valkey91] may then move one more.
+	// it does with --cluster-simulate. [ToolValkey91] may then move one more.
 	Announced []int
 }
 
@@ -193,7 +193,7 @@ func Create(tool Tool, hosts []plan.Host, replicas int) (l plan.Layout, unused [
 	if err := plan.CheckHosts(hosts, replicas); err != nil {
 		return plan.Layout{}, nil, err
 	}
-	if n := len(hosts) / (replicas + 1); n < 3 && tool != Valkey91 {
+	if n := len(hosts) / (replicas + 1); n < 3 && tool != ToolValkey91 {
 		return plan.Layout{}, nil, &plan.InputError{Field: "hosts", Reason: fmt.Sprintf("%v refuses to create fewer than 3 primaries, and these make %d", tool, n)}
 	}
 	names := make([]string, len(hosts))
