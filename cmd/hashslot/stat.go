@@ -212,7 +212,7 @@ type spread struct {
 	tagged uint64
 	tags   *topTags
 	noTags bool     // none are listed
-	found  [][]byte // tags of a batch
+	found  []uint16 // which keys of a batch have tags
 
 	// Of a sum.
 	parts []*topTags
@@ -339,19 +339,31 @@ func (s *spread) add(keys [][]byte, slots []hashslot.Slot) {
 func (s *spread) addTags(keys [][]byte) {
 	found, tagged := s.found[:0], 0
 	for i, key := range keys {
-		if start, end, ok := hashtag.Find(key); ok {
+		if start, end, ok := findTag(key); ok {
 			tagged++
 			keys[i] = key[start:end]
 			if end-start <= statTagLen {
-				found = append(found, keys[i])
+				found = append(found, uint16(i))
 			}
 		}
 	}
 	s.found = found
 	s.tagged += uint64(tagged)
 	if !s.noTags {
-		s.tags.add(found)
+		s.tags.add(keys, found)
 	}
+}
+
+// findTag is hashtag.Find, which it calls unless the tag is short and at the
+// beginning, as most are.
+func findTag(key []byte) (start, end int, ok bool) {
+	if len(key) > 8 && key[0] == '{' {
+		if ends := hasByte(binary.LittleEndian.Uint64(key[1:]), '}'); ends != 0 {
+			end = 1 + bits.TrailingZeros64(ends)/8
+			return 1, end, end > 1
+		}
+	}
+	return hashtag.Find(key)
 }
 
 // merge returns the sum of spreads.

@@ -149,7 +149,7 @@ func TestTopTags(t *testing.T) {
 		for i := range n {
 			tag := strconv.Itoa(draw(i))
 			exact[tag]++
-			top.add([][]byte{[]byte(tag)})
+			top.add([][]byte{[]byte(tag)}, []uint16{0})
 			require.LessOrEqual(t, len(top.entries), 31)
 		}
 		assert.LessOrEqual(t, top.lost, uint64(n/20))
@@ -196,7 +196,7 @@ func TestMostTags(t *testing.T) {
 		for i := range 20_000 {
 			tag := strings.Repeat("tag", rnd.IntN(8)) + strconv.Itoa(int(100*rnd.ExpFloat64()))
 			exact[tag]++
-			parts[i%3].add([][]byte{[]byte(tag)})
+			parts[i%3].add([][]byte{[]byte(tag)}, []uint16{0})
 		}
 		lost := uint64(0)
 		for _, p := range parts {

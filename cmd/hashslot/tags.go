@@ -52,11 +52,12 @@ func (t *topTags) tag(place int) []byte {
 	return t.text[t.entries[place].start:end]
 }
 
-// add counts at most batchSize tags. It first reads all places that it will need,
-// one independent of the other, so that the processor waits for many of them at a
-// time: the tables do not fit into its first cache.
-func (t *topTags) add(tags [][]byte) {
-	if len(tags) == 0 {
+// add counts those of at most batchSize tags that which has the numbers of. It first
+// reads all places that it will need, one independent of the other, so that the
+// processor waits for many of them at a time: the tables do not fit into its first
+// cache.
+func (t *topTags) add(tags [][]byte, which []uint16) {
+	if len(which) == 0 {
 		return
 	}
 	if t.index == nil {
@@ -67,11 +68,9 @@ func (t *topTags) add(tags [][]byte) {
 		t.index = make([]uint32, size)
 		t.entries = make([]tagEntry, 1, t.room()+1)
 	}
-	hashes, places := t.hashes[:len(tags)], t.places[:len(tags)]
+	hashes, places := t.hashes[:len(which)], t.places[:len(which)]
 	mask := uint32(len(t.index) - 1)
-	for i, tag := range tags {
-		hashes[i] = t.hash.of(tag)
-	}
+	t.hash.of(hashes, tags, which)
 	for i, hash := range hashes {
 		places[i] = t.index[hash&mask] & 0xffff
 	}
@@ -80,9 +79,23 @@ func (t *topTags) add(tags [][]byte) {
 		touch += t.entries[place].count
 	}
 	t.touch = touch
-	for i, tag := range tags {
-		t.addOne(tag, hashes[i], mask)
+	for i, n := range which {
+		tag, hash := tags[n], hashes[i]
+		at := t.index[hash&mask]
+		if (at^hash)>>16 == 0 && at != 0 && same(t.tag(int(at&0xffff)), tag) {
+			t.countUp(int(at & 0xffff))
+		} else {
+			t.addOne(tag, hash, mask)
+		}
 	}
+}
+
+func (t *topTags) countUp(place int) {
+	n := &t.entries[place].count
+	if *n == 1 {
+		t.singles--
+	}
+	*n++
 }
 
 func (t *topTags) addOne(tag []byte, hash, mask uint32) {
@@ -91,12 +104,8 @@ func (t *topTags) addOne(tag []byte, hash, mask uint32) {
 		if (t.index[at]^hash)>>16 != 0 {
 			continue
 		}
-		if place := int(t.index[at] & 0xffff); bytes.Equal(t.tag(place), tag) {
-			n := &t.entries[place].count
-			if *n == 1 {
-				t.singles--
-			}
-			*n++
+		if place := int(t.index[at] & 0xffff); same(t.tag(place), tag) {
+			t.countUp(place)
 			return
 		}
 	}
@@ -109,6 +118,23 @@ func (t *topTags) addOne(tag []byte, hash, mask uint32) {
 	t.entries = append(t.entries, tagEntry{1, hash, uint32(len(t.text))})
 	t.text = append(t.text, tag...)
 	t.singles++
+}
+
+// same reports whether two tags are the same: for short ones, faster than bytes.Equal.
+func same(a, b []byte) bool {
+	switch n := len(a); {
+	case n != len(b):
+		return false
+	case n > 16:
+		return bytes.Equal(a, b)
+	case n >= 8:
+		return (binary.LittleEndian.Uint64(a)^binary.LittleEndian.Uint64(b))|(binary.LittleEndian.Uint64(a[n-8:])^binary.LittleEndian.Uint64(b[n-8:])) == 0
+	case n >= 4:
+		return (binary.LittleEndian.Uint32(a)^binary.LittleEndian.Uint32(b))|(binary.LittleEndian.Uint32(a[n-4:])^binary.LittleEndian.Uint32(b[n-4:])) == 0
+	case n > 0:
+		return a[0] == b[0] && a[n/2] == b[n/2] && a[n-1] == b[n-1]
+	}
+	return true
 }
 
 // thin takes the least number off all counts that leaves at most keep of them.
@@ -182,23 +208,28 @@ func newTagHash() tagHash {
 	return h
 }
 
-// of hashes short tags by two multiplications to 128 bits, of which it adds the
-// halves, as wyhash does, and long ones by package maphash.
-func (h *tagHash) of(tag []byte) uint32 {
-	var a, b uint64
-	switch n := len(tag); {
-	case n > 16:
-		a = maphash.Bytes(h.seed, tag)
-	case n >= 8:
-		a, b = binary.LittleEndian.Uint64(tag), binary.LittleEndian.Uint64(tag[n-8:])
-	case n >= 4:
-		a, b = uint64(binary.LittleEndian.Uint32(tag)), uint64(binary.LittleEndian.Uint32(tag[n-4:]))
-	case n > 0:
-		a = uint64(tag[0]) | uint64(tag[n/2])<<8 | uint64(tag[n-1])<<16
+// of hashes the tags that which has the numbers of: short ones by two multiplications
+// to 128 bits, of which it adds the halves, as wyhash does, and long ones by package
+// maphash.
+func (h *tagHash) of(hashes []uint32, tags [][]byte, which []uint16) {
+	k0, k1, k2 := h.keys[0], h.keys[1], h.keys[2]
+	for i, number := range which[:len(hashes)] {
+		tag := tags[number]
+		var a, b uint64
+		switch n := len(tag); {
+		case n > 16:
+			a = maphash.Bytes(h.seed, tag)
+		case n >= 8:
+			a, b = binary.LittleEndian.Uint64(tag), binary.LittleEndian.Uint64(tag[n-8:])
+		case n >= 4:
+			a, b = uint64(binary.LittleEndian.Uint32(tag)), uint64(binary.LittleEndian.Uint32(tag[n-4:]))
+		case n > 0:
+			a = uint64(tag[0]) | uint64(tag[n/2])<<8 | uint64(tag[n-1])<<16
+		}
+		high, low := bits.Mul64(a^k0, b^k1^uint64(len(tag)))
+		high, low = bits.Mul64(high^low^k0, k2)
+		hashes[i] = uint32(high ^ low)
 	}
-	high, low := bits.Mul64(a^h.keys[0], b^h.keys[1]^uint64(len(tag)))
-	high, low = bits.Mul64(high^low^h.keys[0], h.keys[2])
-	return uint32(high ^ low)
 }
 
 // A tagSum is how many keys a tag has.
