@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/plan"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
@@ -60,6 +61,35 @@ func (f *themeFlag) check() error {
 		return fmt.Errorf("-theme %q is not auto, light or dark", f.theme)
 	}
 	return nil
+}
+
+// pictureFlags are the options of a picture beside the report of a command.
+type pictureFlags struct {
+	file  string
+	theme themeFlag
+}
+
+func (f *pictureFlags) add(fs *flag.FlagSet) {
+	fs.StringVar(&f.file, "draw", "", "draw which slots change their owner to `file`; - draws instead of printing")
+	f.theme.add(fs)
+}
+
+func (f *pictureFlags) check() error { return f.theme.check() }
+
+// picture draws m, if that is wanted. done is whether the command ends with code.
+func (f *pictureFlags) picture(e *env, m *slotMap) (code int, done bool) {
+	if f.file == "" {
+		return exitOK, false
+	}
+	m.theme = f.theme.theme
+	out, err := e.create(f.file)
+	if err == nil {
+		_, err = out.Write(m.svg())
+	}
+	if err != nil {
+		return e.fail(err), true
+	}
+	return exitOK, f.file == "-"
 }
 
 func runDraw(e *env) int {
@@ -299,6 +329,58 @@ func drawChange(before, after []owned) *slotMap {
 			m.legend = append(m.legend, legendRow{k, slots[i].Len()})
 		}
 		m.notes = append(m.notes, fmt.Sprintf("and %d more moves", n-mapLegend+1))
+	}
+	return m
+}
+
+// A change is slots with the id of their next owner, "" for nobody.
+type change struct {
+	slots slotmap.Set
+	to    string
+}
+
+// drawChanges returns a map of the slots of c that changes give to another owner.
+func drawChanges(c *clusterView, changes []change) *slotMap {
+	before := ownersOf(c)
+	after := slices.Clone(before)
+	for _, ch := range changes {
+		at := -1
+		for i := range after {
+			after[i].slots = after[i].slots.Subtract(ch.slots)
+			if after[i].id == ch.to {
+				at = i
+			}
+		}
+		if n := c.Node(ch.to); at >= 0 {
+			after[at].slots = after[at].slots.Union(ch.slots)
+		} else if n != nil {
+			after = append(after, owned{n.ID, n.Addr(), ch.slots})
+		}
+	}
+	return drawChange(before, after)
+}
+
+// drawBalance returns a map of the slots that get another primary, with the replicas
+// that get one in the notes.
+func drawBalance(c *clusterView, p plan.Spread) *slotMap {
+	var changes []change
+	for _, f := range p.Failovers {
+		for _, o := range ownersOf(c) {
+			if o.id == f.Primary {
+				changes = append(changes, change{o.slots, f.Replica})
+			}
+		}
+	}
+	m := drawChanges(c, changes)
+	const most = 20
+	if len(p.Moves) > 0 {
+		m.notes = append(m.notes, "Replicas that get another primary")
+	}
+	for _, r := range p.Moves[:min(most, len(p.Moves))] {
+		m.notes = append(m.notes, fmt.Sprintf("%s: from %s to %s", plain(c.Node(r.Replica).String()), plain(c.Node(r.From).String()), plain(c.Node(r.To).String())))
+	}
+	if n := len(p.Moves) - most; n > 0 {
+		m.notes = append(m.notes, fmt.Sprintf("and %d more", n))
 	}
 	return m
 }

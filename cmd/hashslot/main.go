@@ -204,13 +204,11 @@ func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
 		}
 	}
 	e.args = rest
-	if *out != "-" {
-		f, err := e.create(*out)
-		if err != nil {
-			return e.fail(err), false
-		}
-		e.stdout = f
+	to, err := e.create(*out)
+	if err != nil {
+		return e.fail(err), false
 	}
+	e.stdout = to
 	return exitOK, true
 }
 

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,6 +33,30 @@ func runWith(stdin io.Reader, args ...string) result {
 }
 
 func runOn(stdin string, args ...string) result { return runWith(strings.NewReader(stdin), args...) }
+
+// No test writes beside the sources, but for what was asked of go test: profiles, and
+// inputs that fuzzing found.
+func TestMain(m *testing.M) {
+	files := func() (names []string) {
+		_ = filepath.WalkDir(".", func(name string, _ os.DirEntry, _ error) error {
+			if name == filepath.Join("testdata", "fuzz") {
+				return filepath.SkipDir
+			}
+			if ext := filepath.Ext(name); ext != ".prof" && ext != ".out" && ext != ".test" {
+				names = append(names, name)
+			}
+			return nil
+		})
+		return names
+	}
+	before := files()
+	code := m.Run()
+	if after := files(); !slices.Equal(before, after) {
+		fmt.Fprintf(os.Stderr, "a test wrote beside the sources: there were %q, and are %q\n", before, after)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // Every example of the usage text prints what it says.
 func TestExamples(t *testing.T) {

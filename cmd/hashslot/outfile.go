@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 )
 
@@ -14,8 +15,12 @@ type outFile struct {
 	err     error
 }
 
-// create opens a file for writing, which the end of the command closes.
-func (e *env) create(name string) (*outFile, error) {
+// create opens a file for writing, which the end of the command closes. "-" is
+// standard output.
+func (e *env) create(name string) (io.Writer, error) {
+	if name == "-" {
+		return e.stdout, nil
+	}
 	_, err := os.Lstat(name)
 	f := &outFile{existed: err == nil}
 	if f.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666); err != nil {

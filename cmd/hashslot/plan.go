@@ -166,7 +166,7 @@ output is not a plan but lines of a node and a slot to ask for, and the exit sta
     hashslot plan fix *.nodes -counts counts
 
 -unreachable makes a plan although primaries cannot be asked. Data that only they have
-is lost.
+is lost. In the picture of -draw, slots that are open now have a mark.
 
 Nothing is sent. Steps wait for each other and take a program that uses package plan.
 valkey-cli --cluster fix does the same where it does not choose at random.
@@ -218,7 +218,8 @@ zone where that is possible. Replicas take over, so that the primaries are sprea
 evenly. There are as few of both as possible. No slot moves, and all stay served.
 
 A machine is the host of a node's address, or that of -machine. A zone is the
-availability-zone in the view, or that of -zone.
+availability-zone in the view, or that of -zone. The picture of -draw has the slots
+that get another primary, and lists the replicas that do.
 
 Nothing is sent. The steps wait for each other: a replica must be in sync before the
 next step. Send them by hand with valkey-cli, one after the other.
@@ -242,8 +243,7 @@ type planFlags struct {
 	format string
 	steps  string
 	batch  int
-	draw   string
-	theme  themeFlag
+	pictureFlags
 	compat bool
 	tool   string
 	asTool valkeycli.Tool // the tool that compat means
@@ -268,8 +268,7 @@ func (f *planFlags) add(fs *flag.FlagSet, moves bool) {
 		fs.IntVar(&f.batch, "batch", 0, "with -format of commands: print them in batches; in a batch no node gives or takes\nmore than `n` slots")
 	}
 	fs.StringVar(&f.format, "format", "text", "the `format` of the output: "+formats)
-	fs.StringVar(&f.draw, "draw", "", "draw which slots change their owner to `file`")
-	f.theme.add(fs)
+	f.pictureFlags.add(fs)
 }
 
 func (f *planFlags) addCompat(fs *flag.FlagSet) {
@@ -325,7 +324,7 @@ func (f *planFlags) check(e *env, given map[string]bool) error {
 	case given["metric"] && !given["load"]:
 		return errors.New("-metric goes with -load")
 	}
-	return f.theme.check()
+	return f.pictureFlags.check()
 }
 
 func given(fs *flag.FlagSet) map[string]bool {
@@ -374,30 +373,13 @@ func runPlanCreate(e *env) int {
 	for _, s := range layout.Shards {
 		after = append(after, owned{s.Primary.Addr, s.Primary.Addr, s.Slots})
 	}
-	if code := f.picture(e, nil, after); code != exitOK {
+	if code, done := f.picture(e, drawChange(nil, after)); done {
 		return code
 	}
 	if f.format == "json" {
 		return e.print(string(line(layout)))
 	}
 	return e.print(layout.Summary() + nothingSent)
-}
-
-// picture draws, if that is wanted.
-func (f *planFlags) picture(e *env, before, after []owned) int {
-	if f.draw == "" {
-		return exitOK
-	}
-	m := drawChange(before, after)
-	m.theme = f.theme.theme
-	out, err := e.create(f.draw)
-	if err == nil {
-		_, err = out.Write(m.svg())
-	}
-	if err != nil {
-		return e.fail(err)
-	}
-	return exitOK
 }
 
 func runPlanRebalance(e *env) int {
@@ -535,7 +517,7 @@ func (f *planFlags) plan(e *env, newPlan func(*topology.Cluster, plan.RebalanceO
 	if err != nil {
 		return e.noPlan(err)
 	}
-	if code := f.picture(e, ownersIn(p, p.Before), ownersIn(p, p.After)); code != exitOK {
+	if code, done := f.picture(e, drawChange(ownersIn(p, p.Before), ownersIn(p, p.After))); done {
 		return code
 	}
 	steps := func(p plan.Plan, protocol string) (iter.Seq[plan.Step], error) {
@@ -665,6 +647,7 @@ func runPlanFix(e *env) int {
 		o      plan.FixOptions
 	)
 	f.nodes.add(&fs)
+	f.pictureFlags.add(&fs)
 	fs.StringVar(&f.format, "format", "text", "the `format` of the output: text or json")
 	fs.StringVar(&counts, "counts", "", "the numbers of keys: a `file` with a node, a slot and a number in each line")
 	fs.BoolVar(&o.Unreachable, "unreachable", false, "go on although primaries cannot be reached")
@@ -675,7 +658,7 @@ func runPlanFix(e *env) int {
 	}
 	f.nodes.take(e.args)
 	form := outputFlag{f.format}
-	err := first(f.nodes.check(), form.check())
+	err := first(f.nodes.check(), form.check(), f.pictureFlags.check())
 	if err == nil && counts == "-" && f.nodes.stdin() > 0 {
 		err = errTwice
 	}
@@ -712,6 +695,15 @@ func runPlanFix(e *env) int {
 	}
 	if err != nil {
 		return e.noPlan(err)
+	}
+	var changes []change
+	for _, s := range r.Slots {
+		changes = append(changes, change{s.Slots, s.Owner})
+	}
+	m := drawChanges(view, changes)
+	m.addOpen(view.Open(), shortIDs(describe(view)))
+	if code, done := f.picture(e, m); done {
+		return code
 	}
 	if form.json() {
 		r.Slots, r.Steps, r.Warnings = append([]plan.SlotRepair{}, r.Slots...), append([]plan.Step{}, r.Steps...), append([]string{}, r.Warnings...)
@@ -766,9 +758,9 @@ type promotionJSON struct {
 
 // view reads the views of a command whose arguments are the files of nodes. If ok is
 // false, the command ends with code.
-func (e *env) view(nodes *nodesFlags, form *outputFlag) (view *clusterView, code int, ok bool) {
+func (e *env) view(nodes *nodesFlags, form *outputFlag, pic *pictureFlags) (view *clusterView, code int, ok bool) {
 	nodes.take(e.args)
-	if err := first(nodes.check(), form.check()); err != nil {
+	if err := first(nodes.check(), form.check(), pic.check()); err != nil {
 		return nil, e.badUse(err), false
 	}
 	view, err := nodes.load(e)
@@ -783,15 +775,17 @@ func runPlanPromote(e *env) int {
 		fs    flag.FlagSet
 		nodes nodesFlags
 		form  outputFlag
+		pic   pictureFlags
 		lost  stringList
 	)
 	nodes.add(&fs)
 	form.add(&fs)
+	pic.add(&fs)
 	fs.Var(&lost, "lost", "the primary `ID` that is lost; may be repeated; by default those that have failed")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	view, code, ok := e.view(&nodes, &form)
+	view, code, ok := e.view(&nodes, &form, &pic)
 	if !ok {
 		return code
 	}
@@ -811,6 +805,16 @@ func runPlanPromote(e *env) int {
 	if err != nil {
 		return e.noPlan(err)
 	}
+	var changes []change
+	for _, p := range promotions {
+		changes = append(changes, change{p.Slots, p.Replica})
+		if p.Replica == "" {
+			code = exitFailed
+		}
+	}
+	if drawn, done := pic.picture(e, drawChanges(view, changes)); done {
+		return max(code, drawn)
+	}
 	list := []promotionJSON{}
 	var b strings.Builder
 	if len(promotions) == 0 {
@@ -820,7 +824,6 @@ func runPlanPromote(e *env) int {
 		j := promotionJSON{p.Lost, p.Slots, p.Replica, p.Reason, p.Automatic, []plan.Step{}}
 		fmt.Fprintf(&b, "%s is lost, with %s: %s\n", shown(c.Node(p.Lost).String()), count(p.Slots.Len(), "slot", "slots"), plain(p.Slots.String()))
 		if p.Replica == "" {
-			code = exitFailed
 			fmt.Fprintf(&b, "  no replica can take over: %s\n", shown(p.Reason))
 		} else {
 			j.Steps = append(j.Steps, p.Step)
@@ -851,16 +854,18 @@ func runPlanBalance(e *env) int {
 		fs              flag.FlagSet
 		nodes           nodesFlags
 		form            outputFlag
+		pic             pictureFlags
 		machines, zones stringList
 	)
 	nodes.add(&fs)
 	form.add(&fs)
+	pic.add(&fs)
 	fs.Var(&machines, "machine", "`ID=NAME`: the machine of a node; may be repeated")
 	fs.Var(&zones, "zone", "`ID=NAME`: the zone of a node; may be repeated")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
-	view, code, ok := e.view(&nodes, &form)
+	view, code, ok := e.view(&nodes, &form, &pic)
 	if !ok {
 		return code
 	}
@@ -885,6 +890,9 @@ func runPlanBalance(e *env) int {
 	p, err := plan.Balance(view.Cluster, o)
 	if err != nil {
 		return e.noPlan(err)
+	}
+	if code, done := pic.picture(e, drawBalance(view, p)); done {
+		return code
 	}
 	if form.json() {
 		p.Moves, p.Failovers = append([]plan.ReplicaMove{}, p.Moves...), append([]plan.Failover{}, p.Failovers...)

@@ -383,4 +383,65 @@ func TestPlanDraw(t *testing.T) {
 	assert.Contains(t, string(svg), ">16384 of 16384 slots get an owner<")
 	assert.NotContains(t, string(svg), "a:1 a:1", "a node without an id has its address only")
 	assert.Equal(t, exitFailed, runOn("", "plan", "create", "a:1", "b:1", "-draw", t.TempDir()).code)
+
+	drawn := func(want int, args ...string) *picture {
+		t.Helper()
+		plan := runOn("", args...)
+		r := runOn("", append(args, "-draw", file)...)
+		require.Equal(t, plan, r, "a picture changes nothing else")
+		svg, err := os.ReadFile(file)
+		require.NoError(t, err)
+		alone := runOn("", append(args, "-draw", "-")...)
+		require.Equal(t, result{code: want, out: string(svg)}, result{alone.code, alone.out, ""})
+		return readPicture(t, string(svg), "#", "from", "to", "slots", "ranges")
+	}
+	p = drawn(exitOK, "plan", "fix", "testdata/open-1.nodes", "testdata/open-2.nodes", "-counts", "testdata/open.counts")
+	require.Len(t, p.legend, 2)
+	assert.Equal(t, []string{"1", "07c37dfe 10.0.0.1:6379", "67ed2db8 10.0.0.2:6379", "1", "5"}, p.legend[1][1:])
+	assert.Equal(t, map[int]bool{5: true}, p.open)
+	assert.Contains(t, p.notes, "5: from 07c37dfe to 67ed2db8, migrating and importing")
+
+	p = drawn(exitOK, "plan", "promote", "testdata/nodes.txt", "-lost", "67ed")
+	require.Len(t, p.legend, 2)
+	assert.Equal(t, []string{"1", "67ed 10.0.0.2:30002", "6ec2 10.0.0.5:30005", "5462", "5461-10922"}, p.legend[1][1:])
+	p = drawn(exitFailed, "plan", "promote", "testdata/three.nodes", "-lost", "67ed")
+	assert.Equal(t, "nobody", p.legend[1][3])
+	assert.Equal(t, hatched, p.legend[1][0])
+
+	p = drawn(exitOK, "plan", "balance", "testdata/nodes.txt", "-machine", "67ed=x", "-machine", "e7d1=x", "-machine", "292f=x", "-machine", "6ec2=x", "-machine", "824f=y", "-machine", "07c3=y")
+	require.Len(t, p.legend, 2)
+	assert.Equal(t, []string{"1", "e7d1 10.0.0.1:30001", "07c3 10.0.0.4:30004", "5461", "0-5460"}, p.legend[1][1:])
+	p = drawn(exitOK, "plan", "balance", "testdata/nodes.txt", "-machine", "07c3=x", "-machine", "e7d1=x", "-machine", "6ec2=y", "-machine", "67ed=y", "-machine", "824f=z", "-machine", "292f=z")
+	require.Len(t, p.legend, 1)
+	assert.Equal(t, []string{"Replicas that get another primary", "824f 10.0.0.6:30006: from 292f 10.0.0.3:30003 to 67ed 10.0.0.2:30002"}, p.notes[:2])
+	for _, kind := range []string{"fix", "promote", "balance"} {
+		assert.Equal(t, exitUsage, runOn("", "plan", kind, "testdata/nodes.txt", "-theme", "pink").code)
+	}
+}
+
+// "-" is standard output wherever a file is written.
+func TestDash(t *testing.T) {
+	nodes, err := filepath.Abs("testdata/nodes.txt")
+	require.NoError(t, err)
+	t.Chdir(t.TempDir())
+	for _, c := range all() {
+		if c.kinds == nil {
+			assert.NotNil(t, c.flags().Lookup("o"), "%s has no -o", c.name)
+		}
+	}
+	for _, args := range []string{
+		"slot foo", "tag 5", "keys get a", "route -nodes FILE foo", "check FILE", "check -format json FILE", "draw FILE", "stat foo",
+		"plan create a:1 b:1 c:1", "plan rebalance FILE", "plan promote FILE -lost 67ed", "version", "completion bash", "help stat",
+	} {
+		args := strings.Fields(strings.ReplaceAll(args, "FILE", nodes))
+		want := runOn("", args...)
+		assert.NotEmpty(t, want.out, args)
+		assert.Equal(t, want, runOn("", append(args, "-o", "-")...), args)
+	}
+	for _, args := range []string{"stat foo -svg -", "plan create a:1 -draw -", "plan balance FILE -draw -"} {
+		assert.Contains(t, runOn("", strings.Fields(strings.ReplaceAll(args, "FILE", nodes))...).out, "<svg", args)
+	}
+	left, err := os.ReadDir(".")
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }

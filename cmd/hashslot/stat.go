@@ -129,9 +129,7 @@ func runStat(e *env) int {
 		return e.badUse(err)
 	}
 	var picture io.Writer
-	if svg == "-" {
-		picture = e.stdout
-	} else if svg != "" {
+	if svg != "" {
 		if picture, err = e.create(svg); err != nil {
 			return e.fail(err)
 		}
