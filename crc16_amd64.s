@@ -25,17 +25,17 @@
 //     MU = floor(x^80/P); its highest bit, x^64, is added by an XOR. The checksum
 //     is the rest in T plus the low 16 bits of q·P, which is q·(x^12 + x^5 + 1).
 //
-// Which form. A branch on the length that is not predicted costs more than a
-// whole key (9 ns here; 7 on Zen 4), so that all keys of up to 64 bytes share one
-// path, in a register of 512 bits. It is short: what a key costs is the number of
-// its instructions, not the width of its registers. So a table has a row of 64
-// bytes for each length, with which one VPSHUFB both reverses a key and cuts off
-// what is in front of it; a mask made of the length takes three instructions more,
-// and 4 to 10 % longer. A path of its own for keys of up to 16 bytes saves nothing
-// over that. One for those of up to 48, which takes six bytes at a time as parts of
-// a fraction and needs no step 4, is 4 % faster for these, and takes 1.5 times as
-// long where a length of 32 to 64 cannot be foretold (Emerald Rapids, family 6,
-// model 207).
+// Which form. A branch on the length that is not predicted costs more than a whole
+// key (9 ns here; 7 on Zen 4), so that all keys of up to 64 bytes share one path, in a
+// register of 512 bits. A table has a row of 64 bytes for each length, with which one
+// VPSHUFB both reverses a key and cuts off what is in front of it; a mask made of the
+// length takes three instructions more, and 4 to 10 % longer.
+// No form is best for all keys. One with a branch at 16 bytes takes 0.92 to 1.0 of the
+// time up to there, 0.8 for tagged keys; but 1.5 to 2.3 times as long where lengths are
+// on both sides, as those of real keys are, and 1.15 to 1.3 from 17 bytes on: see the
+// table in docs/performance.md. To load the tag again takes nine instructions less, and
+// is no faster. Six bytes at a time, as parts of a fraction, need no step 4: 4 % faster
+// up to 48 bytes, 1.5 times as long for 32 to 64 unpredictable (Intel, family 6, 207).
 // of32, in registers of 256 bits, is what Zen 4 is to take: its vector units have
 // 256 bits, and prototypes took 3.5 ns there where those in 512 bits took 4.2 to
 // 4.5, up to 32 bytes.
@@ -301,8 +301,8 @@ atEdge:                                  \
 // KEY, where it ends the register, each block reversed, with zeros in front of it.
 // N is lost. A load that would begin in the page before that of the key is left
 // to EDGE64, for keys that start in the first 64 bytes of a page: it loads 64 bytes
-// from there, and VPEXPANDB takes as many as the key has. The key must not be empty:
-// the address of an empty one may be of no page at all.
+// from there, and VPEXPANDB takes as many as the key has, by AX, which is N-1. The key
+// must not be empty: the address of an empty one may be of no page at all.
 #define LOAD64(atEdge, loaded) \
 	TESTL        $0xfc0, P;          \
 	JZ           atEdge;             \
@@ -314,7 +314,6 @@ loaded:                                  \
 #define EDGE64(atEdge, loaded) \
 atEdge:                                  \
 	MOVQ         $1<<63, DX;         \
-	LEAQ         -1(N), AX;          \
 	SARXQ        AX, DX, DX;         \
 	KMOVQ        DX, K1;             \
 	VMOVDQU64    (P), RAW;             \
@@ -371,7 +370,6 @@ loaded:                                  \
 #define EDGE32(atEdge, loaded) \
 atEdge:                                  \
 	MOVL         $1<<31, DX;         \
-	LEAQ         -1(N), AX;          \
 	SARXL        AX, DX, DX;         \
 	KMOVD        DX, K1;             \
 	VMOVDQU64    (P), RAWY;            \
