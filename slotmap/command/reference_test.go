@@ -376,9 +376,9 @@ var edges = strings.Split(`0|1|2|3|4|5|-1|01|+1| 1|1x||a|b|{t}a|$|4294967297|922
 
 // Every command, with arguments at the edges of what it takes.
 func TestReferenceGenerated(t *testing.T) {
-	tries := 400
+	tries := 200
 	if testing.Short() {
-		tries = 80
+		tries = 40
 	}
 	for _, server := range []string{valkeyFile, redisFile} {
 		ref, table := newReference(reply(t, server)), load(t, server)

@@ -783,10 +783,12 @@ func (f *fixer) cover(slots slotmap.Set) {
 	}
 	for i, want := range level(have, weights, empty.Len()) {
 		var set slotmap.Set
+		left := want - have[i]
 		for slot := range empty.Slots() {
-			if set.Len() == want-have[i] {
+			if left == 0 {
 				break
 			}
+			left--
 			set.Add(slot)
 			f.done(slot, caseCoverEmpty, f.nodes[i])
 		}

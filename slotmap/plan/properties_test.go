@@ -104,7 +104,7 @@ func rounds(n int) int {
 
 func TestRebalanceProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
-	for range rounds(20) {
+	for range max(2, rounds(8)) {
 		p := randomPaper(rng, 1+rng.IntN(30))
 		c := p.cluster(t)
 		opts := RebalanceOptions{UseEmpty: true, Weights: randomWeights(rng, p.ids)}
@@ -233,7 +233,7 @@ func TestSharesOfOddWeights(t *testing.T) {
 
 func TestDrainProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
-	for range rounds(25) {
+	for range max(2, rounds(10)) {
 		p := randomPaper(rng, 2+rng.IntN(20))
 		c := p.cluster(t)
 		order := rng.Perm(len(p.ids))
@@ -287,7 +287,7 @@ func TestDrainReceivers(t *testing.T) {
 
 func TestReshardProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 14))
-	for range rounds(25) {
+	for range max(2, rounds(10)) {
 		p := randomPaper(rng, 2+rng.IntN(20))
 		c := p.cluster(t)
 		to := rng.IntN(len(p.ids))
@@ -319,7 +319,7 @@ func shardOf(c *topology.Cluster, id string) *topology.Shard {
 
 func TestLoadProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(15, 16))
-	for range rounds(15) {
+	for range max(2, rounds(7)) {
 		p := randomPaper(rng, 1+rng.IntN(20))
 		c := p.cluster(t)
 		load := make([]float64, hashslot.Count)
