@@ -68,7 +68,8 @@ type applying struct {
 	myself *Node // the node that the view is of, or one without a name
 	pong   int64 // the latest of the view
 
-	byAddr map[string]*Node // the nodes of the view, once asked for
+	byAddr    map[string]*Node   // the nodes of the view, once asked for
+	byShardID map[string][]*Node // the primaries of the view that are well, once asked for
 
 	// Of each run of slots, what was decided.
 	runs    []run
@@ -171,6 +172,7 @@ func (a *applying) decide() {
 				g = a.first
 			default:
 				g = g.next(a.s.gen+1, old, owner.Primary)
+				g.rival = a.rival(owner)
 			}
 		case refused:
 			a.refused = true

@@ -471,7 +471,7 @@ func TestShardOfTwoPrimaries(t *testing.T) {
 		{"the owner was asked, and is listed second", of("b", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
 		{"somebody else was asked", of("z", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
 		{"nobody knows who was asked", of("", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
-		{"the claimant was asked", of("a", "s", node("a", "master", "online"), node("b", "master", "online")), "a", OutcomeApplied},
+		{"the claimant was asked", of("a", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
 		{"the owner is a replica", of("z", "s", node("a", "master", "online"), node("b", "slave", "online")), "a", OutcomeApplied},
 		{"the owner has failed", of("z", "s", node("a", "master", "online"), node("b", "master", "fail")), "a", OutcomeApplied},
 		{"a reply without shard ids", of("z", "", node("a", "master", "online"), node("b", "master", "online")), "a", OutcomeApplied},
@@ -491,4 +491,94 @@ func TestShardOfTwoPrimaries(t *testing.T) {
 	assert.Equal(t, OutcomeStale, got.Outcome)
 	assert.True(t, got.Refresh)
 	assert.Equal(t, "0-99 b, 100-16383 z", ownersOf(&m))
+}
+
+// Two primaries of one shard id that both stay: b has replaced a, and a got slots
+// of another shard before it heard of that. No view says which has what, not even
+// that of a, but redirects do.
+func TestShardThatKeepsTwoPrimaries(t *testing.T) {
+	node := func(id, role string) any {
+		return map[string]any{"id": id, "endpoint": id + ".example", "port": int64(6379), "role": role, "health": "online"}
+	}
+	shard := func(id string, slots []any, nodes ...any) any {
+		return map[string]any{"id": id, "slots": slots, "nodes": nodes}
+	}
+	of := func(asked string, shards ...any) *Cluster {
+		c, err := ParseShards(shards, Origin{Addr: asked + ".example:6379"})
+		require.NoError(t, err)
+		return c
+	}
+	// In truth b has 0-99, and a 100-109. The parser takes a.
+	both := func(asked string) *Cluster {
+		return of(asked, shard("s", []any{0, 99, 100, 109}, node("a", "master"), node("b", "master")), shard("z", []any{110, 16383}, node("z", "master")))
+	}
+	const right = "0-99 b, 100-109 a, 110-16383 z"
+	var r Router
+	r.Apply(of("z", shard("s", []any{0, 99}, node("a", "master"), node("b", "replica")), shard("z", []any{100, 16383}, node("z", "master"))), 0)
+	require.Equal(t, OutcomeFailedOver, r.Moved(moved(7, "b"), r.Node("a"), r.Generation()).Outcome)
+	for _, asked := range []string{"a", "b", "z", "a"} {
+		got := r.Apply(both(asked), r.Generation())
+		assert.Equal(t, right, ownersOf(&r), "%s was asked", asked)
+		assert.True(t, got.Refresh, "nothing has confirmed the redirect")
+		checkMap(t, &r)
+	}
+	// A view that agrees by chance confirms nothing: by another one, a has not failed.
+	require.Equal(t, OutcomePatched, r.Moved(moved(8, "a"), r.Node("b"), r.Generation()).Outcome)
+	r.Apply(both("z"), r.Generation())
+	_, g := r.load().owner(8)
+	assert.True(t, g.told)
+	// A view that tells them apart does.
+	r.Apply(replyOf(t, "z", "0-7 b", "8-8 a", "9-99 b", "100-109 a", "110-16383 z"), r.Generation())
+	_, g = r.load().owner(8)
+	assert.False(t, g.told)
+	// To whom the slots of another shard go, such a view may get wrong. It does not
+	// undo what that node says of it.
+	r = Router{}
+	r.Apply(of("z", shard("s", []any{0, 99}, node("a", "master"), node("b", "replica")), shard("z", []any{100, 16383}, node("z", "master"))), 0)
+	r.Moved(moved(105, "y"), r.Node("a"), r.Generation())
+	r.Apply(both("a"), r.Generation())
+	owner, _ := r.For(105)
+	assert.Equal(t, "y.example:6379", owner.Primary.Addr())
+	checkMap(t, &r)
+}
+
+// To which of two primaries the slots of another node went is a guess. A redirect to
+// the other one takes along what came from that node by the same view.
+func TestGuessOfTwoPrimaries(t *testing.T) {
+	node := func(id, role string) any {
+		return map[string]any{"id": id, "endpoint": id + ".example", "port": int64(6379), "role": role, "health": "online"}
+	}
+	shard := func(id string, first, last int, nodes ...any) any {
+		return map[string]any{"id": id, "slots": []any{first, last}, "nodes": nodes}
+	}
+	start := func() *Router {
+		var r Router
+		for _, shards := range [][]any{
+			{shard("s", 0, 99, node("a", "master")), shard("y", 100, 199, node("y", "master")), shard("z", 200, 16383, node("z", "master"))},
+			{shard("s", 0, 299, node("a", "master"), node("b", "master")), shard("z", 300, 16383, node("z", "master"))},
+		} {
+			c, err := ParseShards(shards, Origin{Addr: "z.example:6379"})
+			require.NoError(t, err)
+			r.Apply(c, r.Generation())
+			checkMap(t, &r)
+		}
+		require.Equal(t, "0-299 a, 300-16383 z", ownersOf(&r))
+		return &r
+	}
+	r := start()
+	asked := r.Generation()
+	assert.Equal(t, 100, r.Moved(moved(150, "b"), r.Node("a"), asked).Change.Slots.Len())
+	assert.Equal(t, "0-99 a, 100-199 b, 200-299 a, 300-16383 z", ownersOf(r), "what y had")
+	assert.Equal(t, OutcomeStale, r.Moved(moved(151, "a"), r.Node("b"), asked).Outcome, "all of it is known by the redirect")
+	assert.Equal(t, 1, r.Moved(moved(151, "a"), r.Node("b"), r.Generation()).Change.Slots.Len(), "once")
+	assert.Equal(t, 1, r.Moved(moved(5, "b"), r.Node("a"), r.Generation()).Change.Slots.Len(), "a had it before")
+	checkMap(t, r)
+
+	r = start()
+	assert.Equal(t, 1, r.Moved(moved(150, "z"), r.Node("a"), r.Generation()).Change.Slots.Len(), "z is neither")
+	// A view that says who has them ends the guess.
+	r.Apply(replyOf(t, "z", "0-149 a", "151-299 a", "300-16383 z", "150-150 z"), r.Generation())
+	r.Apply(replyOf(t, "z", "0-149 a", "151-298 a", "300-16383 z", "150-150 z", "299-299 b"), r.Generation())
+	assert.Equal(t, 1, r.Moved(moved(151, "b"), r.Node("a"), r.Generation()).Change.Slots.Len())
+	checkMap(t, r)
 }

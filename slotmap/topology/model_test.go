@@ -28,6 +28,13 @@ type modelView struct {
 	source string // the node that was asked, "" if it is not known
 	nodes  map[string]modelNode
 	owners [len(modelSlots)]string
+	twins  [2]string // in 'H', two primaries with one shard id: the first has the slots and the replicas of both
+}
+
+// open reports whether the view does not say which of the twins has slots that it
+// gives to x.
+func (v modelView) open(x string) bool {
+	return x != "" && x == v.twins[0] && !v.nodes[v.twins[0]].down && !v.nodes[v.twins[1]].down
 }
 
 type modelNode struct {
@@ -48,6 +55,7 @@ type modelSlot struct {
 	changed int    // the generation in which the owner got it
 	told    bool
 	from    string // who redirected
+	rival   string // who may have it as well, of a guess
 	claims  []modelClaim
 	deniers map[string]bool
 }
@@ -151,8 +159,15 @@ func (m *model) moved(i int, to, from string, seen int) (Outcome, bool) {
 		delete(m.suspects, to)
 		delete(m.down, to)
 	}
-	s = m.give(i, to)
-	s.told, s.from = true, from
+	was := m.slots
+	for j := range m.slots {
+		same := was[i].rival == to && was[j].rival == to && was[j].owner == was[i].owner &&
+			was[j].changed == was[i].changed && was[j].claims[0].name == was[i].claims[0].name
+		if j == i || same {
+			s = m.give(j, to)
+			s.told, s.from = true, from
+		}
+	}
 	m.primary[to] = to
 	m.settle()
 	return outcome, m.ask()
@@ -243,6 +258,9 @@ func (m *model) apply(v modelView, seen int, force bool) (outcome Outcome) {
 			old := m.slots
 			m.gen = gen
 			next[i] = *m.give(i, v.owners[i])
+			if s.owner != "" && v.open(v.owners[i]) {
+				next[i].rival = v.twins[1]
+			}
 			if force {
 				next[i].claims = nil
 				if s.owner != "" && v.owners[i] != "" {
@@ -287,7 +305,7 @@ func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force
 		return -1
 	}
 	confirmed := s
-	confirmed.told, confirmed.from, confirmed.deniers = false, "", nil
+	confirmed.told, confirmed.from, confirmed.rival, confirmed.deniers = false, "", "", nil
 	switch {
 	case owner == "" && claimant == "":
 		return "nothing", s
@@ -295,10 +313,21 @@ func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force
 		return "take", s
 	case owner == claimant && !force && modelOlder(epochOf(claimant), m.epoch[owner]):
 		return "refuse", s
+	case owner == claimant && !force && v.open(claimant):
+		return "agree", s
 	case owner == claimant:
 		return "agree", confirmed
 	case force:
 		return "take", s
+	}
+	silent := func() (string, modelSlot) {
+		if s.told {
+			return "refuse", s
+		}
+		return "nothing", s
+	}
+	if v.open(claimant) && owner == v.twins[1] {
+		return silent()
 	}
 	late := s.changed > seen
 	line, has := v.nodes[owner]
@@ -310,10 +339,7 @@ func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force
 		return "take", s
 	}
 	if claimant == "" {
-		if s.told {
-			return "refuse", s
-		}
-		return "nothing", s
+		return silent()
 	}
 	claim := epochOf(claimant)
 	if p := m.primary[claimant]; p != "" && modelOlder(claim, m.epoch[p]) {
@@ -349,7 +375,7 @@ func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force
 		switch {
 		case claim >= 0 && claim < highest && !gaveUp, late:
 			return "refuse", s
-		case v.source != "" && v.source == s.from,
+		case v.source != "" && v.source == s.from && !v.open(claimant),
 			!contradicted && claim > highest,
 			contradicted && claim > before && v.source == claimant,
 			lost:
@@ -496,7 +522,7 @@ func (v modelView) String() string {
 	for _, x := range slices.Sorted(maps.Keys(v.nodes)) {
 		fmt.Fprintf(&b, " %s%+v", x, v.nodes[x])
 	}
-	return fmt.Sprintf("%s %q", b.String(), v.owners)
+	return fmt.Sprintf("%s %q, twins %q", b.String(), v.owners, v.twins)
 }
 
 // cluster makes the view.
@@ -556,17 +582,18 @@ func (v modelView) cluster(t testing.TB) *Cluster {
 	default:
 		reply := []any{}
 		for _, p := range names {
-			if v.nodes[p].primary != "" {
+			if v.nodes[p].primary != "" || p == v.twins[1] {
 				continue
 			}
 			nodes, ranges := []any{}, []any{}
 			for _, x := range names {
 				n := v.nodes[x]
-				if x != p && n.primary != p {
+				twin := p == v.twins[0] && x == v.twins[1]
+				if x != p && n.primary != p && !twin {
 					continue
 				}
 				role, health := "master", "online"
-				if x != p {
+				if n.primary != "" {
 					role = "replica"
 				}
 				if n.down {
@@ -577,7 +604,11 @@ func (v modelView) cluster(t testing.TB) *Cluster {
 			for _, s := range slots(p) {
 				ranges = append(ranges, int64(s), int64(s))
 			}
-			reply = append(reply, map[any]any{"slots": ranges, "nodes": nodes})
+			shard := map[any]any{"slots": ranges, "nodes": nodes}
+			if p == v.twins[0] {
+				shard["id"] = "shard"
+			}
+			reply = append(reply, shard)
 		}
 		c, err = ParseShards(reply, from)
 	}
@@ -626,6 +657,25 @@ func randomView(pick picker) modelView {
 	}
 	if _, ok := v.nodes[v.source]; v.kind == 'N' && !ok {
 		v.source = "" // it tells of itself
+	}
+	if v.kind == 'H' && len(primaries) > 1 && pick(2) == 0 {
+		// The primary that has not failed has the slots, then the one with the smaller id.
+		p, q := primaries[0], primaries[1]
+		if v.nodes[p].down && !v.nodes[q].down {
+			p, q = q, p
+		}
+		v.twins = [2]string{p, q}
+		for i, o := range v.owners {
+			if o == q {
+				v.owners[i] = p
+			}
+		}
+		for x, n := range v.nodes {
+			if n.primary == q {
+				n.primary = p
+				v.nodes[x] = n
+			}
+		}
 	}
 	if v.kind == 'S' { // nothing but the shards of slots, and no failures
 		for x, n := range v.nodes {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -102,17 +103,33 @@ func (e redirected) step(s *state) (*state, Result) {
 		m.node = m.node.promoted()
 		m.shard = &Shard{ID: m.node.ShardID, Primary: m.node}
 	}
-	at := slotmap.Range{First: slot, Last: slot}
-	table.Assign(at, m.shard)
 	why := g.next(s.gen+1, shard, m.node)
 	why.told, why.from = true, e.source(s)
+	moved := s.guessed(slot, m.node)
 	grounds := s.grounds.Builder()
-	grounds.Assign(at, why)
+	for r := range moved.Ranges() {
+		table.Assign(r, m.shard)
+		grounds.Assign(r, why)
+	}
 	next.grounds = grounds.Build()
-	var moved slotmap.Set
-	moved.Add(slot)
 	change := s.become(&next, table.Build(), append(shards, m.shard), moved)
 	return next.result(outcome, m.node, change)
+}
+
+// guessed returns the slots that go to n with a slot that is redirected to it: if
+// its owner was a guess, and n is the other node, all of the same guess (rule 3).
+func (s *state) guessed(slot hashslot.Slot, n *Node) (slots slotmap.Set) {
+	slots.Add(slot)
+	owner, g := s.owner(slot)
+	if g == nil || !g.rival.is(n) {
+		return slots
+	}
+	for r := range s.runs(nil) {
+		if o, h := s.owner(r.First); o == owner && g.alike(h) {
+			slots.AddRange(r)
+		}
+	}
+	return slots
 }
 
 // source returns who sent the redirect, if it is known.

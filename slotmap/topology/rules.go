@@ -25,10 +25,13 @@ import (
 //	    view of anybody else it proves nothing.
 //	 3. A view in which nobody owns the slot says nothing: a node that has just
 //	    joined does not know the others yet.
-//	    CLUSTER SHARDS gives slots to a shard. If the owner is one of two primaries
-//	    there that are well, it does not say which of them has the slots, unless
-//	    the claimant was asked: a primary that has been replaced, and knows of the
-//	    other, is no primary any more.
+//	    CLUSTER SHARDS gives slots to a shard. If two primaries there are well, it
+//	    does not say which of them has the slots, whoever was asked: both stay
+//	    primaries if the one that was replaced gets a slot before it hears of the
+//	    other. Such a view says nothing of slots that the map has at one of the two,
+//	    and confirms no redirect. Slots that the map has elsewhere go to one of them,
+//	    as a guess: a redirect of one to the other takes along all that came from
+//	    the same node by the same view.
 //	 4. A claimant that is down, by the view or by the map, loses to an owner that
 //	    is not, unless its epoch is higher: a shard's dead primary is listed
 //	    beside the new one (CLUSTER SHARDS), or the view is older than the failover.
@@ -37,7 +40,8 @@ import (
 //	    gossip of nodes that have not heard of the change. Epochs rise for reasons
 //	    that have nothing to do with the slot, so a contradicted claim does not win
 //	    by a higher one. What wins over a told owner is
-//	     a. the view of the node that sent the redirect: it says otherwise now;
+//	     a. the view of the node that sent the redirect: it says otherwise now, if
+//	        it says who has the slot (3);
 //	     b. a claim that was not contradicted, with a higher epoch than those that were;
 //	     c. a contradicted claimant's own view, with a higher epoch than before;
 //	     d. three different nodes in a row: they outweigh the one that redirected;
@@ -100,6 +104,7 @@ type ground struct {
 	gen          Generation // the change that gave the slot to its owner
 	told         bool
 	from         name    // of a told one: the node that redirected, if it is known
+	rival        name    // of a guess: the node that may have the slot as well
 	contradicted []claim // the latest first, at most maxContradicted
 	deniers      []name  // the sources that say otherwise, since one that agrees; less than believe
 }
@@ -133,10 +138,15 @@ func (g *ground) next(gen Generation, old *Shard, owner *Node) *ground {
 
 // confirmed returns g after a view that agrees.
 func (g *ground) confirmed() *ground {
-	if !g.told && g.deniers == nil {
+	if !g.told && g.deniers == nil && g.rival == (name{}) {
 		return g
 	}
 	return &ground{gen: g.gen, contradicted: g.contradicted}
+}
+
+// alike reports whether g and h are the same guess.
+func (g *ground) alike(h *ground) bool {
+	return g.gen == h.gen && g.rival == h.rival && g.contradicted[0].node == h.contradicted[0].node
 }
 
 // denied returns g after a view of the source that does not agree, and whether
@@ -190,19 +200,21 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 	case old == nil:
 		return taken, g
 	case next != nil && old.Primary.same(next.Primary):
-		if older(next.Primary, old.Primary) && !a.force {
+		switch {
+		case a.force:
+		case older(next.Primary, old.Primary):
 			return refused, g // rule 1
+		case a.leavesOpen(next):
+			return agreed, g // rule 3
 		}
 		return agreed, g.confirmed()
 	case a.force:
 		return taken, new(ground) // whatever was contradicted before
 	}
 	owner := old.Primary
-	if next != nil && a.leavesOpen(owner, next) {
-		if g.told {
-			return refused, g // another node may confirm it
-		}
-		return unsaid, g // rule 3
+	open := next != nil && a.leavesOpen(next)
+	if line := a.line(owner); open && line != nil && line.Role == RolePrimary && line.ShardID == next.ID && !line.down() {
+		return a.silent(g)
 	}
 	late := g.gen > a.seen // of use only after the slot's last change
 	if a.isSource(owner) && !late {
@@ -211,10 +223,7 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		}
 	}
 	if next == nil {
-		if g.told {
-			return refused, g // another node may confirm it
-		}
-		return unsaid, g // rule 3
+		return a.silent(g)
 	}
 	claimant := next.Primary
 	known, isKnown := a.s.members.same(claimant)
@@ -236,7 +245,7 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 			return refused, g // rule 1
 		case late:
 			return refused, g // rule 5
-		case g.from.is(a.myself), // rule 6a
+		case g.from.is(a.myself) && !open, // rule 6a
 			!contradicted && above(g.epoch()),                           // rule 6b
 			contradicted && above(before.epoch) && a.isSource(claimant), // rule 6c
 			lost: // rule 6e
@@ -261,14 +270,46 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 	return a.outweigh(g)
 }
 
-// leavesOpen reports whether the view lists the owner as another primary of the
-// claimant's shard, without saying which of the two has the slots.
-func (a *applying) leavesOpen(owner *Node, next *Shard) bool {
-	if a.view.command != shardsCommand || next.ID == "" || a.isSource(next.Primary) {
-		return false
+// silent is the verdict on a view that says nothing of slots: rule 3. What a
+// redirect said, another view may confirm.
+func (a *applying) silent(g *ground) (verdict, *ground) {
+	if g.told {
+		return refused, g
 	}
-	line := a.line(owner)
-	return line != nil && line.Role == RolePrimary && line.ShardID == next.ID && !line.down() && !next.Primary.down()
+	return unsaid, g
+}
+
+// leavesOpen reports whether the shard of the view has two primaries that are
+// well, so that the view does not say which of them has its slots.
+func (a *applying) leavesOpen(shard *Shard) bool { return len(a.healthy(shard)) > 1 }
+
+// healthy returns the primaries of the shard that are well. Only in CLUSTER SHARDS
+// there may be several.
+func (a *applying) healthy(shard *Shard) []*Node {
+	if a.view.command != shardsCommand || shard.ID == "" {
+		return nil
+	}
+	if a.byShardID == nil {
+		a.byShardID = make(map[string][]*Node, len(a.view.shards))
+		for _, v := range a.view.shards {
+			if n := v.Primary; !n.down() {
+				a.byShardID[v.ID] = append(a.byShardID[v.ID], n)
+			}
+		}
+	}
+	return a.byShardID[shard.ID]
+}
+
+// rival returns who else may have the slots that the view gives to the shard, or
+// the zero name if that is clear, or if there are several.
+func (a *applying) rival(shard *Shard) name {
+	if all := a.healthy(shard); len(all) == 2 {
+		if all[0] == shard.Primary {
+			return all[1].name()
+		}
+		return all[0].name()
+	}
+	return name{}
 }
 
 // outweigh is rule 6d.
