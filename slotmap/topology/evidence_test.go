@@ -543,7 +543,7 @@ func TestShardThatKeepsTwoPrimaries(t *testing.T) {
 }
 
 // To which of two primaries the slots of another node went is a guess. A redirect to
-// the other one takes along what came from that node by the same view.
+// the other one takes along what came from that node.
 func TestGuessOfTwoPrimaries(t *testing.T) {
 	node := func(id, role string) any {
 		return map[string]any{"id": id, "endpoint": id + ".example", "port": int64(6379), "role": role, "health": "online"}

@@ -162,7 +162,7 @@ func (m *model) moved(i int, to, from string, seen int) (Outcome, bool) {
 	was := m.slots
 	for j := range m.slots {
 		same := was[i].rival == to && was[j].rival == to && was[j].owner == was[i].owner &&
-			was[j].changed == was[i].changed && was[j].claims[0].name == was[i].claims[0].name
+			was[j].claims[0].name == was[i].claims[0].name
 		if j == i || same {
 			s = m.give(j, to)
 			s.told, s.from = true, from

@@ -12,15 +12,16 @@ import (
 const (
 	defaultMinInterval = 500 * time.Millisecond
 	defaultMaxInterval = 30 * time.Second
-	defaultPeriod      = time.Minute
+	defaultPeriod      = 2 * time.Minute
 	defaultTimeout     = 10 * time.Second
 
 	jitter        = 100 * time.Millisecond // a wish waits a random time up to this,
 	jitterPerNode = 2 * time.Millisecond   // and this for each node of the map,
 	maxJitter     = 10 * time.Second       // but never more
-	secondLook    = 10 * time.Second       // the age of a view that is good after slots have moved
+	secondLook    = 5 * time.Second        // the age of a view that is good after slots have moved
 	progress      = 2                      // tries that are left when the map has changed
 	unheard       = 2                      // tries that a first view without news counts for
+	several       = 4                      // redirects of single slots that are worth a view
 	sampled       = 2                      // nodes that are asked together if views contradict the map
 	hinted        = 8                      // nodes of a cluster in which the one of a redirect is asked first, at most
 	remembered    = 64                     // addresses that were asked
@@ -39,13 +40,15 @@ const (
 //     the map, 10 s at most. The clients of a large cluster see a failover
 //     together. Only a client without a map asks at once.
 //   - A primary that does not answer adds nothing to that: it may have been
-//     replaced already. A redirect has corrected the map: its wish waits for 250 to
-//     750 ms more, so that one view is enough for several, and comes from a node
-//     that has heard. A CLUSTERDOWN, or a slot without an owner, is for the
-//     cluster to mend: that wish waits for 1 to 3 s more, as a replica stands for
-//     election within a second. If commands lack nothing, because only a replica
-//     failed or a redirect corrected all slots of a shard, the wish waits for 2 to
-//     6 s more.
+//     replaced already. A redirect to a node that no view has shown adds 250 to
+//     750 ms, so that one view is enough for several redirects, and comes from a
+//     node that has heard. A CLUSTERDOWN, or a slot without an owner, is for the
+//     cluster to mend: it adds 1 to 3 s, as a replica stands for election within a
+//     second. If commands lack nothing, 2 to 6 s are added: when only a replica
+//     failed, when a redirect corrected all slots of a shard, and when it corrected
+//     one slot, which goes to a primary that the map has. But the fourth redirect
+//     of a single slot since the last view adds 250 to 750 ms: then a view is worth
+//     more than the redirects it saves. Before, it would be outdated soon.
 //   - A redirect that corrects the map answers the wish before it, which becomes
 //     one of a redirect: a view of that moment would be older than the redirect.
 //     Until the next view, no other wish hastens it.
@@ -69,7 +72,7 @@ const (
 //     that view has it as failed. Not every view says that a node is well.
 //   - Without any wish, a view is asked for when the last one has the age Period,
 //     give or take a quarter: so a node that has returned, or a replica that was
-//     added, is found. The first time after slots have moved, that age is 10 s:
+//     added, is found. The first time after slots have moved, that age is 5 s:
 //     more may have moved since, of which a client without commands there hears
 //     nothing.
 //
@@ -83,7 +86,7 @@ type Refresher struct {
 
 	MinInterval time.Duration // between two refreshes; 0 means 500 ms
 	MaxInterval time.Duration // that MinInterval grows to; 0 means 30 s
-	Period      time.Duration // age of a view that is good; 0 means 1 minute
+	Period      time.Duration // age of a view that is good; 0 means 2 minutes
 	Timeout     time.Duration // after which a Refresh has failed; 0 means 10 s
 
 	// Seed determines the random choices. 0 means that they differ at every run.
@@ -103,6 +106,7 @@ type Refresher struct {
 	tries        int           // refreshes since wishes began
 	lost         int           // refreshes in a row without an answer
 	corrected    bool          // the map was, since the last refresh ended
+	patches      int           // single slots of it that were, to primaries that it has
 	age          time.Duration // secondLook, if the next view without a wish is to be early, or 0
 	contradicted int           // views in a row that contradicted the map
 	nodes        int           // of the map
@@ -173,13 +177,20 @@ func (p *Refresher) Note(res Result, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.start(now)
+	wished := res.Refresh
 	if corrected {
 		p.correct(now)
+	}
+	if res.Outcome == OutcomePatched {
+		if p.patches++; p.patches < several {
+			w = idle
+		}
+		wished = wished || p.patches == several
 	}
 	if down != nil {
 		p.suspect(down, now)
 	}
-	if res.Refresh || down != nil && p.open == 0 {
+	if wished || down != nil && p.open == 0 {
 		hint := ""
 		if res.Node != nil && res.Node.Serves() {
 			hint = res.Node.addr
@@ -502,7 +513,7 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 
 // end ends the open Refresh, and draws when the next one is due.
 func (p *Refresher) end(now time.Time) {
-	p.open, p.last, p.corrected = 0, now, false
+	p.open, p.last, p.corrected, p.patches = 0, now, false, 0
 	p.draw()
 	if p.wish() != none {
 		p.grant(now)

@@ -113,7 +113,7 @@ func TestRefreshOfAnEmptyMap(t *testing.T) {
 			assert.Equal(t, topology.OutcomeApplied, c.apply(what, shardsOf(t, 3, 0)).Outcome)
 		}
 	}
-	c.none(7 * time.Second)
+	c.none(3700 * time.Millisecond)
 	what := c.wait(10 * time.Second)
 	assert.NotContains(t, asked, what.Addrs[0], "a node of the map, not a seed")
 
@@ -251,10 +251,10 @@ func spread(t *testing.T, shards int) (last, mean time.Duration) {
 		router.router.Generation()
 		c.Next(&router.router, c.now)
 		// It knows how large the cluster is since it asked once.
-		what := c.Next(&router.router, c.now.Add(2*time.Minute))
+		what := c.Next(&router.router, c.now.Add(3*time.Minute))
 		require.NotEmpty(t, what.Addrs)
-		c.Apply(&router.router, what, []*topology.Cluster{shardsOf(t, shards, 0)}, c.now.Add(2*time.Minute))
-		now := c.now.Add(3 * time.Minute)
+		c.Apply(&router.router, what, []*topology.Cluster{shardsOf(t, shards, 0)}, c.now.Add(3*time.Minute))
+		now := c.now.Add(4 * time.Minute)
 		c.Note(topology.Result{Refresh: true}, now)
 		wait := c.Next(&router.router, now).NotBefore.Sub(now)
 		last, mean = max(last, wait), mean+wait/200
@@ -455,14 +455,22 @@ func TestRefreshPatience(t *testing.T) {
 	}{
 		{"primary", func(c *refreshing) { c.Note(c.router.Failed(c.router.Node("p0000")), c.now) }, 0, most},
 		{"replica", func(c *refreshing) { c.Note(c.router.Failed(c.router.Node("r0000")), c.now) }, 2 * time.Second, 6*time.Second + most},
-		{"moved", func(c *refreshing) { c.Note(toOther(c, 0), c.now) }, 250 * time.Millisecond, 750*time.Millisecond + most},
+		{"moved", func(c *refreshing) { c.Note(toOther(c, 0), c.now) }, 2 * time.Second, 6*time.Second + most},
+		{"moved to a node that no view has shown", func(c *refreshing) {
+			c.Note(c.router.Moved(moved(t, 0, "new:1"), nil, c.router.Generation()), c.now)
+		}, 250 * time.Millisecond, 750*time.Millisecond + most},
+		{"moved, four times", func(c *refreshing) {
+			for slot := range 4 {
+				c.Note(toOther(c, slot), c.now)
+			}
+		}, 250 * time.Millisecond, 750*time.Millisecond + most},
 		{"failed over", func(c *refreshing) { c.Note(failedOver(c), c.now) }, 2 * time.Second, 6*time.Second + most},
 		{"cluster down", func(c *refreshing) { c.Want(c.now) }, time.Second, 3*time.Second + most},
 		{"moved, twice", func(c *refreshing) {
 			c.Note(toOther(c, 0), c.now)
 			c.none(200 * time.Millisecond)
 			c.Note(toOther(c, 1), c.now)
-		}, 250 * time.Millisecond, 750*time.Millisecond + most},
+		}, 2 * time.Second, 6*time.Second + most},
 		{"moved and down", func(c *refreshing) {
 			c.Note(toOther(c, 0), c.now)
 			c.Want(c.now)
@@ -500,7 +508,7 @@ func TestRefreshPatience(t *testing.T) {
 		for seed := range uint64(40) {
 			c := newRefreshing(t, 3)
 			c.Seed = seed + 1
-			c.apply(c.wait(2*time.Minute), shardsOf(t, 3, 0))
+			c.apply(c.wait(3*time.Minute), shardsOf(t, 3, 0))
 			c.now = c.now.Add(time.Second)
 			began := c.now
 			test.wish(c)
@@ -511,6 +519,46 @@ func TestRefreshPatience(t *testing.T) {
 		assert.LessOrEqual(t, last, test.most, test.name)
 		assert.Less(t, least, (test.least+test.most)/2, test.name)
 		assert.Greater(t, last, (test.least+test.most)/2, test.name)
+	}
+}
+
+// While slots are migrated one after the other, it takes four redirects for a view
+// to be worth it.
+func TestRefreshDuringAMigration(t *testing.T) {
+	for seed := range uint64(20) {
+		c := newRefreshing(t, 3)
+		c.Seed = seed + 1
+		slot := 0
+		redirect := func() {
+			c.Note(c.router.Moved(moved(t, slot, primaryOf(2)), nil, c.router.Generation()), c.now)
+			slot++
+		}
+		refresh := func(least, most time.Duration) {
+			t.Helper()
+			began := c.now
+			what := c.wait(most)
+			require.GreaterOrEqual(t, c.after(began), least)
+			slot++ // the view knows of one more
+			view, err := topology.ParseNodes(fmt.Sprintf("p0000 %s@1 master - 0 0 1 connected %d-5460\n"+
+				"p0001 %s@1 master - 0 0 2 connected 5461-10921\n"+
+				"p0002 %s@1 master - 0 0 3 connected 0-%d 10922-16383\n", primaryOf(0), slot, primaryOf(1), primaryOf(2), slot-1), topology.Origin{})
+			require.NoError(t, err)
+			require.False(t, c.apply(what, view).Refresh)
+		}
+		for range 3 {
+			redirect()
+			refresh(2*time.Second, 6200*time.Millisecond)
+			for range 3 {
+				redirect()
+			}
+			c.none(1500 * time.Millisecond)
+			redirect()
+			refresh(250*time.Millisecond, 900*time.Millisecond)
+		}
+		// A redirect to a node that no view has shown says more.
+		c.now = c.now.Add(1200 * time.Millisecond) // the interval is over
+		c.Note(c.router.Moved(moved(t, slot, "new:1"), nil, c.router.Generation()), c.now)
+		refresh(250*time.Millisecond, 900*time.Millisecond)
 	}
 }
 
@@ -525,14 +573,14 @@ func TestRefreshLooksAgain(t *testing.T) {
 	}
 	c := newRefreshing(t, 3)
 	c.Note(c.router.Moved(moved(t, 0, primaryOf(2)), nil, c.router.Generation()), c.now)
-	c.apply(c.wait(time.Second), shardsOf(t, 3, 0)) // stale
-	c.apply(c.wait(3*time.Second), nil)             // no answer says nothing
+	c.apply(c.wait(7*time.Second), shardsOf(t, 3, 0)) // stale
+	c.apply(c.wait(3*time.Second), nil)               // no answer says nothing
 	c.apply(c.wait(5*time.Second), shardsOf(t, 3, 1))
-	c.apply(between(c, 7500*time.Millisecond, 12500*time.Millisecond), shardsOf(t, 3, 1))
-	c.apply(between(c, 45*time.Second, 75*time.Second), shardsOf(t, 3, 2))
-	c.apply(between(c, 7500*time.Millisecond, 12500*time.Millisecond), shardsOf(t, 3, 3))
-	c.apply(between(c, 7500*time.Millisecond, 12500*time.Millisecond), shardsOf(t, 3, 3))
-	between(c, 45*time.Second, 75*time.Second)
+	c.apply(between(c, 3750*time.Millisecond, 6250*time.Millisecond), shardsOf(t, 3, 1))
+	c.apply(between(c, 90*time.Second, 150*time.Second), shardsOf(t, 3, 2))
+	c.apply(between(c, 3750*time.Millisecond, 6250*time.Millisecond), shardsOf(t, 3, 3))
+	c.apply(between(c, 3750*time.Millisecond, 6250*time.Millisecond), shardsOf(t, 3, 3))
+	between(c, 90*time.Second, 150*time.Second)
 	// A shorter period is as the client says.
 	c = newRefreshing(t, 3)
 	c.Period = 2 * time.Second
@@ -608,7 +656,7 @@ func TestRefreshSeedsWhenNobodyAnswers(t *testing.T) {
 		c.apply(what, nil, nil)
 	}
 	c.apply(c.wait(time.Minute), shardsOf(t, 3, 0))
-	c.none(40 * time.Second)
+	c.none(85 * time.Second)
 	assert.Len(t, c.wait(time.Minute).Addrs, 1)
 }
 

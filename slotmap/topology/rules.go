@@ -30,8 +30,8 @@ import (
 //	    primaries if the one that was replaced gets a slot before it hears of the
 //	    other. Such a view says nothing of slots that the map has at one of the two,
 //	    and confirms no redirect. Slots that the map has elsewhere go to one of them,
-//	    as a guess: a redirect of one to the other takes along all that came from
-//	    the same node by the same view.
+//	    as a guess: a redirect from one to the other takes along all that came from
+//	    the same node.
 //	 4. A claimant that is down, by the view or by the map, loses to an owner that
 //	    is not, unless its epoch is higher: a shard's dead primary is listed
 //	    beside the new one (CLUSTER SHARDS), or the view is older than the failover.
@@ -144,9 +144,9 @@ func (g *ground) confirmed() *ground {
 	return &ground{gen: g.gen, contradicted: g.contradicted}
 }
 
-// alike reports whether g and h are the same guess.
+// alike reports whether g and h are one guess, of slots with one owner.
 func (g *ground) alike(h *ground) bool {
-	return g.gen == h.gen && g.rival == h.rival && g.contradicted[0].node == h.contradicted[0].node
+	return g.rival == h.rival && g.contradicted[0].node == h.contradicted[0].node
 }
 
 // denied returns g after a view of the source that does not agree, and whether
