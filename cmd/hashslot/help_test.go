@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,20 +45,69 @@ func TestCompletion(t *testing.T) {
 			}
 		}
 	}
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		return
+	lines := []string{
+		"hashslot che", "hashslot plan re", "hashslot check -str", "hashslot plan fix -un", "hashslot draw -theme d", "hashslot help ver",
+		"hashslot completion z", "hashslot plan drain -format mig", "hashslot plan drain -steps n", "hashslot plan create -tool redis",
 	}
-	for line, want := range map[string]string{
-		"hashslot che": "check", "hashslot plan re": "rebalance reshard", "hashslot check -str": "-strict",
-		"hashslot plan fix -un": "-unreachable", "hashslot draw -theme d": "dark", "hashslot help ver": "version", "hashslot completion z": "zsh",
-		"hashslot plan drain -format mig": "migrateslots migration", "hashslot plan drain -steps n": "none",
-		"hashslot plan create -tool redis": "redis-7.0 redis-8.6",
+	want := []string{
+		"check", "rebalance reshard", "-strict", "-unreachable", "dark", "version",
+		"zsh", "migrateslots migration", "none", "redis-7.0 redis-8.6",
+	}
+	// Each program gets a folder with the script and a line for each argument, and
+	// prints a line for each.
+	for shell, run := range map[string]string{
+		"bash": `source ./script; for line; do COMP_WORDS=($line); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _hashslot; echo "${COMPREPLY[*]}"; done`,
+		"fish": `source ./script; for line in $argv; complete -C $line | string split -f 1 \t | string join " "; end`,
+		"zsh": `
+			zmodload zsh/zpty
+			zpty inner env ZDOTDIR=$PWD TERM=dumb zsh -d -i
+			zpty -r inner out '*READY*'
+			for line; do zpty -w -n inner $line$'\t'; done
+			zpty -w inner exit
+			while zpty -r inner out; do :; done
+			cat found`,
 	} {
-		words := strings.Fields(line)
-		cmd := exec.Command(bash, "--norc", "-c", scripts["bash"]+"\nCOMP_WORDS=("+line+"); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _hashslot; echo \"${COMPREPLY[*]}\"")
+		program, err := exec.LookPath(shell)
+		if err != nil {
+			require.Empty(t, os.Getenv("HASHSLOT_REQUIRE_SHELLS"), err)
+			continue
+		}
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "script"), []byte(scripts[shell]), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, ".zshrc"), []byte(zshrc), 0o600))
+		args := map[string][]string{"bash": {"--norc", "-c", run, "-"}, "fish": {"--no-config", "-c", run}, "zsh": {"-f", "-c", run, "-"}}[shell]
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		cmd := exec.CommandContext(ctx, program, append(args, lines...)...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "HOME="+dir)
 		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		assert.Equal(t, want+"\n", string(out), words)
+		cancel()
+		require.NoError(t, err, "%s: %s", shell, out)
+		assert.Equal(t, want, strings.Split(strings.TrimSpace(string(out)), "\n"), shell)
 	}
 }
+
+// zshrc makes a Tab write what the line may be completed to, and empty it.
+const zshrc = `
+autoload -Uz compinit && compinit -D -u
+source $ZDOTDIR/script
+setopt no_beep
+zstyle ':completion:*' insert-tab false
+compadd() {
+	if [[ " ${(j: :)@[1,(i)--]} " != *' '-[OAD]' '* ]]; then
+		local -a some
+		builtin compadd -A some "$@"
+		found+=($some)
+	fi
+	builtin compadd "$@"
+}
+list() {
+	typeset -ga found=()
+	zle complete-word
+	print -r -- $found >>$ZDOTDIR/found
+	zle kill-whole-line
+}
+zle -N list
+bindkey '^I' list
+PROMPT=READY
+`
