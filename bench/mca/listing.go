@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// A function of assembly as it was built.
+// A function is one of the assembly, as it was built.
 type function struct {
 	name   string
 	code   []instruction
@@ -286,8 +286,8 @@ func uncomment(line string) string {
 	return strings.TrimRight(line, " \t")
 }
 
-// statements returns the instructions, and the labels with their colon, that a
-// line of the source stands for.
+// statements returns what a line of the source stands for: instructions, and labels
+// with their colon.
 func (s *source) statements(number int) ([]string, error) {
 	if number < 1 || number > len(s.lines) {
 		return nil, fmt.Errorf("there is no such line")

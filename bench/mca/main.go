@@ -156,7 +156,7 @@ func predict(functions map[string]map[string]*function, paths []path, check bool
 }
 
 // report prints the calibration and what differs from the committed table. It
-// fails if something is worse by the same version of LLVM.
+// fails if the same version of LLVM predicts something worse.
 func report(t, committed *table, measured []measurement) error {
 	fmt.Printf("predictions of %d paths by LLVM %s, not measurements; measured beside predicted:\n\n%s\n",
 		len(t.rows), t.version, t.calibration(measured))

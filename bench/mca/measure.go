@@ -95,9 +95,9 @@ func prepare(what string, n int) (run func(), count int) {
 	}
 }
 
-// measureAll measures all paths with a recipe whose kernel can run here. A cycle
-// is what a chain of additions and multiplications takes beside it, four cycles
-// for each pair on the CPUs of the table.
+// measureAll measures all paths with a recipe whose kernel can run here. The clock is
+// taken from a chain of multiplications and additions, measured in turn with the path:
+// a pair takes four cycles on the CPUs of the table.
 func measureAll(out io.Writer, paths []path) error {
 	fmt.Fprintf(out, "# family %d, model %d: %s, %s\n", cpuid.CPU.Family, cpuid.CPU.Model, cpuid.CPU.BrandName, runtime.Version())
 	for _, p := range paths {
@@ -125,8 +125,8 @@ func measureAll(out io.Writer, paths []path) error {
 	return nil
 }
 
-// inCycles returns what run takes, the median of many times, each beside a
-// measurement of the clock.
+// inCycles returns how many cycles run takes: the median of many times, each divided
+// by the clock as measured at once after it.
 func inCycles(run func()) float64 {
 	once := func(n int, f func()) float64 {
 		start := time.Now()

@@ -74,7 +74,7 @@ func parsePaths(text string) (paths []path, err error) {
 
 func (p path) id() string { return p.tier + ": " + p.name }
 
-// per returns the cycles for one key or 64 bytes of so many for the path.
+// per returns cycles of the whole path as cycles per key or per 64 bytes.
 func (p path) per(cycles float64) float64 {
 	if p.unit == "key" {
 		return cycles / float64(p.count)
@@ -82,11 +82,11 @@ func (p path) per(cycles float64) float64 {
 	return cycles * 64 / float64(p.count)
 }
 
-// maxPath is how many instructions a path may have: more are a loop that the
-// table does not leave.
+// maxPath is how many instructions a path may have. A longer one goes round a loop
+// for ever, as no label leads out of it.
 const maxPath = 5000
 
-// A place is one in a function.
+// A place is an instruction of a function.
 type place struct {
 	function *function
 	at       int
@@ -94,9 +94,9 @@ type place struct {
 
 // walk returns the instructions of a path. A conditional jump is taken if its
 // label is the next one of via, and not taken otherwise. An unconditional one is
-// followed, into other functions of assembly too, and so is a call of one. The
-// path ends where via ends with the start, as a loop does, or else where the
-// function returns or goes on in Go.
+// followed, also into other functions of assembly, and so is a call of one. A loop,
+// whose via ends with the label of its start, ends there. Any other path ends where
+// the function returns or goes on in Go.
 func (p path) walk(functions map[string]*function) ([]instruction, error) {
 	f := functions[p.function]
 	if f == nil {

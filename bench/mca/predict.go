@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// A cpu is one that LLVM has a model of, with the kernels that it can run.
+// A cpu is a CPU that LLVM has a model of, with the kernels that it can run.
 type cpu struct {
 	name, model, arch string
 	tiers             []string
@@ -32,8 +32,8 @@ var cpus = []cpu{
 	{"Neoverse V2", "neoverse-v2", "arm64", []string{"pmull", "pmull-sha3"}},
 }
 
-// tiers are the kernels: what stands in paths.txt, and what package impl calls
-// it. avx2g is avx2 where the CPU has GFNI.
+// tiers are the kernels, by their names in paths.txt, with their names in package
+// impl. avx2g is avx2 where the CPU has GFNI.
 var tiers = map[string]struct{ arch, kernel string }{
 	"clmul":      {"amd64", "clmul"},
 	"avx2":       {"amd64", "avx2"},
@@ -43,7 +43,7 @@ var tiers = map[string]struct{ arch, kernel string }{
 	"pmull-sha3": {"arm64", "pmull-sha3"},
 }
 
-// Of the CPUs for arm64 the models do not say that they have the extensions.
+// The models of arm64 CPUs do not say which extensions these have.
 var (
 	triples    = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
 	mcOptions  = map[string][]string{"amd64": {"-mcpu=sapphirerapids"}, "arm64": {"-mattr=+aes,+sha3"}}
@@ -56,7 +56,7 @@ type llvm struct{ suffix, version string }
 
 var mcaName = regexp.MustCompile(`^llvm-mca-(\d+)$`)
 
-// findLLVM returns version want, or the newest there is.
+// findLLVM returns the tools of version want, or else the newest installed.
 func findLLVM(want string) (*llvm, error) {
 	best := -1
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
@@ -125,8 +125,8 @@ func (l *llvm) disassemble(arch string, code []instruction) (string, error) {
 	return text.String(), nil
 }
 
-// What the model costs to get going is left out: cycles are those of iterations
-// from the first to the second number.
+// The first iterations fill the pipeline and are left out: cycles are those from the
+// first of these numbers to the second.
 const fewIterations, manyIterations = 100, 300
 
 // predict returns the cycles of each path on a CPU, when it runs again and again.
