@@ -166,7 +166,7 @@ func (m *merger) vote(owners []*Shard) (winner *mergedNode, rivals []mergedDisag
 		c.votes++
 		if n.versioned {
 			c.epoch = max(c.epoch, n.ConfigEpoch+1)
-			c.own = c.own || n.myself() && m.views[i].command != merged
+			c.own = c.own || n.myself()
 		}
 		c.assigned = max(c.assigned, m.assigned[i])
 		c.routable = c.routable || n.routable()
@@ -301,9 +301,8 @@ func (m *merger) describe(node *mergedNode) Node {
 		n.Flags |= FlagPFail
 	}
 	n.Slots = slices.Collect(node.slots.Ranges())
-	if len(n.Slots) > 0 && n.Role != RolePrimary {
+	if len(n.Slots) > 0 {
 		n = *n.as(RolePrimary, "")
-		n.primary = 0
 	}
 	return n
 }

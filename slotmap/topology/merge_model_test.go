@@ -114,9 +114,9 @@ func checkMerge(t testing.TB, pick picker) {
 }
 
 func TestMergeModel(t *testing.T) {
-	rounds := *sequences / 25
+	rounds := *sequences / 8
 	if testing.Short() {
-		rounds /= 10
+		rounds /= 8
 	}
 	for seed := range rounds {
 		checkMerge(t, rand.New(rand.NewPCG(*first+seed, 13)).IntN)

@@ -343,3 +343,21 @@ func TestMergeCaptures(t *testing.T) {
 	}
 	assert.Greater(t, several, 20)
 }
+
+// What was merged already is merged again with what it differed in.
+func TestMergeOfMerged(t *testing.T) {
+	once, err := Merge(slotsView(t, "0-9 b", "10-19 c"), slotsView(t, "0-9 a", "10-19 c"))
+	require.NoError(t, err)
+	twice, err := Merge(once, slotsView(t, "10-19 c", "20-29 d"))
+	require.NoError(t, err)
+	assert.Contains(t, disagreements(twice), "0-9 a not b: the smaller node id")
+}
+
+// A priority that only one view has stays, whichever description counts.
+func TestMergeKeepsThePriority(t *testing.T) {
+	file, err := ParseNodes("a 1:1@2,,replica-priority=10 slave b 0 0 1 connected\nb 1:2@3 master - 0 0 1 connected 0-9\nvars currentEpoch 1 lastVoteEpoch 0\n", Origin{})
+	require.NoError(t, err)
+	both, err := Merge(file, view(t, "a slave:b 9", "b master 9 0-16383"))
+	require.NoError(t, err)
+	assert.Equal(t, 10, both.Node("a").ReplicaPriority)
+}
