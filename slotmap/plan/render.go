@@ -295,7 +295,7 @@ func (p *Plan) Summary() string {
 	return b.String()
 }
 
-// holding describes the slots of a node.
+// A holding is the slots of a node.
 type holding struct {
 	slots, ranges int
 	load          float64 // percent

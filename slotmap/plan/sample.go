@@ -199,7 +199,7 @@ type statsReader struct {
 	metric string // whose number comes next; "" if none does
 }
 
-// line returns the error of a line that cannot be read.
+// line reads a line, and returns the reason if it cannot be read.
 func (r *statsReader) line(line string) (reason string) {
 	words := 0 // of this line, the slot being the first
 	for word := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '\r' || c == '\n' }) {

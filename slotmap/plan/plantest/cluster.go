@@ -15,30 +15,30 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A Cluster is a cluster on paper. All methods are safe for concurrent use.
+// A Cluster is a simulated cluster. All methods are safe for concurrent use.
 type Cluster struct {
 	mu    sync.Mutex
 	nodes []*node // by id
 	byID  map[string]*node
-	news  slotmap.Set // slots that nodes may differ about
+	news  slotmap.Set // slots about which views may differ
 	rules Rules
 
-	links   map[link][]message // what is on its way
-	changed bool               // whether a message said something new
+	links   map[link][]message // messages on their way
+	changed bool               // a message had news
 
-	// step is called where a step has to wait, up to tries times: gossip changes
-	// nothing more then.
+	// step is called while a step waits, at most tries times: after that, gossip changes
+	// nothing.
 	step  func()
 	tries int
 }
 
-// A node is a server. Of other nodes it knows the role at once, but their epochs and
-// who owns which slot only as it has heard.
+// A node is a server. It knows the roles of other nodes at once, but their epochs and
+// slots only from messages.
 type node struct {
 	id, addr             string
-	primary              *node                 // nil if it is one
+	primary              *node                 // nil if it is a primary
 	epoch                uint64                // config epoch, of a primary
-	current              uint64                // the highest epoch that it has heard of
+	current              uint64                // the highest epoch that it knows
 	known                map[*node]uint64      // config epochs of others
 	owner                [hashslot.Count]*node // as this node knows
 	silent               slotmap.Set           // slots that their owner, as this node knows, did not claim when last heard
@@ -51,9 +51,9 @@ type node struct {
 // A store is the keys of a primary and its replicas, by slot.
 type store map[hashslot.Slot]map[string]string
 
-// New returns a cluster of the nodes of c that have a role, without keys. All know
-// what c says. Primaries with the same config epoch get others, in the order of their
-// ids, as servers settle it.
+// New returns a cluster of the nodes of c that have a role, without keys. Their view is c.
+// Primaries with the same config epoch get different ones, in the order of their ids, as
+// servers resolve such a collision.
 func New(c *topology.Cluster) *Cluster {
 	p := &Cluster{byID: map[string]*node{}, links: map[link][]message{}, tries: 3}
 	p.step = p.Gossip
@@ -108,7 +108,7 @@ func New(c *topology.Cluster) *Cluster {
 	return p
 }
 
-// set notes who owns a slot, nil for nobody.
+// set sets the owner of a slot; nil for none.
 func (n *node) set(slot hashslot.Slot, owner *node) {
 	if n.owner[slot] == nil {
 		n.free--
@@ -120,7 +120,7 @@ func (n *node) set(slot hashslot.Slot, owner *node) {
 	n.silent.Remove(slot)
 }
 
-// owns returns the slots that the node says are its own.
+// owns returns the slots that the node claims.
 func (n *node) owns() (slots slotmap.Set) {
 	for slot, o := range n.owner {
 		if o == n {
@@ -144,11 +144,11 @@ func (c *Cluster) change(n *node, slot hashslot.Slot, owner *node) {
 	c.changed = true
 }
 
-// Kill has a node answer no more. Others see that it has failed, and its replicas may
-// take over by CLUSTER FAILOVER FORCE.
+// Kill stops a node. Others see that it has failed, and its replicas can take over by
+// CLUSTER FAILOVER FORCE.
 func (c *Cluster) Kill(id string) { c.setDown(id, true) }
 
-// Revive has a killed node answer again, with what it knew when it was killed.
+// Revive starts a killed node again, with the view that it had when it was killed.
 func (c *Cluster) Revive(id string) { c.setDown(id, false) }
 
 func (c *Cluster) setDown(id string, down bool) {
@@ -159,8 +159,8 @@ func (c *Cluster) setDown(id string, down bool) {
 	}
 }
 
-// Table returns who owns what, by node id: for each slot the primary that says that
-// it is its own, and of several the one with the highest config epoch.
+// Table returns the owners of the slots, by node id: the primary that claims the slot or,
+// of several, the one with the highest config epoch.
 func (c *Cluster) Table() *slotmap.Table[string] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,7 +174,7 @@ func (c *Cluster) Table() *slotmap.Table[string] {
 	return b.Build()
 }
 
-// owners returns the primaries that say that a slot is their own.
+// owners returns the primaries that claim a slot.
 func (c *Cluster) owners(slot hashslot.Slot) (owners []*node) {
 	for _, n := range c.nodes {
 		if n.primary == nil && n.owner[slot] == n {
@@ -184,8 +184,8 @@ func (c *Cluster) owners(slot hashslot.Slot) (owners []*node) {
 	return owners
 }
 
-// Views returns what each node that answers says of the cluster, by CLUSTER NODES,
-// in the order of their ids.
+// Views returns the views of all nodes that answer, by CLUSTER NODES, in the order of
+// their ids.
 func (c *Cluster) Views() ([]*topology.Cluster, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -203,9 +203,8 @@ func (c *Cluster) Views() ([]*topology.Cluster, error) {
 	return views, nil
 }
 
-// Run does steps, one after the other, as [plan.Step] says that they are done. Where it
-// has to wait, there is gossip. The error is that of the first step that cannot be
-// done, and names it.
+// Run carries out steps one after the other, as [plan.Step] describes. While it waits,
+// nodes gossip. The error is that of the first step that cannot be done, and names it.
 func (c *Cluster) Run(steps ...plan.Step) error {
 	for _, s := range steps {
 		if err := c.run(s); err != nil {
@@ -263,7 +262,7 @@ func (c *Cluster) run(s plan.Step) error {
 	return errors.New(cmp.Or(why, "it is "+progress.String()))
 }
 
-// A CheckError says what is wrong about a slot.
+// A CheckError says what is wrong with a slot.
 type CheckError struct {
 	Slot   hashslot.Slot
 	Reason string
@@ -271,17 +270,17 @@ type CheckError struct {
 
 func (e *CheckError) Error() string { return fmt.Sprintf("plantest: slot %d %s", e.Slot, e.Reason) }
 
-// Check is an error unless each of the slots has one owner, or is at the end of a move,
-// when its source has not been told, no key of them is at two
-// primaries, and a client that asks any node for a key of them, and goes where it is
-// sent, finds the key. It is a [*CheckError].
+// Check returns a [*CheckError] unless, for each of the slots, these hold: it has one
+// owner, or is at the end of a move, before its source has heard of the new owner; no key
+// of it is at two primaries; and a client that sends a command for a key of it to any
+// node, and follows redirects, finds the key.
 func (c *Cluster) Check(slots slotmap.Set) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for slot := range slots.Slots() {
 		owners := c.owners(slot)
 		slices.SortFunc(owners, func(a, b *node) int { return cmp.Compare(b.epoch, a.epoch) })
-		// At the end of a move the target is told before the source.
+		// At the end of a move the target hears of it before the source.
 		if len(owners) == 0 || len(owners) > 2 || len(owners) == 2 && owners[1].migrating[slot] != owners[0] {
 			return &CheckError{slot, fmt.Sprintf("has %d owners", len(owners))}
 		}
@@ -297,7 +296,7 @@ func (c *Cluster) Check(slots slotmap.Set) error {
 				at[key] = n
 			}
 		}
-		// Without a key, it is one that nobody has, and any end will do.
+		// Without keys, ask for one that nobody has: any answering node will do.
 		for _, key := range append(slices.Collect(maps.Keys(at)), "{"+slot.Tag()+"}") {
 			for _, n := range c.nodes {
 				if n.down {
@@ -361,7 +360,7 @@ func (c *Cluster) Fill(n int, seed uint64) []string {
 	return keys
 }
 
-// Put writes a key at a node, wherever it belongs: to make a cluster that is broken.
+// Put writes a key at a node that need not own its slot, to make a broken cluster.
 func (c *Cluster) Put(id, key, value string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,12 +13,12 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// An Error is what a server replies without its '-'.
+// An Error is an error reply of a server, without its '-'.
 type Error string
 
 func (e Error) Error() string { return string(e) }
 
-// ErrGone is the error of a node that was killed, or that never was.
+// ErrGone is the error of a node that was killed or does not exist.
 var ErrGone = errors.New("plantest: nobody answers at this address")
 
 // A Conn is a client's connection to a node. It must not be used by several goroutines
@@ -103,8 +103,8 @@ func (conn *Conn) Do(command ...string) (any, error) {
 
 // A commandSpec is a command on keys.
 type commandSpec struct {
-	least, step int  // how many arguments there are at least, and every which is a key
-	one         bool // there are no more
+	least, step int  // the least number of arguments; every how many of them is a key
+	one         bool // no more arguments are allowed
 	write       bool
 	do          func(s *store, args []string) (any, error)
 }
@@ -167,7 +167,7 @@ func incr(s *store, args []string) (any, error) {
 	return n + 1, nil
 }
 
-// redirect is getNodeByQuery: nil if n is to answer.
+// redirect repeats getNodeByQuery. It returns nil if n is to answer.
 func (c *Cluster) redirect(n *node, spec commandSpec, keys []string, asking, readonly bool) error {
 	slot := hashslot.Of(keys[0])
 	missing := 0
@@ -199,7 +199,8 @@ func (c *Cluster) redirect(n *node, spec commandSpec, keys []string, asking, rea
 	return Error(fmt.Sprintf("MOVED %d %s", slot, owner.addr))
 }
 
-// ok is the cluster's state as a node sees it: every slot has an owner that answers.
+// ok returns the cluster's state in the view of a node: every slot has an owner that
+// answers.
 func (c *Cluster) ok(n *node) bool {
 	if n.free > 0 {
 		return false
@@ -338,7 +339,7 @@ func (c *Cluster) cluster(n *node, name string, args []string) (any, error) {
 	return c.migration(n, args) // MIGRATION
 }
 
-// leastArgs are the names of CLUSTER, with how many arguments they take at least.
+// leastArgs has the least number of arguments of the subcommands of CLUSTER.
 var leastArgs = map[string]int{"MYID": 0, "KEYSLOT": 1, "NODES": 0, "SLOTS": 0, "INFO": 0, "MEET": 2, "GETSLOTMIGRATIONS": 0, "BUMPEPOCH": 0,
 	"COUNTKEYSINSLOT": 1, "GETKEYSINSLOT": 2, "SETSLOT": 2, "ADDSLOTS": 1, "DELSLOTS": 1, "ADDSLOTSRANGE": 2, "DELSLOTSRANGE": 2,
 	"REPLICATE": 1, "FAILOVER": 0, "MIGRATESLOTS": 4, "MIGRATION": 1}
@@ -399,7 +400,7 @@ func (c *Cluster) setSlot(n *node, slot hashslot.Slot, what string, args []strin
 		if other != n {
 			delete(n.migrating, slot)
 		} else if _, importing := n.importing[slot]; importing {
-			// The target takes the slot, with an epoch by which all others believe it.
+			// The target takes the slot with an epoch above all others.
 			c.bump(n)
 			delete(n.importing, slot)
 		}
@@ -495,7 +496,7 @@ func (c *Cluster) replicate(n, primary *node, id string) error {
 	return nil
 }
 
-// failover is CLUSTER FAILOVER. The primary and its replicas know at once.
+// failover is CLUSTER FAILOVER. The primary and its replicas hear of it at once.
 func (c *Cluster) failover(n *node, args []string) error {
 	was := n.primary
 	switch {
@@ -602,7 +603,7 @@ func (c *Cluster) canMigrate(set slotmap.Set, from, to *node) error {
 	return nil
 }
 
-// transfer is an atomic migration: both ends know at once.
+// transfer is an atomic migration: both ends hear of it at once.
 func (c *Cluster) transfer(set slotmap.Set, from, to *node) {
 	c.bump(to)
 	for slot := range set.Slots() {

@@ -5,18 +5,17 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// Rules are those of the cluster bus, where versions differ.
+// Rules are the rules of the cluster bus that differ between versions.
 type Rules int
 
 const (
-	// RulesClassic are the rules of Redis, and of Valkey before 8.0: a node does not hear
-	// of slots that it imports, and keeps a slot bound to an owner that claims it no
-	// more.
+	// RulesClassic are the rules of Redis, and of Valkey before 8.0: a node ignores claims of
+	// slots that it imports, and keeps a slot with an owner that no longer claims it.
 	RulesClassic Rules = iota
 
-	// RulesValkey8 are those of Valkey 8.0 and later: a slot that its owner claims no more
-	// is anybody's, and a node takes a slot that it imports as soon as the node that
-	// it imports from does not claim it.
+	// RulesValkey8 are the rules of Valkey 8.0 and later: a slot that its owner no longer
+	// claims is free for others, and a node takes a slot that it imports as soon as the
+	// source does not claim it.
 	RulesValkey8
 )
 
@@ -28,30 +27,30 @@ func (r Rules) String() string {
 	return "classic"
 }
 
-// SetRules sets the rules; a new cluster goes by [RulesClassic].
+// SetRules sets the rules. Those of a new cluster are [RulesClassic].
 func (c *Cluster) SetRules(r Rules) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rules = r
 }
 
-// A message is a packet of the cluster bus: what a node claimed when it was sent.
+// A message is a packet of the cluster bus, with the claims of a node when it was sent.
 type message struct {
-	about          *node       // who claims
+	about          *node       // the node that claims
 	epoch, current uint64      // its config epoch, and the highest that the sender knew
-	scope, claims  slotmap.Set // slots that the message is about, and those of them that about claims
-	update         bool        // a third node says so: an UPDATE
+	scope, claims  slotmap.Set // the slots of the message, and those of them that about claims
+	update         bool        // sent by a third node: an UPDATE
 }
 
 // A link is from one node to another. Its messages arrive in their order.
 type link struct{ from, to *node }
 
-// Gossip has all nodes talk until there is nothing new: every message arrives, and every
-// node hears of all others' claims.
+// Gossip exchanges messages until no node learns anything new: all messages arrive, and
+// every node hears of all others' claims.
 func (c *Cluster) Gossip() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Each round resolves one collision of epochs at least, or spreads what there is.
+	// Each round resolves at least one collision of epochs, or spreads news.
 	for range 4 * (len(c.nodes) + 1) {
 		c.changed = false
 		for _, from := range c.nodes {
@@ -83,7 +82,7 @@ func (c *Cluster) Gossip() {
 	c.news = disputed
 }
 
-// Send has one node send another what it claims now. The message is on its way until
+// Send makes one node send its present claims to another. The message is on its way until
 // [Cluster.Deliver].
 func (c *Cluster) Send(from, to string) {
 	c.mu.Lock()
@@ -91,8 +90,8 @@ func (c *Cluster) Send(from, to string) {
 	c.send(c.byID[from], c.byID[to])
 }
 
-// Deliver has the oldest message from one node to another arrive, and reports whether
-// there was one.
+// Deliver delivers the oldest message from one node to another, and reports whether there
+// was one.
 func (c *Cluster) Deliver(from, to string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,13 +124,13 @@ func (c *Cluster) deliver(from, to *node) bool {
 	return true
 }
 
-// hear is clusterProcessPacket, for a node that has got a message.
+// hear repeats clusterProcessPacket for a node that gets a message.
 func (c *Cluster) hear(n, from *node, m *message) {
 	if m.about == n {
 		return // n knows better
 	}
 	if m.about.primary != nil {
-		// Whoever hears that a node is a replica now has it own nothing.
+		// A node that hears that another is a replica gives that one no slot.
 		for slot := range m.scope.Slots() {
 			if n.owner[slot] == m.about {
 				c.change(n, slot, nil)
@@ -153,7 +152,7 @@ func (c *Cluster) hear(n, from *node, m *message) {
 		return
 	}
 	for slot := range m.claims.Slots() {
-		// A claim that is known to be old is answered with who has the slot.
+		// A claim that is known to be old is answered with the owner of the slot.
 		o := n.owner[slot]
 		if o == nil || o == m.about || n.epochOf(o) <= m.epoch || c.unclaimed(n, slot) {
 			continue
@@ -174,14 +173,14 @@ func (c *Cluster) hear(n, from *node, m *message) {
 	}
 }
 
-// unclaimed is isSlotUnclaimed.
+// unclaimed repeats isSlotUnclaimed.
 func (c *Cluster) unclaimed(n *node, slot hashslot.Slot) bool {
 	return n.owner[slot] == nil || c.rules == RulesValkey8 && n.silent.Contains(slot)
 }
 
-// updateSlots is clusterUpdateSlotsConfigWith: the claim with the higher config epoch
-// has a slot. A node that so loses a slot deletes its keys, and one that loses its last
-// becomes a replica of who took it.
+// updateSlots repeats clusterUpdateSlotsConfigWith: the claim with the higher config epoch
+// gets a slot. A node that loses a slot deletes its keys. A node that loses its last slot
+// becomes a replica of the node that took it.
 func (c *Cluster) updateSlots(n *node, m *message) {
 	primary := n
 	if n.primary != nil {
@@ -241,8 +240,8 @@ func (n *node) epochOf(m *node) uint64 {
 	return n.known[m]
 }
 
-// bump is clusterBumpConfigEpochWithoutConsensus: it gives the node an epoch above all
-// that it knows of, if it does not have the highest.
+// bump repeats clusterBumpConfigEpochWithoutConsensus: unless the node has the highest
+// epoch that it knows, it gets a higher one.
 func (c *Cluster) bump(n *node) (bumped bool) {
 	highest := n.current
 	for _, e := range n.known {

@@ -8,12 +8,12 @@ import (
 	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
-// The arithmetic of the tools: 32-bit floats, truncated, ceiled and floored as
-// there. The conversions to float32 keep compilers from fusing operations.
+// The arithmetic of the tools: 32-bit floats, truncated, rounded up and down in the same
+// places. The conversions to float32 keep compilers from fusing operations.
 
 // allot is the slot allotment of clusterManagerCommandCreate: the last
 // slot of each of n primaries. A primary has no slot of its own when n is above
-// 16384; the caller excludes that.
+// 16384; the caller rules that out.
 func allot(n int) []hashslot.Slot {
 	perNode := float32(hashslot.Count) / float32(n)
 	cursor := float32(0)
@@ -115,12 +115,12 @@ type node struct {
 type move struct {
 	from, to  string
 	announced int
-	slots     []hashslot.Slot // in fact: at times one more than announced
+	slots     []hashslot.Slot // the actual number: at times one more than announced
 }
 
-// reshardTable is clusterManagerComputeReshardTable: which slots to take from
-// which source so that about n are taken in all. It takes them off the sources.
-// If capped, no more than n are.
+// reshardTable is clusterManagerComputeReshardTable: the slots to take from each source so
+// that about n are taken in all. It removes them from the sources. If capped, it takes no
+// more than n.
 func reshardTable(sources []*node, n int, capped bool, take func(src *node, slots []hashslot.Slot)) {
 	sources = slices.Clone(sources)
 	slices.SortStableFunc(sources, func(a, b *node) int { return b.count - a.count })

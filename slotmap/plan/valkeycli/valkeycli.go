@@ -1,17 +1,15 @@
-// Package valkeycli says what valkey-cli --cluster and redis-cli --cluster do
-// with a cluster, by version, their faults included: shares truncated in 32-bit
-// floats, the remainder to the receivers, always the lowest slots of a source,
-// at times one slot more than announced. It is for those who must know what the
-// tool will do. To plan, use package plan, which does better.
+// Package valkeycli predicts what valkey-cli --cluster and redis-cli --cluster do with a
+// cluster, by version, with their faults: shares truncated in 32-bit floats, the
+// remainder to the receivers, always the lowest slots of a source, and at times one slot
+// more than announced. It is for those who must know what the tool will do. To plan, use
+// package plan, whose plans are better.
 //
-// Two things the tools do cannot be known beforehand: the order of nodes in their
-// list, which depends on a random seed of the server that they ask (pass what
-// CLUSTER NODES said, or an order of your own), and the random exchanges of
-// replicas at the end of a create.
+// Two things cannot be predicted: the order of nodes in the tools' list, which depends on
+// a random seed of the server that they ask (pass the reply to CLUSTER NODES, or an order
+// of your own), and the random exchanges of replicas at the end of a create.
 //
-// All functions are pure and safe for concurrent use. What they refuse is what
-// package plan refuses; arguments that the tool would not take are a
-// [*plan.InputError].
+// All functions are pure and safe for concurrent use. They refuse the clusters that
+// package plan refuses. Arguments that the tool would not take are a [*plan.InputError].
 package valkeycli
 
 import (
@@ -27,17 +25,17 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A Tool is a version of the servers' command-line tool. The zero Tool is the
-// newest that is known.
+// A Tool is a version of the servers' command-line tool. The zero Tool is the newest
+// known one.
 type Tool uint8
 
 const (
 	// ToolValkey91 is valkey-cli 9.1.2. Where its floats round up, it moves one slot
 	// more than it announces. It creates clusters of one and two primaries.
 	ToolValkey91 Tool = iota
-	// ToolValkey80 is valkey-cli 8.0.1, ToolRedis70 redis-cli 7.0.15 and ToolRedis86 redis-cli
-	// 8.6.3. They move what they announce, and refuse to create fewer than three
-	// primaries. They do the same as each other.
+	// ToolValkey80 is valkey-cli 8.0.1, ToolRedis70 is redis-cli 7.0.15 and ToolRedis86 is redis-cli
+	// 8.6.3. They move as many slots as they announce, and refuse to create fewer than
+	// three primaries. All three behave alike.
 	ToolValkey80
 	ToolRedis70
 	ToolRedis86
@@ -70,40 +68,39 @@ func (t Tool) caps() bool { return t != ToolValkey91 }
 const DefaultThreshold = 2
 
 // ErrEndless is the error of a rebalance that the tool would never finish: every
-// node is above its truncated share, so that the remainder of the rounding finds
-// no receiver and the tool loops for ever.
+// node is above its truncated share, so the remainder of the rounding finds no receiver
+// and the tool loops for ever.
 var ErrEndless = errors.New("plan: valkey-cli would loop for ever: every node has more slots than its rounded-down share, so the remainder has no receiver")
 
-// A Run is what the tool does.
+// A Run is the actions of the tool.
 type Run struct {
 	// Plan has the moves in the tool's order. Its Nodes are in the tool's order.
 	Plan plan.Plan
 
-	// Announced is, for each move, how many slots the tool says it will move, as
-	// it does with --cluster-simulate. [ToolValkey91] may then move one more.
+	// Announced has, for each move, the number of slots that the tool announces, as with
+	// --cluster-simulate. [ToolValkey91] can then move one more.
 	Announced []int
 }
 
-// Order is the order in which the tool has the nodes: the ids of all primaries,
-// and of replicas at will. If it is nil, it is the node that was asked ("myself")
-// and then the others as the view has them; a merged view has them by id, which is
-// not the tool's order.
+// Order is the order of nodes in the tool's list: the ids of all primaries; replicas are
+// optional. A nil Order means the asked node ("myself") and then the others in the order
+// of the view. A merged view has them by id, which is not the tool's order.
 type Order []string
 
 // RebalanceOptions are the arguments of --cluster rebalance.
 type RebalanceOptions struct {
 	Order Order
 
-	// Weights is --cluster-weight. The ID of a weight is enough of the beginning
-	// of an id: the first node that fits gets it, be it a replica, and the last
-	// weight counts.
+	// Weights is --cluster-weight. The ID of a weight is the beginning of an id: the
+	// first node that matches gets the weight, even a replica, and the last weight
+	// counts.
 	Weights []plan.Weight
 
 	// UseEmpty is --cluster-use-empty-masters.
 	UseEmpty bool
 
-	// Threshold is --cluster-threshold in percent, whose default is
-	// [DefaultThreshold]. With 0 and less nothing is ever moved.
+	// Threshold is --cluster-threshold in percent; its default is [DefaultThreshold].
+	// With 0 or less nothing is ever moved.
 	Threshold float64
 }
 
@@ -145,16 +142,15 @@ func Rebalance(c *topology.Cluster, tool Tool, opts RebalanceOptions) (Run, erro
 	return run, err
 }
 
-// Reshard is --cluster reshard: it moves about that many slots to the node to, from
-// the nodes from, or from all others if from is nil. Errors are as for
-// [Rebalance].
+// Reshard is --cluster reshard: it moves about the given number of slots to the node to,
+// from the nodes from, or from all others if from is nil. Errors are as for [Rebalance].
 func Reshard(c *topology.Cluster, tool Tool, order Order, from []string, to string, slots int) (Run, error) {
 	s, err := newState(c, tool, order)
 	if err != nil {
 		return Run{}, err
 	}
-	// What plan.Reshard refuses is refused here, but that the tool moves what there
-	// is where it is asked for more.
+	// It refuses what plan.Reshard refuses, with one exception: asked for more slots
+	// than there are, the tool moves all.
 	if _, err := plan.Reshard(c, from, to, 1); err != nil {
 		return Run{}, err
 	}
@@ -186,9 +182,9 @@ func Reshard(c *topology.Cluster, tool Tool, order Order, from []string, to stri
 	return run, nil
 }
 
-// Create is --cluster create up to the random exchanges that the tool makes where
-// replicas share a host. unused are the hosts that it leaves without a role: they
-// become primaries without slots. The error is a [*plan.InputError].
+// Create is --cluster create up to the random exchanges that the tool makes if replicas
+// share a host. unused are the hosts that it leaves without a role: they become primaries
+// without slots. The error is a [*plan.InputError].
 func Create(tool Tool, hosts []plan.Host, replicas int) (l plan.Layout, unused []plan.Host, err error) {
 	if err := plan.CheckHosts(hosts, replicas); err != nil {
 		return plan.Layout{}, nil, err
@@ -227,7 +223,7 @@ func Create(tool Tool, hosts []plan.Host, replicas int) (l plan.Layout, unused [
 	return l, unused, nil
 }
 
-// A state is a cluster as the tool sees it.
+// A state is a cluster in the view of the tool.
 type state struct {
 	cluster *topology.Cluster
 	order   []*topology.Node // all nodes, replicas too
