@@ -1,8 +1,8 @@
-// Package fuzz holds the fuzz targets: every entry point, under every kernel,
-// against a slow and readable reference.
+// Package fuzz has the fuzz targets. They compare every entry point, under every kernel,
+// with a slow and readable reference.
 //
 //	go test -fuzz FuzzBatch ./fuzz
 //
-// The fuzzer cannot see into assembly. The seeds therefore have a key of every
-// length class and of every shape of braces.
+// The fuzzer sees no coverage of assembly. So the seeds have a key of every length class
+// and of every shape of braces.
 package fuzz

@@ -10,8 +10,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
-// FuzzPlanJSON reads plans. What can be read is the same when it is written and
-// read once more; the rest is an error that names the place.
+// FuzzPlanJSON reads plans. A plan that can be read is the same after it was written and
+// read again. Otherwise the error names the place.
 func FuzzPlanJSON(f *testing.F) {
 	f.Add([]byte(`{"moves":[{"from":"a","to":"b","slots":"5-9"}],"before":[{"id":"a","slots":"0-9"}],"after":[{"id":"a","slots":"0-4"},{"id":"b","slots":"5-9"}],
 		"nodes":[{"id":"a","addr":"h:1","weight":0.5}],"steps":[{"kind":"wait","node":"a","until":"is a primary","ask":[["CLUSTER","NODES"]]}],"warnings":["x"]}`))

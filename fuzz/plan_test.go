@@ -17,9 +17,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// FuzzRebalance has clusters whose slots are as runs says, two bytes for each
-// run: its owner and its length. The reference computes the exact shares and the
-// fewest moves.
+// FuzzRebalance makes clusters of runs: two bytes are the owner and the length of one. The
+// reference computes the exact shares and the fewest moves.
 func FuzzRebalance(f *testing.F) {
 	f.Add([]byte{0, 255}, []byte{1, 1, 1}, true)
 	f.Add([]byte{0, 9, 1, 9, 2, 9, 3, 9}, []byte{10, 10, 10, 10}, false)
@@ -122,7 +121,7 @@ func checkMoves(t *testing.T, p plan.Plan) {
 	}
 }
 
-// FuzzPlan makes plans of all kinds for whatever can be read as CLUSTER NODES.
+// FuzzPlan makes plans of all kinds for any input that can be read as CLUSTER NODES.
 func FuzzPlan(f *testing.F) {
 	f.Add("a h:1@2 myself,master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n", "a", "b", 1.0, 100, byte(0))
 	f.Add("a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@3 master - 0 0 2 connected\nr h:3@4 slave b 0 0 2 connected\n", "b", "a", 0.0, 1, byte(1))
@@ -219,8 +218,7 @@ func FuzzCreate(f *testing.F) {
 	})
 }
 
-// FuzzSlotStats reads any text, and what it has read once more from JSON and from
-// lines.
+// FuzzSlotStats reads any text, and its result again from JSON and from lines.
 func FuzzSlotStats(f *testing.F) {
 	f.Add("1) 1) (integer) 5\n   2) 1# \"key-count\" => (integer) 7\n")
 	f.Add("*1\r\n*2\r\n:5\r\n%1\r\n$9\r\nkey-count\r\n:7\r\n")

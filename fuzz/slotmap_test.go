@@ -76,8 +76,8 @@ func FuzzParseSet(f *testing.F) {
 	})
 }
 
-// FuzzBuilder reads edits from its input, 6 bytes each, and holds what comes out
-// against a plain array.
+// FuzzBuilder reads edits from its input, 6 bytes each, and compares the result with a
+// plain array.
 func FuzzBuilder(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("\x00\x00\x3f\xff\x01\x00" + "\x10\x00\x10\x00\x02\x00"))

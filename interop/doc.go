@@ -1,16 +1,16 @@
-// Package interop tests hashslot against real servers and real clients. It has
-// nothing to import: the tests are here, what clients import is in the folder
-// adapter of the root, and the folders executor and proxy have examples to copy.
+// Package interop tests hashslot against real servers and real clients. It has nothing to
+// import: adapters for clients are in the folder adapter of the root, and the folders
+// executor and proxy here have examples to copy.
 //
-// Clusters run on loopback only, of every redis-server and valkey-server (6.0 or
-// later) that is found in the folders of HASHSLOT_SERVERS, a list as PATH is one,
-// or on PATH. Without any, the tests that need one are skipped. The script
-// servers.sh gets several versions of both for Debian, one of each for Ubuntu:
+// Clusters run on loopback only. The tests use every redis-server and valkey-server (6.0
+// or later) in the folders of HASHSLOT_SERVERS, a list like PATH, or on PATH. Without one,
+// tests that need servers are skipped. The script servers.sh gets several versions of both
+// on Debian, and one of each on Ubuntu:
 //
 //	export HASHSLOT_SERVERS=$(./servers.sh DIR) HASHSLOT_REQUIRE_SERVERS=redis,valkey
 //	go test -parallel 6 ./...
 //
-// A folder of HASHSLOT_SERVERS in which no server runs is a failure, and so is a
-// server that HASHSLOT_REQUIRE_SERVERS names and that is not there. HASHSLOT_SOAK
-// is how long the soak test goes on, "10m" for example.
+// It is a failure if a folder of HASHSLOT_SERVERS has no server that runs, or if a server
+// named in HASHSLOT_REQUIRE_SERVERS is missing. HASHSLOT_SOAK is the duration of the soak
+// test, "10m" for example.
 package interop

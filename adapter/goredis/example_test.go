@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// cluster stands for servers, so that the example runs without any.
+// cluster stands in for servers.
 var cluster = func() *plantest.Cluster {
 	view, err := topology.ParseNodes("a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191\n"+
 		"b 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383\n", topology.Origin{})
@@ -25,8 +25,7 @@ var cluster = func() *plantest.Cluster {
 
 func dial(_ context.Context, _, addr string) (net.Conn, error) { return paper.Dial(cluster, addr) }
 
-// A ClusterClient of go-redis that knows more: the Router is there for routing of
-// one's own.
+// The client is a ClusterClient of go-redis. Its Router is there for routing of your own.
 func Example() {
 	ctx := context.Background()
 	client := goredis.New(redis.ClusterOptions{Addrs: []string{"10.0.0.1:6379"}, Dialer: dial})

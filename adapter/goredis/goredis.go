@@ -1,6 +1,6 @@
-// Package goredis feeds the cluster client of go-redis from a [topology.Router],
-// which a [topology.Refresher] keeps right. Commands and pipelines that meet a
-// failover or a migration are sent again until they are done.
+// Package goredis feeds the cluster client of go-redis from a [topology.Router], which a
+// [topology.Refresher] keeps up to date. Commands and pipelines that meet a failover or a
+// migration are retried.
 package goredis
 
 import (
@@ -16,27 +16,26 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const tries = 100 // of a command, with pauses that grow to 0.1 s: a failover takes seconds
+const tries = 100 // tries of a command, with pauses that grow to 0.1 s: a failover takes seconds
 
-// ErrGaveUp is in the error of a command that was refused, redirected or not sent at
-// every try. It was not done.
+// ErrGaveUp is wrapped by the error of a command that was refused, redirected or not sent
+// at every try. The command was not executed.
 var ErrGaveUp = errors.New("goredis: gave up after 100 tries")
 
-// A Client is a cluster client with a Router. The Router learns from every answer
-// that the client gets, and the client takes its map from the Router. Commands, and
-// those of pipelines, are sent again if a node refuses or redirects them and none
-// has done them. Those of transactions are not. A Client must not be copied.
-//
-// A Client is safe for concurrent use.
+// A Client is a cluster client with a Router. The Router learns from every reply, and the
+// client takes its map from the Router. Commands, alone or in pipelines, are retried if a
+// node refuses or redirects them, but not if a node may have executed them. Commands of
+// transactions are not retried. A Client is safe for concurrent use. It must not be copied.
 type Client struct {
 	*redis.ClusterClient
 	Router    topology.Router
 	Refresher topology.Refresher
-	Views     atomic.Int64 // how many nodes were asked for a view
+	Views     atomic.Int64 // the number of requests for a view
 	closed    atomic.Bool
 }
 
-// New returns a client for the cluster that has some of the nodes opt.Addrs.
+// New returns a client for the cluster of the nodes opt.Addrs, of which one that answers
+// is enough.
 func New(opt redis.ClusterOptions) *Client {
 	c := &Client{Refresher: topology.Refresher{Seeds: opt.Addrs}}
 	opt.ClusterSlots = c.slots // called at the start, after a change of the map, and now and then
@@ -62,7 +61,7 @@ func (c *Client) options(addr string) *redis.Options {
 		DialTimeout: opt.DialTimeout, ReadTimeout: opt.ReadTimeout, WriteTimeout: opt.WriteTimeout, PoolSize: 1}
 }
 
-// slots returns the map in go-redis's terms.
+// slots returns the map in go-redis's form.
 func (c *Client) slots(ctx context.Context) (slots []redis.ClusterSlot, err error) {
 	for try := 0; c.Router.Generation() == 0 && try < tries; try++ {
 		if due := c.Refresher.Next(&c.Router, time.Now()); len(due.Addrs) > 0 {
@@ -82,14 +81,14 @@ func (c *Client) slots(ctx context.Context) (slots []redis.ClusterSlot, err erro
 				slot.Nodes = append(slot.Nodes, redis.ClusterNode{ID: n.ID, Addr: n.Addr()})
 			}
 		}
-		if shard.Primary.Addr() != "" { // the first node is taken for the primary
+		if shard.Primary.Addr() != "" { // go-redis takes the first node as the primary
 			slots = append(slots, slot)
 		}
 	}
 	return slots, nil
 }
 
-// ask asks for the views that are due.
+// ask requests the views that are due.
 func (c *Client) ask(ctx context.Context, due topology.Refresh) (err error) {
 	views := make([]*topology.Cluster, len(due.Addrs))
 	for i, addr := range due.Addrs {
@@ -105,14 +104,14 @@ func (c *Client) ask(ctx context.Context, due topology.Refresh) (err error) {
 	return err
 }
 
-// A learner tells the Router what a node answers.
+// A learner passes the replies of a node to the Router.
 type learner struct {
 	c    *Client
 	addr string
 }
 
-// learn tells the Router what came of a command, and returns whether it was
-// answered.
+// learn passes the result of a command to the Router, and reports whether there was a
+// reply.
 func (l learner) learn(err error, seen topology.Generation) (answered bool) {
 	c, now, node := l.c, time.Now(), l.c.Router.NodeByAddr(l.addr)
 	var refused redis.Error
@@ -137,7 +136,7 @@ func (l learner) learn(err error, seen topology.Generation) (answered bool) {
 	return answered
 }
 
-// refresh asks for the views that are due, in the background.
+// refresh requests the views that are due, in the background.
 func (c *Client) refresh(now time.Time) {
 	if due := c.Refresher.Next(&c.Router, now); len(due.Addrs) > 0 {
 		go c.ask(context.Background(), due)
@@ -161,15 +160,15 @@ func (l learner) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 		err := next(ctx, cmds)
 		for _, cmd := range cmds {
 			if !l.learn(cmd.Err(), seen) {
-				break // one failure of the node, however many commands it had
+				break // one failure of the node, whatever the number of commands
 			}
 		}
 		return err
 	}
 }
 
-// An insister sends commands again that go-redis passes on as redirected: it counts
-// every failure as one of the few redirects that it follows.
+// An insister retries commands for which go-redis has given up: go-redis counts every
+// failure as one of the few redirects that it follows.
 type insister struct{ c *Client }
 
 func (s insister) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -192,7 +191,7 @@ func (s insister) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
 		if len(cmds) == 0 || cmds[0].Name() == "multi" {
-			return err // a transaction is done as a whole or not at all
+			return err // a transaction is executed as a whole or not at all
 		}
 		for try, some := 0, cmds; ; try++ {
 			some = slices.DeleteFunc(slices.Clone(some), func(cmd redis.Cmder) bool { return !s.c.again(cmd.Err()) })
@@ -213,18 +212,18 @@ func (s insister) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 			next(ctx, some) // its error is that of one of the commands
 		}
 		if i := slices.IndexFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }); i >= 0 {
-			return cmds[i].Err() // the first, as go-redis has it
+			return cmds[i].Err() // the first, as in go-redis
 		}
 		return nil
 	}
 }
 
-// pause waits before a command is sent again, or returns why it is not to be.
+// pause waits before a retry, or returns an error if there must be none.
 func pause(ctx context.Context, try int) error {
 	switch {
 	case try == tries-1:
 		return ErrGaveUp
-	case try > 0: // the first time, the Router has learned where it goes
+	case try > 0: // before the first retry, the Router has already learned the node
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Millisecond << min(try, 7)):
@@ -233,7 +232,7 @@ func pause(ctx context.Context, try int) error {
 	return ctx.Err()
 }
 
-// again reports whether a command with this error was not done and can be sent again.
+// again reports whether a command with this error was not executed and can be retried.
 func (c *Client) again(err error) bool {
 	var refused redis.Error
 	var op *net.OpError

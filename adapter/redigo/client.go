@@ -15,13 +15,13 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-const tries = 100 // of a command, with pauses that grow to 0.1 s: a failover takes seconds
+const tries = 100 // tries of a command, with pauses that grow to 0.1 s: a failover takes seconds
 
-// ErrNotSent is in the error of a command that no node has got.
+// ErrNotSent is wrapped by the error of a command that reached no node.
 var ErrNotSent = errors.New("redigo: not sent")
 
-// ErrGaveUp is in the error of a command that was refused, redirected or not sent at
-// every try. It was not done.
+// ErrGaveUp is wrapped by the error of a command that was refused, redirected or not sent
+// at every try. The command was not executed.
 var ErrGaveUp = errors.New("redigo: gave up after 100 tries")
 
 // A Client sends commands to the nodes that own their keys. Its methods are safe
@@ -30,16 +30,16 @@ type Client struct {
 	Dial      func(addr string) (redis.Conn, error) // makes a connection
 	Router    topology.Router
 	Refresher topology.Refresher                       // its Seeds are the addresses of some nodes
-	Views     atomic.Int64                             // how many nodes were asked for a view
-	Errors    [topology.ActionRestart + 1]atomic.Int64 // how many errors of servers asked for which action
+	Views     atomic.Int64                             // the number of requests for a view
+	Errors    [topology.ActionRestart + 1]atomic.Int64 // the number of server errors by action
 	pools     sync.Map                                 // address -> *redis.Pool
 }
 
-// A Command is the name of a command, a string, and its arguments, as redigo takes
-// them. One that has no key goes to the node of slot 0, which is that of "".
+// A Command is the name of a command, a string, and its arguments, as in redigo. A command
+// without keys goes to the node of slot 0, the slot of "".
 type Command []any
 
-// key returns the first key of the command, by which a node takes it or refuses it.
+// key returns the first key of the command, which determines its node.
 func (c Command) key() (string, error) {
 	args := make([]string, len(c))
 	for i, arg := range c {
@@ -59,16 +59,16 @@ func (c Command) key() (string, error) {
 	return args[keys[0].Index], nil
 }
 
-// A Reply is what came of a command. Err is a redis.Error if a server has refused
-// the command. If it is neither that nor ErrNotSent nor ErrGaveUp, the connection
-// broke, and the command may have been done or not.
+// A Reply is the result of a command. Err is a redis.Error if a server has refused the
+// command. If it is neither that nor ErrNotSent nor ErrGaveUp, the connection broke, and
+// the command may or may not have been executed.
 type Reply struct {
 	Value any
 	Err   error
 }
 
-// Do sends a command. If it is not known, or its arguments do not show its keys, it
-// is not sent, and Err is a [*command.Error].
+// Do sends a command. A command that is unknown, or whose arguments do not show its keys,
+// is not sent; Err is then a [*command.Error].
 func (c *Client) Do(line Command) Reply {
 	key, err := line.key()
 	if err != nil {
@@ -83,7 +83,7 @@ func (c *Client) do(key string, line Command, try int) Reply {
 		node = new(topology.Node) // without an address
 	}
 	if !node.Serves() && try%2 == 1 {
-		// Has a replica taken over? Unless it has, it answers MOVED.
+		// Perhaps a replica has taken over. If not, it answers MOVED.
 		if heir, _ := c.Router.ReadKey(key, topology.ReadReplica); heir != nil && heir.Role == topology.RoleReplica {
 			reply := c.send(heir.Addr(), line)[0]
 			if reply.Err == nil {
@@ -95,8 +95,8 @@ func (c *Client) do(key string, line Command, try int) Reply {
 	return c.follow(key, line, node, node, seen, try, c.send(node.Addr(), line)[0])
 }
 
-// Pipeline sends commands, those of each node at once. Replies are in the order
-// of commands, but those that were redirected are done later than those behind.
+// Pipeline sends the commands of each node at once. Replies are in the order of commands.
+// A redirected command is executed later than the commands after it.
 func (c *Client) Pipeline(commands []Command) []Reply {
 	replies := make([]Reply, len(commands))
 	var keys []string
@@ -142,7 +142,7 @@ func (c *Client) send(addr string, lines ...Command) []Reply {
 		name, _ := line[0].(string)
 		conn.Send(name, line[1:]...)
 	}
-	conn.Flush() // what fails so far, Receive tells
+	conn.Flush() // Receive returns the error if this fails
 	replies := make([]Reply, len(lines))
 	for i := range replies {
 		if replies[i].Value, replies[i].Err = conn.Receive(); unconnected != nil {
@@ -152,9 +152,9 @@ func (c *Client) send(addr string, lines ...Command) []Reply {
 	return replies
 }
 
-// follow returns the reply of node to a command that was sent by the map of the
-// generation seen, or does what its error asks for and sends the command again.
-// Owner is node if it was expected to answer.
+// follow returns the reply of node to a command that was sent by the map of the generation
+// seen. If the reply is an error that asks for it, follow retries the command. owner is
+// node if node was expected to own the slot.
 func (c *Client) follow(key string, line Command, node, owner *topology.Node, seen topology.Generation, try int, reply Reply) Reply {
 	now := time.Now()
 	if due := c.Refresher.Next(&c.Router, now); len(due.Addrs) > 0 {
@@ -194,8 +194,8 @@ func (c *Client) follow(key string, line Command, node, owner *topology.Node, se
 	return c.do(key, line, try+1)
 }
 
-// Refresh asks for the map as soon as the Refresher allows it. It must be called
-// before the first command.
+// Refresh requests views as soon as the Refresher allows it. Call it before the first
+// command.
 func (c *Client) Refresh() error {
 	for ; ; time.Sleep(10 * time.Millisecond) {
 		now := time.Now()

@@ -15,7 +15,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// cluster stands for servers, so that the example runs without any.
+// cluster stands in for servers.
 var cluster = func() *plantest.Cluster {
 	view, err := topology.ParseNodes("a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191\n"+
 		"b 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383\n", topology.Origin{})

@@ -1,6 +1,6 @@
 // Package valkeygo sends pipelines of valkey-go by a [topology.Router], which a
-// [topology.Refresher] keeps right: one client for each node, commands that are
-// built without hashing, and a hash of all keys at once.
+// [topology.Refresher] keeps up to date. It has one client for each node, builds commands
+// without hashing, and hashes all keys of a pipeline at once.
 package valkeygo
 
 import (
@@ -17,31 +17,31 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-const tries, pause = 100, 100 * time.Millisecond // of a command: a failover takes seconds
+const tries, pause = 100, 100 * time.Millisecond // tries of a command: a failover takes seconds
 
-// ErrGaveUp is in the error of a command that was refused, redirected or not sent at
-// every try. It was not done.
+// ErrGaveUp is wrapped by the error of a command that was refused, redirected or not sent
+// at every try. The command was not executed.
 var ErrGaveUp = errors.New("valkeygo: gave up after 100 tries")
 
-// ErrNoNode is the error of a command for whose slot no node is known.
+// ErrNoNode is the error of a command whose slot has no known node.
 var ErrNoNode = errors.New("valkeygo: no node for the slot")
 
 // A Client sends commands to the nodes that own their keys. It must not be copied.
 type Client struct {
 	Router    topology.Router
 	Refresher topology.Refresher
-	Views     atomic.Int64 // how many nodes were asked for a view
+	Views     atomic.Int64 // the number of requests for a view
 	opt       valkey.ClientOption
 	nodes     sync.Map // address -> valkey.Client
 	builder   valkey.Builder
 	first     sync.Once // sets builder
 }
 
-// New returns a client for the cluster that has some of the nodes
-// opt.InitAddress.
+// New returns a client for the cluster of the nodes opt.InitAddress, of which one that
+// answers is enough.
 func New(ctx context.Context, opt valkey.ClientOption) (*Client, error) {
 	c := &Client{opt: opt, Refresher: topology.Refresher{Seeds: opt.InitAddress}}
-	c.opt.ForceSingleClient, c.opt.DisableRetry = true, true // what is sent again, and where, is for follow to say
+	c.opt.ForceSingleClient, c.opt.DisableRetry = true, true // follow decides about retries
 	c.Router.OnChange = func(change *topology.Change) {
 		for _, n := range change.Removed {
 			if node, ok := c.nodes.Load(n.Addr()); ok && c.Router.NodeByAddr(n.Addr()) == nil && c.nodes.CompareAndDelete(n.Addr(), node) {
@@ -68,7 +68,7 @@ func (c *Client) Close() {
 	c.nodes.Range(func(_, node any) bool { node.(valkey.Client).Close(); return true })
 }
 
-// node is the client for an address. It connects the first time.
+// node returns the client for an address, and connects the first time.
 func (c *Client) node(addr string) (valkey.Client, error) {
 	if node, ok := c.nodes.Load(addr); ok {
 		return node.(valkey.Client), nil
@@ -87,11 +87,10 @@ func (c *Client) node(addr string) (valkey.Client, error) {
 	return node, nil
 }
 
-// B returns the builder of commands: that of a client of one node, which hashes
-// nothing.
+// B returns the builder of commands: that of a client of one node, which does not hash.
 func (c *Client) B() valkey.Builder { return c.builder }
 
-// ask asks for the views that are due.
+// ask requests the views that are due.
 func (c *Client) ask(ctx context.Context, due topology.Refresh) (err error) {
 	views := make([]*topology.Cluster, len(due.Addrs))
 	for i, addr := range due.Addrs {
@@ -113,17 +112,17 @@ func (c *Client) origin(addr string) topology.Origin {
 	return topology.Origin{Addr: addr, TLS: c.opt.TLSConfig != nil}
 }
 
-// DoMulti sends commands, those of each node at once, and follows redirects. A
-// command goes by its first key, and one that has none to the node of slot 0, that
-// of "". If a command is not known, or its arguments do not show its keys, it is not
-// sent, and its error is a [*command.Error].
+// DoMulti sends the commands of each node at once, and follows redirects. The first key
+// of a command determines its node. A command without keys goes to the node of slot 0, the
+// slot of "". A command that is unknown, or whose arguments do not show its keys, is not
+// sent; its error is a [*command.Error].
 func (c *Client) DoMulti(ctx context.Context, commands ...valkey.Completed) []valkey.ValkeyResult {
 	results := make([]valkey.ValkeyResult, len(commands))
 	var keys []string
 	var which []int // command which[k] has the key keys[k]
 	var found []command.Key
 	for i := range commands {
-		commands[i] = commands[i].Pin() // it may be sent again
+		commands[i] = commands[i].Pin() // it may be retried
 		args, key := commands[i].Commands(), ""
 		var err error
 		if found, err = command.Keys(found[:0], args); err != nil {
@@ -161,7 +160,7 @@ func (c *Client) DoMulti(ctx context.Context, commands ...valkey.Completed) []va
 	return results
 }
 
-// send sends commands to a node at once.
+// send sends commands to a node, all at once.
 func (c *Client) send(ctx context.Context, node *topology.Node, commands ...valkey.Completed) ([]valkey.ValkeyResult, error) {
 	if node == nil || node.Addr() == "" {
 		return nil, ErrNoNode
@@ -173,9 +172,9 @@ func (c *Client) send(ctx context.Context, node *topology.Node, commands ...valk
 	return client.DoMulti(ctx, commands...), nil
 }
 
-// follow sends a command again as long as result, the answer of node, asks for that.
+// follow retries a command as long as result, the reply of node, asks for it.
 func (c *Client) follow(ctx context.Context, key string, node *topology.Node, seen topology.Generation, result *valkey.ValkeyResult, line valkey.Completed) {
-	owner := node // or nil, if it was not expected to answer
+	owner := node // or nil, if it was not expected to own the slot
 	for try := 0; ; try++ {
 		ask, again := c.react(ctx, node, owner, seen, result.Error())
 		if !again {
@@ -196,7 +195,7 @@ func (c *Client) follow(ctx context.Context, key string, node *topology.Node, se
 		if owner, seen = c.Router.ReadKey(key, topology.ReadPrimary); ask != nil {
 			lines, node, owner = []valkey.Completed{c.B().Asking().Build(), line}, ask, nil
 		} else if node = owner; node != nil && !node.Serves() && try%2 == 1 {
-			// Has a replica taken over? Unless it has, it answers MOVED.
+			// Perhaps a replica has taken over. If not, it answers MOVED.
 			node, _ = c.Router.ReadKey(key, topology.ReadReplica)
 			probe, owner = true, nil
 		}
@@ -209,8 +208,8 @@ func (c *Client) follow(ctx context.Context, key string, node *topology.Node, se
 	}
 }
 
-// react tells the Router what node answers, which is owner if it was expected to.
-// It returns whether the command is to be sent again, and, after ASK, where to.
+// react passes the reply of node to the Router. owner is node if node was expected to own
+// the slot. It reports whether to retry the command, and, after ASK, at which node.
 func (c *Client) react(ctx context.Context, node, owner *topology.Node, seen topology.Generation, err error) (ask *topology.Node, again bool) {
 	now := time.Now()
 	if due := c.Refresher.Next(&c.Router, now); len(due.Addrs) > 0 {
@@ -227,7 +226,7 @@ func (c *Client) react(ctx context.Context, node, owner *topology.Node, seen top
 		c.Refresher.Want(now)
 	case !answered: // the node is not there
 		c.Refresher.Note(c.Router.Failed(node), now)
-		var op *net.OpError // if not even a connection came about, the command was not sent
+		var op *net.OpError // without a connection, the command was not sent
 		if !errors.As(err, &op) || op.Op != "dial" {
 			return nil, false
 		}

@@ -24,8 +24,8 @@ var update = flag.Bool("update", false, "write api.txt anew")
 // root is the checkout.
 const root = "../.."
 
-// public returns the folders of the packages that others import, by their path
-// in the checkout: those of the module, and the adapters.
+// public returns the folders of the packages that others import, relative to the checkout:
+// those of the module, and the adapters.
 func public(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
@@ -82,8 +82,8 @@ func load(t *testing.T, dir string) (*doc.Package, *token.FileSet) {
 	return p, fset
 }
 
-// names calls yield with each exported name of p, its declaration in one line,
-// and whether it is documented.
+// names calls yield with each exported name of p, its declaration in one line, and
+// whether it has documentation.
 func names(p *doc.Package, fset *token.FileSet, yield func(decl string, documented bool)) {
 	text := func(node any) string {
 		var b strings.Builder
@@ -122,7 +122,7 @@ func names(p *doc.Package, fset *token.FileSet, yield func(decl string, document
 			for _, field := range s.Fields.List {
 				for _, name := range field.Names {
 					if name.IsExported() {
-						// The comment of the type may say all of a field.
+						// The comment of the type may cover a field.
 						yield("field "+t.Name+"."+name.Name+" "+text(field.Type), true)
 					}
 				}
@@ -137,8 +137,7 @@ func names(p *doc.Package, fset *token.FileSet, yield func(decl string, document
 	}
 }
 
-// conventional are methods whose names say all: those of fmt, errors and
-// encoding.
+// conventional are methods that need no documentation: those of fmt, errors and encoding.
 func conventional(decl string) bool {
 	for _, name := range []string{"String() string", "Error() string", "Is(target error) bool", "Unwrap() error"} {
 		if strings.HasSuffix(decl, ") "+name) {
@@ -148,8 +147,7 @@ func conventional(decl string) bool {
 	return false
 }
 
-// TestAPI holds that a change of the API is a change of api.txt, which is read
-// in the same commit:
+// TestAPI holds that api.txt lists the API, so that reviewers of a commit see changes:
 //
 //	cd internal/house && go test -run TestAPI -update
 func TestAPI(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package house holds the tests of the project as a whole, which read its sources
-// or what the go command says of them: what imports what, what is exported and
-// documented, how large the module is, and of the root package which instructions
-// its kernels have, what its constants follow from, and what is inlined.
+// Package house tests the project as a whole, by its sources and by the go command: the
+// imports between packages, the exported API and its documentation, the size of the module
+// and, of the root package, the instructions of its kernels, the derivation of its
+// constants, and inlining.
 package house

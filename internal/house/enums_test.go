@@ -27,9 +27,8 @@ func constantsOf(typ *doc.Type) []string {
 	return names
 }
 
-// TestEnums holds that a number which stands for one of a few things says which, and
-// that the constants of a type begin with a word of its name, so that a reader knows the
-// type of each and finds all of them by one.
+// TestEnums holds that enumerations have a String method, and that the constants of a type
+// begin with a word of its name, so that a reader knows their type and finds all of them.
 func TestEnums(t *testing.T) {
 	enums, prefixes := 0, 0
 	for _, dir := range public(t) {
@@ -61,7 +60,7 @@ func commonPrefix(names []string) string {
 			prefix = prefix[:len(prefix)-1]
 		}
 	}
-	// Up to where the next word begins.
+	// Cut at the start of the next word.
 	for prefix != "" && slices.ContainsFunc(names, func(name string) bool {
 		rest := name[len(prefix):]
 		return rest == "" || rest[0] < 'A' || rest[0] > 'Z'

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// mainUses are the examples of what the packages are for, by folder. A name here is
-// what follows "Example".
+// mainUses are the examples of the main uses of each package, by folder. A name here is
+// the part after "Example".
 var mainUses = map[string]string{
 	"":                      "Of AppendOf OfPattern Tags Slot_Tag",
 	"slotmap":               "SetOf Map_Update OwnerSplitter",
@@ -28,8 +28,8 @@ var mainUses = map[string]string{
 	"slotmap/plan/plantest": "Cluster_Dial",
 }
 
-// examples returns the examples of the package in dir by what follows "Example" in
-// their names.
+// examples returns the examples of the package in dir, by the part of their names after
+// "Example".
 func examples(t *testing.T, dir string) map[string]*doc.Example {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, dir, "*_test.go"))
@@ -58,8 +58,8 @@ func uses(e *doc.Example, method string) (found bool) {
 	return found
 }
 
-// firstMethod returns the first exported method of a type, as the file of the type has
-// them, whose name does not say all. A type that has one is a main type.
+// firstMethod returns the first exported method of a type that is not conventional, in the
+// order of the type's file. A type that has one is a main type.
 func firstMethod(typ *doc.Type, fset *token.FileSet) string {
 	methods := slices.Clone(typ.Methods)
 	file := fset.File(typ.Decl.Pos())
@@ -84,8 +84,8 @@ func firstMethod(typ *doc.Type, fset *token.FileSet) string {
 
 // TestExamples holds that each package has an example, that each main type has one
 // that uses its first method, that each main use has one, and that each is compared
-// with its output. An example is a type's if documentation shows it there: those of
-// its methods, and of the functions that return it, too.
+// with its output. An example belongs to a type if documentation shows it there, so those
+// of its methods and of functions that return it count.
 func TestExamples(t *testing.T) {
 	types, mains := 0, 0
 	for _, dir := range public(t) {

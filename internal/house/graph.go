@@ -42,7 +42,7 @@ func (g Graph) Group(of func(string) string) Graph {
 	return groups
 }
 
-// reach returns what can be reached from a name by arrows.
+// reach returns the names that can be reached from a name by arrows.
 func (g Graph) reach(from string) map[string]bool {
 	reached := map[string]bool{}
 	for next := []string{from}; len(next) > 0; next = next[1:] {
@@ -77,8 +77,8 @@ func (g Graph) Circles() [][]string {
 	return circles
 }
 
-// Least returns g without the arrows that follow from others: those to what the name
-// uses by another one too. Arrows of circles stay.
+// Least returns g without the arrows that follow from others: those to names that can also
+// be reached over another name. Arrows of circles stay.
 func (g Graph) Least() Graph {
 	least := Graph{}
 	for from, uses := range g {
@@ -97,9 +97,8 @@ func (g Graph) Least() Graph {
 	return least
 }
 
-// Rows returns the names of g so that all arrows go down, but those of circles, which
-// stay in one row. Each name is as far down as it can be used from; in a row, names
-// stand near those that use them.
+// Rows returns the names of g in rows, such that all arrows go down, except those of
+// circles, which stay in one row. In a row, names stand near those that use them.
 func (g Graph) Rows() [][]string {
 	reach := map[string]map[string]bool{}
 	for name := range g {
@@ -142,8 +141,8 @@ func (g Graph) Rows() [][]string {
 	return rows
 }
 
-// Packages returns which packages of the module at root import which. Tests do not
-// count, nor do nested modules.
+// Packages returns the graph of imports of the module at root, without tests and nested
+// modules.
 func Packages(root string) (Graph, error) {
 	g := Graph{}
 	err := sources(root, func(path, dir string, file *ast.File) {
@@ -158,7 +157,7 @@ func Packages(root string) (Graph, error) {
 	return g, err
 }
 
-// sources calls yield with each source of the module at root that is no test.
+// sources calls yield with each source of the module at root that is not a test.
 func sources(root string, yield func(path, dir string, file *ast.File)) error {
 	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -199,9 +198,9 @@ var (
 	refers  = regexp.MustCompile(`·(\w+)(?:\+\d+)?\(SB\)`)
 )
 
-// Files returns which files of the root package call which: that of the function, and
-// for one without a body that of its assembly. Types, constants and variables are what
-// all share, and do not count, nor do methods.
+// Files returns the graph of calls between the files of the root package. A function
+// without a body is in the file of its assembly. Types, constants and variables, which all
+// share, do not count, nor do methods.
 func Files(root string) (Graph, error) {
 	g := Graph{}
 	declared := map[string][]string{} // files, by name
@@ -282,8 +281,7 @@ func compatible(a, b string) bool {
 	return arch(a) == "" || arch(b) == "" || arch(a) == arch(b)
 }
 
-// Job returns what a file of the root package is for: its name without the
-// architecture.
+// Job returns the job of a file of the root package: its name without the architecture.
 func Job(file string) string { return suffix.ReplaceAllString(file, "") }
 
 // String has a line for each name: "a -> b c".

@@ -30,7 +30,7 @@ func TestRows(t *testing.T) {
 }
 
 // Files of the root package that call each other are of one job. One circle is between
-// two: what is long goes from crc16 to long, and its last bytes back.
+// two: crc16 passes long buffers to long, which passes the last bytes back.
 func TestNoCircles(t *testing.T) {
 	files, err := Files(root)
 	require.NoError(t, err)

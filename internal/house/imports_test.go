@@ -20,8 +20,8 @@ import (
 
 const module = "github.com/hashslot/hashslot"
 
-// arrows says which packages of the module each package may import. What is not
-// named here is a mistake.
+// arrows has the packages of the module that each package may import. All other imports
+// are mistakes.
 var arrows = map[string][]string{
 	"internal/gf2":           {},
 	"internal/reply":         {},
@@ -45,8 +45,7 @@ var arrows = map[string][]string{
 	"fuzz":                   {},
 }
 
-// foreignImports says what packages import from outside of the module and of
-// the standard library. Tests may import testify as well.
+// foreignImports has the imports from other modules. Tests may also import testify.
 var foreignImports = map[string][]string{
 	".":                {"github.com/klauspost/cpuid/v2"},
 	"internal/guard":   {"golang.org/x/sys/unix"},
@@ -82,7 +81,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		dir := filepath.ToSlash(filepath.Dir(name))
 		seen[dir] = true
 		allowed, known := arrows[dir]
-		assert.True(t, known, "%s: a package that has no place in the house", dir)
+		assert.True(t, known, "%s: a package that is not in arrows", dir)
 		for _, spec := range file.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			require.NoError(t, err)
@@ -102,8 +101,8 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
-// TestQuiet holds that what others import starts no goroutine, and neither asks for
-// the time nor waits: callers pass the time in. Adapters do both.
+// TestQuiet holds that public packages start no goroutine, do not read the clock and do
+// not wait: callers pass the time in. Adapters do all of that.
 func TestQuiet(t *testing.T) {
 	for _, dir := range public(t) {
 		if strings.HasPrefix(dir, "adapter/") {

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The tests of this file hold that a kernel has no instruction that a CPU it is
-// chosen for may lack. An emulator does not notice all of them.
+// The tests of this file hold that every CPU for which a kernel is chosen has all of its
+// instructions. An emulator does not notice all violations.
 
 // instruction is one line of the assembler's listing.
 type instruction struct {
@@ -61,9 +61,9 @@ func listing(t *testing.T, arch string) map[string][]instruction {
 	return functions
 }
 
-// What the CPU needs for an instruction on registers of 128 bits of the old
-// kind, one of 256 bits, and one of 512 bits or with a new register or mask.
-// "" is what every CPU of the architecture has.
+// The features that an instruction needs: in its legacy form on registers of 128 bits, on
+// registers of 256 bits, and on registers of 512 bits or with a new register or mask.
+// "" means every CPU of the architecture.
 var amd64Features = func() map[string][3]string {
 	m := map[string][3]string{}
 	add := func(sse, avx, avx512 string, names string) {
@@ -174,8 +174,8 @@ func TestInstructionsBelongToTheirKernel(t *testing.T) {
 	}
 }
 
-// reachable returns the instructions that run when the kernel of that tier is in
-// use: a jump that depends on the tier goes one way.
+// reachable returns the instructions that can run in a tier: a jump that depends on the
+// tier goes one way.
 func reachable(t *testing.T, functions map[string][]instruction, tier int, entries []string, called map[string]bool) []instruction {
 	t.Helper()
 	var found []instruction
@@ -198,7 +198,7 @@ func reachable(t *testing.T, functions map[string][]instruction, tier int, entri
 			case in.name == "RET":
 				return
 			case in.name == "LEAQ":
-				// The address of a function is for a jump to somewhere in it.
+				// The address of a function stands for a jump into it.
 				name, _, _ := strings.Cut(in.operands, "<>(")
 				for i := range functions[name] {
 					walk(place{name, i})
@@ -276,8 +276,8 @@ func decide(t *testing.T, body []instruction, index, tier int) (taken, decided b
 	return
 }
 
-// TestSHA3InstructionsAreApart holds that of the functions for arm64 only those
-// named so need the extension SHA3, and those do.
+// TestSHA3InstructionsAreApart holds that a function for arm64 needs the extension SHA3 if
+// and only if its name says so.
 func TestSHA3InstructionsAreApart(t *testing.T) {
 	sha3 := []string{"VEOR3", "VBCAX", "VRAX1", "VXAR"}
 	for name, body := range listing(t, "arm64") {
@@ -290,7 +290,7 @@ func TestSHA3InstructionsAreApart(t *testing.T) {
 	}
 }
 
-// TestInlining holds that a call of the public functions costs no second call.
+// TestInlining holds that public functions are inlined, and so cost no second call.
 func TestInlining(t *testing.T) {
 	out := command(t, "build", "-gcflags=-m", ".")
 	for _, name := range []string{"Of", "OfBytes", "Checksum", "ChecksumString", "Update", "Slot.Valid", "Kernel"} {

@@ -38,9 +38,8 @@ func pages(t *testing.T) map[string]string {
 
 var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
 
-// TestPages holds that the Go code of each page is that of an example, which is
-// compiled, run and compared with its output, or a program that does what its last
-// comment says.
+// TestPages holds that each block of Go in the pages is an example with an output, which
+// go test runs, or a program that prints what its last comment says.
 func TestPages(t *testing.T) {
 	t.Chdir(root)
 	examples := map[string]bool{}
@@ -96,8 +95,8 @@ func runs(t *testing.T, name, program string) {
 	}
 }
 
-// TestLinks holds that links within the checkout lead to files that are there, and
-// to headings that are in them. Links to other places are not followed.
+// TestLinks holds that the targets of links within the checkout exist, files and headings.
+// It does not follow links to other places.
 func TestLinks(t *testing.T) {
 	t.Chdir(root)
 	pages := pages(t)

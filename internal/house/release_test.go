@@ -110,7 +110,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestReproducible holds that the command is the same bytes wherever it is built.
+// TestReproducible holds that two checkouts give the same bytes of the command.
 func TestReproducible(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds the command eight times")

@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// maxZip is how many bytes "go get" may bring: a tenth more than it did when the
-// number was set, so that it stops what grows by far and not the next test.
+// maxZip is the most bytes that "go get" may download: a tenth more than when it was set,
+// so that it stops large growth, and not the next test.
 const maxZip = 740_000
 
-// TestSize holds that the module stays small: nested modules, where recorded
-// answers, pictures and results are, do not travel with it.
+// TestSize holds that the module stays small. Recorded replies, pictures and results are in
+// nested modules, which importers do not download.
 func TestSize(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("git is not here")

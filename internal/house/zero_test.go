@@ -31,10 +31,10 @@ var values = []any{
 	new(topology.Redirect), new(topology.Refresher), new(topology.Role), new(topology.Router), new(topology.ScanCursor), new(topology.Shard),
 }
 
-// nils are those whose nil pointer is as good as the zero value.
+// nils are the types whose nil pointer behaves like the zero value.
 var nils = []any{(*slotmap.Table[string])(nil)}
 
-// zeroPanics are methods that a zero value cannot have an answer for.
+// zeroPanics are methods that panic on a zero value, and why.
 var zeroPanics = map[string]string{
 	"Auth.Format":   "it writes to what fmt gives it",
 	"KeyCounts.Put": "a nil map takes nothing, as any map",
@@ -72,8 +72,8 @@ func TestZeroValues(t *testing.T) {
 	}
 }
 
-// call calls f with zero values: where it wants a pointer, one to a zero value, and
-// where it wants a function, one that returns zero values.
+// call calls f with zero values; with a pointer to a zero value for a pointer, and with a
+// function that returns zero values for a function.
 func call(f reflect.Value) []reflect.Value {
 	var args []reflect.Value
 	for i := range f.Type().NumIn() {
@@ -97,7 +97,7 @@ func call(f reflect.Value) []reflect.Value {
 	return f.Call(args)
 }
 
-// A value prints, whatever it is.
+// Every value can be printed.
 func TestZeroValuesPrint(t *testing.T) {
 	for _, value := range values {
 		assert.NotContains(t, fmt.Sprint(value), "PANIC", "%T", value)

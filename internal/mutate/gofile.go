@@ -18,17 +18,16 @@ import (
 	"strings"
 )
 
-// A goFile is a Go file and its mutants. Nearly all of them are in one build of
-// the tests: where they differ from the original, a variable says which one is
-// meant. Those of declarations of constants are built alone.
+// A goFile is a Go file and its mutants. Nearly all of them are in one build of the tests:
+// a variable chooses at run time. Mutants of constant declarations are built alone.
 type goFile struct {
 	text string
 	name string // of the package
 	all  []mutant
 }
 
-// An edit is a mutant of a Go file: the source from start to end is replaced by
-// the new text, or there is a way to choose between both at run time.
+// An edit is a mutant of a Go file: the new text replaces the source from start to end, or
+// a choice at run time has both.
 type edit struct {
 	start, end int
 	text       string
@@ -36,11 +35,11 @@ type edit struct {
 	typ        string // of a value
 }
 
-// A choice is how both versions stand side by side.
+// A choice is the form in which both versions are in one build.
 type choice uint8
 
 const (
-	alone     choice = iota // they do not
+	alone     choice = iota // not in one build
 	condition               // of type bool
 	value                   // of another type
 	statement               // the new one may be empty
@@ -114,7 +113,7 @@ func (w *goWalker) source(n ast.Node) string {
 	return w.g.text[w.file.Offset(n.Pos()):w.file.Offset(n.End())]
 }
 
-// add adds the mutant that has text in the place of n.
+// add adds the mutant in which text replaces n.
 func (w *goWalker) add(kind string, n ast.Node, text string, c choice) {
 	e := edit{start: w.file.Offset(n.Pos()), end: w.file.Offset(n.End()), text: text, choice: c}
 	old := w.source(n)
@@ -160,8 +159,8 @@ var operators = map[token.Token][]token.Token{
 	token.INC: {token.DEC}, token.DEC: {token.INC},
 }
 
-// walk adds the mutants of what is in n, from the outside to the inside. f is the
-// type of the function it is in.
+// walk adds the mutants within n, from the outside to the inside. f is the type of the
+// enclosing function.
 func (w *goWalker) walk(n ast.Node, f *ast.FuncType) {
 	switch n := n.(type) {
 	case *ast.FuncLit:
@@ -221,7 +220,7 @@ func (w *goWalker) walk(n ast.Node, f *ast.FuncType) {
 	}
 }
 
-// children returns the nodes right below n.
+// children returns the direct children of n.
 func children(n ast.Node) (below []ast.Node) {
 	ast.Inspect(n, func(c ast.Node) bool {
 		if c == nil || c == n {
@@ -233,8 +232,8 @@ func children(n ast.Node) (below []ast.Node) {
 	return below
 }
 
-// negate adds the opposite of a condition. That of a comparison is among its own
-// mutants.
+// negate adds the opposite of a condition. A comparison has its own mutants, with its
+// opposite among them.
 func (w *goWalker) negate(cond ast.Expr) {
 	if b, ok := cond.(*ast.BinaryExpr); ok && (b.Op == token.EQL || b.Op == token.NEQ) {
 		return
@@ -317,8 +316,8 @@ func (w *goWalker) statements(list []ast.Stmt, f *ast.FuncType) {
 	}
 }
 
-// results adds returns of other results, one at a time: the opposite of a bool,
-// and else the zero value.
+// results adds returns with one other result each: the opposite of a bool, or the zero
+// value.
 func (w *goWalker) results(s *ast.ReturnStmt, f *ast.FuncType) {
 	if f == nil || f.Results == nil {
 		return
@@ -356,7 +355,7 @@ func (w *goWalker) results(s *ast.ReturnStmt, f *ast.FuncType) {
 	}
 }
 
-// applied returns the file with one mutant in the place of the original.
+// applied returns the file with one mutant.
 func (g *goFile) applied(e edit) string { return g.text[:e.start] + e.text + g.text[e.end:] }
 
 // combined returns the file with all mutants that can be chosen at run time, the
@@ -385,8 +384,8 @@ func (g *goFile) combined(chosen []mutant) string {
 		}
 		in = append(in, insertion{e.start, false, before}, insertion{e.end, true, after})
 	}
-	// The mutants come from the outside to the inside: of those that begin at the
-	// same place the first goes first, of those that end there the last.
+	// The mutants are sorted from the outside to the inside. Of those that begin at one
+	// place the first comes first; of those that end at one place, the last.
 	slices.Reverse(in)
 	slices.SortStableFunc(in, func(a, b insertion) int {
 		switch {
@@ -425,8 +424,8 @@ func (g *goFile) combined(chosen []mutant) string {
 // goVariable has the number of the mutant.
 const goVariable = "hashslotMutant"
 
-// buildGo builds the tests with the original and the mutants that can be chosen
-// at run time. Those that make it fail are left to be built alone.
+// buildGo builds the tests with the original and the mutants that can be chosen at run
+// time. Mutants that break this build are built alone later.
 func (m *mutator) buildGo(chosen []mutant) error {
 	m.chosen = slices.Clone(chosen)
 	for {
@@ -449,11 +448,11 @@ func (m *mutator) buildGo(chosen []mutant) error {
 	}
 }
 
-// compileError is a message of the compiler. It leaves the column out where a
-// line is long, and choices make lines long.
+// compileError matches a message of the compiler, which has no column for long lines; and
+// choices make lines long.
 var compileError = regexp.MustCompile(`(?m)^\S+\.go:(\d+)(?::\d+)?: `)
 
-// compile builds the tests with the text in the place of the file.
+// compile builds the tests with text instead of the file.
 func (m *mutator) compile(text, binary string) ([]byte, error) {
 	source, err := filepath.Abs(m.file)
 	if err != nil {

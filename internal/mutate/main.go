@@ -1,6 +1,6 @@
-// Mutate tells whether the tests would notice a mistake in the assembly, or in
-// Go. It makes one small change to a file at a time, runs the fast tests of the
-// package over the result, and lists the changes that they let pass:
+// Mutate finds out whether the tests would notice a mistake in the assembly, or in Go. It
+// makes one small change to a file at a time, runs the package's fast tests, and lists the
+// changes that they do not notice:
 //
 //	cd internal/mutate
 //	go run . -file crc16_amd64.s -n 50 -seed 1
@@ -25,19 +25,18 @@
 //	constant  a number is one more or one less, a text is empty, true is false
 //	return    a result is zero, or the opposite
 //
-// The sources stay as they are: the go command is given the mutants as an
-// overlay, many at a time, and each run of the tests is told which one to call.
-// A mutant that does not assemble, fails a test, crashes or takes ten
-// times as long is killed. One that passes either shows a missing test or
-// makes no difference. The latter are explained in a file of lines
+// The sources are not changed: the go command gets the mutants as an overlay, many at a
+// time, and an environment variable tells the tests which one to call. A mutant is killed
+// if it does not assemble, fails a test, crashes, or takes ten times as long. One that
+// passes either shows a missing test or makes no difference. The latter are explained in
+// a file of lines
 //
 //	file: kind: instruction => mutant // why it makes no difference
 //	file: kind: function: Go => mutant // why it makes no difference
 //
-// where instruction stands for all places with that text, and file is the name
-// of a .s file or the path of a Go file. A survivor that is
-// not explained there makes the exit status 1, and so does an explanation whose
-// mutant was tried and is killed, or does not exist.
+// where instruction stands for all places with that text, and file is the name of a .s
+// file or the path of a Go file. The exit status is 1 if a survivor is not explained, or if
+// the mutant of an explanation was killed or does not exist.
 package main
 
 import (
@@ -62,9 +61,9 @@ func main() {
 	pattern := flag.String("file", "", "what to mutate: .s files of the root package, or Go files, as a pattern")
 	n := flag.Int("n", 50, "how many mutants to try, chosen at random; 0 for all")
 	seed := flag.Uint64("seed", 1, "the seed of that choice")
-	part := flag.String("part", "1/1", "try only the i-th of k parts of what was chosen, as i/k")
-	run := flag.String("run", "", "the tests to run, each word as go test -run; if it is empty, fast proofs of assembly, and all tests of Go")
-	execute := flag.String("exec", "", "a command to run the tests with, as go test -exec")
+	part := flag.String("part", "1/1", "try only the i-th of k parts of the chosen mutants: i/k")
+	run := flag.String("run", "", "the tests to run, each word like go test -run; by default, fast proofs for assembly, and all tests for Go")
+	execute := flag.String("exec", "", "a command that runs the tests, like go test -exec")
 	explained := flag.String("explained", "internal/mutate/explained.txt", "the explanations of survivors")
 	list := flag.Bool("list", false, "only list the mutants")
 	root := flag.String("root", "../..", "the folder of the module to mutate, from which files are named")
@@ -96,9 +95,9 @@ func main() {
 	}
 }
 
-// fastProofs are tests that together see every kernel but the plain Go at every
-// length, and take seconds. The first word takes a fraction of one, and kills
-// most mutants. It also sees that the plain Go is reached.
+// fastProofs are tests that together cover every kernel, plain Go excepted, at every
+// length, and take seconds. The first word takes a fraction of a second and kills most
+// mutants. It also covers calls of plain Go.
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere|TestUseOfTellsKernelsApart)$/kernel= " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
 	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout|" +
@@ -159,7 +158,7 @@ func (m *mutator) main(n int, seed uint64, part, explained string, list bool) er
 			}
 		}
 		if i == 0 {
-			// Tests that fail anyway would kill every mutant.
+			// Tests that fail without a mutant would kill every mutant.
 			if outcome, err := m.test(original); err != nil {
 				return err
 			} else if outcome != survived {
@@ -254,11 +253,11 @@ const (
 // perBuild is how many mutants go into one build of the tests.
 const perBuild = 64
 
-// original is what stands for the file as it is where a mutant is named.
+// original is the name of the unchanged file among mutants.
 const original = -1
 
-// selector is how the tests know which mutant to call: by an environment
-// variable. It is added to the package.
+// selector is added to the package: it reads from an environment variable which mutant to
+// call.
 const selector = `package hashslot
 
 import (
@@ -277,11 +276,10 @@ var mutant = func() uint64 {
 
 const variable = "HASHSLOT_MUTANT"
 
-// call is the body of the functions of the original file, which go on to the
-// same function of the mutant. The arguments are on the stack, and no register
-// means anything: they are filled, with a small number that could be a length,
-// so that a mutant that forgets to set one does not find there what the caller
-// happened to leave.
+// call is the body of the functions of the original file: it jumps to the same function of
+// the mutant. The arguments are on the stack, and registers have no meaning. They are
+// filled with a small number that could be a length, so that a mutant that forgets to set
+// one does not find a value that the caller left by chance.
 var call = map[string]string{
 	"amd64": forEach("\tMOVQ $3, %s\n", "BX CX DX SI DI R8 R9 R10 R11 R12 R13 R14") +
 		forEach("\tPCMPEQB %[1]s, %[1]s\n", "X0 X1 X2 X3 X4 X5 X6 X7 X8 X9 X10 X11 X12 X13 X14 X15") +
@@ -394,7 +392,7 @@ func (m *mutator) build(chosen []mutant) error {
 
 // header has go_asm.h made, and returns the folder where it is.
 func (m *mutator) header() (folder string, err error) {
-	// The go command keeps it where it works, and works only where something is new.
+	// The go command keeps it in its work folder, and only works if something is new.
 	name, err := filepath.Abs("mutant_new.go")
 	if err != nil {
 		return "", err
@@ -425,8 +423,8 @@ func (m *mutator) header() (folder string, err error) {
 
 func (m *mutator) binary() string { return filepath.Join(m.dir, "mutant.test") }
 
-// test runs the tests over a mutant of those that were last built, or the
-// original. Its error is one of the tool, not of the mutant.
+// test runs the tests with a mutant of the last build, or with the original. Its error is
+// one of the tool, not of the mutant.
 func (m *mutator) test(mutant int) (outcome string, err error) {
 	binary := m.binary()
 	switch {

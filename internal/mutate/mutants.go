@@ -45,8 +45,7 @@ var (
 	pseudo      = regexp.MustCompile(`^(PCALIGN|NOP|FUNCDATA|PCDATA|NO_LOCAL_POINTERS|VZEROUPPER)$`)
 )
 
-// mutants returns all mutants of a file, in order. They depend on nothing but
-// its text.
+// mutants returns all mutants of a file, in order. They depend only on its text.
 func mutants(lines []string) []mutant {
 	var all []mutant
 	for i, line := range lines {
@@ -91,9 +90,9 @@ func mutants(lines []string) []mutant {
 	return all
 }
 
-// flip flips one bit of a constant, another one in each line. In a vector of
-// indexes, each byte below 16 or 0x80 for none, it is a bit that means
-// something: the high bit where that is set, else one of the four lowest.
+// flip flips one bit of a constant, a different one in each line. In a vector of indexes,
+// whose bytes are below 16 or 0x80 for none, it is a bit that has a meaning: the high bit
+// if it is set, or else one of the four lowest.
 func flip(hex string, line int) string {
 	v, err := strconv.ParseUint(hex[2:], 16, 64)
 	if err != nil {
@@ -184,8 +183,7 @@ func conditions(code string) []string {
 	return out
 }
 
-// Instructions of three operands, or tests of two, that give the same if the
-// first two change places.
+// Commutative instructions: the first two operands can be exchanged.
 var commutative = regexp.MustCompile(`^(ADD|AND|ORR|EOR|TST|TEST|VEOR|VORR|VAND|VPMULL|VPMINU|VPMAXU|VPTEST|KORTEST|KORQ|VPXOR|VPOR|VPAND|VPADD|VPCMPEQ|VPCLMUL|VCMEQ)`)
 
 // swap exchanges the first two operands of an instruction if both are

@@ -1,11 +1,11 @@
-// Package commands holds slotmap/command against real servers: its table against
-// their replies to COMMAND, and the keys that it finds against COMMAND GETKEYS and
-// COMMAND GETKEYSANDFLAGS. It has nothing to import.
+// Package commands compares slotmap/command with real servers: its table with their
+// replies to COMMAND, and its keys with COMMAND GETKEYS and COMMAND GETKEYSANDFLAGS. It has
+// nothing to import.
 //
-// What the servers say is in testdata/commands, from which go generate
-// writes the table there. With Valkey 9.1 and Redis 8.6,
+// The replies are in testdata/commands; go generate makes the table of them. With Valkey
+// 9.1 and Redis 8.6,
 //
 //	go test ./commands -run TestReplies -update
 //
-// writes it anew.
+// writes them anew.
 package commands

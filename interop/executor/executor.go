@@ -1,5 +1,5 @@
-// Package executor carries out the steps of a plan on live servers. It is an
-// example, to be copied and changed.
+// Package executor carries out the steps of a plan on live servers. It is an example, made
+// to be copied and changed.
 package executor
 
 import (
@@ -14,28 +14,27 @@ import (
 	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
-// An Executor carries out steps. It must not be copied, and is closed at the end.
+// An Executor carries out steps. It must not be copied. Close it at the end.
 type Executor struct {
 	Dial func(addr string) (redis.Conn, error) // makes a connection
 
-	// Auth is how the source of a MIGRATE authenticates at the target.
+	// With Auth the source of a MIGRATE authenticates at the target.
 	Auth plan.Auth
 
-	// Reached, if not nil, is called when all steps before the one with the index
-	// next are done. What it writes down, with the steps, is where to go on after a
-	// crash. An error stops the executor.
+	// Reached, if not nil, is called when all steps before index next are done. It
+	// should store next beside the steps: after a crash, Run goes on from there. An
+	// error stops the executor.
 	Reached func(next int) error
 
-	// Patience is for how long a step may show no progress, Interval how often a
-	// node is asked. Zero is a minute and 20 ms.
+	// Patience is the longest time without progress of a step, and Interval the time
+	// between two requests to a node. Zero means a minute and 20 ms.
 	Patience, Interval time.Duration
 
 	pools sync.Map // address and database -> *redis.Pool
 }
 
-// Run does the steps from the one with the index next on: 0, or what Reached was
-// called with last. Steps of the same round are done at once. It stops at the first
-// error, and can then be called again.
+// Run carries out the steps from index next on: 0, or the last value that Reached got.
+// Steps of a round run in parallel. Run stops at the first error, and can be called again.
 func (e *Executor) Run(ctx context.Context, steps []plan.Step, next int) error {
 	for next < len(steps) {
 		end := next + 1
@@ -65,14 +64,14 @@ func (e *Executor) Run(ctx context.Context, steps []plan.Step, next int) error {
 	return nil
 }
 
-// do does one step, as [plan.Step] says.
+// do carries out one step, as [plan.Step] describes.
 func (e *Executor) do(ctx context.Context, s plan.Step) error {
 	p, why := plan.ProgressNotStarted, ""
 	var sent time.Time
 	for begin := time.Now(); ; time.Sleep(cmp.Or(e.Interval, 20*time.Millisecond)) {
 		var reason string
 		if p == plan.ProgressRunning && s.Kind == plan.KindFailover && time.Since(sent) > 6*time.Second {
-			p = plan.ProgressNotStarted // a replica gives a failover up after 5 s: CLUSTER_MF_TIMEOUT of cluster.h
+			p = plan.ProgressNotStarted // a replica gives up a failover after 5 s: CLUSTER_MF_TIMEOUT of cluster.h
 		}
 		if p == plan.ProgressNotStarted {
 			sent = time.Now()
@@ -96,7 +95,7 @@ func (e *Executor) do(ctx context.Context, s plan.Step) error {
 	}
 }
 
-// send sends the command of a step, those of MIGRATE until there are no more keys.
+// send sends the command of a step, and MIGRATE until there are no more keys.
 func (e *Executor) send(s plan.Step) (plan.Progress, string) {
 	switch {
 	case s.Command == nil:
@@ -119,7 +118,7 @@ func (e *Executor) send(s plan.Step) (plan.Progress, string) {
 	}
 }
 
-// ask returns the replies to the commands that show how far a step has come.
+// ask returns the replies to Until.Ask of a step.
 func (e *Executor) ask(s plan.Step) []any {
 	replies := make([]any, len(s.Until.Ask))
 	for i, command := range s.Until.Ask {

@@ -5,10 +5,10 @@
 //
 // For each project it fetches the module of the version that projects.go names,
 // runs the tests in a copy, edits the copy, and runs them again. It prints a table
-// in Markdown, and ends with status 1 if a test that passed before does not pass
-// after, unless projects.go says why. It needs the go command and its module proxy.
-// Tests that start a server find those in the folders of HASHSLOT_SERVERS, a list as
-// PATH is one; without it they do not pass before, and do not count.
+// in Markdown, and exits with status 1 if a test passed before and fails after, unless
+// projects.go gives a reason. It needs the go command and its module proxy. Tests that
+// start a server use those in the folders of HASHSLOT_SERVERS, a list like PATH. Without
+// it such tests fail before and do not count.
 package main
 
 import (
@@ -58,7 +58,7 @@ func main() {
 		fmt.Println(row)
 		for _, name := range broken {
 			bad = true
-			log.Printf("%s: %s passed before, and does not any more", p.name, name)
+			log.Printf("%s: %s passed before and fails now", p.name, name)
 		}
 	}
 	if bad {

@@ -1,5 +1,5 @@
-// Draw draws the house: which packages of the module import which, and which files of
-// the root package call which. It writes OUT-light.svg and OUT-dark.svg.
+// Draw draws the graph of imports of the module, and the graph of calls between the files
+// of the root package. It writes OUT-light.svg and OUT-dark.svg.
 //
 //	cd internal/house && go run ./draw -root ../.. -out ../../docs/house
 package main
@@ -19,7 +19,7 @@ import (
 
 func main() {
 	root := flag.String("root", "../..", "the folder of the module to draw")
-	out := flag.String("out", "house", "where the pictures go, without -light.svg")
+	out := flag.String("out", "house", "the path of the pictures, without -light.svg")
 	flag.Parse()
 	if err := draw(*root, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "draw:", err)

@@ -27,7 +27,7 @@ import (
 // two to three times as long.
 const NodeTimeout = 2 * time.Second
 
-// A Config says how nodes are to be started. The zero Config is for nodes on
+// A Config has the settings of nodes. The zero Config is for nodes on
 // 127.0.0.1.
 type Config struct {
 	Host string               // loopback address; "" is 127.0.0.1
@@ -35,8 +35,8 @@ type Config struct {
 	More func(i int) []string // further settings of node i, as "name", "value"
 }
 
-// A Cluster is nodes that were started together. They know nothing of one another
-// until Create.
+// A Cluster is nodes that were started together. They do not know each other until
+// Create.
 type Cluster struct {
 	Server
 	Nodes []*Node
@@ -70,8 +70,8 @@ func (s Server) Start(t testing.TB, n int, c Config) *Cluster {
 	if c.Host == "" {
 		c.Host = "127.0.0.1"
 	}
-	// A folder in memory, where there is one: nodes sync their configuration to
-	// disk at every change.
+	// A folder in memory if possible: nodes sync their configuration to disk at every
+	// change.
 	root, err := os.MkdirTemp(memory(), "hashslot")
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func (s Server) node(t testing.TB, i int, dir string, c Config) *Node {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	const tries = 10 // somebody else may take a port between its choice and its use
+	const tries = 10 // another process may take a port between its choice and its use
 	for try := range tries {
 		n.Port = freePorts(t, c.Host)
 		n.args = []string{s.program, "--port", strconv.Itoa(n.Port), "--bind", c.Host, "--dir", dir, "--logfile", "log",
@@ -112,7 +112,7 @@ func (s Server) node(t testing.TB, i int, dir string, c Config) *Node {
 			n.TLSPort, n.tls = freePorts(t, c.Host), c.TLS.Client
 			n.args = append(n.args, "--tls-port", strconv.Itoa(n.TLSPort), "--tls-cert-file", c.TLS.cert,
 				"--tls-key-file", c.TLS.key, "--tls-ca-cert-file", c.TLS.cert, "--tls-auth-clients", "no",
-				// Without it, version 7.0 does not tell the TLS port to clients.
+				// Without it, version 7.0 does not announce the TLS port to clients.
 				"--tls-cluster", "yes")
 		}
 		if c.More != nil {
@@ -207,11 +207,11 @@ func (n *Node) Kill() {
 	}
 }
 
-// Pause stops the process where it is, until Resume: its connections stay, and it
-// does not answer.
+// Pause suspends the process until Resume: its connections stay open, and it does not
+// answer.
 func (n *Node) Pause() { n.signal(syscall.SIGSTOP, true) }
 
-// Resume lets a paused process go on, with what it knew when it was paused.
+// Resume continues a paused process, which still has the view from before.
 func (n *Node) Resume() { n.signal(syscall.SIGCONT, false) }
 
 func (n *Node) signal(s syscall.Signal, paused bool) {
@@ -405,15 +405,14 @@ func (c *Cluster) Meet() {
 	})
 }
 
-// Settle waits until all running nodes have the state ok and agree on who owns
-// what, with which config epoch, and who is whose replica, and the replicas have
-// the data.
+// Settle waits until all running nodes have the state ok and agree on owners, config
+// epochs and replicas, and the replicas are in sync.
 func (c *Cluster) Settle() {
 	c.t.Helper()
 	c.Wait("the nodes agree and are ok", c.Settled)
 }
 
-// Settled reports what Settle waits for.
+// Settled reports whether the condition of Settle holds.
 func (c *Cluster) Settled() bool {
 	var first *topology.Cluster
 	for _, n := range c.Nodes {
@@ -440,9 +439,9 @@ func (c *Cluster) Settled() bool {
 	return true
 }
 
-// epochs are the config epochs of the primaries, each of which has its own. A node
-// that is given slots before it knows the highest one takes one that another
-// has already, and its claim may lose.
+// epochs returns the config epochs of the primaries, which differ. A node that gets slots
+// before it knows the highest epoch takes one that another already has, and its claim can
+// lose.
 func epochs(c *topology.Cluster) map[uint64]string {
 	all := map[uint64]string{}
 	for _, n := range c.Nodes() {
@@ -453,7 +452,7 @@ func epochs(c *topology.Cluster) map[uint64]string {
 	return all
 }
 
-// Wait waits until ok says so, at most 30 seconds.
+// Wait waits until ok returns true, at most 30 seconds.
 func (c *Cluster) Wait(what string, ok func() bool) {
 	c.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {

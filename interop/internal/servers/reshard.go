@@ -34,8 +34,8 @@ func (c *Cluster) Reshard(from, to *Node, slots int) {
 	c.Settle()
 }
 
-// Errors is how many errors that start with the word all running nodes have
-// replied, by their own count. Without one, it skips the rest of the test.
+// Errors returns the number of errors that begin with the word, by the counters of all
+// running nodes. It skips the rest of the test if servers have no counters.
 func (c *Cluster) Errors(word string) (n int) {
 	c.t.Helper()
 	if !c.AtLeast(6, 2) {
@@ -58,7 +58,7 @@ func (c *Cluster) Errors(word string) (n int) {
 	return n
 }
 
-// DBSize is how many keys all primaries have.
+// DBSize returns the number of keys of all primaries.
 func (c *Cluster) DBSize() (n int) {
 	c.t.Helper()
 	view, err := c.Nodes[0].View()

@@ -33,9 +33,9 @@ func (s Server) String() string { return s.Name + "-" + s.Version }
 
 var version = regexp.MustCompile(`^(Redis|Valkey) server v=((\d+)\.(\d+)\.\d+)`)
 
-// find looks for servers in the folders of HASHSLOT_SERVERS, each of which has to
-// have one, and of PATH. A program counts as what it says it is, since
-// distributions link the one's name to the other.
+// find looks for servers in the folders of HASHSLOT_SERVERS, each of which must have one,
+// and of PATH. Programs are told apart by their --version output, because distributions
+// link one name to the other.
 var find = sync.OnceValues(func() (found []Server, empty []string) {
 	named := filepath.SplitList(os.Getenv("HASHSLOT_SERVERS"))
 	for i, folder := range append(named, filepath.SplitList(os.Getenv("PATH"))...) {
@@ -63,10 +63,9 @@ var find = sync.OnceValues(func() (found []Server, empty []string) {
 	return found, empty
 })
 
-// Each runs test for every server there is, each in a subtest, and all in parallel
-// to other tests: they wait most of the time. A server that
-// HASHSLOT_REQUIRE_SERVERS names ("redis,valkey") and that is not there is a
-// failure, as is a folder of HASHSLOT_SERVERS without one.
+// Each runs test in a parallel subtest for every server: tests wait most of the time. It
+// fails if a server named in HASHSLOT_REQUIRE_SERVERS ("redis,valkey") is missing, or if a
+// folder of HASHSLOT_SERVERS has none.
 func Each(t *testing.T, test func(t *testing.T, s Server)) {
 	t.Helper()
 	t.Parallel()
