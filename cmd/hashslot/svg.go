@@ -82,44 +82,19 @@ func style(theme string) string {
 // themes are what -theme takes.
 var themes = []string{"auto", "light", "dark"}
 
-// svg returns the picture as a file of its own. Equal neighbours in a row are
-// drawn as one bar, and each kind is one path.
+// svg returns the picture as a file of its own.
 func (m *slotMap) svg() []byte {
-	var b bytes.Buffer
-	escape := func(s string) { _ = xml.EscapeText(&b, []byte(s)) } // a bytes.Buffer takes all
-	text := func(x, y int, attributes, s string) {
-		fmt.Fprintf(&b, `<text x="%d" y="%d"%s>`, x, y, attributes)
-		escape(s)
-		b.WriteString("</text>\n")
-	}
-	paths := make([]bytes.Buffer, len(m.kinds))
-	counts := make([]int, len(m.kinds))
-	longest := make([]slotmap.Range, len(m.kinds)) // of each kind
-	for slot := 0; slot < hashslot.Count; {
-		kind, start := m.kind[slot], slot
-		for slot < hashslot.Count && m.kind[slot] == kind {
-			slot++
-		}
-		counts[kind] += slot - start
-		if r := (slotmap.Range{First: hashslot.Slot(start), Last: hashslot.Slot(slot - 1)}); counts[kind] == r.Len() || r.Len() > longest[kind].Len() {
-			longest[kind] = r
-		}
-		for start < slot {
-			n := min(slot, start/mapRow*mapRow+mapRow) - start
-			fmt.Fprintf(&paths[kind], "M%d %dh%dv%dh-%[3]dz", mapLeft+start%mapRow*mapCell, mapTop+start/mapRow*mapCell, n*mapCell, mapCell)
-			start += n
-		}
-	}
+	var b svgBuffer
+	bars := m.bars()
 	rows := m.legend
 	if rows == nil {
 		for i, k := range m.kinds {
-			rows = append(rows, legendRow{k, counts[i]})
+			rows = append(rows, legendRow{k, bars[i].slots})
 		}
 	}
 	l := m.layout(rows)
-
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="13">`+"\n<title>", l.width, l.height)
-	escape(m.title)
+	b.escape(m.title)
 	fmt.Fprintf(&b, "</title>\n<style>%s</style>\n<defs>", style(m.theme))
 	if slices.ContainsFunc(rows, func(r legendRow) bool { return r.colour == hatched }) {
 		b.WriteString(`<pattern id="hatched" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="#fff"/><line x1="0" y1="6" x2="6" y2="0" stroke="#d00"/></pattern>`)
@@ -130,47 +105,103 @@ func (m *slotMap) svg() []byte {
 		}
 	}
 	b.WriteString("</defs>\n<rect width=\"100%\" height=\"100%\" class=\"paper\"/>\n")
-	text(mapLeft, 32, ` font-size="18" font-weight="bold"`, m.title)
+	b.text(mapLeft, 32, ` font-size="18" font-weight="bold"`, m.title)
+	b.axes()
+	m.drawSlots(&b, bars)
+	m.drawLegend(&b, l, rows)
+	b.WriteString("</svg>\n")
+	return b.Bytes()
+}
 
-	text(mapLeft+mapSide/2, mapTop-28, ` class="soft" text-anchor="middle"`, "slot, counted from the first of its row")
+// An svgBuffer is where an SVG is written.
+type svgBuffer struct{ bytes.Buffer }
+
+func (b *svgBuffer) escape(s string) { _ = xml.EscapeText(b, []byte(s)) } // a bytes.Buffer takes all
+
+func (b *svgBuffer) text(x, y int, attributes, s string) {
+	fmt.Fprintf(b, `<text x="%d" y="%d"%s>`, x, y, attributes)
+	b.escape(s)
+	b.WriteString("</text>\n")
+}
+
+// axes writes the numbers of rows and columns.
+func (b *svgBuffer) axes() {
+	b.text(mapLeft+mapSide/2, mapTop-28, ` class="soft" text-anchor="middle"`, "slot, counted from the first of its row")
 	for column := 0; column < mapRow; column += 16 {
-		text(mapLeft+column*mapCell, mapTop-8, ` class="soft"`, fmt.Sprintf("+%d", column))
+		b.text(mapLeft+column*mapCell, mapTop-8, ` class="soft"`, fmt.Sprintf("+%d", column))
 	}
-	text(0, 0, fmt.Sprintf(` class="soft" text-anchor="middle" transform="translate(20 %d) rotate(-90)"`, mapTop+mapSide/2), "first slot of the row")
+	b.text(0, 0, fmt.Sprintf(` class="soft" text-anchor="middle" transform="translate(20 %d) rotate(-90)"`, mapTop+mapSide/2), "first slot of the row")
 	for row := 0; row < hashslot.Count/mapRow; row += 8 {
-		text(mapLeft-8, mapTop+row*mapCell+9, ` class="soft" text-anchor="end"`, fmt.Sprint(row*mapRow))
+		b.text(mapLeft-8, mapTop+row*mapCell+9, ` class="soft" text-anchor="end"`, fmt.Sprint(row*mapRow))
 	}
+}
+
+// A kindBars is the slots of one kind.
+type kindBars struct {
+	path    bytes.Buffer // equal neighbours in a row are one bar
+	slots   int
+	longest slotmap.Range
+}
+
+// bars returns the slots of each kind.
+func (m *slotMap) bars() []kindBars {
+	bars := make([]kindBars, len(m.kinds))
+	for slot := 0; slot < hashslot.Count; {
+		kind, start := m.kind[slot], slot
+		for slot < hashslot.Count && m.kind[slot] == kind {
+			slot++
+		}
+		k := &bars[kind]
+		r := slotmap.Range{First: hashslot.Slot(start), Last: hashslot.Slot(slot - 1)}
+		if k.slots == 0 || r.Len() > k.longest.Len() {
+			k.longest = r
+		}
+		k.slots += r.Len()
+		for start < slot {
+			n := min(slot, start/mapRow*mapRow+mapRow) - start
+			fmt.Fprintf(&k.path, "M%d %dh%dv%dh-%[3]dz", mapLeft+start%mapRow*mapCell, mapTop+start/mapRow*mapCell, n*mapCell, mapCell)
+			start += n
+		}
+	}
+	return bars
+}
+
+// drawSlots draws each kind as one path, the open slots and the labels on top.
+func (m *slotMap) drawSlots(b *svgBuffer, bars []kindBars) {
 	for kind, k := range m.kinds {
-		if counts[kind] == 0 {
+		if bars[kind].slots == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, `<path %s shape-rendering="crispEdges" d="%s"><title>`, fill(k.colour), &paths[kind])
-		escape(strings.Join(k.cells, " "))
+		fmt.Fprintf(b, `<path %s shape-rendering="crispEdges" d="%s"><title>`, fill(k.colour), &bars[kind].path)
+		b.escape(strings.Join(k.cells, " "))
 		b.WriteString("</title></path>\n")
 		if k.mark != "" {
-			fmt.Fprintf(&b, `<path class="mark" fill="url(#%s)" pointer-events="none" d="%s"/>`+"\n", k.mark, &paths[kind])
+			fmt.Fprintf(b, `<path class="mark" fill="url(#%s)" pointer-events="none" d="%s"/>`+"\n", k.mark, &bars[kind].path)
 		}
 	}
 	for _, slot := range m.open {
 		const inset = (mapCell - mapMark) / 2
-		fmt.Fprintf(&b, `<rect class="open" x="%d" y="%d" width="%d" height="%[3]d" fill="#000" stroke="#fff"/>`+"\n",
+		fmt.Fprintf(b, `<rect class="open" x="%d" y="%d" width="%d" height="%[3]d" fill="#000" stroke="#fff"/>`+"\n",
 			mapLeft+int(slot)%mapRow*mapCell+inset, mapTop+int(slot)/mapRow*mapCell+inset, mapMark)
 	}
-	for kind, r := range longest {
-		if m.labels && m.kinds[kind].cells[0] != "" && r.Len() >= mapLabel && counts[kind] > 0 {
-			text(mapLeft+mapSide/2, mapTop+(int(r.First)+int(r.Last))/2/mapRow*mapCell+9, ` class="label" text-anchor="middle" font-weight="bold" pointer-events="none"`, m.kinds[kind].cells[0])
+	for kind, k := range m.kinds {
+		if r := bars[kind].longest; m.labels && k.cells[0] != "" && r.Len() >= mapLabel && bars[kind].slots > 0 {
+			b.text(mapLeft+mapSide/2, mapTop+(int(r.First)+int(r.Last))/2/mapRow*mapCell+9, ` class="label" text-anchor="middle" font-weight="bold" pointer-events="none"`, k.cells[0])
 		}
 	}
-	fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%[3]d" fill="none" class="frame"/>`+"\n", mapLeft, mapTop, mapSide)
+	fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%[3]d" fill="none" class="frame"/>`+"\n", mapLeft, mapTop, mapSide)
+}
 
+// drawLegend writes the legend and the notes below it.
+func (m *slotMap) drawLegend(b *svgBuffer, l legendLayout, rows []legendRow) {
 	y := mapTop
 	line := func(x int, attributes string, cells []string, n, detail string) {
 		for i, cell := range cells {
-			text(x+l.at[i], y, attributes, cell)
+			b.text(x+l.at[i], y, attributes, cell)
 		}
-		text(x+l.number, y, attributes+` text-anchor="end"`, n)
+		b.text(x+l.number, y, attributes+` text-anchor="end"`, n)
 		if l.detail > 0 {
-			text(x+l.detail, y, attributes, detail)
+			b.text(x+l.detail, y, attributes, detail)
 		}
 	}
 	for i, r := range rows {
@@ -180,26 +211,24 @@ func (m *slotMap) svg() []byte {
 			line(x, ` font-weight="bold"`, m.columns, "slots", m.detail)
 		}
 		y += mapLine
-		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="14" height="14" %s />`+"\n", x, y-12, fill(r.colour))
+		fmt.Fprintf(b, `<rect x="%d" y="%d" width="14" height="14" %s />`+"\n", x, y-12, fill(r.colour))
 		if r.mark != "" { // the pattern begins where the square does
-			fmt.Fprintf(&b, `<g transform="translate(%d %d)"><rect class="mark" width="12" height="12" fill="url(#%s)"/></g>`+"\n", x+1, y-11, r.mark)
+			fmt.Fprintf(b, `<g transform="translate(%d %d)"><rect class="mark" width="12" height="12" fill="url(#%s)"/></g>`+"\n", x+1, y-11, r.mark)
 		}
 		line(x, "", r.cells, fmt.Sprint(r.slots), r.detail)
 	}
 	y = mapTop + 10 + mapLine*min(len(rows), mapLegend)
 	if len(m.open) > 0 {
 		y += mapLine
-		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%[3]d" class="ink"/>`+"\n", mapText+5, y-7, mapMark)
-		text(mapText+l.at[0], y, "", "open, on top of the colour")
-		text(mapText+l.number, y, ` text-anchor="end"`, fmt.Sprint(len(m.open)))
+		fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%[3]d" class="ink"/>`+"\n", mapText+5, y-7, mapMark)
+		b.text(mapText+l.at[0], y, "", "open, on top of the colour")
+		b.text(mapText+l.number, y, ` text-anchor="end"`, fmt.Sprint(len(m.open)))
 	}
 	y += mapLine
 	for _, note := range m.notes {
 		y += mapLine
-		text(mapText, y, "", note)
+		b.text(mapText, y, "", note)
 	}
-	b.WriteString("</svg>\n")
-	return b.Bytes()
 }
 
 // fill is the attribute for a colour; "" is that of nothing.
