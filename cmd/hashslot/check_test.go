@@ -338,7 +338,7 @@ func TestCheckInput(t *testing.T) {
 		args, in string
 		want     result
 	}{
-		{"check", "", result{2, "", "hashslot check: no FILE: what is the cluster? (hashslot check -h for help)\n"}},
+		{"check", "", result{2, "", "hashslot check: no FILE with a view of the cluster (hashslot check -h for help)\n"}},
 		{"check -nodes - -", "", result{2, "", "hashslot check: standard input, -, is there twice (hashslot check -h for help)\n"}},
 		{"check -nodes - -format xml", "", result{2, "", "hashslot check: -format \"xml\" is not text or json (hashslot check -h for help)\n"}},
 		{"check -nodes no/such/file", "", result{3, "", "hashslot check: open no/such/file: no such file or directory\n"}},

@@ -470,8 +470,8 @@ func shorten(s string, most int) string {
 	return string(r[:most/2]) + "…" + string(r[len(r)-most/2+1:])
 }
 
-// palette is colours that can be told apart, by readers with any kind of colour
-// vision: a test sees them so. Each has room to be made lighter.
+// palette has colours that readers with any kind of colour vision can tell apart, as a
+// test checks. Each can be made lighter.
 var palette = [...]string{
 	"#55a989", "#a13431", "#beed87", "#4b5b72", "#f77dff", "#a38806", "#8806f9", "#ffcff8", "#980fb0", "#4aff00",
 }

@@ -154,7 +154,7 @@ func TestDrawFile(t *testing.T) {
 		args string
 		want result
 	}{
-		{"draw", result{2, "", "hashslot draw: no FILE: what is the cluster? (hashslot draw -h for help)\n"}},
+		{"draw", result{2, "", "hashslot draw: no FILE with a view of the cluster (hashslot draw -h for help)\n"}},
 		{"draw - -", result{2, "", "hashslot draw: standard input, -, is there twice (hashslot draw -h for help)\n"}},
 		{"draw -nodes -", result{1, "", "hashslot draw: standard input: nothing in it: " + viewFormats + " is expected\n"}},
 	} {

@@ -87,7 +87,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return e.run(args)
 }
 
-// An env is what a command gets to work with.
+// An env is the environment of a command: its arguments, input and output.
 type env struct {
 	cmd            *command
 	args           []string // of the command
@@ -129,7 +129,7 @@ func (e *env) run(args []string) int {
 	return code
 }
 
-// noKind answers a command whose second word is missing, wrong or a plea for help.
+// noKind handles a command whose second word is missing, unknown or -h.
 func (e *env) noKind() int {
 	var words []string
 	for _, k := range e.cmd.kinds {
@@ -175,7 +175,7 @@ func indent(s string) string {
 
 // parse reads the options of fs, which may stand in front of, between and
 // behind the other arguments, and leaves the others in e.args. After "--"
-// nothing is an option. If ok is false, the command is over with the code.
+// nothing is an option. If ok is false, the command ends with code.
 func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
 	out := fs.String("o", "-", "write to `file`, - for standard output")
 	fs.Init(e.cmd.name, flag.ContinueOnError)
@@ -252,8 +252,8 @@ func (e *env) print(text string) int {
 	return exitOK
 }
 
-// fail reports what is wrong with the input or the output. That nobody reads
-// the output any more is not worth a message.
+// fail reports what is wrong with the input or the output. A closed pipe on the
+// output ends the command without a message.
 func (e *env) fail(err error) int {
 	if !errors.Is(err, syscall.EPIPE) {
 		fmt.Fprintf(e.stderr, "%s: %s\n", e.title(), harmless(err.Error()))

@@ -32,7 +32,7 @@ func (f *nodesFlags) add(fs *flag.FlagSet) {
 func (f *nodesFlags) check() error {
 	switch {
 	case len(f.files) == 0 && f.named:
-		return errors.New("no FILE: what is the cluster?")
+		return errors.New("no FILE with a view of the cluster")
 	case len(f.files) == 0:
 		return errors.New("-nodes is missing")
 	case f.stdin() > 1:
@@ -41,7 +41,7 @@ func (f *nodesFlags) check() error {
 	return nil
 }
 
-// take takes the arguments for files.
+// take adds the arguments to the files.
 func (f *nodesFlags) take(args []string) {
 	f.named = true
 	f.files = append(f.files, args...)
@@ -64,7 +64,7 @@ var errTwice = errors.New("standard input, -, is there twice")
 
 var errNodesAndKeys = errors.New("standard input cannot have both -nodes and the keys")
 
-// nodesDoc is what the help pages of commands that take a cluster say of it.
+// nodesDoc is the part of help pages about the input of a cluster.
 const nodesDoc = `FILE (or -nodes FILE) holds a node's view of its cluster; - is standard input. The
 content shows which format it is: the text of CLUSTER NODES, a nodes.conf, or the
 reply to CLUSTER NODES, SLOTS or SHARDS, in JSON or as raw RESP.
@@ -73,7 +73,7 @@ reply to CLUSTER NODES, SLOTS or SHARDS, in JSON or as raw RESP.
     valkey-cli --json cluster shards | hashslot check -
 `
 
-// maxNodesFile is what topology.ParseNodes takes.
+// maxNodesFile is the limit of topology.ParseNodes.
 const maxNodesFile = 64 << 20
 
 // The JSON of a cluster.

@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// An outFile is a file that answers go to. It is opened before the work begins, so
-// that a file that cannot be written is no surprise at the end, and keeps what it
-// has until there is something to write.
+// An outFile is a file for output. It is opened before the work begins, so that an
+// error of opening comes at once. It keeps its old content until there is something to
+// write.
 type outFile struct {
 	file    *os.File
 	existed bool
@@ -39,7 +39,7 @@ func (f *outFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// empty takes out what the file had before. What is no regular file has nothing.
+// empty removes the old content. A file that is not regular has none.
 func (f *outFile) empty() {
 	if !f.written {
 		f.written = true

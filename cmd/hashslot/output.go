@@ -42,8 +42,8 @@ func (o *output) flush() error {
 	return o.err
 }
 
-// An encoder appends value to dst in the form that the output has. It gives the
-// same for a value at once and for its runes, piece by piece.
+// An encoder appends value to dst in the form of the output. A value that is cut
+// between runes and encoded piece by piece gives the same result.
 type encoder func(dst, value []byte) []byte
 
 // value appends a value of any length. If there is a w, it keeps no more than a

@@ -195,7 +195,7 @@ func TestPlan(t *testing.T) {
 		{"plan create -format setslot a:1", "", 2, "", `-format "setslot" is not text or json (hashslot plan -h for help)`},
 		{"plan create a", "", 2, "", `hosts[0] "a": is not host:port (hashslot plan -h for help)`},
 		{"plan create -format json a:1=x b:1=y", "", 0, `{"shards":[{"primary":"a:1","replicas":[],"slots":"0-8191"},{"primary":"b:1","replicas":[],"slots":"8192-16383"}],"warnings":["2 primaries: `, ""},
-		{"plan rebalance", "", 2, "", "no FILE: what is the cluster? (hashslot plan -h for help)"},
+		{"plan rebalance", "", 2, "", "no FILE with a view of the cluster (hashslot plan -h for help)"},
 		{"plan rebalance - -nodes -", "", 2, "", "standard input, -, is there twice (hashslot plan rebalance -h for help)"},
 		{"plan rebalance -nodes - -format xml", "", 2, "", `-format "xml" is not text, json, migrateslots, setslot or migration (hashslot plan -h for help)`},
 		{"plan rebalance -nodes - -batch 5", "", 2, "", "-batch is a number from 1, and goes with a -format of commands (hashslot plan -h for help)"},

@@ -223,7 +223,7 @@ func (f *finder) openSlots() {
 // most is how many nodes a text names.
 const most = 5
 
-// names lists nodes, the first of them if there are many.
+// names lists nodes: all, or the first if there are many.
 func names(list []string) string {
 	if len(list) > most {
 		list = append(slices.Clone(list[:most]), fmt.Sprintf("%d more", len(list)-most))

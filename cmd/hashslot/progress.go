@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A progress says on the terminal how far a long work is.
+// A progress shows on the terminal how much of a long input is read.
 type progress struct {
 	w     io.Writer // nil: to nobody
 	lines int64
@@ -24,8 +24,8 @@ const (
 	progressEvery = 200 * time.Millisecond
 )
 
-// newProgress shows progress if standard error is a terminal. Not if somebody types
-// the input, and not between answers that go to a terminal themselves.
+// newProgress shows progress if standard error is a terminal, but not if a person types
+// the input, and not between answers that go to a terminal.
 func newProgress(e *env, answers bool) *progress {
 	p := &progress{now: e.now}
 	if !e.terminal(e.stderr) || e.terminal(e.stdin) || answers && e.terminal(e.stdout) {
@@ -42,10 +42,10 @@ func newProgress(e *env, answers bool) *progress {
 	return p
 }
 
-// add takes note of work done.
+// add counts work done.
 func (p *progress) add(lines, read int) { p.at(p.lines+int64(lines), p.read+int64(read)) }
 
-// at takes note of how much work is done.
+// at sets how much work is done.
 func (p *progress) at(lines, read int64) {
 	if p.w == nil {
 		return
@@ -64,7 +64,7 @@ func (p *progress) at(lines, read int64) {
 	fmt.Fprintf(p.w, ", %.0f MB/s", float64(p.read)/1e6/now.Sub(p.start).Seconds())
 }
 
-// end takes the line away.
+// end clears the line.
 func (p *progress) end() {
 	if p.shown {
 		fmt.Fprint(p.w, "\r\x1b[K")

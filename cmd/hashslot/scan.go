@@ -50,7 +50,7 @@ func (b *badLines) add(line int64, reason error) {
 	}
 }
 
-// A scanned is what a scan saw.
+// A scanned is the result of a scan, without the counters of its workers.
 type scanned struct {
 	lines       int64
 	bad         badLines
@@ -87,9 +87,9 @@ func asRandom(r io.Reader) (_ randomInput, ok bool) {
 	return file, ok
 }
 
-// A scan is the way of standard input through workers that count lines. Block i of the
-// input goes to worker i modulo their number, and the blocks do not depend on how the
-// input arrives.
+// A scan passes standard input through workers that count lines. Block i of the input
+// goes to worker i modulo their number, and blocks do not depend on how the input
+// arrives.
 //
 // The blocks of a file have fixed places. Each worker reads its own, and to the end of
 // the last line that begins there; it leaves out a line that began before. What is
@@ -210,8 +210,8 @@ func (e *env) scanArgs(work lineWorker) (got scanned) {
 	return got
 }
 
-// place gives blocks of the input fixed places, if they can have any, and goes on to
-// what is behind them. A single worker reads everything in its turn.
+// place gives blocks of a file fixed places, and moves the file to what is behind them.
+// A single worker has no use for that.
 func (s *scan) place() {
 	file, ok := asRandom(s.r)
 	if !ok || s.split.workers == 1 {
@@ -529,18 +529,18 @@ func (g *scanned) report(e *env, unit string) int {
 	if g.err != nil {
 		what := ""
 		if g.behind {
-			what = ", and of some lines behind it"
+			what = ", and some behind it"
 		}
-		code = e.fail(fmt.Errorf("%s %d: %w; the report is of what is in front of it%s", unit, g.errLine+1, g.err, what))
+		code = e.fail(fmt.Errorf("%s %d: %w; the report covers the lines in front of it%s", unit, g.errLine+1, g.err, what))
 	}
 	if g.interrupted {
-		code = e.fail(fmt.Errorf("interrupted: the report is of the first %d lines", g.lines))
+		code = e.fail(fmt.Errorf("interrupted: the report covers the first %d lines", g.lines))
 	}
 	return code
 }
 
-// warnOfInput warns of what the first lines of an input begin or end with, and
-// nobody means.
+// warnOfInput warns of a byte order mark or a carriage return in the first line, which
+// become part of keys.
 func (e *env) warnOfInput(data []byte, sep byte) {
 	line, _, _ := bytes.Cut(data, []byte{sep})
 	what := ""

@@ -126,7 +126,7 @@ func (r hooked) ReadAt(p []byte, at int64) (int, error) {
 	return r.Reader.ReadAt(p, at)
 }
 
-// Whenever the reading ends, the report is of the first lines, and says of how many.
+// Whenever the reading ends, the report covers the first lines, and says how many.
 // Behind an error, a few more are counted.
 func TestScanEndsAnywhere(t *testing.T) {
 	in := inputFlags{max: 30}
@@ -193,7 +193,7 @@ func TestScanEndsAnywhere(t *testing.T) {
 	r := &scanned{err: errors.New("disk on fire"), errLine: 4, behind: true}
 	var errOut bytes.Buffer
 	assert.Equal(t, exitFailed, r.report(&env{stderr: &errOut}, "line"))
-	assert.Equal(t, "hashslot: line 5: disk on fire; the report is of what is in front of it, and of some lines behind it\n", errOut.String())
+	assert.Equal(t, "hashslot: line 5: disk on fire; the report covers the lines in front of it, and some behind it\n", errOut.String())
 }
 
 // anySplit has small blocks.
@@ -262,7 +262,7 @@ func TestScanTooLong(t *testing.T) {
 func TestScanFails(t *testing.T) {
 	r := runWith(io.MultiReader(strings.NewReader("a\nb\nc"), iotest.ErrReader(errors.New("disk on fire"))), "stat")
 	assert.Equal(t, exitFailed, r.code)
-	assert.Equal(t, "hashslot stat: line 3: disk on fire; the report is of what is in front of it\n", r.errOut)
+	assert.Equal(t, "hashslot stat: line 3: disk on fire; the report covers the lines in front of it\n", r.errOut)
 	assert.Contains(t, r.out, "keys             2\n")
 }
 
@@ -285,7 +285,7 @@ func TestScanInterrupted(t *testing.T) {
 		lines := strings.Count(input, "\n")
 		assert.Contains(t, out.String(), fmt.Sprintf(`{"keys":%d,`, lines))
 		assert.Contains(t, out.String(), `"interrupted":true`)
-		assert.Equal(t, fmt.Sprintf("hashslot stat: interrupted: the report is of the first %d lines\n", lines), errOut.String())
+		assert.Equal(t, fmt.Sprintf("hashslot stat: interrupted: the report covers the first %d lines\n", lines), errOut.String())
 		reader.Close()
 	}
 	assert.Contains(t, report{Interrupted: true}.textOf(), "\nInterrupted: there was more to read.\n")

@@ -459,7 +459,7 @@ func (s *spread) report(top int) report {
 	return r
 }
 
-// own adds what each shard of c has of the keys, and what nobody has.
+// own adds the keys of each shard of c, and those in slots without an owner.
 func (r *report) own(c *clusterView, keys []uint64) {
 	count := func(slots slotmap.Set) (n uint64, share float64, size int) {
 		for slot := range slots.Slots() {
@@ -529,7 +529,7 @@ func (r report) text(hex bool) []byte {
 	}
 	switch {
 	case r.TagsLost > 0 && len(r.HotTags) > 0:
-		fmt.Fprintf(&b, "\nThere are many tags: each may have up to %d keys more, and no other has more than\nthat.\n", r.TagsLost)
+		fmt.Fprintf(&b, "\nThere are many tags: each may have up to %d keys more than listed, and no other tag\nhas more than that.\n", r.TagsLost)
 	case r.TagsLost > 0:
 		fmt.Fprintf(&b, "\nThere are many tags, and none stands out: none has more than %d keys for certain.\n", r.TagsLost)
 	}

@@ -173,7 +173,7 @@ func TestTopTags(t *testing.T) {
 	}
 	r := runOn(in.String(), "stat", "-top", "1")
 	assert.Regexp(t, `(?m)^ 6093  491\d\d   50.00%  hot$`, r.out)
-	assert.Contains(t, r.out, "\nThere are many tags: each may have up to 1 keys more, and no other has more than\nthat.\n")
+	assert.Contains(t, r.out, "\nThere are many tags: each may have up to 1 keys more than listed, and no other tag\nhas more than that.\n")
 	cold := strings.ReplaceAll(in.String(), "{hot}\n", "")
 	r = runOn(cold, "stat")
 	assert.NotContains(t, r.out, "share  tag\n", "no tag has more than another for certain")

@@ -12,10 +12,10 @@ const (
 	blockSize  = 128 << 10 // how much is read at once
 	defaultMax = 1 << 20   // the longest line
 	// maxMax is the longest key a server takes: proto-max-bulk-len of
-	// valkey.conf, as it comes.
+	// valkey.conf, by default.
 	maxMax    = 512 << 20
 	batchSize = 1024 // how many lines a worker gets at once
-	// With more workers, reading and writing take the time.
+	// More workers are no faster: reading and writing limit the speed.
 	maxWorkers = 8
 )
 
@@ -84,7 +84,7 @@ func (e *env) answer(in inputFlags, workers int, newWorker func() worker) int {
 	return e.write(s, newWorker())
 }
 
-// greetTerminal says what happens if nothing seems to.
+// greetTerminal says that the command waits for input, if a person types it.
 func (e *env) greetTerminal() {
 	if !e.terminal(e.stdin) {
 		return
@@ -112,8 +112,8 @@ func (e *env) answerArgs(work worker) int {
 	return exitOK
 }
 
-// A stream is the way of standard input through the workers: read cuts it into
-// jobs, work does them, write takes them in the order in which they were cut.
+// A stream passes standard input through the workers: read cuts it into jobs, work
+// does them, and write writes their answers in the order of the input.
 type stream struct {
 	r     io.Reader
 	sep   byte
@@ -202,7 +202,7 @@ func (s *stream) fill(j *job, rest []byte) []byte {
 	}
 }
 
-// readSome is r.Read that does not return nothing at all.
+// readSome calls r.Read until it returns data or an error.
 func readSome(r io.Reader, p []byte) (n int, err error) {
 	for range 100 {
 		if n, err = r.Read(p); n > 0 || err != nil {

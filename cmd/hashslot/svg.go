@@ -40,7 +40,7 @@ type legendRow struct {
 	slots int
 }
 
-// hatched is a colour that no other looks like.
+// hatched is a pattern that looks like no colour.
 const hatched = "url(#hatched)"
 
 // marks are patterns over the colour of slots, which do not need colour to be seen.
@@ -59,13 +59,13 @@ const (
 	mapTop    = 90
 	mapText   = mapLeft + mapSide + 30 // where the legend begins
 	mapLine   = 20                     // from line to line of the legend
-	mapChar   = 9                      // what a character takes, more or less
+	mapChar   = 9                      // about the width of a character
 	mapMark   = 4                      // the side of the mark of an open slot
 	mapLegend = 40                     // lines in a column of the legend
 	mapLabel  = 3 * mapRow             // slots in a row that a label takes
 )
 
-// style has the colours of what is no slot, in light and in dark.
+// style returns the colours of everything but slots.
 func style(theme string) string {
 	const light = `text,.ink{fill:#222}.soft{fill:#666}.paper{fill:#fff}.none{fill:#efefef}.frame{stroke:#888}`
 	const dark = `text,.ink{fill:#e6e6e6}.soft{fill:#a5a5a5}.paper{fill:#14161a}.none{fill:#2b2f36}.frame{stroke:#999}`
@@ -79,7 +79,7 @@ func style(theme string) string {
 	return light + "@media (prefers-color-scheme:dark){" + dark + "}" + label
 }
 
-// themes are what -theme takes.
+// themes are the values of -theme.
 var themes = []string{"auto", "light", "dark"}
 
 // svg returns the picture as a file of its own.

@@ -40,7 +40,7 @@ type tagEntry struct {
 // bits.
 func newTopTags(keep int, hash tagHash) *topTags { return &topTags{keep: keep, hash: hash} }
 
-// room is how many tags there may be before some must go.
+// room is the most tags there may be at a time.
 func (t *topTags) room() int { return t.keep + (t.keep+1)/2 }
 
 // tag returns the tag at a place.
@@ -137,7 +137,7 @@ func same(a, b []byte) bool {
 	return true
 }
 
-// thin takes the least number off all counts that leaves at most keep of them.
+// thin lowers all counts by the smallest number that leaves at most keep above zero.
 func (t *topTags) thin() {
 	down := t.excess()
 	t.lost += down
@@ -166,7 +166,7 @@ func (t *topTags) thin() {
 	t.entries, t.text = t.entries[:kept], t.text[:end]
 }
 
-// excess returns the least number that at most keep of the counts are above.
+// excess returns the smallest number that at most keep counts exceed.
 func (t *topTags) excess() uint64 {
 	if len(t.entries)-1-t.singles <= t.keep {
 		return 1
@@ -193,8 +193,8 @@ func (t *topTags) excess() uint64 {
 	return all[len(all)-t.keep-1]
 }
 
-// A tagHash is a hash function that nobody knows beforehand, so that nobody can
-// choose tags that all have one place.
+// A tagHash is a hash function with a random seed, so that nobody can choose tags that
+// collide.
 type tagHash struct {
 	seed maphash.Seed
 	keys [3]uint64 // odd

@@ -84,7 +84,7 @@ func decodeText(data []byte) []byte {
 	default:
 		return data
 	}
-	// What ">" of some shells on Windows writes.
+	// Some shells on Windows write UTF-16 by ">".
 	var units []uint16
 	for rest := data[2:]; len(rest) >= 2; rest = rest[2:] {
 		units = append(units, order.Uint16(rest))
@@ -190,8 +190,7 @@ func readReply(reply any, from topology.Origin) (*topology.Cluster, error) {
 	return nil, unexpected(fmt.Sprintf("a reply of another command: %.60q", fmt.Sprint(reply)))
 }
 
-// otherThanView names what data is, if it is none of the inputs of readView, as far
-// as its beginning shows that.
+// otherThanView names the kind of data by its beginning, if readView cannot read it.
 func otherThanView(data []byte) string {
 	for _, known := range []struct{ start, what string }{
 		{"\x1f\x8b", "a gzip file"}, {"\x28\xb5\x2f\xfd", "a zstd file"}, {"PK\x03\x04", "a zip file"}, {"\x7fELF", "a program"},
