@@ -282,6 +282,51 @@ func TestPairs(t *testing.T) {
 	}
 }
 
+// Blocks of two owners whose places in a table are easily confused.
+func TestOddPairs(t *testing.T) {
+	check := func(owners []string, lengths ...int) { // in the order of the slots, "" for nobody
+		var m model
+		var b Builder[string]
+		first := 0
+		for i, owner := range owners {
+			last := min(first+lengths[min(i, len(lengths)-1)], hashslot.Count) - 1
+			if i == len(owners)-1 {
+				last = hashslot.Count - 1
+			}
+			r := Range{hashslot.Slot(first), hashslot.Slot(last)}
+			m.set(r, owner)
+			if owner != "" {
+				b.Assign(r, owner)
+			}
+			first = last + 1
+		}
+		m.check(t, b.Build())
+	}
+	name := func(i int) string { return fmt.Sprint("n", i) }
+	// Pairs of the same first owner whose second ones hash alike, behind one that ends with
+	// the later of them.
+	var owners []string
+	var lengths []int
+	for i := range 70 {
+		owners, lengths = append(owners, name(i)), append(lengths, 16)
+	}
+	for _, pair := range [][2]int{{1, 66}, {0, 2}, {0, 66}, {0, 66}, {5, 66}} {
+		owners, lengths = append(owners, name(pair[0]), name(pair[1])), append(lengths, 8, 8)
+	}
+	check(append(owners, "end"), append(lengths, 1)...)
+	// Nobody in front of the second owner, and behind the third.
+	check([]string{"a", "b", "", "b", "", "b", "a", ""}, 16, 16, 8, 8, 8, 8, 16, 1)
+	check([]string{"a", "b", "c", "", "a", ""}, 16, 16, 8, 8, 16, 1)
+	// More owners than whole blocks can name, and the last has all of the last block.
+	for _, rest := range []int{16, 32, 40} {
+		owners = owners[:0]
+		for i := range (hashslot.Count - rest) / 4 {
+			owners = append(owners, name(i))
+		}
+		check(append(owners, "last"), 4)
+	}
+}
+
 // Two owners take turns, so that blocks are alike: what is the same from one
 // block to the next is not therefore one range.
 func TestTurns(t *testing.T) {
