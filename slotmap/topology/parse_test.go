@@ -610,6 +610,14 @@ func TestSplitIDs(t *testing.T) {
 	}, c.Warnings())
 	assert.Equal(t, "[0-1 8-9]", fmt.Sprint(c.Nodes()[0].Slots))
 	assert.Equal(t, "3", c.Nodes()[2].Extra["odd"])
+	one, err := ParseSlots([]any{[]any{0, 1, at("a", 1)}, []any{2, 3, at("", 2)}}, Origin{})
+	require.NoError(t, err)
+	for _, c := range []*Cluster{c, one} {
+		for _, n := range c.Nodes() {
+			place, ok := c.byKey[n.key]
+			assert.True(t, ok && c.nodes[place] == n, "%v is not found by its key", n)
+		}
+	}
 }
 
 // Fields that both replies have.
