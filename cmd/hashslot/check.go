@@ -128,7 +128,7 @@ func (d *clusterJSON) text(c *clusterView) string {
 	return b.String()
 }
 
-// where is the slots of a problem, in front of its text.
+// where returns the slots of a problem, as the prefix of its text.
 func (p *problemJSON) where() string {
 	if p.Slots.IsEmpty() {
 		return ""
@@ -136,7 +136,7 @@ func (p *problemJSON) where() string {
 	return p.Slots.String() + ": "
 }
 
-// plain is value for one column of text: "-" if it is empty.
+// plain returns value as one column of text: "-" if it is empty.
 func plain(value string) string {
 	if value == "" {
 		return "-"

@@ -39,8 +39,8 @@ func (f *commandFlags) check() error {
 	return nil
 }
 
-// answer has a function answer the command that the arguments are, or each command
-// of standard input. err is why a line is none.
+// answer passes the command in the arguments, or each command on standard input, to
+// a function that newAnswer returns. If a line is not a command, err says why.
 func (f *commandFlags) answer(e *env, in inputFlags, workers int, newAnswer func() func(o *output, c commandLine, err error)) int {
 	if len(e.args) > 0 {
 		var c commandLine
@@ -74,21 +74,21 @@ MONITOR prints. Empty lines and the OK of MONITOR are left out. With -in json, a
 line is an array of the command's arguments.
 `
 
-// A line is a command of the input.
+// A commandLine is a command of the input.
 type commandLine struct {
-	client string // of MONITOR, "" if the line is not its
+	client string // as MONITOR prints it; "" for other lines
 	args   [][]byte
 }
 
-// A lineReader makes commands of lines. Its memory is used again for each.
+// A lineReader parses commands from lines. It reuses its memory for each line.
 type lineReader struct {
 	json bool
 	args [][]byte
-	text []byte // what is in args, if it had to be decoded
+	text []byte // the bytes that args point into, unless the line is JSON
 	ends []int
 }
 
-// read returns the command of a line. ok is false if it has none.
+// read returns the command of a line. ok is false if the line has none.
 func (r *lineReader) read(line []byte) (c commandLine, ok bool, err error) {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 {
@@ -107,7 +107,8 @@ func (r *lineReader) read(line []byte) (c commandLine, ok bool, err error) {
 	return c, true, err
 }
 
-// monitored returns the client of a line of MONITOR, and the command:
+// monitored splits a line of MONITOR into the client and the command. For any other
+// line, it returns no client and the whole line:
 //
 //	1339518083.107412 [0 127.0.0.1:60866] "keys" "*"
 func monitored(line []byte) (client, command []byte) {
@@ -128,7 +129,7 @@ var (
 	errAfter = errors.New("a closing quote must be followed by a space")
 )
 
-// words divides a line as sdssplitargs() of the servers does.
+// words splits a line into arguments like sdssplitargs() in the servers.
 func (r *lineReader) words(line []byte) ([][]byte, error) {
 	r.text, r.ends = r.text[:0], r.ends[:0]
 	for i := 0; ; {
@@ -205,7 +206,7 @@ func (r *lineReader) array(line []byte) ([][]byte, error) {
 	if list == nil {
 		return nil, errors.New("not a JSON array of arguments: null")
 	}
-	const replacement = "\ufffd" // of what is no character
+	const replacement = "\ufffd" // stands for invalid characters
 	r.args = r.args[:0]
 	for i, v := range list {
 		switch v := v.(type) {
@@ -223,8 +224,8 @@ func (r *lineReader) array(line []byte) ([][]byte, error) {
 	return r.args, nil
 }
 
-// commandName is what an answer calls a command: its name in the table, or else
-// its first argument in lower case.
+// commandName returns the name of a command for an answer: its name in the table, or
+// its first argument in lower case if the table does not have it.
 func commandName(args [][]byte) string {
 	if c, err := (*slotcommand.Table)(nil).Lookup(slotcommand.ArgsOf(args)); err == nil {
 		return c.Name()
@@ -236,8 +237,8 @@ func commandName(args [][]byte) string {
 	return strings.ToValidUTF8(strings.ToLower(string(name)), "\ufffd")
 }
 
-// reason is the text of an error, without the package and the command, which
-// stand elsewhere.
+// reason returns the text of an error without the package and the command, which the
+// answer has in other places.
 func reason(err error) string {
 	var e *slotcommand.Error
 	var cross *hashslot.CrossSlotError
@@ -252,7 +253,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// short is a key for a message.
+// short quotes a key for a message, and cuts it if it is long.
 func short(key string) string {
 	if len(key) > 60 {
 		return strconv.QuoteToASCII(key[:60]) + "..."
@@ -260,23 +261,24 @@ func short(key string) string {
 	return strconv.QuoteToASCII(key)
 }
 
-// A workload follows the commands of clients: what is in a MULTI block, and what
-// a script does, must be in one slot.
+// A workload follows the commands of clients: all keys of a MULTI block must be in
+// one slot, and so must all keys of a script.
 type workload struct {
 	clients map[string]*session
-	script  slotcommand.Block // of the last script, for the commands that MONITOR shows as lua's
+	script  slotcommand.Block // of the last script, for the commands with the client "lua" in MONITOR
 }
 
-// A session is a client within WATCH or MULTI.
+// A session is the state of a client after WATCH or MULTI.
 type session struct {
 	block slotcommand.Block
 	multi bool
 }
 
-// maxSessions bounds the memory for clients that never end their blocks.
+// maxSessions limits the memory for clients that never end their blocks: when it is
+// reached, all sessions are dropped.
 const maxSessions = 1 << 16
 
-// A verdict is what a cluster does with a command.
+// A verdict says what a cluster does with a command.
 type verdict struct {
 	target slotcommand.Target
 	err    error
@@ -346,12 +348,12 @@ func (w *workload) judge(c commandLine) (v verdict) {
 	return v
 }
 
-// refused reports whether a cluster refuses a command that a single server takes.
+// refused reports whether a cluster refuses a command that a single server accepts.
 func (v verdict) refused() bool {
 	return errors.Is(v.err, hashslot.ErrCrossSlot) || errors.Is(v.err, errUndeclared)
 }
 
-// parts divides commands by slot. Its memory is used again.
+// parts divides commands by slot. It reuses its memory.
 type parts struct {
 	splitter slotcommand.Splitter
 	keys     []slotcommand.Key
@@ -475,11 +477,11 @@ func (d commandRoute) text(o *output) {
 	o.text("\n")
 }
 
-// A commandCount is what "stat -commands" counts beside keys.
+// A commandCount has what "stat -commands" counts in addition to keys.
 type commandCount struct {
 	Commands int64            `json:"commands"`
 	Keyless  int64            `json:"without_keys"`
-	Divided  int64            `json:"divided"` // multi_shard, in several slots
+	Divided  int64            `json:"divided"` // commands whose keys are in several slots
 	Scripted int64            `json:"by_scripts"`
 	Refused  int64            `json:"refused"`
 	Unknown  int64            `json:"unknown"`
@@ -487,7 +489,8 @@ type commandCount struct {
 	Wrong    []commandTrouble `json:"unknown_commands"`
 }
 
-// A commandTrouble is the commands of one name that cannot go to a cluster.
+// A commandTrouble counts the commands of one name that a cluster refuses or that are
+// not understood.
 type commandTrouble struct {
 	Command string `json:"command"`
 	Within  string `json:"within,omitempty"`
@@ -495,7 +498,7 @@ type commandTrouble struct {
 	Example string `json:"example"` // what is wrong with the first
 }
 
-// A commandCounter makes a commandCount.
+// A commandCounter counts commands for a commandCount.
 type commandCounter struct {
 	w       workload
 	p       parts
@@ -505,10 +508,10 @@ type commandCounter struct {
 	slots   []hashslot.Slot
 }
 
-// maxTroubles bounds the names that are kept of commands that there are not.
+// maxTroubles limits how many names of refused, and of unknown, commands are kept.
 const maxTroubles = 1000
 
-// worker returns a worker that counts the commands that lines are.
+// worker returns a worker that counts commands, one on each line.
 func (c *commandCounter) worker(s *spread, cf commandFlags, in inputFlags) lineWorker {
 	r := lineReader{json: cf.in == "json"}
 	return func(data []byte) (lines int64, bad badLines) {
@@ -579,7 +582,8 @@ func (c *commandCounter) add(s *spread, l commandLine, err error) {
 	s.add(c.p.part, c.slots)
 }
 
-// count returns the counts, with the top most frequent troubles.
+// count returns the counts, with at most top troubles of each kind, the most frequent
+// first.
 func (c *commandCounter) count(top int) *commandCount {
 	sorted := func(list map[[2]string]*commandTrouble) []commandTrouble {
 		all := []commandTrouble{}
@@ -607,7 +611,7 @@ func (n *commandCount) text(b *bytes.Buffer) {
 	}
 }
 
-// troubles is the end of the report.
+// troubles writes the end of the report.
 func (n *commandCount) troubles(b *bytes.Buffer) {
 	for _, part := range []struct {
 		title string

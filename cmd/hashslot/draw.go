@@ -76,7 +76,8 @@ func (f *pictureFlags) add(fs *flag.FlagSet) {
 
 func (f *pictureFlags) check() error { return f.theme.check() }
 
-// picture draws m, if that is wanted. done is whether the command ends with code.
+// picture draws m if the options ask for it. If done is true, the command ends with
+// code.
 func (f *pictureFlags) picture(e *env, m *slotMap) (code int, done bool) {
 	if f.file == "" {
 		return exitOK, false
@@ -194,7 +195,7 @@ func drawOwners(c *clusterView) *slotMap {
 // stateNames are the marks, for the legend.
 var stateNames = map[string]string{"": "", "failed": "failed", "suspected": "suspected", "loading": "loading", "bare": "no replica"}
 
-// state returns the mark of a shard. replicas is whether any shard has one.
+// state returns the mark of a shard. replicas reports whether any shard has a replica.
 func state(s *topology.Shard, replicas bool) string {
 	switch p := s.Primary; {
 	case p.Flags.Has(topology.FlagFail):
@@ -209,11 +210,11 @@ func state(s *topology.Shard, replicas bool) string {
 	return ""
 }
 
-// group makes the legend one of groups of shards, which are the first kinds, each
-// group in two shades of one colour by turns.
+// group puts the shards, which are the first kinds, into groups with one line of the
+// legend each. The shards of a group alternate between two shades of one colour.
 func (m *slotMap) group(shards []shardJSON) {
 	n := len(shards)
-	size := (n + mapLegend - 2) / (mapLegend - 1) // a line is for what is unassigned
+	size := (n + mapLegend - 2) / (mapLegend - 1) // one line is for unassigned slots
 	m.labels = false
 	for from := 0; from < n; from += size {
 		to := min(from+size, n)
@@ -241,7 +242,7 @@ func (m *slotMap) group(shards []shardJSON) {
 	}
 }
 
-// An owned is slots with their owner, for drawChange.
+// An owned has slots and their owner, for drawChange.
 type owned struct {
 	id, addr string
 	slots    slotmap.Set
@@ -255,7 +256,7 @@ func ownersOf(c *clusterView) (list []owned) {
 	return list
 }
 
-// drawChange returns a map of the slots that have another owner than before.
+// drawChange returns a map of the slots whose owner changes.
 func drawChange(before, after []owned) *slotMap {
 	type pair struct{ from, to int } // -1: nobody
 	var from, to [hashslot.Count]int
@@ -333,7 +334,7 @@ func drawChange(before, after []owned) *slotMap {
 	return m
 }
 
-// A change is slots with the id of their next owner, "" for nobody.
+// A change has slots and the id of their next owner, "" for none.
 type change struct {
 	slots slotmap.Set
 	to    string
@@ -360,8 +361,8 @@ func drawChanges(c *clusterView, changes []change) *slotMap {
 	return drawChange(before, after)
 }
 
-// drawBalance returns a map of the slots that get another primary, with the replicas
-// that get one in the notes.
+// drawBalance returns a map of the slots that get another primary. The notes list the
+// replicas that get another primary.
 func drawBalance(c *clusterView, p plan.Spread) *slotMap {
 	var changes []change
 	for _, f := range p.Failovers {
@@ -385,7 +386,7 @@ func drawBalance(c *clusterView, p plan.Spread) *slotMap {
 	return m
 }
 
-// addOpen marks the open slots, and adds the first moves to the notes.
+// addOpen marks the open slots, and lists the first moves in the notes.
 func (m *slotMap) addOpen(open []topology.OpenSlot, id func(string) string) {
 	type move struct{ from, to, state string }
 	var moves []move
@@ -422,7 +423,7 @@ func (m *slotMap) addOpen(open []topology.OpenSlot, id func(string) string) {
 	}
 }
 
-// firstRanges is the text of s, of the first ranges if there are many.
+// firstRanges returns s as text, with only its first ranges if there are many.
 func firstRanges(s slotmap.Set) string {
 	const most = 4
 	ranges := strings.Fields(s.String())
@@ -432,8 +433,8 @@ func firstRanges(s slotmap.Set) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(ranges[:most-1], " "), len(ranges)-most+1)
 }
 
-// shortIDs returns what cuts ids so that those of the shards and of open slots
-// can be told apart: eight characters, or more if it takes them.
+// shortIDs returns a function that shortens ids to eight characters, or to more if the
+// ids of shards and open slots need more to differ.
 func shortIDs(d clusterJSON) func(string) string {
 	ids := map[string]bool{}
 	for _, s := range d.Shards {
@@ -461,7 +462,7 @@ func shortIDs(d clusterJSON) func(string) string {
 	return func(id string) string { return plain(cut(id, n)) }
 }
 
-// shorten takes out the middle of s if it is longer than most characters.
+// shorten replaces the middle of s if s is longer than most characters.
 func shorten(s string, most int) string {
 	r := []rune(s)
 	if len(r) <= most {
@@ -470,8 +471,8 @@ func shorten(s string, most int) string {
 	return string(r[:most/2]) + "…" + string(r[len(r)-most/2+1:])
 }
 
-// palette has colours that readers with any kind of colour vision can tell apart, as a
-// test checks. Each can be made lighter.
+// palette has colours that readers with any kind of colour vision can tell apart; a
+// test checks that. lighter works on each of them.
 var palette = [...]string{
 	"#55a989", "#a13431", "#beed87", "#4b5b72", "#f77dff", "#a38806", "#8806f9", "#ffcff8", "#980fb0", "#4aff00",
 }
@@ -479,8 +480,8 @@ var palette = [...]string{
 // shardColour returns the colour of shard i.
 func shardColour(i int) string { return palette[i%len(palette)] }
 
-// lighter returns a colour half way to white.
+// lighter returns the colour halfway to white.
 func lighter(colour string) string {
-	rgb, _ := strconv.ParseUint(colour[1:], 16, 32) // of palette
+	rgb, _ := strconv.ParseUint(colour[1:], 16, 32) // a colour of palette
 	return fmt.Sprintf("#%06x", 0xffffff-(0xffffff-rgb)>>1&0x7f7f7f)
 }

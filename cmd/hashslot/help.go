@@ -52,7 +52,7 @@ Go, others are in assembly. JSON is one object.
 type versionJSON struct {
 	Module   string `json:"module"`
 	Version  string `json:"version"`
-	Commit   string `json:"commit"`   // "" if the build does not tell
+	Commit   string `json:"commit"`   // "" if the build does not record it
 	Modified bool   `json:"modified"` // the sources are not those of the commit
 	Kernel   string `json:"kernel"`
 	Go       string `json:"go"`
@@ -123,7 +123,7 @@ func runCompletion(e *env) int {
 	return e.print(scripts[e.args[0]]())
 }
 
-// words returns the second words of a command, for completion.
+// words returns the words that may follow a command, for completion.
 func (c *command) words() (list []string) {
 	for _, k := range c.kinds {
 		list = append(list, k.word())
@@ -139,10 +139,10 @@ func (c *command) words() (list []string) {
 	return list
 }
 
-// An option is one of a command, for completion.
+// An option is an option of a command, for completion.
 type option struct {
 	name, usage string
-	value       string // what it takes, "" for nothing
+	value       string // the name of its value; "" if it takes none
 }
 
 func (c *command) options() (list []option) {
@@ -157,7 +157,7 @@ func (c *command) options() (list []option) {
 	return list
 }
 
-// values are the words that an option takes, or nil.
+// values returns the words that an option accepts, or nil if any value will do.
 func (o option) values() []string {
 	switch o.name {
 	case "format", "theme", "steps":
@@ -178,7 +178,7 @@ func commandWords(commands []*command) (list []string) {
 	return list
 }
 
-// bashCompletion completes files where no word fits.
+// bashCompletion returns the script for bash. It completes files where no word fits.
 func bashCompletion() string {
 	var b strings.Builder
 	b.WriteString(`# bash completion for hashslot
@@ -214,7 +214,7 @@ complete -o default -F _hashslot hashslot
 	return b.String()
 }
 
-// quoteShell is s in single quotes.
+// quoteShell returns s in single quotes.
 func quoteShell(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func zshCompletion() string {

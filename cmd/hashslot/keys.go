@@ -71,14 +71,14 @@ func runKeys(e *env) int {
 	return a.code(e)
 }
 
-// A keysAnswer writes answers. Several workers use it.
+// A keysAnswer writes answers. Workers share it.
 type keysAnswer struct {
 	json, hex bool
 	bad       atomic.Int64 // commands whose keys could not be found
 }
 
-// command writes the answer to one command, or why it could not be read. keys is
-// room for its keys, which is returned.
+// command writes the answer to one command, or why it could not be read. It reuses the
+// memory of keys, and returns it for the next call.
 func (a *keysAnswer) command(o *output, keys []slotcommand.Key, args [][]byte, err error) []slotcommand.Key {
 	if err == nil {
 		keys, err = slotcommand.Keys(keys[:0], args)

@@ -1,6 +1,6 @@
-// Command hashslot answers, without a server, the questions of a Valkey or
-// Redis cluster's hash slots: which slot a key is in, and which tag puts a key
-// there.
+// Command hashslot answers questions about the hash slots of a Valkey or Redis
+// cluster without a connection to it: which slot a key is in, which node owns it,
+// whether all slots are served, and which commands move slots.
 //
 //	hashslot slot user:{123}:profile mykey
 //	valkey-cli cluster nodes | hashslot check -
@@ -23,35 +23,34 @@ import (
 // The exit codes.
 const (
 	exitOK     = 0
-	exitFailed = 1 // something is wrong with the cluster, the input's content or the output
+	exitFailed = 1 // something is wrong with the cluster, the content of the input or the output
 	exitUsage  = 2 // bad use: options and arguments
-	exitNoIdea = 3 // check: the input cannot be read, so nobody knows
+	exitNoIdea = 3 // check: the input cannot be read, so the state is unknown
 )
 
-// A command is one subcommand. Each has a file of its own, with the one
-// variable that is listed here.
+// A command is one subcommand.
 type command struct {
 	name    string
 	args    string // the arguments, for the usage line
 	short   string // one line for the list of commands
-	doc     string // what there is to know, after the options
-	example string // "$ " and a command line, then what it prints
+	doc     string // the description, between the usage line and the options
+	example string // "$ " and a command line, then its output
 	run     func(*env) int
-	kinds   []*command // instead of run: the words behind the name
+	kinds   []*command // instead of run: the commands behind the name
 	rawKeys bool       // it reads lines as keys
 }
 
 var commands []*command
 
-func init() { // help needs the list that it is in
+func init() { // an initializer would be a cycle: help uses the list that it is in
 	commands = []*command{
 		&slotCommand, &tagCommand, &keysCommand, &routeCommand, &checkCommand, &drawCommand, &statCommand, &planCommand,
 		&versionCommand, &completionCommand, &helpCommand,
 	}
 }
 
-// find returns the command that args begin with, and its arguments. It is nil if
-// there is none.
+// find returns the command that args begin with, and its arguments. c is nil if there
+// is no such command.
 func find(args []string) (c *command, rest []string) {
 	for list := commands; len(args) > 0; list = c.kinds {
 		i := slices.IndexFunc(list, func(c *command) bool { return c.word() == args[0] })
@@ -69,7 +68,7 @@ func find(args []string) (c *command, rest []string) {
 // word is the last word of the name.
 func (c *command) word() string { return c.name[strings.LastIndexByte(c.name, ' ')+1:] }
 
-// all returns the commands, those with kinds in front of them.
+// all returns all commands. One that has kinds comes directly before them.
 func all() (list []*command) {
 	for _, c := range commands {
 		list = append(append(list, c), c.kinds...)
@@ -81,7 +80,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run does the work of the program and returns its exit code.
+// run runs the program and returns its exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &env{stdin: stdin, stdout: stdout, stderr: stderr, terminal: isTerminal, now: time.Now}
 	return e.run(args)
@@ -96,8 +95,8 @@ type env struct {
 	files          []*outFile     // to be closed at the end
 	terminal       func(any) bool // whether one of the three is a terminal
 	now            func() time.Time
-	interrupt      <-chan os.Signal    // ends a scan; nil for those that end a program
-	inspect        func(*flag.FlagSet) // gets the options of the command, which then does no work
+	interrupt      <-chan os.Signal    // ends a scan; nil for the signals that end a program
+	inspect        func(*flag.FlagSet) // receives the options of the command, which then does no work
 }
 
 func (e *env) run(args []string) int {
@@ -173,9 +172,9 @@ func indent(s string) string {
 	return b.String()
 }
 
-// parse reads the options of fs, which may stand in front of, between and
-// behind the other arguments, and leaves the others in e.args. After "--"
-// nothing is an option. If ok is false, the command ends with code.
+// parse reads the options of fs, which may come before, between and after the other
+// arguments, and leaves the others in e.args. Nothing after "--" is an option. If ok
+// is false, the command ends with code.
 func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
 	out := fs.String("o", "-", "write to `file`, - for standard output")
 	fs.Init(e.cmd.name, flag.ContinueOnError)
@@ -252,8 +251,8 @@ func (e *env) print(text string) int {
 	return exitOK
 }
 
-// fail reports what is wrong with the input or the output. A closed pipe on the
-// output ends the command without a message.
+// fail prints an error of the input or the output. If the output is a closed pipe, the
+// command ends without a message.
 func (e *env) fail(err error) int {
 	if !errors.Is(err, syscall.EPIPE) {
 		fmt.Fprintf(e.stderr, "%s: %s\n", e.title(), harmless(err.Error()))
@@ -261,7 +260,7 @@ func (e *env) fail(err error) int {
 	return exitFailed
 }
 
-// first returns the first error of several: one message is enough.
+// first returns the first error that is not nil: one message is enough.
 func first(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -271,7 +270,7 @@ func first(errs ...error) error {
 	return nil
 }
 
-// noArguments is an error if there are arguments behind the options.
+// noArguments returns an error if there are arguments besides the options.
 func (e *env) noArguments() error {
 	if len(e.args) == 0 {
 		return nil
@@ -279,7 +278,7 @@ func (e *env) noArguments() error {
 	return fmt.Errorf("unexpected argument %q", e.args[0])
 }
 
-// badUse reports a bad option or argument.
+// badUse prints an error of an option or argument.
 func (e *env) badUse(err error) int {
 	fmt.Fprintf(e.stderr, "%s: %s (%s -h for help)\n", e.title(), harmless(err.Error()), e.title())
 	return exitUsage

@@ -13,10 +13,10 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// nodesFlags are the options of a command that works on a cluster.
+// nodesFlags are the options of a command that reads views of a cluster.
 type nodesFlags struct {
 	files []string
-	named bool // files may be arguments, too
+	named bool // files may also be arguments
 	from  topology.Origin
 }
 
@@ -41,13 +41,13 @@ func (f *nodesFlags) check() error {
 	return nil
 }
 
-// take adds the arguments to the files.
+// take adds the arguments to the files, and notes that files may be arguments.
 func (f *nodesFlags) take(args []string) {
 	f.named = true
 	f.files = append(f.files, args...)
 }
 
-// given reports whether any of the options is there.
+// given reports whether any of the options is set.
 func (f *nodesFlags) given() bool { return len(f.files) > 0 || f.from.Addr != "" || f.from.TLS }
 
 // stdin returns how many of the files are standard input.
@@ -64,7 +64,7 @@ var errTwice = errors.New("standard input, -, is there twice")
 
 var errNodesAndKeys = errors.New("standard input cannot have both -nodes and the keys")
 
-// nodesDoc is the part of help pages about the input of a cluster.
+// nodesDoc is the part of help pages about views of a cluster as input.
 const nodesDoc = `FILE (or -nodes FILE) holds a node's view of its cluster; - is standard input. The
 content shows which format it is: the text of CLUSTER NODES, a nodes.conf, or the
 reply to CLUSTER NODES, SLOTS or SHARDS, in JSON or as raw RESP.
@@ -76,7 +76,7 @@ reply to CLUSTER NODES, SLOTS or SHARDS, in JSON or as raw RESP.
 // maxNodesFile is the limit of topology.ParseNodes.
 const maxNodesFile = 64 << 20
 
-// The JSON of a cluster.
+// A clusterJSON is a cluster in JSON.
 type clusterJSON struct {
 	OK        bool          `json:"ok"`
 	Assigned  int           `json:"assigned"`
@@ -105,7 +105,7 @@ type problemJSON struct {
 	Slots    slotmap.Set `json:"slots"`
 }
 
-// describe returns the JSON of c.
+// describe returns c for JSON.
 func describe(c *clusterView) clusterJSON {
 	unassigned := c.Unassigned()
 	d := clusterJSON{
@@ -135,12 +135,12 @@ func line(v any) []byte {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic(err) // none of the types here fails
+		panic(err) // no type used here fails
 	}
 	return harmlessJSON(b.Bytes())
 }
 
-// columns aligns rows to the left, the last column excepted.
+// columns writes rows in columns. The last column is not padded.
 func columns(b *strings.Builder, rows [][]string) {
 	var width []int
 	for _, row := range rows {

@@ -5,9 +5,8 @@ import (
 	"os"
 )
 
-// An outFile is a file for output. It is opened before the work begins, so that an
-// error of opening comes at once. It keeps its old content until there is something to
-// write.
+// An outFile is an output file. It is opened before the work begins, so that an error
+// shows at once. It keeps its old content until the first write.
 type outFile struct {
 	file    *os.File
 	existed bool
@@ -15,8 +14,8 @@ type outFile struct {
 	err     error
 }
 
-// create opens a file for writing, which the end of the command closes. "-" is
-// standard output.
+// create opens a file for writing. It is closed when the command ends. "-" is standard
+// output.
 func (e *env) create(name string) (io.Writer, error) {
 	if name == "-" {
 		return e.stdout, nil
@@ -39,7 +38,8 @@ func (f *outFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// empty removes the old content. A file that is not regular has none.
+// empty removes the old content, once. Truncation fails for files that are not regular,
+// which have no old content.
 func (f *outFile) empty() {
 	if !f.written {
 		f.written = true
@@ -47,8 +47,8 @@ func (f *outFile) empty() {
 	}
 }
 
-// close closes the file. If all went well and nothing was written, the file is
-// empty; if not, and it is new, there is no file.
+// close closes the file. If nothing was written, ok decides: if it is true, the file is
+// left empty; if not, an existing file keeps its content and a new one is removed.
 func (f *outFile) close(ok bool) error {
 	if ok {
 		f.empty()
@@ -57,7 +57,7 @@ func (f *outFile) close(ok bool) error {
 	if !f.written && !f.existed {
 		_ = os.Remove(f.file.Name())
 	}
-	if f.err != nil { // it has been reported
+	if f.err != nil { // the write has returned it
 		return nil
 	}
 	return err

@@ -26,8 +26,8 @@ func (f *outputFlag) check() error {
 
 func (f *outputFlag) json() bool { return f.format == "json" }
 
-// An output is where answers go: to buf, and from there to w, if there is one
-// yet. The first error of w ends all writing.
+// An output collects answers in buf, and writes them to w if w is not nil. After the
+// first error of w it writes nothing more.
 type output struct {
 	buf []byte
 	w   io.Writer
@@ -42,12 +42,12 @@ func (o *output) flush() error {
 	return o.err
 }
 
-// An encoder appends value to dst in the form of the output. A value that is cut
-// between runes and encoded piece by piece gives the same result.
+// An encoder appends value to dst in the format of the output. Encoding a value in
+// pieces that are cut between runes gives the same result.
 type encoder func(dst, value []byte) []byte
 
-// value appends a value of any length. If there is a w, it keeps no more than a
-// piece of it.
+// value appends a value of any length. If w is not nil, it encodes and writes a long
+// value in pieces, so that it never holds all of it.
 func (o *output) value(enc encoder, value []byte) {
 	for o.w != nil && len(value) > blockSize {
 		n := blockSize
@@ -73,13 +73,13 @@ const (
 	highs = 0x8080808080808080 // the high bit of every byte
 )
 
-// hasBelow is not 0 if a byte of x is less than n, at most 128, and hasByte if
-// one is c.
+// hasBelow is not 0 if a byte of x is less than n, which is at most 128. hasByte is not
+// 0 if a byte of x is c.
 func hasBelow(x uint64, n byte) uint64 { return (x - ones*uint64(n)) &^ x & highs }
 func hasByte(x uint64, c byte) uint64  { return hasBelow(x^ones*uint64(c), 1) }
 
-// plainText and plainJSON report whether appendText and appendJSON append a
-// value as it is.
+// plainText and plainJSON report whether appendText and appendJSON append a value
+// unchanged.
 func plainText(value []byte) bool {
 	special := uint64(0)
 	for ; len(value) >= 8; value = value[8:] {
@@ -104,7 +104,7 @@ func jsonSpecial(x uint64) uint64 {
 	return hasBelow(x, ' ') | hasByte(x, '\\') | hasByte(x, '"') | hasByte(x, 0x7f) | x&highs
 }
 
-// last returns less than eight bytes as one word, filled up with spaces.
+// last returns less than eight bytes as one word, padded with spaces.
 func last(value []byte) uint64 {
 	x := uint64(ones * ' ')
 	for _, c := range value {
@@ -115,17 +115,17 @@ func last(value []byte) uint64 {
 
 const hexDigits = "0123456789abcdef"
 
-// appendText appends value so that it is one column of one line, can be told
-// from any other value, and cannot command a terminal or change the order of what
-// it shows: the backslash, control characters of ASCII, Latin-1 and Unicode, and
-// what is not UTF-8 are escaped. All other characters are as they are.
+// appendText appends value as one column of one line. Different values give different
+// text, and the text can neither control a terminal nor change the order of what it
+// shows: backslashes, control characters of ASCII, Latin-1 and Unicode, and bytes that
+// are not UTF-8 are escaped. All other characters stay as they are.
 func appendText(dst, value []byte) []byte { return appendEscaped(dst, value, true) }
 
-// harmless is text that cannot command a terminal either, for a message: quotes and
-// backslashes, which escape something already, are as they are.
+// harmless returns text for a message, which cannot control a terminal either. It keeps
+// quotes and backslashes, because they already escape something.
 func harmless(text string) string { return string(appendEscaped(nil, []byte(text), false)) }
 
-// shown is text as appendText writes it.
+// shown returns text as appendText writes it.
 func shown(text string) string { return string(appendText(nil, []byte(text))) }
 
 func appendEscaped(dst, value []byte, backslash bool) []byte {
@@ -160,8 +160,8 @@ func appendEscaped(dst, value []byte, backslash bool) []byte {
 	return append(dst, value[start:]...)
 }
 
-// dangerous reports whether c, decoded of size bytes, is a control character, one
-// that ends lines or one that changes the direction of text, or is no character.
+// dangerous reports whether c, decoded from size bytes, is a control character, ends a
+// line, changes the direction of text, or is not a valid character.
 func dangerous(c rune, size int) bool {
 	switch {
 	case c < ' ', 0x7f <= c && c < 0xa0:
@@ -174,9 +174,9 @@ func dangerous(c rune, size int) bool {
 	return c == 0x61c || 0x200e <= c && c <= 0x200f || 0x2028 <= c && c <= 0x202e || 0x2066 <= c && c <= 0x2069 || c == 0xfeff
 }
 
-// appendJSON appends value, which is UTF-8, as the inside of a JSON string: what
-// encoding/json writes with HTML escaping off, but for the characters that could
-// command a terminal or change the order of what it shows, which are escaped.
+// appendJSON appends value, which is UTF-8, as the inside of a JSON string. The result
+// is that of encoding/json with HTML escaping off, except that characters that could
+// control a terminal or change the order of what it shows are escaped.
 func appendJSON(dst, value []byte) []byte {
 	start := 0
 	for i := 0; i < len(value); {
@@ -215,8 +215,8 @@ func appendUnicode(dst []byte, c rune) []byte {
 	return append(dst, '\\', 'u', hexDigits[c>>12&15], hexDigits[c>>8&15], hexDigits[c>>4&15], hexDigits[c&15])
 }
 
-// harmlessJSON is a JSON text, with the characters escaped that appendJSON escapes.
-// They stand in strings only.
+// harmlessJSON returns a JSON text with the characters escaped that appendJSON escapes.
+// They occur in strings only.
 func harmlessJSON(text []byte) []byte {
 	if !bytes.ContainsFunc(text, func(c rune) bool { return c != '\n' && dangerous(c, 2) }) {
 		return text

@@ -253,7 +253,7 @@ type planFlags struct {
 	assign        bool
 	loads         stringList
 	metric        string
-	moves, loaded bool // which of them there are
+	moves, loaded bool // which groups of options the command has
 }
 
 var protocols = []string{"migrateslots", "setslot", "migration"}
@@ -285,7 +285,7 @@ func (f *planFlags) addLoad(fs *flag.FlagSet) {
 	fs.StringVar(&f.metric, "metric", "", "with -load: the `name` of the metric, such as key-count or cpu-usec")
 }
 
-// check checks the options, and takes the arguments for files.
+// check checks the options. For plans that move slots, it adds the arguments to the files.
 func (f *planFlags) check(e *env, given map[string]bool) error {
 	formats := []string{"text", "json"}
 	if f.moves {
@@ -333,7 +333,7 @@ func given(fs *flag.FlagSet) map[string]bool {
 	return names
 }
 
-// nothingSent is the end of a plan for a person.
+// nothingSent ends a plan that is printed as text.
 const nothingSent = "\nNothing has been sent.\n"
 
 func runPlanCreate(e *env) int {
@@ -485,7 +485,7 @@ func runPlanDrain(e *env) int {
 	})
 }
 
-// A useError is an error of an argument that only shows when the input is read.
+// A useError is an error in an argument that is found only after the input is read.
 type useError struct{ error }
 
 // plan makes a plan that moves slots, and prints it.
@@ -549,7 +549,7 @@ func (f *planFlags) plan(e *env, newPlan func(*topology.Cluster, plan.RebalanceO
 	return e.print(b.String())
 }
 
-// writeSteps writes the first of the steps, and how to see all.
+// writeSteps writes the first steps, and how to see all.
 func writeSteps(b *strings.Builder, steps iter.Seq[plan.Step], all string) {
 	const most = 20
 	n := 0
@@ -566,7 +566,7 @@ func writeSteps(b *strings.Builder, steps iter.Seq[plan.Step], all string) {
 	}
 }
 
-// commands prints nothing but commands.
+// commands prints the steps as commands, and nothing else.
 func (f *planFlags) commands(e *env, p plan.Plan, steps func(plan.Plan, string) (iter.Seq[plan.Step], error)) int {
 	batches := []plan.Plan{p}
 	if f.batch > 0 {
@@ -716,7 +716,8 @@ func runPlanFix(e *env) int {
 	return e.print(b.String())
 }
 
-// readCounts reads lines of a node, a slot and how many keys it has there.
+// readCounts reads lines of a node, a slot and the number of keys that the node has in
+// the slot.
 func readCounts(e *env, name string, c *topology.Cluster, counts plan.KeyCounts) error {
 	data, err := readNodes(e, name)
 	if err != nil {
@@ -753,10 +754,10 @@ type promotionJSON struct {
 	Replica   string      `json:"replica"` // "" if none can take over
 	Reason    string      `json:"reason"`
 	Automatic bool        `json:"automatic"`
-	Steps     []plan.Step `json:"steps"` // by hand
+	Steps     []plan.Step `json:"steps"` // to send by hand
 }
 
-// view reads the views of a command whose arguments are the files of nodes. If ok is
+// view reads the views of a command whose arguments are files with views. If ok is
 // false, the command ends with code.
 func (e *env) view(nodes *nodesFlags, form *outputFlag, pic *pictureFlags) (view *clusterView, code int, ok bool) {
 	nodes.take(e.args)
@@ -906,7 +907,7 @@ func runPlanBalance(e *env) int {
 	return e.print(b.String())
 }
 
-// noPlan reports why there is no plan. What is wrong with an argument is bad use.
+// noPlan prints why there is no plan. An error in an argument is bad use.
 func (e *env) noPlan(err error) int {
 	text := errors.New(strings.TrimPrefix(err.Error(), "plan: "))
 	var input *plan.InputError
@@ -927,11 +928,11 @@ func nodeAt(c *topology.Cluster, addr string) *topology.Node {
 	return nil
 }
 
-// minPrefix is how many characters of an id name a node, at least.
+// minPrefix is the least number of characters of an id that name a node.
 const minPrefix = 4
 
-// nodeID returns the id of the node with the id, with the address, or the only one
-// whose id begins so.
+// nodeID returns the id of the node that name is the address, the id, or a unique
+// prefix of the id of.
 func nodeID(c *topology.Cluster, name string) (string, error) {
 	if n := nodeAt(c, name); n != nil {
 		return n.ID, nil

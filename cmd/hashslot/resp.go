@@ -7,15 +7,15 @@ import (
 	"strconv"
 )
 
-// A serverError is an error that a server replied.
+// A serverError is an error reply of a server.
 type serverError string
 
 func (e serverError) Error() string { return fmt.Sprintf("the server replied an error: %s", string(e)) }
 
-// errTruncated is the error of a reply that ends in the middle.
+// errTruncated says that the data ends inside a reply.
 var errTruncated = errors.New("the reply is truncated")
 
-// looksRESP reports whether data begins as a reply does on the wire.
+// looksRESP reports whether data begins like a reply on the wire.
 func looksRESP(data []byte) bool {
 	line, _, found := bytes.Cut(data, []byte("\n"))
 	line = bytes.TrimSuffix(line, []byte("\r"))
@@ -34,13 +34,13 @@ func looksRESP(data []byte) bool {
 	return false
 }
 
-// readRESP decodes one reply of RESP2 or RESP3 that data begins with, and returns
-// it with the rest of data. Text is a string, a number an int64, a list or a set
-// []any, and a map is a list of its keys and values, as in RESP2. The memory of
-// the result is in proportion to data.
+// readRESP decodes the RESP2 or RESP3 reply at the start of data, and returns it and
+// the rest of data. Text becomes a string, an integer an int64, and a list or a set
+// []any. A map becomes a list of its keys and values, as in RESP2. The size of the
+// result is proportional to that of data.
 func readRESP(data []byte) (reply any, rest []byte, err error) { return readNested(data, 0) }
 
-const maxRESPDepth = 32 // CLUSTER SHARDS has 5
+const maxRESPDepth = 32 // CLUSTER SHARDS has a depth of 5
 
 func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
 	head, rest, found := bytes.Cut(data, []byte("\n"))
@@ -77,7 +77,7 @@ func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
 		return nil, nil, fmt.Errorf("%.60q is not the beginning of a reply", head)
 	}
 	if n < 0 {
-		return nil, rest, nil // of RESP2
+		return nil, rest, nil // null in RESP2
 	}
 	if n > int64(len(rest)) {
 		return nil, nil, errTruncated
@@ -99,7 +99,7 @@ func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
 	case '%', '|':
 		n *= 2
 	}
-	list := make([]any, 0, min(n, 16)) // it grows with what there is, not with what is said
+	list := make([]any, 0, min(n, 16)) // it grows with the elements present, not with the announced number
 	for range n {
 		var v any
 		if v, rest, err = readNested(rest, depth+1); err != nil {
@@ -107,7 +107,7 @@ func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
 		}
 		list = append(list, v)
 	}
-	if kind == '|' { // attributes of the reply behind them
+	if kind == '|' { // attributes, followed by the reply itself
 		return readNested(rest, depth+1)
 	}
 	return list, rest, nil

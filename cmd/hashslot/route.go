@@ -127,13 +127,13 @@ func runRoute(e *env) int {
 	return code
 }
 
-// routes has the answers for each owner.
+// routes has the parts of the answers that depend on the owner, made once for each.
 type routes struct {
 	table   *slotmap.Table[*topology.Shard]
 	columns map[*topology.Shard][]byte // text: id and address
-	objects map[*topology.Shard][]byte // JSON: what follows the key, if nothing is wrong with the slot
+	objects map[*topology.Shard][]byte // JSON: what follows the key, unless the slot is special
 	whole   clusterJSON
-	special slotmap.Set // slots with which something is
+	special slotmap.Set // slots that are being moved or have an error
 }
 
 func newRoutes(c *clusterView, json bool) *routes {
@@ -145,7 +145,7 @@ func newRoutes(c *clusterView, json bool) *routes {
 			r.special = r.special.Union(p.Slots)
 		}
 		for _, o := range r.whole.Migrating {
-			r.special.Add(o.Slot) // it is a valid one
+			r.special.Add(o.Slot) // its slots are valid
 		}
 	}
 	for i, s := range c.Shards() {
@@ -157,7 +157,7 @@ func newRoutes(c *clusterView, json bool) *routes {
 	return r
 }
 
-// of returns d as the rest of an object, with its end.
+// of returns d as the rest of an object: without its first brace, with its last.
 func (r *routes) of(d clusterJSON) []byte {
 	d.Assigned = r.whole.Assigned
 	return append([]byte(","), bytes.TrimPrefix(line(d), []byte("{"))...)

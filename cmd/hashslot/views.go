@@ -14,25 +14,24 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A clusterView is a cluster and the inputs that it was made of.
+// A clusterView is a cluster and the inputs that it is merged from.
 type clusterView struct {
 	*topology.Cluster
 	inputs []input
 }
 
-// An input is what one file says about a cluster.
+// An input is the view of a cluster in one file.
 type input struct {
 	name    string
 	cluster *topology.Cluster
-	doubt   string // why the input may not be whole; "" if it is
+	doubt   string // why the input may be truncated, or ""
 }
 
-// viewFormats are the inputs that readView knows.
+// viewFormats lists the formats that readView reads.
 const viewFormats = "CLUSTER NODES, nodes.conf, or CLUSTER SLOTS or SHARDS as JSON or RESP"
 
-// readView reads what one file says about a cluster: the output of CLUSTER NODES,
-// a nodes.conf, or a reply to CLUSTER NODES, SLOTS or SHARDS as it is on the wire
-// or as JSON.
+// readView reads the view of a cluster in one file: the output of CLUSTER NODES, a
+// nodes.conf, or a reply to CLUSTER NODES, SLOTS or SHARDS, as RESP or as JSON.
 func readView(data []byte, from topology.Origin) (c *topology.Cluster, doubt string, err error) {
 	data = decodeText(data)
 	start := bytes.TrimLeft(data, " \t\r\n")
@@ -70,7 +69,7 @@ func readView(data []byte, from topology.Origin) (c *topology.Cluster, doubt str
 	return c, doubt, nil
 }
 
-// decodeText returns data without a byte order mark, in UTF-8.
+// decodeText removes a byte order mark from data, and converts UTF-16 to UTF-8.
 func decodeText(data []byte) []byte {
 	if text, ok := bytes.CutPrefix(data, []byte("\xef\xbb\xbf")); ok {
 		return text
@@ -84,7 +83,7 @@ func decodeText(data []byte) []byte {
 	default:
 		return data
 	}
-	// Some shells on Windows write UTF-16 by ">".
+	// Some shells on Windows write UTF-16 when output is redirected with ">".
 	var units []uint16
 	for rest := data[2:]; len(rest) >= 2; rest = rest[2:] {
 		units = append(units, order.Uint16(rest))
@@ -92,8 +91,8 @@ func decodeText(data []byte) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// oneReply decodes the one reply in data. Simple strings, as of AUTH, may stand in
-// front of it.
+// oneReply decodes the one reply in data. Simple strings, such as the reply to AUTH,
+// may precede it.
 func oneReply(data []byte) (reply any, err error) {
 	for {
 		simple := data[0] == '+'
@@ -109,7 +108,7 @@ func oneReply(data []byte) (reply any, err error) {
 	}
 }
 
-// readJSON decodes a reply in JSON, with numbers as int64 or text.
+// readJSON decodes a reply in JSON. Numbers that do not fit an int64 become text.
 func readJSON(data []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -190,7 +189,8 @@ func readReply(reply any, from topology.Origin) (*topology.Cluster, error) {
 	return nil, unexpected(fmt.Sprintf("a reply of another command: %.60q", fmt.Sprint(reply)))
 }
 
-// otherThanView names the kind of data by its beginning, if readView cannot read it.
+// otherThanView names the kind of data that readView cannot read, by its beginning. It
+// returns "" if it does not know the kind.
 func otherThanView(data []byte) string {
 	for _, known := range []struct{ start, what string }{
 		{"\x1f\x8b", "a gzip file"}, {"\x28\xb5\x2f\xfd", "a zstd file"}, {"PK\x03\x04", "a zip file"}, {"\x7fELF", "a program"},
@@ -234,7 +234,7 @@ func isNumber(line []byte) bool {
 	return len(line) > 0
 }
 
-// load reads the views, warns about what it does not know in them, and merges them.
+// load reads the views, prints warnings about them, and merges them.
 func (f *nodesFlags) load(e *env) (*clusterView, error) {
 	v := new(clusterView)
 	var views []*topology.Cluster
@@ -264,7 +264,8 @@ func (f *nodesFlags) load(e *env) (*clusterView, error) {
 	return v, err
 }
 
-// readNodes reads a file, or standard input, of at most maxNodesFile bytes.
+// readNodes reads a file, or standard input if name is "-". More than maxNodesFile bytes
+// are an error.
 func readNodes(e *env, name string) (data []byte, err error) {
 	r := e.stdin
 	if name != "-" {
