@@ -931,8 +931,8 @@ func nodeAt(c *topology.Cluster, addr string) *topology.Node {
 // minPrefix is the least number of characters of an id that name a node.
 const minPrefix = 4
 
-// nodeID returns the id of the node that name is the address, the id, or a unique
-// prefix of the id of.
+// nodeID returns the id of the node that name refers to: by its address, its id or a
+// unique prefix of its id.
 func nodeID(c *topology.Cluster, name string) (string, error) {
 	if n := nodeAt(c, name); n != nil {
 		return n.ID, nil

@@ -10,7 +10,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A severity is how bad a problem is.
+// A severity says how bad a problem is.
 type severity int
 
 const (
@@ -39,7 +39,7 @@ type problemKind struct {
 	doc      string
 }
 
-// problemKinds are all of them, in the order in which check prints them.
+// problemKinds lists all kinds, in the order in which check prints them.
 var problemKinds = []problemKind{
 	{"unassigned", severityError, "nobody owns the slots"},
 	{"failed", severityError, "the cluster has agreed that their owner is not reachable"},
@@ -72,7 +72,7 @@ var problemKinds = []problemKind{
 // severityOf returns the severity of a kind.
 func severityOf(kind string) severity {
 	i := slices.IndexFunc(problemKinds, func(k problemKind) bool { return k.name == kind })
-	return problemKinds[i].severity // all kinds that are used are there
+	return problemKinds[i].severity // problemKinds has every kind that is used
 }
 
 // worst returns the greatest severity of the problems, or -1.
@@ -90,7 +90,7 @@ func problems(c *clusterView) []problemJSON {
 	for _, s := range c.Shards() {
 		slots := c.Table().SlotsOf(s)
 		if slots.IsEmpty() {
-			break // those that own slots come first
+			break // shards that own slots come first
 		}
 		f.owners = append(f.owners, s)
 		f.slots[s.Primary] = slots
@@ -123,7 +123,7 @@ func (f *finder) add(kind string, slots slotmap.Set, format string, args ...any)
 	f.found[kind] = append(f.found[kind], problemJSON{kind, severityOf(kind), fmt.Sprintf(format, args...), slots})
 }
 
-// down says why a node cannot be expected to serve, or "".
+// down says why a node is not expected to serve. It returns "" if there is no reason.
 func down(n *topology.Node) string {
 	switch {
 	case n.Flags.Has(topology.FlagFail):
@@ -140,15 +140,15 @@ func down(n *topology.Node) string {
 	return ""
 }
 
-// unlinked reports whether the node that was asked has no link to n, and says
-// nothing else of it: it has just failed, or is just coming back. A nodes.conf, which
-// has shard ids, says what was when it was written.
+// unlinked reports whether the lost link to n is all that the node that was asked says
+// against n: n has just failed, or is just coming back. A nodes.conf does not count,
+// because its link states date from when it was written; its shard ids identify it.
 func unlinked(n *topology.Node) bool {
 	return n.LinkState == "disconnected" && n.ShardID == "" && !n.Flags.Has(topology.FlagMyself) && down(n) == ""
 }
 
-// unreachable reports whether n has no address. That the node that was asked does
-// not know its own is no harm.
+// unreachable reports whether n has no address. The node that was asked may not know
+// its own address, which does no harm.
 func unreachable(n *topology.Node) bool {
 	return n.Addr() == "" && !(n.Flags.Has(topology.FlagMyself) && n.EndpointPort != 0)
 }
@@ -220,10 +220,10 @@ func (f *finder) openSlots() {
 	}
 }
 
-// most is how many nodes a text names.
+// most is the largest number of nodes that a text names.
 const most = 5
 
-// names lists nodes: all, or the first if there are many.
+// names lists nodes: all, or only the first if there are many.
 func names(list []string) string {
 	if len(list) > most {
 		list = append(slices.Clone(list[:most]), fmt.Sprintf("%d more", len(list)-most))
@@ -234,7 +234,7 @@ func names(list []string) string {
 	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
 }
 
-// views compares what the inputs say of nodes.
+// views compares what the inputs say about nodes.
 func (f *finder) views() {
 	for _, in := range f.inputs {
 		if in.doubt != "" {
@@ -267,7 +267,7 @@ func (f *finder) views() {
 		}
 	}
 	if len(f.found["strangers"]) > 0 {
-		return // all else follows
+		return // other problems would only follow from this one
 	}
 	for _, n := range f.Nodes() {
 		var without, roles []string
@@ -353,12 +353,12 @@ func working(s *topology.Shard) (n int) {
 	return n
 }
 
-// places looks at the machines and zones that nodes are in.
+// places finds problems with the machines and zones that nodes are in.
 func (f *finder) places() {
 	if n := len(f.owners); n > 0 && n < 3 {
 		f.add("few-primaries", slotmap.Set{}, "slots are owned by %s: when one of them fails, no majority is left to agree on a failover", count(n, "primary", "primaries"))
 	}
-	hosts, zones := map[string]int{}, map[string]bool{} // of the members; hosts with how many owners
+	hosts, zones := map[string]int{}, map[string]bool{} // of the members; for each host, its number of owners
 	for _, n := range f.Nodes() {
 		if n.Role == topology.RoleUnknown {
 			continue
@@ -407,7 +407,7 @@ func (f *finder) places() {
 	}
 }
 
-// machine is the IP address of a node, or its host.
+// machine returns the IP address of a node, or its host if it has none.
 func machine(n *topology.Node) string {
 	if n.IP != "" {
 		return n.IP
@@ -443,7 +443,7 @@ func (f *finder) others() {
 	}
 }
 
-// count is "1 primary", "2 primaries".
+// count returns a number with its noun: "1 primary", "2 primaries".
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

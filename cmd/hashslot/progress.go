@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A progress shows on the terminal how much of a long input is read.
+// A progress shows on the terminal how much of a long input has been read.
 type progress struct {
-	w     io.Writer // nil: to nobody
+	w     io.Writer // nil: nothing is shown
 	lines int64
 	read  int64 // bytes
 	total int64 // size of the input, or 0
@@ -24,8 +24,8 @@ const (
 	progressEvery = 200 * time.Millisecond
 )
 
-// newProgress shows progress if standard error is a terminal, but not if a person types
-// the input, and not between answers that go to a terminal.
+// newProgress returns a progress, which shows something only if standard error is a
+// terminal, nobody types the input, and no answers go to a terminal.
 func newProgress(e *env, answers bool) *progress {
 	p := &progress{now: e.now}
 	if !e.terminal(e.stderr) || e.terminal(e.stdin) || answers && e.terminal(e.stdout) {
@@ -42,10 +42,10 @@ func newProgress(e *env, answers bool) *progress {
 	return p
 }
 
-// add counts work done.
+// add adds to the amount of work done.
 func (p *progress) add(lines, read int) { p.at(p.lines+int64(lines), p.read+int64(read)) }
 
-// at sets how much work is done.
+// at sets the amount of work done.
 func (p *progress) at(lines, read int64) {
 	if p.w == nil {
 		return

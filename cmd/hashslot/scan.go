@@ -12,37 +12,37 @@ import (
 	"time"
 )
 
-// A scanSplit is how the work of a scan is divided.
+// A scanSplit says how the work of a scan is divided.
 type scanSplit struct {
 	workers int
 	block   int // bytes that a worker reads at once
-	ahead   int // of them, those that only serve to find the end of the last line
+	ahead   int // how many of them serve only to find the end of the last line
 	window  int // blocks, at least workers, that may be in work or counted out of order
 }
 
-// statSplit does not depend on the machine, so that neither do the results of counters
-// that are not exact. The counters of all workers fit into the cache of one CPU, and so
-// does a block.
+// statSplit is the same on every machine, so that inexact counters give the same results
+// everywhere. The counters of all workers fit into the cache of one CPU, and so does a
+// block.
 var statSplit = scanSplit{workers: 2, block: 256 << 10, ahead: 4 << 10, window: 32}
 
-// A lineWorker counts the lines in data, which ends with whole lines, and may write
-// to data. It returns how many lines there are and what is wrong with those that it
-// left out. The calls of one worker come one after the other.
+// A lineWorker counts the lines in data, which has only whole lines, and may overwrite
+// data. It returns the number of lines, and what is wrong with the lines that it left
+// out. Calls of one worker never overlap.
 type lineWorker func(data []byte) (lines int64, bad badLines)
 
 // A badLine is a line that is left out.
 type badLine struct {
-	line   int64 // from 0, first in the block and then in the input
+	line   int64 // from 0; counted within the block at first, later within the input
 	reason string
 }
 
 // badLines are lines that are left out, in order.
 type badLines struct {
-	first []badLine // at most maxBadLines
+	first []badLine // the first maxBadLines of them
 	n     int64     // how many there are
 }
 
-const maxBadLines = 10 // are named
+const maxBadLines = 10 // more are only counted
 
 func (b *badLines) add(line int64, reason error) {
 	if b.n++; len(b.first) < maxBadLines {
@@ -57,10 +57,10 @@ type scanned struct {
 	interrupted bool
 	err         error // of reading
 	errLine     int64 // where
-	behind      bool  // some lines behind it are counted
+	behind      bool  // some lines after errLine are counted, too
 }
 
-// A randomInput is an input of which any part can be read at any time.
+// A randomInput is an input that can be read at any offset.
 type randomInput interface {
 	io.ReaderAt
 	io.Seeker
@@ -88,13 +88,13 @@ func asRandom(r io.Reader) (_ randomInput, ok bool) {
 }
 
 // A scan passes standard input through workers that count lines. Block i of the input
-// goes to worker i modulo their number, and blocks do not depend on how the input
-// arrives.
+// goes to worker i modulo the number of workers. The blocks do not depend on how the
+// input arrives.
 //
-// The blocks of a file have fixed places. Each worker reads its own, and to the end of
-// the last line that begins there; it leaves out a line that began before. What is
-// behind the last whole block, and all of an input that is no file, is read by turns:
-// a worker reads a block while the others count the lines of theirs.
+// The blocks of a file have fixed places, and each worker reads its own. It skips a line
+// that begins before the block, and reads to the end of the last line that begins in the
+// block. The rest behind the last whole block, and all of an input that is not a file, is
+// read by turns: one worker reads a block while the others count the lines of theirs.
 type scan struct {
 	e       *env
 	sep     byte
@@ -102,21 +102,21 @@ type scan struct {
 	split   scanSplit
 	workers []*scanWorker
 	ended   chan struct{} // closed when no more is read by turns
-	counted chan struct{} // closed when, moreover, all blocks are counted
+	counted chan struct{} // closed when, in addition, all blocks are counted
 
 	file  io.ReaderAt
 	start int64 // the place of block 0
 	apart int   // how many blocks have fixed places
 
-	// Of the worker whose turn it is.
+	// These belong to the worker whose turn it is to read.
 	r        io.Reader
 	turns    int    // the block that it reads
 	rest     []byte // the start of a line, behind the last block
-	skipping bool   // the input is in a line that is too long or was counted
+	skipping bool   // the rest of the current line is too long, or counted already
 
 	mu       sync.Mutex
 	moved    sync.Cond     // next has changed, or stopped
-	current  *scanWorker   // reads: its buf is whole up to its length
+	current  *scanWorker   // the worker that reads; its buf begins with a line
 	read     int64         // bytes
 	given    int           // all blocks in front of this one are read, or will be
 	next     int           // all blocks in front of this one are counted and added to got
@@ -133,15 +133,15 @@ type scanWorker struct {
 	buf  []byte
 }
 
-// A block is what a worker reads at once.
+// A block is the part of the input that a worker reads at once.
 type block struct {
 	number int
 	data   []byte // whole lines; the last line of the input may have no end
-	long   bool   // behind data is a line that is too long
-	err    error  // why what is behind data cannot be read
+	long   bool   // data is followed by a line that is too long
+	err    error  // why the input after data cannot be read
 }
 
-// A blockResult is what the lines of a block came to.
+// A blockResult is the result of counting the lines of a block.
 type blockResult struct {
 	counted bool
 	lines   int64
@@ -149,8 +149,8 @@ type blockResult struct {
 	err     error
 }
 
-// scan has workers count the lines of standard input, or of the arguments if there
-// are any.
+// scan counts the lines of standard input, or the arguments if there are any, by
+// workers.
 func (e *env) scan(in inputFlags, split scanSplit, newWorker func() lineWorker) scanned {
 	if len(e.args) > 0 {
 		return e.scanArgs(newWorker())
@@ -186,7 +186,7 @@ func (e *env) scan(in inputFlags, split scanSplit, newWorker func() lineWorker) 
 	for {
 		select {
 		case <-interrupt:
-			restore() // the next one ends the program
+			restore() // the next signal ends the program
 			interrupt = nil
 			s.stop()
 		case <-tick:
@@ -210,8 +210,8 @@ func (e *env) scanArgs(work lineWorker) (got scanned) {
 	return got
 }
 
-// place gives blocks of a file fixed places, and moves the file to what is behind them.
-// A single worker has no use for that.
+// place gives the blocks of a file fixed places, and moves the file offset behind them.
+// It does nothing for a single worker, which gains nothing by that.
 func (s *scan) place() {
 	file, ok := asRandom(s.r)
 	if !ok || s.split.workers == 1 {
@@ -225,17 +225,17 @@ func (s *scan) place() {
 	if apart == 0 {
 		return
 	}
-	// The byte in front of a line ends another.
+	// Start one byte early: if that byte ends a line, the next line is whole.
 	if _, err = file.Seek(start+apart*int64(s.stride())-1, io.SeekStart); err != nil {
 		return
 	}
 	s.file, s.start, s.apart, s.turns, s.skipping = file, start, int(apart), int(apart), true
 }
 
-// stride is the distance of fixed places.
+// stride is the distance between fixed places.
 func (s *scan) stride() int { return s.split.block - s.split.ahead }
 
-// run has worker i count the lines of all its blocks.
+// run counts the lines of all blocks of worker i.
 func (s *scan) run(i int) {
 	w := s.workers[i]
 	for number := i; number < s.apart; number += len(s.workers) {
@@ -263,8 +263,8 @@ func (s *scan) run(i int) {
 	}
 }
 
-// begin waits until a block with a fixed place may be read. It reports false if
-// reading has ended in front of it.
+// begin waits until a block with a fixed place may be read. It reports false if reading
+// has ended before the block.
 func (s *scan) begin(number int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -287,7 +287,7 @@ func (s *scan) wait(number int) {
 // readAt reads a block with a fixed place.
 func (s *scan) readAt(w *scanWorker, number int) block {
 	b := block{number: number}
-	from, edge := s.start, s.stride() // the lines that begin in front of edge are those of the block
+	from, edge := s.start, s.stride() // the block has the lines that begin before edge
 	if number > 0 {
 		from += int64(number)*int64(s.stride()) - 1
 		edge++
@@ -332,16 +332,16 @@ func (s *scan) readAt(w *scanWorker, number int) block {
 	}
 }
 
-// room makes sure that w.buf has room for a block, and not for much more: it may have
-// grown for a long line.
+// room makes w.buf large enough for a block, and replaces one that has grown much larger
+// for a long line.
 func (w *scanWorker) room(block int) {
 	if cap(w.buf) <= block || cap(w.buf) > 2*block+1 {
 		w.buf = make([]byte, 0, block+1)
 	}
 }
 
-// count counts the lines of a block, and adds the results of all blocks that are
-// counted, in their order.
+// count counts the lines of a block, then adds up the results of blocks that are
+// complete, in order.
 func (s *scan) count(w *scanWorker, b block) {
 	if b.number == 0 && s.e.cmd != nil && s.e.cmd.rawKeys {
 		s.mu.Lock()
@@ -373,7 +373,7 @@ func (s *scan) count(w *scanWorker, b block) {
 	s.finish()
 }
 
-// add adds what the next block came to.
+// add adds the result of the next block.
 func (g *scanned) add(r *blockResult) {
 	for _, b := range r.bad.first {
 		if len(g.bad.first) < maxBadLines {
@@ -384,8 +384,8 @@ func (g *scanned) add(r *blockResult) {
 	g.lines += r.lines
 }
 
-// stop ends the reading. What has been read of whole lines by turns is one more block:
-// it is counted here, as its worker waits for the rest.
+// stop ends the reading. The whole lines that have been read by turns so far are one more
+// block. They are counted here, because their worker still waits for input.
 func (s *scan) stop() {
 	s.mu.Lock()
 	if s.stopped {
@@ -421,15 +421,14 @@ func (s *scan) end() {
 	s.finish()
 }
 
-// finish notices that all is read and counted. s.mu is held.
+// finish closes s.counted if everything is read and counted. s.mu is held.
 func (s *scan) finish() {
 	if s.stopped && s.next == s.given {
 		close(s.counted)
 	}
 }
 
-// readNext reads the next block by turns. It reports false if nothing is to be read
-// any more.
+// readNext reads the next block by turns. ok is false if reading has stopped.
 func (s *scan) readNext(w *scanWorker) (_ block, ok bool) {
 	w.room(s.split.block)
 	w.buf = append(w.buf[:0], s.rest...)
@@ -487,9 +486,9 @@ func (s *scan) readNext(w *scanWorker) (_ block, ok bool) {
 
 var errStopped = errors.New("stopped")
 
-// readBlock reads until w.buf is full, which it makes larger if it is, or the input
-// ends. The error is errStopped if nothing is to be read any more. whole is that
-// w.buf begins with a line.
+// readBlock reads until w.buf is full or the input ends. If w.buf is full already, it
+// grows first. whole says that w.buf begins with a line. The error is errStopped if
+// reading has stopped.
 func (s *scan) readBlock(w *scanWorker, whole bool) (err error) {
 	s.mu.Lock()
 	if s.current = nil; whole {
@@ -516,8 +515,8 @@ func (s *scan) readBlock(w *scanWorker, whole bool) (err error) {
 	return err
 }
 
-// report prints which lines were left out and why the reading ended, and returns the
-// exit code.
+// report prints which lines were left out and why reading ended, and returns the exit
+// code.
 func (g *scanned) report(e *env, unit string) int {
 	code := exitOK
 	for _, b := range g.bad.first {
@@ -539,8 +538,8 @@ func (g *scanned) report(e *env, unit string) int {
 	return code
 }
 
-// warnOfInput warns of a byte order mark or a carriage return in the first line, which
-// become part of keys.
+// warnOfInput warns about a byte order mark or a carriage return in the first line,
+// because these become part of keys.
 func (e *env) warnOfInput(data []byte, sep byte) {
 	line, _, _ := bytes.Cut(data, []byte{sep})
 	what := ""

@@ -116,7 +116,7 @@ func runSlot(e *env) int {
 
 var errNotUTF8 = errors.New("the key is not UTF-8, and JSON cannot hold it: use -hex")
 
-// slotText and slotJSON write the line of any key.
+// slotText and slotJSON write the line for any key.
 func (o *output) slotText(enc encoder, key []byte, slot hashslot.Slot, tag, hashed []byte) {
 	o.buf = appendSlot(o.buf, slot)
 	o.text("\t")
@@ -133,7 +133,7 @@ func (o *output) slotJSON(enc encoder, key []byte, slot hashslot.Slot, tag, hash
 	o.text("}\n")
 }
 
-// keyJSON writes the beginning of an object, without its end.
+// keyJSON writes an object without its closing brace.
 func (o *output) keyJSON(enc encoder, key []byte, slot hashslot.Slot, tag, hashed []byte) {
 	o.text(`{"key":"`)
 	o.value(enc, key)
@@ -146,8 +146,8 @@ func (o *output) keyJSON(enc encoder, key []byte, slot hashslot.Slot, tag, hashe
 	o.text(`"`)
 }
 
-// appendSlotText and appendSlotJSON are the same for a short key without
-// anything to escape: nearly every key of a long input, and twice as fast.
+// appendSlotText and appendSlotJSON do the same for a short key with nothing to escape,
+// twice as fast. Nearly every key of a long input is one.
 func appendSlotText(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) []byte {
 	dst = appendSlot(dst, slot)
 	dst = append(dst, '\t')
@@ -171,18 +171,18 @@ func appendSlotJSON(dst, key []byte, slot hashslot.Slot, tag, hashed []byte) []b
 	return append(dst, "\"}\n"...)
 }
 
-// appendSlot appends the digits of slot. It has no branch on how many there are,
-// which nobody can predict.
+// appendSlot appends the digits of slot. It does not branch on their number, which is
+// unpredictable.
 func appendSlot(dst []byte, slot hashslot.Slot) []byte {
 	high, low := uint64(slot)/100, uint64(slot)%100
 	digits := high/100 | high/10%10<<8 | high%10<<16 | low/10<<24 | low%10<<32 // the first is the lowest byte
-	zeros := bits.TrailingZeros64(digits|1<<32) / 8                            // in front; 0 itself is a digit
+	zeros := bits.TrailingZeros64(digits|1<<32) / 8                            // leading zeros; 0 itself has one digit
 	dst = binary.LittleEndian.AppendUint64(dst, (digits+'0'*0x0101010101)>>(8*zeros))
 	return dst[:len(dst)-8+5-zeros]
 }
 
-// unhexAll decodes keys in place. The error is that of the first key that is
-// not hex; the result is of the keys in front of it.
+// unhexAll decodes keys in place. At the first key that is not hex, it returns an error
+// and the keys before it.
 func unhexAll(keys [][]byte) ([][]byte, error) {
 	for i, key := range keys {
 		decoded, err := unhex(key)

@@ -144,7 +144,7 @@ func runStat(e *env) int {
 	switch {
 	case len(e.args) > 0:
 		unit = "argument"
-		in.nul, in.max = true, maxMax // which an argument cannot have, nor be as long
+		in.nul, in.max = true, maxMax // an argument has no NUL and is never that long
 	case in.nul:
 		unit = "NUL-ended line"
 	}
@@ -163,7 +163,7 @@ func runStat(e *env) int {
 			s := newSpread()
 			return func(_ *output, c commandLine, err error) { counter.add(s, c, err) }
 		})
-	case cf.commands: // one worker: the commands of a client follow each other
+	case cf.commands: // one worker, because the commands of a client must stay in order
 		split := statSplit
 		split.workers = 1
 		got = e.scan(in, split, func() lineWorker { return counter.worker(newSpread(), cf, in) })
@@ -200,8 +200,8 @@ func runStat(e *env) int {
 }
 
 const (
-	statTags   = hashslot.Count // different tags that are counted exactly
-	statTagLen = 256            // of the longest tag that is counted
+	statTags   = hashslot.Count // this many different tags are counted exactly
+	statTagLen = 256            // the length of the longest tag that is counted
 )
 
 // A spread counts keys.
@@ -209,15 +209,15 @@ type spread struct {
 	keys   [hashslot.Count]uint64
 	tagged uint64
 	tags   *topTags
-	noTags bool     // none are listed
+	noTags bool     // tags are not listed, so they are not counted
 	found  []uint16 // which keys of a batch have tags
 
-	// Of a sum.
+	// These are set in a sum only.
 	parts []*topTags
-	lost  uint64 // by how much the sum of their counts may be too low
+	lost  uint64 // the sum of their counts is too low by at most this
 }
 
-// worker returns a worker that counts the keys that lines are.
+// worker returns a worker that counts keys, one on each line.
 func (s *spread) worker(in inputFlags, hex bool) lineWorker {
 	var keys [batchSize][]byte
 	slots := make([]hashslot.Slot, 0, batchSize)
@@ -245,8 +245,8 @@ func (s *spread) worker(in inputFlags, hex bool) lineWorker {
 	}
 }
 
-// checkLines returns the keys that lines are, in place of the lines, and adds the
-// lines that are left out to bad. The first line has the number first.
+// checkLines returns the keys on lines, in the memory of lines, and adds the lines that
+// it leaves out to bad. The number of the first line is first.
 func checkLines(lines [][]byte, max int, hex bool, first int64, bad *badLines) (keys [][]byte) {
 	keys = lines[:0]
 	for i, key := range lines {
@@ -265,15 +265,15 @@ func checkLines(lines [][]byte, max int, hex bool, first int64, bad *badLines) (
 	return keys
 }
 
-// split divides the beginning of data into lines, and returns how many there are and
-// the size of all. The last line of data may have no end.
+// split divides the beginning of data into lines, and returns their number and their
+// total size. The last line of data may have no end.
 //
-// It takes the ends of lines in 64 bytes from a bit mask, four at a time, so that no
-// branch depends on the lengths of lines, unless they are very short. A call of
+// It reads the ends of lines in 64 bytes from a bit mask, four at a time. So no branch
+// depends on the lengths of lines, unless lines are very short. A call of
 // bytes.IndexByte for each line takes three times as long.
 func split(lines *[batchSize][]byte, data []byte, sep byte) (n, size int) {
 	const block = 64
-	var ends [batchSize + block]uint32 // up to 3 are written behind the last
+	var ends [batchSize + block]uint32 // up to 3 entries are written after the last end
 	pattern := ones * uint64(sep)
 	for at := 0; at+block <= len(data) && n <= batchSize-block; at += block {
 		mask := matches((*[block]byte)(data[at:]), pattern)
@@ -291,7 +291,7 @@ func split(lines *[batchSize][]byte, data []byte, sep byte) (n, size int) {
 		}
 		n = next
 	}
-	start := uint(0) // unsigned, for fewer checks of bounds
+	start := uint(0) // unsigned, for fewer bounds checks
 	for i, end := range ends[:min(n, batchSize)] {
 		lines[i] = data[start:end:end]
 		start = uint(end) + 1
@@ -304,7 +304,7 @@ func split(lines *[batchSize][]byte, data []byte, sep byte) (n, size int) {
 	return n, int(start)
 }
 
-// matches returns a mask of the bytes of p that are those of pattern.
+// matches returns a mask of the bytes of p that equal the byte repeated in pattern.
 func matches(p *[64]byte, pattern uint64) (mask uint64) {
 	return zeros(le64(p, 0)^pattern) | zeros(le64(p, 1)^pattern)<<8 |
 		zeros(le64(p, 2)^pattern)<<16 | zeros(le64(p, 3)^pattern)<<24 |
@@ -312,8 +312,8 @@ func matches(p *[64]byte, pattern uint64) (mask uint64) {
 		zeros(le64(p, 6)^pattern)<<48 | zeros(le64(p, 7)^pattern)<<56
 }
 
-// zeros returns a mask of the bytes of x that are 0: the high bit of each, without
-// borrows between bytes, and then these eight bits side by side.
+// zeros returns a mask of the bytes of x that are 0. It sets the high bit of each such
+// byte, without borrows between bytes, and then gathers these eight bits.
 func zeros(x uint64) uint64 {
 	return ^((x&^highs + ^uint64(highs)) | x | ^uint64(highs)) * 0x0002040810204081 >> 56
 }
@@ -332,8 +332,8 @@ func (s *spread) add(keys [][]byte, slots []hashslot.Slot) {
 	s.addTags(keys)
 }
 
-// addTags counts the tags of at most batchSize keys, and takes the hashed part of
-// each key in place of it. No tag has another in it: what it has no end for.
+// addTags counts the tags of at most batchSize keys, and replaces each key by its hashed
+// part. Hashing that part gives the same slot: a tag has no "}", so it has no tag in it.
 func (s *spread) addTags(keys [][]byte) {
 	found, tagged := s.found[:0], 0
 	for i, key := range keys {
@@ -352,8 +352,8 @@ func (s *spread) addTags(keys [][]byte) {
 	}
 }
 
-// findTag is hashtag.Find, which it calls unless the tag is short and at the
-// beginning, as most are.
+// findTag returns the same as hashtag.Find. It has a fast path for short tags at the
+// beginning of the key, which most tags are.
 func findTag(key []byte) (start, end int, ok bool) {
 	if len(key) > 8 && key[0] == '{' {
 		if ends := hasByte(binary.LittleEndian.Uint64(key[1:]), '}'); ends != 0 {
@@ -378,7 +378,7 @@ func merge(spreads []*spread) *spread {
 	return sum
 }
 
-// A report is what the command prints.
+// A report has what the command prints.
 type report struct {
 	Keys      uint64      `json:"keys"`
 	Tagged    uint64      `json:"tagged"`
@@ -459,7 +459,7 @@ func (s *spread) report(top int) report {
 	return r
 }
 
-// own adds the keys of each shard of c, and those in slots without an owner.
+// own adds the number of keys of each shard of c, and of keys in slots without an owner.
 func (r *report) own(c *clusterView, keys []uint64) {
 	count := func(slots slotmap.Set) (n uint64, share float64, size int) {
 		for slot := range slots.Slots() {
@@ -471,7 +471,7 @@ func (r *report) own(c *clusterView, keys []uint64) {
 	for _, s := range describe(c).Shards {
 		o := ownerCount{ID: s.ID, Addr: s.Addr}
 		o.Keys, o.Share, o.Slots = count(s.Slots)
-		o.KeysPerSlot = float64(o.Keys) / float64(o.Slots) // a shard there has slots
+		o.KeysPerSlot = float64(o.Keys) / float64(o.Slots) // not 0: only shards with slots are listed
 		r.Owners = append(r.Owners, o)
 	}
 	r.Unowned = new(unownedCount)
@@ -557,10 +557,10 @@ func (r report) json(hex bool) []byte {
 	return line(r)
 }
 
-// draw returns the map of the slots as SVG. Colours go by equal steps where the
-// slots have about as many keys, and by factors where they do not.
+// draw returns the map of the slots as SVG. The colours stand for equal steps if the
+// numbers of keys are within a factor of 4, and for growing factors if they are not.
 func (r report) draw(keys []uint64, theme string) []byte {
-	var limits []uint64 // the most keys of a slot of each colour
+	var limits []uint64 // for each colour, the most keys of a slot that has it
 	const colours = 8
 	low := r.Max
 	for _, n := range keys {

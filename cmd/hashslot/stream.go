@@ -45,19 +45,19 @@ func (f *inputFlags) sep() byte {
 	return '\n'
 }
 
-// A worker answers items in their order: it appends what is to be written to
-// o.buf, and returns how many items it answered. If that is not all of them, the
-// error says what is wrong with the next one. The items are the worker's until
-// it returns. The calls of one worker come one after the other.
+// A worker answers items in order: it appends the answers to o.buf, and returns the
+// number of items that it answered. If that is not all of them, the error says what is
+// wrong with the next one. The worker may overwrite the items, but not keep them. Calls
+// of one worker never overlap.
 type worker func(o *output, items [][]byte) (int, error)
 
-// answer has workers answer all the arguments, or all lines of standard input,
-// writes the answers in order, and returns the exit code. What was read is
-// answered before it waits for more, however little it is. It holds at most
-// workers+2 blocks with their answers, or lines that are longer, without.
+// answer passes all arguments, or all lines of standard input, to workers, writes the
+// answers in order, and returns the exit code. It answers what it has read, however
+// little, before it waits for more. It holds at most workers+2 blocks with their answers.
+// A line that is longer than a block takes the place of one, and its answer is not held.
 //
-// If workers is 1, the one worker gets all items, in their order. Otherwise
-// there is one for each CPU, at most workers of them, and one more.
+// If workers is 1, a single worker gets all items, in order. Otherwise there is a worker
+// for each CPU, up to workers of them, and one more.
 func (e *env) answer(in inputFlags, workers int, newWorker func() worker) int {
 	if len(e.args) > 0 {
 		return e.answerArgs(newWorker())
@@ -84,7 +84,7 @@ func (e *env) answer(in inputFlags, workers int, newWorker func() worker) int {
 	return e.write(s, newWorker())
 }
 
-// greetTerminal says that the command waits for input, if a person types it.
+// greetTerminal says that the command waits for input, if the input is a terminal.
 func (e *env) greetTerminal() {
 	if !e.terminal(e.stdin) {
 		return
@@ -119,17 +119,17 @@ type stream struct {
 	sep   byte
 	max   int           // the longest line
 	free  chan *job     // to read into
-	todo  chan *job     // to work on; nil if write does that
+	todo  chan *job     // to work on; nil if write does the work
 	order chan *job     // to write; may be in work
-	quit  chan struct{} // closed when nobody writes any more
+	quit  chan struct{} // closed when writing has ended
 }
 
-// A job is whole lines and the answers to them.
+// A job has whole lines and the answers to them.
 type job struct {
 	buf  []byte
 	data []byte // the part of buf with the lines; only at the end of the input the last may have no end
 	size int    // bytes read for it
-	then error  // what comes after data, if it is not another job: io.EOF or worse
+	then error  // why data is the last: io.EOF or another error; nil if another job follows
 
 	out  output
 	n    int   // items answered
@@ -137,8 +137,8 @@ type job struct {
 	done chan struct{}
 }
 
-// read makes jobs of the input until its end, or until there is no sense in
-// going on.
+// read makes jobs of the input until the input ends, cannot be read on, or is no longer
+// needed.
 func (s *stream) read() {
 	defer close(s.order)
 	if s.todo != nil {
@@ -164,8 +164,8 @@ func (s *stream) read() {
 	}
 }
 
-// fill reads at least one line into j, behind rest, and returns the start of
-// the next line in the place of rest.
+// fill reads rest and at least up to the end of its line into j, and returns the start of
+// the next line, the new rest.
 func (s *stream) fill(j *job, rest []byte) []byte {
 	if cap(j.buf) < blockSize || cap(j.buf) > 2*blockSize {
 		j.buf = make([]byte, 0, blockSize) // none yet, or one that grew for a long line
@@ -173,7 +173,7 @@ func (s *stream) fill(j *job, rest []byte) []byte {
 	j.buf, j.size, j.then = append(j.buf[:0], rest...), 0, nil
 	for {
 		if len(j.buf) == cap(j.buf) {
-			// Until here it is one line, of at most s.max bytes.
+			// All of it is one line so far, of at most s.max bytes.
 			grown := make([]byte, len(j.buf), min(2*len(j.buf), s.max+1))
 			copy(grown, j.buf)
 			j.buf = grown
@@ -227,8 +227,8 @@ func (s *stream) work(work worker) {
 	}
 }
 
-// long reports whether the answers of j may be too much to keep: it has a line
-// that is longer than a block.
+// long reports whether the answers of j may be too large to hold: j has a line that is
+// longer than a block.
 func (j *job) long() bool { return len(j.data) > 2*blockSize }
 
 // answer answers the lines of j.
@@ -304,5 +304,5 @@ func (e *env) write(s *stream, work worker) int {
 		p.add(j.n, j.size)
 		s.free <- j
 	}
-	panic("hashslot: the input ended without its end") // the last job has then
+	panic("hashslot: the input ended without its end") // the last job has then set
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A slotMap is a picture of all slots, each in the colour of its kind, with a
-// legend.
+// A slotMap is a picture of all slots with a legend. Each slot has the colour of its
+// kind.
 type slotMap struct {
 	title   string
 	theme   string   // auto, light or dark
-	columns []string // of the legend, in front of the number of slots
-	detail  string   // the column behind it; "" for none
+	columns []string // of the legend, before the number of slots
+	detail  string   // the column after the number of slots; "" for none
 	kinds   []slotKind
 	kind    [hashslot.Count]int
 	legend  []legendRow     // nil: a row for each kind
@@ -34,16 +34,16 @@ type slotKind struct {
 	detail string
 }
 
-// A legendRow is of one kind or of several.
+// A legendRow is the row of one kind or of several.
 type legendRow struct {
 	slotKind
 	slots int
 }
 
-// hatched is a pattern that looks like no colour.
+// hatched is a pattern that cannot be taken for a colour.
 const hatched = "url(#hatched)"
 
-// marks are patterns over the colour of slots, which do not need colour to be seen.
+// marks are patterns on top of the colour of slots. They can be seen without colours.
 var marks = []struct{ name, body string }{
 	{"failed", `<path d="M0 0L12 12M12 0L0 12" stroke="#fff" stroke-width="4"/><path d="M0 0L12 12M12 0L0 12" stroke="#000" stroke-width="2"/>`},
 	{"suspected", `<path d="M-3 3L3 -3M0 12L12 0M9 15L15 9" stroke="#fff" stroke-width="4"/><path d="M-3 3L3 -3M0 12L12 0M9 15L15 9" stroke="#000" stroke-width="2"/>`},
@@ -58,11 +58,11 @@ const (
 	mapLeft   = 84 // where the slots begin
 	mapTop    = 90
 	mapText   = mapLeft + mapSide + 30 // where the legend begins
-	mapLine   = 20                     // from line to line of the legend
+	mapLine   = 20                     // the height of a line of the legend
 	mapChar   = 9                      // about the width of a character
 	mapMark   = 4                      // the side of the mark of an open slot
 	mapLegend = 40                     // lines in a column of the legend
-	mapLabel  = 3 * mapRow             // slots in a row that a label takes
+	mapLabel  = 3 * mapRow             // slots of one range that are enough for a label
 )
 
 // style returns the colours of everything but slots.
@@ -116,7 +116,7 @@ func (m *slotMap) svg() []byte {
 // An svgBuffer is where an SVG is written.
 type svgBuffer struct{ bytes.Buffer }
 
-func (b *svgBuffer) escape(s string) { _ = xml.EscapeText(b, []byte(s)) } // a bytes.Buffer takes all
+func (b *svgBuffer) escape(s string) { _ = xml.EscapeText(b, []byte(s)) } // writing to a bytes.Buffer does not fail
 
 func (b *svgBuffer) text(x, y int, attributes, s string) {
 	fmt.Fprintf(b, `<text x="%d" y="%d"%s>`, x, y, attributes)
@@ -136,7 +136,7 @@ func (b *svgBuffer) axes() {
 	}
 }
 
-// A kindBars is the slots of one kind.
+// A kindBars has the slots of one kind, as bars.
 type kindBars struct {
 	path    bytes.Buffer // equal neighbours in a row are one bar
 	slots   int
@@ -212,7 +212,7 @@ func (m *slotMap) drawLegend(b *svgBuffer, l legendLayout, rows []legendRow) {
 		}
 		y += mapLine
 		fmt.Fprintf(b, `<rect x="%d" y="%d" width="14" height="14" %s />`+"\n", x, y-12, fill(r.colour))
-		if r.mark != "" { // the pattern begins where the square does
+		if r.mark != "" { // translate moves the origin of the pattern to the square
 			fmt.Fprintf(b, `<g transform="translate(%d %d)"><rect class="mark" width="12" height="12" fill="url(#%s)"/></g>`+"\n", x+1, y-11, r.mark)
 		}
 		line(x, "", r.cells, fmt.Sprint(r.slots), r.detail)
@@ -231,7 +231,7 @@ func (m *slotMap) drawLegend(b *svgBuffer, l legendLayout, rows []legendRow) {
 	}
 }
 
-// fill is the attribute for a colour; "" is that of nothing.
+// fill returns the attribute for a colour; "" stands for slots that show nothing.
 func fill(colour string) string {
 	if colour == "" {
 		return `class="none"`
@@ -239,9 +239,9 @@ func fill(colour string) string {
 	return `fill="` + colour + `"`
 }
 
-// A legendLayout is where the columns of the legend begin, where the number of slots
-// ends and the detail begins, from the left of each of its columns of lines, the
-// width of those, and the size of the picture.
+// A legendLayout has the positions in the legend, from the left of a block of lines:
+// where the columns begin, where the number of slots ends and where the detail begins.
+// It also has the width of a block and the size of the picture.
 type legendLayout struct {
 	at                     []int
 	number, detail, column int

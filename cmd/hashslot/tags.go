@@ -9,22 +9,22 @@ import (
 	"slices"
 )
 
-// A topTags counts the most frequent tags in bounded memory: when there are half
-// as many again as it keeps, all counts go down by as much as it takes to get rid
-// of a third of them. No count is too high, none is too low by more than lost, and
-// lost is at most the number of all keys divided by keep. This is the summary
-// of Misra and Gries (1982), thinned out in batches.
+// A topTags counts the most frequent tags in bounded memory. When it holds 1.5 times as
+// many tags as it keeps, it lowers all counts until a third of the tags are at zero, and
+// drops these. No count is too high, none is too low by more than lost, and lost is at
+// most the number of all keys divided by keep. This is the summary of Misra and Gries
+// (1982), thinned out in batches.
 type topTags struct {
 	keep    int
 	lost    uint64
 	hash    tagHash
 	index   []uint32   // a hash table, at most half full: the upper half of the hash and the place in entries
 	entries []tagEntry // from place 1 on; at most 3*keep/2
-	text    []byte     // the tags of entries, one after the other
-	singles int        // of entries with count 1
+	text    []byte     // the tags of entries, concatenated
+	singles int        // the number of entries with count 1
 	counts  []int      // for thin
 
-	// Of a batch.
+	// These are scratch memory for a batch.
 	hashes [batchSize]uint32
 	places [batchSize]uint32
 	touch  uint64
@@ -36,11 +36,11 @@ type tagEntry struct {
 	start uint32 // in text; the tag ends where the next one starts
 }
 
-// newTopTags returns one that keeps up to keep tags, at most 40,000: a place has 16
-// bits.
+// newTopTags returns a topTags that keeps up to keep tags. keep is at most 40,000,
+// because a place has 16 bits.
 func newTopTags(keep int, hash tagHash) *topTags { return &topTags{keep: keep, hash: hash} }
 
-// room is the most tags there may be at a time.
+// room returns the largest number of tags that t holds at a time.
 func (t *topTags) room() int { return t.keep + (t.keep+1)/2 }
 
 // tag returns the tag at a place.
@@ -52,9 +52,9 @@ func (t *topTags) tag(place int) []byte {
 	return t.text[t.entries[place].start:end]
 }
 
-// add counts those of at most batchSize tags that which has the numbers of. It first
-// reads all places that it will need, one independent of the other, so that the
-// processor waits for many of them at a time: the tables do not fit into its first
+// add counts the tags whose indexes are in which, at most batchSize of them. It first
+// reads all places that it will need. These reads do not depend on each other, so the
+// processor waits for many of them at once: the tables do not fit into its first-level
 // cache.
 func (t *topTags) add(tags [][]byte, which []uint16) {
 	if len(which) == 0 {
@@ -120,7 +120,7 @@ func (t *topTags) addOne(tag []byte, hash, mask uint32) {
 	t.singles++
 }
 
-// same reports whether two tags are the same: for short ones, faster than bytes.Equal.
+// same reports whether two tags are equal. It is faster than bytes.Equal for short tags.
 func same(a, b []byte) bool {
 	switch n := len(a); {
 	case n != len(b):
@@ -152,7 +152,7 @@ func (t *topTags) thin() {
 		}
 		start := end
 		end += uint32(copy(t.text[start:], t.tag(place)))
-		t.entries[kept] = tagEntry{n.count - down, n.hash, start} // at or in front of place, whose successor is untouched
+		t.entries[kept] = tagEntry{n.count - down, n.hash, start} // kept <= place, so the next entry is still untouched
 		if n.count-down == 1 {
 			t.singles++
 		}
@@ -208,9 +208,8 @@ func newTagHash() tagHash {
 	return h
 }
 
-// of hashes the tags that which has the numbers of: short ones by two multiplications
-// to 128 bits, of which it adds the halves, as wyhash does, and long ones by package
-// maphash.
+// of hashes the tags whose indexes are in which. For short tags it multiplies twice to
+// 128 bits and combines the halves, like wyhash. For long tags it uses package maphash.
 func (h *tagHash) of(hashes []uint32, tags [][]byte, which []uint16) {
 	k0, k1, k2 := h.keys[0], h.keys[1], h.keys[2]
 	for i, number := range which[:len(hashes)] {
@@ -232,18 +231,19 @@ func (h *tagHash) of(hashes []uint32, tags [][]byte, which []uint16) {
 	}
 }
 
-// A tagSum is how many keys a tag has.
+// A tagSum has the number of keys of a tag.
 type tagSum struct {
 	tag   string
 	count uint64
 }
 
-// mostTags returns the tags of several counters, which have one tagHash, with the
-// highest sums, at most top of them and none that is not above lost, in order. It
-// sums a sixteenth of the tags at a time, so as not to have all of them twice.
+// mostTags returns the tags with the highest sums over several counters, in order: at
+// most top of them, and only those whose sum is above lost. The counters share one
+// tagHash. It sums a sixteenth of the tags at a time, so that it never holds a second
+// copy of all.
 func mostTags(counters []*topTags, top int, lost uint64) (best []tagSum) {
 	const parts = 16
-	enough := lost / uint64(max(len(counters), 1)) // a sum above lost has a part above this
+	enough := lost / uint64(max(len(counters), 1)) // if a sum is above lost, one of its parts is above this
 	for part := range uint32(parts) {
 		sums := map[string]uint64{}
 		each := func(f func(tag []byte, count uint64)) {
