@@ -208,8 +208,9 @@ func newTagHash() tagHash {
 	return h
 }
 
-// of hashes the tags whose indexes are in which. For short tags it multiplies twice to
-// 128 bits and combines the halves, like wyhash. For long tags it uses package maphash.
+// of hashes the tags whose indexes are in which. It multiplies the bytes of a tag twice to
+// 128 bits and combines the halves, like wyhash. For a tag of more than 16 bytes, it does
+// so with the hash of package maphash.
 func (h *tagHash) of(hashes []uint32, tags [][]byte, which []uint16) {
 	k0, k1, k2 := h.keys[0], h.keys[1], h.keys[2]
 	for i, number := range which[:len(hashes)] {
