@@ -41,7 +41,7 @@ func TestBuilt(t *testing.T) {
 	assert.Equal(t, result{2, "", usage()}, runBuilt(""))
 	assert.Equal(t, exitFailed, runBuilt("1\n16384\n", "tag").code)
 
-	// Nobody reads on: the program ends, and says nothing.
+	// The reader closes the pipe: the program ends without a message.
 	var errOut bytes.Buffer
 	cmd := exec.Command(name, "slot")
 	cmd.Stdin, cmd.Stderr = &endless{line: "foo\n"}, &errOut

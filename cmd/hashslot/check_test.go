@@ -17,16 +17,17 @@ import (
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// captures returns the folder of replies of real servers, with a slash behind it.
+// captures returns the folder with replies of real servers, with a slash at its end.
 func captures(t *testing.T) string { return hashtest.Data(t, "../..", "captures") + "/" }
 
-// What is wrong in each state that was captured, as the nodes at the ports see it.
+// TestCheckCaptures checks the problems of each captured state, in the views of the nodes
+// at the ports.
 func TestCheckCaptures(t *testing.T) {
 	captured := captures(t)
 	for _, c := range []struct {
 		state, ports string
-		kinds        string // of the problems
-		slots        string // of the first
+		kinds        string // the kinds of the problems
+		slots        string // the slots of the first problem
 		assigned     int
 	}{
 		{"redis-7.0.15/fresh_3m3r", "17101", "one-host", "", 16384},
@@ -93,7 +94,7 @@ func TestCheckCaptures(t *testing.T) {
 		for _, p := range got.Problems {
 			assert.Contains(t, text.out, "  "+p.where()+p.Text+"\n", name)
 		}
-		// The order of views does not matter, but for the words on them.
+		// The order of views does not matter, except in texts that name them.
 		if n := len(args); n > 5 && !strings.Contains(c.kinds, "strangers") {
 			args[2], args[3], args[n-1] = "json", args[n-1], args[3]
 			assert.Equal(t, r.out, runOn("", args...).out, name)
@@ -101,7 +102,7 @@ func TestCheckCaptures(t *testing.T) {
 	}
 }
 
-// kindsOf lists the kinds of problems, each once.
+// kindsOf lists the kinds of the problems, each once.
 func kindsOf(d clusterJSON) string {
 	var kinds []string
 	for _, p := range d.Problems {
@@ -112,13 +113,13 @@ func kindsOf(d clusterJSON) string {
 	return strings.Join(kinds, " ")
 }
 
-// What the captured states do not have.
+// TestCheckKinds checks the kinds of problems that no captured state has.
 func TestCheckKinds(t *testing.T) {
 	all := map[string]bool{}
 	for _, c := range []struct{ want, nodes string }{
 		{"", "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
 			"d 10.0.0.2:2@2 slave a 0 0 1 connected\ne 10.0.0.3:2@2 slave b 0 0 2 connected\nf 10.0.0.1:2@2 slave c 0 0 3 connected\n"},
-		// The replica of a alone has failed, that of b is loading its data, those of c are of nobody.
+		// The only replica of a has failed, that of b is suspected, and f and g replicate no primary.
 		{"no-replica replica orphan", "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
 			"d 10.0.0.2:2@2 slave,fail a 0 0 1 connected\ne 10.0.0.3:2@2 slave,fail? b 0 0 2 connected\nf 10.0.0.1:2@2 slave x 0 0 3 connected\ng 10.0.0.1:3@2 slave e 0 0 3 connected\n"},
 		{"same-host host-quorum disconnected", "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.1:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
@@ -169,8 +170,8 @@ func TestCheckKinds(t *testing.T) {
 	}
 }
 
-// All replies to one question say the same of who owns what, and what is none is
-// named.
+// TestCheckForms checks that all forms of a view give the same owners, and that the error
+// for other input names what it is.
 func TestCheckForms(t *testing.T) {
 	captured := captures(t) + "valkey-9.1.2/fresh_3m3r/17101."
 	shards := func(name, in string) []shardJSON {
@@ -204,7 +205,7 @@ func TestCheckForms(t *testing.T) {
 			text, err := json.Marshal(asObjects(reply))
 			require.NoError(t, err)
 			assert.Equal(t, want, shards("-", string(text)), form)
-			// However much of it is missing, it is no cluster.
+			// A truncated reply is never a cluster, wherever it ends.
 			for n := 0; n < len(data)-2; n += 1 + n/3 {
 				r := runOn(string(data[:n]), "check", "-")
 				assert.Equal(t, exitNoIdea, r.code, "%s %d", form, n)
@@ -257,8 +258,8 @@ func TestCheckForms(t *testing.T) {
 	assert.Contains(t, r.errOut, " is a directory, not a file\n")
 }
 
-// asObjects makes objects of the lists of names and values of CLUSTER SHARDS, as
-// JSON has them.
+// asObjects turns the lists of names and values of CLUSTER SHARDS into objects, as in
+// JSON.
 func asObjects(v any) any {
 	list, ok := v.([]any)
 	if !ok {
@@ -296,7 +297,7 @@ func TestCheckJSON(t *testing.T) {
 		`{"kind":"empty","severity":"note","text":"the primary b [::1]:1 has no slots","slots":""}]}` + "\n", ""}, r)
 }
 
-// Two views that differ, and what decides.
+// TestCheckViews merges two views that differ, and checks which one decides.
 func TestCheckViews(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -329,7 +330,7 @@ func TestCheckInput(t *testing.T) {
 	assert.Equal(t, "h:6379", addr(nodes, "-host", "h"))
 	assert.Equal(t, "[::1]:6380", addr(nodes, "-host", "::1", "-tls"))
 	assert.Equal(t, "h:6379", addr("txt:"+nodes, "-host", "h"))
-	// As it is on the wire.
+	// The reply as RESP.
 	assert.Equal(t, "h:6379", addr(fmt.Sprintf("$%d\r\n%s\r\n", len(nodes), nodes), "-host", "h"))
 	assert.Equal(t, "h:6379", addr(fmt.Sprintf("=%d\r\ntxt:%s\r\n", len(nodes)+4, nodes), "-host", "h"))
 
@@ -359,7 +360,7 @@ func TestCheckInput(t *testing.T) {
 	r := runOn("a h:1@2 myself,master,new - 0 0 1 connected 0-16383\n", "check", "-nodes", "-")
 	assert.Equal(t, exitOK, r.code)
 	assert.Equal(t, "hashslot check: standard input: warning: line 1, byte 22: unknown flag \"new\"\n", r.errOut)
-	// Nothing of a file commands a terminal.
+	// Nothing in a file can control a terminal.
 	r = runOn("a\x1b[2J h:1@2 myself,master - 0 0 1 connected 0-16383 \x1b\n", "check", "-nodes", "-")
 	assert.NotContains(t, r.out+r.errOut, "\x1b")
 	assert.Contains(t, r.out, `a\x1b[2J`)
@@ -384,8 +385,8 @@ func TestRoute(t *testing.T) {
 			return r
 		}())
 
-	// A slot that nobody owns, one that is being moved, one of an owner that has
-	// failed and one with which nothing is.
+	// A slot without an owner, one that is being moved, one whose owner has failed, and
+	// one without problems.
 	const wrong = "a h:1@2 myself,master - 0 0 1 connected 0-9 [5->-b]\nb h:2@2 master,fail - 0 0 2 connected 10-16382\n"
 	keys := []string{hashslot.Slot(16383).Tag(), hashslot.Slot(5).Tag(), hashslot.Slot(10).Tag(), hashslot.Slot(0).Tag()}
 	r := runOn(wrong, append([]string{"route", "-nodes", "-"}, keys...)...)
@@ -417,7 +418,7 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-// Each key goes to the owner that the file gives its slot.
+// Each key goes to the owner of its slot in the file.
 func TestRouteCaptures(t *testing.T) {
 	captured := captures(t)
 	var keys strings.Builder

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write the pages in docs anew")
 
-// The pages in docs are what the program prints.
+// TestDocs checks that the pages in docs are the help of the program.
 func TestDocs(t *testing.T) {
 	for name, want := range map[string]string{"command.md": markdown(), "hashslot.1": manual()} {
 		file := filepath.Join("../../docs", name)
@@ -46,7 +46,7 @@ func markdown() string {
 	return b.String()
 }
 
-// manual is the page for man(1).
+// manual returns the page for man(1).
 func manual() string {
 	var b strings.Builder
 	escape := func(s string) string {
@@ -65,7 +65,7 @@ func manual() string {
 	return b.String()
 }
 
-// A schema is what is used of JSON Schema in docs/command.schema.json.
+// A schema has the part of JSON Schema that docs/command.schema.json uses.
 type schema struct {
 	Ref        string             `json:"$ref"`
 	Defs       map[string]*schema `json:"$defs"`
@@ -132,7 +132,7 @@ func (s *schema) check(root *schema, at string, v any) error {
 	return nil
 }
 
-// All JSON is as the schema says, and has all that the schema requires.
+// TestSchema checks that all JSON output follows the schema, and has all that it requires.
 func TestSchema(t *testing.T) {
 	text, err := os.ReadFile("../../docs/command.schema.json")
 	if errors.Is(err, fs.ErrNotExist) {

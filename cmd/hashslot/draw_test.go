@@ -20,7 +20,7 @@ func readOwners(t *testing.T, svg string) *picture {
 	return readPicture(t, svg, "#", "id", "address", "slots", "ranges")
 }
 
-// The slots, the legend and "hashslot check" tell the same.
+// TestDraw checks that the slots, the legend and "hashslot check" agree.
 func TestDraw(t *testing.T) {
 	captured := captures(t)
 	var many strings.Builder // shards that have two ranges each
@@ -98,7 +98,7 @@ func TestDrawOpen(t *testing.T) {
 	assert.Equal(t, []string{"open, on top of the colour", "4", "No shard has a replica", "Open slots",
 		"3 5: from a to b, migrating", "7: from a to c, migrating", "12: from b to a, importing"}, p.notes)
 
-	// Both ends, and a slot that two nodes take in.
+	// Both ends of a move, and a slot that two nodes import.
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"a": "a h:1@2 myself,master - 0 0 1 connected 0-16383 [3->-b]\nb h:2@2 master - 0 0 2 connected\nc h:3@2 master - 0 0 3 connected\n",
@@ -124,7 +124,7 @@ func TestDrawOpen(t *testing.T) {
 	assert.Equal(t, "and 3 more moves", p.notes[13])
 }
 
-// Nothing of a file is markup, and nothing is told that is not told apart.
+// Nothing in a file becomes markup, and ids are shown long enough to differ.
 func TestDrawText(t *testing.T) {
 	long := strings.Repeat("0", 20)
 	r := runOn("<b>&\"'\x1b\xff h<1>:1@2 myself,master - 0 0 1 connected 0-9\n"+
@@ -162,7 +162,7 @@ func TestDrawFile(t *testing.T) {
 	}
 }
 
-// What is wrong with a shard can be seen without colours.
+// Problems of a shard can be seen without colours.
 func TestDrawStates(t *testing.T) {
 	const nodes = "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master,fail - 0 0 2 connected 6-99\n" +
 		"c 10.0.0.3:1@2 master,fail? - 0 0 3 connected 100-999\nd 10.0.0.2:2@2 slave a 0 0 1 connected\ng 10.0.0.5:1@2 master - 0 0 5 connected 1000-16383\ne 10.0.0.3:2@2 slave,fail g 0 0 2 connected\n"
@@ -182,13 +182,13 @@ func TestDrawStates(t *testing.T) {
 	const loading = `[{"slots":[0,16383],"nodes":[{"id":"a","port":1,"ip":"h","endpoint":"h","role":"master","replication-offset":1,"health":"loading"}]}]`
 	p = readPicture(t, runOn(loading, "draw", "-").out, "#", "id", "address", "state", "slots", "ranges")
 	assert.Equal(t, "url(#loading)", p.marks[77])
-	// Where nobody has a replica, that is no news of a shard.
+	// If no shard has a replica, shards get no mark for that.
 	p = readOwners(t, runOn("a h:1@2 myself,master - 0 0 1 connected 0-5\nb h:2@2 master - 0 0 2 connected 6-16383\n", "draw", "-").out)
 	assert.Empty(t, p.marks[0])
 	assert.Equal(t, []string{"No shard has a replica"}, p.notes)
 }
 
-// Many shards fill columns, and more of them are in groups.
+// Many shards fill several columns, and still more are shown in groups.
 func TestDrawMany(t *testing.T) {
 	cluster := func(n int) string {
 		var b strings.Builder
@@ -245,7 +245,7 @@ func TestDrawChange(t *testing.T) {
 
 // Readers with any kind of colour vision can tell the colours apart. The matrices
 // are those of Machado, Oliveira and Fernandes (2009) for vision without one of the
-// three kinds of cones, and the distances those of CIE 1976.
+// three kinds of cones. The distances are those of CIE 1976.
 func TestPalette(t *testing.T) {
 	type colour [3]float64
 	linear := func(hex string) (c colour) {
@@ -291,7 +291,7 @@ func TestPalette(t *testing.T) {
 			}
 			assert.Greater(t, distance(lab(times(eye, linear(a))), lab(times(eye, linear(lighter(a))))), 5.0, "%s: %s and lighter", name, a)
 		}
-		// More keys are darker, however the reader sees.
+		// Colours for more keys are darker, for any kind of colour vision.
 		for i := range 7 {
 			assert.Greater(t, lab(times(eye, linear(heat(i, 8))))[0], lab(times(eye, linear(heat(i+1, 8))))[0]+2, name)
 		}

@@ -30,7 +30,7 @@ func TestHelp(t *testing.T) {
 	assert.Equal(t, exitUsage, runOn("", "version", "x").code)
 }
 
-// Every command and option is completed.
+// Every command and every option is completed.
 func TestCompletion(t *testing.T) {
 	assert.Equal(t, result{2, "", "hashslot completion: which shell: bash, zsh or fish? (hashslot completion -h for help)\n"}, runOn("", "completion", "sh"))
 	scripts := map[string]string{}
@@ -87,7 +87,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// zshrc makes a Tab write what the line may be completed to, and empty it.
+// zshrc makes the Tab key print the completions of the line, and clear the line.
 const zshrc = `
 autoload -Uz compinit && compinit -D -u
 source $ZDOTDIR/script

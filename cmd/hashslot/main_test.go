@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// result is what a run gave.
+// A result is the exit code and the output of a run.
 type result struct {
 	code   int
 	out    string
@@ -34,8 +34,8 @@ func runWith(stdin io.Reader, args ...string) result {
 
 func runOn(stdin string, args ...string) result { return runWith(strings.NewReader(stdin), args...) }
 
-// No test writes beside the sources, but for what was asked of go test: profiles, and
-// inputs that fuzzing found.
+// TestMain checks that no test writes into the folder of the sources, except for what go
+// test itself is asked to write: profiles, and inputs that fuzzing found.
 func TestMain(m *testing.M) {
 	files := func() (names []string) {
 		_ = filepath.WalkDir(".", func(name string, _ os.DirEntry, _ error) error {
@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// Every example of the usage text prints what it says.
+// TestExamples checks that every example of the usage text prints the output shown there.
 func TestExamples(t *testing.T) {
 	dir := t.TempDir() // some write files
 	require.NoError(t, os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS("testdata")))
@@ -112,7 +112,7 @@ func TestRun(t *testing.T) {
 	long := strings.Repeat("x", 100)
 	tests := []struct {
 		name string
-		args string // at spaces
+		args string // split at spaces
 		in   string
 		want result
 	}{
@@ -212,7 +212,7 @@ func TestOutputFails(t *testing.T) {
 			assert.Empty(t, errOut.String(), "a closed pipe is no news: %v", args)
 		}
 	}
-	// The input needs no end for that, and nothing goes on reading it.
+	// The command ends although the input does not, and no goroutine still reads.
 	var errOut bytes.Buffer
 	before := runtime.NumGoroutine()
 	for range 10 {

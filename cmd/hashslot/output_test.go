@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slowJSON is the inside of the string that encoding/json writes.
+// slowJSON returns the inside of the string that encoding/json writes.
 func slowJSON(t *testing.T, s string) string {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -31,7 +31,7 @@ func slowJSON(t *testing.T, s string) string {
 	return out.String()
 }
 
-// slowText is appendText by the letter.
+// slowText is a plain version of appendText, one character at a time.
 func slowText(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -52,8 +52,8 @@ func slowText(s string) string {
 	return b.String()
 }
 
-// slowDangerous is dangerous by the tables of Unicode: control characters, those
-// that end lines, those that change the direction, and the byte order mark.
+// slowDangerous is dangerous by the tables of Unicode: control characters, characters that
+// end lines or change the direction of text, and the byte order mark.
 func slowDangerous(c rune) bool {
 	return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' || unicode.Is(unicode.Bidi_Control, c) || c == '\ufeff'
 }
@@ -75,7 +75,7 @@ func checkEncoders(t *testing.T, s string) {
 	}
 }
 
-// Every byte and every rune, and each byte at every place of up to three words.
+// Tried are every byte, every rune, and each byte at every place in up to three words.
 func TestEncoders(t *testing.T) {
 	for r := range rune(utf8.MaxRune + 1) {
 		if r < 0x2080 || r%997 == 0 || r&0xfffe == 0xfffe {
@@ -101,7 +101,7 @@ func FuzzEncoders(f *testing.F) {
 	f.Fuzz(checkEncoders)
 }
 
-// A long value is the same in pieces, wherever they are cut.
+// A long value gives the same output in pieces, wherever it is cut.
 func TestLongValue(t *testing.T) {
 	for _, enc := range []encoder{appendText, appendJSON, appendHex} {
 		for shift := range 5 {

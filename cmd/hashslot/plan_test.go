@@ -59,8 +59,8 @@ func goldens(t *testing.T, name string, f func(g goldenRun)) {
 	require.Positive(t, n)
 }
 
-// text is the cluster as CLUSTER NODES of the first node of the tool's order; that
-// node's line is the last, so that "myself" has to be found.
+// text returns the cluster as CLUSTER NODES of the first node in the tool's order. The
+// line of that node is the last, so the program has to find "myself".
 func (g *goldenRun) text() string {
 	var lines []string
 	for i, id := range g.Order {
@@ -258,7 +258,7 @@ func TestPlanBadNodes(t *testing.T) {
 	}
 }
 
-// Steps in text are the first of those that commands are, and in JSON all of them.
+// Text shows the first of the steps that -format prints as commands, and JSON shows all.
 func TestPlanSteps(t *testing.T) {
 	const nodes = "testdata/three.nodes"
 	for _, steps := range protocols {
@@ -330,7 +330,7 @@ func TestPlanNames(t *testing.T) {
 }
 
 func TestPlanOthers(t *testing.T) {
-	// What to ask for is a list that the answers can stand behind.
+	// The output lists what to ask for; the answers can be appended to its lines.
 	fix := strings.Fields("plan fix testdata/open-1.nodes testdata/open-2.nodes")
 	r := runOn("", fix...)
 	assert.Equal(t, exitFailed, r.code)
@@ -419,7 +419,7 @@ func TestPlanDraw(t *testing.T) {
 	}
 }
 
-// "-" is standard output wherever a file is written.
+// "-" means standard output for every option that writes a file.
 func TestDash(t *testing.T) {
 	nodes, err := filepath.Abs("testdata/nodes.txt")
 	require.NoError(t, err)

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A scanResult is what a scan of quoting workers comes to.
+// A scanResult is the result of a scan with workers that quote lines.
 type scanResult struct {
 	lines map[string]int
 	got   scanned
@@ -59,7 +59,7 @@ func scanBy(by scanSplit, r io.Reader, in inputFlags, interrupt <-chan os.Signal
 	return scanResult{sum, got, errOut.String()}
 }
 
-// slowScan is what scan gives, said simply.
+// slowScan returns the same as scan, in a simple way.
 func slowScan(input string, in inputFlags) scanResult {
 	r := scanResult{lines: map[string]int{}}
 	lines := strings.Split(input, string(rune(in.sep())))
@@ -105,7 +105,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// resized has another size than it says.
+// resized reports another size than it has.
 type resized struct {
 	*strings.Reader
 	size int64
@@ -113,7 +113,7 @@ type resized struct {
 
 func (r resized) Size() int64 { return r.size }
 
-// hooked calls before with the place of each read that is not in turn.
+// hooked calls before with the offset of each read that is not by turns.
 type hooked struct {
 	*strings.Reader
 	before func(at int64) error
@@ -127,7 +127,7 @@ func (r hooked) ReadAt(p []byte, at int64) (int, error) {
 }
 
 // Whenever the reading ends, the report covers the first lines, and says how many.
-// Behind an error, a few more are counted.
+// After an error, a few more lines may be counted.
 func TestScanEndsAnywhere(t *testing.T) {
 	in := inputFlags{max: 30}
 	early, behind := 0, 0
@@ -204,7 +204,7 @@ func anySplit(rnd *rand.Rand) scanSplit {
 	return s
 }
 
-// Lines across the borders of blocks, of blocks and longer than -max.
+// The lines cross the borders of blocks, are as long as blocks, or are longer than -max.
 func TestScanLarge(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var b strings.Builder
@@ -242,7 +242,7 @@ func TestScanLarge(t *testing.T) {
 	}
 }
 
-// What is too long costs no memory, and no other line.
+// A line that is too long takes no memory, and no other line is lost.
 func TestScanTooLong(t *testing.T) {
 	in := io.MultiReader(strings.NewReader("{a}1\n"), io.LimitReader(&endless{line: "x"}, 64<<20), strings.NewReader("\n{a}2\n"))
 	r := runWith(in, "stat")
@@ -266,7 +266,7 @@ func TestScanFails(t *testing.T) {
 	assert.Contains(t, r.out, "keys             2\n")
 }
 
-// What was read of whole lines is counted, whatever the reader waits for.
+// Whole lines that have been read are counted, even while the reader waits for more.
 func TestScanInterrupted(t *testing.T) {
 	for _, input := range []string{"", "a\nb", "{a}\n{a}\n", strings.Repeat("{key}\n", 100_000) + "x"} {
 		reader, keys := io.Pipe()

@@ -16,7 +16,7 @@ import (
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// The answers of real servers, in all the forms there are.
+// The answers of real servers, in all output formats.
 func TestServerSlots(t *testing.T) {
 	golden, err := os.ReadFile(hashtest.Data(t, "../..", "keyslot.tsv"))
 	require.NoError(t, err)
@@ -52,7 +52,7 @@ func TestServerSlots(t *testing.T) {
 	r := runOn(string(golden[strings.Index(string(golden), "\n")+1:]), "slot", "-unhex")
 	assert.Equal(t, exitFailed, r.code, "a TAB is not hex")
 
-	// With the keys that have a NUL.
+	// Here, keys may contain a NUL.
 	var all strings.Builder
 	want = nil
 	for _, line := range lines {
@@ -82,7 +82,7 @@ func TestServerSlots(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-// The tag of every slot, put in a key, is in the slot.
+// A key with the tag of a slot is in that slot, for every slot.
 func TestTagsOfAllSlots(t *testing.T) {
 	var slots strings.Builder
 	for s := range hashslot.Count {

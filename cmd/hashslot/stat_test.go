@@ -81,7 +81,7 @@ func TestStat(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-// Long lines and short ones come to the same counts, in order.
+// Long and short lines give the same counts, in order.
 func TestStatLong(t *testing.T) {
 	var in strings.Builder
 	for i := range 30 {
@@ -134,7 +134,7 @@ func TestStatForms(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(r.out, "%  "+long), "the longer tag is not listed")
 }
 
-// No count is too high, none is lower than it says, and memory is bounded.
+// No count is too high or lower than lost allows, and memory is bounded.
 func TestTopTags(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for _, draw := range []func(i int) int{
@@ -183,7 +183,7 @@ func TestTopTags(t *testing.T) {
 	assert.Contains(t, runOn(cold, "stat", "-top", "0", "-format", "json").out, `"hot_tags":[],"hot_tags_error":0,`)
 }
 
-// Sums over workers are as good as one that counts all.
+// Sums over workers are as accurate as one counter of all keys.
 func TestMostTags(t *testing.T) {
 	hash := newTagHash()
 	rnd := rand.New(rand.NewPCG(9, 10))
@@ -225,7 +225,7 @@ func TestMostTags(t *testing.T) {
 	}
 }
 
-// A picture is what an SVG shows.
+// A picture has what an SVG shows.
 type picture struct {
 	colours [hashslot.Count]string
 	titles  [hashslot.Count]string // what a viewer shows under the pointer
@@ -334,7 +334,7 @@ func readPicture(t *testing.T, svg string, titles ...string) *picture {
 	return p
 }
 
-// slotsOf returns the colour of every slot, and what the legend says of a colour.
+// slotsOf returns the colour of every slot, and the text of the legend for a colour.
 func slotsOf(t *testing.T, svg string) (colours *[hashslot.Count]string, legend map[string][2]string) {
 	p := readPicture(t, svg, "keys in a slot", "slots")
 	legend = make(map[string][2]string)
@@ -415,7 +415,7 @@ func TestStatSVG(t *testing.T) {
 	assert.Equal(t, "hashslot stat: full\n", errOut.String())
 }
 
-// What each shard has is what its slots have.
+// The keys of each shard are those of its slots.
 func TestStatNodes(t *testing.T) {
 	captured := captures(t)
 	var keys strings.Builder
@@ -454,7 +454,7 @@ func TestStatNodes(t *testing.T) {
 		assert.Equal(t, whole.Assigned < 16384, strings.Contains(text, unowned), text)
 		assert.Equal(t, whole.Assigned < 16384, strings.Contains(text, "have no owner"), text)
 
-		// All else is as without -nodes.
+		// Everything else is the same as without -nodes.
 		got.Owners, got.Unowned = nil, nil
 		assert.Equal(t, runOn(keys.String(), "stat", "-format", "json").out, string(line(got)))
 		assert.NotContains(t, string(line(got)), "owne")

@@ -19,7 +19,7 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// endless reads as line, again and again.
+// endless is a reader that repeats line without end.
 type endless struct {
 	line string
 	at   int
@@ -37,8 +37,7 @@ func (r *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// quote is the worker that answers with the quoted items. At "bad" it is an
-// error.
+// quote is a worker that answers with the quoted items. For "bad" it returns an error.
 func quote(o *output, items [][]byte) (int, error) {
 	for i, item := range items {
 		if string(item) == "bad" {
@@ -58,7 +57,7 @@ func answerBy(workers int, r io.Reader, in inputFlags) result {
 	return result{code, out.String(), errOut.String()}
 }
 
-// slowAnswer is what answer gives, said simply.
+// slowAnswer returns the same as answer, in a simple way.
 func slowAnswer(input string, in inputFlags) result {
 	var (
 		r   result
@@ -90,7 +89,7 @@ func slowAnswer(input string, in inputFlags) result {
 	return r
 }
 
-// pieces reads from r by small amounts.
+// pieces reads from r in small pieces.
 type pieces struct {
 	r    io.Reader
 	rand *rand.Rand
@@ -116,8 +115,8 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// Input of many blocks, with lines across their borders and lines longer than
-// a block, all kinds of reads.
+// The input has many blocks, lines across their borders and lines longer than a block,
+// and comes in reads of all kinds.
 func TestAnswerLarge(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var b strings.Builder
@@ -160,7 +159,7 @@ func TestReadFails(t *testing.T) {
 	fails := iotest.ErrReader(errors.New("disk on fire"))
 	in := inputFlags{max: 10}
 	assert.Equal(t, result{1, "", "hashslot: line 1: disk on fire\n"}, answer(fails, in))
-	// What came of line 3 may not be all of it.
+	// Line 3 may be truncated.
 	assert.Equal(t, result{1, "\"a\"\n\"b\"\n", "hashslot: line 3: disk on fire\n"},
 		answer(io.MultiReader(strings.NewReader("a\nb\nc"), fails), in))
 	assert.Equal(t, result{1, "\"a\"\n\"b\"\n", "hashslot: line 3: disk on fire\n"},
@@ -174,7 +173,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// What was read is answered before the next read.
+// Lines that have been read are answered before the next read.
 func TestAnswersAtOnce(t *testing.T) {
 	input, keys := io.Pipe()
 	answers, output := io.Pipe()
@@ -205,8 +204,8 @@ func (w *heapWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Memory is bounded however much comes in, and by the longest line where there
-// is no end of it.
+// Memory is bounded for any amount of input. For a line without an end, the bound is the
+// longest line allowed.
 func TestMemory(t *testing.T) {
 	var before runtime.MemStats
 	runtime.GC()
@@ -215,7 +214,7 @@ func TestMemory(t *testing.T) {
 	for _, test := range []struct {
 		line   string
 		format string
-		more   float64 // bytes that come out for one that goes in, at least
+		more   float64 // at least this many bytes of output for a byte of input
 		blocks uint64  // of memory for one of input, and as much again for the collector
 	}{
 		{"user:{123}:profile\n", "text", 1.6, 2 * 16},
@@ -250,7 +249,7 @@ func TestMemory(t *testing.T) {
 	assert.LessOrEqual(t, in.read, int64(defaultMax+1), "it reads no further")
 }
 
-// A warm run allocates per block, at most, and not per line.
+// After the first run, a run allocates at most per block, not per line.
 func TestAllocations(t *testing.T) {
 	for _, args := range [][]string{{"slot"}, {"slot", "-format", "json"}, {"slot", "-hex"}, {"slot", "-unhex"}} {
 		allocs := testing.AllocsPerRun(2, func() {
