@@ -47,9 +47,9 @@ func (s *Shard) String() string {
 	return s.Primary.String()
 }
 
-// An OpenSlot is a slot that is being moved by CLUSTER SETSLOT, or was and was
-// left open. If all is well, both ends say so. A node tells only of its own
-// slots, so a view of one node may have one end only.
+// An OpenSlot is a slot that CLUSTER SETSLOT has marked as migrating or importing,
+// whether the move goes on or was abandoned. Normally both ends report it. A node
+// reports only its own open slots, so the view of one node may show one end only.
 type OpenSlot struct {
 	Slot      hashslot.Slot
 	From, To  string // node ids
@@ -57,16 +57,16 @@ type OpenSlot struct {
 	Importing bool   // To says that it takes the slot in
 }
 
-// A Disagreement is that two nodes claim the same slots, in one reply or in
-// the views of several nodes, or that only some views know an owner.
+// A Disagreement describes slots that two nodes claim, in one reply or in the
+// views of several nodes, or slots that only some of the views have an owner for.
 type Disagreement struct {
 	Slots  slotmap.Set
-	Owner  *Node // who has them in this Cluster
-	Other  *Node // who claims them as well; nil if it is that nobody has them in another view
+	Owner  *Node // the owner in this Cluster
+	Other  *Node // the other claimant; nil if another view has no owner for them
 	Reason string
 }
 
-// Nodes returns all nodes in the order of the reply, those in handshake too.
+// Nodes returns all nodes in the order of the reply, including those in handshake.
 func (c *Cluster) Nodes() []*Node { return c.nodes }
 
 // Node returns the node with the id, or nil.
@@ -87,7 +87,7 @@ func (c *Cluster) Node(id string) *Node {
 // the reply does not have is in no shard.
 func (c *Cluster) Shards() []*Shard { return c.shards }
 
-// Table returns who owns which slot.
+// Table returns the owner of each slot.
 func (c *Cluster) Table() *slotmap.Table[*Shard] {
 	if c == nil || c.table == nil {
 		return noTable
@@ -103,8 +103,8 @@ func (c *Cluster) Unassigned() slotmap.Set { return c.Table().Unassigned() }
 // Open returns the slots that are being moved by CLUSTER SETSLOT, ascending.
 func (c *Cluster) Open() []OpenSlot { return c.open }
 
-// Myself returns the node that was asked, or nil if the reply does not tell.
-// Only CLUSTER NODES does.
+// Myself returns the node that was asked, or nil if the reply does not say which
+// one it is. Only CLUSTER NODES does.
 func (c *Cluster) Myself() *Node {
 	if c.command == merged {
 		return nil
@@ -151,13 +151,13 @@ func (c *Cluster) highestEpoch() uint64 {
 	return epoch
 }
 
-// Disagreements returns what slots more than one node claims. There are at most
-// 1000 of them, even if there is more to say.
+// Disagreements returns the slots that more than one node claims and, after
+// [Merge], those that some views have no owner for. It keeps at most 1000.
 func (c *Cluster) Disagreements() []Disagreement { return c.disagreements }
 
 // Warnings returns what was ignored in the reply, each with its place: an unknown
 // field, slots on the line of a node that cannot own any. There are at most 1000
-// warnings, and one more that counts the rest.
+// warnings, followed by one that counts the rest.
 func (c *Cluster) Warnings() []string {
 	if c.unkept == 0 {
 		return c.warnings
@@ -195,7 +195,8 @@ func (c *Cluster) resolve(from Origin) {
 	c.unify()
 }
 
-// warnOfAsked warns if a node is where it was asked, and where that is is not known.
+// warnOfAsked warns if a node's address is the one that was asked, and that
+// address is not known.
 func (c *Cluster) warnOfAsked() {
 	for i := range c.store {
 		n := &c.store[i]
@@ -213,7 +214,7 @@ func (c *Cluster) warnOfAsked() {
 	}
 }
 
-// unify makes one node of nodes that have the same key. A node without an id is known
+// unify merges nodes that have the same key. A node without an id is known
 // by its address, and several may turn out to have the same one.
 func (c *Cluster) unify() {
 	nameless := false
@@ -480,8 +481,8 @@ func compareBool(a, b bool) int {
 
 // addOpen notes the open slots of n.
 func (c *Cluster) addOpen(n *Node) {
-	// Valkey tells replicas of the open slots of their shard: the end is their
-	// primary.
+	// In Valkey, a replica reports the open slots of its shard too: the end of the
+	// move is its primary.
 	id := n.ID
 	if n.Role == RoleReplica && n.PrimaryID != "" {
 		id = n.PrimaryID
@@ -494,7 +495,7 @@ func (c *Cluster) addOpen(n *Node) {
 	}
 }
 
-// sortOpen sorts the open slots and makes one of those that both ends tell.
+// sortOpen sorts the open slots, and merges the entries of the two ends of a slot.
 func (c *Cluster) sortOpen() {
 	slices.SortFunc(c.open, func(a, b OpenSlot) int {
 		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
@@ -515,11 +516,11 @@ func (c *Cluster) sortOpen() {
 	c.open = slices.Clip(c.open)
 }
 
-// primaryOf returns the place, from 1, of the primary whose shard the replica n
-// is in, or 0.
+// primaryOf returns the place, from 1, of the primary of the replica n's shard,
+// or 0.
 func (c *Cluster) primaryOf(n *Node) int32 {
-	// For a moment a replica may have a replica for its primary. More than a few
-	// steps are no cluster any more.
+	// For a moment, a replica may follow another replica. A chain of more than a
+	// few steps is not a working cluster.
 	for range 8 {
 		place := n.primary
 		if place == 0 {
@@ -533,15 +534,14 @@ func (c *Cluster) primaryOf(n *Node) int32 {
 	return 0
 }
 
-// Equal reports whether two views say the same: the same nodes in the same roles
-// under the same primaries, and the same owners of the slots. It looks at
-// neither the order of nodes nor addresses, which depend on who asks, nor
-// failure flags, epochs, open slots and times. Nodes without a role do not
-// count.
+// Equal reports whether two views have the same nodes, in the same roles and under
+// the same primaries, and the same slot owners. It ignores the order of nodes,
+// addresses (which depend on who asks), failure flags, epochs, open slots and
+// times, and nodes without a role.
 //
 // CLUSTER SLOTS leaves out replicas that have failed or are new, so only views
-// from the same command should be compared. A Cluster that is nil is equal to one
-// without nodes. Equal costs O(n log n) for n nodes.
+// from the same command should be compared. A nil Cluster equals one without
+// nodes. Equal costs O(n log n) for n nodes.
 func (c *Cluster) Equal(other *Cluster) bool {
 	return c == other || bytes.Equal(c.canonical(), other.canonical())
 }

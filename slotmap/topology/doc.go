@@ -1,15 +1,15 @@
 // Package topology reads what the nodes of a Valkey or Redis cluster say about
 // their cluster, and routes by it.
 //
-// [ParseNodes], [ParseSlots] and [ParseShards] read the three replies there
-// are, of every server version that ever sent them, and give a [Cluster]: its
-// nodes, its shards, and a table of who owns which slot. [NewCluster] makes one of
-// a program's own records. [Merge] makes one Cluster of what several nodes say.
-// [ParseRedirect] reads MOVED and ASK, [Classify] tells what a client should do
-// about the other errors of a cluster.
-// A [Router] is what a client embeds: lookups that never wait, corrected by
-// redirects and replaced by newer views. A [Refresher] decides when to ask for a
-// view, and which nodes. Its example is a client's complete loop.
+// [ParseNodes], [ParseSlots] and [ParseShards] read CLUSTER NODES, SLOTS and
+// SHARDS of every server version that has them. Each returns a [Cluster]: the
+// nodes, the shards, and a table of slot owners. [NewCluster] builds a Cluster
+// from a program's own records, and [Merge] from the views of several nodes.
+// [ParseRedirect] reads MOVED and ASK. [Classify] says what a client should do
+// about any error of a cluster.
+// A client embeds a [Router]. Its lookups never wait; redirects correct its map,
+// and newer views replace it. A [Refresher] decides when to ask for a view, and
+// which nodes to ask. Its example is a client's complete loop.
 //
 // A node is known by its id. Its address is not its identity: it depends on who
 // asks, on the connection's protocol and on the server's settings, and two nodes
@@ -39,19 +39,20 @@
 //     endpoint and port has no address.
 //   - IPv6 addresses come without brackets; Addr has them.
 //   - Over TLS the port is the tls-port of CLUSTER SHARDS. If no node of the
-//     reply has one, TLS is the matter of something in front of the servers, and
-//     the port is the plain one. CLUSTER NODES and SLOTS show the port that fits
+//     reply has one, a proxy in front of the servers handles TLS, and the port is
+//     the plain one. CLUSTER NODES and SLOTS show the port that fits
 //     the connection they were asked over.
 //   - Loopback addresses are left as they are.
-//   - Last of all, [Origin].Map says where an address is reached from here, for
-//     nodes behind NAT and in containers. Redirects go through it as well.
+//   - As the last step, [Origin].Map translates an address to one that this
+//     client can reach, for nodes behind NAT and in containers. Redirects go through it as well.
 //
 // # Owners
 //
-// Only primaries own slots. A node in handshake, a node without a role or a
-// replica that a reply gives slots to owns nothing, and a warning says so. A
-// primary without an address does own its slots, as the servers have it: a
-// client gets a shard it cannot reach, not the illusion that the slots are free.
+// Only primaries own slots. If a reply gives slots to a replica, to a node in
+// handshake or to a node without a role, that node still owns nothing, and there
+// is a warning. A primary without an address owns its slots, as in the servers:
+// the client sees a shard that it cannot reach, and does not take the slots for
+// free.
 // Where two nodes claim a slot, the higher config epoch has it, as in the
 // servers (clusterUpdateSlotsConfigWith in Valkey's cluster_legacy.c), then the
 // node that has an address, then the smaller node id, which is the one that
@@ -64,5 +65,5 @@
 //
 // A reply may have 65536 nodes and a text 64 MiB; CLUSTER SLOTS may have 65536
 // entries. More is an error. Time and memory are proportional to the reply's
-// length, whatever is in it.
+// length, for every input.
 package topology

@@ -10,83 +10,86 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A Router is what a client embeds to know where a key goes. It holds a map of
-// slots to shards, which [Router.Apply] replaces by newer views and
-// [Router.Moved] corrects by redirects. The zero Router has no map and is ready
+// A Router tells a client which shard a key belongs to. It holds a map of slots to
+// shards, which [Router.Apply] replaces by newer views and [Router.Moved] corrects
+// by redirects. The zero Router has no map and is ready
 // to use. A Router must not be copied after its first use.
 //
-// Any number of goroutines may use a Router at once. Apply, Moved, Migrated,
-// Failed, Succeeded, Promote and RefreshFailed are writes, done one after the other. All
-// other methods are reads, each of one moment: they never wait, and none but the
-// Splits and Asking allocates. A write synchronizes before any read that observes
+// Any number of goroutines may use a Router at once. Apply, Replace, Moved,
+// Migrated, Failed, Succeeded, Promote and RefreshFailed are writes, which run one
+// after the other. All other methods are reads, and each sees the Router at one
+// moment. Reads never wait, and the lookups (For, Read, Pick, Any and their
+// variants) do not allocate. A write synchronizes before any read that observes
 // its effect, and a read sees a write as a whole or not at all.
 //
-// A client's loop is this. It takes the shard of a key and the generation that
-// comes with it, and sends the command to the shard's primary. A redirect it
-// gives to Moved, with that generation, and sends the command where the redirect
-// says. If a Result says Refresh, it asks a node for a view and gives it to
-// Apply, or calls RefreshFailed if it got none.
+// A client's loop is this. The client looks up the shard of a key and the
+// generation of the map, and sends the command to the shard's primary. If the
+// answer is a redirect, the client passes it to Moved with that generation, and
+// sends the command to the node that the redirect names. If a Result has Refresh
+// set, the client asks a node for a view and passes it to Apply, or calls
+// RefreshFailed if it gets none.
 type Router struct {
 	// Zone is the availability zone of this client, for ReadSameZone. It must be
 	// set before the first use.
 	Zone string
 
-	// Weight, if it is not nil, returns how often a node is to be picked for reads,
-	// compared with the others that the policy allows: after its latency, for
-	// instance. A node whose weight is 0 is not picked as long as the policy allows
-	// another. Reads call it for each candidate, any number of goroutines at once, so
-	// it should look at atomic values and neither lock nor allocate. It must be set
+	// Weight, if it is not nil, returns the relative weight with which a node is
+	// picked for reads, among those that the policy allows. It may depend on the
+	// node's latency, for instance. A node with weight 0 is not picked as long as
+	// the policy allows another. Reads call Weight for each candidate, from any
+	// number of goroutines at once, so it should use atomic values and neither lock
+	// nor allocate. It must be set
 	// before the first use.
 	Weight func(*Node) uint32
 
 	// OnChange, if it is not nil, is called with every change of the map, one at a
 	// time and in order, once readers see the change. It may call any method of the
-	// Router: no lock is held while it runs. It runs before the write returns, or,
-	// if it is running for an earlier change, after that, which may be after the
-	// write has returned. It must be set before the first use.
+	// Router: no lock is held while it runs. It runs before the write returns,
+	// except if a call for an earlier change is still running: then it runs after
+	// that call, and the write may return first. It must be set before the first use.
 	OnChange func(*Change)
 
 	_     cpu.CacheLinePad
 	state atomic.Pointer[state]
 	_     cpu.CacheLinePad
 
-	mu         sync.Mutex // for steps, and for what follows
+	mu         sync.Mutex // held by step; guards the fields below
 	changes    []*Change  // for OnChange
 	delivering bool       // a goroutine calls OnChange with them
 }
 
-// A Generation counts the changes of a Router's map. A command remembers the
-// generation of the map it was sent by, so that a redirect that was on its way
-// while the map changed is known to be old.
+// A Generation counts the changes of a Router's map. A command keeps the
+// generation of the map that it was routed by. So the Router can tell that a
+// redirect is older than a change of the map.
 type Generation uint64
 
-// An Outcome is what came of a write.
+// An Outcome says what a write did.
 type Outcome uint8
 
 const (
-	// OutcomeUnchanged: the map says so already.
+	// OutcomeUnchanged: the map already agrees, or there is nothing to change.
 	OutcomeUnchanged Outcome = iota
 	// OutcomeApplied: the view was taken.
 	OutcomeApplied
-	// OutcomePartly: the view was taken for some slots, and is older than the map for
+	// OutcomePartly: the view, or the push, was taken for some slots and refused for
 	// others.
 	OutcomePartly
-	// OutcomeStale: the view or redirect is older than the map and was not taken.
+	// OutcomeStale: the view, redirect or push is older than the map and was not taken.
 	OutcomeStale
 	// OutcomeRecreated: the view was taken, and has no node in common with the one before.
 	OutcomeRecreated
-	// OutcomePatched: the slot of the redirect goes to another shard now.
+	// OutcomePatched: the slot of the redirect now belongs to another shard.
 	OutcomePatched
-	// OutcomeFailedOver: a replica is the primary of its shard now.
+	// OutcomeFailedOver: a replica is now the primary of its shard.
 	OutcomeFailedOver
-	// OutcomeUnknownNode: the slot of the redirect goes to a node that no view has shown,
-	// and of which only the address is known.
+	// OutcomeUnknownNode: the slot of the redirect now belongs to a node that no view
+	// has shown. Only its address is known.
 	OutcomeUnknownNode
 	// OutcomeUnroutable: the redirect has no address to go to.
 	OutcomeUnroutable
-	// OutcomeSuspected: the node is not picked for reads any more.
+	// OutcomeSuspected: the node is no longer picked for reads if there is another.
 	OutcomeSuspected
-	// OutcomeRecovered: the node is not suspected any more.
+	// OutcomeRecovered: the node is no longer suspected.
 	OutcomeRecovered
 )
 
@@ -99,26 +102,26 @@ func (o Outcome) String() string {
 	return "outcome " + strconv.Itoa(int(o))
 }
 
-// A Result is what came of a write.
+// A Result describes what a write did.
 type Result struct {
 	Outcome Outcome
 
-	// Refresh says that the map needs a new view, and that whoever gets this
-	// Result is the one to ask for it. Until the next view is applied, or
-	// RefreshFailed is called, no other Result of Moved or Failed says so. If
-	// Apply says it, the view did not help: another node should be asked.
+	// Refresh reports that the map needs a new view, and that the receiver of this
+	// Result should ask for it. Until a view has been taken as a whole, or
+	// RefreshFailed is called, only Apply sets Refresh again: its view did not
+	// settle the question, and another node should be asked.
 	Refresh bool
 
 	// Node is the node of the redirect: where to send the command. It is nil if
-	// the redirect has no address. If the redirect is stale, and the node is
-	// none of the map's, it has the address only.
+	// the redirect has no address. If the redirect is stale and the map does
+	// not have the node, Node has an address only.
 	Node *Node
 
 	// Change is what changed, or nil.
 	Change *Change
 
-	// Seen is the generation of the map after the write. It goes to Apply with the
-	// view that this Result asks for.
+	// Seen is the generation of the map after the write. Pass it to Apply
+	// with the view that this Result asks for.
 	Seen Generation
 }
 
@@ -132,17 +135,17 @@ type Change struct {
 }
 
 // An Update is a node whose description changed: its address, role, shard, flags
-// or zone. A node that was known by its address only and turns out to have an id is
-// updated, not removed and added.
+// or zone. A node that was known only by its address and turns out to have an id
+// is an Update, not a removed and an added node.
 type Update struct{ Before, After *Node }
 
-// RefreshFailed says that the view which a Result asked for could not be got,
-// so that the next Result that has reason to will ask again.
+// RefreshFailed reports that the view that a Result asked for could not be had.
+// The next Result with a reason asks again.
 func (r *Router) RefreshFailed() { r.step(refreshFailed{}) }
 
-// Asking returns the node of a redirect: that of the map, if it has one with the
-// address, else one that has the address only, or nil if the redirect has none.
-// It changes nothing: an ASK is about one command.
+// Asking returns the node that a redirect names. This is the map's node with that
+// address, or else a node that has only the address. It is nil if the redirect has
+// no address. Asking changes nothing: an ASK is about one command.
 func (r *Router) Asking(rd Redirect) *Node { return r.load().target(rd) }
 
 // load returns the state of the moment, never nil.
@@ -153,9 +156,8 @@ func (r *Router) load() *state {
 	return noState
 }
 
-// An event is what a Router hears. Its step has no effect but its results: the
-// state that s becomes, which is s itself if nothing is to be remembered, and
-// what came of it.
+// An event is an input of a Router. Its step has no side effects. It returns the
+// next state, which is s itself if nothing changes, and the Result.
 type event interface {
 	step(s *state) (*state, Result)
 }
@@ -176,9 +178,8 @@ func (r *Router) step(e event) Result {
 	return result
 }
 
-// deliver tells OnChange of the changes, those that are made meanwhile as well.
-// It is called with the lock, and returns with it, but is without it while
-// OnChange runs.
+// deliver calls OnChange with the changes, including those that are made meanwhile.
+// The caller holds the lock. deliver releases it while OnChange runs.
 func (r *Router) deliver() {
 	r.delivering = true
 	defer func() { r.delivering = false }()
@@ -193,54 +194,56 @@ func (r *Router) deliver() {
 	}
 }
 
-// Apply gives the Router a view of the cluster, and the generation seen that the
-// map had when the view was asked for. The view is taken slot by slot, by the
-// rules of evidence in rules.go: what is known to be newer than the view stays.
-// Of a slot that changed its owner after seen, the view may know less than the
-// map.
+// Apply updates the map from a view of the cluster. seen is the generation of the
+// map when the view was asked for: if a slot changed its owner after seen, the
+// view may be older than the map there. The view is taken slot by slot, by the
+// rules of evidence in rules.go. What is known to be newer than the view stays.
 //
-//   - If the view contradicts nothing that is known to be newer, it is OutcomeApplied,
-//     or OutcomeUnchanged if it says what the map does.
-//   - If some of it does, the rest is taken: OutcomePartly.
-//   - If all that it would change does, nothing of it is taken: OutcomeStale. So is a
-//     view in which nobody owns a slot.
-//   - A view that has no node in common with the map is of a re-created cluster,
-//     whose epochs start anew. It replaces the map if it has an owner for every
-//     slot that the map has one for: OutcomeRecreated. Else it is OutcomeStale.
+//   - OutcomeApplied: the view contradicts nothing that is known to be newer.
+//     OutcomeUnchanged: it also says the same as the map.
+//   - OutcomePartly: some of the view contradicts what is known to be newer. The
+//     rest is taken.
+//   - OutcomeStale: everything that the view would change contradicts what is known
+//     to be newer. Nothing is taken. The same goes for a view without slot owners
+//     while the map has some.
+//   - OutcomeRecreated: the view has no node in common with the map. It shows a
+//     re-created cluster, whose epochs start anew. It replaces the map if it has an
+//     owner for every slot that has one in the map. Otherwise it is OutcomeStale.
 //
-// [Router.Replace] asks none of this. A view that is nil changes nothing.
+// [Router.Replace] skips these checks. A nil view changes nothing.
 //
-// Apply takes time linear in the number of nodes and ranges, of the view and of
-// the map. It keeps the view.
+// Apply takes time linear in the number of nodes and ranges of the view and the
+// map. It keeps the view.
 func (r *Router) Apply(view *Cluster, seen Generation) Result {
 	return r.step(viewed{view: view, seen: seen})
 }
 
-// Replace makes view the map, whichever is newer: for a cluster that was made anew
-// with some of the nodes of before. It costs what Apply does. A view that is nil
+// Replace makes view the map, even if the map is newer. It is for a cluster that was
+// re-created with some of its former nodes. It costs as much as Apply. A nil view
 // changes nothing.
 func (r *Router) Replace(view *Cluster) Result {
 	return r.step(viewed{view: view, force: true})
 }
 
-// Moved corrects the map by a MOVED redirect. From is the node that answered
-// with it, and seen is the generation of the map that the command was sent by.
-// From is nil only if the node is not known, or was not expected to answer, as
-// where a replica is probed: a redirect from it says nothing against it.
+// Moved corrects the map by a MOVED redirect. from is the node that sent
+// the redirect, and seen is the generation of the map that the command was routed
+// by. from must be nil only if the node is not known or was not expected to serve
+// the command, such as a replica that is probed: then the redirect is no evidence
+// against the node. The effect depends on the node that the redirect names:
 //
-//   - The node is the primary of the slot already: nothing changes. But if from
-//     is a replica of the very shard, it should have answered itself: it has
-//     left the shard, and is not picked for reads until a view shows where it
-//     is. (Or the connection was not in READONLY mode.)
-//   - It is a replica of the shard: the shard has failed over, and the node is
-//     its primary now, for all its slots.
+//   - It is already the primary of the slot: nothing changes. But if from is a
+//     replica of the same shard, it should have answered itself. It has left the
+//     shard, and is not picked for reads until a view shows where it is. (Or the
+//     connection was not in READONLY mode.)
+//   - It is a replica of the shard: the shard has failed over, and the node is now
+//     its primary, for all its slots.
 //   - It is the primary of another shard: the slot goes there.
 //   - It is a replica of another shard: the slot goes to it, as a shard of its own.
 //   - No view has shown it: the slot goes to it, as a shard of its own.
 //
 // If the slot changed its owner after the generation seen, the redirect is
-// stale and changes nothing. A redirect without an address changes nothing, but
-// the map is known to be wrong then. ASK changes nothing.
+// stale and changes nothing. A redirect without an address changes no slot, but
+// proves the map wrong, so it asks for a view. ASK changes nothing.
 //
 // A redirect to the owner that the map has costs a lookup. All others take time
 // linear in the number of shards: some microseconds for few, up to 0.1 ms for a
@@ -249,29 +252,29 @@ func (r *Router) Moved(rd Redirect, from *Node, seen Generation) Result {
 	return r.step(redirected{rd, from, seen})
 }
 
-// Promote says that the node, a replica, is the primary of its shard now, as a
-// client may learn in another way than by a redirect. It does nothing if the map
-// does not have the node as a replica.
+// Promote reports that the node, a replica, is now the primary of its shard. It is
+// for clients that learn this by other means than a redirect. It does nothing
+// unless the map has the node as a replica.
 func (r *Router) Promote(node *Node) Result { return r.step(promoted{node}) }
 
-// Failed says that the client could not reach the node. It is suspected then,
-// has FlagPFail, and is no longer picked for reads, if there is another. Its
-// slots stay where they are: who has them next is not the client's to decide.
+// Failed reports that the client could not reach the node. The node is suspected:
+// it has FlagPFail, and is no longer picked for reads if there is another. Its
+// slots stay where they are: the cluster decides who gets them next.
 //
 // A suspicion ends when the client reports success with [Router.Succeeded], or
-// when a view shows the node in order: when the view is the node's own, when the
-// node that was asked has heard from it since, or when a node that had it
-// flagged as failed no longer does. A view that merely has no flag says nothing:
-// it takes the servers a while to notice. A client should try a suspected node
-// again after some time, and report success if it can.
+// when a view shows that the node is well: the view is the node's own, or the
+// node that was asked has heard from it since, or a node that had flagged it as
+// failed no longer does. A view that merely lacks the flag proves nothing: the
+// servers take a while to notice. A client should try a suspected node again
+// after some time, and report success.
 //
-// If the node was suspected already, the map needs a view that has another in
-// its place: such views may take a while to come, so that Failed asks for one
-// again, at the second failure, the fourth, the eighth, and so on.
+// If the node is already suspected, the map needs a view with another node in its
+// place. It may take the cluster a while to have one, so Failed asks for a view
+// again at the second failure, the fourth, the eighth, and so on.
 func (r *Router) Failed(node *Node) Result { return r.step(failed{node}) }
 
-// Succeeded says that the client has reached the node, which ends a suspicion
-// of [Router.Failed] or of [Router.Moved]. It costs next to nothing while no
+// Succeeded reports that the client has reached the node. This ends a suspicion by
+// [Router.Failed] or [Router.Moved]. It costs next to nothing while no
 // node is suspected, and may be called with every answer.
 func (r *Router) Succeeded(node *Node) Result {
 	if s := r.load(); node == nil || s.suspects[node.key] == nil {
