@@ -25,14 +25,13 @@ func (l location) String() string {
 	return "reply"
 }
 
-// A fault is what is wrong in a reply, before it is known whether that is an error
-// or a warning.
+// A fault is a defect of a reply, which becomes an error or a warning.
 type fault struct {
 	location
 	reason string
 }
 
-// in puts a step in front of the path of a fault that a part of a reply has.
+// in puts a step in front of the path of a fault.
 func (f *fault) in(step string) *fault {
 	switch {
 	case f.path == "" || strings.HasPrefix(f.path, "["):
@@ -49,7 +48,7 @@ func (f *fault) of(command string) error {
 	return &slotmap.ParseError{Input: command, Place: f.location.String(), Reason: f.reason}
 }
 
-// maxWarnings bounds what a hostile reply can make of its warnings.
+// maxWarnings bounds the warnings of a hostile reply.
 const maxWarnings = 1000
 
 func index(name string, i int) string { return fmt.Sprintf("%s[%d]", name, i) }

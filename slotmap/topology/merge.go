@@ -13,26 +13,26 @@ import (
 // ErrNoViews is the error of [Merge] without views.
 var ErrNoViews = errors.New("topology: no views to merge")
 
-// Merge makes one view of what several nodes say. Views of different commands
+// Merge combines the views of several nodes into one. Views of different commands
 // can be merged, and their order does not matter.
 //
-// Of each node, the view with its highest config epoch counts, and what others
-// say of its slots is outdated. A slot that several nodes then claim goes to
+// For each node, the view with its highest config epoch counts; other views of its
+// slots are outdated. A slot that several nodes then claim goes to
 //
-//  1. the claim with the highest config epoch, and any epoch is higher than that
-//     of a view without epochs (CLUSTER SLOTS and SHARDS);
-//  2. the node that says so itself;
+//  1. the claim with the highest config epoch; any epoch wins over a view without
+//     epochs (CLUSTER SLOTS and SHARDS);
+//  2. the node whose own view claims the slot;
 //  3. the node that most views name;
 //  4. the one whose view has an owner for the most slots;
 //  5. the one that has an address;
 //  6. the smaller node id.
 //
 // A slot that only some of the views have an owner for goes to that owner.
-// [Cluster.Disagreements] has the slots about which the views differ, with what
-// decided. A node has failed if most views say so, and is suspected (FlagPFail)
+// [Cluster.Disagreements] has the slots about which the views differ, each with the
+// reason for the choice. A node has failed if most of the views that list it say so, and is suspected (FlagPFail)
 // if any does. The nodes are in the order of their ids.
 //
-// Merge of one view is that view. A view that is nil is an error. Merge takes
+// Merge of one view is that view. A nil view is an error. Merge takes
 // time proportional to the sum of the views' nodes, and to the number of views
 // times that of ranges.
 func Merge(views ...*Cluster) (*Cluster, error) {

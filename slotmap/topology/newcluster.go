@@ -10,12 +10,12 @@ import (
 
 const ownState = "NewCluster"
 
-// NewCluster makes a Cluster of nodes that a program knows from elsewhere, such
-// as an operator's own records: the same that [ParseNodes] makes of a text that
-// says so. Nodes stay in their order, and owners, shards, disagreements and open
-// slots follow from them as in a reply.
+// NewCluster makes a Cluster from nodes that a program knows from elsewhere, such as
+// an operator's own records. The result is what [ParseNodes] makes of a text with
+// the same nodes. Nodes stay in their order; owners, shards, disagreements and open
+// slots are derived from them as from a reply.
 //
-// A node needs an ID, which no other has. Host and Port are what to dial, without
+// Each node needs a unique ID. Host and Port are what to dial, without
 // brackets around IPv6; without both, or with FlagNoAddr, the node has no address.
 // Endpoint, EndpointPort and IP follow from them where they are not given. Role
 // says what the node is, and the flags of a role need not be given. A replica
@@ -23,8 +23,8 @@ const ownState = "NewCluster"
 // claim a slot. All other fields may be left out.
 //
 // The error is a [*slotmap.ParseError] with the place in nodes: no node or more than
-// 65536, an id that is missing or given twice, a port beyond 65535, a range or an
-// open slot that is not one, a role that contradicts the flags, a PrimaryID of a
+// 65536, an id that is missing or given twice, a port beyond 65535, an invalid range or
+// open slot, a role that contradicts the flags, a PrimaryID of a
 // node that is no replica. Slots of a node that is no primary are a warning, as in
 // a reply.
 //
@@ -71,8 +71,8 @@ func NewCluster(nodes []Node) (*Cluster, error) {
 	return c, nil
 }
 
-// adopt makes the node of the fields that a caller has set its own: it checks
-// them and fills in what follows from them.
+// adopt checks the fields that the caller has set, copies them, and fills in the
+// fields that follow from them.
 func (n *Node) adopt() *fault {
 	bad := func(path, format string, args ...any) *fault {
 		return &fault{location: location{path: path}, reason: fmt.Sprintf(format, args...)}

@@ -10,14 +10,14 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// An Origin is the connection over which a reply came: what the reply means by
-// "the host you asked", and how its addresses are reached from here. With the
+// An Origin describes the connection over which a reply came: which host a reply
+// means by "the host you asked", and how its addresses are reached from here. With the
 // zero Origin, nodes whose endpoint is the host that was asked have no address.
 type Origin struct {
 	// Addr is the address that was dialled, "host:port", or the host alone. IPv6
 	// needs brackets if there is a port. A node whose reply has port 0 gets this
-	// port: servers that listen for TLS only, asked through something that speaks
-	// TLS for the client, tell no port.
+	// port: servers that listen for TLS only report no port if they are asked through a
+	// proxy that speaks TLS for the client.
 	Addr string
 
 	// TLS says that the connection was over TLS.
@@ -25,9 +25,9 @@ type Origin struct {
 
 	// Map, if it is not nil, returns where to dial the address of a node, for
 	// nodes behind NAT and in containers. It is called with "host:port", with
-	// brackets around an IPv6 host, once the host and port that were asked are put
-	// in, and returns the same form. An address that it does not know it returns as
-	// it is. A node for which it returns "", or anything that is not "host:port",
+	// brackets around an IPv6 host, after the host and port that were asked are
+	// filled in, and returns the same form. It should return an unknown address
+	// unchanged. A node for which it returns "", or anything that is not "host:port",
 	// has no address. It is called once for each node of a reply and each
 	// redirect, by the goroutine that parses, and must give equal addresses equal
 	// results.
@@ -132,7 +132,7 @@ func (f Flags) String() string {
 	return strings.Join(names, ",")
 }
 
-// Health is the health that CLUSTER SHARDS tells of a node. It is "" in the
+// Health is the health of a node in CLUSTER SHARDS. It is "" in the
 // other replies. A server may send words that are not among the constants.
 type Health string
 
@@ -143,8 +143,8 @@ const (
 	HealthOffline Health = "offline" // Garnet: as FlagPFail, the node that was asked has no connection to it
 )
 
-// A Node is one server of a cluster, as one reply describes it. What a reply
-// does not tell is the zero value.
+// A Node is one server of a cluster, as one reply describes it. Fields that the
+// reply does not have are zero.
 //
 // The strings of a Node share memory with the reply. A Node must not be
 // changed.
@@ -155,18 +155,18 @@ type Node struct {
 	ID string
 
 	// Host and Port are what to dial; Addr joins them. Host is the node's
-	// preferred endpoint, with the host that was asked put in where the reply means
-	// that, and Port the port of that endpoint, or the TLS port, as the connection
-	// needs it; both as [Origin].Map has them. They are "" and 0 if not known.
+	// preferred endpoint, or the host that was asked where the reply means that.
+	// Port is the port of that endpoint, or the TLS port if the connection needs it.
+	// Both are after [Origin].Map. They are "" and 0 if not known.
 	Host string
 	Port int
 
 	Endpoint string // the preferred endpoint as the reply has it: possibly "" or "?"; in CLUSTER NODES the IP
 
-	// EndpointPort is the port that CLUSTER NODES and CLUSTER SLOTS tell, which is
-	// the TLS port if they were asked over TLS, and the plain port in CLUSTER SHARDS
-	// and nodes.conf. TLSPort is the TLS port that the latter two tell beside it,
-	// BusPort the port of the cluster bus. 0 is none.
+	// EndpointPort is the port in CLUSTER NODES and CLUSTER SLOTS, which is the TLS
+	// port if they were asked over TLS; in CLUSTER SHARDS and nodes.conf it is the
+	// plain port. TLSPort is the separate TLS port of the latter two. BusPort is the
+	// port of the cluster bus. 0 means none.
 	EndpointPort, TLSPort, BusPort int
 
 	IP       string // IP address; "" if the reply does not tell
@@ -185,7 +185,7 @@ type Node struct {
 	Health    Health
 
 	// ConfigEpoch is the version of the node's claim to its slots. Only CLUSTER
-	// NODES has it, and on the line of a replica it is worth nothing.
+	// NODES has it, and it means nothing on the line of a replica.
 	ConfigEpoch uint64
 
 	PingSent, PongReceived int64  // Unix time in milliseconds, 0 for none; CLUSTER NODES
@@ -193,16 +193,16 @@ type Node struct {
 	ReplicationOffset      int64  // in bytes; CLUSTER SHARDS
 
 	// Slots are the slots that the node claims, as the reply lists them. If two
-	// nodes claim a slot, the cluster's table has the one of them it goes to.
+	// nodes claim a slot, the table of the [Cluster] shows which of them owns it.
 	Slots []slotmap.Range
 
 	// Migrating and Importing are the node's open slots: those being moved away
-	// from it and to it by CLUSTER SETSLOT. A node tells only its own, in
+	// from it and to it by CLUSTER SETSLOT. A node lists only its own, in
 	// CLUSTER NODES. Migrating slots are among Slots, importing ones are not.
 	// Atomic slot migration (Valkey 9.0) does not show here.
 	Migrating, Importing []Peer
 
-	// Extra has what has no field of its own: metadata of CLUSTER SLOTS, text and
+	// Extra has the data without a field of its own: metadata of CLUSTER SLOTS, text and
 	// number fields of CLUSTER SHARDS, auxiliary fields of nodes.conf. It is nil
 	// if there is nothing.
 	Extra map[string]string
@@ -233,7 +233,7 @@ const (
 
 // Addr returns the address to dial, "host:port" with brackets around an IPv6
 // host, or "" if the node has none: then a client must not guess one, but wait
-// for a view or a redirect that tells. It does not allocate.
+// for a view or a redirect that has it. It does not allocate.
 func (n *Node) Addr() string { return n.addr }
 
 func (n *Node) routable() bool { return n.addr != "" }
@@ -241,8 +241,8 @@ func (n *Node) myself() bool   { return n.Flags&FlagMyself != 0 }
 func (n *Node) failed() bool   { return n.Flags&FlagFail != 0 }
 
 // Serves reports whether the node can be expected to answer: it has a role and
-// an address, it has neither failed nor is it suspected to have (FlagPFail), and
-// it is not loading.
+// an address, is neither failed nor suspected (FlagPFail), and its health, if known,
+// is online.
 func (n *Node) Serves() bool {
 	return n.Role != RoleUnknown && n.addr != "" && n.Flags&(FlagFail|FlagPFail) == 0 && (n.Health == "" || n.Health == HealthOnline)
 }

@@ -20,21 +20,22 @@ const (
 	maxText  = 64 << 20
 )
 
-// ParseNodes reads the text that CLUSTER NODES replies, of version 3.0 or any
-// later one, or the file nodes.conf. from is the connection that was asked: the
-// text does not tell the address of the node that was asked if that node does
-// not know it, and nodes.conf has ports for TLS and without. A byte order mark and the prefix "txt:", which some clients leave
-// in front of a RESP3 verbatim string, are skipped, and so are blank lines.
+// ParseNodes reads the text of a reply to CLUSTER NODES, of version 3.0 or later, or
+// of the file nodes.conf. from is the connection that was asked. It is needed because
+// the text lacks the address of the node that was asked if that node does not know
+// it, and because nodes.conf has both TLS and plain ports. A byte order mark and the
+// prefix "txt:", which some clients leave in front of a RESP3 verbatim string, are
+// skipped, and so are blank lines.
 //
 // The format is that of clusterGenNodeDescription in Valkey's cluster_legacy.c;
-// in nodes.conf, auxiliary fields follow the address and a line "vars
-// currentEpoch ..." the nodes. What other servers write is read as well: a line
-// without an id or without a primary (Dragonfly), ranges of open slots (Kvrocks).
+// in nodes.conf, auxiliary fields follow the address, and a line "vars currentEpoch
+// ..." follows the nodes. Variants of other servers are read as well: a line without
+// an id or without a primary (Dragonfly), and ranges of open slots (Kvrocks).
 //
-// What is unknown is skipped with a warning: flags, auxiliary fields, fields behind
-// the slots. So is a line that cannot be understood, if it names neither a primary nor
-// slots. A line that does is an error, since the slots would seem free, or another
-// node's. The error is a [*slotmap.ParseError]; a text without any node is one.
+// Unknown flags, auxiliary fields and fields behind the slots are skipped with a
+// warning. So is a line that cannot be understood, unless it names a primary or slots:
+// then it is an error, since its slots would seem to be free or another node's. A text
+// without any node is also an error. Errors are of type [*slotmap.ParseError].
 //
 // ParseNodes makes up to four allocations a node. The Cluster keeps text.
 func ParseNodes(text string, from Origin) (*Cluster, error) {
@@ -79,8 +80,7 @@ func ParseNodes(text string, from Origin) (*Cluster, error) {
 
 const byteOrderMark = "\ufeff"
 
-// otherForm names what a text is by its beginning, which is none of a node id, or
-// returns "".
+// otherForm names the format of a text that begins like no node id, or returns "".
 func otherForm(text string) string {
 	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
 		return "UTF-16"
@@ -197,7 +197,7 @@ func (p *nodesParser) parseLine() *fault {
 	return nil
 }
 
-// keep notes what tells the new node from others.
+// keep records the new node's id, and whether it is myself.
 func (p *nodesParser) keep(place int32) {
 	n := &p.c.store[place]
 	if n.ID != "" {
@@ -344,9 +344,9 @@ func (p *nodesParser) lacksPrimary(token string) bool {
 	return isLinkState(link)
 }
 
-// joinAddr puts an address together that has spaces: a server writes what it
-// was given for its availability zone into nodes.conf, and cannot read it
-// again. The address goes on to the field that has flags.
+// joinAddr puts together an address field that contains spaces: a server writes its
+// availability zone into nodes.conf unchecked, and cannot read it again. The address
+// field extends to the field that has flags.
 func (p *nodesParser) joinAddr(addr string, addrAt int, flags string, flagsAt int) (string, string, int) {
 	back := p.at
 	for range 16 {
@@ -453,7 +453,7 @@ func (p *nodesParser) parseAux(n *Node, name, value string, at int) {
 	n.setExtra(name, value)
 }
 
-// maxExtra is how many fields of its own making a reply can give to a node.
+// maxExtra limits the unknown fields that a node keeps from a reply.
 const maxExtra = 64
 
 func (n *Node) setExtra(name, value string) {
@@ -545,8 +545,8 @@ func (p *nodesParser) parseSlots(n *Node) *fault {
 	return nil
 }
 
-// dedupe makes n.Slots, which have total slots with repetitions, the ranges of the same
-// slots without repetition if they are more than there are, and reports whether.
+// dedupe removes repetitions from n.Slots if total, their number with repetitions, is
+// more than there are slots. It reports whether it did.
 func (n *Node) dedupe(total int) bool {
 	if total <= hashslot.Count {
 		return false
@@ -584,12 +584,12 @@ func (p *nodesParser) parseOpen(n *Node, s string, at int) {
 	}
 }
 
-// maxExpanded is how many open slots a text can tell as ranges. A node tells only its
-// own, 16384 at most.
+// maxExpanded limits the open slots that a text can list as ranges. A node lists only
+// its own, 16384 at most.
 const maxExpanded = 4 * hashslot.Count
 
-// appendPeer is append, but what it makes has no room for many times more open
-// slots than there are: a node that repeats them keeps the first of each.
+// appendPeer is append with a bound on memory: when there are many more entries than
+// slots, it keeps the first entry of each slot.
 func appendPeer(peers []Peer, p Peer) []Peer {
 	if len(peers) >= 2*hashslot.Count {
 		peers = onePerSlot(peers)

@@ -5,18 +5,19 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// Resubscribe returns which sharded channels a client must subscribe to again after the
-// change, by the owner and the slot that they have now: those in slots that went to
-// another node, and those of owners that have another address. channels are all that
-// the client is subscribed to, at the primaries; the groups have their indexes. Channels
-// in slots that nobody owns are apart: they have to wait for a later change.
+// Resubscribe returns the sharded channels that a client must subscribe to again after
+// the change, grouped by their present owner and slot. These are the channels in slots
+// that went to another node, and those whose owner has a new address. channels are all
+// subscriptions of the client, which are at the primaries. The groups hold indexes in
+// channels. unassigned has the channels in slots that nobody owns: they have to wait for
+// a later change.
 //
 // A sharded channel is in the slot of its name, as a key is. All channels of one
-// SSUBSCRIBE must be in one slot, so each [slotmap.SlotGroup] is a command; for the
-// first subscriptions [Router.SplitBySlot] makes the same groups. Servers end the
-// subscriptions of a slot that moves with a push "sunsubscribe" that nobody asked for.
-// A client that gets one before it knows the new owner subscribes again where it was:
-// MOVED tells the owner.
+// SSUBSCRIBE must be in one slot, so each [slotmap.SlotGroup] is one command. For the
+// first subscriptions, [Router.SplitBySlot] makes the same groups. When a slot moves,
+// the server ends its subscriptions with an unrequested "sunsubscribe" push. A client
+// that gets this push before it knows the new owner subscribes at the old one again: the
+// answer is MOVED, which names the new owner.
 //
 // Resubscribe takes time linear in the channels, and changes nothing. It can be called
 // in [Router].OnChange.

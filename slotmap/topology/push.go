@@ -14,19 +14,19 @@ import (
 // the OSS cluster API, about slots that move to another node. A client that asked for
 // such pushes gets each of them over every connection.
 type Migration struct {
-	// Done is true for SMIGRATED, the slots have moved: [Router.Migrated] takes it. It
-	// is false for SMIGRATING, they begin to: commands may take longer, and the map is
-	// right still.
+	// Done is true for SMIGRATED: the slots have moved, and the push is for
+	// [Router.Migrated]. It is false for SMIGRATING: the slots begin to move, commands
+	// may take longer, and the map is still right.
 	Done bool
 
 	// Seq is the number of the push in the cluster. It grows, and is the same over each
 	// connection.
 	Seq int64
 
-	// Slots are all that move.
+	// Slots are all slots that move.
 	Slots slotmap.Set
 
-	// Moves says of SMIGRATED from where to where. No slot is in two of them.
+	// Moves has the sources and targets of SMIGRATED. No slot is in two of them.
 	Moves []SlotMove
 }
 
@@ -38,21 +38,21 @@ type SlotMove struct {
 	Slots    slotmap.Set
 }
 
-// ErrNotMigration is the error of [ParseMigration] for any other push.
+// ErrNotMigration is the error of [ParseMigration] for a push of another kind.
 var ErrNotMigration = errors.New("topology: not a push about a migration")
 
 const migrationPush = "SMIGRATED"
 
-// ParseMigration reads a push that came over the connection from, decoded as the
-// replies are that [ParseSlots] takes:
+// ParseMigration reads a push that came over the connection from. The push is decoded
+// to the Go types that [ParseSlots] takes:
 //
 //	["SMIGRATING", seq, "123,456,789-1000"]
 //	["SMIGRATED", seq, [["10.0.0.1:6379", "10.0.0.2:6379", "123,789-1000"], ...]]
 //
 // The list of moves may also stand in the push itself. Further elements are
-// skipped. The error is [ErrNotMigration] itself for a push with another name, which
-// costs no allocation, and else a [*slotmap.ParseError] with the place: a slot that is not one,
-// no slots, or a slot that moves twice. ParseMigration takes time and memory linear in
+// skipped. For a push with another name, the error is [ErrNotMigration] itself, without
+// an allocation. Any other error is a [*slotmap.ParseError] with the place: an invalid
+// slot, no slots, or a slot that moves twice. ParseMigration takes time and memory linear in
 // the push.
 func ParseMigration(push any, from Origin) (Migration, error) {
 	elements, ok := reply.List(push)
@@ -180,20 +180,20 @@ func slotText(n int64) string {
 	return slotmap.Range{First: slot, Last: slot}.String()
 }
 
-// Migrated corrects the map by a push that slots have moved, in one change for all of
-// them. A push that says only that they begin to changes nothing.
+// Migrated corrects the map by a push about slots that have moved (SMIGRATED), in one
+// change for all of them. A push about slots that begin to move changes nothing.
 //
 //   - A push whose number was taken before, over another connection, changes nothing.
 //   - A push with a smaller number than one that was taken is OutcomeStale: what it says of
 //     its slots may be older than the map.
-//   - Slots go to the target if the map has them at the source, or at nobody. Those
-//     that the map has at the target already stay there. Those that it has at a third
-//     node stay there, too: it is not known which is newer.
+//   - Slots go to the target if the map has them at the source, or at nobody. Slots
+//     that the map already has at the target stay there. Slots that it has at a third
+//     node stay there too, since it is not known which is newer.
 //
-// The Outcome is OutcomePatched if slots moved to nodes that the map has, OutcomeUnknownNode if one
-// of the targets is not among them, OutcomePartly if some slots were refused, OutcomeStale if all
-// were, and OutcomeUnroutable if all that were refused have no address to go to. Refresh is
-// asked for in all cases but the first. Result.Node is nil. A Router remembers the
+// The Outcome is OutcomePatched if all slots moved to primaries of the map,
+// OutcomeUnknownNode if a target is not a primary of the map, OutcomePartly if some
+// slots were refused, OutcomeStale if all were, and OutcomeUnroutable if all were and
+// have no address to go to. All of these but OutcomePatched ask for a view. Result.Node is nil. A Router remembers the
 // last 16 pushes. Replace, and Apply of a re-created cluster, forget them.
 //
 // It takes time linear in the number of shards and in that of moves.
@@ -267,8 +267,8 @@ type given struct {
 	shard *Shard
 }
 
-// judge returns which slots of the move the map has at the source or at nobody, and
-// which at the target.
+// judge returns the slots of the move that the map has at the source or at nobody, and
+// those that it already has at the target.
 func (t *transfer) judge(move SlotMove) (at, already slotmap.Set) {
 	is := make(map[*Shard]place)
 	for slot := range move.Slots.Slots() {

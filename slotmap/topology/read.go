@@ -50,11 +50,11 @@ func (r *Router) Table() (*slotmap.Table[*Shard], Generation) {
 // Generation returns the generation of the map, 0 as long as there is none.
 func (r *Router) Generation() Generation { return r.load().gen }
 
-// Split divides keys by the shard that owns their slots, and apart from those
-// the keys whose slots nobody owns, by their indexes in keys. All are looked up
-// in one map, whose generation it returns. The groups are in the order of their
-// first keys. They belong to the caller; a caller that divides many keys saves
-// memory with a [slotmap.OwnerSplitter] of its own and [Router.Table].
+// Split groups keys by the shard that owns their slots. The groups, and unassigned
+// for the keys whose slots nobody owns, hold indexes in keys. All keys are looked
+// up in one map; seen is its generation. The groups are in the order of their
+// first keys, and belong to the caller. A caller that splits many keys saves
+// memory with its own [slotmap.OwnerSplitter] and [Router.Table].
 func (r *Router) Split(keys []string) (groups []slotmap.OwnerGroup[*Shard], unassigned []int, seen Generation) {
 	table, seen := r.Table()
 	groups, unassigned = new(slotmap.OwnerSplitter[*Shard]).Split(table, keys)
@@ -68,9 +68,9 @@ func (r *Router) SplitBytes(keys [][]byte) (groups []slotmap.OwnerGroup[*Shard],
 	return groups, unassigned, seen
 }
 
-// SplitBySlot is [Router.Split] by shard and then by slot, for commands of several
-// keys: servers refuse them with CROSSSLOT if the keys are in different slots, even
-// of one shard.
+// SplitBySlot is [Router.Split] by shard and then by slot, for commands with several
+// keys. Servers refuse these with CROSSSLOT if the keys are in different slots, even
+// if one shard owns both.
 func (r *Router) SplitBySlot(keys []string) (groups []slotmap.OwnerSlots[*Shard], unassigned []slotmap.SlotGroup, seen Generation) {
 	table, seen := r.Table()
 	groups, unassigned = new(slotmap.OwnerSplitter[*Shard]).SplitBySlot(table, keys)
@@ -84,10 +84,10 @@ func (r *Router) SplitBySlotBytes(keys [][]byte) (groups []slotmap.OwnerSlots[*S
 	return groups, unassigned, seen
 }
 
-// A ReadPolicy says which nodes of a shard may answer a read. Where it names
-// several kinds of nodes, those of the first kind that has one that serves
-// ([Node.Serves]) and whose [Router].Weight is not 0 are taken. If none does, it
-// is the primary.
+// A ReadPolicy says which nodes of a shard may answer a read. A node is eligible if
+// it serves ([Node.Serves]) and its [Router].Weight is not 0. If a policy lists
+// several kinds of nodes, the first kind with an eligible node is used. If no node
+// is eligible, the primary is used.
 type ReadPolicy uint8
 
 const (
@@ -106,9 +106,9 @@ func (p ReadPolicy) String() string {
 	return "unknown read policy"
 }
 
-// Read returns a node for a read from slot, or nil if nobody owns the slot, and
-// the generation of the map it looked at: [Router.Pick] of the owner. On a
-// replica, the connection must be in READONLY mode.
+// Read returns a node for a read from slot, as [Router.Pick] picks it from the
+// owner's shard, or nil if nobody owns the slot. It also returns the generation of
+// the map it looked at. On a replica, the connection must be in READONLY mode.
 func (r *Router) Read(slot hashslot.Slot, policy ReadPolicy) (*Node, Generation) {
 	shard, seen := r.For(slot)
 	return r.Pick(shard, policy), seen
@@ -124,10 +124,10 @@ func (r *Router) ReadKeyBytes(key []byte, policy ReadPolicy) (*Node, Generation)
 	return r.Read(hashslot.OfBytes(key), policy)
 }
 
-// Pick returns a node of the shard for reads, or nil if shard is nil. Among the
-// nodes that the policy takes, each is as likely as the others, or as its
-// [Router].Weight says. It takes time linear in the replicas of the shard, and
-// goroutines share nothing for the choice.
+// Pick returns a node of the shard for reads, or nil if shard is nil. The
+// eligible nodes of the policy are equally likely, or in proportion to their
+// [Router].Weight. Pick takes time linear in the number of replicas of the shard,
+// and goroutines share no state for the choice.
 func (r *Router) Pick(shard *Shard, policy ReadPolicy) *Node {
 	if shard == nil {
 		return nil
@@ -175,8 +175,8 @@ func (c *choice) add(n *Node) {
 			return
 		}
 	}
-	// The node takes the place of the one before with the odds of its share, which
-	// leaves all of them with theirs. So each weight is asked for once.
+	// Reservoir sampling: the node replaces the choice with probability w/total,
+	// which keeps all odds in proportion. So each weight is asked for only once.
 	if c.total += w; c.total == w || rand.Uint64N(c.total) < w {
 		c.node = n
 	}
@@ -191,10 +191,10 @@ func (c *choice) addAll(nodes []*Node, zone string) {
 	}
 }
 
-// Any returns a node for a command without keys: of a shard at random, the one
-// that policy picks. Shards whose node does not serve are passed over as long as
-// there is another. It is nil if no node has an address. It takes time linear in
-// the shards that are passed over.
+// Any returns a node for a command without keys: the node that policy picks from a
+// random shard. A shard whose picked node does not serve is skipped if there is
+// another. Any returns nil if no picked node has an address. It takes time linear
+// in the number of skipped shards.
 func (r *Router) Any(policy ReadPolicy) *Node {
 	shards := r.load().shards
 	if len(shards) == 0 {
@@ -234,8 +234,8 @@ func (r *Router) Nodes() iter.Seq[*Node] {
 
 // Primaries iterates over the primaries that own slots, by their first slot, for
 // commands that must go to every shard, such as DBSIZE, SCAN and SCRIPT LOAD. It
-// passes over none that has failed, or has no address: without it, the result is
-// not whole. The map is that of the moment at which the loop starts.
+// includes primaries that have failed or have no address: without them, the result
+// would be incomplete. The map is that of the moment at which the loop starts.
 func (r *Router) Primaries() iter.Seq[*Node] {
 	return func(yield func(*Node) bool) {
 		for s := range r.load().table.Owners() {

@@ -42,8 +42,8 @@ var ErrNotRedirect = errors.New("topology: not a redirect")
 // A '-' in front of it, as on the wire, brackets around an IPv6 host and white
 // space at the end are allowed. Every other message is not a redirect: the
 // error is [ErrNotRedirect], or a [*slotmap.ParseError] if the message starts
-// with MOVED or ASK, and allocates only then. REDIRECT of a server that is not
-// in a cluster has no slot and is none of this.
+// with MOVED or ASK. Only that error and from.Map
+// allocate. The REDIRECT of a server outside a cluster has no slot and is not read.
 func ParseRedirect(message string, from Origin) (Redirect, error) {
 	text := strings.TrimPrefix(message, "-")
 	var r Redirect
@@ -93,8 +93,8 @@ func ParseRedirect(message string, from Origin) (Redirect, error) {
 }
 
 // Addr returns the address of the node to go to, "host:port" with brackets
-// around an IPv6 host, or "" if there is none: then the redirect says that the
-// map is wrong, but not what is right.
+// around an IPv6 host, or "" if there is none: then the redirect proves the map
+// wrong, but does not name the owner.
 func (r Redirect) Addr() string {
 	if !r.routable() {
 		return ""
@@ -111,11 +111,11 @@ type Action uint8
 const (
 	// ActionNone: the error is not about the cluster. It belongs to the caller.
 	ActionNone Action = iota
-	// ActionMoved: MOVED. Tell [Router.Moved], and send the command where the
+	// ActionMoved: MOVED. Call [Router.Moved], and send the command where the
 	// redirect says.
 	ActionMoved
-	// ActionAsk: ASK. Send ASKING, then the command, where the redirect says. The
-	// next command goes where it always went.
+	// ActionAsk: ASK. Send ASKING, then the command, where the redirect says. Route the
+	// next command by the map, as before.
 	ActionAsk
 	// ActionRetry: send the command again, to the same node, after a pause. TRYAGAIN:
 	// the keys of the command are on two nodes while their slot is moved, or Kvrocks
@@ -154,10 +154,10 @@ func (a Action) String() string {
 	return "unknown action"
 }
 
-// Classify tells what a client should do about the error message of a server,
+// Classify returns what a client should do about the error message of a server,
 // with or without the '-' of the wire. It knows the errors of Valkey 9.1, Redis 8.6,
-// Kvrocks, Dragonfly and Garnet. It looks at the first word, and at more of UNBLOCKED
-// and ERR only, so an error that starts with MOVED is [ActionMoved] even if
+// Kvrocks, Dragonfly and Garnet. It looks at the first word only, except for UNBLOCKED
+// and ERR, so an error that starts with MOVED is [ActionMoved] even if
 // [ParseRedirect] cannot read it. It does not allocate.
 func Classify(message string) Action {
 	word, rest, _ := strings.Cut(strings.TrimPrefix(message, "-"), " ")

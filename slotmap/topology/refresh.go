@@ -30,13 +30,13 @@ const (
 
 // A Refresher decides when a client asks its cluster for a view, and which nodes
 // it asks. It does neither itself: it has no timers and no goroutines, and does
-// no I/O. The caller passes the time in, with [Refresher.Note] and
-// [Refresher.Want] what it sees, and [Refresher.Next] returns what to do.
+// no I/O. The caller passes the time to every call, and reports what it sees with
+// [Refresher.Note] and [Refresher.Want]. [Refresher.Next] returns what to do.
 //
 // The rules, each with its reason:
 //
-//   - One [Refresh] at a time. A second answer would say nothing new.
-//   - A wish waits for a random time: up to 100 ms, and 2 ms more for each node of
+//   - There is one [Refresh] at a time. A second answer would add nothing.
+//   - A wish is a reason to ask for a view. It waits for a random time: up to 100 ms, and 2 ms more for each node of
 //     the map, 10 s at most. The clients of a large cluster see a failover
 //     together. Only a client without a map asks at once.
 //   - A primary that does not answer adds nothing to that: it may have been
@@ -53,8 +53,8 @@ const (
 //     one of a redirect: a view of that moment would be older than the redirect.
 //     Until the next view, no other wish hastens it.
 //   - Refreshes are at least MinInterval apart. As long as wishes go on, the
-//     interval doubles, up to MaxInterval: what the cluster has not noticed, no
-//     view shows. If the first view has no news, the next interval is doubled at
+//     interval doubles, up to MaxInterval: no view shows what the cluster has not
+//     noticed yet. If the first view has no news, the next interval is doubled at
 //     once. A view that moves slots, or a redirect that corrects the map, leaves an
 //     interval of twice MinInterval at most: what was wrong before is not what
 //     is wrong now. When no wish has come for twice the interval, it is
@@ -67,19 +67,19 @@ const (
 //     the next Refresh asks two other nodes: three outweigh what the map has.
 //   - Seeds come last: while the map is empty, and beside a node of the map after
 //     two refreshes in a row without an answer.
-//   - A node that failed is tried again after MaxInterval, once a view has told
-//     where it is now: then [Refresher.Apply] tells [Router.Succeeded] so, unless
-//     that view has it as failed. Not every view says that a node is well.
-//   - Without any wish, a view is asked for when the last one has the age Period,
-//     give or take a quarter: so a node that has returned, or a replica that was
-//     added, is found. The first time after slots have moved, that age is 5 s:
-//     more may have moved since, of which a client without commands there hears
-//     nothing.
+//   - A node that failed is tried again after MaxInterval, once a view has shown
+//     where it is now: [Refresher.Apply] then calls [Router.Succeeded], unless the
+//     view shows the node as failed. Not every view can show that a node is well.
+//   - Without any wish, a view is asked for when the last one reaches the age
+//     Period, give or take a quarter. This finds nodes that have returned and
+//     replicas that were added. The first time after slots have moved, that age is 5 s:
+//     more may have moved since, and a client without commands for those slots
+//     gets no redirect.
 //
 // The zero Refresher is ready to use; fields must be set before. It must not be
 // copied after its first use. All methods are safe for concurrent use, and cost
 // one atomic load while there is nothing to do. A Refresher belongs to one
-// [Router]. With the same Seed, calls and times it decides the same.
+// [Router]. With the same Seed, calls and times, its decisions are the same.
 type Refresher struct {
 	// Seeds are the addresses, "host:port", that the client was given.
 	Seeds []string
@@ -155,9 +155,9 @@ type Refresh struct {
 	number uint64
 }
 
-// Note tells the Refresher what came of [Router.Moved], [Router.Failed] or
-// [Router.Promote]. It wishes for a view if the Result says Refresh, or if a node
-// failed while a wish with less haste waits.
+// Note passes the Result of [Router.Moved], [Router.Failed] or [Router.Promote] to the
+// Refresher. It wishes for a view if the Result has Refresh set, if a node has
+// become suspected while no Refresh is open, or at the fourth redirect of a single slot.
 func (p *Refresher) Note(res Result, now time.Time) {
 	w, corrected := urgent, false
 	var down *Node
@@ -213,10 +213,10 @@ func (res *Result) suspected() *Node {
 	return nil
 }
 
-// Want wishes for a view: after an error that is [ActionRefresh] or
-// [ActionPrimary] ([Classify]), and for a slot that nobody owns. While a Refresh is
-// open, it does nothing: if the reason is still there after that, the next command
-// wishes again.
+// Want wishes for a view. Call it after an error that [Classify] reports as
+// [ActionRefresh] or [ActionPrimary], and for a slot that nobody owns. While a
+// Refresh is open, Want does nothing: if the reason persists, the next command
+// calls it again.
 func (p *Refresher) Want(now time.Time) {
 	if p.wish() >= mending {
 		return
@@ -459,7 +459,7 @@ func (p *Refresher) choose(r *Router) []string {
 
 // Apply ends a Refresh. views[i] is the answer of what.Addrs[i], or nil if there
 // was none. Apply gives the views to r ([Router.Apply], with the Seen of the
-// Refresh), and returns what came of the last one. It must be called even if
+// Refresh), and returns the Result of the last one. It must be called even if
 // there is no answer at all, and may be called after the Refresh has failed by
 // Timeout: the views are used all the same.
 func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Time) Result {

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// What evidence is worth. Servers hear of changes at different times, pause,
-// and come back with what they knew before. So a Router keeps, for each slot,
-// the ground on which it has its owner, and judges what a view says against it.
+// The rules of evidence. Servers hear of changes at different times, pause, and
+// come back with old knowledge. So a Router keeps a ground for each slot: the
+// reason why the slot has its owner. It judges each view against the grounds.
 //
-// The words: the owner is the node that the map has for the slot, the claimant
-// the one that the view has. A ground is told if a redirect or Promote gave the
-// slot to its owner and no view has confirmed it. A claim that was contradicted
-// is that of a node which had the slot before. The source is the node that the
-// view is of, which is known in CLUSTER NODES ("myself"), and in the other
+// Terms: the owner is the node that the map has for the slot. The claimant is the
+// node that the view has for it. A ground is told if a redirect or Promote gave the
+// slot to its owner and no view has confirmed it. A contradicted claim
+// is the claim of a node that had the slot before. The source is the node whose
+// view it is, which is known in CLUSTER NODES ("myself"), and in the other
 // replies by the address in their [Origin].
 //
 //	 1. A claim with a lower config epoch than that of the owner, or of what the
@@ -62,7 +62,7 @@ import (
 //
 // Of nodes:
 //
-//	 9. What a view says of a shard by an older epoch is not taken.
+//	 9. A view's description of a shard is not taken if its epoch is older.
 //	10. A shard that keeps slots against the view keeps its replicas, other than
 //	    owners of slots, and each node is in one shard only.
 //	11. Of two addresses the one of the later pong counts, if the view's source

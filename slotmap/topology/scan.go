@@ -8,9 +8,9 @@ import (
 	"github.com/hashslot/hashslot/internal/reply"
 )
 
-// A ScanCursor is where CLUSTERSCAN (Valkey 9.1) is in its walk over the keys of a
-// cluster: in a slot, which says the node to ask. The zero ScanCursor is at the start
-// of slot 0.
+// A ScanCursor is a position of CLUSTERSCAN (Valkey 9.1) in its walk over the keys of a
+// cluster. It lies in a slot, whose owner is the node to ask. The zero ScanCursor is at
+// the start of slot 0.
 type ScanCursor struct {
 	text     string // "" at the start of the slot
 	slot     hashslot.Slot
@@ -19,11 +19,11 @@ type ScanCursor struct {
 
 const scanCommand = "CLUSTERSCAN"
 
-// ScanAt returns the cursor at the start of the slot: "0-{06S}-0" for slot 0. Another
-// walk can begin there: CLUSTERSCAN goes on to the last slot, through the ranges of
-// each owner. Walks that begin at the first slot of each range of a [slotmap.Table]
-// and end when their cursor leaves it can be made at once. For what is not a slot it is
-// the cursor at slot 0.
+// ScanAt returns the cursor at the start of the slot: "0-{06S}-0" for slot 0. A
+// walk can begin at any slot, and CLUSTERSCAN continues to the last one, owner by owner.
+// Several walks can run at once: one for each range of a [slotmap.Table], which begins
+// at the first slot of the range and ends when its cursor leaves the range. For an
+// invalid slot, ScanAt returns the cursor at slot 0.
 func ScanAt(slot hashslot.Slot) ScanCursor {
 	if !slot.Valid() {
 		slot = 0
@@ -37,11 +37,11 @@ func ScanAt(slot hashslot.Slot) ScanCursor {
 //	0-{06S}-0               the start of slot 0
 //	2O\Ua1-{k2}-229825      within the slot of the tag
 //
-// In front of the tag is a fingerprint of the server's hash seed, behind it a position
-// that only a server with the same seed understands. Any other node begins the slot
-// anew: after a failover or a migration in the middle of a slot the walk goes on with
-// the same cursor at the new owner, and may return keys of that slot for a second time,
-// but leaves none out. Servers with a common hash-seed go on where they were.
+// Before the tag is a fingerprint of the server's hash seed. After it is a position that
+// only a server with the same seed understands. Any other node starts the slot again. So
+// after a failover or a migration in the middle of a slot, the walk continues with the
+// same cursor at the new owner. It may return keys of that slot twice, but misses none.
+// Servers with a common hash-seed continue at the position.
 //
 // The error is a [*slotmap.ParseError]. ParseScanCursor allocates only for an error, and takes
 // time linear in text.
@@ -82,14 +82,14 @@ func (c ScanCursor) String() string {
 	return "0-{" + c.slot.Tag() + "}-0"
 }
 
-// Scan returns the shard to send CLUSTERSCAN with the cursor to, the cursor to send,
-// and the generation of the map it looked at. The cursor is c, or, if nobody owns its
-// slot, that at the start of the next slot that somebody owns: servers refuse the
-// other. If there is none, the shard is nil: the walk is over. Redirects are those of
-// any command: MOVED is possible in the middle of a slot, and the same cursor goes to
-// the node that it names.
+// Scan returns the shard to send CLUSTERSCAN to, the cursor to send, and the generation
+// of the map it looked at. The cursor is c. If nobody owns its slot, servers refuse c,
+// and Scan returns the cursor at the start of the next slot that has an owner. If there
+// is none, the shard is nil and the walk is over. Redirects work as for any command: if
+// the answer is MOVED, even in the middle of a slot, send the same cursor to the node
+// that it names.
 //
-// It takes time linear in the slots that it passes over.
+// Scan takes time linear in the number of slots that it skips.
 func (r *Router) Scan(c ScanCursor) (*Shard, ScanCursor, Generation) {
 	table, seen := r.Table()
 	if shard, ok := table.Lookup(c.slot); ok {

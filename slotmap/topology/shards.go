@@ -16,8 +16,8 @@ import (
 // and values. It takes the same types as [ParseSlots]. from is the connection
 // that was asked.
 //
-// The reply has no epochs, and a node that only the node that was asked cannot
-// reach is "online" in it. If a shard has two primaries, which happens after a
+// The reply has no epochs. It shows a node as "online" if nobody but the node that
+// was asked has lost it. If a shard has two primaries, which happens after a
 // failover, its slots belong to the one that has not failed; if neither or both
 // have, to the one with the greater replication offset, then to the one with
 // the smaller id, with a warning. A primary that has failed and is the only one

@@ -20,7 +20,7 @@ import (
 // The reply has no epochs. It leaves out replicas that have failed or that are
 // new, but not primaries that have failed.
 //
-// One odd node does not cost the reply. A replica that cannot be read, metadata
+// One malformed node does not spoil the reply. A replica that cannot be read, metadata
 // that cannot be read, and further elements of a node are skipped with a warning.
 // An entry whose primary cannot be read or is missing leaves its slots without an
 // owner, with a warning: no other node gets them. Unknown metadata is kept in
