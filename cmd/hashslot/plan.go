@@ -51,12 +51,17 @@ CLUSTER SETSLOT and MIGRATE, for servers of any version. Text shows the first of
 order, each after the address of its node. JSON has them as objects.
 
 Nothing is sent. Servers do steps of migrateslots and migration by themselves, so this
-pipe can send such a plan:
+pipe can send such a plan. It tries a step again while the server refuses it because of
+another: Redis imports to a node by one step at a time.
 
     hashslot plan KIND ... -format migrateslots |
     while read -r node command; do
         node=${node%'>'}
-        valkey-cli -h "${node%:*}" -p "${node##*:}" ${command%%  #*} < /dev/null
+        while
+            reply=$(valkey-cli -h "${node%:*}" -p "${node##*:}" ${command%%  #*} < /dev/null)
+            echo "$reply" | grep -q 'already in progress'
+        do sleep 1; done
+        echo "$reply"
     done
 
 Steps of setslot wait for each other and for the keys. They take a program that uses
