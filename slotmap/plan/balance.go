@@ -71,8 +71,8 @@ type Failover struct {
 // take over do not take over. Shards without slots do not count, and are left unchanged.
 // The same cluster gives the same plan, whatever the order of the reply.
 //
-// The error is a [*StateError] if a primary with slots cannot be reached, or an
-// [*InputError].
+// The error is a [*StateError], if for example a primary with slots cannot be reached or
+// slots are open, or an [*InputError].
 func Balance(c *topology.Cluster, o BalanceOptions) (Spread, error) {
 	b, err := newBalancer(c, o)
 	if err != nil {
@@ -187,11 +187,11 @@ func (b *balancer) layout() Layout {
 // to.
 const maxChoices = 20_000
 
-// keepApart gives the replicas to primaries: a flow of the least cost, from the
-// source through each replica, a shard's share of its machine and of its zone to
-// the shard and the sink. The k-th node of a machine or a zone in a shard makes k-1
-// pairs, so each costs more than the one before, and the flow takes the cheapest
-// first.
+// keepApart gives the replicas to primaries by a flow of the least cost. A unit goes
+// from the source to a replica; then, within one shard, to the replica's machine, to its
+// zone and to the shard; then to the sink. The k-th node of a shard on a machine or in a
+// zone makes k-1 pairs, so each costs more than the one before, and the flow takes the
+// cheapest first.
 func (b *balancer) keepApart() {
 	chosen := b.worthwhile()
 	if len(chosen) == 0 {
@@ -208,7 +208,8 @@ func (b *balancer) keepApart() {
 		}
 	}
 	slices.Sort(movable)
-	// A machine's pair is worth all pairs of zones, and a pair of zones all moves.
+	// A pair on one machine outweighs all pairs in zones, and a pair in one zone
+	// outweighs all moves.
 	n := int64(len(b.nodes) + 1)
 	machinePair, zonePair, move := price{hi: n * n}, price{hi: 1}, price{lo: 1}
 	at := f.nodes(len(movable))
@@ -278,9 +279,9 @@ func (b *balancer) keepApart() {
 	}
 }
 
-// worthwhile returns the shards whose replicas keepApart looks at, ascending: all,
-// if that is not too much; none, if no shard has two nodes on a machine or in a
-// zone.
+// worthwhile returns the shards whose replicas keepApart looks at, ascending: all
+// shards, if maxChoices allows that; none, if no shard has two nodes on one machine or in
+// one zone.
 func (b *balancer) worthwhile() []int {
 	var order []int // shards with pairs first
 	replicas := func(s int) int { return len(b.shards[s]) - 1 }

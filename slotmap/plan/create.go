@@ -41,8 +41,9 @@ type LayoutShard struct {
 	Replicas []Host
 }
 
-// CheckHosts returns the [*InputError] of [Create]: it is not nil if no cluster with
-// that many replicas for each primary can be laid out over hosts.
+// CheckHosts returns the error that [Create] returns for the same arguments: an
+// [*InputError] if the hosts cannot make a cluster with this number of replicas for each
+// primary, or nil.
 func CheckHosts(hosts []Host, replicas int) error {
 	if replicas < 0 {
 		return &InputError{Field: "replicas", Value: fmt.Sprint(replicas), Reason: "must be from 0"}
@@ -395,8 +396,8 @@ func (f *flow) used(node int) bool {
 	return false
 }
 
-// augment sends one more unit over the cheapest way there is, and reports whether
-// there was one.
+// augment sends one more unit along the cheapest path, and reports whether there was a
+// path.
 func (f *flow) augment(source, sink int) bool {
 	dist, via := make([]price, len(f.out)), make([]int, len(f.out))
 	known, queued := make([]bool, len(f.out)), make([]bool, len(f.out))

@@ -23,7 +23,7 @@
 // them into account, and [Plan.Match] compares them with a plan.
 //
 // A Plan has a JSON form, with its steps, and a text form for people ([Plan.Summary]).
-// [Plan.Batches] divides it, and package plantest tries it on paper.
+// [Plan.Batches] divides it, and package plantest simulates it.
 //
 // Plans have exact shares, move as few slots as the shares allow, and leave few ranges.
 // They do not depend on the order of the reply. Package valkeycli plans as the servers'

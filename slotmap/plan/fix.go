@@ -15,7 +15,8 @@ import (
 // and slot. A slot that is missing is unknown, which is not the same as 0.
 type KeyCounts map[string]map[hashslot.Slot]int
 
-// Put sets the number of keys of a slot at a node, the reply to CLUSTER COUNTKEYSINSLOT.
+// Put sets the number of keys of a slot at a node, the reply to CLUSTER COUNTKEYSINSLOT. k
+// must not be nil.
 func (k KeyCounts) Put(node string, slot hashslot.Slot, keys int) {
 	if k[node] == nil {
 		k[node] = map[hashslot.Slot]int{}
@@ -25,7 +26,7 @@ func (k KeyCounts) Put(node string, slot hashslot.Slot, keys int) {
 
 // A CountsError lists the counts that [Fix] needs.
 type CountsError struct {
-	Ask []CountsQuestion // by node id
+	Ask []CountsQuestion // one for each node, in the order of ids
 }
 
 // A CountsQuestion asks for the number of keys of each slot at a node.
@@ -56,9 +57,9 @@ type FixOptions struct {
 	// --cluster-search-multiple-owners of the tool.
 	StrayKeys bool
 
-	// SetSlots says how keys are moved. With Databases, counts are those of all
-	// databases. With Replace, if two nodes have a key, that of the node which loses
-	// the slot overwrites the other.
+	// SetSlots says how keys are moved. If its Databases is above 1, the counts must be
+	// sums over all databases. With Replace, if two nodes have a key, that of the node
+	// which loses the slot overwrites the other.
 	SetSlots SetSlotOptions
 }
 
@@ -378,7 +379,8 @@ func (f *fixer) together() {
 	}
 }
 
-// informed waits until all know the highest config epoch, as they do at rest.
+// informed returns steps that wait until all know the highest config epoch, as they do
+// in a cluster at rest.
 func (f *fixer) informed() (steps []Step) {
 	highest := slices.MaxFunc(f.nodes, func(a, b *fixNode) int {
 		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(b.ID, a.ID))
@@ -407,7 +409,8 @@ func (n *fixNode) imports() (slots slotmap.Set) {
 	return slots
 }
 
-// heard waits until all others know that n owns the slots, by the highest epoch.
+// heard returns steps that wait until all others know that n owns the slots, by the
+// highest epoch.
 func (f *fixer) heard(n *fixNode, slots slotmap.Set) (steps []Step) {
 	for _, m := range f.asked {
 		if m != n {
@@ -417,8 +420,8 @@ func (f *fixer) heard(n *fixNode, slots slotmap.Set) (steps []Step) {
 	return steps
 }
 
-// take makes n get the highest epoch, if others believe in another owner, and then its
-// slots. It uses SETSLOT, which takes a slot from any owner: n may just have heard from
+// take returns steps that give n the highest epoch, if others believe in another owner,
+// and then its slots. It uses SETSLOT, which takes a slot from any owner: n may just have heard from
 // the node that has given the slot up.
 func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
 	if t.bump {
@@ -439,8 +442,8 @@ func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
 	return steps
 }
 
-// disagreed handles slots that one node owns, while others believe in an owner with an
-// epoch that is as high, and never hear of the true one. If the believed owner got a
+// disagreed handles slots that one node owns, while others believe in an owner whose epoch
+// is at least as high, and so never hear of the true one. If the believed owner got a
 // higher epoch, their word would take the slots from the true one. So the true one gets
 // it first. The owner with the lowest epoch begins: nobody believes that its slots belong
 // to an earlier one.

@@ -26,7 +26,7 @@ type Job struct {
 	Message string
 
 	Created time.Time
-	Changed time.Time // when it last changed; of Redis when it ended, zero before
+	Changed time.Time // when it last changed; for Redis, when it ended, and zero before that
 	Retries int       // the number of retries; Redis only
 }
 
@@ -39,11 +39,12 @@ const maxJobs = 1 << 16
 //
 // An unknown state counts as [ProgressRunning]: only success, completed, failed, cancelled and
 // canceled are ends. A job that has ended without success is [ProgressFailed], except a failed
-// import of Redis, which is Running: its target retries until it is canceled. Unknown
-// fields are skipped.
+// import of Redis, which is ProgressRunning: its target retries until it is canceled.
+// Unknown fields are skipped. A nil reply has no jobs.
 //
-// The error is an [*InputError] that names the job and the field. Time and memory are in
-// proportion to the reply, and 2 KiB for the slots of each job.
+// The error is an [*InputError] that names the job and the field; more than 65536 jobs are
+// an error too. Time and memory are in proportion to the reply, and 2 KiB for the slots of
+// each job.
 func ParseJobs(migrations any) ([]Job, error) {
 	list, ok := reply.List(migrations)
 	if !ok {
@@ -169,8 +170,8 @@ func (r *jobReader) slots(name string, slots *slotmap.Set) {
 	*slots = s
 }
 
-// job returns the progress of the newest job for the step. The slots are still with
-// their source.
+// job returns the progress of the newest job for the step. It is called while the slots
+// are still with their source.
 func (s *Step) job(migrations any) (p Progress, why string) {
 	jobs, err := ParseJobs(migrations)
 	if err != nil {
@@ -197,7 +198,7 @@ func (s *Step) job(migrations any) (p Progress, why string) {
 	case newest.Progress == ProgressFailed:
 		return ProgressNotStarted, newest.text()
 	}
-	return ProgressNotStarted, "" // an older one: the slots came back
+	return ProgressNotStarted, "" // the job is done, and the slots have come back since
 }
 
 // text returns the state and the message.
@@ -255,7 +256,8 @@ func (s *state) running() error {
 }
 
 // spare exchanges the slots of running jobs that would move for others of the same
-// node, so that the numbers stay. With a load no slot is as good as another.
+// node, so that the numbers stay. With a load, slots cannot be exchanged for others, and
+// spare returns an error instead.
 func (s *state) spare(after *owners, load []float64) error {
 	if s.busy == nil {
 		return nil
@@ -284,12 +286,12 @@ func (s *state) spare(after *owners, load []float64) error {
 type MoveProgress struct {
 	Move Move
 
-	// Progress is Done if all slots are with the target, Running if a job moves some,
-	// NotStarted if some must still be sent, for the first time or again, and Failed
-	// if a third node owns a slot.
+	// Progress is ProgressFailed if a third node, or unexpectedly no node, owns a slot.
+	// Otherwise it is ProgressNotStarted if slots are left to send, for the first time or
+	// again; otherwise ProgressRunning if a job runs; otherwise ProgressDone.
 	Progress Progress
 
-	Left slotmap.Set // the slots that are not with the target, nor moved by a job
+	Left slotmap.Set // the slots that are not with the target, and that no running job moves
 	Job  *Job        // the newest job for any of the slots; nil if there is none
 	Why  string      // for a log: the state and the message of the job, or the owner of the slots
 }
@@ -351,7 +353,8 @@ func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
 
 func disjoint(a, b *slotmap.Set) bool { return a.Intersect(*b).IsEmpty() }
 
-// newer reports whether j replaces k: it runs, or else was created later.
+// newer reports whether j replaces k: a running job replaces one that has ended, and of
+// two that both run, or have both ended, the one that was created later counts.
 func (j *Job) newer(k *Job) bool {
 	if (j.Progress == ProgressRunning) != (k.Progress == ProgressRunning) {
 		return j.Progress == ProgressRunning

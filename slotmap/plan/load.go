@@ -98,8 +98,8 @@ func (u *units) spread(want []int) *owners {
 	ps := fewRanges(h)
 	at = 0
 	for slot, n := range u.size {
-		// The piece in which the middle of the slot is. Units of slots that stay
-		// with no-one do not exist: the surplus of none is given to the last.
+		// The piece that has the middle of the slot. No slot stays unassigned, because
+		// the whole surplus of none is handed out.
 		for ps[0].first+ps[0].len <= at+n/2 {
 			ps = ps[1:]
 		}

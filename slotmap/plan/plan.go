@@ -21,13 +21,14 @@ type RebalanceOptions struct {
 	// UseEmpty lets primaries without slots take part: to add nodes.
 	UseEmpty bool
 
-	// Threshold is a tolerance in percent, from 0. Nothing is moved if the slots of
-	// every node differ from its share by at most that part of its slots.
+	// Threshold is a tolerance in percent, from 0 and finite. Nothing is moved if no
+	// slot is unassigned, and each node's slots differ from its share by at most this
+	// percentage of its slots. With Load, its load is compared instead.
 	Threshold float64
 
-	// Load, if not nil, is balanced instead of the number of slots: a number from 0
-	// for each of the 16384 slots, in any unit, such as the key-count, cpu-usec or
-	// memory-bytes of CLUSTER SLOT-STATS.
+	// Load, if not nil, is balanced instead of the number of slots: a finite number
+	// from 0 for each of the 16384 slots, not all 0, in any unit, such as the key-count,
+	// cpu-usec or memory-bytes of CLUSTER SLOT-STATS.
 	Load []float64
 
 	// AssignUnassigned gives unassigned slots an owner, too. Without it, they are an
@@ -51,8 +52,8 @@ type DrainOptions struct {
 
 // A Weight is the share of a node in proportion to those of others.
 type Weight struct {
-	ID     string // the id of a primary, or enough of its beginning
-	Weight float64
+	ID     string  // the id of a primary, or a prefix that no other node's id has
+	Weight float64 // from 0 and finite
 }
 
 // A Move is a set of slots that go from one node to another.
@@ -62,9 +63,9 @@ type Move struct {
 	To    string // node id
 }
 
-// A Plan says which slots to move from which node to which. It has all that its
-// methods need of the cluster. The methods do not change it and are safe for
-// concurrent use.
+// A Plan says which slots to move from which node to which. Only ClusterX and Match
+// need a view of the cluster besides. The methods do not change the plan and are safe
+// for concurrent use, except UnmarshalJSON.
 type Plan struct {
 	// Moves are the moves to make, in any order. No slot is in two of them, and in the
 	// plans of Rebalance, Drain and Reshard no two have the same source and target.
@@ -94,13 +95,13 @@ type Node struct {
 }
 
 // New returns a plan of the caller's own moves in c, to be rendered, divided into
-// batches and tried. The moves stay in their order. Without moves, the plan describes
-// c.
+// batches and simulated. The moves stay in their order. Without moves, the plan
+// describes c. jobs are as in [Rebalance].
 //
-// The error is a [*StateError] if moving slots of c could lose data. Unassigned slots
-// are one only if no move gives them an owner. The error is an [*InputError] if a move
-// takes slots from a node that does not own them, or names a node that is not a
-// reachable primary.
+// The error is a [*StateError] if moving slots of c could lose data, or if a running
+// job moves a slot of moves. Unassigned slots are an error only if no move has From "".
+// The error is an [*InputError] if a move takes slots from a node that does not own
+// them, or names a node that is not a reachable primary.
 func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 	gives := slices.ContainsFunc(moves, func(m Move) bool { return m.From == "" })
 	s, err := newState(c, gives, jobs)
@@ -321,8 +322,9 @@ func level(have []int, weights []float64, given int) []int {
 
 // Reshard plans the moves of a number of slots to the primary with the id to. They
 // come from the primaries with the ids from, or from all others if from is nil, in
-// proportion to the slots that these have. The number is exact, each source gives its
-// part rounded down or up, and the slots are chosen to leave few ranges.
+// proportion to the slots that these have. The number, from 1 to all slots of these
+// primaries, is exact. Each source gives its part rounded down or up, and the slots are
+// chosen to leave few ranges.
 //
 // The errors are those of [Rebalance].
 func Reshard(c *topology.Cluster, from []string, to string, slots int, jobs ...Job) (Plan, error) {

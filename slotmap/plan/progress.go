@@ -27,7 +27,8 @@ func (s *Step) immediate() bool {
 //
 // An error of the server means [ProgressRunning], because the step may have been done before:
 // the replies to Until.Ask decide. Only if the step has nothing to ask, an error means
-// [ProgressNotStarted].
+// [ProgressNotStarted]. Any other reply means [ProgressDone] if it is enough for this kind of
+// step, and [ProgressRunning] if the replies to Until.Ask decide.
 func (s Step) Answer(answer any) (p Progress, why string) {
 	err, bad := answer.(error)
 	switch {
@@ -44,7 +45,8 @@ func (s Step) Answer(answer any) (p Progress, why string) {
 // Progress returns the progress of the step, from the replies to the commands of
 // Until.Ask, in their order; why is for a log, and not empty if the step has failed. The
 // replies are values as in [Step.Answer]. A reply that cannot be read, or is an error,
-// means [ProgressRunning]: the node may be loading, for example.
+// means [ProgressRunning]: the node may be loading, for example. Only for [KindNodes], an
+// error means [ProgressNotStarted]: the node has no cluster yet.
 //
 // Progress takes time in proportion to the replies.
 func (s Step) Progress(replies ...any) (p Progress, why string) {
@@ -62,7 +64,7 @@ func (s Step) Progress(replies ...any) (p Progress, why string) {
 		}
 	}
 	if len(replies) == 0 {
-		return ProgressDone, "" // there is nothing to see: the answer has said all
+		return ProgressDone, "" // there is nothing to ask: Answer has decided
 	}
 	switch s.Until.Condition {
 	case untilNoKeys:

@@ -31,11 +31,13 @@ type Promotion struct {
 // never to take over comes last.
 //
 // The cluster elects a replica by itself if a majority of the primaries with slots, lost
-// ones counted, is left to vote, and the replica may take over. Otherwise only CLUSTER
-// FAILOVER TAKEOVER helps, which needs no votes. It is safe only if the lost primary does
-// not come back with clients of its own.
+// ones counted, is left to vote, and the replica may take over. With a majority, the step
+// is CLUSTER FAILOVER FORCE, which also makes a replica take over that is set never to.
+// Without a majority, only CLUSTER FAILOVER TAKEOVER helps, which needs no votes. It is
+// safe only if the lost primary does not come back with clients of its own.
 //
-// The result is in the order of lost. The error is an [*InputError].
+// The result is in the order of lost. The error is an [*InputError], for an id that is not
+// that of a primary or is named twice.
 func Promote(c *topology.Cluster, lost []string) ([]Promotion, error) {
 	if c == nil {
 		return nil, &InputError{Field: "Cluster", Reason: "is nil"}

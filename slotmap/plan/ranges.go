@@ -108,7 +108,7 @@ func search(h handout, exchanges int) []piece {
 	}
 	s.countPairs()
 	first, ranges, pairs := s.result(), s.ranges, len(s.pairs)
-	s.pairs = nil // which do not count but at the end
+	s.pairs = nil // pairs count only at the end
 	s.exchange(exchanges - exchanges/5)
 	s.countPairs()
 	s.exchange(exchanges / 5)
@@ -161,11 +161,11 @@ func appendPiece(to []piece, p piece) []piece {
 type solution struct {
 	runs  []run
 	free  []int32   // unused runs
-	given [][]int32 // of each owner: the runs that it has given, or was given
+	given [][]int32 // by owner: the runs that a donor has given, or that a receiver got
 
 	receivers []int32
 	ranges    int
-	pairs     map[[2]int32]int // of sources and targets: of them; nil: not counted
+	pairs     map[[2]int32]int // the number of runs by source and target; nil while not counted
 }
 
 // A run is a piece of the list. Its place in given[was] and given[now] is at[0] and
@@ -215,7 +215,8 @@ func (s *solution) exchange(tries int) {
 		if left {
 			beside = s.runs[x].prev
 		}
-		// Who is beside x gets it, so that no range is added, and now and then another.
+		// The owner beside x gets it, so that no range is added; one time in ten it is any
+		// receiver.
 		var r int32
 		switch {
 		case rng.IntN(10) == 0:
@@ -227,7 +228,8 @@ func (s *solution) exchange(tries int) {
 		if s.runs[x].dead || r == d || !s.receives(r) || len(s.given[d]) == 0 || kept && s.receives(d) {
 			continue
 		}
-		// Each of the parts goes to the owner of the next, and the last to d's.
+		// Each part goes to the owner of the part before it, and the first part to the
+		// owner of the last.
 		parts := [3]int32{x}
 		n, k := s.runs[x].len, 1
 		add := func(y int32) {

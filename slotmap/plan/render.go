@@ -18,7 +18,8 @@ import (
 // SetSlotOptions are the options of [Plan.SetSlots]. The zero value means database 0, 100
 // keys at a time, a timeout of a minute, and no REPLACE.
 type SetSlotOptions struct {
-	// Keys is the number of keys of a MIGRATE, and Timeout its timeout.
+	// Keys is the most keys that one MIGRATE sends; 0 means 100. Timeout is its timeout,
+	// from a millisecond to 24 days; 0 means a minute.
 	Keys    int
 	Timeout time.Duration
 
@@ -118,9 +119,10 @@ func (p *Plan) SetSlots(o SetSlotOptions) (iter.Seq[Step], error) {
 }
 
 // MigrateSlots renders the plan for the atomic slot migration of Valkey 9.0 and later:
-// one CLUSTER MIGRATESLOTS for each pair of source and target, sent to the source. All
-// ranges of a command are one job and change their owner together. The steps are one
-// round: a source runs its jobs one after the other, and sources run in parallel.
+// one CLUSTER MIGRATESLOTS for each move, sent to the source. All ranges of a command are
+// one job and change their owner together. These steps are one round: a source runs its
+// jobs one after the other, and sources run in parallel. Unassigned slots get their owners
+// before, by CLUSTER ADDSLOTSRANGE.
 func (p *Plan) MigrateSlots() []Step {
 	at := p.byID()
 	var steps []Step
@@ -141,9 +143,9 @@ func (p *Plan) MigrateSlots() []Step {
 }
 
 // MigrationImport renders the plan for the atomic slot migration of Redis 8.4 and later:
-// one CLUSTER MIGRATION IMPORT for each pair of source and target, sent to the target. A
-// node takes part in one migration at a time, so the steps are in rounds, and no node is
-// in two steps of a round.
+// one CLUSTER MIGRATION IMPORT for each move, sent to the target. A node takes part in one
+// migration at a time, so these steps are in rounds, and no node is in two steps of a
+// round. Unassigned slots get their owners before, by CLUSTER ADDSLOTSRANGE.
 func (p *Plan) MigrationImport() []Step {
 	at := p.byID()
 	var steps []Step
@@ -191,9 +193,9 @@ func (p *Plan) node(id string) Node {
 	return p.Nodes[i]
 }
 
-// Batches divides the plan into a sequence of plans, each of which begins where the last
-// one ends. In each, a node gives and takes at most most slots, counted together. Nodes
-// with many slots to move go first, so that there are few batches.
+// Batches divides the plan into a sequence of plans, each of which begins where the one
+// before it ends. In each, no node gives and takes more than most slots, counted together.
+// Nodes with many slots to move go first, so that there are few batches.
 //
 // The error is an [*InputError] if most is less than 1.
 func (p *Plan) Batches(most int) ([]Plan, error) {

@@ -5,13 +5,16 @@ import "slices"
 // inRounds numbers the rounds of the steps of the kind [KindImport], from 1, so that no
 // node is in two steps of a round. It sorts these steps by round, after all others.
 //
-// It is a colouring of edges, from node to peer: each edge gets a colour that is
-// free at both its ends. If there is none, the colours of a path are exchanged: a
-// is free at one end and b at the other; the edges in turn of a and b that begin
-// at the other end change their colours, and then a is free there as well. If
-// no node is both a source and a target, the path never ends at the first end,
-// and there are no more rounds than the busiest node has steps. Else it may,
-// and then the edge gets a new colour.
+// The rounds are the colours of an edge colouring: each step is an edge from its node to
+// its peer, and edges that share a node have different colours. Let a be the first colour
+// that is free at the node, and b the first that is free at the peer. If they differ, the
+// path that begins at the peer, with edges of the colours a, b, a and so on, exchanges
+// its two colours. Then a is free at both ends.
+//
+// If no node is both a source and a target, the path never ends at the node, and there
+// are no more rounds than the busiest node has steps. Otherwise it may end there. Then
+// the path keeps its colours, and the edge gets the first colour that is free at both
+// ends.
 func inRounds(steps []Step) {
 	edges := map[string]map[int]int{} // of each node: the step with the colour
 	free := func(node string, from int) int {

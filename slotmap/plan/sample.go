@@ -47,7 +47,7 @@ var levels = []string{"key-count", "key_count", "memory-bytes", "memory_bytes"}
 // twice, the greater numbers count.
 //
 // The error is an [*InputError] that names the place. ParseSlotStats takes time in
-// proportion to the reply, and 128 KiB for each metric. There may be 64 metrics.
+// proportion to the reply, and 128 KiB for each metric, of which there may be at most 64.
 func ParseSlotStats(stats any) (*Sample, error) {
 	s := &Sample{}
 	if err := s.addReply(stats); err != nil {
@@ -133,8 +133,8 @@ func (s *Sample) add(slot hashslot.Slot, metric string, n float64) bool {
 // other, are merged as by [MergeSamples]. Lines of a slot and one number are a metric
 // called "load".
 //
-// The error is an [*InputError] that names the line. Time and memory are as in
-// [ParseSlotStats].
+// The error is an [*InputError] that names the line or, within JSON, the place as in
+// [ParseSlotStats]. Time and memory are as there.
 func ParseSlotStatsText(text string) (*Sample, error) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	s := &Sample{}
@@ -191,7 +191,8 @@ func (s *Sample) addJSON(text string) error {
 }
 
 // A statsReader reads words: a slot, then its metrics, each with its number, then the
-// next slot. Spaces and line ends do not matter.
+// next slot. Line ends matter only after a slot: a number on the same line is the metric
+// "load", and a number on the next line is the next slot.
 type statsReader struct {
 	s      *Sample
 	slot   hashslot.Slot
@@ -340,8 +341,8 @@ type SlotLoad struct {
 	Share float64 // of the whole load, from 0 to 1
 }
 
-// HotSlots returns the n slots with the greatest load, in descending order, and among
-// equals by slot. Slots without load are left out. load is as in [RebalanceOptions]; the
+// HotSlots returns at most n slots, those with the greatest load, in descending order, and
+// among equals by slot. Slots without load are left out. load is as in [RebalanceOptions]; the
 // error is an [*InputError].
 func HotSlots(load []float64, n int) ([]SlotLoad, error) {
 	if err := checkLoad(load); err != nil {

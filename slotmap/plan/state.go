@@ -109,8 +109,8 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 	return s, s.apply(jobs)
 }
 
-// down reports whether a primary is, or may be, unreachable: no slot can be moved from it
-// or to it.
+// down reports whether a node is, or may be, unreachable. No slot can be moved from such a
+// primary or to it, and such a replica cannot be moved or take over.
 func down(n *topology.Node) bool {
 	return n.Flags&(topology.FlagFail|topology.FlagPFail|topology.FlagNoAddr|topology.FlagHandshake) != 0 ||
 		n.Health != "" && n.Health != topology.HealthOnline
