@@ -175,7 +175,7 @@ func (b *Builder[N]) codeOf(owner N) uint16 {
 	switch {
 	case b.index != nil:
 		b.index[owner] = code
-	case b.looked > 4096: // a search takes less time than to make a map
+	case b.looked > 4096: // up to here, searches take less time than making a map
 		b.index = make(map[N]uint16, 2*len(b.owners))
 		for code, owner := range b.owners[1:] {
 			b.index[owner] = uint16(code + 1)
@@ -211,7 +211,7 @@ func (b *Builder[N]) Build() *Table[N] {
 	b.init()
 	t := new(Table[N])
 
-	// Owners are given codes in the order in which they come.
+	// Owners get codes in the order of their first slots.
 	var fewCodes, fewRanges [64]uint16
 	newCode, code := fewCodes[:], append(fewRanges[:0], b.code...) // by old code; by range
 	if len(b.owners) > len(newCode) {
@@ -295,7 +295,8 @@ func (t *Table[N]) setIndex(b *Builder[N], code []uint16) bool {
 type pairTable [64]uint16
 
 // pair returns a number n such that own[n] and own[n+1] are the owners with the
-// codes a and b, one of which may be put there. If none can be, ok is false.
+// codes a and b. It may append one or both to own. If there is no room, or one of them
+// is unassigned and the codes are not consecutive, ok is false.
 func (t *Table[N]) pair(known *pairTable, a, b uint16) (n uint16, ok bool) {
 	const limit = leaves>>4 - 2
 	if b == a+1 {

@@ -8,10 +8,10 @@ import (
 
 // A SlotSplitter groups the keys of a request by slot, for MGET, DEL and
 // transactions. One lookup then finds the owner of a group. The zero SlotSplitter
-// is ready to use. It keeps its memory for the next call: 32 KiB, and for the
-// largest request some 12 bytes a key and 42 bytes a group. It allocates only for a
-// request that is larger than all before. It must not be used by several goroutines
-// at once.
+// is ready to use. It keeps its memory for the next call: 32 KiB and, for the
+// largest request, some 12 bytes for each key and 42 bytes for each group. It
+// allocates only for a request that is larger than all before. It must not be used
+// by several goroutines at once.
 type SlotSplitter struct {
 	slots  []hashslot.Slot
 	sorter sorter
@@ -52,11 +52,13 @@ func (sp *SlotSplitter) split() []SlotGroup {
 
 // An OwnerSplitter groups the keys of a request by the owner of their slots, for
 // pipelining. The zero OwnerSplitter is ready to use. It keeps its memory for the
-// next call: for the largest request some 14 bytes a key, and 34 bytes and an owner
-// value a group, and 2 bytes for each owner. SplitBySlot also keeps the memory of a
-// [SlotSplitter] and 46 bytes for each slot. It allocates only for a request, or a
-// table, that is larger than all before. It must not be used by several goroutines
-// at once.
+// next call: for the largest request, some 14 bytes for each key, and 34 bytes and an
+// owner value for each group; for the largest table, 2 bytes for each owner.
+// SplitBySlot also keeps the memory of a [SlotSplitter] and 44 bytes for each slot. An
+// OwnerSplitter allocates only for a request, or a table, that is larger than all
+// before. It must not be used by several goroutines at once.
+//
+// A nil or zero table assigns no slot. Each call with one allocates an empty table.
 type OwnerSplitter[N comparable] struct {
 	slots  []hashslot.Slot
 	codes  []uint16
@@ -81,7 +83,7 @@ type OwnerSlots[N comparable] struct {
 }
 
 // Split groups keys by their owners in t, and returns the keys of unassigned slots
-// apart, by their indexes in keys. The groups are in the order of their first keys.
+// separately, by their indexes in keys. The groups are in the order of their first keys.
 // The results are valid until the next call. All keys are hashed in one
 // [hashslot.AppendOf]; the rest takes time linear in len(keys), whatever the number
 // of owners and ranges.
@@ -119,7 +121,7 @@ func (sp *OwnerSplitter[N]) split(t *Table[N]) (groups []OwnerGroup[N], unassign
 }
 
 // SplitBySlot groups keys by their owners in t and then by slot, and returns the
-// keys of unassigned slots apart. It is for commands of several keys, such as MGET
+// keys of unassigned slots separately. It is for commands of several keys, such as MGET
 // and DEL: servers refuse them with CROSSSLOT if the keys are in different slots,
 // even if one node owns all of them. So each group goes to its owner in one
 // pipeline, with one command for each slot. The groups, and the slots in them, are

@@ -11,9 +11,10 @@ import (
 // A Map holds the current [Table]. It is safe for concurrent use. The zero Map
 // assigns no slot and is ready to use. A Map must not be copied after its first use.
 //
-// Readers never wait and never allocate: a lookup is one atomic load and a lookup in
-// the table that it returns. Writers replace the table, so readers see a change as a
-// whole or not at all. To look up several slots in the same table, use [Map.Load].
+// Readers never wait, and only Load can allocate, before the first table is stored. A
+// lookup is one atomic load and a lookup in the table that it returns. Writers replace
+// the table, so readers see a change as a whole or not at all. To look up several slots
+// in the same table, use [Map.Load].
 //
 // In the terms of the Go memory model, a write synchronizes before any read that
 // observes its effect. Lookup, LookupKey, LookupKeyBytes and Load are reads. Store is

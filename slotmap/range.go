@@ -134,8 +134,8 @@ func (r Range) check() error {
 	return nil
 }
 
-// A ParseError names the place in an input that cannot be read, and the reason. All
-// parsers of this package and of the packages below it return it.
+// A ParseError names the place in an input that cannot be read, and the reason. The
+// parsers of this package and of packages topology and command return it.
 type ParseError struct {
 	Input  string // what was read: "slots", "CLUSTER NODES", "MOVED", "COMMAND"
 	Place  string // where in it: "line 2, byte 17", "shards[2].nodes[0].port"; may be ""

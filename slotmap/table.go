@@ -59,8 +59,8 @@ func (t *Table[N]) Lookup(slot hashslot.Slot) (owner N, ok bool) {
 	return t.own[i], i != 0
 }
 
-// number returns the index of slot in own and code. Slot is valid and the table
-// is not the zero one.
+// number returns the index, in own and code, of the owner of slot. slot is valid and
+// the table is not the zero one.
 func (t *Table[N]) number(slot hashslot.Slot) uint32 {
 	i := uint32(slot)
 	if t.flat != nil {
@@ -121,12 +121,12 @@ func (t *Table[N]) rangeAt(first int) (code uint16, end int) {
 	return code, end
 }
 
-// codeOf returns the code of the owner of slot. Slot is valid and the table is
+// codeOf returns the code of the owner of slot. slot is valid and the table is
 // not the zero one.
 func (t *Table[N]) codeOf(slot int) uint16 { return t.code[t.number(hashslot.Slot(slot))] }
 
-// skip returns a slot after slot up to which the owner is the same. It takes few steps
-// for a long range. Slot is as for codeOf.
+// skip returns a slot after slot. All slots in front of it, from slot on, have the same
+// owner. It takes few steps for a long range. slot is as for codeOf.
 func (t *Table[N]) skip(slot int) int {
 	if t.flat != nil {
 		eight := repeated(t.flat[slot])
@@ -180,7 +180,8 @@ func (t *Table[N]) owners() []N {
 	return t.own[min(1, t.codes):t.codes]
 }
 
-// SlotsOf returns the slots of owner, the empty set if it owns none.
+// SlotsOf returns the slots of owner, the empty set if it owns none. It takes time linear
+// in the number of owners and ranges: for the slots of all owners, use [Table.Ranges].
 func (t *Table[N]) SlotsOf(owner N) Set {
 	if i := slices.Index(t.owners(), owner); i >= 0 {
 		return t.slotsOf(uint16(i + 1))
