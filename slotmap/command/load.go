@@ -20,7 +20,7 @@ import (
 //
 // If the specifications of a module's command do not show all keys, only the module
 // knows them. Keys then finds those that are specified, with UseIncomplete or
-// UseVariableFlags, or returns an ErrSyntax.
+// UseVariableFlags, or returns an [*Error] of the kind ErrSyntax.
 //
 // The error is a [*slotmap.ParseError] with a place such as "[12].specs[0].flags[1]",
 // by the names of the fields of COMMAND. Load takes time and memory linear in the reply.

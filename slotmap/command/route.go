@@ -136,11 +136,12 @@ type Block struct {
 	n    int // keys
 }
 
-// Add adds a command to the block. If the block has keys in another slot, the
-// error is a [*hashslot.CrossSlotError] that names the first key of the block and the
-// first of the command; its Index counts the keys of the whole block. A command whose
-// own keys are in several slots has this error, too. The other errors are those of
-// [Table.Route]. An error leaves the block unchanged.
+// Add adds a command to the block. If a key of the command is not in the slot of the
+// block, the error is a [*hashslot.CrossSlotError] that names the first key of the block
+// and that key; its Index counts the keys of the whole block. All other errors are those
+// of [Table.Route]: if a command that cannot be divided has keys in several slots, the
+// CrossSlotError names two of its own keys, and its Index counts these alone. An error
+// leaves the block unchanged.
 //
 // t may be nil, for the built-in table.
 func (b *Block) Add(t *Table, args Args) error {

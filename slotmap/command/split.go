@@ -48,13 +48,13 @@ func (s *Splitter) Split(t *Table, args Args) ([]slotmap.SlotGroup, error) {
 }
 
 // AppendPart appends to dst the command with some of its keys only. keys are their
-// numbers in ascending order, as in the groups of Split. The part has the name, these
-// keys, each with its value if the command has values, and the arguments after the last
-// key. If the command has an argument with the number of keys, it is replaced; all
-// other arguments are those of the command.
+// numbers in ascending order, as in the groups of Split. The part has the arguments in
+// front of the first key, these keys, each with its value if the command has values, and
+// the arguments after the last key. If the command has an argument with the number of
+// keys, it is replaced. Arguments are not copied: a part shares their bytes.
 //
 // It is an error if the command cannot be divided (see Split) or does not have these
-// keys. dst is then returned unchanged.
+// keys. dst is then returned unchanged. t may be nil, for the built-in table.
 func AppendPart[A Arg](t *Table, dst, args []A, keys []int) ([]A, error) {
 	view := ArgsOf(args)
 	c, r, err := t.divisible(view)
@@ -120,13 +120,15 @@ func (t *Table) divisible(args Args) (*Command, run, error) {
 var ErrCannotCombine = errors.New("command: no rule combines the replies")
 
 // Combine combines the replies of several nodes to one, by the reply policy. groups
-// are those of Split, in the order of the replies, or nil if the command was sent to
-// nodes and not to slots. Replies have the types that clients use: int64 or int for
+// are those of Split, and replies[i] is the reply to the part of groups[i]. groups is nil
+// if the command was sent to nodes and not to slots. Replies have the types that clients use: int64 or int for
 // numbers, []any for lists, and error for an error of a server.
 //
-// The first error among the replies is the error of Combine, unless the policy is that
-// one success is enough. If the replies are lists, numbers are combined element by
-// element. Replies that do not fit the policy are an error.
+// The first error among the replies is the error of Combine, unless the policy is
+// ReplyOneSucceeded and another reply is no error. If the replies are lists, numbers are
+// combined element by element. Replies that cannot be combined by the policy are an
+// error, and so are no replies. A single reply is not checked against a policy that
+// combines numbers.
 func (c *Command) Combine(groups []slotmap.SlotGroup, replies []any) (any, error) {
 	if len(replies) == 0 || groups != nil && len(groups) != len(replies) {
 		return nil, fmt.Errorf("command: %q: %d replies to %d parts", c.name, len(replies), len(groups))
