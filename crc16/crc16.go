@@ -12,7 +12,8 @@
 // Most programs want the root package, which adds the hash tag rule and uses
 // the CPU's vector units.
 //
-// All functions are safe for concurrent use, and none allocates.
+// [Checksum], [ChecksumString], [Update] and [Combine] are safe for concurrent use and do
+// not allocate.
 package crc16
 
 // Size is the size of a checksum in bytes.

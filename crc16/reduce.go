@@ -15,8 +15,8 @@ func checksum[T gf2.Bytes](p T) uint16 {
 	case n < 8:
 		return gf2.Reduce(gf2.LoadShort(p))
 	case n <= 16:
-		// The shift drops from the first word the bytes that are in the last one as well. A shift by
-		// 64 gives 0, as Go defines it.
+		// The shift drops from the first word the bytes that are in the last one as
+		// well. A shift by 64 gives 0, as Go defines it.
 		return gf2.Reduce(gf2.Fold64(gf2.Load64(p)>>(8*(16-n)), gf2.Load64(p[n-8:])))
 	case n >= longMin:
 		return long(0, p)
