@@ -344,7 +344,7 @@ func (c *Cluster) at(addr string) *node {
 }
 
 // Fill writes n keys, each to the owner of its slot, and returns them: the same for
-// the same seed. Slots without an owner stay empty.
+// the same seed. Keys of slots without an owner are left out.
 func (c *Cluster) Fill(n int, seed uint64) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -360,7 +360,8 @@ func (c *Cluster) Fill(n int, seed uint64) []string {
 	return keys
 }
 
-// Put writes a key at a node that need not own its slot, to make a broken cluster.
+// Put writes a key at a node that need not own its slot, to make a broken cluster. It
+// panics if the cluster has no node with this id.
 func (c *Cluster) Put(id, key, value string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -29,7 +29,7 @@ type Conn struct {
 	asking, readonly bool
 }
 
-// Dial connects to the node with the address.
+// Dial connects to the node with the address. The error is [ErrGone].
 func (c *Cluster) Dial(addr string) (*Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,7 +103,7 @@ func (conn *Conn) Do(command ...string) (any, error) {
 
 // A commandSpec is a command on keys.
 type commandSpec struct {
-	least, step int  // the least number of arguments; every how many of them is a key
+	least, step int  // the least number of arguments; every step-th is a key, from the first on
 	one         bool // no more arguments are allowed
 	write       bool
 	do          func(s *store, args []string) (any, error)
@@ -167,7 +167,7 @@ func incr(s *store, args []string) (any, error) {
 	return n + 1, nil
 }
 
-// redirect repeats getNodeByQuery. It returns nil if n is to answer.
+// redirect repeats getNodeByQuery. It returns nil if n executes the command itself.
 func (c *Cluster) redirect(n *node, spec commandSpec, keys []string, asking, readonly bool) error {
 	slot := hashslot.Of(keys[0])
 	missing := 0
@@ -603,7 +603,7 @@ func (c *Cluster) canMigrate(set slotmap.Set, from, to *node) error {
 	return nil
 }
 
-// transfer is an atomic migration: both ends hear of it at once.
+// transfer is an atomic migration: both ends know the new owner at once.
 func (c *Cluster) transfer(set slotmap.Set, from, to *node) {
 	c.bump(to)
 	for slot := range set.Slots() {

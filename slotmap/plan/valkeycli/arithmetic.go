@@ -11,9 +11,8 @@ import (
 // The arithmetic of the tools: 32-bit floats, truncated, rounded up and down in the same
 // places. The conversions to float32 keep compilers from fusing operations.
 
-// allot is the slot allotment of clusterManagerCommandCreate: the last
-// slot of each of n primaries. A primary has no slot of its own when n is above
-// 16384; the caller rules that out.
+// allot is the slot allotment of clusterManagerCommandCreate: the last slot of each of n
+// primaries. The caller makes sure that n is not so large that a primary gets no slot.
 func allot(n int) []hashslot.Slot {
 	perNode := float32(hashslot.Count) / float32(n)
 	cursor := float32(0)
