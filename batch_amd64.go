@@ -8,9 +8,9 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-// matrices is what the kernels slots8 and slotsShort multiply by, and the other
-// tables that they load whole registers of. In a matrix for GF2P8AFFINEQB byte
-// 7-i is the row of bit i of the result.
+// matrices has the matrices that the kernels slots8 and slotsShort multiply by, and the
+// other tables from which they load whole registers. In a matrix for GF2P8AFFINEQB, byte
+// 7-i is the row for bit i of the result.
 type matrices struct {
 	// For keys that end 64-byte registers: [j][0] makes the low byte, [j][1] the
 	// high byte of a slot; quadword 2l+h is for byte 16l+2j+h of the register.
@@ -28,8 +28,8 @@ type matrices struct {
 	places, firsts [2][8][8]byte
 	place, first   [16][4]byte
 
-	// What takes from the headers of eight keys, side by side, the low bytes of the
-	// lengths to each quadword.
+	// Where the low bytes of the lengths are in the headers of eight keys, side by
+	// side: all eight places, in each quadword.
 	lengths [8][8]byte
 
 	// What slots8 adds to addresses and to lengths, and what then must be 0 for
@@ -46,12 +46,12 @@ type matrices struct {
 
 	sixteen [64]byte // 16 in every byte
 
-	// Controls for VPSHUFB: [n] reverses each block of a register, and leaves
-	// nothing but its last n bytes. One key takes 64 bytes of the first cache by
-	// it, for each length in use.
+	// Controls for VPSHUFB: [n] reverses each block of a register, and keeps only
+	// the last n bytes of the register. Each length in use takes 64 bytes of the L1
+	// cache.
 	ends [65][64]byte
 
-	// All above fill whole cache lines, all below do not.
+	// The fields above fill whole cache lines; those below do not.
 	words [8]uint32  // indexes of the lengths in eight headers, as dwords
 	tops  [65]uint64 // [n] has the n highest bits set
 

@@ -32,8 +32,8 @@ func slotsOfAny[T string | []byte](dst []Slot, keys []T) {
 			done = batch(&dst[0], unsafe.Pointer(&keys[0]), uint64(unsafe.Sizeof(keys[0])), uint64(n))
 		}
 		if done == 0 {
-			// The last one to three keys, four with one among them that the batch
-			// does not take.
+			// The last one to three keys, or four keys of which the batch does not
+			// take one.
 			for done < 4 && done < uint64(len(keys)) {
 				// The header of a slice begins with that of a string.
 				dst[done] = Of(*(*string)(unsafe.Pointer(&keys[done])))

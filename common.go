@@ -33,7 +33,8 @@ func (e *CrossSlotError) Is(target error) bool { return target == ErrCrossSlot }
 
 // Common returns the slot that all keys share. If they do not, the error is a
 // [*CrossSlotError] that names the first key and the first that differs from
-// it; without keys it is [ErrNoKeys]. Common allocates only for an error.
+// it; without keys it is [ErrNoKeys]. Common allocates only for an error, which refers
+// to the two keys and does not copy them.
 func Common(keys ...string) (Slot, error) {
 	if len(keys) == 0 {
 		return 0, ErrNoKeys

@@ -41,7 +41,7 @@ type indexTables struct {
 }
 
 func makeIndexes() (t indexTables) {
-	const none = 0x80 // and so are the 63 behind it, and in front
+	const none = 0x80 // no byte, and neither are the 63 numbers below and above it
 	for i := range 16 {
 		t.ahead[i] = byte(i)
 		t.reverse[i] = byte(15 - i)

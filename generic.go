@@ -39,8 +39,8 @@ func ofGeneric(key string) uint64 {
 		return ofTagged(key, bits.LeadingZeros64(each(first, '{'))/8)
 	}
 	if n <= 16 {
-		// The shift drops from the first word the bytes that are in the last one as well. A shift by
-		// 64 gives 0, as Go defines it.
+		// The shift drops from the first word the bytes that are in the last one as
+		// well. A shift by 64 gives 0, as Go defines it.
 		v := gf2.Fold64(first>>(8*(16-n)), last)
 		if open(last)&highs != 0 {
 			v = tagIn8(last, v)

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// From how many bytes on long is taken to be ahead of fold. By the models of
-	// bench/results/mca.md it gains 1 to 2 cycles in 16 bytes, and its end takes
-	// some 50 cycles more. Not measured.
+	// The length in bytes from which long is assumed to be faster than fold. By the
+	// models of bench/results/mca.md it gains 1 to 2 cycles for each 16 bytes, and its
+	// end takes some 50 cycles more. Not measured.
 	longMin = 1024
 
-	maxLong = 64 << 10 // bytes of a call: as maxBatch
+	maxLong = 64 << 10 // bytes of a call; the reason is that of maxBatch
 )
 
 //go:noescape

@@ -17,7 +17,7 @@ type Slot uint16
 // Valid reports whether s is one of the 16384 slots.
 func (s Slot) Valid() bool { return s < Count }
 
-// SlotFromInt returns slot number n, given as an int64 as in decoded replies. ok
+// SlotFromInt converts n, an integer from a decoded reply for example, to a Slot. ok
 // is false if n is not from 0 to 16383.
 func SlotFromInt(n int64) (s Slot, ok bool) {
 	if uint64(n) >= Count {
