@@ -38,7 +38,7 @@ type Client struct {
 // is enough.
 func New(opt redis.ClusterOptions) *Client {
 	c := &Client{Refresher: topology.Refresher{Seeds: opt.Addrs}}
-	opt.ClusterSlots = c.slots // called at the start, after a change of the map, and now and then
+	opt.ClusterSlots = c.slots // go-redis calls it at the start, after ReloadState, and from time to time
 	c.ClusterClient = redis.NewClusterClient(&opt)
 	c.Router.OnChange = func(*topology.Change) { c.ReloadState(context.Background()) } // calls slots, soon
 	c.OnNewNode(func(node *redis.Client) {
@@ -167,8 +167,8 @@ func (l learner) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	}
 }
 
-// An insister retries commands for which go-redis has given up: go-redis counts every
-// failure as one of the few redirects that it follows.
+// An insister retries commands that go-redis has given up: go-redis counts every failure
+// as one of the few redirects that it follows.
 type insister struct{ c *Client }
 
 func (s insister) DialHook(next redis.DialHook) redis.DialHook { return next }

@@ -27,7 +27,7 @@ var ErrGaveUp = errors.New("redigo: gave up after 100 tries")
 // A Client sends commands to the nodes that own their keys. Its methods are safe
 // for concurrent use. It must not be copied.
 type Client struct {
-	Dial      func(addr string) (redis.Conn, error) // makes a connection
+	Dial      func(addr string) (redis.Conn, error) // makes a connection; must be set
 	Router    topology.Router
 	Refresher topology.Refresher                       // its Seeds are the addresses of some nodes
 	Views     atomic.Int64                             // the number of requests for a view
@@ -96,7 +96,7 @@ func (c *Client) do(key string, line Command, try int) Reply {
 }
 
 // Pipeline sends the commands of each node at once. Replies are in the order of commands.
-// A redirected command is executed later than the commands after it.
+// A redirected command may be executed after the commands that follow it.
 func (c *Client) Pipeline(commands []Command) []Reply {
 	replies := make([]Reply, len(commands))
 	var keys []string
@@ -195,7 +195,8 @@ func (c *Client) follow(key string, line Command, node, owner *topology.Node, se
 }
 
 // Refresh requests views as soon as the Refresher allows it. Call it before the first
-// command.
+// command. It returns the error of the last node that was asked, and does not return while
+// there is no node to ask: set Refresher.Seeds before.
 func (c *Client) Refresh() error {
 	for ; ; time.Sleep(10 * time.Millisecond) {
 		now := time.Now()

@@ -23,10 +23,12 @@ const tries, pause = 100, 100 * time.Millisecond // tries of a command: a failov
 // at every try. The command was not executed.
 var ErrGaveUp = errors.New("valkeygo: gave up after 100 tries")
 
-// ErrNoNode is the error of a command whose slot has no known node.
+// ErrNoNode is wrapped by the error of a command whose slot has no known node, and by that
+// of [New].
 var ErrNoNode = errors.New("valkeygo: no node for the slot")
 
-// A Client sends commands to the nodes that own their keys. It must not be copied.
+// A Client sends commands to the nodes that own their keys. Its methods are safe for
+// concurrent use. It must not be copied.
 type Client struct {
 	Router    topology.Router
 	Refresher topology.Refresher
@@ -38,7 +40,8 @@ type Client struct {
 }
 
 // New returns a client for the cluster of the nodes opt.InitAddress, of which one that
-// answers is enough.
+// answers is enough. The error wraps [ErrNoNode]: no node has given a view until ctx ended,
+// or at any of 100 tries.
 func New(ctx context.Context, opt valkey.ClientOption) (*Client, error) {
 	c := &Client{opt: opt, Refresher: topology.Refresher{Seeds: opt.InitAddress}}
 	c.opt.ForceSingleClient, c.opt.DisableRetry = true, true // follow decides about retries
@@ -112,10 +115,13 @@ func (c *Client) origin(addr string) topology.Origin {
 	return topology.Origin{Addr: addr, TLS: c.opt.TLSConfig != nil}
 }
 
-// DoMulti sends the commands of each node at once, and follows redirects. The first key
-// of a command determines its node. A command without keys goes to the node of slot 0, the
-// slot of "". A command that is unknown, or whose arguments do not show its keys, is not
-// sent; its error is a [*command.Error].
+// DoMulti sends the commands of each node at once, and follows redirects. The results are
+// in the order of commands. The first key of a command determines its node. A command
+// without keys goes to the node of slot 0, the slot of "". A command that is unknown, or
+// whose arguments do not show its keys, is not sent; its error is a [*command.Error].
+//
+// A redirected command may be executed after the commands that follow it. DoMulti pins all
+// commands, in the caller's slice, so that they can be sent again.
 func (c *Client) DoMulti(ctx context.Context, commands ...valkey.Completed) []valkey.ValkeyResult {
 	results := make([]valkey.ValkeyResult, len(commands))
 	var keys []string
