@@ -41,12 +41,12 @@ func (d *Digest) BlockSize() int { return 1 }
 // The state is "crc" and a version, then the checksum, the high byte first.
 const stateMagic = "crc\x01"
 
-// AppendBinary appends the state of d to b.
+// AppendBinary appends the state of d, six bytes, to b. Its error is always nil.
 func (d *Digest) AppendBinary(b []byte) ([]byte, error) {
 	return binary.BigEndian.AppendUint16(append(b, stateMagic...), d.crc), nil
 }
 
-// MarshalBinary returns the state of d, for UnmarshalBinary.
+// MarshalBinary returns the state of d, for UnmarshalBinary. Its error is always nil.
 func (d *Digest) MarshalBinary() ([]byte, error) { return d.AppendBinary(nil) }
 
 // UnmarshalBinary sets d to a state from MarshalBinary or AppendBinary. If data is

@@ -91,9 +91,9 @@ type Order []string
 type RebalanceOptions struct {
 	Order Order
 
-	// Weights is --cluster-weight. The ID of a weight is the beginning of an id: the
-	// first node that matches gets the weight, even a replica, and the last weight
-	// counts.
+	// Weights is --cluster-weight. The ID of a weight is the beginning of an id. The first
+	// node in the order that matches gets the weight, even if it is a replica. Of several
+	// weights for one node, the last counts.
 	Weights []plan.Weight
 
 	// UseEmpty is --cluster-use-empty-masters.
