@@ -142,7 +142,7 @@ func (s Slot) Tag() string {
 func (s Slot) appendTag(dst []byte) []byte {
 	// Two bytes have 2^16 values and as many checksums, so each checksum determines
 	// its two bytes. Four checksums have the slot in their low 14 bits. A tag of
-	// one byte appears as two bytes of which the first is 0.
+	// one byte appears as two bytes, the first of them 0.
 	var best [2]byte
 	for high := range uint16(4) {
 		m := unchecksum(uint16(s) | high<<14)

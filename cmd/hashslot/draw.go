@@ -344,18 +344,24 @@ type change struct {
 func drawChanges(c *clusterView, changes []change) *slotMap {
 	before := ownersOf(c)
 	after := slices.Clone(before)
-	for _, ch := range changes {
-		at := -1
-		for i := range after {
-			after[i].slots = after[i].slots.Subtract(ch.slots)
-			if after[i].id == ch.to {
-				at = i
-			}
-		}
-		if n := c.Node(ch.to); at >= 0 {
-			after[at].slots = after[at].slots.Union(ch.slots)
-		} else if n != nil {
-			after = append(after, owned{n.ID, n.Addr(), ch.slots})
+	// A later change of a slot counts. Each owner loses what changes only once.
+	var changed slotmap.Set
+	last := make([]slotmap.Set, len(changes))
+	for i := len(changes) - 1; i >= 0; i-- {
+		last[i] = changes[i].slots.Subtract(changed)
+		changed = changed.Union(changes[i].slots)
+	}
+	index := map[string]int{}
+	for i := range after {
+		after[i].slots = after[i].slots.Subtract(changed)
+		index[after[i].id] = i
+	}
+	for i, ch := range changes {
+		if at, ok := index[ch.to]; ok {
+			after[at].slots = after[at].slots.Union(last[i])
+		} else if n := c.Node(ch.to); n != nil {
+			index[ch.to] = len(after)
+			after = append(after, owned{n.ID, n.Addr(), last[i]})
 		}
 	}
 	return drawChange(before, after)
@@ -365,11 +371,13 @@ func drawChanges(c *clusterView, changes []change) *slotMap {
 // replicas that get another primary.
 func drawBalance(c *clusterView, p plan.Spread) *slotMap {
 	var changes []change
+	slots := map[string]slotmap.Set{}
+	for _, o := range ownersOf(c) {
+		slots[o.id] = o.slots
+	}
 	for _, f := range p.Failovers {
-		for _, o := range ownersOf(c) {
-			if o.id == f.Primary {
-				changes = append(changes, change{o.slots, f.Replica})
-			}
+		if s, ok := slots[f.Primary]; ok {
+			changes = append(changes, change{s, f.Replica})
 		}
 	}
 	m := drawChanges(c, changes)

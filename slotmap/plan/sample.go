@@ -47,7 +47,7 @@ var levels = []string{"key-count", "key_count", "memory-bytes", "memory_bytes"}
 // twice, the greater numbers count.
 //
 // The error is an [*InputError] that names the place. ParseSlotStats takes time in
-// proportion to the reply, and 128 KiB for each metric, of which there may be at most 64.
+// proportion to the reply, and 128 KiB for each metric. There may be at most 64 metrics.
 func ParseSlotStats(stats any) (*Sample, error) {
 	s := &Sample{}
 	if err := s.addReply(stats); err != nil {
