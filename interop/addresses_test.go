@@ -33,8 +33,8 @@ func views(t *testing.T, s servers.Server, conn redis.Conn, from topology.Origin
 	return all
 }
 
-// routes sends each key to its owner, which must take it, and to another node,
-// which must send it to the owner: to the node that the map has already.
+// routes sends each key to its owner, which must accept it, and to another node, which
+// must redirect it to the owner that is already in the map.
 func routes(t *testing.T, view *topology.Cluster, tls bool, dial func(addr string) (redis.Conn, error)) {
 	t.Helper()
 	var router topology.Router
@@ -74,8 +74,8 @@ func three(t *testing.T, s servers.Server, c servers.Config) *servers.Cluster {
 	return cluster
 }
 
-// reach holds that the addresses in all views of the first node, which was asked
-// at host, are those of the nodes, and that commands find their way by them.
+// reach holds that all views of the first node, which was asked at host, have the
+// addresses of the nodes, and that commands reach their nodes by these addresses.
 func reach(t *testing.T, s servers.Server, c *servers.Cluster, host string) {
 	t.Helper()
 	conn, err := c.Nodes[0].Dial()
@@ -121,7 +121,7 @@ func TestTLS(t *testing.T) {
 			})
 		}
 		if !s.AtLeast(6, 2) {
-			return // 6.0 sends plain clients to TLS ports
+			return // 6.0 redirects clients without TLS to TLS ports
 		}
 		plain, err := c.Nodes[0].Dial()
 		require.NoError(t, err)
@@ -132,7 +132,7 @@ func TestTLS(t *testing.T) {
 	})
 }
 
-// Nodes with hostnames, which clients are to use, and one that has none.
+// Nodes with hostnames, which clients should use, and one node without a hostname.
 func TestHostnames(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		if !s.AtLeast(7, 0) {
@@ -197,7 +197,7 @@ func TestHostnames(t *testing.T) {
 	})
 }
 
-// Nodes that do not tell their addresses: the host is the one that was asked.
+// Nodes that do not announce their addresses: the host is the one that was asked.
 func TestUnknownEndpoints(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		if !s.AtLeast(7, 0) {

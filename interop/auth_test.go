@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Nodes that want a password have MIGRATE authenticate at the target: by AUTH the user
-// default, by AUTH2 another. Without it no key moves.
+// If nodes require a password, MIGRATE must authenticate at the target: with AUTH as the
+// user default, with AUTH2 as another user. Without it no key moves.
 func TestMigrateAuthenticates(t *testing.T) {
 	const password, mover = "s3cret word", "mover's word"
 	servers.Each(t, func(t *testing.T, s servers.Server) {
@@ -30,7 +30,7 @@ func TestMigrateAuthenticates(t *testing.T) {
 		dial := func(addr string) (redis.Conn, error) {
 			return redis.Dial("tcp", addr, redis.DialPassword(password), redis.DialReadTimeout(30*time.Second))
 		}
-		// Each Auth goes on where the one before came to an error.
+		// Each Auth continues where the one before failed.
 		move := func(from, to int, auths ...plan.Auth) (errs []error) {
 			conn, err := dial(c.Nodes[0].Addr())
 			require.NoError(t, err)

@@ -26,7 +26,7 @@ func create(t testing.TB, s servers.Server, nodes, replicas int, c servers.Confi
 	return cluster, layout
 }
 
-// client is a client of the cluster that has its map.
+// client returns a client that has the map of the cluster.
 func client(t testing.TB, c *servers.Cluster) *redigo.Client {
 	t.Helper()
 	client := &redigo.Client{Dial: servers.Dial}
@@ -37,8 +37,8 @@ func client(t testing.TB, c *servers.Cluster) *redigo.Client {
 	return client
 }
 
-// keys are n different keys: words, binary ones, with and without tags, with
-// braces in all the wrong places.
+// keys returns n different keys: words and binary ones, with and without tags, some with
+// braces that form no tag.
 func keys(n int) []string {
 	r := rand.New(rand.NewPCG(1, 2))
 	const braces = "{}{}{}ab\x00\r\n\xff "
@@ -68,12 +68,12 @@ func keys(n int) []string {
 	return out
 }
 
-// pipelined sends commands over one connection and returns the replies, errors
-// of the server among them.
+// pipelined sends commands over one connection and returns the replies, including errors
+// of the server.
 func pipelined(t testing.TB, conn redis.Conn, n int, command func(i int) (string, []any)) []any {
 	t.Helper()
 	replies := make([]any, n)
-	const atOnce = 1000 // or both sides wait for the other to read
+	const atOnce = 1000 // with more, each side may wait for the other to read
 	for from := 0; from < n; from += atOnce {
 		to := min(n, from+atOnce)
 		for i := from; i < to; i++ {
@@ -110,8 +110,8 @@ func TestKeySlot(t *testing.T) {
 	})
 }
 
-// A cluster that is made by plan.Create works, its own tool finds nothing to
-// complain of, and what a Router says of it is what the servers do.
+// A cluster that is made by plan.Create works. The server's own tool finds no fault with
+// it, and a Router answers as the servers do.
 func TestCreate(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, layout := create(t, s, 6, 1, servers.Config{})
@@ -190,8 +190,8 @@ func TestCreate(t *testing.T) {
 	})
 }
 
-// readAll reads each key from the node that the router says, which must have it:
-// key i is i.
+// readAll reads each key from the node that the router names. The value of key i must
+// be i.
 func readAll(t *testing.T, c *servers.Cluster, router *topology.Router, policy topology.ReadPolicy, keys []string) {
 	t.Helper()
 	byNode := map[string][]int{}

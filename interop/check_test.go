@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hashslotCommand builds the command and returns the file.
+// hashslotCommand builds the command and returns the path of its file.
 func hashslotCommand(t testing.TB) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "hashslot")
@@ -27,7 +27,7 @@ func hashslotCommand(t testing.TB) string {
 	return file
 }
 
-// A problem is what "hashslot check" reports.
+// A problem is one that "hashslot check" reports.
 type problem struct {
 	Kind, Text string
 	Slots      slotmap.Set
@@ -52,7 +52,7 @@ func checkViews(t testing.TB, command string, views []string) (problems []proble
 	return got.Problems, got.OK
 }
 
-// checkNodes is checkViews of all nodes that answer.
+// checkNodes calls checkViews with the views of all nodes that answer.
 func checkNodes(t testing.TB, command string, c *servers.Cluster) (problems []problem, ok bool) {
 	t.Helper()
 	var views []string
@@ -64,7 +64,7 @@ func checkNodes(t testing.TB, command string, c *servers.Cluster) (problems []pr
 	return checkViews(t, command, views)
 }
 
-// What the lines of --cluster check say is wrong.
+// The lines in which --cluster check reports problems.
 var (
 	toolConnect  = regexp.MustCompile(`^Could not connect to \w+ at ([^ ]+:\d+): `)
 	toolOrphan   = regexp.MustCompile(`claims to be (?:slave|replica) of unknown node ID (\w+)`)
@@ -76,8 +76,8 @@ var (
 	toolTroubles = regexp.MustCompile(`\[ERR\]|\[WARNING\]|\*\*\*|^Could not`)
 )
 
-// atLeastAsTool asserts that problems have all that --cluster check reports, and that
-// nothing is wrong for ok only if the tool says so.
+// atLeastAsTool asserts that problems include all that --cluster check reports, and that
+// ok is true only if the tool finds nothing wrong.
 func atLeastAsTool(t testing.TB, state, tool string, toolErr error, problems []problem, ok bool) {
 	t.Helper()
 	has := func(what string, is func(p problem) bool) {
@@ -90,7 +90,7 @@ func atLeastAsTool(t testing.TB, state, tool string, toolErr error, problems []p
 	naming := func(name string) func(problem) bool {
 		return func(p problem) bool { return strings.Contains(p.Text, name) }
 	}
-	var open slotmap.Set // as check has them
+	var open slotmap.Set // as check writes them
 	for _, p := range problems {
 		if p.Kind == "open" {
 			open = open.Union(p.Slots)
@@ -124,7 +124,7 @@ func atLeastAsTool(t testing.TB, state, tool string, toolErr error, problems []p
 	}
 }
 
-// toolSlots reads a list as "5461,1,0".
+// toolSlots reads a list like "5461,1,0".
 func toolSlots(t testing.TB, list string) slotmap.Set {
 	t.Helper()
 	s, err := slotmap.ParseSet(strings.ReplaceAll(list, ",", " "))
@@ -132,8 +132,8 @@ func toolSlots(t testing.TB, list string) slotmap.Set {
 	return s
 }
 
-// Whatever --cluster check reports of a cluster that is broken by hand, hashslot
-// check reports.
+// hashslot check reports everything that --cluster check reports of a cluster that is
+// broken by hand.
 func TestCheckAsTool(t *testing.T) {
 	command := hashslotCommand(t)
 	servers.Each(t, func(t *testing.T, s servers.Server) {
@@ -153,7 +153,7 @@ func TestCheckAsTool(t *testing.T) {
 		}
 		view, err := a.View()
 		require.NoError(t, err)
-		slots := map[string]string{} // a slot of each, by id
+		slots := map[string]string{} // a slot of each node, by id
 		for _, shard := range view.Shards() {
 			for slot := range view.Table().SlotsOf(shard).Slots() {
 				slots[shard.Primary.ID] = strconv.Itoa(int(slot))
@@ -169,7 +169,7 @@ func TestCheckAsTool(t *testing.T) {
 		compare("importing only", "slots are open")
 		do(b, "CLUSTER", "SETSLOT", slots[a.ID], "STABLE")
 		compare("closed again", "All 16384 slots covered")
-		do(b, "CLUSTER", "DELSLOTS", slots[b.ID]) // only b has forgotten whose it is
+		do(b, "CLUSTER", "DELSLOTS", slots[b.ID]) // only b has forgotten its owner
 		compare("given up by its owner", "[ERR]")
 		do(a, "CLUSTER", "DELSLOTS", slots[b.ID])
 		do(d, "CLUSTER", "DELSLOTS", slots[b.ID])
@@ -179,8 +179,8 @@ func TestCheckAsTool(t *testing.T) {
 		c.Settle()
 		compare("settled", "All 16384 slots covered")
 		d.Kill()
-		// Until a node suspects it, nothing in the views tells, and only the tool, which
-		// connects, can know.
+		// Until a node suspects it, no view shows it. Only the tool notices, because it
+		// connects.
 		c.Wait("d has failed", func() bool {
 			text, _ := redis.String(a.Do("CLUSTER", "NODES"))
 			return strings.Contains(text, "fail ") || strings.Contains(text, "fail? ")

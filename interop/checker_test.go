@@ -20,27 +20,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A checker writes and reads the keys of a cluster and notices every answer that
-// is wrong. A key has one writer, which counts it up. So what is read is at least
-// what was acknowledged when the read began, and at most what was tried when it
-// ended. Commands whose connection broke may have been done or not.
+// A checker writes and reads the keys of a cluster and notices every wrong answer. A key
+// has one writer, which counts it up. So a read returns at least the number that was
+// acknowledged when the read began, and at most the number that was tried when it ended.
+// A command whose connection broke may or may not have been executed.
 //
-// A value has its key in it: an answer that is another key's came from another
-// slot. So did an error that only a node that does not have the slot gives, which
-// a client must never pass on.
+// A value contains its key, so a value of another key shows an answer from a wrong slot.
+// So does an error that only a node without the slot gives. A client must never return
+// such an error.
 //
-// Two keys each share a tag, for commands of two keys.
+// Keys come in pairs that share a tag, for commands with two keys.
 type checker struct {
 	client  store
 	keys    []string
 	acked   []atomic.Int64 // by key
 	tried   []atomic.Int64 // by key
-	done    atomic.Int64   // operations that were answered
-	doubt   atomic.Int64   // operations that were not
+	done    atomic.Int64   // operations with an answer
+	doubt   atomic.Int64   // operations without an answer
 	refused atomic.Int64   // operations that the client gave up because the cluster was down
 	slots   atomic.Int64   // answers from a wrong slot
-	missing atomic.Int64   // acknowledged writes that are lost
-	losses  atomic.Int64   // how often losing or found were called
+	missing atomic.Int64   // lost acknowledged writes
+	losses  atomic.Int64   // calls of losing and found
 	lost    atomic.Pointer[slotmap.Set]
 	stopped atomic.Bool
 	wg      sync.WaitGroup
@@ -87,17 +87,18 @@ func (c *checker) answered(key string, err error) bool {
 	return false
 }
 
-// losing says that acknowledged writes to these slots may be lost, because their
-// primary is to be killed or paused: replication is asynchronous, and the cluster
-// promises nothing of what the replica does not have yet. So such writes do not
-// count until found is called. All others do, through kills and pauses of other
-// primaries, failovers that the servers agree about, and moves of slots.
+// losing declares that acknowledged writes to these slots may be lost, because their
+// primary will be killed or paused: replication is asynchronous, and the cluster does not
+// promise to keep writes that the replica does not have yet. Such writes do not count
+// until found is called. All other writes count, through kills and pauses of other
+// primaries, failovers that the primary agrees to, and moves of slots.
 func (c *checker) losing(slots slotmap.Set) {
 	c.lost.Store(&slots)
 	c.losses.Add(1)
 }
 
-// found says that a replica has taken over: what it has must not be lost again.
+// found declares that a replica has taken over: the writes that it has must not be lost
+// again.
 func (c *checker) found() {
 	var which []int
 	var commands []redigo.Command
@@ -110,7 +111,7 @@ func (c *checker) found() {
 		if c.answered(c.keys[which[k]], reply.Err) {
 			c.acked[which[k]].Store(c.number(which[k], reply.Value))
 		} else {
-			c.acked[which[k]].Store(0) // what it has is not known
+			c.acked[which[k]].Store(0) // its value is not known
 		}
 	}
 	c.losses.Add(1)
@@ -122,7 +123,7 @@ func (c *checker) mayLose(i int) bool {
 	return lost != nil && lost.Contains(hashslot.Of(c.keys[i]))
 }
 
-// value is what key i is set to; number is what it has.
+// value is the text that key i is set to, and number reads it back.
 func (c *checker) value(i int, n int64) string { return c.keys[i] + " " + strconv.FormatInt(n, 10) }
 
 func (c *checker) number(i int, value any) int64 {
@@ -160,15 +161,15 @@ func (c *checker) set(which []int) {
 		commands[k] = redigo.Command{"SET", c.keys[i], c.value(i, values[k])}
 	}
 	for k, reply := range c.client.Pipeline(commands) {
-		// An acknowledgement that came from a node before it was killed counts for
-		// nothing.
+		// An acknowledgement from a node that has been killed since does not count.
 		if c.answered(c.keys[which[k]], reply.Err) && c.losses.Load() == losses {
 			c.acked[which[k]].Store(values[k])
 		}
 	}
 }
 
-// get reads keys, two by two if pairs says so: then which has the first of each.
+// get reads keys. If pairs is true, it reads them two by two, and which has the first of
+// each pair.
 func (c *checker) get(which []int, pairs bool) {
 	losses := c.losses.Load()
 	commands, least := make([]redigo.Command, len(which)), make([][2]int64, len(which))
@@ -204,8 +205,8 @@ func (c *checker) get(which []int, pairs bool) {
 	}
 }
 
-// start runs two writers and two readers until finish, each of which waits for
-// pause after every pipeline: the servers have the same few cores.
+// start runs two writers and two readers until finish is called. Each waits for pause
+// after every pipeline, because the servers share the same few cores.
 func (c *checker) start(pause time.Duration) {
 	const writers, readers = 2, 2 // writer w has the keys whose index modulo writers is w
 	for w := range writers {
@@ -257,7 +258,7 @@ func (c *checker) finish(t *testing.T) {
 	require.Empty(t, c.wrong[:min(20, len(c.wrong))], "%d answers of %d were wrong", len(c.wrong), c.done.Load())
 }
 
-// The checker itself must notice a key that is lost, and a write that is.
+// The checker itself must notice a lost key and a lost write.
 func TestChecker(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Three(t, 0)

@@ -1,11 +1,11 @@
 // Package interop tests hashslot against real servers and real clients. It has nothing to
-// import: adapters for clients are in the folder adapter of the root, and the folders
-// executor and proxy here have examples to copy.
+// import. Adapters for clients are in the folder adapter of the checkout, and the folders
+// executor and proxy have examples to copy.
 //
 // Clusters run on loopback only. The tests use every redis-server and valkey-server (6.0
-// or later) in the folders of HASHSLOT_SERVERS, a list like PATH, or on PATH. Without one,
-// tests that need servers are skipped. The script servers.sh gets several versions of both
-// on Debian, and one of each on Ubuntu:
+// or later) in the folders of HASHSLOT_SERVERS, a list like PATH, or on PATH. If there is
+// none, tests that need servers are skipped. The script servers.sh gets several versions
+// of both on Debian, and one of each on Ubuntu:
 //
 //	export HASHSLOT_SERVERS=$(./servers.sh DIR) HASHSLOT_REQUIRE_SERVERS=redis,valkey
 //	go test -parallel 6 ./...

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The exported functions of two clients, which hashslot.Of can stand in for. The
-// keys are random, most of them with braces, and none is treated differently by
-// either, so there is no list of exceptions.
+// hashslot.Of can replace the exported functions of two clients. The keys are random, most
+// of them with braces. Both clients agree with it on every key, so there is no list of
+// exceptions.
 func TestDropIn(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	const count = 1_000_000

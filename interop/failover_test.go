@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A primary is killed under load. Its replica takes over, clients go there, and
-// all acknowledged writes of the other shards are still there.
+// A primary is killed under load. Its replica takes over, clients go to the replica, and
+// no acknowledged write of the other shards is lost.
 func TestKill(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, _ := create(t, s, 6, 1, servers.Config{})
@@ -46,7 +46,7 @@ func TestKill(t *testing.T) {
 		got, _ := now.Lookup(0)
 		require.Equal(t, slots, now.SlotsOf(got), "the shard is still one")
 
-		// A view of the new primary, and one of the old one when it is back, say
+		// The view of the new primary, and that of the old one when it is back, show
 		// that the two have changed places.
 		require.NoError(t, victim.Restart())
 		c.Wait("the old primary is a replica", func() bool {
@@ -61,8 +61,8 @@ func TestKill(t *testing.T) {
 	})
 }
 
-// A replica takes over while its primary lives. One MOVED is enough to know that
-// the whole shard has failed over, and a view from before does not undo it.
+// A replica takes over while its primary lives. One MOVED is enough to learn that the
+// whole shard has failed over, and an older view does not undo that.
 func TestFailover(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, _ := create(t, s, 6, 1, servers.Config{})
@@ -115,10 +115,10 @@ func TestFailover(t *testing.T) {
 	})
 }
 
-// Two primaries, each with a replica, as an old tutorial has it. The servers'
-// own tools before Valkey 8.1 refuse to create it; it works, until one primary
-// is lost: no majority can agree that it is, so nobody takes over, and the whole
-// cluster is down.
+// Two primaries, each with a replica, as in an old tutorial. The servers' own tools
+// before Valkey 8.1 refuse to create such a cluster. It works until one primary is lost:
+// no majority can agree on the failure, so no replica takes over, and the whole cluster
+// is down.
 func TestTwoPrimaries(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Start(t, 4, servers.Config{})
@@ -150,7 +150,7 @@ func TestTwoPrimaries(t *testing.T) {
 		c.At(lost.Primary.Addr()).Kill()
 		survivor := c.At(mine.Primary.Addr())
 		c.Wait("the cluster is down", func() bool { return survivor.Info("cluster_state") == "fail" })
-		time.Sleep(2 * servers.NodeTimeout) // in which a replica of three primaries would take over
+		time.Sleep(2 * servers.NodeTimeout) // in this time, a replica would take over if there were three primaries
 		view, err := survivor.View()
 		require.NoError(t, err)
 		shard, ok := view.Table().Lookup(0)

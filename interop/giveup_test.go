@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two nodes redirect every command to each other, for ever. No client passes a MOVED
-// on as the answer, and none goes on for ever.
+// Two nodes redirect every command to each other, without end. No client returns a MOVED
+// to its caller, and each gives up.
 func TestGivesUp(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -51,7 +51,7 @@ func TestGivesUp(t *testing.T) {
 				assert.ErrorContains(t, reply.Err, "MOVED", name)
 			}
 		})
-		if s, ok := st.(goredisStore); ok { // what it sends one by one
+		if s, ok := st.(goredisStore); ok { // sends these one by one
 			wg.Go(func() {
 				err := s.Get(t.Context(), "k").Err()
 				assert.ErrorContains(t, err, "gave up after 100 tries: MOVED")
@@ -65,8 +65,8 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
-// An arguing node has its own map, in which it has all slots, but says of each
-// command that the other node has its key.
+// In its own view an arguing node owns all slots, but it redirects each command to the
+// other node.
 type arguing struct {
 	port  int
 	id    string

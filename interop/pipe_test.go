@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A shell runs what help pages show, in a folder of its own: there are hashslot, the
-// tool of a server under the name valkey-cli, and the view of every node.
+// A shell runs the commands of help pages in a folder of its own. The folder has hashslot,
+// the tool of a server under the name valkey-cli, and the view of every node.
 type shell struct {
 	t       *testing.T
 	cluster *servers.Cluster
@@ -50,7 +50,7 @@ func (s shell) run(script string) string {
 	return string(out)
 }
 
-// shown returns the lines of a help page that are set off and contain words.
+// shown returns the indented lines of a help page that contain words.
 func (s shell) shown(page, words string) string {
 	s.t.Helper()
 	for part := range strings.SplitSeq(s.run("hashslot help plan "+page), "\n\n") {
@@ -62,7 +62,7 @@ func (s shell) shown(page, words string) string {
 	return ""
 }
 
-// The pipe that the help pages of plans show does what the plans say, and loses no key.
+// The pipe in the help pages of plans carries the plans out and loses no key.
 func TestPlanPipe(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		format := "migrateslots"
@@ -71,7 +71,7 @@ func TestPlanPipe(t *testing.T) {
 		} else if !migratesSlots(s) {
 			t.Skip("this server moves slots by SETSLOT only")
 		}
-		// A primary that has given all slots away is to stay one.
+		// A primary that has given all slots away must stay a primary.
 		c, _ := create(t, s, 3, 0, servers.Config{More: func(int) []string { return []string{"cluster-allow-replica-migration", "no"} }})
 		sh := newShell(t, c)
 		check := newChecker(redigoStore{client(t, c)}, 200)
@@ -109,7 +109,7 @@ func TestPlanPipe(t *testing.T) {
 	})
 }
 
-// owners returns what the owners of slots have, by id, as a node says.
+// owners returns the slots of each owner, by id, in the view of a node.
 func owners(n *servers.Node) map[string]slotmap.Set {
 	view, err := n.View()
 	if err != nil {
@@ -124,7 +124,7 @@ func owners(n *servers.Node) map[string]slotmap.Set {
 	return slots
 }
 
-// What the page of create shows creates the cluster that the page lays out.
+// The commands on the page of create make the cluster that the page lays out.
 func TestPlanCreatePipe(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		tool := fmt.Sprintf("%s-%d.%d", s.Name, s.Major, s.Minor)
@@ -155,7 +155,7 @@ func TestPlanCreatePipe(t *testing.T) {
 	})
 }
 
-// What the page of fix shows asks the nodes for keys, and prints the plan.
+// The commands on the page of fix ask the nodes for keys and print the plan.
 func TestPlanFixPipe(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, _ := create(t, s, 3, 0, servers.Config{})

@@ -18,19 +18,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A replay is nodes that answer what the nodes of a captured cluster did, as far as
-// --cluster check asks them. A node that was not captured, and that the others have
-// a link to, answers as one of the others, without open slots. Other nodes, which
-// had failed, are at ports where nobody listens.
+// A replay is a set of nodes that give the answers of a captured cluster, as far as
+// --cluster check asks for them. A node that was not captured, but to which the others
+// have a link, gives the answers of one of the others, without open slots. All other
+// nodes had failed: nothing listens at their ports.
 type replay struct {
-	addrs []string          // of the nodes that answer, those that were captured first
+	addrs []string          // of the nodes that answer, captured ones first
 	views map[string]string // by address: the CLUSTER NODES of the node
 
 	mu      sync.Mutex
 	unknown map[string]bool // commands without an answer
 }
 
-// The address field of CLUSTER NODES: host, port and what is behind it.
+// The address field of CLUSTER NODES: host, port and the rest.
 var nodeAddr = regexp.MustCompile(`^(.*):(\d+)(@.*)?$`)
 
 // newReplay serves the captured state of a folder until the test ends.
@@ -101,8 +101,8 @@ func newReplay(t *testing.T, dir string) *replay {
 	return r
 }
 
-// asSeenBy returns the view of another node, at port, that knows what a view says. ok
-// is false if that node cannot be expected to answer.
+// asSeenBy turns a view into that of the node at port. ok is false if that node cannot be
+// expected to answer.
 func asSeenBy(view, port string) (text string, ok bool) {
 	var b strings.Builder
 	for line := range strings.Lines(view) {
@@ -182,7 +182,7 @@ func (r *replay) answer(view string, args []string) string {
 	return "-ERR unknown command\r\n"
 }
 
-// Whatever --cluster check reports of a captured state, hashslot check reports.
+// hashslot check reports everything that --cluster check reports of a captured state.
 func TestCheckAsToolOnCaptures(t *testing.T) {
 	command := hashslotCommand(t)
 	views, err := filepath.Glob("../testdata/captures/*/*/*.nodes.txt")

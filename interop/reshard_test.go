@@ -17,9 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Slot by slot: a client that is quick enough sees ASK while a slot is on its way,
-// as TestOneSlot of the client has it for certain, then MOVED. That takes long, so
-// servers that are there for something else move fewer slots.
+// Slots move one by one. A client that is quick enough sees ASK while a slot is on its
+// way, then MOVED; TestOneSlot of the client sees both for certain. This takes long, so
+// servers that are there for other tests move fewer slots.
 func TestReshard(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		most := hashslot.Count
@@ -33,7 +33,7 @@ func TestReshard(t *testing.T) {
 func migratesSlots(s servers.Server) bool { return s.Name == "valkey" && s.AtLeast(9, 0) }
 func importsSlots(s servers.Server) bool  { return s.Name == "redis" && s.AtLeast(8, 4) }
 
-// All slots of a move at once: clients see MOVED and nothing else.
+// All slots of a move change their owner at once: clients see MOVED and nothing else.
 func TestMigrateSlots(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		if !migratesSlots(s) {
@@ -56,7 +56,7 @@ func TestMigrationImport(t *testing.T) {
 	})
 }
 
-// A render makes the steps of a plan.
+// A render returns the steps of a plan.
 type render func(p *plan.Plan) ([]plan.Step, error)
 
 func setSlots(p *plan.Plan) ([]plan.Step, error) {
@@ -70,7 +70,7 @@ func setSlots(p *plan.Plan) ([]plan.Step, error) {
 func migrateSlots(p *plan.Plan) ([]plan.Step, error)    { return p.MigrateSlots(), nil }
 func migrationImport(p *plan.Plan) ([]plan.Step, error) { return p.MigrationImport(), nil }
 
-// carryOut does what a plan says.
+// carryOut carries out a plan.
 func carryOut(ctx context.Context, p *plan.Plan, r render) error {
 	steps, err := r(p)
 	if err != nil {
@@ -81,9 +81,9 @@ func carryOut(ctx context.Context, p *plan.Plan, r render) error {
 	return e.Run(ctx, steps, 0)
 }
 
-// reshard has two primaries join three and take their share of the slots, but no
-// more than most each, and give it back, while others write and read with the
-// client that it returns. No key is lost and no answer is wrong.
+// reshard adds two primaries to three. They take their share of the slots, at most most
+// each, and give it back, while other goroutines write and read with the client that
+// reshard returns. No key is lost and no answer is wrong.
 func reshard(t *testing.T, s servers.Server, do render, most int) *redigo.Client {
 	t.Helper()
 	c := s.Three(t, 2)
@@ -126,7 +126,7 @@ func reshard(t *testing.T, s servers.Server, do render, most int) *redigo.Client
 	return cl
 }
 
-// move does what the plan says, and wants what the plan promised.
+// move carries out the plan and requires its result.
 func move(t *testing.T, c *servers.Cluster, cl *redigo.Client, p *plan.Plan, do render) {
 	t.Helper()
 	var before [topology.ActionRestart + 1]int64
@@ -154,7 +154,7 @@ func move(t *testing.T, c *servers.Cluster, cl *redigo.Client, p *plan.Plan, do 
 		cl.Errors[topology.ActionRetry].Load()-before[topology.ActionRetry])
 }
 
-// slotOwners are the ids of the owners.
+// slotOwners returns the id of each slot's owner.
 func slotOwners(view *topology.Cluster) []string {
 	ids := make([]string, hashslot.Count)
 	for r, shard := range view.Table().Ranges() {
@@ -165,9 +165,9 @@ func slotOwners(view *topology.Cluster) []string {
 	return ids
 }
 
-// learns has a client that knows the map from before the plan alone: it is sent
-// around once, and then never again. What it would have cost not to learn is the
-// number of keys in moved slots, each time.
+// learns reads all keys with a client whose map is older than the plan. The client is
+// redirected in the first pass, and never again. If it did not learn, it would be
+// redirected for each key in a moved slot in every pass.
 func learns(t *testing.T, c *servers.Cluster, before *topology.Cluster, p *plan.Plan, keys []string) {
 	t.Helper()
 	cl := &redigo.Client{Dial: servers.Dial, Refresher: topology.Refresher{Seeds: []string{c.Nodes[0].Addr()}}}

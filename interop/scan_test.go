@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// CLUSTERSCAN walks over a whole cluster by the cursors of Router.Scan, and goes on
+// CLUSTERSCAN walks over a whole cluster by the cursors of Router.Scan, and continues
 // after a failover in the middle of a slot.
 func TestClusterScan(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
@@ -81,7 +81,7 @@ func TestClusterScan(t *testing.T) {
 		}
 		check(walk(topology.ScanAt(0), everywhere, nothing), true)
 
-		// A walk for each range, which could be at once.
+		// A walk for each range. These walks could run at the same time.
 		all := map[string]int{}
 		table, _ := cl.Router.Table()
 		for r := range table.Ranges() {
@@ -92,8 +92,8 @@ func TestClusterScan(t *testing.T) {
 		}
 		check(all, true)
 
-		// The owner changes while the walk is in the slot that has many keys: the walk
-		// goes on with the same cursor, and leaves out nothing.
+		// The owner changes while the walk is in the slot that has many keys. The walk
+		// continues with the same cursor, and misses no key.
 		failed := false
 		got := walk(topology.ScanAt(0), everywhere, func(cursor topology.ScanCursor) {
 			if failed || cursor.Slot() != many || !cursor.Begun() {

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # servers.sh DIR: unpacks servers of several versions into DIR and prints the
-# folders of their programs, joined by a colon, as HASHSLOT_SERVERS wants them.
-# What is there already stays.
+# folders of their programs, joined by colons, for HASHSLOT_SERVERS. Servers that
+# are already in DIR stay.
 #
-#   redis, valkey    the distribution's own, valkey of its -backports suite
-#   redis6           Redis 6.0, of bullseye
-#   redis8, valkey9  with atomic slot migration: Redis 8.4 or later, of
-#                    experimental, and Valkey 9, of forky
+#   redis, valkey    the distribution's own; valkey from its -backports suite
+#   redis6           Redis 6.0, from bullseye
+#   redis8, valkey9  with atomic slot migration: Redis 8.4 or later, from
+#                    experimental, and Valkey 9, from forky
 #
-# The first two must be had. Of the others, those that no suite offers, or that
-# cannot be got, are named on stderr and left out.
+# The first two are required. Others that no suite offers, or that cannot be
+# downloaded, are named on stderr and left out.
 #
-# Nothing but shared libraries for the first two is installed, so no service is
-# enabled and no port is taken. A server of another suite gets the libraries of
-# that suite into its own folder, and runs by their loader. Where packages of a
-# suite are is the distribution's own description, copied to a private folder
-# with the suite changed.
+# The script installs only the shared libraries of the first two, so no service
+# is enabled and no port is taken. A server of another suite has the libraries of
+# that suite in its own folder, and runs by their loader. To find the packages of
+# a suite, the script copies the distribution's own list of sources to a private
+# folder and changes the suite.
 set -euo pipefail
 mkdir -p "${1:?usage: servers.sh DIR}"
 dir=$(cd "$1" && pwd)
@@ -30,14 +30,14 @@ fail() {
 	exit 1
 }
 
-# suites NAME SUITE...: sets apt to the options that point apt-get at these
-# suites, and at nothing else, and gets their lists into DIR/apt/NAME.
+# suites NAME SUITE...: sets apt to options that point apt-get at these suites
+# only, and downloads their lists into DIR/apt/NAME.
 suites() {
 	local name=$1 lists=$dir/apt/$1
 	shift
 	rm -rf "$lists"
 	mkdir -p "$lists/parts" "$lists/lists/partial"
-	# The stanza of the main suite: not that of -security, which is elsewhere.
+	# The stanza of the main suite, not that of -security, whose packages are elsewhere.
 	awk -v own="$codename" -v suites="$*" -v RS= -v ORS='\n\n' '
 		$0 ~ "(^|\n)Suites:([^\n]* )?" own "( |\n|$)" {
 			sub("Suites:[^\n]*", "Suites: " suites); print }
@@ -48,7 +48,7 @@ suites() {
 	apt-get "${apt[@]}" update -qq >&2
 }
 
-# download NAME PACKAGE...: into DIR/NAME.debs, and unpacked into DIR/NAME.
+# download NAME PACKAGE...: downloads into DIR/NAME.debs, and unpacks into DIR/NAME.
 download() {
 	local name=$1 deb
 	shift
@@ -59,14 +59,14 @@ download() {
 	done
 }
 
-# needs NAME: the libraries that the packages in DIR/NAME.debs depend on.
+# needs NAME: prints the libraries that the packages in DIR/NAME.debs depend on.
 needs() {
 	local deb
 	for deb in "$dir/$1.debs"/*.deb; do dpkg-deb -f "$deb" Depends; done |
 		tr ',|' '\n\n' | sed -E 's/\(.*//; s/[[:space:]]//g' | grep -E '^(lib|lua)' | sort -u
 }
 
-# distributed NAME SERVER: a server of the distribution.
+# distributed NAME SERVER: gets a server of the distribution.
 distributed() {
 	local name=$1 packages=("$2-server" "$2-tools")
 	bin=$dir/$name/usr/bin
@@ -88,8 +88,8 @@ distributed() {
 	fi
 }
 
-# another NAME SERVER VERSION SUITE...: a server of the first of the suites, if
-# its version matches the pattern, with libraries of all of them.
+# another NAME SERVER VERSION SUITE...: gets a server from the first suite, if
+# its version matches the pattern, and libraries from all suites.
 another() {
 	local name=$1 server=$2 pattern=$3 suite=$4 version loader libraries program
 	shift 3
@@ -128,7 +128,7 @@ another() {
 	done
 }
 
-# add SERVER: the one that was last looked for, if it is there.
+# add SERVER: adds the folder of the last server that was looked for, if it is there.
 folders=
 add() {
 	[[ -n $bin ]] || return 0

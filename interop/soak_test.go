@@ -33,8 +33,8 @@ func soakTime(t *testing.T) time.Duration {
 }
 
 // Everything that can happen to a cluster happens, in random order, while the three
-// clients write, read and look slots up. An event is not repeated before all others
-// had their turn.
+// clients write, read and look slots up. No event is repeated before all others have had
+// their turn.
 func TestSoak(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		seed := rand.Uint64()
@@ -57,7 +57,7 @@ func TestSoak(t *testing.T) {
 		}
 		events := []struct {
 			name string
-			do   func(shard *topology.Shard) bool // false if it cannot be now
+			do   func(shard *topology.Shard) bool // false if it is not possible now
 		}{
 			{"reshard", soak.reshard}, {"rebalance", soak.rebalance}, {"failover", soak.failover}, {"kill", soak.kill},
 			{"pause", soak.pause}, {"replica elsewhere", soak.elsewhere}, {"new id", soak.anew},
@@ -124,7 +124,7 @@ func (k *soak) move(p *plan.Plan) {
 	k.c.Settle()
 }
 
-// failover is one that the servers agree about: no write is lost.
+// failover asks a replica for a failover that its primary agrees to: no write is lost.
 func (k *soak) failover(shard *topology.Shard) bool {
 	if len(shard.Replicas) == 0 {
 		return false
@@ -167,15 +167,15 @@ func (k *soak) kill(shard *topology.Shard) bool {
 	victim := k.c.At(shard.Primary.Addr())
 	k.losing(shard)
 	victim.Kill()
-	k.c.Settle() // only when a replica has taken over, the state is ok
+	k.c.Settle() // the state is ok only after a replica has taken over
 	k.found()
 	require.NoError(k.t, victim.Restart())
 	k.c.Settle()
 	return true
 }
 
-// pause has a primary come back that believes it still is one. Until it hears that
-// it is not, it acknowledges writes that are lost.
+// pause suspends a primary until a replica has taken over, and resumes it. Until it hears
+// that it has been replaced, it acknowledges writes that are lost.
 func (k *soak) pause(shard *topology.Shard) bool {
 	if len(shard.Replicas) == 0 {
 		return false
@@ -200,7 +200,7 @@ func (k *soak) pause(shard *topology.Shard) bool {
 	return true
 }
 
-// elsewhere makes a replica one of another shard.
+// elsewhere moves a replica to another shard.
 func (k *soak) elsewhere(shard *topology.Shard) bool {
 	for _, other := range k.view.Shards() {
 		if other != shard && len(other.Replicas) > 0 {
@@ -212,7 +212,7 @@ func (k *soak) elsewhere(shard *topology.Shard) bool {
 	return false
 }
 
-// anew has a replica be forgotten, and met again under a new id.
+// anew makes the cluster forget a replica and meet it again under a new id.
 func (k *soak) anew(shard *topology.Shard) bool {
 	if len(shard.Replicas) == 0 {
 		return false
@@ -223,9 +223,9 @@ func (k *soak) anew(shard *topology.Shard) bool {
 	return true
 }
 
-// look looks slots up, all the time, until the function it returns is called: a
-// slot always has an owner, which is one of the nodes, and the map does not grow
-// older.
+// look looks slots up until the function that it returns is called. It checks that a slot
+// always has an owner, that the owner is one of the nodes, and that the map never goes
+// back to an older one.
 func (k *soak) look(router *topology.Router) (stop func() int64) {
 	var looks atomic.Int64
 	var stopped atomic.Bool
@@ -233,7 +233,7 @@ func (k *soak) look(router *topology.Router) (stop func() int64) {
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			known := func(id string) bool { // or a node of which only a redirect has told
+			known := func(id string) bool { // an empty id: only a redirect has named the node
 				_, ok := k.known.Load(id)
 				return ok || id == ""
 			}

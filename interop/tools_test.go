@@ -31,7 +31,7 @@ var (
 // testdata/plan/tools/TOOL.jsonl. Nodes are named a, b, ... in the tool's order:
 // the node that is asked, then the others as it lists them.
 type toolRun struct {
-	Nodes []string `json:"nodes"` // slots of each; a replica has "replica of a"
+	Nodes []string `json:"nodes"` // slots of each; "replica of a" for a replica
 
 	// Of rebalance.
 	Weights   map[string]float64 `json:"weights,omitempty"`
@@ -47,17 +47,17 @@ type toolRun struct {
 	Moved []string `json:"moved"` // "a b 0-4684": what changed its owner, sorted
 }
 
-// TestTools compares valkeycli to the tools: the moves that are announced, and where
+// TestTools compares valkeycli with the tools: the moves that a tool announces, and where
 // each slot goes in fact. The states and arguments are random, and the same in each
 // run. With -record and more -runs it writes testdata/plan/tools.
 func TestTools(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		tool, err := valkeycli.ParseTool(fmt.Sprintf("%s-%d.%d", s.Name, s.Major, s.Minor))
 		if err != nil {
-			return // Redis 6.0: valkeycli does not have its tool
+			return // Redis 6.0: valkeycli does not model its tool
 		}
 		c := s.Start(t, 5, servers.Config{More: func(int) []string {
-			// Where an emptied node becomes a replica, tools before 9.0 stop half-way.
+			// Tools before 9.0 stop half-way if an emptied node becomes a replica.
 			return []string{"cluster-allow-replica-migration", "no"}
 		}})
 		var lines []byte
@@ -75,8 +75,8 @@ func TestTools(t *testing.T) {
 	})
 }
 
-// runTool makes a cluster of some of the nodes and has the tool change it. It fails if
-// valkeycli says another thing.
+// runTool makes a cluster of some of the nodes and lets the tool change it. It fails if
+// valkeycli says anything else.
 func runTool(t *testing.T, all *servers.Cluster, tool valkeycli.Tool, number int) toolRun {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(uint64(number), 91))
@@ -89,7 +89,7 @@ func runTool(t *testing.T, all *servers.Cluster, tool valkeycli.Tool, number int
 	}
 	sets := randomSets(rng, primaries)
 	if number == 0 {
-		// The floats of a move of 4684 of 8392 slots make it one more.
+		// By rounding of floats, a move of 4684 of 8392 slots becomes one slot more.
 		c.Nodes, sets = all.Nodes[:4], make([]slotmap.Set, 4)
 		for i, r := range []string{"0-8391", "", "8392-12387", "12388-16383"} {
 			sets[i] = slotmap.MustParseSet(r)
@@ -149,7 +149,7 @@ func runTool(t *testing.T, all *servers.Cluster, tool valkeycli.Tool, number int
 					weight = 4684
 				}
 			} else if i > 0 && rng.IntN(2) == 0 {
-				continue // the first always has one, so that not all are 0
+				continue // the first node always has a weight, so that not all are 0
 			} else if i == 0 {
 				weight++
 			}
@@ -264,8 +264,8 @@ func announcedIn(t *testing.T, out string, addrs map[string]string) (moves []str
 	return moves
 }
 
-// randomSets gives all slots to some of n nodes, in few ranges or in many: most have
-// about the same number, and some have only a few.
+// randomSets gives all slots to some of n nodes, in few ranges or in many. Most nodes get
+// about the same number of slots, and some get only a few.
 func randomSets(rng *rand.Rand, n int) []slotmap.Set {
 	owning := min(n, 2+rng.IntN(n))
 	sizes, left := make([]int, owning), hashslot.Count

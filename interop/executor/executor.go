@@ -22,19 +22,20 @@ type Executor struct {
 	Auth plan.Auth
 
 	// Reached, if not nil, is called when all steps before index next are done. It
-	// should store next beside the steps: after a crash, Run goes on from there. An
+	// should store next beside the steps: after a crash, Run continues from next. An
 	// error stops the executor.
 	Reached func(next int) error
 
-	// Patience is the longest time without progress of a step, and Interval the time
-	// between two requests to a node. Zero means a minute and 20 ms.
+	// Patience is the longest time that a step may go without progress. Interval is the
+	// time between two requests to a node. Zero means a minute and 20 ms.
 	Patience, Interval time.Duration
 
 	pools sync.Map // address and database -> *redis.Pool
 }
 
-// Run carries out the steps from index next on: 0, or the last value that Reached got.
-// Steps of a round run in parallel. Run stops at the first error, and can be called again.
+// Run carries out the steps from index next on. next is 0, or the last value that Reached
+// got. Steps of a round run in parallel. Run stops at the first error, and can be called
+// again.
 func (e *Executor) Run(ctx context.Context, steps []plan.Step, next int) error {
 	for next < len(steps) {
 		end := next + 1
@@ -95,7 +96,7 @@ func (e *Executor) do(ctx context.Context, s plan.Step) error {
 	}
 }
 
-// send sends the command of a step, and MIGRATE until there are no more keys.
+// send sends the command of a step. It repeats MIGRATE until there are no more keys.
 func (e *Executor) send(s plan.Step) (plan.Progress, string) {
 	switch {
 	case s.Command == nil:

@@ -20,8 +20,8 @@ type file struct {
 	fields  map[string]string // name of a struct type -> fields to add
 }
 
-// apply returns the edited file, and how many lines were removed and added, those
-// that are empty or comments left out.
+// apply returns the edited file and the numbers of lines removed and added. Empty lines
+// and comments do not count.
 func (f file) apply(src []byte) (edited []byte, removed, added int, err error) {
 	set := token.NewFileSet()
 	parsed, err := parser.ParseFile(set, "", src, parser.ParseComments)

@@ -7,8 +7,8 @@
 // runs the tests in a copy, edits the copy, and runs them again. It prints a table
 // in Markdown, and exits with status 1 if a test passed before and fails after, unless
 // projects.go gives a reason. It needs the go command and its module proxy. Tests that
-// start a server use those in the folders of HASHSLOT_SERVERS, a list like PATH. Without
-// it such tests fail before and do not count.
+// start a server look for it in the folders of HASHSLOT_SERVERS, a list like PATH. If it
+// is not set, such tests fail before the edits, too, and do not count.
 package main
 
 import (
@@ -73,7 +73,7 @@ func root() (string, error) {
 }
 
 // replace tests a copy of the project before and after its edits. It returns the
-// row of the table, and the tests that pass before only, without a reason.
+// row of the table, and the tests that pass only before, if projects.go gives no reason.
 func (p project) replace(checkout string) (row string, broken []string, err error) {
 	dir, err := os.MkdirTemp("", "replaced")
 	if err != nil {
@@ -163,7 +163,7 @@ func (p project) fetch(dir string) error {
 }
 
 // test runs the tests and returns the names of those that passed, subtests
-// included. That some fail is no error, that none passes is.
+// included. It is an error only if none passes.
 func (p project) test(dir string) (passed map[string]bool, err error) {
 	args := append([]string{"test", "-count=1", "-vet=off", "-json"}, p.tests...)
 	out, failed := run(dir, "go", args...)
@@ -188,8 +188,8 @@ func (p project) test(dir string) (passed map[string]bool, err error) {
 	return passed, lines.Err()
 }
 
-// run runs a command in dir and returns what it prints. Its error has what it prints
-// as errors.
+// run runs a command in dir and returns its output. The error includes what it writes to
+// stderr.
 func run(dir, name string, args ...string) ([]byte, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
@@ -207,8 +207,8 @@ func explain(err error) error {
 	return err
 }
 
-// goVersion returns the Go version that go.mod of the checkout asks for, as an
-// importer's must not be older.
+// goVersion returns the Go version that go.mod of the checkout asks for: the go.mod of an
+// importer must not ask for an older one.
 func goVersion(checkout string) string {
 	out, err := run(checkout, "go", "list", "-m", "-f", "{{.GoVersion}}")
 	if err != nil {

@@ -1,6 +1,6 @@
 package main
 
-// A project has hash slot code of its own.
+// A project is a module with hash slot code of its own.
 type project struct {
 	name, path, version string
 	tests               []string          // arguments of go test: what runs without a server
@@ -97,7 +97,7 @@ func Slot(key string) int {
 	{
 		name: "valkey-go", path: "github.com/valkey-io/valkey-go", version: "v1.0.79",
 		tests: []string{"./internal/cmds"},
-		left:  "internal/cmds/gen_*_test.go", // a megabyte of generated calls, which look at no slot
+		left:  "internal/cmds/gen_*_test.go", // a megabyte of generated calls that check no slot
 		files: map[string]file{
 			"internal/cmds/slot.go": {
 				imports: []string{module},
