@@ -434,7 +434,11 @@ func (s *scan) readNext(w *scanWorker) (_ block, ok bool) {
 	w.buf = append(w.buf[:0], s.rest...)
 	s.mu.Lock()
 	s.wait(s.turns)
+	stopped := s.stopped
 	s.mu.Unlock()
+	if stopped { // the input has ended: scan may have returned, and its caller may use it
+		return block{}, false
+	}
 	var err error
 	cut := 0
 	for err == nil {

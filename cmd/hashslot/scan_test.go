@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -124,6 +125,31 @@ func (r hooked) ReadAt(p []byte, at int64) (int, error) {
 		return 0, err
 	}
 	return r.Reader.ReadAt(p, at)
+}
+
+// An input belongs to its owner again when the scan returns: nothing reads it after its
+// end.
+func TestScanLeavesTheInput(t *testing.T) {
+	for range 2000 {
+		r := &ending{Reader: strings.NewReader("a\nb")}
+		scanBy(scanSplit{workers: 3, block: 8, ahead: 1, window: 3}, r, inputFlags{max: 8}, nil)
+		runtime.Gosched()
+		require.EqualValues(t, 1, r.ends.Load(), "reads at the end of the input")
+	}
+}
+
+// ending counts the reads that find the end.
+type ending struct {
+	io.Reader
+	ends atomic.Int64
+}
+
+func (e *ending) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	if err == io.EOF {
+		e.ends.Add(1)
+	}
+	return n, err
 }
 
 // Whenever the reading ends, the report covers the first lines, and says how many.
