@@ -92,9 +92,10 @@ func TestOutage(t *testing.T) {
 }
 
 // TestStorms plays each storm in a small cluster, or in one as large as the flags
-// say. In the mean of the seeds, Routers ask for no more views than clients that
-// reload, in all and at the busiest node, and the last Router is right no later than
-// the last one of those.
+// say. In the mean of the seeds, the last Router is right no later than the last
+// client that reloads. Routers ask for no more views, in all and at the busiest node,
+// than clients that reload, or, where these stay wrong, than those that also reload
+// after 10 s.
 func TestStorms(t *testing.T) {
 	for _, s := range storms {
 		t.Run(s.name, func(t *testing.T) {
@@ -127,9 +128,13 @@ func TestStorms(t *testing.T) {
 					took(r.most/time.Duration(*seeds)), took(r.all/time.Duration(*seeds)))
 			}
 			t.Log(out)
-			assert.LessOrEqual(t, of[routed].peak, of[reloading].peak, "the busiest node")
 			assert.LessOrEqual(t, of[routed].all, of[reloading].all, "the last client")
-			assert.LessOrEqual(t, of[routed].views, of[reloading].views, "views")
+			rival := of[reloading]
+			if rival.all == time.Duration(*seeds)*waits { // it saves views by being wrong
+				rival = of[aging]
+			}
+			assert.LessOrEqual(t, of[routed].peak, rival.peak, "the busiest node")
+			assert.LessOrEqual(t, of[routed].views, rival.views, "views")
 		})
 	}
 }
