@@ -257,14 +257,21 @@ func (p *Plan) UnmarshalJSON(text []byte) error {
 			return &InputError{Field: place + ".slots", Reason: "are missing"}
 		case m.To == "":
 			return &InputError{Field: place + ".to", Reason: "is missing"}
+		case m.To == m.From:
+			return &InputError{Field: place + ".to", Value: m.To, Reason: "is the source"}
 		}
+		read.Moves = append(read.Moves, Move{From: m.From, To: m.To, Slots: m.Slots})
+	}
+	if err := repeated(read.Moves); err != nil {
+		return err
+	}
+	for i, m := range read.Moves {
 		for slot := range m.Slots.Slots() {
 			if owner[slot] != m.From {
-				return &InputError{Field: place, Reason: fmt.Sprintf("slot %d is not %s's", slot, orNobody(m.From))}
+				return &InputError{Field: fmt.Sprintf("moves[%d]", i), Reason: fmt.Sprintf("slot %d is not %s's", slot, orNobody(m.From))}
 			}
 			owner[slot] = m.To
 		}
-		read.Moves = append(read.Moves, Move{From: m.From, To: m.To, Slots: m.Slots})
 	}
 	if read.After, err = readTable("after", j.After); err != nil {
 		return err

@@ -100,12 +100,16 @@ type Node struct {
 //
 // The error is a [*StateError] if moving slots of c could lose data, or if a running
 // job moves a slot of moves. Unassigned slots are an error only if no move has From "".
-// The error is an [*InputError] if a move takes slots from a node that does not own
-// them, or names a node that is not a reachable primary.
+// The error is an [*InputError] if a move has no slots, takes slots from a node that does
+// not own them, has one node as source and target, or names a node that is not a
+// reachable primary; or if a slot is in two moves.
 func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 	gives := slices.ContainsFunc(moves, func(m Move) bool { return m.From == "" })
 	s, err := newState(c, gives, jobs)
 	if err != nil {
+		return Plan{}, err
+	}
+	if err := repeated(moves); err != nil {
 		return Plan{}, err
 	}
 	after := s.owner
@@ -113,6 +117,9 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 		field := fmt.Sprintf("moves[%d]", i)
 		if err := m.Slots.Err(); err != nil {
 			return Plan{}, &InputError{Field: field, Reason: err.Error()}
+		}
+		if m.Slots.IsEmpty() {
+			return Plan{}, &InputError{Field: field + ".Slots", Reason: "are missing"}
 		}
 		from := nobody
 		if m.From != "" {
@@ -124,11 +131,14 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 		if err != nil {
 			return Plan{}, err
 		}
+		if to == from {
+			return Plan{}, &InputError{Field: field + ".To", Value: m.To, Reason: "is the source"}
+		}
 		for slot := range m.Slots.Slots() {
 			if s.busy != nil && s.busy[slot] {
 				return Plan{}, s.running()
 			}
-			if after[slot] != int32(from) {
+			if s.owner[slot] != int32(from) {
 				return Plan{}, &InputError{Field: field, Reason: fmt.Sprintf("slot %d is not %s's", slot, cmp.Or(m.From, "nobody"))}
 			}
 			after[slot] = int32(to)
@@ -137,6 +147,20 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 	p, err := s.plan(&after, nil)
 	p.Moves = slices.Clone(moves)
 	return p, err
+}
+
+// repeated returns an error that names the first slot that is in two moves.
+func repeated(moves []Move) error {
+	var seen slotmap.Set
+	for i, m := range moves {
+		twice := seen.Intersect(m.Slots)
+		for slot := range twice.Slots() {
+			first := slices.IndexFunc(moves, func(m Move) bool { return m.Slots.Contains(slot) })
+			return &InputError{Field: fmt.Sprintf("moves[%d]", i), Reason: fmt.Sprintf("slot %d is in moves[%d] too", slot, first)}
+		}
+		seen = seen.Union(m.Slots)
+	}
+	return nil
 }
 
 // SlotCount returns the number of slots that the plan moves.

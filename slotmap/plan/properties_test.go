@@ -436,6 +436,8 @@ func TestInputErrors(t *testing.T) {
 	reshard := func(slots int, to string, from ...string) func() (Plan, error) {
 		return func() (Plan, error) { return Reshard(c, from, to, slots) }
 	}
+	moves := func(list ...Move) func() (Plan, error) { return func() (Plan, error) { return New(c, list) } }
+	set := slotmap.MustParseSet
 	load := make([]float64, hashslot.Count)
 	bad := slices.Clone(load)
 	bad[7] = math.NaN()
@@ -473,6 +475,13 @@ func TestInputErrors(t *testing.T) {
 		{`plan: from[1] "ab": is named twice`, reshard(1, "aa", "ab", "ab")},
 		{`plan: slots "0": must be from 1 to 8192`, reshard(0, "aa")},
 		{`plan: slots "8193": must be from 1 to 8192`, reshard(8193, "aa")},
+		{`plan: moves[0]: slot 8192 is not aa's`, moves(Move{From: "aa", To: "ab", Slots: set("8191-8192")})},
+		{`plan: moves[0].From "r": is a replica, of aa`, moves(Move{From: "r", To: "ab", Slots: set("5")})},
+		{`plan: moves[0].To "d": is not reachable`, moves(Move{From: "aa", To: "d", Slots: set("5")})},
+		{`plan: moves[0].To "aa": is the source`, moves(Move{From: "aa", To: "aa", Slots: set("5")})},
+		{`plan: moves[0].Slots: are missing`, moves(Move{From: "aa", To: "ab"})},
+		{`plan: moves[1]: slot 7 is in moves[0] too`, moves(Move{From: "aa", To: "ab", Slots: set("5-7")}, Move{From: "ab", To: "aa", Slots: set("7-8")})},
+		{`plan: moves[2]: slot 5 is in moves[1] too`, moves(Move{From: "aa", To: "ab", Slots: set("1")}, Move{From: "aa", To: "ab", Slots: set("5")}, Move{From: "aa", To: "ab", Slots: set("4-5")})},
 	} {
 		_, err := tc.plan()
 		var input *InputError
