@@ -24,7 +24,7 @@ type CrossSlotError struct {
 }
 
 func (e *CrossSlotError) Error() string {
-	return fmt.Sprintf("hashslot: keys do not share a slot: key 0, %q, is in slot %d, key %d, %q, in slot %d",
+	return fmt.Sprintf("hashslot: keys do not share a slot: key 0 (%q) is in slot %d, key %d (%q) in slot %d",
 		e.Key1, e.Slot1, e.Index, e.Key2, e.Slot2)
 }
 

@@ -29,7 +29,7 @@ func ExampleCommon() {
 	// Output:
 	// 5970 <nil>
 	// true
-	// hashslot: keys do not share a slot: key 0, "user:{123}:profile", is in slot 5970, key 1, "mykey", in slot 14687
+	// hashslot: keys do not share a slot: key 0 ("user:{123}:profile") is in slot 5970, key 1 ("mykey") in slot 14687
 }
 
 func ExampleOfPattern() {

@@ -33,7 +33,7 @@ func ParseSlot(text string) (Slot, error) {
 	n := 0
 	for i := range len(text) {
 		if text[i] < '0' || '9' < text[i] {
-			return 0, &SlotError{strings.Clone(text), "expected a slot"}
+			return 0, &SlotError{strings.Clone(text), "expected a number from 0 to 16383"}
 		}
 		if n = n*10 + int(text[i]-'0'); n >= Count {
 			return 0, &SlotError{strings.Clone(text), "a slot is at most 16383"}
@@ -41,7 +41,7 @@ func ParseSlot(text string) (Slot, error) {
 	}
 	switch {
 	case text == "":
-		return 0, &SlotError{"", "expected a slot"}
+		return 0, &SlotError{"", "expected a number from 0 to 16383"}
 	case text[0] == '0' && len(text) > 1:
 		return 0, &SlotError{strings.Clone(text), "a slot has no leading zeros"}
 	}

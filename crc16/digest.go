@@ -53,7 +53,7 @@ func (d *Digest) MarshalBinary() ([]byte, error) { return d.AppendBinary(nil) }
 // anything else, it returns an error and leaves d unchanged.
 func (d *Digest) UnmarshalBinary(data []byte) error {
 	if len(data) < len(stateMagic) || string(data[:len(stateMagic)]) != stateMagic {
-		return errors.New("crc16: the data is not the state of a Digest")
+		return errors.New("crc16: not the state of a Digest")
 	}
 	if len(data) != len(stateMagic)+Size {
 		return errors.New("crc16: the state of a Digest has a wrong length")

@@ -95,7 +95,7 @@ type ConflictError[N comparable] struct {
 }
 
 func (e *ConflictError[N]) Error() string {
-	return fmt.Sprintf("slotmap: range %v was claimed for %v and is owned by %v", e.Range, e.Claimed, e.Owner)
+	return fmt.Sprintf("slotmap: range %v is claimed for %v, but is owned by %v", e.Range, e.Claimed, e.Owner)
 }
 
 func (b *Builder[N]) init() {

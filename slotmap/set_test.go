@@ -89,7 +89,7 @@ func TestRangeCompare(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	const (
-		noSlot   = "expected a slot"
+		noSlot   = "expected a number from 0 to 16383"
 		tooLarge = "a slot is at most 16383"
 		zeros    = "a slot has no leading zeros"
 		order    = "the first slot is greater than the last"
@@ -164,14 +164,14 @@ func TestParseErrorQuotesThePlace(t *testing.T) {
 	_, err := slotmap.ParseSet(strings.Repeat("1 ", 1000) + "x" + strings.Repeat(" 2", 1_000_000))
 	require.Error(t, err)
 	assert.Equal(t, `slots: byte 2000 of ..."`+strings.Repeat("1 ", 16)+"x"+
-		strings.Repeat(" 2", 15)+` "...: expected a slot`, err.Error())
+		strings.Repeat(" 2", 15)+` "...: expected a number from 0 to 16383`, err.Error())
 	_, err = slotmap.ParseSet("1" + strings.Repeat(" ", 32) + "x")
-	assert.EqualError(t, err, `slots: byte 33 of ..."`+strings.Repeat(" ", 32)+`x": expected a slot`)
+	assert.EqualError(t, err, `slots: byte 33 of ..."`+strings.Repeat(" ", 32)+`x": expected a number from 0 to 16383`)
 	assert.EqualError(t, &slotmap.ParseError{Input: "MOVED", Reason: "there is none"}, "MOVED: there is none")
 	assert.EqualError(t, slotmap.SetOf(slotmap.Range{First: 2, Last: 1}).Err(), "slotmap: range 2-1: the first slot is greater than the last")
 	assert.EqualError(t, slotmap.SetOf(slotmap.Range{First: 2, Last: 16384}).Err(), "slotmap: range 2-16384: a slot is at most 16383")
 	_, err = slotmap.ParseSet("1 x")
-	assert.EqualError(t, err, `slots: byte 2 of "1 x": expected a slot`)
+	assert.EqualError(t, err, `slots: byte 2 of "1 x": expected a number from 0 to 16383`)
 }
 
 func TestParseSet(t *testing.T) {

@@ -169,7 +169,7 @@ func TestClaim(t *testing.T) {
 
 	err := claim("0-16383", "b")
 	assert.Equal(t, &slotmap.ConflictError[string]{Range: slotmap.MustParseRange("100-300"), Owner: "a", Claimed: "b"}, err)
-	assert.EqualError(t, err, "slotmap: range 100-300 was claimed for b and is owned by a")
+	assert.EqualError(t, err, "slotmap: range 100-300 is claimed for b, but is owned by a")
 	err = claim("299-400", "c")
 	assert.Equal(t, &slotmap.ConflictError[string]{Range: slotmap.MustParseRange("299-300"), Owner: "a", Claimed: "c"}, err)
 	err = claim("301-400", "a")

@@ -70,5 +70,5 @@ func ExampleClient_Do() {
 	fmt.Println(client.Do(redigo.Command{"GETT", "hello"}).Err) // not sent
 	// Output:
 	// 0 <nil>
-	// command: "gett": argument 0: there is no such command
+	// command: "gett": argument 0: unknown command
 }

@@ -15,16 +15,16 @@ var checkCommand = command{
 	short: "whether all slots are served, and what the next failure would do",
 	run:   runCheck,
 	doc: nodesDoc + `
-With several FILEs, it compares the views of several nodes. Each slot belongs to the
-node with the highest config epoch, as in the cluster itself. With the views of all
-nodes it finds all that valkey-cli --cluster check finds:
+With several FILEs, check compares the views of several nodes. Of several owners of a
+slot, the one with the highest config epoch counts, as in the cluster itself. Given the
+views of all nodes, check finds all that valkey-cli --cluster check finds:
 
     for port in 7000 7001 7002; do
         valkey-cli -p $port cluster nodes > $port.nodes
     done
     hashslot check *.nodes
 
-The report lists the primaries that own slots, the number of their working replicas,
+The report lists the primaries that own slots, their numbers of working replicas,
 and the problems. An error means that slots are not served, or may not be:
 
 ` + kindsDoc(severityError) + `
@@ -34,11 +34,11 @@ A warning means that the next failure does harm:
 A note is worth knowing:
 
 ` + kindsDoc(severityNote) + `
-CLUSTER SLOTS and SHARDS show fewer problems: CLUSTER SLOTS omits failed replicas, and
-neither has open slots or epochs.
+CLUSTER NODES shows the most problems: CLUSTER SLOTS omits failed replicas, and neither
+CLUSTER SLOTS nor CLUSTER SHARDS has open slots or config epochs.
 
-The exit status is 1 if there is an error (with -strict, also a warning), and 3 if an
-input cannot be read, so that the state of the cluster is unknown.
+The exit status is 1 if there is an error, or a warning with -strict. It is 3 if an input
+cannot be read: the state of the cluster is then unknown.
 `,
 	example: `$ hashslot check testdata/nodes.txt
 16384 of 16384 slots have an owner
@@ -61,7 +61,7 @@ func runCheck(e *env) int {
 	)
 	nodes.add(&fs)
 	form.add(&fs)
-	fs.BoolVar(&strict, "strict", false, "a warning is an error")
+	fs.BoolVar(&strict, "strict", false, "exit with 1 if there is a warning, too")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}

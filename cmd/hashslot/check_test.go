@@ -156,10 +156,10 @@ func TestCheckKinds(t *testing.T) {
 	assert.Contains(t, kindsOf(got), "unknown-node role")
 	for _, p := range got.Problems {
 		if p.Kind == "unknown-node" {
-			assert.Equal(t, files[1]+" does not know c h:3", p.Text)
+			assert.Equal(t, "c h:3 is missing in "+files[1], p.Text)
 		}
 		if p.Kind == "role" {
-			assert.Equal(t, "views differ about b h:2: it is primary, replica of a", p.Text)
+			assert.Equal(t, "views differ about b h:2: primary or replica of a", p.Text)
 		}
 		all[p.Kind] = true
 	}
@@ -216,28 +216,28 @@ func TestCheckForms(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"":                     "standard input: nothing in it: CLUSTER NODES, nodes.conf, or ",
-		" \r\n":                "standard input: nothing in it: ",
-		"\x1f\x8b\x08":         "this is a gzip file; CLUSTER NODES, ",
+		"":                     "standard input: the input is empty; expected CLUSTER NODES, a nodes.conf, or ",
+		" \r\n":                "standard input: the input is empty; expected ",
+		"\x1f\x8b\x08":         "this is a gzip file; expected CLUSTER NODES, ",
 		"cluster_state:ok\r\n": "this is CLUSTER INFO; ",
 		"ERR This instance has cluster support disabled\n": `this is an error of a server, "ERR This instance has cluster support disabled"; `,
-		"-ERR This instance\r\n":                           "the server replied an error: ERR This instance\n",
-		"1) 1) (integer) 0\n":                              "this is what redis-cli and valkey-cli print for people, and --json prints it for programs; ",
-		"0\n5460\n127.0.0.1\n7000\nid\n":                   "this is CLUSTER SLOTS without its structure, which --json keeps; ",
-		"slots\n0\n1\nnodes\n":                             "this is CLUSTER SHARDS without its structure, ",
+		"-ERR This instance\r\n":                           "the server replied with an error: ERR This instance\n",
+		"1) 1) (integer) 0\n":                              "this is what valkey-cli and redis-cli print for people (use --json); ",
+		"0\n5460\n127.0.0.1\n7000\nid\n":                   "this is CLUSTER SLOTS without its structure (use --json); ",
+		"slots\n0\n1\nnodes\n":                             "this is CLUSTER SHARDS without its structure (use --json); ",
 		"[[1,{\"key-count\":3}]]":                          "this is CLUSTER SLOT-STATS; ",
 		`{"ok":true,"assigned":1}`:                         `this is the output of "hashslot check"; `,
 		`{}`:                                               "this is a JSON object; ",
-		`["a"]`:                                            "this is a list of text; ",
+		`["a"]`:                                            "this is a list of strings; ",
 		`[[0,1]`:                                           "the JSON is truncated\n",
-		`[] x`:                                             "there is more behind the JSON, from byte 2 on\n",
+		`[] x`:                                             "there is more after the JSON, from byte 2 on\n",
 		`[x]`:                                              "not JSON: invalid character",
-		"<html>":                                           "this is a page of HTML or XML; ",
-		"a\x00b\n":                                         "this is binary; ",
+		"<html>":                                           "this is an HTML or XML page; ",
+		"a\x00b\n":                                         "this is binary data; ",
 		"$5\r\nab":                                         "the reply is truncated\n",
-		"$1\r\nabc\r\n":                                    "the reply does not have the length of 1 bytes that it announces\n",
+		"$1\r\nabc\r\n":                                    "a string of the reply does not have the 1 bytes that it announces\n",
 		"*1000000000\r\n":                                  "the reply is truncated\n",
-		"*0\r\n*0\r\n":                                     "there is more than one reply\n",
+		"*0\r\n*0\r\n":                                     "there is more than one reply: give each its own file\n",
 		strings.Repeat("*1\r\n", 1000):                     "the reply is nested too deeply\n",
 		":5\r\n":                                           "standard input: CLUSTER NODES: line 1",
 		"+OK\r\n":                                          "standard input: CLUSTER NODES: line 1",
@@ -250,8 +250,8 @@ func TestCheckForms(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(r.errOut, "\n"), "one message: %s", r.errOut)
 	}
 	r := runOn("a h:1@2 myself,master - 0 0 1 connected 0-16383", "check", "-")
-	assert.Equal(t, "hashslot check: standard input: warning: the last line has no end: the text may be truncated\n", r.errOut)
-	assert.Contains(t, r.out, "  truncated      standard input: the last line has no end: ")
+	assert.Equal(t, "hashslot check: standard input: warning: the last line does not end with a newline: the text may be truncated\n", r.errOut)
+	assert.Contains(t, r.out, "  truncated      standard input: the last line does not end with a newline: ")
 	assert.Equal(t, exitOK, runOn("a h:1@2 myself,master - 0 0 1 connected 0-16383\r\n", "check", "-").code)
 	r = runOn("", "check", t.TempDir())
 	assert.Equal(t, exitNoIdea, r.code)
@@ -292,8 +292,8 @@ func TestCheckJSON(t *testing.T) {
 	assert.Equal(t, result{1, `{"ok":false,"assigned":16383,"shards":[{"id":"a","addr":"10.0.0.1:1","replicas":["d","c"],"slots":"0-16382"}],` +
 		`"migrating":[{"slot":7,"from":"a","to":"b"}],` +
 		`"problems":[{"kind":"unassigned","severity":"error","text":"1 slots have no owner","slots":"16383"},` +
-		`{"kind":"open","severity":"error","text":"being moved from a to b: the source says so","slots":"7"},` +
-		`{"kind":"few-primaries","severity":"warning","text":"slots are owned by 1 primary: when one of them fails, no majority is left to agree on a failover","slots":""},` +
+		`{"kind":"open","severity":"error","text":"being moved from a to b: only the source reports it","slots":"7"},` +
+		`{"kind":"few-primaries","severity":"warning","text":"slots are owned by 1 primary: if one fails, no majority is left to agree on a failover","slots":""},` +
 		`{"kind":"empty","severity":"note","text":"the primary b [::1]:1 has no slots","slots":""}]}` + "\n", ""}, r)
 }
 
@@ -312,7 +312,7 @@ func TestCheckViews(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(r.out), &got))
 	assert.Equal(t, exitFailed, r.code)
 	require.Equal(t, "disagreement no-replica few-primaries role one-host dead", kindsOf(got))
-	assert.Equal(t, "disagreement 0-99: b h:2 has them, a h:1 claims them too: config epoch 6 over 1",
+	assert.Equal(t, "disagreement 0-99: b h:2 owns them, but a h:1 claims them too: config epoch 6 over 1",
 		got.Problems[0].Kind+" "+got.Problems[0].Slots.String()+": "+got.Problems[0].Text)
 	require.Len(t, got.Shards, 2)
 	assert.Equal(t, "b", got.Shards[0].ID)
@@ -339,15 +339,15 @@ func TestCheckInput(t *testing.T) {
 		args, in string
 		want     result
 	}{
-		{"check", "", result{2, "", "hashslot check: no FILE with a view of the cluster (hashslot check -h for help)\n"}},
-		{"check -nodes - -", "", result{2, "", "hashslot check: standard input, -, is there twice (hashslot check -h for help)\n"}},
-		{"check -nodes - -format xml", "", result{2, "", "hashslot check: -format \"xml\" is not text or json (hashslot check -h for help)\n"}},
+		{"check", "", result{2, "", "hashslot check: name a FILE with a view of the cluster, or - for standard input (hashslot check -h for help)\n"}},
+		{"check -nodes - -", "", result{2, "", "hashslot check: standard input (-) can be read only once (hashslot check -h for help)\n"}},
+		{"check -nodes - -format xml", "", result{2, "", "hashslot check: -format must be text or json, not \"xml\" (hashslot check -h for help)\n"}},
 		{"check -nodes no/such/file", "", result{3, "", "hashslot check: open no/such/file: no such file or directory\n"}},
 		{"check -nodes -", bad, result{3, "", "hashslot check: standard input: CLUSTER NODES: line 1, byte 4: port \"99999\" is not a number from 0 to 65535\n"}},
-		{"route -nodes -", nodes, result{2, "", "hashslot route: standard input cannot have both -nodes and the keys (hashslot route -h for help)\n"}},
-		{"route foo", "", result{2, "", "hashslot route: -nodes is missing (hashslot route -h for help)\n"}},
-		{"route -nodes - -max 0 foo", "", result{2, "", "hashslot route: -max 0 is not 1 to 536870912 (hashslot route -h for help)\n"}},
-		{"route -max 0 -format x", "", result{2, "", "hashslot route: -nodes is missing (hashslot route -h for help)\n"}},
+		{"route -nodes -", nodes, result{2, "", "hashslot route: standard input cannot hold both the view of -nodes and the keys: name a file for one of them (hashslot route -h for help)\n"}},
+		{"route foo", "", result{2, "", "hashslot route: -nodes is missing: name a file with a view of the cluster (hashslot route -h for help)\n"}},
+		{"route -nodes - -max 0 foo", "", result{2, "", "hashslot route: -max must be from 1 to 536870912, not 0 (hashslot route -h for help)\n"}},
+		{"route -max 0 -format x", "", result{2, "", "hashslot route: -nodes is missing: name a file with a view of the cluster (hashslot route -h for help)\n"}},
 		{"route -nodes - foo", bad, result{1, "", "hashslot route: standard input: CLUSTER NODES: line 1, byte 4: port \"99999\" is not a number from 0 to 65535\n"}},
 	} {
 		if got := runOn(c.in, strings.Fields(c.args)...); !strings.Contains(c.args, "no/such") {
@@ -376,7 +376,7 @@ func TestRoute(t *testing.T) {
 	const shard = `"ok":true,"assigned":16384,"shards":[{"id":"292f","addr":"10.0.0.3:30003","replicas":["824f"],"slots":"10923-16383"}],"migrating":[],"problems":[]}` + "\n"
 	assert.Equal(t, result{0, `{"key":"foo","slot":12182,"tag":"","hashed":"foo",` + shard + `{"key":"{foo}\"","slot":12182,"tag":"foo","hashed":"foo",` + shard, ""},
 		runOn("", "route", "-nodes", nodes, "-format", "json", "foo", `{foo}"`))
-	assert.Equal(t, result{1, `{"key":"foo","slot":12182,"tag":"","hashed":"foo",` + shard, "hashslot route: line 2: the key is not UTF-8, and JSON cannot hold it: use -hex\n"},
+	assert.Equal(t, result{1, `{"key":"foo","slot":12182,"tag":"","hashed":"foo",` + shard, "hashslot route: line 2: JSON cannot hold a key that is not UTF-8: use -hex\n"},
 		runOn("foo\n\xff\n", "route", "-nodes", nodes, "-format", "json"))
 	assert.Equal(t, result{0, `{"key":"7bff7dff","slot":7920,"tag":"ff","hashed":"ff","ok":true`, ""},
 		func() result {
@@ -391,7 +391,7 @@ func TestRoute(t *testing.T) {
 	keys := []string{hashslot.Slot(16383).Tag(), hashslot.Slot(5).Tag(), hashslot.Slot(10).Tag(), hashslot.Slot(0).Tag()}
 	r := runOn(wrong, append([]string{"route", "-nodes", "-"}, keys...)...)
 	assert.Equal(t, result{1, "16383\t-\t-\t" + keys[0] + "\n5\ta\th:1\t" + keys[1] + "\n10\tb\th:2\t" + keys[2] + "\n0\ta\th:1\t" + keys[3] + "\n",
-		"hashslot route: 1 keys are in slots that nobody owns\n"}, r)
+		"hashslot route: 1 keys are in slots without an owner\n"}, r)
 	r = runOn(wrong, append([]string{"route", "-format", "json", "-nodes", "-"}, keys...)...)
 	assert.Equal(t, exitFailed, r.code)
 	want := []string{"false unassigned ", "false open a 5", "false failed b", "true a"}

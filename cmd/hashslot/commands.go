@@ -34,7 +34,7 @@ func (f *commandFlags) add(fs *flag.FlagSet) {
 
 func (f *commandFlags) check() error {
 	if f.in != "text" && f.in != "json" {
-		return fmt.Errorf("-in %q is not text or json", f.in)
+		return fmt.Errorf("-in must be text or json, not %q", f.in)
 	}
 	return nil
 }
@@ -68,10 +68,10 @@ func (f *commandFlags) answer(e *env, in inputFlags, workers int, newAnswer func
 	})
 }
 
-const commandsDoc = `With -in text, a line is a command as redis-cli and valkey-cli take it, with
-arguments in "double" or 'single' quotes where they need them, or a line that
-MONITOR prints. Empty lines and the OK of MONITOR are left out. With -in json, a
-line is an array of the command's arguments.
+const commandsDoc = `With -in text, a line is a command as typed into valkey-cli or redis-cli, where an
+argument may be in "double" or 'single' quotes, or a line that MONITOR prints. Empty
+lines and the OK of MONITOR are skipped. With -in json, a line is an array of the
+command's arguments.
 `
 
 // A commandLine is a command of the input.
@@ -192,7 +192,7 @@ func space(c byte) bool { return c == ' ' || c-'\t' < 5 }
 // array reads a JSON array of strings and numbers.
 func (r *lineReader) array(line []byte) ([][]byte, error) {
 	if !utf8.Valid(line) {
-		return nil, errors.New("not UTF-8")
+		return nil, errors.New("the line is not UTF-8")
 	}
 	var list []any
 	d := json.NewDecoder(bytes.NewReader(line))
@@ -201,7 +201,7 @@ func (r *lineReader) array(line []byte) ([][]byte, error) {
 		return nil, fmt.Errorf("not a JSON array of arguments: %w", err)
 	}
 	if d.InputOffset() < int64(len(line)) {
-		return nil, fmt.Errorf("more than a JSON array: byte %d", d.InputOffset()+1)
+		return nil, fmt.Errorf("there is more after the JSON array, from byte %d on", d.InputOffset()+1)
 	}
 	if list == nil {
 		return nil, errors.New("not a JSON array of arguments: null")
@@ -218,7 +218,7 @@ func (r *lineReader) array(line []byte) ([][]byte, error) {
 		case json.Number:
 			r.args = append(r.args, []byte(v))
 		default:
-			return nil, fmt.Errorf("argument %d is no text or number", i)
+			return nil, fmt.Errorf("argument %d is neither text nor a number", i)
 		}
 	}
 	return r.args, nil
@@ -285,9 +285,9 @@ type verdict struct {
 	within string // "MULTI" or "script" if the command is part of one
 }
 
-var errUnhexCommands = errors.New("-unhex is for keys, not for commands")
+var errUnhexCommands = errors.New("-unhex decodes keys and does not go with -commands")
 
-var errUndeclared = errors.New("the script uses a key that is not in the slot of the keys that it declares")
+var errUndeclared = errors.New("the script uses a key outside the slot of its declared keys")
 
 func (w *workload) judge(c commandLine) (v verdict) {
 	args := slotcommand.ArgsOf(c.args)
@@ -444,7 +444,7 @@ func routeCommands(e *env, f commandFlags, in inputFlags, r *routes, asJSON, hex
 		}
 	})
 	if code == exitOK && refused+wrong+lost > 0 {
-		return e.fail(fmt.Errorf("a cluster refuses %d of the commands as CROSSSLOT; %d cannot be routed, and %d slots have no owner", refused, wrong, lost))
+		return e.fail(fmt.Errorf("of the commands, %d are refused as CROSSSLOT, %d are not understood, and %d parts go to slots without an owner", refused, wrong, lost))
 	}
 	return code
 }
@@ -607,7 +607,7 @@ func (n *commandCount) text(b *bytes.Buffer) {
 	fmt.Fprintf(b, "  refused        %d\n", n.Refused)
 	fmt.Fprintf(b, "  not understood %d\n", n.Unknown)
 	if n.Scripted > 0 {
-		fmt.Fprintf(b, "of scripts       %d\n", n.Scripted)
+		fmt.Fprintf(b, "in scripts       %d\n", n.Scripted)
 	}
 }
 

@@ -94,10 +94,10 @@ func TestKeysLines(t *testing.T) {
 		`1339518083.107412 [15 [::1]:60866] "get" "a] \"b"`:   "get\t" + slot(`a] "b`) + "\ta] \"b\n",
 		`1339518083.107412 [0 unix:/tmp/redis.sock] "ping"`:   "ping\t-\n",
 		`1339518083.107412 [0 lua] "get" "\x00\xff"`:          "get\t" + slot("\x00\xff") + "\t\\x00\\xff\n",
-		`1339518083.107412 [0`:                                "1339518083.107412\terror\targument 0: there is no such command\n",
+		`1339518083.107412 [0`:                                "1339518083.107412\terror\targument 0: unknown command\n",
 		`config`:                                              "config\t-\n",
-		`config foo`:                                          "config\terror\targument 1: there is no subcommand \"foo\"\n",
-		`get`:                                                 "get\terror\targument 1: takes 2 arguments with its name, not 1\n",
+		`config foo`:                                          "config\terror\targument 1: unknown subcommand \"foo\"\n",
+		`get`:                                                 "get\terror\targument 1: takes 2 arguments, the name included, not 1\n",
 	} {
 		r := runOn(in+"\n", "keys")
 		assert.Equal(t, want, r.out, in)
@@ -110,15 +110,15 @@ func TestKeysLines(t *testing.T) {
 		`["ssubscribe","a"]`:          `{"command":"ssubscribe","keys":[],"slots":[],"channels":["a"],"channel_slots":[15495]}`,
 		`[]`:                          `{"command":"","keys":[],"slots":[],"error":"no arguments"}`,
 		`null`:                        `{"command":"","keys":[],"slots":[],"error":"not a JSON array of arguments: null"}`,
-		`["get","a"] x`:               `{"command":"","keys":[],"slots":[],"error":"more than a JSON array: byte 12"}`,
-		`["get",["a"]]`:               `{"command":"","keys":[],"slots":[],"error":"argument 1 is no text or number"}`,
+		`["get","a"] x`:               `{"command":"","keys":[],"slots":[],"error":"there is more after the JSON array, from byte 12 on"}`,
+		`["get",["a"]]`:               `{"command":"","keys":[],"slots":[],"error":"argument 1 is neither text nor a number"}`,
 		`["get","\ud800"]`:            `{"command":"","keys":[],"slots":[],"error":"argument 1 has half a surrogate pair"}`,
-		"[\"get\",\"\xff\"]":          `{"command":"","keys":[],"slots":[],"error":"not UTF-8"}`,
+		"[\"get\",\"\xff\"]":          `{"command":"","keys":[],"slots":[],"error":"the line is not UTF-8"}`,
 	} {
 		assert.Equal(t, want+"\n", runOn(in+"\n", "keys", "-in", "json", "-format", "json").out, in)
 	}
 	assert.Equal(t, `{"command":"get","keys":["ff"],"slots":[`+slot("\xff")+"]}\n", runOn(`get "\xff"`, "keys", "-hex", "-format", "json").out)
-	assert.Contains(t, runOn(`get "\xff"`, "keys", "-format", "json").out, `"keys":[],"slots":[],"error":"the key is not UTF-8`)
+	assert.Contains(t, runOn(`get "\xff"`, "keys", "-format", "json").out, `"keys":[],"slots":[],"error":"JSON cannot hold a key that is not UTF-8`)
 	assert.Equal(t, exitUsage, runOn("", "keys", "-in", "xml").code)
 	assert.Equal(t, result{out: "get\t15495\ta\n"}, runOn("", "keys", "--", "GET", "a"))
 	assert.Equal(t, exitFailed, runOn("", "keys", "NOPE").code)
@@ -172,13 +172,13 @@ func TestRouteCommands(t *testing.T) {
 		"-\trefused\t-\trename\t" + cross + "\n" +
 		"15495\t292f\t10.0.0.3:30003\teval\ta\n" +
 		"15495\t292f\t10.0.0.3:30003\tget\ta\n" +
-		"-\trefused\t-\tget\tthe script uses a key that is not in the slot of the keys that it declares: " + cross + "\n" +
+		"-\trefused\t-\tget\tthe script uses a key outside the slot of its declared keys: " + cross + "\n" +
 		"-\tany node\t-\tevalsha\n" +
-		"-\trefused\t-\tget\tthe script uses a key that is not in the slot of the keys that it declares\n" +
-		"-\terror\t-\tfoo\targument 0: there is no such command\n" +
+		"-\trefused\t-\tget\tthe script uses a key outside the slot of its declared keys\n" +
+		"-\terror\t-\tfoo\targument 0: unknown command\n" +
 		"15495\t292f\t10.0.0.3:30003\tspublish\ta\n"
 	r := runOn(workloadText, "route", "-commands", "-nodes", "testdata/nodes.txt")
-	assert.Equal(t, result{exitFailed, want, "hashslot route: a cluster refuses 5 of the commands as CROSSSLOT; 1 cannot be routed, and 0 slots have no owner\n"}, r)
+	assert.Equal(t, result{exitFailed, want, "hashslot route: of the commands, 5 are refused as CROSSSLOT, 1 are not understood, and 0 parts go to slots without an owner\n"}, r)
 
 	r = runOn("", "route", "-commands", "-format", "json", "-nodes", "testdata/nodes.txt", "MGET", "a", "b")
 	assert.Equal(t, result{out: `{"command":"mget","to":"each slot","parts":[{"slot":15495,"id":"292f","addr":"10.0.0.3:30003","keys":["a"]},{"slot":3300,"id":"e7d1","addr":"10.0.0.1:30001","keys":["b"]}]}` + "\n"}, r)
@@ -186,7 +186,7 @@ func TestRouteCommands(t *testing.T) {
 	assert.Equal(t, result{out: `{"command":"ping","to":"all shards","parts":[]}` + "\n"}, r)
 	r = runOn(`get "\xff"`, "route", "-commands", "-format", "json", "-nodes", "testdata/nodes.txt")
 	assert.Equal(t, exitFailed, r.code)
-	assert.Contains(t, r.out, `"to":"error","parts":[],"error":"the key is not UTF-8`)
+	assert.Contains(t, r.out, `"to":"error","parts":[],"error":"JSON cannot hold a key that is not UTF-8`)
 	assert.Contains(t, runOn(`get "\xff"`, "route", "-commands", "-hex", "-format", "json", "-nodes", "testdata/nodes.txt").out, `"keys":["ff"]`)
 	for _, command := range []string{"route", "stat"} {
 		assert.Equal(t, exitUsage, runOn("", command, "-commands", "-unhex", "-nodes", "testdata/nodes.txt").code)
@@ -210,7 +210,7 @@ func TestStatCommands(t *testing.T) {
 	assert.Equal(t, int64(6), n.Keyless, "keys, multi, exec, unwatch, reset, evalsha")
 	assert.Equal(t, 16, got.Keys)
 	text := runOn(workloadText, "stat", "-commands", "-top", "3").out
-	assert.Contains(t, text, "commands         20\n  without keys   6\n  divided        1\n  refused        5\n  not understood 1\nof scripts       3\nkeys             16\n")
+	assert.Contains(t, text, "commands         20\n  without keys   6\n  divided        1\n  refused        5\n  not understood 1\nin scripts       3\nkeys             16\n")
 	assert.Contains(t, text, "        1  rename: CROSSSLOT")
 	assert.Contains(t, text, "\n commands  not understood\n        1  foo: argument 0")
 }

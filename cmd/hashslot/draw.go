@@ -15,8 +15,8 @@ import (
 
 var drawCommand = command{
 	name:  "draw",
-	args:  "",
-	short: "a picture of who owns which slots",
+	args:  "[FILE...]",
+	short: "a picture of which shard owns which slots",
 	run:   runDraw,
 	doc: nodesDoc + `
 The picture is an SVG of the 16384 slots, 128 in a row, and goes to standard
@@ -28,19 +28,19 @@ Each shard has a colour, a number, and a line in the legend: the id and address 
 its primary, the number of its slots and its first ranges. The number is also on the
 map where there is room. Shards are in the order of their first slots. There are 10
 colours, which colour-blind readers can tell apart; with more shards they repeat in
-that order. With more than 120 shards the legend shows groups; a viewer that shows
-titles names the shard of the slot under the pointer.
+that order. With more than 120 shards the legend shows groups; a viewer that shows SVG
+titles names the shard under the pointer.
 
-Patterns show states, so that colour is not needed: slots of a failed primary are
-crossed out, those of a primary that does not answer are striped, those of one that
-is loading its data are dotted, and those of a shard without a working replica are
-underlined, unless no shard has a replica. Unassigned slots are hatched in red. Open
-slots, which a CLUSTER SETSLOT is moving or left unfinished, have a black square.
-Lines below the legend give the source and target of open slots, and whether the
-source says so (migrating), the target (importing) or both.
+Patterns show states, so that the picture can be read without colours. Slots of a
+failed primary are crossed out, slots of a primary that does not answer are striped, and
+slots of a primary that is loading its data are dotted. Slots of a shard without a
+working replica are underlined, unless no shard has a replica. Unassigned slots are
+hatched in red. Open slots, which CLUSTER SETSLOT is moving or has left half moved,
+have a black square. Lines below the legend give the source and target of open slots,
+and whether the source (migrating), the target (importing) or both report the move.
 
-With -before, the picture shows what changed: slots that have a new owner have its
-colour, and all others have none.
+With -before, the picture shows changes: a slot that has a new owner has the colour of
+that owner, all other slots have none.
 
 -theme auto follows the viewer's light or dark theme.
 `,
@@ -58,7 +58,7 @@ func (f *themeFlag) add(fs *flag.FlagSet) {
 
 func (f *themeFlag) check() error {
 	if !slices.Contains(themes, f.theme) {
-		return fmt.Errorf("-theme %q is not auto, light or dark", f.theme)
+		return fmt.Errorf("-theme must be auto, light or dark, not %q", f.theme)
 	}
 	return nil
 }
@@ -70,7 +70,7 @@ type pictureFlags struct {
 }
 
 func (f *pictureFlags) add(fs *flag.FlagSet) {
-	fs.StringVar(&f.file, "draw", "", "draw which slots change their owner to `file`; - draws instead of printing")
+	fs.StringVar(&f.file, "draw", "", "write a picture of the slots that change their owner to `file`; - writes the picture\ninstead of the plan")
 	f.theme.add(fs)
 }
 
@@ -102,7 +102,7 @@ func runDraw(e *env) int {
 	)
 	nodes.add(&fs)
 	theme.add(&fs)
-	fs.Func("before", "an earlier view of a node: a `file`; may be repeated, for the views of several nodes", func(name string) error {
+	fs.Func("before", "draw what changed since the earlier view in `file`; may be repeated, for the views\nof several nodes", func(name string) error {
 		before.files = append(before.files, name)
 		return nil
 	})

@@ -154,9 +154,9 @@ func TestDrawFile(t *testing.T) {
 		args string
 		want result
 	}{
-		{"draw", result{2, "", "hashslot draw: no FILE with a view of the cluster (hashslot draw -h for help)\n"}},
-		{"draw - -", result{2, "", "hashslot draw: standard input, -, is there twice (hashslot draw -h for help)\n"}},
-		{"draw -nodes -", result{1, "", "hashslot draw: standard input: nothing in it: " + viewFormats + " is expected\n"}},
+		{"draw", result{2, "", "hashslot draw: name a FILE with a view of the cluster, or - for standard input (hashslot draw -h for help)\n"}},
+		{"draw - -", result{2, "", "hashslot draw: standard input (-) can be read only once (hashslot draw -h for help)\n"}},
+		{"draw -nodes -", result{1, "", "hashslot draw: standard input: the input is empty; expected " + viewFormats + "\n"}},
 	} {
 		assert.Equal(t, c.want, runOn("", strings.Fields(c.args)...), c.args)
 	}
@@ -220,7 +220,7 @@ func TestDrawMany(t *testing.T) {
 	}
 	assert.NotContains(t, svg, "prefers-color-scheme")
 	assert.Contains(t, runOn(cluster(1), "draw", "-").out, "@media (prefers-color-scheme:dark)")
-	assert.Equal(t, result{2, "", "hashslot draw: -theme \"x\" is not auto, light or dark (hashslot draw -h for help)\n"}, runOn("", "draw", "-", "-theme", "x"))
+	assert.Equal(t, result{2, "", "hashslot draw: -theme must be auto, light or dark, not \"x\" (hashslot draw -h for help)\n"}, runOn("", "draw", "-", "-theme", "x"))
 }
 
 func TestDrawChange(t *testing.T) {

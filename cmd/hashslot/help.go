@@ -15,9 +15,9 @@ import (
 var helpCommand = command{
 	name:  "help",
 	args:  "[COMMAND]",
-	short: "all about a command",
+	short: "describe a command",
 	run:   runHelp,
-	doc: `Without a COMMAND, it lists the commands.
+	doc: `Without a COMMAND, help lists the commands.
 `,
 	example: `$ hashslot help check
 `,
@@ -33,7 +33,7 @@ func runHelp(e *env) int {
 	}
 	c, rest := find(e.args)
 	if c == nil || len(rest) > 0 {
-		return e.badUse(fmt.Errorf("there is no command %q; hashslot -h lists them", strings.Join(e.args, " ")))
+		return e.badUse(fmt.Errorf("unknown command %q", strings.Join(e.args, " ")))
 	}
 	return e.print(c.page())
 }
@@ -42,8 +42,8 @@ var versionCommand = command{
 	name:  "version",
 	short: "the version of the program, the kernel in use and Go",
 	run:   runVersion,
-	doc: `The kernel is how the slots of keys are computed on this CPU: "generic" is plain
-Go, others are in assembly. JSON is one object.
+	doc: `The kernel is the code that computes slots on this CPU: "generic" is plain Go, all
+others are assembly. JSON is one object.
 `,
 	example: `$ hashslot version -format json
 `,
@@ -99,9 +99,9 @@ func runVersion(e *env) int {
 var completionCommand = command{
 	name:  "completion",
 	args:  "bash|zsh|fish",
-	short: "a script that completes commands and options in a shell",
+	short: "a shell script that completes commands and options",
 	run:   runCompletion,
-	doc: `The shell reads the script when it starts:
+	doc: `Install the script where the shell reads it when it starts:
 
     echo 'source <(hashslot completion bash)' >> ~/.bashrc
     hashslot completion zsh > "${fpath[1]}/_hashslot"
@@ -118,7 +118,7 @@ func runCompletion(e *env) int {
 	}
 	scripts := map[string]func() string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 	if len(e.args) != 1 || scripts[e.args[0]] == nil {
-		return e.badUse(errors.New("which shell: bash, zsh or fish?"))
+		return e.badUse(errors.New("name one shell: bash, zsh or fish"))
 	}
 	return e.print(scripts[e.args[0]]())
 }

@@ -18,7 +18,7 @@ func TestHelp(t *testing.T) {
 	assert.Equal(t, result{out: usage()}, runOn("", "help"))
 	assert.Equal(t, runOn("", "plan", "drain", "-h"), runOn("", "help", "plan", "drain"))
 	assert.Equal(t, runOn("", "plan", "--help"), runOn("", "help", "plan"))
-	assert.Equal(t, result{2, "", "hashslot help: there is no command \"check x\"; hashslot -h lists them (hashslot help -h for help)\n"}, runOn("", "help", "check", "x"))
+	assert.Equal(t, result{2, "", "hashslot help: unknown command \"check x\" (hashslot help -h for help)\n"}, runOn("", "help", "check", "x"))
 	var v versionJSON
 	require.NoError(t, json.Unmarshal([]byte(runOn("", "version", "-format", "json").out), &v))
 	assert.Equal(t, "github.com/hashslot/hashslot", v.Module)
@@ -32,7 +32,7 @@ func TestHelp(t *testing.T) {
 
 // Every command and every option is completed.
 func TestCompletion(t *testing.T) {
-	assert.Equal(t, result{2, "", "hashslot completion: which shell: bash, zsh or fish? (hashslot completion -h for help)\n"}, runOn("", "completion", "sh"))
+	assert.Equal(t, result{2, "", "hashslot completion: name one shell: bash, zsh or fish (hashslot completion -h for help)\n"}, runOn("", "completion", "sh"))
 	scripts := map[string]string{}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		r := runOn("", "completion", shell)

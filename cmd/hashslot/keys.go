@@ -15,23 +15,24 @@ var keysCommand = command{
 	args:  "[CMD [ARG...]]",
 	short: "which arguments of a command are keys, and their slots",
 	run:   runKeys,
-	doc: `Without a CMD, commands are read from standard input, one a line, any number of
-them. ` + commandsDoc + `
-The keys are those that COMMAND GETKEYS of Valkey 9.1 or Redis 8.6 finds. Where an
-argument starts with "-", write "--" before CMD.
+	doc: `Without a CMD, keys reads commands from standard input, one per line.
+` + commandsDoc + `
+The keys are those that COMMAND GETKEYS of Valkey 9.1 or Redis 8.6 finds. Write "--"
+before CMD if one of its arguments starts with "-".
 
-Text has one line for each command: its name, the slots of its keys with a space
-between them, or "-" if it has none, and the keys, with a TAB in front of each. If
-the keys cannot be found, the second column is "error" and the third says why.
+Text is one line for each command, with columns separated by TABs: its name, the slots
+of its keys separated by spaces ("-" if it has no keys), then a column for each key. If
+the keys cannot be found, the second column is "error" and the third gives the reason.
 
-JSON is one object a line: "command", "keys", "slots", and "error" if the keys
-cannot be found. Channels of sharded pub/sub are not keys but have slots: they are in
-"channels" and "channel_slots", and in text in the place of keys.
+JSON is one object per line: "command", "keys", "slots", and "error" if the keys cannot
+be found. Channels of sharded pub/sub are not keys but have slots. JSON lists them in
+"channels" and "channel_slots", text in place of keys.
 
-With -hex, keys are written in hex. Without it, a key that is not UTF-8 is an error of
-its command in JSON.
+With -hex, keys are written in hex. Without -hex, JSON has an "error" for a command
+with a key that is not UTF-8.
 
-If the keys of a command cannot be found, the exit status is 1, after all commands.
+The exit status is 1 if the keys of any command cannot be found. All other commands
+are still answered.
 `,
 	example: `$ hashslot keys MSET a 1 b 2
 mset	15495 3300	a	b

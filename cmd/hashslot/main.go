@@ -112,7 +112,7 @@ func (e *env) run(args []string) int {
 	}
 	c, rest := find(args)
 	if c == nil {
-		fmt.Fprintf(e.stderr, "hashslot: there is no command %q; hashslot -h lists them\n", args[0])
+		fmt.Fprintf(e.stderr, "hashslot: unknown command %q (hashslot -h lists the commands)\n", args[0])
 		return exitUsage
 	}
 	e.cmd, e.args = c, rest
@@ -136,13 +136,13 @@ func (e *env) noKind() int {
 	}
 	which := strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 	if len(e.args) == 0 {
-		return e.badUse(fmt.Errorf("which one: %s?", which))
+		return e.badUse(fmt.Errorf("the kind is missing: %s", which))
 	}
 	switch e.args[0] {
 	case "-h", "-help", "--help":
 		return e.print(e.cmd.kindsHelp())
 	}
-	return e.badUse(fmt.Errorf("there is no %q: it is %s, in front of all options", e.args[0], which))
+	return e.badUse(fmt.Errorf("unknown kind %q: the first argument must be %s", e.args[0], which))
 }
 
 func usage() string {
@@ -158,7 +158,8 @@ func usage() string {
 }
 
 const exitDoc = `Exit status: 0 if all is well, 1 if something is wrong with the cluster, the
-input or the output, 2 for bad use, 3 if check cannot read its input.
+input or the output, 2 for a wrong option or argument, 3 if check cannot read
+its input.
 `
 
 func indent(s string) string {
@@ -176,7 +177,7 @@ func indent(s string) string {
 // arguments, and leaves the others in e.args. Nothing after "--" is an option. If ok
 // is false, the command ends with code.
 func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
-	out := fs.String("o", "-", "write to `file`, - for standard output")
+	out := fs.String("o", "-", "write to `file`; - is standard output")
 	fs.Init(e.cmd.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
@@ -240,7 +241,7 @@ func (c *command) kindsHelp() string {
 	for _, k := range c.kinds {
 		fmt.Fprintf(&b, "  %-9s  %s\n", k.word(), k.short)
 	}
-	fmt.Fprintf(&b, "\nhashslot help %s %s, or hashslot %[1]s %[2]s -h, describes it; the others\nlikewise.\n\nExample:\n\n%s", c.name, c.kinds[0].word(), indent(c.example))
+	fmt.Fprintf(&b, "\nhashslot help %s %s, or hashslot %[1]s %[2]s -h, describes a kind.\n\nExample:\n\n%s", c.name, "KIND", indent(c.example))
 	return b.String()
 }
 

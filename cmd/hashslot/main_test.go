@@ -116,12 +116,12 @@ func TestRun(t *testing.T) {
 		in   string
 		want result
 	}{
-		{"no such command", "slots mykey", "", result{2, "", `hashslot: there is no command "slots"; hashslot -h lists them` + "\n"}},
+		{"no such command", "slots mykey", "", result{2, "", `hashslot: unknown command "slots" (hashslot -h lists the commands)` + "\n"}},
 		{"no such option", "slot -json mykey", "", result{2, "", "hashslot slot: flag provided but not defined: -json (hashslot slot -h for help)\n"}},
-		{"no such format", "slot -format yaml", "", result{2, "", `hashslot slot: -format "yaml" is not text or json (hashslot slot -h for help)` + "\n"}},
-		{"no such format of tags", "tag -format yaml 1", "", result{2, "", `hashslot tag: -format "yaml" is not text or json (hashslot tag -h for help)` + "\n"}},
-		{"max too small", "slot -max 0", "", result{2, "", "hashslot slot: -max 0 is not 1 to 536870912 (hashslot slot -h for help)\n"}},
-		{"max too large", "tag -max 536870913", "", result{2, "", "hashslot tag: -max 536870913 is not 1 to 536870912 (hashslot tag -h for help)\n"}},
+		{"no such format", "slot -format yaml", "", result{2, "", `hashslot slot: -format must be text or json, not "yaml" (hashslot slot -h for help)` + "\n"}},
+		{"no such format of tags", "tag -format yaml 1", "", result{2, "", `hashslot tag: -format must be text or json, not "yaml" (hashslot tag -h for help)` + "\n"}},
+		{"max too small", "slot -max 0", "", result{2, "", "hashslot slot: -max must be from 1 to 536870912, not 0 (hashslot slot -h for help)\n"}},
+		{"max too large", "tag -max 536870913", "", result{2, "", "hashslot tag: -max must be from 1 to 536870912, not 536870913 (hashslot tag -h for help)\n"}},
 
 		{"arguments", "slot foo {}bar a{b}c", "not read", result{0, "12182\t\tfoo\tfoo\n6479\t\t{}bar\t{}bar\n3300\tb\tb\ta{b}c\n", ""}},
 		{"options behind", "slot foo -format json", "", result{0, `{"key":"foo","slot":12182,"tag":"","hashed":"foo"}` + "\n", ""}},
@@ -133,7 +133,7 @@ func TestRun(t *testing.T) {
 		{"no newline at the end", "slot", "foo\nbar", result{0, "12182\t\tfoo\tfoo\n5061\t\tbar\tbar\n", ""}},
 		{"empty lines", "slot", "\n\nfoo\n\n", result{0, "0\t\t\t\n0\t\t\t\n12182\t\tfoo\tfoo\n0\t\t\t\n", ""}},
 		{"carriage returns", "slot", "foo\r\n\r\n", result{0, "936\t\tfoo\\r\tfoo\\r\n4525\t\t\\r\t\\r\n",
-			"hashslot slot: warning: the first line ends with a carriage return, which is part of it, as in each line\n"}},
+			"hashslot slot: warning: the first line ends with a carriage return, which counts as part of the line, in every line\n"}},
 		{"NUL is a byte", "slot", "a\x00b\n", result{0, "8383\t\ta\\x00b\ta\\x00b\n", ""}},
 		{"NUL ends", "slot -0", "foo\x00\x00a\nb\x00bar", result{0, "12182\t\tfoo\tfoo\n0\t\t\t\n3956\t\ta\\nb\ta\\nb\n5061\t\tbar\tbar\n", ""}},
 		{"escapes", "slot", "{a\tb\\}\x1b[1m\x7f\xff", result{0, "1990\ta\\tb\\\\\ta\\tb\\\\\t{a\\tb\\\\}\\x1b[1m\\x7f\\xff\n", ""}},
@@ -144,14 +144,14 @@ func TestRun(t *testing.T) {
 				`{"key":"<&>\u2028é\"","slot":200,"tag":"","hashed":"<&>\u2028é\""}` + "\n", ""}},
 		{"JSON cannot", "slot -format json", "foo\nbar\n\xff\nfoo\n", result{1,
 			`{"key":"foo","slot":12182,"tag":"","hashed":"foo"}` + "\n" + `{"key":"bar","slot":5061,"tag":"","hashed":"bar"}` + "\n",
-			"hashslot slot: line 3: the key is not UTF-8, and JSON cannot hold it: use -hex\n"}},
+			"hashslot slot: line 3: JSON cannot hold a key that is not UTF-8: use -hex\n"}},
 		{"JSON cannot, argument", "slot -format json foo \xff", "", result{2, `{"key":"foo","slot":12182,"tag":"","hashed":"foo"}` + "\n",
-			"hashslot slot: argument 2: the key is not UTF-8, and JSON cannot hold it: use -hex (hashslot slot -h for help)\n"}},
+			"hashslot slot: argument 2: JSON cannot hold a key that is not UTF-8: use -hex (hashslot slot -h for help)\n"}},
 
 		{"hex", "slot -hex", "\xff{\x00}\nfoo\n", result{0, "0\t00\t00\tff7b007d\n12182\t\t666f6f\t666f6f\n", ""}},
 		{"hex JSON", "slot -hex -format json", "\xff{a}\n", result{0, `{"key":"ff7b617d","slot":15495,"tag":"61","hashed":"61"}` + "\n", ""}},
 		{"unhex", "slot -unhex", "666F6f\n\n7B617d0a", result{0, "12182\t\tfoo\tfoo\n0\t\t\t\n15495\ta\ta\t{a}\\n\n", ""}},
-		{"odd hex", "slot -unhex", "666f6f\n666\n62\n", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: line 2: 3 hex digits are an odd number\n"}},
+		{"odd hex", "slot -unhex", "666f6f\n666\n62\n", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: line 2: 3 is an odd number of hex digits\n"}},
 		{"not hex", "slot -unhex", "666f6f\n66xy\n62\n", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: line 2: byte 3, \"x\", is not a hex digit\n"}},
 		{"next to hex", "slot -unhex", "0G\n", result{1, "", "hashslot slot: line 1: byte 2, \"G\", is not a hex digit\n"}},
 		{"not hex, argument", "slot -unhex 666f6f 6@", "", result{2, "12182\t\tfoo\tfoo\n", "hashslot slot: argument 2: byte 2, \"@\", is not a hex digit (hashslot slot -h for help)\n"}},
@@ -162,14 +162,14 @@ func TestRun(t *testing.T) {
 		{"too long, last", "slot -max 3", "foo\nbar\nfool", result{1, "12182\t\tfoo\tfoo\n5061\t\tbar\tbar\n", "hashslot slot: line 3: longer than 3 bytes, the limit that -max sets\n"}},
 		{"too long, NUL", "slot -max 3 -0", "foo\x00fool\x00", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: NUL-ended line 2: longer than 3 bytes, the limit that -max sets\n"}},
 		{"the first of two errors", "slot -max 3 -format json", "foo\n\xff\nfool\n", result{1, `{"key":"foo","slot":12182,"tag":"","hashed":"foo"}` + "\n",
-			"hashslot slot: line 2: the key is not UTF-8, and JSON cannot hold it: use -hex\n"}},
+			"hashslot slot: line 2: JSON cannot hold a key that is not UTF-8: use -hex\n"}},
 
 		{"tags", "tag 0 12182", "", result{0, "0\t06S\n12182\t9Le\n", ""}},
 		{"tags of lines", "tag -format json", "0\r\n16383\n7", result{0, `{"slot":0,"tag":"06S"}` + "\n" + `{"slot":16383,"tag":"6ZJ"}` + "\n" + `{"slot":7,"tag":"1LV"}` + "\n", ""}},
-		{"not a slot", "tag 1 16384", "", result{2, "1\tQi\n", `hashslot tag: argument 2: "16384" is not a slot, 0 to 16383 (hashslot tag -h for help)` + "\n"}},
-		{"not a slot, empty", "tag", "1\n\n", result{1, "1\tQi\n", `hashslot tag: line 2: "" is not a slot, 0 to 16383` + "\n"}},
-		{"not a slot, long", "tag", "1\n" + long, result{1, "1\tQi\n", `hashslot tag: line 2: "` + long[:64] + `"... is not a slot, 0 to 16383` + "\n"}},
-		{"not a slot, signed", "tag +1", "", result{2, "", `hashslot tag: argument 1: "+1" is not a slot, 0 to 16383 (hashslot tag -h for help)` + "\n"}},
+		{"not a slot", "tag 1 16384", "", result{2, "1\tQi\n", `hashslot tag: argument 2: "16384" is not a slot from 0 to 16383 (hashslot tag -h for help)` + "\n"}},
+		{"not a slot, empty", "tag", "1\n\n", result{1, "1\tQi\n", `hashslot tag: line 2: "" is not a slot from 0 to 16383` + "\n"}},
+		{"not a slot, long", "tag", "1\n" + long, result{1, "1\tQi\n", `hashslot tag: line 2: "` + long[:64] + `"... is not a slot from 0 to 16383` + "\n"}},
+		{"not a slot, signed", "tag +1", "", result{2, "", `hashslot tag: argument 1: "+1" is not a slot from 0 to 16383 (hashslot tag -h for help)` + "\n"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -227,7 +227,7 @@ func TestTerminal(t *testing.T) {
 	e := &env{stdin: stdin, stdout: &out, stderr: &errOut, now: time.Now, terminal: func(f any) bool { return f == stdin }}
 	assert.Equal(t, exitOK, e.run([]string{"slot"}))
 	assert.Equal(t, "12182\t\tfoo\tfoo\n", out.String())
-	assert.Contains(t, errOut.String(), "hashslot slot: reading from the terminal, one a line, until Ctrl-")
+	assert.Contains(t, errOut.String(), "hashslot slot: reading lines from the terminal, until Ctrl-")
 
 	errOut.Reset()
 	assert.Equal(t, exitOK, e.run([]string{"slot", "foo"}))

@@ -21,20 +21,20 @@ type nodesFlags struct {
 }
 
 func (f *nodesFlags) add(fs *flag.FlagSet) {
-	fs.Func("nodes", "the view of a node: a `file`, or - for standard input; may be repeated, for the\nviews of several nodes", func(name string) error {
+	fs.Func("nodes", "read a node's view of the cluster from `file`, or - for standard input; may be\nrepeated, for the views of several nodes", func(name string) error {
 		f.files = append(f.files, name)
 		return nil
 	})
-	fs.StringVar(&f.from.Addr, "host", "", "the `host` that was asked, or host:port, if it does not know its own address")
-	fs.BoolVar(&f.from.TLS, "tls", false, "take the TLS ports of a nodes.conf")
+	fs.StringVar(&f.from.Addr, "host", "", "the `host` or host:port of the node that was asked, for a node that does not know\nits own address")
+	fs.BoolVar(&f.from.TLS, "tls", false, "use the TLS ports in a nodes.conf")
 }
 
 func (f *nodesFlags) check() error {
 	switch {
 	case len(f.files) == 0 && f.named:
-		return errors.New("no FILE with a view of the cluster")
+		return errors.New("name a FILE with a view of the cluster, or - for standard input")
 	case len(f.files) == 0:
-		return errors.New("-nodes is missing")
+		return errors.New("-nodes is missing: name a file with a view of the cluster")
 	case f.stdin() > 1:
 		return errTwice
 	}
@@ -60,17 +60,17 @@ func (f *nodesFlags) stdin() (n int) {
 	return n
 }
 
-var errTwice = errors.New("standard input, -, is there twice")
+var errTwice = errors.New("standard input (-) can be read only once")
 
-var errNodesAndKeys = errors.New("standard input cannot have both -nodes and the keys")
+var errNodesAndKeys = errors.New("standard input cannot hold both the view of -nodes and the keys: name a file for one of them")
 
 // nodesDoc is the part of help pages about views of a cluster as input.
-const nodesDoc = `FILE (or -nodes FILE) holds a node's view of its cluster; - is standard input. The
-content shows which format it is: the text of CLUSTER NODES, a nodes.conf, or the
-reply to CLUSTER NODES, SLOTS or SHARDS, in JSON or as raw RESP.
+const nodesDoc = `FILE (or -nodes FILE) holds a node's view of its cluster; - is standard input. Its
+format is detected: the text of CLUSTER NODES, a nodes.conf, or a reply to CLUSTER
+NODES, SLOTS or SHARDS in JSON or raw RESP. Each of these commands writes a FILE:
 
-    valkey-cli cluster nodes | hashslot check -
-    valkey-cli --json cluster shards | hashslot check -
+    valkey-cli cluster nodes > FILE
+    valkey-cli --json cluster shards > FILE
 `
 
 // maxNodesFile is the limit of topology.ParseNodes.

@@ -19,7 +19,7 @@ func (f *outputFlag) add(fs *flag.FlagSet) {
 
 func (f *outputFlag) check() error {
 	if f.format != "text" && f.format != "json" {
-		return fmt.Errorf("-format %q is not text or json", f.format)
+		return fmt.Errorf("-format must be text or json, not %q", f.format)
 	}
 	return nil
 }

@@ -20,10 +20,10 @@ func TestTagPartitions(t *testing.T) {
 	assert.Equal(t, result{out: text.String()}, runOn("5\n", "tag", "-n", "64"))
 	assert.Equal(t, result{out: lines.String()}, runOn("", "tag", "-n", "64", "-format", "json"))
 	for args, want := range map[string]string{
-		"tag -n 0":     "-n 0 is not 1 to 16384",
-		"tag -n 16385": "-n 16385 is not 1 to 16384",
-		"tag -n -1":    "-n -1 is not 1 to 16384",
-		"tag -n 2 5":   `-n and the slot "5": one of them`,
+		"tag -n 0":     "-n must be from 1 to 16384, not 0",
+		"tag -n 16385": "-n must be from 1 to 16384, not 16385",
+		"tag -n -1":    "-n must be from 1 to 16384, not -1",
+		"tag -n 2 5":   `-n reads no slots: unexpected argument "5"`,
 	} {
 		assert.Equal(t, result{2, "", "hashslot tag: " + want + " (hashslot tag -h for help)\n"}, runOn("", strings.Fields(args)...), args)
 	}

@@ -21,9 +21,9 @@ import (
 var planCommand = command{
 	name:  "plan",
 	args:  "KIND [OPTION...] [ARGUMENT...]",
-	short: "what to send to which node to change a cluster",
-	doc: `A plan is printed for a person to check: what is before, what is after, what moves,
-and then the steps. Nothing is sent to any server. The kinds of plans:
+	short: "which commands to send to which node to change a cluster",
+	doc: `hashslot plan prints a plan for you to check: the state before and after, what moves,
+and the steps. It sends nothing to any server. The kinds of plans:
 `,
 	example: `$ hashslot plan create -replicas 1 a:7000 b:7000 c:7000 d:7000 e:7000 f:7000
 3 shards
@@ -37,22 +37,21 @@ Nothing has been sent.
 }
 
 const planDoc = nodesDoc + `
-A node is named by its id, by at least the first four characters of its id, or by its
-address. If moving slots could lose data, there is no plan and the exit status is 1:
-with open slots, with nodes that disagree or do not answer, or with slots that nobody
-owns.
+Name a node by its id, by the first four or more characters of its id, or by its
+address. There is no plan, and the exit status is 1, if moving slots could lose data: if
+slots are open or have no owner, or if nodes disagree or do not answer.
 `
 
 const stepsDoc = `
--steps chooses the steps: migrateslots is CLUSTER MIGRATESLOTS of Valkey 9.0 and
-later, migration is CLUSTER MIGRATION IMPORT of Redis 8.4 and later, and setslot is
-CLUSTER SETSLOT and MIGRATE, for servers of any version. Text shows the first of them.
--format with one of the three prints all steps and nothing else, one a line, in their
-order, each after the address of its node. JSON has them as objects.
+-steps chooses the commands of the steps: migrateslots is CLUSTER MIGRATESLOTS of Valkey
+9.0 and later, migration is CLUSTER MIGRATION IMPORT of Redis 8.4 and later, and setslot
+is CLUSTER SETSLOT and MIGRATE, for servers of any version. Text shows the first 20
+steps. -format migrateslots, migration or setslot prints all steps and nothing else, one
+per line in order, each after the address of its node. JSON has the steps as objects.
 
-Nothing is sent. Servers do steps of migrateslots and migration by themselves, so this
-pipe can send such a plan. It tries a step again while the server refuses it because of
-another: Redis imports to a node by one step at a time.
+hashslot sends nothing. Servers carry out a step of migrateslots or migration by
+themselves, so this pipe can send such a plan. It repeats a step while the server
+refuses it because another step runs: a Redis node imports by one step at a time.
 
     hashslot plan KIND ... -format migrateslots |
     while read -r node command; do
@@ -64,8 +63,8 @@ another: Redis imports to a node by one step at a time.
         echo "$reply"
     done
 
-Steps of setslot wait for each other and for the keys. They take a program that uses
-package plan: each Step has data that says what to wait for.
+A step of setslot must wait for earlier steps and for keys to move. Sending such steps
+takes a program that uses package plan: the data of each Step says what to wait for.
 `
 
 var planCreate = command{
@@ -73,14 +72,14 @@ var planCreate = command{
 	args:  "HOST:PORT[=ZONE]...",
 	short: "lay out a new cluster over hosts",
 	run:   runPlanCreate,
-	doc: `Slots go to as many primaries as there are hosts for, each with -replicas replicas.
-A primary and its replicas are on different machines, and in different zones, where
-that is possible; where it is not, a warning says so.
+	doc: `The hosts become as many shards as possible, each with -replicas replicas, and the slots
+are divided evenly. A primary and its replicas are on different machines, and in
+different zones, where possible; a warning names the exceptions.
 
-With -compat the layout is what valkey-cli --cluster create 9.1.2 makes, its faults
-included; -tool chooses another: valkey-8.0, redis-7.0 or redis-8.6.
+With -compat the layout is that of valkey-cli 9.1.2 --cluster create, faults included;
+-tool chooses another tool: valkey-8.0, redis-7.0 or redis-8.6.
 
-Nothing is sent. This creates the cluster, as the tool lays it out:
+hashslot sends nothing. This command creates the cluster, in the layout of the tool:
 
     valkey-cli --cluster create HOST:PORT... --cluster-replicas 1
 `,
@@ -89,7 +88,7 @@ Nothing is sent. This creates the cluster, as the tool lays it out:
   0-5460        5461 slots  primary a:7000 (x)
   5461-10922    5462 slots  primary b:7000 (y)
   10923-16383   5461 slots  primary c:7000 (z)
-warning: no replicas: when a primary fails, its slots are lost to the cluster
+warning: no replicas: if a primary fails, its slots are not served
 
 Nothing has been sent.
 `,
@@ -101,25 +100,25 @@ var planRebalance = command{
 	short: "give every primary its share of the slots",
 	run:   runPlanRebalance,
 	doc: planDoc + `
-Every primary gets exactly its share of the slots, by weight, and no more slots move
-than that takes. With -use-empty primaries without slots take part, which adds nodes.
-With -load the load of the slots is spread, not their number.
+Every primary gets exactly its share of the slots, in proportion to its weight, and as
+few slots as possible move. With -use-empty, primaries without slots get slots too: use
+it after adding nodes. With -load, the load of the slots is balanced, not their number.
 
-With -compat the plan is what valkey-cli --cluster rebalance 9.1.2 does, its faults
-included; -tool chooses another: valkey-8.0, redis-7.0 or redis-8.6. The order of
-nodes, on which that depends, is "myself" first and then that of the file; that of
-the tool itself changes from run to run of a server.
+With -compat the plan is that of valkey-cli 9.1.2 --cluster rebalance, faults included;
+-tool chooses another tool: valkey-8.0, redis-7.0 or redis-8.6. The tool's plan depends
+on the order of the nodes. Here "myself" is first, then the order of the file; the order
+that the tool itself sees changes when a server restarts.
 ` + loadDoc + stepsDoc,
 	example: `$ hashslot plan rebalance testdata/three.nodes -use-empty -format migration
-10.0.0.3:6379> CLUSTER MIGRATION IMPORT 5462 8191  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
-10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8192 10922  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 5462 8191  # then repeat CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until the node owns the slots
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8192 10922  # then repeat CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until the node owns the slots
 `,
 }
 
 const loadDoc = `
--load reads the reply to CLUSTER SLOT-STATS as text, JSON or RESP, or lines of a slot
-and its load. A node has only its own slots there, so give a file of each node. Slots
-in no file have no load. If there are several metrics, -metric chooses one.
+-load reads a reply to CLUSTER SLOT-STATS as text, JSON or RESP, or lines with a slot
+and its load. A node reports only its own slots, so give a file of each node. A slot in
+no file has load 0. If there are several metrics, choose one by -metric.
 `
 
 var planReshard = command{
@@ -128,12 +127,13 @@ var planReshard = command{
 	short: "move a number of slots to one node",
 	run:   runPlanReshard,
 	doc: planDoc + `
--slots slots go to the node -to, from the nodes -from or from all others. With -compat
-the plan is what valkey-cli --cluster reshard does; see "hashslot help plan rebalance".
+-slots is the number of slots to move, -to the node that gets them, and -from the nodes
+that give them; "-from all" means all other primaries. With -compat the plan is that of
+valkey-cli --cluster reshard; see "hashslot help plan rebalance".
 ` + stepsDoc,
 	example: `$ hashslot plan reshard testdata/three.nodes -from all -to 292f -slots 2 -format migration
-10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8191 8191  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
-10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8192 8192  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8191 8191  # then repeat CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until the node owns the slots
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8192 8192  # then repeat CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until the node owns the slots
 `,
 }
 
@@ -143,26 +143,26 @@ var planDrain = command{
 	short: "move all slots away from nodes",
 	run:   runPlanDrain,
 	doc: planDoc + `
-All slots of each -node go to the other primaries that have slots, or to the nodes of
--receiver, so that these have their shares, by weight.
+All slots of each -node move to the other primaries that have slots, or only to the
+nodes in -receiver. These then have their shares, in proportion to their weights.
 ` + loadDoc + stepsDoc,
 	example: `$ hashslot plan drain testdata/three.nodes -node 67ed -receiver 292f -format migration
-10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8192 16383  # then CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until it owns the slots
+10.0.0.3:6379> CLUSTER MIGRATION IMPORT 8192 16383  # then repeat CLUSTER MIGRATION STATUS ALL and CLUSTER NODES until the node owns the slots
 `,
 }
 
 var planFix = command{
 	name:  "plan fix",
 	args:  "[FILE...]",
-	short: "repair open slots and slots that nobody or two nodes own",
+	short: "repair open slots, and slots with no owner or two owners",
 	run:   runPlanFix,
 	doc: nodesDoc + `
 The plan is what valkey-cli --cluster fix does, case by case. It needs CLUSTER NODES of
-every primary, each in a FILE.
+every primary, each in its own FILE.
 
-The repair of a slot may depend on the number of keys that nodes have in it. If so, the
-output is not a plan but lines of a node and a slot to ask for, and the exit status is
-1. Append the number of keys to each line, and give the file to -counts:
+The repair of a slot may depend on the number of keys that nodes have in it. Then fix
+prints no plan but lines with a node and a slot, and the exit status is 1. Append the
+number of keys to each line, and name the file in -counts:
 
     hashslot plan fix *.nodes > ask || while read -r node slot; do
         echo $node $slot $(valkey-cli -h "${node%:*}" -p "${node##*:}" \
@@ -170,19 +170,20 @@ output is not a plan but lines of a node and a slot to ask for, and the exit sta
     done < ask > counts
     hashslot plan fix *.nodes -counts counts
 
--unreachable makes a plan although primaries cannot be asked. Data that only they have
-is lost. In the picture of -draw, slots that are open now have a mark.
+-unreachable makes a plan even if primaries cannot be asked. Data that only they have is
+lost. In the picture of -draw, slots that are open now have a mark.
 
-Nothing is sent. Steps wait for each other and take a program that uses package plan.
-valkey-cli --cluster fix does the same where it does not choose at random.
+hashslot sends nothing. A step must wait for earlier steps, so sending them takes a
+program that uses package plan. valkey-cli --cluster fix makes the same repairs, except
+where it chooses at random.
 `,
 	example: `$ hashslot plan fix testdata/open-1.nodes testdata/open-2.nodes -counts testdata/open.counts
-finish the move: slots 5, then of 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
+finish the move: slots 5, then owned by 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
 
 Steps:
   10.0.0.2:6379> CLUSTER SETSLOT 5 IMPORTING 07c37dfeb235213a872192d90877d0cd55635b91
   10.0.0.1:6379> CLUSTER SETSLOT 5 MIGRATING 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
-  10.0.0.1:6379> MIGRATE 10.0.0.2 6379 "" 0 60000  # with KEYS and what CLUSTER GETKEYSINSLOT 5 100 lists, until there are none
+  10.0.0.1:6379> MIGRATE 10.0.0.2 6379 "" 0 60000  # with KEYS and the keys that CLUSTER GETKEYSINSLOT 5 100 lists, until it lists none
   10.0.0.2:6379> CLUSTER SETSLOT 5 NODE 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
   10.0.0.1:6379> CLUSTER SETSLOT 5 NODE 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
 
@@ -193,20 +194,21 @@ Nothing has been sent.
 var planPromote = command{
 	name:  "plan promote",
 	args:  "[FILE...]",
-	short: "which replicas should take over from lost primaries",
+	short: "choose the replicas that take over from lost primaries",
 	run:   runPlanPromote,
 	doc: nodesDoc + `
-Lost primaries are those that have failed, or each -lost. For each it names the replica
-that should take over, the reason, whether the cluster does that by itself, and the
-command if it does not. A TAKEOVER asks no other node: it is safe only if the lost
-primary does not come back with clients of its own.
+Lost primaries are those of -lost, or by default all primaries with slots that have
+failed. For each, promote names the replica that should take over and the reason. It
+says whether the cluster does that by itself, and gives the command if it does not.
+CLUSTER FAILOVER TAKEOVER asks no other node: it is safe only if the lost primary does
+not come back while it still has clients.
 
-If no replica can take over, the exit status is 1. Nothing is sent. Send the command to
-the replica with valkey-cli.
+The exit status is 1 if a lost primary has no replica that can take over. hashslot sends
+nothing: send the command to the replica with valkey-cli.
 `,
 	example: `$ hashslot plan promote testdata/nodes.txt -lost 67ed
 67ed 10.0.0.2:30002 is lost, with 5462 slots: 5461-10922
-  6ec2 10.0.0.5:30005 takes over, the only replica that can: the cluster does it by itself
+  6ec2 10.0.0.5:30005 takes over (the only replica that can): the cluster does it by itself
 
 Nothing has been sent.
 `,
@@ -218,19 +220,20 @@ var planBalance = command{
 	short: "spread primaries and replicas over machines and zones",
 	run:   runPlanBalance,
 	doc: nodesDoc + `
-Replicas go to other primaries, so that no shard has two nodes on one machine or in one
-zone where that is possible. Replicas take over, so that the primaries are spread
-evenly. There are as few of both as possible. No slot moves, and all stay served.
+First, replicas move to other primaries, so that where possible no shard has two nodes on
+one machine or in one zone. Then replicas take over, so that the primaries are spread
+evenly over machines and zones. As few replicas as possible move or take over. No slot
+moves to another shard, and all slots stay served.
 
-A machine is the host of a node's address, or that of -machine. A zone is the
-availability-zone in the view, or that of -zone. The picture of -draw has the slots
-that get another primary, and lists the replicas that do.
+The machine of a node is the host in its address, unless -machine names another. Its
+zone is the availability-zone in the view, unless -zone names another. The picture of
+-draw shows the slots that get another primary, and lists the replicas that do.
 
-Nothing is sent. The steps wait for each other: a replica must be in sync before the
-next step. Send them by hand with valkey-cli, one after the other.
+hashslot sends nothing. Send the steps by hand with valkey-cli, one after the other: a
+replica must be in sync before the next step.
 `,
 	example: `$ hashslot plan balance testdata/nodes.txt
-0 replicas to other primaries, 0 failovers
+0 replica moves, 0 failovers
 
 Nothing has been sent.
 `,
@@ -270,24 +273,24 @@ func (f *planFlags) add(fs *flag.FlagSet, moves bool) {
 		formats = "text, json, migrateslots, setslot or migration"
 		f.nodes.add(fs)
 		fs.StringVar(&f.steps, "steps", "migrateslots", "the `steps` in text and JSON: migrateslots, setslot, migration or none")
-		fs.IntVar(&f.batch, "batch", 0, "with -format of commands: print them in batches; in a batch no node gives or takes\nmore than `n` slots")
+		fs.IntVar(&f.batch, "batch", 0, "print the commands in batches in which no node gives or takes more than `n` slots;\nneeds -format migrateslots, setslot or migration")
 	}
 	fs.StringVar(&f.format, "format", "text", "the `format` of the output: "+formats)
 	f.pictureFlags.add(fs)
 }
 
 func (f *planFlags) addCompat(fs *flag.FlagSet) {
-	fs.BoolVar(&f.compat, "compat", false, "plan as valkey-cli --cluster 9.1.2 does")
-	fs.StringVar(&f.tool, "tool", "", "plan as this `tool` does: valkey-9.1, which is -compat, valkey-8.0, redis-7.0 or\nredis-8.6")
+	fs.BoolVar(&f.compat, "compat", false, "make the plan of valkey-cli 9.1.2 --cluster")
+	fs.StringVar(&f.tool, "tool", "", "make the plan of this `tool`: valkey-9.1 (the same as -compat), valkey-8.0, redis-7.0\nor redis-8.6")
 }
 
 func (f *planFlags) addLoad(fs *flag.FlagSet) {
 	f.loaded = true
-	fs.Var(&f.weights, "weight", "`ID=W`: the weight of a node, 1 by default; may be repeated")
-	fs.BoolVar(&f.useEmpty, "use-empty", false, "let primaries without slots take part")
-	fs.BoolVar(&f.assign, "assign-unassigned", false, "also give nodes the slots that nobody owns")
+	fs.Var(&f.weights, "weight", "the weight of a node, as `ID=W`, instead of 1; may be repeated")
+	fs.BoolVar(&f.useEmpty, "use-empty", false, "give slots to primaries without slots, too")
+	fs.BoolVar(&f.assign, "assign-unassigned", false, "assign the slots without an owner, too")
 	fs.Var(&f.loads, "load", "balance the load in `file` instead of the number of slots; may be repeated")
-	fs.StringVar(&f.metric, "metric", "", "with -load: the `name` of the metric, such as key-count or cpu-usec")
+	fs.StringVar(&f.metric, "metric", "", "the `name` of the metric to take from -load, such as key-count or cpu-usec")
 }
 
 // check checks the options. For plans that move slots, it adds the arguments to the files.
@@ -311,11 +314,11 @@ func (f *planFlags) check(e *env, given map[string]bool) error {
 	f.asTool = tool
 	switch {
 	case !slices.Contains(formats, f.format):
-		return fmt.Errorf("-format %q is not %s or %s", f.format, strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1])
+		return fmt.Errorf("-format must be %s or %s, not %q", strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1], f.format)
 	case f.moves && !slices.Contains(append([]string{"none"}, protocols...), f.steps):
-		return fmt.Errorf("-steps %q is not migrateslots, setslot, migration or none", f.steps)
+		return fmt.Errorf("-steps must be migrateslots, setslot, migration or none, not %q", f.steps)
 	case given["batch"] && (f.batch < 1 || f.format == "text" || f.format == "json"):
-		return errors.New("-batch is a number from 1, and goes with a -format of commands")
+		return errors.New("-batch must be at least 1, and needs -format migrateslots, setslot or migration")
 	case f.moves && f.nodes.check() != nil:
 		return f.nodes.check()
 	case stdin > 1:
@@ -323,11 +326,11 @@ func (f *planFlags) check(e *env, given map[string]bool) error {
 	case err != nil:
 		return errors.New(strings.TrimPrefix(err.Error(), "plan: "))
 	case f.moves && f.compat && len(f.nodes.files) > 1:
-		return errors.New("-compat takes one FILE: the tool has the order of nodes from one of them")
+		return errors.New("-compat takes one FILE: the tool's plan depends on the order of the nodes in it")
 	case f.compat && (given["load"] || given["assign-unassigned"]):
-		return errors.New("-load and -assign-unassigned do not go with -compat: the tool has nothing like them")
+		return errors.New("-load and -assign-unassigned do not go with -compat: the tool has no such options")
 	case given["metric"] && !given["load"]:
-		return errors.New("-metric goes with -load")
+		return errors.New("-metric needs -load")
 	}
 	return f.pictureFlags.check()
 }
@@ -355,7 +358,7 @@ func runPlanCreate(e *env) int {
 	}
 	err := f.check(e, given(&fs))
 	if err == nil && len(e.args) == 0 {
-		err = errors.New("no HOST:PORT to create a cluster of")
+		err = errors.New("name the HOST:PORT of each node of the new cluster")
 	}
 	if err != nil {
 		return e.badUse(err)
@@ -396,7 +399,7 @@ func runPlanRebalance(e *env) int {
 	f.add(&fs, true)
 	f.addCompat(&fs)
 	f.addLoad(&fs)
-	fs.Float64Var(&threshold, "threshold", 0, "do nothing if all nodes are within `percent` of their share (with -compat the\ndefault is 2, and 0 never does anything)")
+	fs.Float64Var(&threshold, "threshold", 0, "move no slots if every node is within `percent` of its share; with -compat the default\nis 2, and 0 never moves any")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -426,16 +429,16 @@ func runPlanReshard(e *env) int {
 	)
 	f.add(&fs, true)
 	f.addCompat(&fs)
-	fs.StringVar(&from, "from", "", "take slots from the nodes `ID,ID`, or from all")
-	fs.StringVar(&to, "to", "", "the node `ID` that gets slots")
-	fs.IntVar(&slots, "slots", 0, "the number `n` of slots to move")
+	fs.StringVar(&from, "from", "", "take the slots from the nodes `ID,ID`; \"all\" means all other primaries")
+	fs.StringVar(&to, "to", "", "move the slots to the node `ID`")
+	fs.IntVar(&slots, "slots", 0, "move `n` slots")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
 	set := given(&fs)
 	err := f.check(e, set)
 	if err == nil && (!set["from"] || !set["to"] || !set["slots"]) {
-		err = errors.New("-from, -to and -slots are needed")
+		err = errors.New("plan reshard needs -from, -to and -slots")
 	}
 	if err != nil {
 		return e.badUse(err)
@@ -465,14 +468,14 @@ func runPlanDrain(e *env) int {
 	)
 	f.add(&fs, true)
 	f.addLoad(&fs)
-	fs.Var(&drained, "node", "the node `ID` to drain; may be repeated")
-	fs.Var(&targets, "receiver", "only the node `ID` gets slots; may be repeated")
+	fs.Var(&drained, "node", "move all slots away from the node `ID`; may be repeated")
+	fs.Var(&targets, "receiver", "move slots only to the node `ID`; may be repeated")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
 	err := f.check(e, given(&fs))
 	if err == nil && len(drained) == 0 {
-		err = errors.New("a -node is needed")
+		err = errors.New("plan drain needs a -node")
 	}
 	if err != nil {
 		return e.badUse(err)
@@ -505,7 +508,7 @@ func (f *planFlags) plan(e *env, newPlan func(*topology.Cluster, plan.RebalanceO
 		name, number, ok := strings.Cut(w, "=")
 		weight, err := strconv.ParseFloat(number, 64)
 		if !ok || err != nil && !errors.Is(err, strconv.ErrRange) {
-			return e.badUse(fmt.Errorf("-weight %q is not ID=NUMBER", w))
+			return e.badUse(fmt.Errorf("-weight must be ID=NUMBER, not %q", w))
 		}
 		id, err := nodeID(c, name)
 		if err != nil {
@@ -567,7 +570,7 @@ func writeSteps(b *strings.Builder, steps iter.Seq[plan.Step], all string) {
 		}
 	}
 	if n > most {
-		fmt.Fprintf(b, "  and %d more: %s prints them\n", n-most, all)
+		fmt.Fprintf(b, "  and %d more: %s prints all\n", n-most, all)
 	}
 }
 
@@ -635,7 +638,7 @@ func (f *planFlags) readLoad(e *env) ([]float64, error) {
 	if metric == "" {
 		all := s.Metrics()
 		if len(all) > 1 {
-			return nil, useError{fmt.Errorf("-metric is needed: the load is one of %s", strings.Join(all, ", "))}
+			return nil, useError{fmt.Errorf("choose the load by -metric: %s", strings.Join(all, ", "))}
 		}
 		for _, m := range all {
 			metric = m
@@ -654,10 +657,10 @@ func runPlanFix(e *env) int {
 	f.nodes.add(&fs)
 	f.pictureFlags.add(&fs)
 	fs.StringVar(&f.format, "format", "text", "the `format` of the output: text or json")
-	fs.StringVar(&counts, "counts", "", "the numbers of keys: a `file` with a node, a slot and a number in each line")
-	fs.BoolVar(&o.Unreachable, "unreachable", false, "go on although primaries cannot be reached")
-	fs.BoolVar(&o.StrayKeys, "stray-keys", false, "look for keys at primaries that do not own their slots")
-	fs.BoolVar(&o.SetSlots.Replace, "replace", false, "if two nodes have a key, keep the one of the node that loses the slot")
+	fs.StringVar(&counts, "counts", "", "read the numbers of keys from `file`: lines with a node, a slot and a number")
+	fs.BoolVar(&o.Unreachable, "unreachable", false, "make a plan even if primaries cannot be reached")
+	fs.BoolVar(&o.StrayKeys, "stray-keys", false, "also look for keys at primaries that do not own their slots")
+	fs.BoolVar(&o.SetSlots.Replace, "replace", false, "if both nodes have a key, keep that of the node that loses the slot")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -696,7 +699,7 @@ func runPlanFix(e *env) int {
 		if err := out.Flush(); err != nil {
 			return e.fail(err)
 		}
-		return e.fail(errors.New("what to do depends on keys: ask for the number of keys of each line, and give them by -counts"))
+		return e.fail(errors.New("the repair depends on keys: append the number of keys to each line, and name the file in -counts"))
 	}
 	if err != nil {
 		return e.noPlan(err)
@@ -737,7 +740,7 @@ func readCounts(e *env, name string, c *topology.Cluster, counts plan.KeyCounts)
 		}
 		bad := func(why string) error { return fmt.Errorf("%s: line %d: %s", inputName(name), number, why) }
 		if len(fields) != 3 {
-			return bad(fmt.Sprintf("%.60q is not a node, a slot and a number", strings.TrimSpace(text)))
+			return bad(fmt.Sprintf("%.60q is not a node, a slot and a number of keys", strings.TrimSpace(text)))
 		}
 		id, err := nodeID(c, fields[0])
 		if err != nil {
@@ -746,7 +749,7 @@ func readCounts(e *env, name string, c *topology.Cluster, counts plan.KeyCounts)
 		slot, err1 := hashslot.ParseSlot(fields[1])
 		keys, err2 := strconv.Atoi(fields[2])
 		if err1 != nil || err2 != nil || keys < 0 {
-			return bad(fmt.Sprintf("%.60q is not a node, a slot and a number", strings.TrimSpace(text)))
+			return bad(fmt.Sprintf("%.60q is not a node, a slot and a number of keys", strings.TrimSpace(text)))
 		}
 		counts.Put(id, slot, keys)
 	}
@@ -787,7 +790,7 @@ func runPlanPromote(e *env) int {
 	nodes.add(&fs)
 	form.add(&fs)
 	pic.add(&fs)
-	fs.Var(&lost, "lost", "the primary `ID` that is lost; may be repeated; by default those that have failed")
+	fs.Var(&lost, "lost", "treat the primary `ID` as lost; may be repeated; default: all that have failed")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -833,11 +836,11 @@ func runPlanPromote(e *env) int {
 			fmt.Fprintf(&b, "  no replica can take over: %s\n", shown(p.Reason))
 		} else {
 			j.Steps = append(j.Steps, p.Step)
-			fmt.Fprintf(&b, "  %s takes over, %s: ", shown(c.Node(p.Replica).String()), shown(p.Reason))
+			fmt.Fprintf(&b, "  %s takes over (%s): ", shown(c.Node(p.Replica).String()), shown(p.Reason))
 			if p.Automatic {
 				b.WriteString("the cluster does it by itself\n")
 			} else {
-				fmt.Fprintf(&b, "not by itself\n  %s\n", p.Step)
+				fmt.Fprintf(&b, "the cluster does not do it by itself; send\n  %s\n", p.Step)
 			}
 		}
 		list = append(list, j)
@@ -866,8 +869,8 @@ func runPlanBalance(e *env) int {
 	nodes.add(&fs)
 	form.add(&fs)
 	pic.add(&fs)
-	fs.Var(&machines, "machine", "`ID=NAME`: the machine of a node; may be repeated")
-	fs.Var(&zones, "zone", "`ID=NAME`: the zone of a node; may be repeated")
+	fs.Var(&machines, "machine", "the machine of a node, as `ID=NAME`; may be repeated")
+	fs.Var(&zones, "zone", "the zone of a node, as `ID=NAME`; may be repeated")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -884,7 +887,7 @@ func runPlanBalance(e *env) int {
 		for _, pair := range side.list {
 			name, place, ok := strings.Cut(pair, "=")
 			if !ok {
-				return e.badUse(fmt.Errorf("-%s %q is not ID=NAME", side.name, pair))
+				return e.badUse(fmt.Errorf("-%s must be ID=NAME, not %q", side.name, pair))
 			}
 			id, err := nodeID(view.Cluster, name)
 			if err != nil {
@@ -955,9 +958,9 @@ func nodeID(c *topology.Cluster, name string) (string, error) {
 	case len(found) == 0:
 		return "", fmt.Errorf("no node has the id or the address %q", name)
 	case len(name) < minPrefix:
-		return "", fmt.Errorf("%q is too short for the beginning of an id: it takes %d characters", name, minPrefix)
+		return "", fmt.Errorf("%q is too short: the beginning of an id needs at least %d characters", name, minPrefix)
 	case len(found) > 1:
-		return "", fmt.Errorf("%q is the beginning of %d ids", name, len(found))
+		return "", fmt.Errorf("%q is the beginning of %d ids: write more of it", name, len(found))
 	}
 	return found[0], nil
 }

@@ -188,45 +188,45 @@ func TestPlan(t *testing.T) {
 		out  string // its beginning
 		err  string
 	}{
-		{"plan", "", 2, "", "which one: create, rebalance, reshard, drain, fix, promote or balance? (hashslot plan -h for help)"},
-		{"plan x", "", 2, "", `there is no "x": it is create, rebalance, reshard, drain, fix, promote or balance, in front of all options (hashslot plan -h for help)`},
-		{"plan create", "", 2, "", "no HOST:PORT to create a cluster of (hashslot plan -h for help)"},
+		{"plan", "", 2, "", "the kind is missing: create, rebalance, reshard, drain, fix, promote or balance (hashslot plan -h for help)"},
+		{"plan x", "", 2, "", `unknown kind "x": the first argument must be create, rebalance, reshard, drain, fix, promote or balance (hashslot plan -h for help)`},
+		{"plan create", "", 2, "", "name the HOST:PORT of each node of the new cluster (hashslot plan -h for help)"},
 		{"plan create -use-empty a:1", "", 2, "", "flag provided but not defined: -use-empty (hashslot plan create -h for help)"},
-		{"plan create -format setslot a:1", "", 2, "", `-format "setslot" is not text or json (hashslot plan -h for help)`},
-		{"plan create a", "", 2, "", `hosts[0] "a": is not host:port (hashslot plan -h for help)`},
+		{"plan create -format setslot a:1", "", 2, "", `-format must be text or json, not "setslot" (hashslot plan -h for help)`},
+		{"plan create a", "", 2, "", `hosts[0] "a": must be host:port (hashslot plan -h for help)`},
 		{"plan create -format json a:1=x b:1=y", "", 0, `{"shards":[{"primary":"a:1","replicas":[],"slots":"0-8191"},{"primary":"b:1","replicas":[],"slots":"8192-16383"}],"warnings":["2 primaries: `, ""},
-		{"plan rebalance", "", 2, "", "no FILE with a view of the cluster (hashslot plan -h for help)"},
-		{"plan rebalance - -nodes -", "", 2, "", "standard input, -, is there twice (hashslot plan rebalance -h for help)"},
-		{"plan rebalance -nodes - -format xml", "", 2, "", `-format "xml" is not text, json, migrateslots, setslot or migration (hashslot plan -h for help)`},
-		{"plan rebalance -nodes - -batch 5", "", 2, "", "-batch is a number from 1, and goes with a -format of commands (hashslot plan -h for help)"},
-		{"plan rebalance -nodes - -weight x", "a h:1@2 master - 0 0 1 connected 0-16383\n", 2, "", `-weight "x" is not ID=NUMBER (hashslot plan -h for help)`},
-		{"plan rebalance -nodes - -weight a=-1", "a h:1@2 master - 0 0 1 connected 0-16383\n", 2, "", `Weights[0] "-1": a weight is a number from 0 (hashslot plan -h for help)`},
-		{"plan rebalance -nodes -", "a h:1@2 myself,master - 0 0 1 connected 0-16383 [7->-b]\nb h:2@3 master - 0 0 2 connected\n", 1, "", "open slots 7 (a, b): finish or close them first: a key of such a slot can be at either end"},
-		{"plan rebalance -nodes -", "a h:1@2 myself,master - 0 0 1 connected 0-16382\n", 1, "", "unassigned slots 16383: find out first whether their data is lost, then ask to assign them"},
+		{"plan rebalance", "", 2, "", "name a FILE with a view of the cluster, or - for standard input (hashslot plan -h for help)"},
+		{"plan rebalance - -nodes -", "", 2, "", "standard input (-) can be read only once (hashslot plan rebalance -h for help)"},
+		{"plan rebalance -nodes - -format xml", "", 2, "", `-format must be text, json, migrateslots, setslot or migration, not "xml" (hashslot plan -h for help)`},
+		{"plan rebalance -nodes - -batch 5", "", 2, "", "-batch must be at least 1, and needs -format migrateslots, setslot or migration (hashslot plan -h for help)"},
+		{"plan rebalance -nodes - -weight x", "a h:1@2 master - 0 0 1 connected 0-16383\n", 2, "", `-weight must be ID=NUMBER, not "x" (hashslot plan -h for help)`},
+		{"plan rebalance -nodes - -weight a=-1", "a h:1@2 master - 0 0 1 connected 0-16383\n", 2, "", `Weights[0] "-1": must be a number of at least 0 (hashslot plan -h for help)`},
+		{"plan rebalance -nodes -", "a h:1@2 myself,master - 0 0 1 connected 0-16383 [7->-b]\nb h:2@3 master - 0 0 2 connected\n", 1, "", "open slots 7 (a, b): finish or close them first: keys of such a slot can be at both ends"},
+		{"plan rebalance -nodes -", "a h:1@2 myself,master - 0 0 1 connected 0-16382\n", 1, "", "unassigned slots 16383: find out first whether their data is lost, then set AssignUnassigned"},
 		{"plan rebalance -nodes - -assign-unassigned -format migration", "a h:1@2 myself,master - 0 0 1 connected 0-16382\n", 0, "h:1> CLUSTER ADDSLOTSRANGE 16383 16383\n", ""},
 		{"plan rebalance -nodes - -format json -threshold 2", "a h:1@2 master - 0 0 1 connected 0-8199\nb h:2@3 master - 0 0 2 connected 8200-16383\n", 0, `{"moves":[],`, ""},
 		{"plan rebalance -nodes - -format json", "a h:1@2 master - 0 0 1 connected 0-8199\nb h:2@3 master - 0 0 2 connected 8200-16383\n", 0, `{"moves":[{"from":"a","to":"b","slots":"8192-8199"}],"before":[{"id":"a","slots":"0-8199"},{"id":"b","slots":"8200-16383"}],"after":[{"id":"a","slots":"0-8191"},{"id":"b","slots":"8192-16383"}],`, ""},
 		{"plan rebalance -nodes - -compat -format json", "a h:1@2 master - 0 0 1 connected 0-8199\nb h:2@3 master - 0 0 2 connected 8200-16383\n", 0, `{"moves":[],`, ""},
-		{"plan rebalance -compat -nodes - -weight a=0.21 -weight b=0.21 -threshold 0.001", "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n", 1, "", "valkey-cli would loop for ever: every node has more slots than its rounded-down share, so the remainder has no receiver"},
+		{"plan rebalance -compat -nodes - -weight a=0.21 -weight b=0.21 -threshold 0.001", "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n", 1, "", "valkey-cli would never finish: every node has more slots than its rounded-down share, so no node can receive the remainder"},
 		{"plan rebalance -compat -nodes - -use-empty -weight a=3708 -weight b=4684 -weight c=7992 -steps none -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4684"}],`, ""},
 		{"plan rebalance -tool redis-7.0 -nodes - -use-empty -weight a=3708 -weight b=4684 -weight c=7992 -steps none -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4683"}],`, ""},
 		{"plan rebalance -compat -tool redis-8.6 -nodes - -use-empty -weight a=3708 -weight b=4684 -weight c=7992 -steps none -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4683"}],`, ""},
 		{"plan reshard -tool valkey-8.0 -nodes - -from a -to b -slots 4684 -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4683"}],`, ""},
 		{"plan reshard -tool valkey-9.1 -nodes - -from a -to b -slots 4684 -format json", odd, 0, `{"moves":[{"from":"a","to":"b","slots":"0-4684"}],`, ""},
-		{"plan create -tool valkey-8.0 a:1 b:1", "", 2, "", "hosts: valkey-8.0 refuses to create fewer than 3 primaries, and these make 2 (hashslot plan create -h for help)"},
+		{"plan create -tool valkey-8.0 a:1 b:1", "", 2, "", "hosts: valkey-8.0 creates no fewer than 3 primaries, and these hosts make 2 (hashslot plan create -h for help)"},
 		{"plan create -tool redis-5 a:1 b:1", "", 2, "", `tool "redis-5": must be one of valkey-9.1, valkey-8.0, redis-7.0, redis-8.6 (hashslot plan -h for help)`},
 		{"plan rebalance -nodes - -use-empty -weight 10.0.0.1:6379=2 -format json", string(three), 0, `{"moves":[{"from":"` + b + `","to":"` + c + `","slots":"8192-12287"}],`, ""},
 		{"plan rebalance -nodes - -load " + load + " -format json", string(three), 0, `{"moves":[{"from":"` + a + `","to":"` + b + `","slots":"1`, ""},
 		{"plan rebalance -nodes - -load " + badLoad, string(three), 1, "", badLoad + `: line 2 "16384 1": "16384" is not a slot from 0 to 16383`},
-		{"plan rebalance -nodes - -load -", "", 2, "", "standard input, -, is there twice (hashslot plan -h for help)"},
-		{"plan rebalance -nodes a -nodes b -compat", "", 2, "", "-compat takes one FILE: the tool has the order of nodes from one of them (hashslot plan -h for help)"},
-		{"plan reshard -nodes -", "", 2, "", "-from, -to and -slots are needed (hashslot plan -h for help)"},
+		{"plan rebalance -nodes - -load -", "", 2, "", "standard input (-) can be read only once (hashslot plan -h for help)"},
+		{"plan rebalance -nodes a -nodes b -compat", "", 2, "", "-compat takes one FILE: the tool's plan depends on the order of the nodes in it (hashslot plan -h for help)"},
+		{"plan reshard -nodes -", "", 2, "", "plan reshard needs -from, -to and -slots (hashslot plan -h for help)"},
 		{"plan reshard -nodes - -from all -to 292f -slots 4 -format json", string(three), 0, `{"moves":[{"from":"` + a + `","to":"` + c + `","slots":"8190-8191"},{"from":"` + b + `","to":"` + c + `","slots":"8192-8193"}],`, ""},
 		{"plan reshard -nodes - -from 07c3,10.0.0.2:6379 -to 10.0.0.3:6379 -slots 1 -format migration", string(three), 0, "10.0.0.3:6379> CLUSTER MIGRATION IMPORT ", ""},
 		{"plan reshard -nodes - -from x -to 292f -slots 4", string(three), 2, "", `no node has the id or the address "x" (hashslot plan -h for help)`},
-		{"plan drain -nodes -", "", 2, "", "a -node is needed (hashslot plan -h for help)"},
+		{"plan drain -nodes -", "", 2, "", "plan drain needs a -node (hashslot plan -h for help)"},
 		{"plan drain -nodes - -node 67ed -receiver 292f -format setslot -batch 8000", string(three), 0, "# batch 1 of 2\n10.0.0.3:6379> CLUSTER SETSLOT 8192 IMPORTING " + b + "\n10.0.0.2:6379> CLUSTER SETSLOT 8192 MIGRATING " + c + "\n",
-			"warning: " + b + " gives its last slots: with cluster-allow-replica-migration yes, the default, it then becomes a replica of the receiver"},
+			"warning: " + b + " gives away its last slots: unless cluster-allow-replica-migration is no, it then becomes a replica of the receiver"},
 		{"plan drain -nodes - -node 67ed -format json", string(three), 0, `{"moves":[{"from":"` + b + `","to":"` + a + `","slots":"8192-16383"}],`, ""},
 	} {
 		r := runOn(tc.in, strings.Fields(tc.args)...)
@@ -273,7 +273,7 @@ func TestPlanSteps(t *testing.T) {
 		first := lines[:min(20, len(lines))]
 		assert.True(t, strings.HasPrefix(shown, "  "+strings.Join(first, "\n  ")+"\n"), shown)
 		if more := len(lines) - len(first); more > 0 {
-			assert.Contains(t, shown, fmt.Sprintf("\n  and %d more: -format %s prints them\n", more, steps))
+			assert.Contains(t, shown, fmt.Sprintf("\n  and %d more: -format %s prints all\n", more, steps))
 		}
 		assert.True(t, strings.HasSuffix(text.out, nothingSent))
 		r := runOn("", append(args, "-steps", steps, "-format", "json")...)
@@ -303,7 +303,7 @@ func TestPlanLoad(t *testing.T) {
 	}
 	args = strings.Fields("rebalance testdata/three.nodes -load " + files["one"] + " -load " + files["two"])
 	r := runOn("", append([]string{"plan"}, args...)...)
-	assert.Equal(t, result{2, "", "hashslot plan rebalance: -metric is needed: the load is one of cpu-usec, key-count (hashslot plan rebalance -h for help)\n"}, r)
+	assert.Equal(t, result{2, "", "hashslot plan rebalance: choose the load by -metric: cpu-usec, key-count (hashslot plan rebalance -h for help)\n"}, r)
 	want := planOf(t, "", strings.Fields("rebalance testdata/three.nodes -load "+files["bare"])...)
 	require.NotEmpty(t, want.Moves)
 	assert.Equal(t, want, planOf(t, "", append(args, "-metric", "key-count")...))
@@ -317,7 +317,7 @@ func TestPlanNames(t *testing.T) {
 	const nodes = "abcdef h:1@2 myself,master - 0 0 1 connected 0-8191\nabcdeg [::1]:1@2 master - 0 0 2 connected 8192-16383\nx h:3@2 master - 0 0 3 connected\n"
 	for name, want := range map[string]string{
 		"abcdef": "", "abcdeg": "", "ABCDEG": "", "[::1]:1": "", "h:1": "",
-		"abcde": `"abcde" is the beginning of 2 ids`, "abc": `"abc" is too short for the beginning of an id: it takes 4 characters`,
+		"abcde": `"abcde" is the beginning of 2 ids: write more of it`, "abc": `"abc" is too short: the beginning of an id needs at least 4 characters`,
 		"": `no node has the id or the address ""`, "y": `no node has the id or the address "y"`,
 	} {
 		r := runOn(nodes, "plan", "drain", "-", "-node", name, "-receiver", "x")
@@ -349,17 +349,17 @@ func TestPlanOthers(t *testing.T) {
 		"d 10.0.0.2:2@2 slave a 0 0 1 connected\ne 10.0.0.2:3@2 slave b 0 0 2 connected\n"
 	r = runOn(nodes, "plan", "promote", "-")
 	assert.Equal(t, exitOK, r.code)
-	assert.Contains(t, r.out, "a 10.0.0.1:1 is lost, with 6 slots: 0-5\n  d 10.0.0.2:2 takes over, ")
+	assert.Contains(t, r.out, "a 10.0.0.1:1 is lost, with 6 slots: 0-5\n  d 10.0.0.2:2 takes over (the only replica that can): the cluster does it by itself\n")
 	r = runOn(nodes, "plan", "promote", "-", "-lost", "c", "-format", "json")
 	assert.Equal(t, exitFailed, r.code)
 	assert.Contains(t, r.out, `{"promotions":[{"lost":"c","slots":"100-16383","replica":"","reason":`)
 	r = runOn(nodes, "plan", "promote", "-", "-lost", "a", "-lost", "b")
-	assert.Contains(t, r.out, "not by itself\n  10.0.0.2:2> CLUSTER FAILOVER TAKEOVER")
+	assert.Contains(t, r.out, "the cluster does not do it by itself; send\n  10.0.0.2:2> CLUSTER FAILOVER TAKEOVER")
 
 	healthy := strings.NewReplacer(",fail ", " ", "d 10.0.0.2:2", "d 10.0.0.1:2").Replace(nodes)
 	r = runOn(healthy, "plan", "balance", "-")
 	assert.Equal(t, exitOK, r.code, r.errOut)
-	assert.Contains(t, r.out, "2 replicas to other primaries, ", "a and b are on the machines of their replicas")
+	assert.Contains(t, r.out, "2 replica moves, 0 failovers\n", "a and b are on the machines of their replicas")
 	assert.Contains(t, r.out, "\nSteps:\n")
 	r = runOn(healthy, "plan", "balance", "-", "-machine", "e=x", "-machine", "d=y", "-format", "json")
 	assert.True(t, strings.HasPrefix(r.out, `{"moves":[],"failovers":[`), r.out)

@@ -41,30 +41,30 @@ type problemKind struct {
 
 // problemKinds lists all kinds, in the order in which check prints them.
 var problemKinds = []problemKind{
-	{"unassigned", severityError, "nobody owns the slots"},
-	{"failed", severityError, "the cluster has agreed that their owner is not reachable"},
-	{"suspected", severityError, "the node that was asked cannot reach their owner, or has no link to it"},
+	{"unassigned", severityError, "the slots have no owner"},
+	{"failed", severityError, "the cluster has marked their owner as failed"},
+	{"suspected", severityError, "the node that was asked gets no answer from their owner, or has no link to it"},
 	{"loading", severityError, "their owner is loading its data"},
-	{"unreachable", severityError, "nobody knows the address of their owner"},
-	{"open", severityError, "the slots are being moved by CLUSTER SETSLOT, or were, and the\nmove was not finished; only the two nodes know of it"},
+	{"unreachable", severityError, "the address of their owner is unknown"},
+	{"open", severityError, "CLUSTER SETSLOT is moving the slots or has left them half moved;\nonly the source and the target know of it"},
 	{"disagreement", severityError, "two nodes claim the slots, or views differ about them"},
-	{"quorum", severityError, "half of the primaries or more do not answer: no failover"},
-	{"strangers", severityError, "two views have no node in common: they are of different clusters"},
-	{"no-replica", severityWarning, "the owner has no replica that works, and no failover is possible"},
+	{"quorum", severityError, "half of the primaries or more do not serve: no failover is possible"},
+	{"strangers", severityError, "two views have no node in common: their clusters are different"},
+	{"no-replica", severityWarning, "the owner has no working replica: no failover is possible"},
 	{"replica", severityWarning, "a replica has failed, is suspected, is loading or has no address"},
-	{"orphan", severityWarning, "a replica of a node that is unknown, or no primary"},
-	{"few-primaries", severityWarning, "fewer than three primaries own slots: no majority without one"},
+	{"orphan", severityWarning, "the primary of a replica is missing, unknown or not a primary"},
+	{"few-primaries", severityWarning, "fewer than three primaries own slots: without one, no majority is left"},
 	{"same-host", severityWarning, "an owner and all of its replicas are on one machine"},
 	{"host-quorum", severityWarning, "half of the primaries or more are on one machine"},
-	{"unknown-node", severityWarning, "not all views know the node"},
-	{"role", severityWarning, "views differ about what a node is, or whose replica"},
-	{"truncated", severityWarning, "an input may not be whole"},
-	{"same-zone", severityNote, "an owner and all of its replicas are in one of several zones"},
+	{"unknown-node", severityWarning, "the node is missing in some views"},
+	{"role", severityWarning, "views differ about the role of a node, or about its primary"},
+	{"truncated", severityWarning, "an input may be truncated"},
+	{"same-zone", severityNote, "an owner and all of its replicas are in the same zone"},
 	{"one-host", severityNote, "all nodes are on one machine"},
-	{"dead", severityNote, "a node without slots has failed or is suspected: CLUSTER FORGET"},
+	{"dead", severityNote, "a node without slots has failed or is suspected: CLUSTER FORGET it"},
 	{"empty", severityNote, "a primary has no slots"},
-	{"nofailover", severityNote, "no replica of the owner may take over"},
-	{"unready", severityNote, "a node is in handshake, or known by its name only"},
+	{"nofailover", severityNote, "all replicas of the owner have nofailover: none may take over"},
+	{"unready", severityNote, "a node is in handshake, or only its id is known"},
 	{"epoch", severityNote, "two owners have the same config epoch"},
 	{"disconnected", severityNote, "the node that was asked has no link to a node without slots"},
 }
@@ -191,11 +191,11 @@ func (f *finder) openSlots() {
 		k := end{o.From, o.To, o.Migrating, o.Importing}
 		i, ok := places[k]
 		if !ok {
-			who := "both say so"
+			who := "both nodes report it"
 			if !k.importing {
-				who = "the source says so"
+				who = "only the source reports it"
 			} else if !k.migrating {
-				who = "the target says so"
+				who = "only the target reports it"
 			}
 			for _, end := range []struct{ name, id string }{{"source", k.from}, {"target", k.to}} {
 				switch n := f.Node(end.id); {
@@ -212,11 +212,11 @@ func (f *finder) openSlots() {
 		f.found["open"][i].Slots.Add(o.Slot) // a slot of a Cluster is valid
 	}
 	for _, d := range f.Disagreements() {
-		claim := "nobody has them in another view"
+		claim := "another view has no owner for them"
 		if d.Other != nil {
 			claim = fmt.Sprintf("%v claims them too", d.Other)
 		}
-		f.add("disagreement", d.Slots, "%v has them, %s: %s", d.Owner, claim, d.Reason)
+		f.add("disagreement", d.Slots, "%v owns them, but %s: %s", d.Owner, claim, d.Reason)
 	}
 }
 
@@ -288,10 +288,10 @@ func (f *finder) views() {
 			}
 		}
 		if len(without) > 0 && !n.Flags.Has(topology.FlagFail) {
-			f.add("unknown-node", f.slots[n], "%s does not know %v", names(without), n)
+			f.add("unknown-node", f.slots[n], "%v is missing in %s", n, names(without))
 		}
 		if slices.Sort(roles); len(slices.Compact(roles)) > 1 {
-			f.add("role", f.slots[n], "views differ about %v: it is %s", n, strings.Join(slices.Compact(roles), ", "))
+			f.add("role", f.slots[n], "views differ about %v: %s", n, strings.Join(slices.Compact(roles), " or "))
 		}
 	}
 }
@@ -307,9 +307,9 @@ func (f *finder) replicas() {
 		if p := f.Node(n.PrimaryID); p == nil && n.PrimaryID != "" {
 			f.add("orphan", slotmap.Set{}, "%v is a replica of %s, which is unknown", n, n.PrimaryID)
 		} else if p != nil && p.Role != topology.RolePrimary {
-			f.add("orphan", slotmap.Set{}, "%v is a replica of %v, which is no primary", n, p)
+			f.add("orphan", slotmap.Set{}, "%v is a replica of %v, which is not a primary", n, p)
 		} else if n.PrimaryID == "" && n.ID != "" && f.Myself() != nil {
-			f.add("orphan", slotmap.Set{}, "%v is a replica of nobody", n)
+			f.add("orphan", slotmap.Set{}, "the replica %v has no primary", n)
 		}
 	}
 	var bare slotmap.Set
@@ -356,7 +356,7 @@ func working(s *topology.Shard) (n int) {
 // places finds problems with the machines and zones that nodes are in.
 func (f *finder) places() {
 	if n := len(f.owners); n > 0 && n < 3 {
-		f.add("few-primaries", slotmap.Set{}, "slots are owned by %s: when one of them fails, no majority is left to agree on a failover", count(n, "primary", "primaries"))
+		f.add("few-primaries", slotmap.Set{}, "slots are owned by %s: if one fails, no majority is left to agree on a failover", count(n, "primary", "primaries"))
 	}
 	hosts, zones := map[string]int{}, map[string]bool{} // of the members; for each host, its number of owners
 	for _, n := range f.Nodes() {
@@ -421,9 +421,9 @@ func (f *finder) others() {
 		slots, owner := f.slots[n]
 		switch {
 		case n.Role == topology.RoleUnknown:
-			f.add("unready", slots, "the node %v is no member: its flags are %v", n, n.Flags)
+			f.add("unready", slots, "the node %v is not a member: its flags are %v", n, n.Flags)
 		case n.Role == topology.RolePrimary && !owner && (n.Flags.Has(topology.FlagFail) || n.Flags.Has(topology.FlagPFail)):
-			f.add("dead", slots, "%v, which has no slots, %s", n, down(n))
+			f.add("dead", slots, "%v has no slots and %s", n, down(n))
 		case n.Role == topology.RolePrimary && !owner:
 			f.add("empty", slots, "the primary %v has no slots", n)
 		case unlinked(n) && !owner:
@@ -438,7 +438,7 @@ func (f *finder) others() {
 	}
 	for _, epoch := range slices.Sorted(maps.Keys(epochs)) {
 		if same := epochs[epoch]; len(same) > 1 {
-			f.add("epoch", slotmap.Set{}, "%s have the config epoch %d", names(same), epoch)
+			f.add("epoch", slotmap.Set{}, "%s have the same config epoch, %d", names(same), epoch)
 		}
 	}
 }

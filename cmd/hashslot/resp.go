@@ -10,7 +10,9 @@ import (
 // A serverError is an error reply of a server.
 type serverError string
 
-func (e serverError) Error() string { return fmt.Sprintf("the server replied an error: %s", string(e)) }
+func (e serverError) Error() string {
+	return fmt.Sprintf("the server replied with an error: %s", string(e))
+}
 
 // errTruncated says that the data ends inside a reply.
 var errTruncated = errors.New("the reply is truncated")
@@ -49,7 +51,7 @@ func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
 		return nil, nil, errTruncated
 	}
 	if len(head) == 0 {
-		return nil, nil, errors.New("an empty line in place of a reply")
+		return nil, nil, errors.New("a reply cannot begin with an empty line")
 	}
 	if depth > maxRESPDepth {
 		return nil, nil, errors.New("the reply is nested too deeply")
@@ -90,7 +92,7 @@ func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
 			if len(rest) == 0 {
 				return nil, nil, errTruncated
 			}
-			return nil, nil, fmt.Errorf("the reply does not have the length of %d bytes that it announces", n)
+			return nil, nil, fmt.Errorf("a string of the reply does not have the %d bytes that it announces", n)
 		}
 		if kind == '!' {
 			return serverError(body), rest[1:], nil

@@ -20,31 +20,36 @@ var routeCommand = command{
 	short:   "the slot and the owner of each key",
 	run:     runRoute,
 	rawKeys: true,
-	doc: `The owners come from the same files as those of "hashslot check". Keys are read as by
-"hashslot slot".
+	doc: `-nodes names a file with a view of the cluster; "hashslot help check" lists the formats.
+Keys are read as by "hashslot slot".
 
-Text has one line for each key, with four columns and a TAB between them: slot, id of
-the primary that owns it, its address, key. "-" means that there is none.
+Text is one line for each key, with four columns separated by TABs: slot, id and address
+of the primary that owns the slot, key. An id or address that is missing is "-".
 
-JSON is one object a line: that of "hashslot slot", with what "hashslot check" has of
-the slot: its owner as the only shard, "migrating" if the slot is being moved, and
-"problems" with its errors, without warnings and notes.
+JSON is one object per line: that of "hashslot slot", with the parts of "hashslot check"
+that concern the slot. These are its owner as the only shard, "migrating" if the slot is
+being moved, and "problems" with its errors, without warnings and notes.
 
-If nobody owns the slot of a key, the exit status is 1, after all keys.
+The exit status is 1 if the slot of any key has no owner. All other keys are still
+answered.
 
-With -commands, commands are read instead of keys; arguments are one command.
+With -commands, route reads commands instead of keys. The arguments are one command.
 ` + commandsDoc + `
-Text then has a line for each slot that a command goes to: slot, id and address of
-its owner, the command, and its keys in the slot, or channels of sharded pub/sub. A
-command without keys has one line with "-", where it goes ("any node", "all shards",
-"all nodes" or "special"), "-" and the command. A command that a cluster refuses as
-CROSSSLOT has "refused" there, and the reason at the end; one that is not understood
-has "error". All commands of a MULTI block must be in one slot, for each client of
-MONITOR, and those of a script, which MONITOR shows, in the slot of the script's keys.
+Text is then one line for each slot that a command goes to: slot, id and address of its
+owner, command, then the keys in the slot, or the channels of sharded pub/sub. The line
+of a command without keys is "-", its destination ("any node", "all shards", "all nodes"
+or "special"), "-" and the command. The destination is "refused" if a cluster refuses the
+command as CROSSSLOT, and "error" if the command is not understood; the reason follows
+the command. All commands of a MULTI block must be in one slot; of MONITOR, each client
+has its own blocks. Commands of a script, which MONITOR shows too, must be in the slot
+of the script's keys.
 
-JSON then is one object a line, with "command", "to", "parts", a list of slots with
-their owners and keys, and "within" for a command of a MULTI block or a script. If a
-command is refused or not understood, the exit status is 1, after all commands.
+JSON is then one object per line: "command", "to", "parts" (a list of slots with their
+owners and keys), "within" for a command of a MULTI block or a script, and "error" for a
+command that is refused or not understood.
+
+The exit status is 1 if any command is refused, is not understood, or goes to a slot
+without an owner. All other commands are still answered.
 `,
 	example: `$ hashslot route -nodes testdata/nodes.txt foo bar {bar}2
 12182	292f	10.0.0.3:30003	foo
@@ -122,7 +127,7 @@ func runRoute(e *env) int {
 		}
 	})
 	if n := lost.Load(); code == exitOK && n > 0 {
-		return e.fail(fmt.Errorf("%d keys are in slots that nobody owns", n))
+		return e.fail(fmt.Errorf("%d keys are in slots without an owner", n))
 	}
 	return code
 }

@@ -527,14 +527,14 @@ func (g *scanned) report(e *env, unit string) int {
 		code = e.fail(fmt.Errorf("%s %d is left out: %s", unit, b.line+1, b.reason))
 	}
 	if more := g.bad.n - int64(len(g.bad.first)); more > 0 {
-		code = e.fail(fmt.Errorf("%d more are left out", more))
+		code = e.fail(fmt.Errorf("%d more %ss are left out", more, unit))
 	}
 	if g.err != nil {
 		what := ""
 		if g.behind {
-			what = ", and some behind it"
+			what = ", and some after it"
 		}
-		code = e.fail(fmt.Errorf("%s %d: %w; the report covers the lines in front of it%s", unit, g.errLine+1, g.err, what))
+		code = e.fail(fmt.Errorf("%s %d: %w; the report covers the lines before it%s", unit, g.errLine+1, g.err, what))
 	}
 	if g.interrupted {
 		code = e.fail(fmt.Errorf("interrupted: the report covers the first %d lines", g.lines))
@@ -549,11 +549,11 @@ func (e *env) warnOfInput(data []byte, sep byte) {
 	what := ""
 	switch {
 	case bytes.HasPrefix(line, []byte("\xff\xfe")) || bytes.HasPrefix(line, []byte("\xfe\xff")):
-		what = "the input begins with the byte order mark of UTF-16, and is read as bytes"
+		what = "the input begins with the byte order mark of UTF-16, but keys are read byte by byte: convert the input to UTF-8"
 	case bytes.HasPrefix(line, []byte("\xef\xbb\xbf")):
-		what = "the input begins with a byte order mark, which is part of the first line"
+		what = "the input begins with a byte order mark, which counts as part of the first line"
 	case sep == '\n' && bytes.HasSuffix(line, []byte("\r")):
-		what = "the first line ends with a carriage return, which is part of it, as in each line"
+		what = "the first line ends with a carriage return, which counts as part of the line, in every line"
 	default:
 		return
 	}

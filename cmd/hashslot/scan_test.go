@@ -219,7 +219,7 @@ func TestScanEndsAnywhere(t *testing.T) {
 	r := &scanned{err: errors.New("disk on fire"), errLine: 4, behind: true}
 	var errOut bytes.Buffer
 	assert.Equal(t, exitFailed, r.report(&env{stderr: &errOut}, "line"))
-	assert.Equal(t, "hashslot: line 5: disk on fire; the report covers the lines in front of it, and some behind it\n", errOut.String())
+	assert.Equal(t, "hashslot: line 5: disk on fire; the report covers the lines before it, and some after it\n", errOut.String())
 }
 
 // anySplit has small blocks.
@@ -278,7 +278,7 @@ func TestScanTooLong(t *testing.T) {
 	assert.Contains(t, r.out, "\nLines that were left out: 1\n")
 	r = runOn(strings.Repeat("long\n", 25), "stat", "-max", "3", "-format", "json")
 	assert.Equal(t, maxBadLines+1, strings.Count(r.errOut, "\n"))
-	assert.Contains(t, r.errOut, "hashslot stat: 15 more are left out\n")
+	assert.Contains(t, r.errOut, "hashslot stat: 15 more lines are left out\n")
 	assert.Contains(t, r.out, `"bad_lines":25,"interrupted":false`)
 	r = runOn("get a\n"+strings.Repeat("x", 20)+"\nget b\n", "stat", "-commands", "-max", "10")
 	assert.Equal(t, exitFailed, r.code)
@@ -288,7 +288,7 @@ func TestScanTooLong(t *testing.T) {
 func TestScanFails(t *testing.T) {
 	r := runWith(io.MultiReader(strings.NewReader("a\nb\nc"), iotest.ErrReader(errors.New("disk on fire"))), "stat")
 	assert.Equal(t, exitFailed, r.code)
-	assert.Equal(t, "hashslot stat: line 3: disk on fire; the report covers the lines in front of it\n", r.errOut)
+	assert.Equal(t, "hashslot stat: line 3: disk on fire; the report covers the lines before it\n", r.errOut)
 	assert.Contains(t, r.out, "keys             2\n")
 }
 
@@ -314,7 +314,7 @@ func TestScanInterrupted(t *testing.T) {
 		assert.Equal(t, fmt.Sprintf("hashslot stat: interrupted: the report covers the first %d lines\n", lines), errOut.String())
 		reader.Close()
 	}
-	assert.Contains(t, report{Interrupted: true}.textOf(), "\nInterrupted: there was more to read.\n")
+	assert.Contains(t, report{Interrupted: true}.textOf(), "\nInterrupted: the input was not read to its end.\n")
 }
 
 func (r report) textOf() string { return string(r.text(false)) }
@@ -322,9 +322,9 @@ func (r report) textOf() string { return string(r.text(false)) }
 func TestInputWarnings(t *testing.T) {
 	for in, want := range map[string]string{
 		"a\n":                 "",
-		"a\r\nb\r\n":          "the first line ends with a carriage return, which is part of it, as in each line",
-		"\xef\xbb\xbfa\n":     "the input begins with a byte order mark, which is part of the first line",
-		"\xff\xfea\x00\n\x00": "the input begins with the byte order mark of UTF-16, and is read as bytes",
+		"a\r\nb\r\n":          "the first line ends with a carriage return, which counts as part of the line, in every line",
+		"\xef\xbb\xbfa\n":     "the input begins with a byte order mark, which counts as part of the first line",
+		"\xff\xfea\x00\n\x00": "the input begins with the byte order mark of UTF-16, but keys are read byte by byte: convert the input to UTF-8",
 	} {
 		for _, command := range []string{"slot", "stat"} {
 			r := runOn(in, command)

@@ -18,25 +18,25 @@ var slotCommand = command{
 	short:   "the slot, hash tag and hashed part of each key",
 	run:     runSlot,
 	rawKeys: true,
-	doc: `Without a KEY, keys are read from standard input, one a line, any number of them, and
-answered as they come. Every byte of a line is part of the key: an empty line is the
-empty key, and a carriage return before the newline belongs to the key. Write "--"
-before a KEY that starts with "-".
+	doc: `Without a KEY, slot reads keys from standard input, one per line, and answers them as
+they arrive. Every byte of a line is part of the key: an empty line is the empty key,
+and a carriage return before the newline belongs to the key. Write "--" before a KEY
+that starts with "-".
 
-Text has one line for each key, with four columns and a TAB between them: slot,
-hash tag, hashed part, key. The tag is empty if the key has none; then the key is
-hashed as a whole. Control characters are written as \t, \n, \r or \xHH and a
-backslash as \\, so that there are always four columns. Sort by slot with
-"sort -n", and take slots and keys with "cut -f 1,4".
+Text is one line for each key, with four columns separated by TABs: slot, hash tag,
+hashed part, key. The tag is empty if the key has none; then the whole key is hashed.
+Control characters are written as \t, \n, \r or \xHH, and a backslash as \\, so a line
+always has four columns. Sort by slot with "sort -n", and select slots and keys with
+"cut -f 1,4".
 
-JSON is one object a line. It cannot hold a key that is not UTF-8: such a key is
-an error that asks for -hex.
+JSON is one object per line. JSON cannot hold a key that is not UTF-8: without -hex,
+such a key is an error.
 
-With -hex, key, tag and hashed part are written in hex. With -unhex, keys are
-read in hex. For binary keys use both, or -hex with -0.
+With -hex, key, tag and hashed part are written in hex. With -unhex, keys are read in
+hex. For binary keys use both, or -hex with -0.
 
-A line that is too long, or not hex, is an error with its number. All keys before
-it are answered, and none after it.
+An error in a line, such as a line that is too long or is not hex, names the line. All
+keys before it are answered, and none after it.
 `,
 	example: `$ hashslot slot user:{123}:profile user:{123}:settings mykey
 5970	123	123	user:{123}:profile
@@ -114,7 +114,7 @@ func runSlot(e *env) int {
 	})
 }
 
-var errNotUTF8 = errors.New("the key is not UTF-8, and JSON cannot hold it: use -hex")
+var errNotUTF8 = errors.New("JSON cannot hold a key that is not UTF-8: use -hex")
 
 // slotText and slotJSON write the line for any key.
 func (o *output) slotText(enc encoder, key []byte, slot hashslot.Slot, tag, hashed []byte) {
@@ -212,7 +212,7 @@ func unhex(key []byte) ([]byte, error) {
 		}
 	}
 	if len(key)&1 != 0 {
-		return nil, fmt.Errorf("%d hex digits are an odd number", len(key))
+		return nil, fmt.Errorf("%d is an odd number of hex digits", len(key))
 	}
 	return key[:len(key)/2], nil
 }

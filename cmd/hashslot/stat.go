@@ -24,40 +24,46 @@ var statCommand = command{
 	short:   "how keys spread over the slots, and over the shards",
 	run:     runStat,
 	rawKeys: true,
-	doc: `Keys are read as by "hashslot slot". The report has the number of keys, of slots with
-keys and of keys in a slot, and lists the slots and the hash tags with the most keys.
--top 0 lists none, which is faster if there are many tags.
+	doc: `Keys are read as by "hashslot slot". The report gives the number of keys, the number of
+slots with keys and the keys per slot, and lists the slots and the hash tags with the
+most keys. -top 0 leaves out the lists, which is faster if there are many tags.
 
-The deviation is the standard deviation of the number of keys in a slot. Beside it is
-the deviation that keys without tags have by chance. With many keys in few tags the
-deviation is larger.
+The deviation is the standard deviation of the keys per slot. The number beside it is
+the deviation that keys without hash tags have by chance. Many keys with few different
+tags give a larger deviation.
 
 Up to 16384 different tags are counted exactly. With more, only the most frequent are
 counted, and the report says by how much these counts may be too low. Tags with no
 more keys than that are not listed. Tags longer than 256 bytes are not listed either.
 
-With -nodes, as in "hashslot check", the report also has the keys of each shard, in
-the order of the first slots: the share of all keys, the number of slots and the keys
-in a slot. If slots have no owner, a line has the number of keys in them.
+With -nodes (see "hashslot help check"), the report also lists the shards in the order
+of their first slots, each with its keys, their share of all keys, its slots and the
+keys per slot. If slots have no owner, a line gives the number of keys in them.
 
-JSON is one object; -nodes adds "owners" and "unowned". A share there is 0 to 1. A tag
-that is not UTF-8 is in "tag_hex" instead of "tag".
+JSON is one object; -nodes adds "owners" and "unowned". A share in JSON is a number from
+0 to 1. A tag that is not UTF-8 is in "tag_hex" instead of "tag".
 
-A line that is too long, or not hex, is left out and counted. The first ten are named,
-and the exit status is 1. If Ctrl-C or SIGTERM ends the reading, the report covers what
-has been read, and the exit status is 1.
+A line that is too long, or is not hex, is left out. The first ten such lines are named,
+the others only counted, and the exit status is 1. Ctrl-C or SIGTERM ends the reading:
+the report covers what has been read, and the exit status is 1.
 
-With -commands, commands are read instead of keys, as by "hashslot route -commands",
-and the keys of all of them are counted. The report also has the number of commands,
-of those without a key, of those with keys in several slots that clients can divide
-(MGET, DEL and others), of those that a cluster refuses as CROSSSLOT, alone, in a MULTI
-block or in a script, and of those that are not understood. It lists the refused and
-the not understood commands by name, with the reason for the first of each. Commands of
-scripts, which MONITOR shows, are checked but not counted, nor are their keys. JSON has
-all this in "commands".
+With -commands, stat reads commands instead of keys, like "hashslot route -commands",
+and counts the keys of all commands. The report begins with the number of commands, and
+says how many of them are
 
--svg draws a map of the 16384 slots, 128 in a row, coloured by the number of keys in a
-slot; "-svg -" writes it instead of the report.
+    without keys
+    divided         their keys are in several slots, and clients can divide them by slot
+                    (MGET, DEL and others)
+    refused         a cluster answers CROSSSLOT to them, alone, in a MULTI block or in a
+                    script
+    not understood
+
+It ends with the names of the refused and of the not understood commands, each with the
+reason for the first one. Commands in scripts, which MONITOR shows, are counted apart,
+without their keys. JSON has all this in "commands".
+
+-svg draws a map of the 16384 slots, 128 in a row. The colour of a slot shows its number
+of keys. "-svg -" writes the map instead of the report.
 `,
 	example: `$ hashslot stat {42}:name {42}:mail {7}:name queue
 keys             4
@@ -106,7 +112,7 @@ func runStat(e *env) int {
 	fs.BoolVar(&hex, "hex", false, "write tags in hex")
 	fs.BoolVar(&unhex, "unhex", false, "read keys in hex")
 	fs.IntVar(&top, "top", 10, "list the `n` slots and tags with the most keys, at most 1000")
-	fs.StringVar(&svg, "svg", "", "draw the slots to `file`")
+	fs.StringVar(&svg, "svg", "", "write a map of the slots to `file`; - writes the map instead of the report")
 	theme.add(&fs)
 	cf.addOption(&fs)
 	if code, ok := e.parse(&fs); !ok {
@@ -117,7 +123,7 @@ func runStat(e *env) int {
 		err = first(err, errUnhexCommands)
 	}
 	if top < 0 || top > 1000 {
-		err = first(err, fmt.Errorf("-top %d is not 0 to 1000", top))
+		err = first(err, fmt.Errorf("-top must be from 0 to 1000, not %d", top))
 	}
 	if nodes.given() {
 		err = first(err, nodes.check())
@@ -490,7 +496,7 @@ func (r report) ownersText(b *bytes.Buffer) {
 		b.WriteString("\n" + table.String())
 	}
 	if u := r.Unowned; u != nil && u.Slots > 0 {
-		fmt.Fprintf(b, "\n%d slots have no owner; they have %d keys, %.2f%% of all.\n", u.Slots, u.Keys, 100*u.Share)
+		fmt.Fprintf(b, "\n%d slots have no owner: they hold %d keys, %.2f%% of all.\n", u.Slots, u.Keys, 100*u.Share)
 	}
 }
 
@@ -529,9 +535,9 @@ func (r report) text(hex bool) []byte {
 	}
 	switch {
 	case r.TagsLost > 0 && len(r.HotTags) > 0:
-		fmt.Fprintf(&b, "\nThere are many tags: each may have up to %d keys more than listed, and no other tag\nhas more than that.\n", r.TagsLost)
+		fmt.Fprintf(&b, "\nThere are too many tags to count exactly: each count may be too low by up to %d, and a\ntag that is not counted has at most %[1]d keys.\n", r.TagsLost)
 	case r.TagsLost > 0:
-		fmt.Fprintf(&b, "\nThere are many tags, and none stands out: none has more than %d keys for certain.\n", r.TagsLost)
+		fmt.Fprintf(&b, "\nThere are too many tags to count exactly: none has more than %d keys for certain, so\nnone is listed.\n", r.TagsLost)
 	}
 	if r.Commands != nil {
 		r.Commands.troubles(&b)
@@ -540,7 +546,7 @@ func (r report) text(hex bool) []byte {
 		fmt.Fprintf(&b, "\nLines that were left out: %d\n", r.BadLines)
 	}
 	if r.Interrupted {
-		b.WriteString("\nInterrupted: there was more to read.\n")
+		b.WriteString("\nInterrupted: the input was not read to its end.\n")
 	}
 	return b.Bytes()
 }

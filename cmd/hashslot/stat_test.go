@@ -116,13 +116,13 @@ func TestStatForms(t *testing.T) {
 	assert.Contains(t, r.out, fmt.Sprintf(`"hot_tags":[{"tag_hex":"ff","slot":%d,"keys":1}]`, hashslot.Of("\xff")))
 	r = runOn("00\r\nx\n000\n01\n", "stat", "-unhex")
 	assert.Equal(t, exitFailed, r.code)
-	assert.Equal(t, "hashslot stat: warning: the first line ends with a carriage return, which is part of it, as in each line\n"+
+	assert.Equal(t, "hashslot stat: warning: the first line ends with a carriage return, which counts as part of the line, in every line\n"+
 		"hashslot stat: line 2 is left out: byte 1, \"x\", is not a hex digit\n"+
-		"hashslot stat: line 3 is left out: 3 hex digits are an odd number\n", r.errOut)
+		"hashslot stat: line 3 is left out: 3 is an odd number of hex digits\n", r.errOut)
 	assert.Contains(t, r.out, head(2, 0, 2))
 	assert.Contains(t, r.out, "\nLines that were left out: 2\n")
 	r = runOn("", "stat", "-unhex", "6", "a\nb", "")
-	assert.Equal(t, "hashslot stat: argument 1 is left out: 1 hex digits are an odd number\nhashslot stat: argument 2 is left out: byte 2, \"\\n\", is not a hex digit\n", r.errOut)
+	assert.Equal(t, "hashslot stat: argument 1 is left out: 1 is an odd number of hex digits\nhashslot stat: argument 2 is left out: byte 2, \"\\n\", is not a hex digit\n", r.errOut)
 	assert.Contains(t, r.out, head(1, 0, 1))
 	assert.Contains(t, runOn("", "stat", "{a\nb}", "", "{}").out, head(3, 1, 3))
 	assert.Equal(t, exitUsage, runOn("", "stat", "-top", "1001").code)
@@ -173,11 +173,11 @@ func TestTopTags(t *testing.T) {
 	}
 	r := runOn(in.String(), "stat", "-top", "1")
 	assert.Regexp(t, `(?m)^ 6093  491\d\d   50.00%  hot$`, r.out)
-	assert.Contains(t, r.out, "\nThere are many tags: each may have up to 1 keys more than listed, and no other tag\nhas more than that.\n")
+	assert.Contains(t, r.out, "\nThere are too many tags to count exactly: each count may be too low by up to 1, and a\ntag that is not counted has at most 1 keys.\n")
 	cold := strings.ReplaceAll(in.String(), "{hot}\n", "")
 	r = runOn(cold, "stat")
 	assert.NotContains(t, r.out, "share  tag\n", "no tag has more than another for certain")
-	assert.Contains(t, r.out, "\nThere are many tags, and none stands out: none has more than 1 keys for certain.\n")
+	assert.Contains(t, r.out, "\nThere are too many tags to count exactly: none has more than 1 keys for certain, so\nnone is listed.\n")
 	r = runOn(cold, "stat", "-format", "json")
 	assert.Contains(t, r.out, `"hot_tags":[],"hot_tags_error":1,`)
 	assert.Contains(t, runOn(cold, "stat", "-top", "0", "-format", "json").out, `"hot_tags":[],"hot_tags_error":0,`)
@@ -450,7 +450,7 @@ func TestStatNodes(t *testing.T) {
 		}
 		none := want["-"]
 		assert.Equal(t, &unownedCount{none, float64(none) / 3000, 16384 - whole.Assigned}, got.Unowned)
-		unowned := fmt.Sprintf("\n%d slots have no owner; they have %d keys, %.2f%% of all.\n", 16384-whole.Assigned, none, float64(none)/30)
+		unowned := fmt.Sprintf("\n%d slots have no owner: they hold %d keys, %.2f%% of all.\n", 16384-whole.Assigned, none, float64(none)/30)
 		assert.Equal(t, whole.Assigned < 16384, strings.Contains(text, unowned), text)
 		assert.Equal(t, whole.Assigned < 16384, strings.Contains(text, "have no owner"), text)
 
@@ -469,10 +469,10 @@ func TestStatNodes(t *testing.T) {
 		args, in string
 		want     result
 	}{
-		{"stat -nodes -", "", result{2, "", "hashslot stat: standard input cannot have both -nodes and the keys (hashslot stat -h for help)\n"}},
-		{"stat -nodes - -nodes - foo", "", result{2, "", "hashslot stat: standard input, -, is there twice (hashslot stat -h for help)\n"}},
-		{"stat -host h foo", "", result{2, "", "hashslot stat: -nodes is missing (hashslot stat -h for help)\n"}},
-		{"stat -nodes - foo", "", result{1, "", "hashslot stat: standard input: nothing in it: " + viewFormats + " is expected\n"}},
+		{"stat -nodes -", "", result{2, "", "hashslot stat: standard input cannot hold both the view of -nodes and the keys: name a file for one of them (hashslot stat -h for help)\n"}},
+		{"stat -nodes - -nodes - foo", "", result{2, "", "hashslot stat: standard input (-) can be read only once (hashslot stat -h for help)\n"}},
+		{"stat -host h foo", "", result{2, "", "hashslot stat: -nodes is missing: name a file with a view of the cluster (hashslot stat -h for help)\n"}},
+		{"stat -nodes - foo", "", result{1, "", "hashslot stat: standard input: the input is empty; expected " + viewFormats + "\n"}},
 	} {
 		assert.Equal(t, c.want, runOn(c.in, strings.Fields(c.args)...), c.args)
 	}

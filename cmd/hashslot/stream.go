@@ -28,12 +28,12 @@ type inputFlags struct {
 
 func (f *inputFlags) add(fs *flag.FlagSet) {
 	fs.BoolVar(&f.nul, "0", false, "lines of standard input end with a NUL byte, not a newline")
-	fs.IntVar(&f.max, "max", defaultMax, fmt.Sprintf("the longest line of standard input, 1 to %d `bytes`", maxMax))
+	fs.IntVar(&f.max, "max", defaultMax, fmt.Sprintf("the longest line of standard input, from 1 to %d `bytes`", maxMax))
 }
 
 func (f *inputFlags) check() error {
 	if f.max < 1 || f.max > maxMax {
-		return fmt.Errorf("-max %d is not 1 to %d", f.max, maxMax)
+		return fmt.Errorf("-max must be from 1 to %d, not %d", maxMax, f.max)
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (e *env) greetTerminal() {
 	if runtime.GOOS == "windows" {
 		end = "Ctrl-Z and Enter"
 	}
-	fmt.Fprintf(e.stderr, "%s: reading from the terminal, one a line, until %s (%[1]s -h for help)\n", e.title(), end)
+	fmt.Fprintf(e.stderr, "%s: reading lines from the terminal, until %s (%[1]s -h for help)\n", e.title(), end)
 }
 
 func (e *env) answerArgs(work worker) int {

@@ -13,20 +13,19 @@ var tagCommand = command{
 	short: "a short hash tag for each slot, or for each of n partitions",
 	run:   runTag,
 	doc: `A key with the tag in braces is in the slot: "{06S}anything" is in slot 0. A tag has
-one to three letters and digits; none for that slot is shorter.
+one to three letters and digits. No tag for that slot is shorter.
 
-Without a SLOT, slots are read from standard input, one a line. A carriage return
-in front of a newline is ignored.
+Without a SLOT, tag reads slots from standard input, one per line. A carriage return
+before a newline is ignored.
 
-With -n, it prints one tag for each of N partitions and reads no slots. The slots of
-the tags are spread evenly: if up to N shards have equal parts of the slots, no shard
-has more than one tag more than another (two for N above 128). Another N gives other
-tags.
+With -n, tag prints one tag for each of N partitions and reads no slots. The tags are
+spread evenly over the slots: if up to N shards own ranges of equal size, their numbers
+of tags differ by at most one (two for N above 128). Another N gives other tags.
 
-Text has one line for each slot, with two columns and a TAB between them: slot,
-tag. JSON is one object a line.
+Text is one line for each slot, with two columns separated by a TAB: slot, tag. JSON is
+one object per line.
 
-A line that is not a slot is an error with its number. All slots before it are
+A line that is not a slot is an error that names the line. All slots before it are
 answered, and none after it.
 `,
 	example: `$ hashslot tag 0 16383
@@ -49,7 +48,7 @@ func runTag(e *env) int {
 	)
 	in.add(&fs)
 	form.add(&fs)
-	fs.IntVar(&n, "n", 0, "tags for `n` partitions, 1 to 16384, instead of slots")
+	fs.IntVar(&n, "n", 0, "print tags for `n` partitions, from 1 to 16384")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -64,10 +63,10 @@ func runTag(e *env) int {
 	fs.Visit(func(f *flag.Flag) { partitions = partitions || f.Name == "n" })
 	if partitions {
 		if n < 1 || n > hashslot.Count {
-			return e.badUse(fmt.Errorf("-n %d is not 1 to %d", n, hashslot.Count))
+			return e.badUse(fmt.Errorf("-n must be from 1 to %d, not %d", hashslot.Count, n))
 		}
 		if len(e.args) > 0 {
-			return e.badUse(fmt.Errorf("-n and the slot %q: one of them", e.args[0]))
+			return e.badUse(fmt.Errorf("-n reads no slots: unexpected argument %q", e.args[0]))
 		}
 		var out []byte
 		for _, tag := range hashslot.Tags(n) {
@@ -94,11 +93,11 @@ func parseSlot(text []byte) (hashslot.Slot, error) {
 		text = text[:n-1]
 	}
 	if len(text) > 64 {
-		return 0, fmt.Errorf("%q... is not a slot, 0 to %d", text[:64], hashslot.Count-1)
+		return 0, fmt.Errorf("%q... is not a slot from 0 to %d", text[:64], hashslot.Count-1)
 	}
 	slot, err := hashslot.ParseSlot(string(text))
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a slot, 0 to %d", text, hashslot.Count-1)
+		return 0, fmt.Errorf("%q is not a slot from 0 to %d", text, hashslot.Count-1)
 	}
 	return slot, nil
 }

@@ -28,7 +28,7 @@ type input struct {
 }
 
 // viewFormats lists the formats that readView reads.
-const viewFormats = "CLUSTER NODES, nodes.conf, or CLUSTER SLOTS or SHARDS as JSON or RESP"
+const viewFormats = "CLUSTER NODES, a nodes.conf, or CLUSTER SLOTS or SHARDS as JSON or RESP"
 
 // readView reads the view of a cluster in one file: the output of CLUSTER NODES, a
 // nodes.conf, or a reply to CLUSTER NODES, SLOTS or SHARDS, as RESP or as JSON.
@@ -37,7 +37,7 @@ func readView(data []byte, from topology.Origin) (c *topology.Cluster, doubt str
 	start := bytes.TrimLeft(data, " \t\r\n")
 	switch {
 	case len(start) == 0:
-		return nil, "", fmt.Errorf("nothing in it: %s is expected", viewFormats)
+		return nil, "", fmt.Errorf("the input is empty; expected %s", viewFormats)
 	case looksRESP(start):
 		reply, err := oneReply(start)
 		if err != nil {
@@ -57,14 +57,14 @@ func readView(data []byte, from topology.Origin) (c *topology.Cluster, doubt str
 	c, err = topology.ParseNodes(text, from)
 	if err != nil {
 		if what := otherThanView(start); what != "" {
-			err = fmt.Errorf("this is %s; %s is expected", what, viewFormats)
+			err = fmt.Errorf("this is %s; expected %s", what, viewFormats)
 		}
 		return nil, "", err
 	}
 	if !strings.HasSuffix(text, "\n") {
-		doubt = "the last line has no end: the text may be truncated"
+		doubt = "the last line does not end with a newline: the text may be truncated"
 	} else if strings.Contains(text, "shard-id=") && !strings.Contains(text, "\nvars ") {
-		doubt = "a nodes.conf ends with a line of vars, and this has none: it may be truncated"
+		doubt = "the line \"vars\", with which a nodes.conf ends, is missing: the file may be truncated"
 	}
 	return c, doubt, nil
 }
@@ -103,7 +103,7 @@ func oneReply(data []byte) (reply any, err error) {
 			return reply, nil
 		}
 		if !simple {
-			return nil, errors.New("there is more than one reply")
+			return nil, errors.New("there is more than one reply: give each its own file")
 		}
 	}
 }
@@ -120,7 +120,7 @@ func readJSON(data []byte) (any, error) {
 		return nil, fmt.Errorf("not JSON: %w", err)
 	}
 	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
-		return nil, fmt.Errorf("there is more behind the JSON, from byte %d on", d.InputOffset())
+		return nil, fmt.Errorf("there is more after the JSON, from byte %d on", d.InputOffset())
 	}
 	return plainNumbers(reply), nil
 }
@@ -146,7 +146,7 @@ func plainNumbers(v any) any {
 
 // readReply reads a decoded reply. Its shape shows which command it answers.
 func readReply(reply any, from topology.Origin) (*topology.Cluster, error) {
-	unexpected := func(what string) error { return fmt.Errorf("this is %s; %s is expected", what, viewFormats) }
+	unexpected := func(what string) error { return fmt.Errorf("this is %s; expected %s", what, viewFormats) }
 	switch reply := reply.(type) {
 	case string:
 		c, err := topology.ParseNodes(reply, from)
@@ -183,10 +183,10 @@ func readReply(reply any, from topology.Origin) (*topology.Cluster, error) {
 			}
 			return topology.ParseSlots(reply, from)
 		case string:
-			return nil, unexpected("a list of text")
+			return nil, unexpected("a list of strings")
 		}
 	}
-	return nil, unexpected(fmt.Sprintf("a reply of another command: %.60q", fmt.Sprint(reply)))
+	return nil, unexpected(fmt.Sprintf("the reply to another command: %.60q", fmt.Sprint(reply)))
 }
 
 // otherThanView names the kind of data that readView cannot read, by its beginning. It
@@ -195,15 +195,15 @@ func otherThanView(data []byte) string {
 	for _, known := range []struct{ start, what string }{
 		{"\x1f\x8b", "a gzip file"}, {"\x28\xb5\x2f\xfd", "a zstd file"}, {"PK\x03\x04", "a zip file"}, {"\x7fELF", "a program"},
 		{"REDIS0", "an RDB file"}, {"VALKEY0", "an RDB file"}, {"\x89PNG", "a picture"}, {"<svg", "a picture"},
-		{"<", "a page of HTML or XML"}, {"---", "YAML"},
+		{"<", "an HTML or XML page"}, {"---", "a YAML file"},
 		{"cluster_state:", "CLUSTER INFO"}, {"cluster_enabled:", "CLUSTER INFO"}, {"# Server", "INFO"}, {"# Cluster", "INFO"},
 		{"(error) ", "an error of a server"}, {"ERR ", "an error of a server"}, {"NOAUTH ", "an error of a server"},
 		{"NOPERM ", "an error of a server"}, {"WRONGPASS ", "an error of a server"}, {"Could not connect to ", "an error of the client"},
 		{"AUTH failed: ", "an error of a server"}, {"Error: ", "an error of the client"},
-		{"1) ", "what redis-cli and valkey-cli print for people, and --json prints it for programs"},
-		{"(empty ", "what redis-cli and valkey-cli print for people, and --json prints it for programs"},
-		{"slots\n", "CLUSTER SHARDS without its structure, which --json keeps"},
-		{"slots\r\n", "CLUSTER SHARDS without its structure, which --json keeps"},
+		{"1) ", "what valkey-cli and redis-cli print for people (use --json)"},
+		{"(empty ", "what valkey-cli and redis-cli print for people (use --json)"},
+		{"slots\n", "CLUSTER SHARDS without its structure (use --json)"},
+		{"slots\r\n", "CLUSTER SHARDS without its structure (use --json)"},
 	} {
 		if bytes.HasPrefix(data, []byte(known.start)) {
 			what := known.what
@@ -216,10 +216,10 @@ func otherThanView(data []byte) string {
 	}
 	lines := bytes.SplitN(data[:min(len(data), 1000)], []byte("\n"), 4)
 	if len(lines) > 3 && isNumber(lines[0]) && isNumber(lines[1]) {
-		return "CLUSTER SLOTS without its structure, which --json keeps"
+		return "CLUSTER SLOTS without its structure (use --json)"
 	}
 	if bytes.IndexByte(data[:min(len(data), 4096)], 0) >= 0 {
-		return "binary"
+		return "binary data"
 	}
 	return ""
 }
@@ -281,7 +281,7 @@ func readNodes(e *env, name string) (data []byte, err error) {
 	}
 	data, err = io.ReadAll(io.LimitReader(r, maxNodesFile+1))
 	if err == nil && len(data) > maxNodesFile {
-		err = fmt.Errorf("%s: longer than %d bytes", inputName(name), maxNodesFile)
+		err = fmt.Errorf("%s: larger than %d bytes, the limit", inputName(name), maxNodesFile)
 	}
 	return data, err
 }

@@ -73,22 +73,22 @@ func TestErrors(t *testing.T) {
 		arg  int
 		text string
 	}{
-		"NOPE":                         {ErrUnknown, 0, `command: "nope": argument 0: there is no such command`},
-		"CONFIG nope":                  {ErrUnknown, 1, `command: "config": argument 1: there is no subcommand "nope"`},
-		"config|get x":                 {ErrUnknown, 0, `command: "config|get": argument 0: there is no such command`},
-		"GET":                          {ErrArity, 1, `command: "get": argument 1: takes 2 arguments with its name, not 1`},
-		"GET a b":                      {ErrArity, 2, `command: "get": argument 2: takes 2 arguments with its name, not 3`},
-		"MGET":                         {ErrArity, 1, `command: "mget": argument 1: takes at least 2 arguments with its name, not 1`},
+		"NOPE":                         {ErrUnknown, 0, `command: "nope": argument 0: unknown command`},
+		"CONFIG nope":                  {ErrUnknown, 1, `command: "config": argument 1: unknown subcommand "nope"`},
+		"config|get x":                 {ErrUnknown, 0, `command: "config|get": argument 0: unknown command`},
+		"GET":                          {ErrArity, 1, `command: "get": argument 1: takes 2 arguments, the name included, not 1`},
+		"GET a b":                      {ErrArity, 2, `command: "get": argument 2: takes 2 arguments, the name included, not 3`},
+		"MGET":                         {ErrArity, 1, `command: "mget": argument 1: takes at least 2 arguments, the name included, not 1`},
 		"LMPOP x a LEFT":               {ErrSyntax, 1, `command: "lmpop": argument 1: the number of keys is not a number, or is negative`},
 		"LMPOP -1 a LEFT":              {ErrSyntax, 1, `command: "lmpop": argument 1: the number of keys is not a number, or is negative`},
 		"LMPOP 0 a LEFT":               {ErrSyntax, 1, `command: "lmpop": argument 1: the number of keys is 0`},
-		"BLMPOP 1 3 a LEFT":            {ErrSyntax, 2, `command: "blmpop": argument 2: fewer arguments than keys`},
-		"ZUNION 9223372036854775807 a": {ErrSyntax, 1, `command: "zunion": argument 1: fewer arguments than keys`},
+		"BLMPOP 1 3 a LEFT":            {ErrSyntax, 2, `command: "blmpop": argument 2: there are fewer arguments than keys`},
+		"ZUNION 9223372036854775807 a": {ErrSyntax, 1, `command: "zunion": argument 1: there are fewer arguments than keys`},
 		"ZUNION 9223372036854775808 a": {ErrSyntax, 1, `command: "zunion": argument 1: the number of keys is not a number, or is negative`},
 		"XREAD COUNT 5 a":              {ErrSyntax, 4, `command: "xread": argument 4: the keyword STREAMS is missing, or no key follows`},
 		"XREAD COUNT 5 STREAMS":        {ErrSyntax, 4, `command: "xread": argument 4: the keyword STREAMS is missing, or no key follows`},
-		"XREAD COUNT 5 STREAMS a":      {ErrSyntax, 5, `command: "xread": argument 5: fewer arguments than keys`},
-		"MIGRATE h 1 a 0 5 KEYS b":     {ErrSyntax, 3, `command: "migrate": argument 3: the key before KEYS is not empty`},
+		"XREAD COUNT 5 STREAMS a":      {ErrSyntax, 5, `command: "xread": argument 5: there are fewer arguments than keys`},
+		"MIGRATE h 1 a 0 5 KEYS b":     {ErrSyntax, 3, `command: "migrate": argument 3: the key must be empty, because KEYS lists the keys`},
 		"MSETEX x a 1":                 {ErrSyntax, 1, ""},
 	} {
 		keys, err := Keys(nil, words(line))
@@ -331,7 +331,7 @@ func TestSplit(t *testing.T) {
 		assert.Equal(t, []string{"x"}, dst)
 	}
 	_, err = AppendPart(nil, nil, words("SUNION a b"), []int{0})
-	assert.EqualError(t, err, `command: "sunion" cannot be divided`)
+	assert.EqualError(t, err, `command: "sunion" cannot be divided by slot`)
 }
 
 func TestCombine(t *testing.T) {

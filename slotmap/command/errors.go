@@ -10,7 +10,7 @@ import (
 var (
 	ErrUnknown = errors.New("command: unknown command")
 	ErrArity   = errors.New("command: wrong number of arguments")
-	ErrSyntax  = errors.New("command: the arguments do not show where the keys are")
+	ErrSyntax  = errors.New("command: the keys cannot be found in the arguments")
 )
 
 // An Error says why the keys of a command cannot be found.
@@ -47,9 +47,9 @@ func unknown(c *Command, args Args) *Error {
 	asked := args.at(e.Arg)
 	name := lower(asked[:min(len(asked), maxQuoted)]) // a copy
 	if c != nil {
-		e.Reason = "there is no subcommand " + strconv.Quote(name)
+		e.Reason = "unknown subcommand " + strconv.Quote(name)
 	} else {
-		e.Command, e.Reason = name, "there is no such command"
+		e.Command, e.Reason = name, "unknown command"
 	}
 	return e
 }
@@ -60,7 +60,7 @@ func (c *Command) arityError(n int) *Error {
 		want = "at least " + strconv.Itoa(-int(c.arity))
 	}
 	return &Error{Kind: ErrArity, Command: c.name, Arg: min(n, max(int(c.arity), -int(c.arity))),
-		Reason: "takes " + want + " arguments with its name, not " + strconv.Itoa(n)}
+		Reason: "takes " + want + " arguments, the name included, not " + strconv.Itoa(n)}
 }
 
 // A fault is the reason why a specification finds no keys.
@@ -99,13 +99,13 @@ func (c *Command) syntaxError(why fault, at int) *Error {
 	case zeroKeys:
 		e.Reason = "the number of keys is 0"
 	case tooFew:
-		e.Reason = "fewer arguments than keys"
+		e.Reason = "there are fewer arguments than keys"
 	case noValue:
 		e.Reason = "the last key has no value"
 	case unspecified:
 		e.Reason = "the server's description does not say where the keys are"
 	case found: // MIGRATE
-		e.Arg, e.Reason = 3, "the key before KEYS is not empty"
+		e.Arg, e.Reason = 3, "the key must be empty, because KEYS lists the keys"
 	default:
 		for _, s := range c.rules.specs {
 			if s.begin == beginKeyword {

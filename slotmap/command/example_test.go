@@ -54,7 +54,7 @@ func ExampleKeys() {
 	// Output:
 	// counter OW update <nil>
 	// {a}x RW access update <nil>
-	// true command: "get": argument 1: takes 2 arguments with its name, not 1
+	// true command: "get": argument 1: takes 2 arguments, the name included, not 1
 }
 
 func ExampleRoute() {
@@ -68,8 +68,8 @@ func ExampleRoute() {
 	fmt.Println(errors.Is(err, command.ErrUnknown), err)
 	// Output:
 	// one slot 8000 - a replica may answer: true <nil>
-	// true hashslot: keys do not share a slot: key 0, "foo", is in slot 12182, key 1, "bar", in slot 5061
-	// true command: "gett": argument 0: there is no such command
+	// true hashslot: keys do not share a slot: key 0 ("foo") is in slot 12182, key 1 ("bar") in slot 5061
+	// true command: "gett": argument 0: unknown command
 }
 
 func ExampleArgs() {
@@ -94,7 +94,7 @@ func ExampleBlock() {
 	}
 	fmt.Println(block.Slot())
 	// Output:
-	// hashslot: keys do not share a slot: key 0, "{42}:balance", is in slot 8000, key 2, "{43}:balance", in slot 3937
+	// hashslot: keys do not share a slot: key 0 ("{42}:balance") is in slot 8000, key 2 ("{43}:balance") in slot 3937
 	// 8000 true
 }
 

@@ -71,10 +71,10 @@ func (l *loader) command(v any, parent int) *slotmap.ParseError {
 		return bad("", kind(v)+" is not a list")
 	}
 	if len(f) <= fieldStep {
-		return bad("", fmt.Sprintf("%d fields are not a command", len(f)))
+		return bad("", fmt.Sprintf("a command does not have %d fields", len(f)))
 	}
 	if len(l.commands) == maxCommands {
-		return bad("", fmt.Sprintf("more than %d commands", maxCommands))
+		return bad("", fmt.Sprintf("there are more than %d commands", maxCommands))
 	}
 	c := Command{parent: uint16(parent), rules: &rules{}}
 	n, err := number16(f[fieldArity], ".arity")
@@ -270,12 +270,12 @@ func loadSpec(v any) (s spec, err *slotmap.ParseError) {
 	switch begin.kind {
 	case "index":
 		if s.begin, s.at = beginIndex, begin.numbers["index"]; s.at < 1 {
-			return s, bad(".begin_search.spec.index", "less than 1")
+			return s, bad(".begin_search.spec.index", "the number is less than 1")
 		}
 	case "keyword":
 		s.begin, s.at, s.keyword = beginKeyword, begin.numbers["startfrom"], lower(begin.keyword)
 		if s.at == 0 || s.keyword == "" {
-			return s, bad(".begin_search.spec", "no keyword, or a search from argument 0")
+			return s, bad(".begin_search.spec", "the keyword is missing, or the search begins at argument 0")
 		}
 	}
 	s.step = find.numbers["keystep"]
@@ -288,13 +288,13 @@ func loadSpec(v any) (s spec, err *slotmap.ParseError) {
 		return s, nil
 	}
 	if s.step < 1 {
-		return s, bad(".find_keys.spec.keystep", "less than 1")
+		return s, bad(".find_keys.spec.keystep", "the number is less than 1")
 	}
 	if s.limit < 0 || s.find == findNumber && s.last < 0 {
-		return s, bad(".find_keys.spec", "a negative number")
+		return s, bad(".find_keys.spec", "a number is negative")
 	}
 	if s.find == findNumber && s.limit <= s.last {
-		return s, bad(".find_keys.spec.firstkey", "keys before their number")
+		return s, bad(".find_keys.spec.firstkey", "the keys are before their number")
 	}
 	return s, nil
 }
@@ -350,7 +350,7 @@ func fields(v any, path string, f func(name string, v any) *slotmap.ParseError) 
 		return nil
 	case []any:
 		if len(v)%2 != 0 {
-			return bad(path, fmt.Sprintf("a list of %d elements is not names and values", len(v)))
+			return bad(path, fmt.Sprintf("a list of names and values cannot have %d elements", len(v)))
 		}
 		for i := 0; i < len(v); i += 2 {
 			s, ok := text(v[i])

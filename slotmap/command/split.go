@@ -87,7 +87,7 @@ func AppendPart[A Arg](t *Table, dst, args []A, keys []int) ([]A, error) {
 func (c *Command) chosen(keys []int, count int) error {
 	for i, k := range keys {
 		if k < 0 || k >= count || i > 0 && k <= keys[i-1] {
-			return fmt.Errorf("command: %q: key %d is not one of its %d keys, in ascending order", c.name, k, count)
+			return fmt.Errorf("command: %q: the keys must be ascending and below %[3]d: unexpected key %[2]d", c.name, k, count)
 		}
 	}
 	return nil
@@ -103,7 +103,7 @@ func (t *Table) divisible(args Args) (*Command, run, error) {
 		return nil, run{}, c.arityError(args.n)
 	}
 	if !c.divides() {
-		return nil, run{}, fmt.Errorf("command: %q cannot be divided", c.name)
+		return nil, run{}, fmt.Errorf("command: %q cannot be divided by slot", c.name)
 	}
 	r, why, at := c.rules.specs[0].search(args)
 	if why != found {
@@ -117,7 +117,7 @@ func (t *Table) divisible(args Args) (*Command, run, error) {
 
 // ErrCannotCombine is the error of [Command.Combine] for a command without a rule:
 // only its documentation says how to combine the replies.
-var ErrCannotCombine = errors.New("command: no rule combines the replies")
+var ErrCannotCombine = errors.New("command: no rule to combine the replies")
 
 // Combine combines the replies of several nodes to one, by the reply policy. groups
 // are those of Split, and replies[i] is the reply to the part of groups[i]. groups is nil
@@ -131,7 +131,7 @@ var ErrCannotCombine = errors.New("command: no rule combines the replies")
 // combines numbers.
 func (c *Command) Combine(groups []slotmap.SlotGroup, replies []any) (any, error) {
 	if len(replies) == 0 || groups != nil && len(groups) != len(replies) {
-		return nil, fmt.Errorf("command: %q: %d replies to %d parts", c.name, len(replies), len(groups))
+		return nil, fmt.Errorf("command: %q: %d replies for %d parts", c.name, len(replies), len(groups))
 	}
 	var failed error
 	succeeded := -1
@@ -187,11 +187,11 @@ func (c *Command) inOrder(groups []slotmap.SlotGroup, replies []any) (any, error
 	for i, g := range groups {
 		list, ok := replies[i].([]any)
 		if !ok || len(list) != len(g.Keys) {
-			return nil, fmt.Errorf("command: %q: part %d has %d keys, and its reply is not a list of as many", c.name, i, len(g.Keys))
+			return nil, fmt.Errorf("command: %q: the reply to part %d is not a list of %d elements, one for each key", c.name, i, len(g.Keys))
 		}
 		for j, k := range g.Keys {
 			if k < 0 || k >= n {
-				return nil, fmt.Errorf("command: %q: part %d has key %d of %d", c.name, i, k, n)
+				return nil, fmt.Errorf("command: %q: part %d has key %d, but there are %d keys", c.name, i, k, n)
 			}
 			all[k] = list[j]
 		}
@@ -220,7 +220,7 @@ func (c *Command) aggregateNumbers(a, b any) (any, error) {
 	x, ok1 := integer(a)
 	y, ok2 := integer(b)
 	if !ok1 || !ok2 {
-		return nil, fmt.Errorf("command: %q: %T and %T are not two numbers, or lists of as many", c.name, a, b)
+		return nil, fmt.Errorf("command: %q: cannot combine %T and %T: not two numbers, nor two lists of the same length", c.name, a, b)
 	}
 	truth := func(b bool) any {
 		if b {

@@ -138,7 +138,7 @@ func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
 		// Machines of one name in two zones are two machines.
 		m.machine, m.zone = number(machines, m.host.Machine+"\x00"+m.host.Zone), number(zones, m.host.Zone)
 		if !m.able {
-			b.warnings = append(b.warnings, fmt.Sprintf("replica %s is not reachable (%s) and stays where it is", n.ID, n.Flags))
+			b.warnings = append(b.warnings, fmt.Sprintf("replica %s is not reachable (%s) and keeps its primary", n.ID, n.Flags))
 		}
 		b.shards[shard] = append(b.shards[shard], len(b.nodes))
 		b.nodes = append(b.nodes, m)
@@ -363,7 +363,7 @@ func (b *balancer) choose() {
 // Summary returns the plan as text for people.
 func (p *Spread) Summary() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s to other primaries, %s\n", count(len(p.Moves), "replica"), count(len(p.Failovers), "failover"))
+	fmt.Fprintf(&b, "%s, %s\n", count(len(p.Moves), "replica move"), count(len(p.Failovers), "failover"))
 	for _, m := range p.Moves {
 		fmt.Fprintf(&b, "  replica %s from %s to %s\n", printable(m.Replica), printable(m.From), printable(m.To))
 	}

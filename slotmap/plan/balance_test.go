@@ -218,7 +218,7 @@ func TestBalanceKeepsItsHandsOff(t *testing.T) {
 	s := balance(nodes, BalanceOptions{})
 	require.Empty(t, s.Moves, "there are not enough machines")
 	require.Equal(t, []Failover{{"rb", "ab"}}, s.Failovers)
-	require.True(t, strings.HasPrefix(s.Summary(), "0 replicas to other primaries, 1 failover\n  rb takes over from ab\nwarning: "))
+	require.True(t, strings.HasPrefix(s.Summary(), "0 replica moves, 1 failover\n  rb takes over from ab\nwarning: "))
 	require.Len(t, s.After.Shards, 2, "one has no slots")
 	// A replica that cannot be reached, or must not take over, does not.
 	for _, flag := range []string{"slave,fail", "slave,nofailover", "slave,fail?"} {
@@ -226,7 +226,7 @@ func TestBalanceKeepsItsHandsOff(t *testing.T) {
 		require.Empty(t, s.Steps, flag)
 		require.Equal(t, s.Before, s.After)
 	}
-	require.Contains(t, balance(strings.Replace(nodes, "slave ab", "slave,fail ab", 1), BalanceOptions{}).Warnings, "replica rb is not reachable (slave,fail) and stays where it is")
+	require.Contains(t, balance(strings.Replace(nodes, "slave ab", "slave,fail ab", 1), BalanceOptions{}).Warnings, "replica rb is not reachable (slave,fail) and keeps its primary")
 	// A zone counts before a machine, and the machines of two zones are two.
 	s = balance(nodes, BalanceOptions{Machines: map[string]string{"rb": "10.0.0.1"}, Zones: map[string]string{"aa": "x", "ra": "y", "ab": "x", "rb": "x"}})
 	require.Equal(t, []Failover{{"ra", "aa"}}, s.Failovers)

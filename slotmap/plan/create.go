@@ -46,13 +46,13 @@ type LayoutShard struct {
 // primary, or nil.
 func CheckHosts(hosts []Host, replicas int) error {
 	if replicas < 0 {
-		return &InputError{Field: "replicas", Value: fmt.Sprint(replicas), Reason: "must be from 0"}
+		return &InputError{Field: "replicas", Value: fmt.Sprint(replicas), Reason: "must be at least 0"}
 	}
 	if replicas >= len(hosts) {
-		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a shard with %d replicas takes %d hosts, and there are %d", replicas, replicas+1, len(hosts))}
+		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a shard with %d replicas needs %d hosts, but there are %d", replicas, replicas+1, len(hosts))}
 	}
 	if len(hosts)/(replicas+1) > hashslot.Count {
-		return &InputError{Field: "hosts", Reason: fmt.Sprintf("are more primaries than the %d slots", hashslot.Count)}
+		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a cluster has at most %d primaries, one for each slot", hashslot.Count)}
 	}
 	first := map[string]int{}
 	zone := map[string]string{}
@@ -60,14 +60,14 @@ func CheckHosts(hosts []Host, replicas int) error {
 		field := fmt.Sprintf("hosts[%d]", i)
 		host, port, err := net.SplitHostPort(h.Addr)
 		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
-			return &InputError{Field: field, Value: h.Addr, Reason: "is not host:port"}
+			return &InputError{Field: field, Value: h.Addr, Reason: "must be host:port"}
 		}
 		if at, twice := first[h.Addr]; twice {
-			return &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("is hosts[%d] as well", at)}
+			return &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("is the same address as hosts[%d]", at)}
 		}
 		first[h.Addr] = i
 		if z, known := zone[h.machine()]; known && z != h.Zone {
-			return &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("machine %s is in two zones, %q and %q", h.machine(), z, h.Zone)}
+			return &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("the machine %s is in two zones, %q and %q", h.machine(), z, h.Zone)}
 		}
 		zone[h.machine()] = h.Zone
 	}
@@ -438,7 +438,7 @@ func (l *Layout) warn(replicas int) {
 		l.Warnings = append(l.Warnings, "2 primaries: no automatic failover is possible, for a majority of 2 is 2. When one fails, the whole cluster stops, with replicas or without")
 	}
 	if replicas == 0 {
-		l.Warnings = append(l.Warnings, "no replicas: when a primary fails, its slots are lost to the cluster")
+		l.Warnings = append(l.Warnings, "no replicas: if a primary fails, its slots are not served")
 	}
 	machine := Host.machine
 	zone := func(h Host) string { return h.Zone }
@@ -473,10 +473,10 @@ func (l *Layout) warnShared(what string, of func(Host) string) {
 		}
 	}
 	if len(withPrimary) > 0 {
-		l.Warnings = append(l.Warnings, fmt.Sprintf("replicas %s as their primary: %s", what, some(withPrimary)))
+		l.Warnings = append(l.Warnings, fmt.Sprintf("replicas that are %s as their primary: %s", what, some(withPrimary)))
 	}
 	if len(together) > 0 {
-		l.Warnings = append(l.Warnings, fmt.Sprintf("replicas of one primary %s: %s", what, some(together)))
+		l.Warnings = append(l.Warnings, fmt.Sprintf("replicas of the same primary that are %s: %s", what, some(together)))
 	}
 }
 
@@ -505,7 +505,7 @@ func (l *Layout) warnMajority(what string, of func(Host) string) {
 	}
 	for _, name := range names {
 		if n := count[name]; 2*n >= len(l.Shards) {
-			l.Warnings = append(l.Warnings, fmt.Sprintf("%s %s has %d of %d primaries: if it fails, the others are no majority and nothing fails over", what, name, n, len(l.Shards)))
+			l.Warnings = append(l.Warnings, fmt.Sprintf("%s %s has %d of %d primaries: if it fails, no majority is left and no failover is possible", what, name, n, len(l.Shards)))
 		}
 	}
 }
@@ -601,11 +601,11 @@ func (l *Layout) Steps(o LayoutOptions) ([]Step, error) {
 		}
 		switch at, twice := first[h.ID]; {
 		case err != nil:
-			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: "is not an IP address and a port, as CLUSTER MEET wants it"}
+			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: "must be an IP address and a port, for CLUSTER MEET"}
 		case h.ID == "":
-			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: "has no ID: ask the node for CLUSTER MYID"}
+			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: "the ID is missing: ask the node by CLUSTER MYID"}
 		case twice:
-			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: fmt.Sprintf("has the ID of %s", at)}
+			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: fmt.Sprintf("has the same ID as %s", at)}
 		}
 		first[h.ID] = h.Addr
 		nodes = append(nodes, n)

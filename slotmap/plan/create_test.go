@@ -180,14 +180,14 @@ func TestCreateExamples(t *testing.T) {
 			"a:1 d:1|c:1 f:1|e:1 b:1"},
 		{"two primaries", hostsOf("a:1", "b:1", "a:2", "b:2"), 1, "a:1 b:2|b:1 a:2\n" + two},
 		{"one machine", hostsOf("a:1", "a:2", "a:3"), 0, "a:1|a:2|a:3\n" +
-			"no replicas: when a primary fails, its slots are lost to the cluster\n" +
-			"host a has 3 of 3 primaries: if it fails, the others are no majority and nothing fails over"},
+			"no replicas: if a primary fails, its slots are not served\n" +
+			"host a has 3 of 3 primaries: if it fails, no majority is left and no failover is possible"},
 		{"too many on one machine", hostsOf("a:1", "a:2", "a:3", "a:4", "b:1", "c:1"), 1, "a:1 a:2|b:1 a:3|c:1 a:4\n" +
-			"replicas on the same host as their primary: a:2 and a:1"},
+			"replicas that are on the same host as their primary: a:2 and a:1"},
 		{"half of the primaries on each machine", hostsOf("a:1", "a:2", "b:1", "b:2"), 0, "a:1|a:2|b:1|b:2\n" +
-			"no replicas: when a primary fails, its slots are lost to the cluster\n" +
-			"host a has 2 of 4 primaries: if it fails, the others are no majority and nothing fails over\n" +
-			"host b has 2 of 4 primaries: if it fails, the others are no majority and nothing fails over"},
+			"no replicas: if a primary fails, its slots are not served\n" +
+			"host a has 2 of 4 primaries: if it fails, no majority is left and no failover is possible\n" +
+			"host b has 2 of 4 primaries: if it fails, no majority is left and no failover is possible"},
 		{"machines by name", []Host{{Addr: "a:1", Machine: "m"}, {Addr: "b:1", Machine: "m"}, {Addr: "c:1", Machine: "n"}, {Addr: "d:1", Machine: "n"}}, 1, "a:1 d:1|c:1 b:1\n" + two},
 	} {
 		l, err := Create(c.hosts, c.replicas)
@@ -214,16 +214,16 @@ func TestCreateErrors(t *testing.T) {
 		hosts    []Host
 		replicas int
 	}{
-		{`plan: hosts: a shard with 0 replicas takes 1 hosts, and there are 0`, nil, 0},
-		{`plan: hosts: a shard with 2 replicas takes 3 hosts, and there are 2`, hostsOf("a:1", "b:1"), 2},
-		{`plan: replicas "-1": must be from 0`, hostsOf("a:1"), -1},
-		{`plan: hosts[1] "b": is not host:port`, hostsOf("a:1", "b"), 0},
-		{`plan: hosts[0] ":1": is not host:port`, hostsOf(":1"), 0},
-		{`plan: hosts[0] "a:0": is not host:port`, hostsOf("a:0"), 0},
-		{`plan: hosts[0] "a:65536": is not host:port`, hostsOf("a:65536"), 0},
-		{`plan: hosts[2] "a:1": is hosts[0] as well`, hostsOf("a:1", "b:1", "a:1"), 0},
-		{`plan: hosts[1] "a:2": machine a is in two zones, "x" and "y"`, []Host{{Addr: "a:1", Zone: "x"}, {Addr: "a:2", Zone: "y"}}, 0},
-		{`plan: hosts: are more primaries than the 16384 slots`, many, 0},
+		{`plan: hosts: a shard with 0 replicas needs 1 hosts, but there are 0`, nil, 0},
+		{`plan: hosts: a shard with 2 replicas needs 3 hosts, but there are 2`, hostsOf("a:1", "b:1"), 2},
+		{`plan: replicas "-1": must be at least 0`, hostsOf("a:1"), -1},
+		{`plan: hosts[1] "b": must be host:port`, hostsOf("a:1", "b"), 0},
+		{`plan: hosts[0] ":1": must be host:port`, hostsOf(":1"), 0},
+		{`plan: hosts[0] "a:0": must be host:port`, hostsOf("a:0"), 0},
+		{`plan: hosts[0] "a:65536": must be host:port`, hostsOf("a:65536"), 0},
+		{`plan: hosts[2] "a:1": is the same address as hosts[0]`, hostsOf("a:1", "b:1", "a:1"), 0},
+		{`plan: hosts[1] "a:2": the machine a is in two zones, "x" and "y"`, []Host{{Addr: "a:1", Zone: "x"}, {Addr: "a:2", Zone: "y"}}, 0},
+		{`plan: hosts: a cluster has at most 16384 primaries, one for each slot`, many, 0},
 	} {
 		_, err := Create(c.hosts, c.replicas)
 		var input *InputError

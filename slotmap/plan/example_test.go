@@ -43,8 +43,8 @@ func Example() {
 	//
 	//  2730 from 10.0.0.1:6379 to 10.0.0.3:6379: 5462-8191
 	//  2731 from 10.0.0.2:6379 to 10.0.0.3:6379: 8192-10922
-	// 10.0.0.1:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 5462 8191 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until it knows that the peer owns the slots
-	// 10.0.0.2:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 8192 10922 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until it knows that the peer owns the slots
+	// 10.0.0.1:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 5462 8191 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then repeat CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until the node knows that the peer owns the slots
+	// 10.0.0.2:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 8192 10922 NODE 292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f  # then repeat CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until the node knows that the peer owns the slots
 }
 
 func ExampleRebalance() {
@@ -143,7 +143,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// 100 <nil>
-	// plan: moves[0]: slot 9000 is not 07c37dfeb235213a872192d90877d0cd55635b91's
+	// plan: moves[0]: slot 9000 is not owned by 07c37dfeb235213a872192d90877d0cd55635b91
 }
 
 // The primary 07c37dfe is lost. Of its replicas, one is further.
@@ -169,9 +169,9 @@ func ExamplePromote() {
 		fmt.Println(p.Step)
 	}
 	// Output:
-	// c for a - the most of the replication stream: offset 490, the next has 400
+	// c for a - it has the highest replication offset, 490; the next has 400
 	// by itself: true
-	// 10.0.0.1:6381> CLUSTER FAILOVER FORCE  # then CLUSTER NODES until it is a primary
+	// 10.0.0.1:6381> CLUSTER FAILOVER FORCE  # then repeat CLUSTER NODES until the node is a primary
 }
 
 // At most 2000 slots of a node are on their way at a time.
@@ -336,7 +336,7 @@ func ExampleFix() {
 	// Output:
 	// CLUSTER COUNTKEYSINSLOT to 10.0.0.1:6379 for 100
 	// CLUSTER COUNTKEYSINSLOT to 10.0.0.2:6379 for 100
-	// close: slots 100, then of a
+	// close: slots 100, then owned by a
 	// 10.0.0.1:6379> CLUSTER SETSLOT 100 STABLE
 }
 
@@ -371,10 +371,10 @@ d 10.0.1.2:6379@16379 slave b 0 0 2 connected
 		fmt.Println(step)
 	}
 	// Output:
-	// 0 replicas to other primaries, 1 failover
+	// 0 replica moves, 1 failover
 	//   d takes over from b
 	// warning: 2 primaries: no automatic failover is possible, for a majority of 2 is 2. When one fails, the whole cluster stops, with replicas or without
-	// 10.0.1.2:6379> CLUSTER FAILOVER  # then CLUSTER NODES until it is a primary
+	// 10.0.1.2:6379> CLUSTER FAILOVER  # then repeat CLUSTER NODES until the node is a primary
 }
 
 // What was done between two samples, and which slots did the most.

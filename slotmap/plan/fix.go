@@ -37,9 +37,9 @@ type CountsQuestion struct {
 
 func (e *CountsError) Error() string {
 	if len(e.Ask) == 0 {
-		return "plan: what to do depends on the keys"
+		return "plan: the repair depends on numbers of keys that are not known"
 	}
-	return fmt.Sprintf("plan: what to do depends on the keys: %s must be asked by CLUSTER COUNTKEYSINSLOT, %s for slots %s",
+	return fmt.Sprintf("plan: the repair depends on numbers of keys that are not known: ask %s by CLUSTER COUNTKEYSINSLOT, first %s for slots %s",
 		count(len(e.Ask), "node"), cmp.Or(e.Ask[0].Addr, e.Ask[0].Node), e.Ask[0].Slots)
 }
 
@@ -230,10 +230,10 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 		}
 		me := v.Myself()
 		if me == nil {
-			return nil, &InputError{Field: field, Reason: "does not say which node was asked: it must be the reply of one node to CLUSTER NODES"}
+			return nil, &InputError{Field: field, Reason: "must be the reply of one node to CLUSTER NODES: no node is marked as myself"}
 		}
 		if asked[me.ID] {
-			return nil, &InputError{Field: field, Value: me.ID, Reason: "is the second view of this node"}
+			return nil, &InputError{Field: field, Value: me.ID, Reason: "is a second view of the same node"}
 		}
 		asked[me.ID] = true
 		n := &fixNode{Node: Node{ID: me.ID, Addr: me.Addr(), Weight: 1}, epoch: me.ConfigEpoch, keys: keys[me.ID], view: v, migrating: map[hashslot.Slot]string{}, importing: map[hashslot.Slot]string{}}
@@ -257,14 +257,14 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 		slices.SortFunc(list, func(a, b *fixNode) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	if len(f.nodes) == 0 {
-		return nil, &InputError{Field: "views", Reason: "no primary is among the nodes that were asked"}
+		return nil, &InputError{Field: "views", Reason: "none of the nodes that were asked is a primary"}
 	}
 	return f, f.checkAsked(views, asked)
 }
 
 // checkAsked returns an error if the view of a primary is missing.
 func (f *fixer) checkAsked(views []*topology.Cluster, asked map[string]bool) error {
-	e := &StateError{Problem: ProblemUnreachable, Advice: "their slots and keys are not known; ask them as well, or let replicas take over first"}
+	e := &StateError{Problem: ProblemUnreachable, Advice: "their slots and keys are unknown; ask these nodes as well, or let replicas take over first"}
 	for _, v := range views {
 		for _, n := range v.Nodes() {
 			if n.Role == topology.RolePrimary && !asked[n.ID] {
@@ -286,7 +286,7 @@ func (f *fixer) checkAsked(views []*topology.Cluster, asked map[string]bool) err
 		return e
 	}
 	for _, id := range e.Nodes {
-		f.Warnings = append(f.Warnings, "primary "+id+" was not asked: what it has is lost, if no other node has it")
+		f.Warnings = append(f.Warnings, "primary "+id+" was not asked: keys that only it has are lost")
 	}
 	return nil
 }
@@ -835,7 +835,7 @@ func (r *Repair) Summary() string {
 		b.WriteString("nothing to repair\n")
 	}
 	for _, s := range r.Slots {
-		fmt.Fprintf(&b, "%s: slots %s, then of %s\n", s.Case, s.Slots, printable(s.Owner))
+		fmt.Fprintf(&b, "%s: slots %s, then owned by %s\n", s.Case, s.Slots, printable(s.Owner))
 	}
 	writeWarnings(&b, r.Warnings)
 	return b.String()

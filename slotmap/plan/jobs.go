@@ -54,7 +54,7 @@ func ParseJobs(migrations any) ([]Job, error) {
 		return nil, &InputError{Field: "jobs", Reason: "is " + reply.Kind(migrations) + ", not a list"}
 	}
 	if len(list) > maxJobs {
-		return nil, &InputError{Field: "jobs", Reason: fmt.Sprintf("is a list of %d, more than %d", len(list), maxJobs)}
+		return nil, &InputError{Field: "jobs", Reason: fmt.Sprintf("has %d jobs, more than the limit of %d", len(list), maxJobs)}
 	}
 	jobs := make([]Job, 0, min(len(list), 64))
 	for i, v := range list {
@@ -100,7 +100,7 @@ func parseJob(v any) (j Job, wrong *InputError) {
 	case operation == operations[1]:
 		j.Import = true
 	case operation != operations[0] && r.wrong == nil:
-		r.wrong = &InputError{Field: ".operation", Value: operation, Reason: "is neither " + operations[0] + " nor " + operations[1]}
+		r.wrong = &InputError{Field: ".operation", Value: operation, Reason: "must be " + operations[0] + " or " + operations[1]}
 	}
 	if j.State == "" && r.wrong == nil {
 		r.wrong = &InputError{Field: ".state", Reason: "is missing"}
@@ -143,7 +143,7 @@ func (r *jobReader) number(name string) int64 {
 	}
 	n, ok := reply.Int(v)
 	if !ok || n < -1 || n > 1<<53 {
-		r.fail(name, "is "+reply.Kind(v)+", not a number from -1")
+		r.fail(name, "is "+reply.Kind(v)+", not a number of at least -1")
 	}
 	return n
 }
@@ -222,9 +222,9 @@ func (s *state) apply(jobs []Job) error {
 		to, known := s.index[j.Target]
 		switch {
 		case j.Source == "" || j.Target == "":
-			return fail(nil, "the job does not tell its nodes, as that of a replica: ask the primaries")
+			return fail(nil, "the job does not name its nodes, like all jobs of a replica: ask the primaries for their jobs")
 		case !known || to == nobody:
-			return fail([]string{j.Target}, "the target is no primary that can be reached; wait until the job has ended")
+			return fail([]string{j.Target}, "the target is not a primary that can be reached; wait until the job has ended")
 		}
 		if s.busy == nil {
 			s.busy = make([]bool, len(s.owner))
@@ -232,7 +232,7 @@ func (s *state) apply(jobs []Job) error {
 		for slot := range j.Slots.Slots() {
 			if from := s.owner[slot]; from != int32(to) {
 				if from == nobody || s.nodes[from].id != j.Source {
-					return fail([]string{j.Source, j.Target}, fmt.Sprintf("slot %d is not the source's; ask the nodes again when they agree", slot))
+					return fail([]string{j.Source, j.Target}, fmt.Sprintf("the source does not own slot %d; ask the nodes again when they agree", slot))
 				}
 				s.nodes[from].slots--
 				s.nodes[to].slots++
@@ -246,7 +246,7 @@ func (s *state) apply(jobs []Job) error {
 
 // running returns the error of slots that would have to move again.
 func (s *state) running() error {
-	e := &StateError{Problem: ProblemRunningJobs, Advice: "they would have to move again; wait until the jobs have ended, or cancel them"}
+	e := &StateError{Problem: ProblemRunningJobs, Advice: "these slots would have to move again; wait until the jobs have ended, or cancel them"}
 	for slot, busy := range s.busy {
 		if busy {
 			e.Slots.Add(hashslot.Slot(slot))
@@ -319,7 +319,7 @@ func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
 				got.Left.Remove(slot)
 			case m.From:
 			default:
-				got.Progress, got.Why = ProgressFailed, fmt.Sprintf("slot %d is %s's", slot, orNobody(id))
+				got.Progress, got.Why = ProgressFailed, fmt.Sprintf("slot %d is owned by %s", slot, orNobody(id))
 			}
 		}
 		running := false

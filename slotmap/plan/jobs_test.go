@@ -73,12 +73,12 @@ func TestParseJobsErrors(t *testing.T) {
 		{[]any{"x"}, `plan: jobs[0]: is the text "x", neither a map nor a list of names and values`},
 		{[]any{[]any{"x"}}, `plan: jobs[0]: a list of 1 elements is not names and values`},
 		{[]any{[]any{"slot_ranges", "5", "operation", "EXPORT"}}, `plan: jobs[0].state: is missing`},
-		{[]any{[]any{"slot_ranges", "5", "operation", "DANCE", "state", "success"}}, `plan: jobs[0].operation "DANCE": is neither EXPORT nor IMPORT`},
+		{[]any{[]any{"slot_ranges", "5", "operation", "DANCE", "state", "success"}}, `plan: jobs[0].operation "DANCE": must be EXPORT or IMPORT`},
 		{[]any{[]any{"slot_ranges", "", "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].slot_ranges: has no slots`},
 		{[]any{[]any{"slots", "7-5", "operation", "import", "state", "success"}}, `plan: jobs[0].slots: slots: byte 0 of "7-5": the first slot is greater than the last`},
-		{[]any{[]any{"slot_ranges", "5", "create_time", "soon", "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].create_time: is the text "soon", not a number from -1`},
+		{[]any{[]any{"slot_ranges", "5", "create_time", "soon", "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].create_time: is the text "soon", not a number of at least -1`},
 		{[]any{[]any{"slot_ranges", "5", "name", int64(5), "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].name: is the number 5, not text`},
-		{make([]any, maxJobs+1), fmt.Sprintf("plan: jobs: is a list of %d, more than %d", maxJobs+1, maxJobs)},
+		{make([]any, maxJobs+1), fmt.Sprintf("plan: jobs: has %d jobs, more than the limit of %d", maxJobs+1, maxJobs)},
 	} {
 		_, err := ParseJobs(tc.reply)
 		require.EqualError(t, err, tc.want)
@@ -121,9 +121,9 @@ func TestMatch(t *testing.T) {
 		`running "" "replicating"`,
 		`running "" "replicating"`,
 		`done "" ""`,
-		`failed "16381" "slot 16381 is c's"`,
+		`failed "16381" "slot 16381 is owned by c"`,
 		`not started "30-34" "replicating"`,
-		`failed "40" "slot 40 is a's"`,
+		`failed "40" "slot 40 is owned by a"`,
 	}, got)
 	require.Equal(t, ProgressDone, (&Plan{Moves: p.Moves[:1]}).Match(parse(t, "b h:2@3 master - 0 0 2 connected 0-16383\n"), jobs)[0].Progress)
 	require.Equal(t, ProgressFailed, p.Match(nil, nil)[0].Progress)
@@ -171,16 +171,16 @@ func TestPlanningSeesJobs(t *testing.T) {
 
 func TestPlanningRefusesJobs(t *testing.T) {
 	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\nc h:3@4 master - 0 0 3 connected\nd h:4@5 master,fail - 0 0 4 connected\n")
-	const again = "plan: running jobs 0-9: they would have to move again; wait until the jobs have ended, or cancel them"
+	const again = "plan: running jobs 0-9: these slots would have to move again; wait until the jobs have ended, or cancel them"
 	set := slotmap.MustParseSet
 	for _, tc := range []struct {
 		job  Job
 		want string
 	}{
 		{runningJob("a", "c", "0-9"), again},
-		{runningJob("", "c", "0-9"), "plan: running jobs 0-9: the job does not tell its nodes, as that of a replica: ask the primaries"},
-		{runningJob("a", "d", "0-9"), "plan: running jobs 0-9 (d): the target is no primary that can be reached; wait until the job has ended"},
-		{runningJob("a", "c", "8190-8195"), "plan: running jobs 8190-8195 (a, c): slot 8192 is not the source's; ask the nodes again when they agree"},
+		{runningJob("", "c", "0-9"), "plan: running jobs 0-9: the job does not name its nodes, like all jobs of a replica: ask the primaries for their jobs"},
+		{runningJob("a", "d", "0-9"), "plan: running jobs 0-9 (d): the target is not a primary that can be reached; wait until the job has ended"},
+		{runningJob("a", "c", "8190-8195"), "plan: running jobs 8190-8195 (a, c): the source does not own slot 8192; ask the nodes again when they agree"},
 	} {
 		_, err := Drain(c, []string{"c"}, DrainOptions{}, tc.job)
 		var state *StateError

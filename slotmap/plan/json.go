@@ -46,7 +46,7 @@ func (s Step) MarshalJSON() ([]byte, error) {
 func encodable(place string, texts ...string) error {
 	for _, s := range texts {
 		if !utf8.ValidString(s) {
-			return &InputError{Field: place, Value: s, Reason: "is not UTF-8, as JSON is"}
+			return &InputError{Field: place, Value: s, Reason: "must be UTF-8, because JSON is"}
 		}
 	}
 	return nil
@@ -77,17 +77,17 @@ func (s *Step) UnmarshalJSON(text []byte) error {
 	}
 	switch {
 	case !slices.Contains(kinds, j.Kind):
-		return &InputError{Field: "kind", Value: string(j.Kind), Reason: "is no kind of step"}
+		return &InputError{Field: "kind", Value: string(j.Kind), Reason: "is not a kind of step"}
 	case !slices.Contains(conditions, j.Until):
-		return &InputError{Field: "until", Value: string(j.Until), Reason: "is no condition"}
+		return &InputError{Field: "until", Value: string(j.Until), Reason: "is not a condition"}
 	case j.Command == nil && j.Ask == nil:
-		return &InputError{Field: "command", Reason: "is missing, and there is nothing to ask"}
+		return &InputError{Field: "command", Reason: "is missing, and \"ask\" is missing too"}
 	case j.Command != nil && (len(j.Command) == 0 || j.Command[0] == ""):
 		return &InputError{Field: "command", Reason: "has no name"}
 	case j.Database < 0:
-		return &InputError{Field: "database", Value: fmt.Sprint(j.Database), Reason: "must be from 0"}
+		return &InputError{Field: "database", Value: fmt.Sprint(j.Database), Reason: "must be at least 0"}
 	case j.Round < 0:
-		return &InputError{Field: "round", Value: fmt.Sprint(j.Round), Reason: "must be from 0"}
+		return &InputError{Field: "round", Value: fmt.Sprint(j.Round), Reason: "must be at least 0"}
 	}
 	for i, c := range j.Ask {
 		if len(c) == 0 || c[0] == "" {
@@ -108,7 +108,7 @@ func decode(text []byte, v any) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &kind):
-		return &InputError{Field: kind.Field, Reason: fmt.Sprintf("is a JSON %s, not what belongs there", kind.Value)}
+		return &InputError{Field: kind.Field, Reason: fmt.Sprintf("cannot be a JSON %s", kind.Value)}
 	case errors.As(err, &syntax):
 		return &InputError{Field: fmt.Sprintf("byte %d", syntax.Offset), Reason: syntax.Error()}
 	}
@@ -268,7 +268,7 @@ func (p *Plan) UnmarshalJSON(text []byte) error {
 	for i, m := range read.Moves {
 		for slot := range m.Slots.Slots() {
 			if owner[slot] != m.From {
-				return &InputError{Field: fmt.Sprintf("moves[%d]", i), Reason: fmt.Sprintf("slot %d is not %s's", slot, orNobody(m.From))}
+				return &InputError{Field: fmt.Sprintf("moves[%d]", i), Reason: fmt.Sprintf("slot %d is not owned by %s", slot, orNobody(m.From))}
 			}
 			owner[slot] = m.To
 		}
@@ -278,7 +278,7 @@ func (p *Plan) UnmarshalJSON(text []byte) error {
 	}
 	for slot := range hashslot.Slot(hashslot.Count) {
 		if id, _ := read.After.Lookup(slot); id != owner[slot] {
-			return &InputError{Field: "after", Reason: fmt.Sprintf("slot %d is %s's, and the moves make it %s's", slot, orNobody(id), orNobody(owner[slot]))}
+			return &InputError{Field: "after", Reason: fmt.Sprintf("slot %d is owned by %s, but the moves give it to %s", slot, orNobody(id), orNobody(owner[slot]))}
 		}
 	}
 	for i, text := range j.Steps {
@@ -320,7 +320,7 @@ func readTable(name string, list []json.RawMessage) (*slotmap.Table[string], err
 			return nil, &InputError{Field: place + ".id", Reason: "is missing"}
 		}
 		if twice := seen.Intersect(h.Slots); !twice.IsEmpty() {
-			return nil, &InputError{Field: place + ".slots", Value: twice.String(), Reason: "are another node's as well"}
+			return nil, &InputError{Field: place + ".slots", Value: twice.String(), Reason: "are owned by another node as well"}
 		}
 		seen = seen.Union(h.Slots)
 		for r := range h.Slots.Ranges() {

@@ -69,29 +69,29 @@ func TestPlanJSONOfAllKinds(t *testing.T) {
 func TestJSONErrors(t *testing.T) {
 	const step = `{"kind":"wait","until":"is a primary","ask":[["CLUSTER","NODES"]]}`
 	for _, tc := range []struct{ text, want string }{
-		{`{"moves":7}`, "plan: moves: is a JSON number, not what belongs there"},
-		{`[]`, "plan: : is a JSON array, not what belongs there"},
-		{`{"before":[{"id":"a","slots":"0-5"},{"id":"b","slots":"5-6"}]}`, `plan: before[1].slots "5": are another node's as well`},
+		{`{"moves":7}`, "plan: moves: cannot be a JSON number"},
+		{`[]`, "plan: : cannot be a JSON array"},
+		{`{"before":[{"id":"a","slots":"0-5"},{"id":"b","slots":"5-6"}]}`, `plan: before[1].slots "5": are owned by another node as well`},
 		{`{"before":[{"slots":"0-5"}]}`, `plan: before[0].id: is missing`},
 		{`{"before":[{"id":"a","slots":"0-99999"}]}`, `plan: before[0]: slots: `},
-		{`{"before":[{"id":"a","slots":"0-5"}]}`, `plan: after: slot 0 is nobody's, and the moves make it a's`},
-		{`{"before":[{"id":"a","slots":"0"}],"moves":[{"from":"b","to":"c","slots":"0"}]}`, `plan: moves[0]: slot 0 is not b's`},
+		{`{"before":[{"id":"a","slots":"0-5"}]}`, `plan: after: slot 0 is owned by nobody, but the moves give it to a`},
+		{`{"before":[{"id":"a","slots":"0"}],"moves":[{"from":"b","to":"c","slots":"0"}]}`, `plan: moves[0]: slot 0 is not owned by b`},
 		{`{"before":[{"id":"a","slots":"0"}],"moves":[{"from":"a","to":"a","slots":"0"}]}`, `plan: moves[0].to "a": is the source`},
 		{`{"before":[{"id":"a","slots":"0-5"}],"moves":[{"from":"a","to":"b","slots":"0-5"},{"from":"b","to":"c","slots":"3"}],"after":[{"id":"b","slots":"0-2 4-5"},{"id":"c","slots":"3"}]}`,
 			`plan: moves[1]: slot 3 is in moves[0] too`},
 		{`{"moves":[{"to":"c","slots":""}]}`, `plan: moves[0].slots: are missing`},
 		{`{"moves":[{"slots":"5"}]}`, `plan: moves[0].to: is missing`},
-		{`{"steps":[` + step + `,null]}`, `plan: steps[1].kind: is no kind of step`},
-		{`{"steps":[{"kind":"wai\u001bt"}]}`, `plan: steps[0].kind "wai\x1bt": is no kind of step`},
-		{`{"steps":[{"kind":"wait","until":"x"}]}`, `plan: steps[0].until "x": is no condition`},
-		{`{"steps":[{"kind":"wait","until":"is a primary"}]}`, `plan: steps[0].command: is missing, and there is nothing to ask`},
+		{`{"steps":[` + step + `,null]}`, `plan: steps[1].kind: is not a kind of step`},
+		{`{"steps":[{"kind":"wai\u001bt"}]}`, `plan: steps[0].kind "wai\x1bt": is not a kind of step`},
+		{`{"steps":[{"kind":"wait","until":"x"}]}`, `plan: steps[0].until "x": is not a condition`},
+		{`{"steps":[{"kind":"wait","until":"is a primary"}]}`, `plan: steps[0].command: is missing, and "ask" is missing too`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","command":[""]}]}`, `plan: steps[0].command: has no name`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"],[]]}]}`, `plan: steps[0].ask[1]: has no name`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"slots":"7-5"}]}`, `plan: steps[0].slots "7-5": slots: `},
-		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"round":-1}]}`, `plan: steps[0].round "-1": must be from 0`},
-		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"database":-1}]}`, `plan: steps[0].database "-1": must be from 0`},
-		{`{"steps":[{"kind":5}]}`, `plan: steps[0].kind: is a JSON number`},
-		{`{"load":[1]}`, `plan: load.Load: has 1 numbers`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"round":-1}]}`, `plan: steps[0].round "-1": must be at least 0`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"database":-1}]}`, `plan: steps[0].database "-1": must be at least 0`},
+		{`{"steps":[{"kind":5}]}`, `plan: steps[0].kind: cannot be a JSON number`},
+		{`{"load":[1]}`, `plan: load.Load: must have one number for each slot, 16384, not 1`},
 	} {
 		p := Plan{Warnings: []string{"as before"}}
 		err := json.Unmarshal([]byte(tc.text), &p)
@@ -103,7 +103,7 @@ func TestJSONErrors(t *testing.T) {
 	require.EqualError(t, new(Plan).UnmarshalJSON([]byte(`{"moves":`)), `plan: byte 9: unexpected end of JSON input`)
 	for _, p := range []Plan{{Steps: []Step{{Node: "\xff"}}}, {Nodes: []Node{{Addr: "\xff"}}}, {Moves: []Move{{To: "\xff"}}}} {
 		_, err := json.Marshal(p)
-		require.ErrorContains(t, err, `"\xff": is not UTF-8`)
+		require.ErrorContains(t, err, `"\xff": must be UTF-8`)
 	}
 }
 

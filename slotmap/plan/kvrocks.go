@@ -41,7 +41,7 @@ func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], er
 	}
 	me := view.Myself()
 	if me == nil {
-		return nil, &InputError{Field: "view", Reason: "does not say which node was asked: it must be the reply of one node to CLUSTER NODES"}
+		return nil, &InputError{Field: "view", Reason: "must be the reply of one node to CLUSTER NODES: no node is marked as myself"}
 	}
 	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
 	at := map[string]Node{}
@@ -52,7 +52,7 @@ func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], er
 	for _, m := range moves {
 		for _, id := range []string{m.From, m.To} {
 			if n := view.Node(id); id != "" && (n == nil || n.Role != topology.RolePrimary) {
-				return nil, &InputError{Field: "view", Value: id, Reason: "is no primary of the view, and the plan has it"}
+				return nil, &InputError{Field: "view", Value: id, Reason: "the plan has this node, but it is not a primary of the view"}
 			}
 		}
 	}
@@ -107,13 +107,13 @@ func (l *Layout) ClusterX() ([]Step, error) {
 	add := func(h Host, role, primary string, slots slotmap.Set) error {
 		host, port, err := net.SplitHostPort(h.Addr)
 		if err != nil || strings.ContainsAny(h.Addr, " \n") {
-			return &InputError{Field: "hosts", Value: h.Addr, Reason: "is not host:port"}
+			return &InputError{Field: "hosts", Value: h.Addr, Reason: "must be host:port"}
 		}
 		if err := checkKvrocksID(h.ID); err != nil {
 			return err
 		}
 		if at, twice := seen[h.ID]; twice {
-			return &InputError{Field: "hosts", Value: h.Addr, Reason: "has the ID of " + at}
+			return &InputError{Field: "hosts", Value: h.Addr, Reason: "has the same ID as " + at}
 		}
 		seen[h.ID] = h.Addr
 		nodes = append(nodes, Node{ID: h.ID, Addr: h.Addr})
@@ -152,7 +152,7 @@ func (l *Layout) ClusterX() ([]Step, error) {
 // id with a space would be two fields.
 func checkKvrocksID(id string) error {
 	if len(id) != 40 || strings.ContainsAny(id, " \n") {
-		return &InputError{Field: "ID", Value: id, Reason: "is not of 40 bytes without spaces, as Kvrocks wants it"}
+		return &InputError{Field: "ID", Value: id, Reason: "must have 40 bytes and no space, for Kvrocks"}
 	}
 	return nil
 }
@@ -187,15 +187,15 @@ func (s *Step) version(c *topology.Cluster) (p Progress, why string) {
 		case reached:
 			return ProgressDone, ""
 		case have >= want:
-			return ProgressFailed, fmt.Sprintf("has version %d, and others own the slots: somebody else changes the cluster; plan anew", have)
+			return ProgressFailed, fmt.Sprintf("has version %d, and other nodes own the slots: somebody else changes the cluster; make a new plan", have)
 		case have+1 < want:
-			return ProgressFailed, fmt.Sprintf("has version %d, and only takes %d: give it what the others have, by CLUSTERX SETNODES", have, have+1)
+			return ProgressFailed, fmt.Sprintf("has version %d and accepts only version %d: send it the nodes of the others by CLUSTERX SETNODES", have, have+1)
 		}
 		return ProgressNotStarted, ""
 	}
 	switch {
 	case have > want:
-		return ProgressFailed, fmt.Sprintf("has version %d of a cluster already", have)
+		return ProgressFailed, fmt.Sprintf("already has version %d of a cluster", have)
 	case have < want:
 		return ProgressNotStarted, ""
 	}

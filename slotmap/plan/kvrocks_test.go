@@ -279,7 +279,7 @@ func TestClusterX(t *testing.T) {
 			got, why := c.run(steps[i])
 			require.Equal(t, ProgressDone, got, "%s: %s", steps[i], why)
 			switch rng.IntN(6) {
-			case 0: // killed, and it is not known where
+			case 0: // killed, and it is unknown where
 				i = max(-1, i-rng.IntN(12))
 			case 1:
 				for _, k := range c {
@@ -346,11 +346,11 @@ func TestClusterXFails(t *testing.T) {
 		{"set", set, []any{owned(8, 2)}, ProgressDone, ""},
 		{"set long ago", set, []any{owned(12, 2)}, ProgressDone, ""},
 		{"not yet", set, []any{owned(7, 1)}, ProgressNotStarted, ""},
-		{"missed one", set, []any{owned(5, 1)}, ProgressFailed, "has version 5, and only takes 6: give it what the others have, by CLUSTERX SETNODES"},
-		{"another controller", set, []any{owned(8, 3)}, ProgressFailed, "has version 8, and others own the slots: somebody else changes the cluster; plan anew"},
+		{"missed one", set, []any{owned(5, 1)}, ProgressFailed, "has version 5 and accepts only version 6: send it the nodes of the others by CLUSTERX SETNODES"},
+		{"another controller", set, []any{owned(8, 3)}, ProgressFailed, "has version 8, and other nodes own the slots: somebody else changes the cluster; make a new plan"},
 		{"created", create, []any{nodes(1)}, ProgressDone, ""},
 		{"not yet", create, []any{errors.New("CLUSTERDOWN The cluster is not initialized")}, ProgressNotStarted, "CLUSTERDOWN The cluster is not initialized"},
-		{"of another cluster", create, []any{nodes(4)}, ProgressFailed, "has version 4 of a cluster already"},
+		{"of another cluster", create, []any{nodes(4)}, ProgressFailed, "already has version 4 of a cluster"},
 		{"migrates", export, []any{info("5", b.ID, "start"), owned(7, 1)}, ProgressRunning, "migrates slots 5"},
 		{"migrates a range", export, []any{strings.Replace(info("0-9", b.ID, "start"), "slot:", "slot(s):", 1), owned(7, 1)}, ProgressRunning, "migrates slots 0-9"},
 		{"has migrated", export, []any{info("5", b.ID, "success"), owned(7, 1)}, ProgressDone, ""},
@@ -368,9 +368,9 @@ func TestClusterXFails(t *testing.T) {
 
 	var input *InputError
 	for want, hosts := range map[string][2]Host{
-		`plan: ID "short": is not of 40 bytes`: {{Addr: "a:1", ID: "short"}, {Addr: "b:1", ID: kvrocksID(2)}},
-		`plan: hosts "b:1": has the ID of a:1`: {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b:1", ID: kvrocksID(1)}},
-		`plan: hosts "b": is not host:port`:    {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b", ID: kvrocksID(2)}},
+		`plan: ID "short": must have 40 bytes`:      {{Addr: "a:1", ID: "short"}, {Addr: "b:1", ID: kvrocksID(2)}},
+		`plan: hosts "b:1": has the same ID as a:1`: {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b:1", ID: kvrocksID(1)}},
+		`plan: hosts "b": must be host:port`:        {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b", ID: kvrocksID(2)}},
 	} {
 		l := Layout{Shards: []LayoutShard{{Primary: hosts[0], Slots: slotmap.MustParseSet("0-16383"), Replicas: hosts[1:]}}}
 		_, err := l.ClusterX()
@@ -384,9 +384,9 @@ func TestClusterXFails(t *testing.T) {
 	}
 	p := Plan{Moves: []Move{{From: a.ID, To: b.ID, Slots: slotmap.MustParseSet("5")}}}
 	for want, text := range map[string]string{
-		"plan: view: does not say which node was asked":        strings.Replace(owned(7, 1), "myself,", "", 1),
-		`plan: ID "x": is not of 40 bytes`:                     "x a:1@1 myself,master - 0 0 7 connected 5\n",
-		`plan: view "` + b.ID + `": is no primary of the view`: strings.Replace(owned(7, 1), b.ID+" b:1@1 master -", b.ID+" b:1@1 slave "+a.ID, 1),
+		"plan: view: must be the reply of one node to CLUSTER NODES":                             strings.Replace(owned(7, 1), "myself,", "", 1),
+		`plan: ID "x": must have 40 bytes`:                                                       "x a:1@1 myself,master - 0 0 7 connected 5\n",
+		`plan: view "` + b.ID + `": the plan has this node, but it is not a primary of the view`: strings.Replace(owned(7, 1), b.ID+" b:1@1 master -", b.ID+" b:1@1 slave "+a.ID, 1),
 	} {
 		_, err := p.ClusterX(parse(text), false)
 		require.ErrorAs(t, err, &input)
@@ -399,7 +399,7 @@ func TestClusterXFails(t *testing.T) {
 		lines = append(lines, s.String())
 	}
 	require.Equal(t, []string{
-		"a:1> CLUSTERX MIGRATE 5 " + b.ID + "  # then CLUSTER INFO and CLUSTER NODES until it has migrated the slots to the peer",
+		"a:1> CLUSTERX MIGRATE 5 " + b.ID + "  # then repeat CLUSTER INFO and CLUSTER NODES until the node has migrated the slots to the peer",
 		"a:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8", "b:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8", "c:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8",
 	}, lines)
 }

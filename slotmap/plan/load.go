@@ -24,15 +24,15 @@ const loadUnits = 1 << 29
 
 func checkLoad(load []float64) error {
 	if len(load) != hashslot.Count {
-		return &InputError{Field: "Load", Reason: fmt.Sprintf("has %d numbers, not one for each of the %d slots", len(load), hashslot.Count)}
+		return &InputError{Field: "Load", Reason: fmt.Sprintf("must have one number for each slot, %[2]d, not %[1]d", len(load), hashslot.Count)}
 	}
 	for slot, l := range load {
 		if !(l >= 0) || math.IsInf(l, 0) {
-			return &InputError{Field: fmt.Sprintf("Load[%d]", slot), Value: fmt.Sprint(l), Reason: "a load is a number from 0"}
+			return &InputError{Field: fmt.Sprintf("Load[%d]", slot), Value: fmt.Sprint(l), Reason: "must be a number of at least 0"}
 		}
 	}
 	if total := sum(load); total == 0 || math.IsInf(total, 0) {
-		return &InputError{Field: "Load", Value: fmt.Sprint(total), Reason: "the sum must be above 0 and finite"}
+		return &InputError{Field: "Load", Value: fmt.Sprint(total), Reason: "the sum of the loads must be above 0 and finite"}
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 				return Plan{}, s.running()
 			}
 			if s.owner[slot] != int32(from) {
-				return Plan{}, &InputError{Field: field, Reason: fmt.Sprintf("slot %d is not %s's", slot, cmp.Or(m.From, "nobody"))}
+				return Plan{}, &InputError{Field: field, Reason: fmt.Sprintf("slot %d is not owned by %s", slot, cmp.Or(m.From, "nobody"))}
 			}
 			after[slot] = int32(to)
 		}
@@ -200,7 +200,7 @@ func (p *Plan) SlotCount() int {
 // running jobs would have to move. It is an [*InputError] for bad options.
 func Rebalance(c *topology.Cluster, opts RebalanceOptions, jobs ...Job) (Plan, error) {
 	if !(opts.Threshold >= 0) || math.IsInf(opts.Threshold, 0) {
-		return Plan{}, &InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "a threshold is a number of percent from 0"}
+		return Plan{}, &InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "must be a percentage of at least 0"}
 	}
 	s, err := start(c, opts, jobs)
 	if err != nil {
@@ -213,7 +213,7 @@ func Rebalance(c *topology.Cluster, opts RebalanceOptions, jobs ...Job) (Plan, e
 		}
 	}
 	if len(involved) == 0 && opts.AssignUnassigned {
-		return Plan{}, &InputError{Field: "UseEmpty", Reason: "no primary has slots: to give out all slots, empty primaries must take part"}
+		return Plan{}, &InputError{Field: "UseEmpty", Reason: "no primary has slots: set UseEmpty, so that primaries without slots get them"}
 	}
 	if err := s.weighty(involved); err != nil {
 		return Plan{}, err
@@ -275,7 +275,7 @@ func Drain(c *topology.Cluster, nodes []string, opts DrainOptions, jobs ...Job) 
 			return Plan{}, err
 		}
 		if drained[at] {
-			return Plan{}, &InputError{Field: field, Value: id, Reason: "is to be drained"}
+			return Plan{}, &InputError{Field: field, Value: id, Reason: "is also a node to drain"}
 		}
 		if slices.Contains(receivers, at) {
 			return Plan{}, &InputError{Field: field, Value: id, Reason: "is named twice"}
@@ -290,7 +290,7 @@ func Drain(c *topology.Cluster, nodes []string, opts DrainOptions, jobs ...Job) 
 		}
 	}
 	if len(receivers) == 0 {
-		return Plan{}, &InputError{Field: "Receivers", Reason: "no primary is left that could take the slots; empty ones take part only if asked to"}
+		return Plan{}, &InputError{Field: "Receivers", Reason: "no primary is left to take the slots: name receivers, or set UseEmpty for primaries without slots"}
 	}
 	if err := s.weighty(receivers); err != nil {
 		return Plan{}, err
@@ -427,7 +427,7 @@ func (s *state) weighty(nodes []int) error {
 	case len(nodes) == 0:
 		return &InputError{Field: "Cluster", Reason: "no primary can take part"}
 	case sum == 0:
-		return &InputError{Field: "Weights", Reason: "all weights are 0: nobody is left to have the slots"}
+		return &InputError{Field: "Weights", Reason: "all weights are 0: no node is left to own the slots"}
 	}
 	return nil
 }
@@ -473,7 +473,7 @@ func (s *state) plan(after *owners, load []float64) (Plan, error) {
 	}
 	for i, n := range s.nodes {
 		if n.slots > 0 && left[i] == 0 {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("%s gives its last slots: with cluster-allow-replica-migration yes, the default, it then becomes a replica of the receiver", n.id))
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s gives away its last slots: unless cluster-allow-replica-migration is no, it then becomes a replica of the receiver", n.id))
 		}
 	}
 	return p, nil

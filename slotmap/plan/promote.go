@@ -100,7 +100,7 @@ func promote(s *topology.Shard, slots slotmap.Set, left, majority int) Promotion
 	if len(able) == 0 {
 		p.Reason = "the primary has no replicas"
 		if len(unable) > 0 {
-			p.Reason = "no replica can: " + strings.Join(unable, ", ")
+			p.Reason = "no replica is able to: " + strings.Join(unable, ", ")
 		}
 		return p
 	}
@@ -125,23 +125,23 @@ func promote(s *topology.Shard, slots slotmap.Set, left, majority int) Promotion
 	case len(able) == 1:
 		p.Reason = "the only replica that can"
 	case never(able[1]) && !never(r):
-		p.Reason = "the others are set not to take over"
+		p.Reason = "the others have nofailover"
 	case r.ReplicaPriority < able[1].ReplicaPriority:
-		p.Reason = fmt.Sprintf("the smallest replica-priority: %d, the next has %d", r.ReplicaPriority, able[1].ReplicaPriority)
+		p.Reason = fmt.Sprintf("it has the smallest replica-priority, %d; the next has %d", r.ReplicaPriority, able[1].ReplicaPriority)
 	case r.ReplicationOffset > able[1].ReplicationOffset:
-		p.Reason = fmt.Sprintf("the most of the replication stream: offset %d, the next has %d", r.ReplicationOffset, able[1].ReplicationOffset)
+		p.Reason = fmt.Sprintf("it has the highest replication offset, %d; the next has %d", r.ReplicationOffset, able[1].ReplicationOffset)
 	case r.LinkState != able[1].LinkState:
-		p.Reason = "the asked node has a link to it"
+		p.Reason = "the node that was asked has a link to it"
 	default:
-		p.Reason = "the smallest id: nothing else tells the replicas apart in this view"
+		p.Reason = "it has the smallest id; the view shows no other difference between the replicas"
 	}
 	how := "FORCE"
 	switch {
 	case left < majority:
 		how = "TAKEOVER"
-		p.Reason += fmt.Sprintf("; %d of the voting primaries are left and a majority is %d, so the cluster cannot elect it", left, majority)
+		p.Reason += fmt.Sprintf("; only %d of the voting primaries are left, a majority is %d, so the cluster cannot elect it", left, majority)
 	case never(r):
-		p.Reason += "; it is set not to take over by itself"
+		p.Reason += "; it has nofailover, so the cluster does not elect it"
 	default:
 		p.Automatic = true
 	}

@@ -36,20 +36,20 @@ c1 h:9@10 slave,fail? c 0 0 2 connected
 		}
 		return strings.Join(out, "\n")
 	}
-	require.Equal(t, "a1 (the smallest id: nothing else tells the replicas apart in this view) automatic", one(nodes, "a"))
-	require.Equal(t, "a2 (the asked node has a link to it) automatic", one(strings.Replace(nodes, "slave a 0 0 1 connected", "slave a 0 0 1 disconnected", 1), "a"))
-	require.Equal(t, "a2 (the others are set not to take over) automatic", one(strings.Replace(nodes, "h:5@6 slave", "h:5@6 slave,nofailover", 1), "a"))
+	require.Equal(t, "a1 (it has the smallest id; the view shows no other difference between the replicas) automatic", one(nodes, "a"))
+	require.Equal(t, "a2 (the node that was asked has a link to it) automatic", one(strings.Replace(nodes, "slave a 0 0 1 connected", "slave a 0 0 1 disconnected", 1), "a"))
+	require.Equal(t, "a2 (the others have nofailover) automatic", one(strings.Replace(nodes, "h:5@6 slave", "h:5@6 slave,nofailover", 1), "a"))
 	// Valkey 9.2 has priorities, the smaller the better.
 	priority := strings.NewReplacer("h:5@6", "h:5@6,,replica-priority=100", "h:6@7", "h:6@7,,replica-priority=10")
-	require.Equal(t, "a2 (the smallest replica-priority: 10, the next has 100) automatic", one(priority.Replace(nodes), "a"))
-	require.Equal(t, "a1 (the others are set not to take over) automatic", one(strings.Replace(priority.Replace(nodes), "10 slave", "10 slave,nofailover", 1), "a"))
-	require.Equal(t, "b2 (the only replica that can; it is set not to take over by itself) by hand: h:8> CLUSTER FAILOVER FORCE", one(nodes, "b"))
-	require.Equal(t, " (no replica can: c1 is not reachable)", one(nodes, "c"))
+	require.Equal(t, "a2 (it has the smallest replica-priority, 10; the next has 100) automatic", one(priority.Replace(nodes), "a"))
+	require.Equal(t, "a1 (the others have nofailover) automatic", one(strings.Replace(priority.Replace(nodes), "10 slave", "10 slave,nofailover", 1), "a"))
+	require.Equal(t, "b2 (the only replica that can; it has nofailover, so the cluster does not elect it) by hand: h:8> CLUSTER FAILOVER FORCE", one(nodes, "b"))
+	require.Equal(t, " (no replica is able to: c1 is not reachable)", one(nodes, "c"))
 	require.Equal(t, " (the primary has no slots: there is nothing to take over)", one(nodes, "d"))
 	require.Equal(t, " (the primary has no replicas)", one("a h:1@2 master - 0 0 1 connected 0-16383\n", "a"))
 	// Two of three are gone, or one is and another has failed before: no majority.
-	require.Equal(t, `a1 (the smallest id: nothing else tells the replicas apart in this view; 1 of the voting primaries are left and a majority is 2, so the cluster cannot elect it) by hand: h:5> CLUSTER FAILOVER TAKEOVER
-b2 (the only replica that can; 1 of the voting primaries are left and a majority is 2, so the cluster cannot elect it) by hand: h:8> CLUSTER FAILOVER TAKEOVER`, one(nodes, "a b"))
+	require.Equal(t, `a1 (it has the smallest id; the view shows no other difference between the replicas; only 1 of the voting primaries are left, a majority is 2, so the cluster cannot elect it) by hand: h:5> CLUSTER FAILOVER TAKEOVER
+b2 (the only replica that can; only 1 of the voting primaries are left, a majority is 2, so the cluster cannot elect it) by hand: h:8> CLUSTER FAILOVER TAKEOVER`, one(nodes, "a b"))
 	require.Contains(t, one(strings.Replace(nodes, "b h:2@3 master", "b h:2@3 master,fail", 1), "a"), "TAKEOVER")
 
 	// CLUSTER SHARDS tells how far replicas are, and which are loading.
@@ -64,7 +64,7 @@ b2 (the only replica that can; 1 of the voting primaries are left and a majority
 	ps, err := Promote(c, []string{"p"})
 	require.NoError(t, err)
 	require.Equal(t, "r2", ps[0].Replica)
-	require.True(t, strings.HasPrefix(ps[0].Reason, "the most of the replication stream: offset 95, the next has 90; "))
+	require.True(t, strings.HasPrefix(ps[0].Reason, "it has the highest replication offset, 95; the next has 90; "))
 
 	for want, lost := range map[string][]string{
 		`plan: lost[0] "z": no node has this id`: {"z"},

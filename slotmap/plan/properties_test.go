@@ -282,7 +282,7 @@ func TestDrainReceivers(t *testing.T) {
 	require.Equal(t, "b 0-16383\n", after(DrainOptions{Weights: []Weight{{"c", 0}}}, "a", "c"))
 	p, err := Drain(c, []string{"a"}, DrainOptions{})
 	require.NoError(t, err)
-	require.Equal(t, []string{"a gives its last slots: with cluster-allow-replica-migration yes, the default, it then becomes a replica of the receiver"}, p.Warnings)
+	require.Equal(t, []string{"a gives away its last slots: unless cluster-allow-replica-migration is no, it then becomes a replica of the receiver"}, p.Warnings)
 }
 
 func TestReshardProperties(t *testing.T) {
@@ -394,11 +394,11 @@ func TestUnassigned(t *testing.T) {
 
 func TestStateErrors(t *testing.T) {
 	for _, c := range []struct{ want, nodes string }{
-		{"plan: open slots 5 (a, b): finish or close them first: a key of such a slot can be at either end",
+		{"plan: open slots 5 (a, b): finish or close them first: keys of such a slot can be at both ends",
 			"a h:1@2 myself,master - 0 0 1 connected 0-8191 [5->-b]\nb h:2@3 master - 0 0 2 connected 8192-16383\n"},
-		{"plan: open slots 5 7 (a, b): finish or close them first: a key of such a slot can be at either end",
+		{"plan: open slots 5 7 (a, b): finish or close them first: keys of such a slot can be at both ends",
 			"a h:1@2 myself,master - 0 0 1 connected 0-8191 [5-<-b] [7-<-b]\nb h:2@3 master - 0 0 2 connected 8192-16383\n"},
-		{"plan: unassigned slots 16383: find out first whether their data is lost, then ask to assign them",
+		{"plan: unassigned slots 16383: find out first whether their data is lost, then set AssignUnassigned",
 			"a h:1@2 myself,master - 0 0 1 connected 0-16382\n"},
 		{"plan: unreachable nodes 0-99 200-299 (a, c): their slots cannot be moved; let a replica take over first",
 			"a h:1@2 master,fail - 0 0 1 connected 0-99\nb h:2@3 master - 0 0 2 connected 100-199 300-16383\nc h:3@4 master,fail? - 0 0 3 connected 200-299\n"},
@@ -446,37 +446,37 @@ func TestInputErrors(t *testing.T) {
 		plan func() (Plan, error)
 	}{
 		{`plan: Cluster: is nil`, func() (Plan, error) { return Rebalance(nil, RebalanceOptions{}) }},
-		{`plan: Weights[0] "-1": a weight is a number from 0`, weight("aa", -1)},
-		{`plan: Weights[0] "NaN": a weight is a number from 0`, weight("aa", math.NaN())},
-		{`plan: Weights[0] "+Inf": a weight is a number from 0`, weight("aa", math.Inf(1))},
-		{`plan: Weights[0] "x": no node has an id that starts so`, weight("x", 1)},
-		{`plan: Weights[0]: has no node id`, weight("", 1)},
-		{`plan: Weights[0] "a": 2 nodes have an id that starts so`, weight("a", 1)},
-		{`plan: Weights[0] "r": is a replica, of aa`, weight("r", 1)},
+		{`plan: Weights[0] "-1": must be a number of at least 0`, weight("aa", -1)},
+		{`plan: Weights[0] "NaN": must be a number of at least 0`, weight("aa", math.NaN())},
+		{`plan: Weights[0] "+Inf": must be a number of at least 0`, weight("aa", math.Inf(1))},
+		{`plan: Weights[0] "x": no node id begins with this`, weight("x", 1)},
+		{`plan: Weights[0]: the node id is missing`, weight("", 1)},
+		{`plan: Weights[0] "a": 2 node ids begin with this`, weight("a", 1)},
+		{`plan: Weights[0] "r": is a replica of aa`, weight("r", 1)},
 		{`plan: Weights[0] "d": is not reachable`, weight("d", 1)},
-		{`plan: Weights[1] "ab": is the node of Weights[0]`, rebalance(RebalanceOptions{Weights: []Weight{{"ab", 1}, {"ab", 2}}})},
-		{`plan: Weights: all weights are 0: nobody is left to have the slots`, rebalance(RebalanceOptions{Weights: []Weight{{"aa", 0}, {"ab", 0}}})},
-		{`plan: Threshold "-1": a threshold is a number of percent from 0`, rebalance(RebalanceOptions{Threshold: -1})},
-		{`plan: Load: has 3 numbers, not one for each of the 16384 slots`, rebalance(RebalanceOptions{Load: make([]float64, 3)})},
-		{`plan: Load "0": the sum must be above 0 and finite`, rebalance(RebalanceOptions{Load: load})},
-		{`plan: Load[7] "NaN": a load is a number from 0`, rebalance(RebalanceOptions{Load: bad})},
+		{`plan: Weights[1] "ab": is the same node as in Weights[0]`, rebalance(RebalanceOptions{Weights: []Weight{{"ab", 1}, {"ab", 2}}})},
+		{`plan: Weights: all weights are 0: no node is left to own the slots`, rebalance(RebalanceOptions{Weights: []Weight{{"aa", 0}, {"ab", 0}}})},
+		{`plan: Threshold "-1": must be a percentage of at least 0`, rebalance(RebalanceOptions{Threshold: -1})},
+		{`plan: Load: must have one number for each slot, 16384, not 3`, rebalance(RebalanceOptions{Load: make([]float64, 3)})},
+		{`plan: Load "0": the sum of the loads must be above 0 and finite`, rebalance(RebalanceOptions{Load: load})},
+		{`plan: Load[7] "NaN": must be a number of at least 0`, rebalance(RebalanceOptions{Load: bad})},
 		{`plan: nodes: no node to drain`, drain(DrainOptions{})},
 		{`plan: nodes[0] "zz": no node has this id`, drain(DrainOptions{}, "zz")},
-		{`plan: nodes[0] "r": is a replica, of aa`, drain(DrainOptions{}, "r")},
+		{`plan: nodes[0] "r": is a replica of aa`, drain(DrainOptions{}, "r")},
 		{`plan: nodes[1] "d": is not reachable`, drain(DrainOptions{}, "aa", "d")},
-		{`plan: Receivers: no primary is left that could take the slots; empty ones take part only if asked to`, drain(DrainOptions{}, "aa", "ab")},
-		{`plan: Receivers[0] "aa": is to be drained`, drain(DrainOptions{Receivers: []string{"aa"}}, "aa")},
+		{`plan: Receivers: no primary is left to take the slots: name receivers, or set UseEmpty for primaries without slots`, drain(DrainOptions{}, "aa", "ab")},
+		{`plan: Receivers[0] "aa": is also a node to drain`, drain(DrainOptions{Receivers: []string{"aa"}}, "aa")},
 		{`plan: Receivers[1] "ab": is named twice`, drain(DrainOptions{Receivers: []string{"ab", "ab"}}, "aa")},
-		{`plan: Receivers[0] "r": is a replica, of aa`, drain(DrainOptions{Receivers: []string{"r"}}, "aa")},
-		{`plan: Weights: all weights are 0: nobody is left to have the slots`, drain(DrainOptions{Weights: []Weight{{"ab", 0}}}, "aa")},
+		{`plan: Receivers[0] "r": is a replica of aa`, drain(DrainOptions{Receivers: []string{"r"}}, "aa")},
+		{`plan: Weights: all weights are 0: no node is left to own the slots`, drain(DrainOptions{Weights: []Weight{{"ab", 0}}}, "aa")},
 		{`plan: to "zz": no node has this id`, reshard(1, "zz")},
-		{`plan: to "r": is a replica, of aa`, reshard(1, "r")},
+		{`plan: to "r": is a replica of aa`, reshard(1, "r")},
 		{`plan: from[0] "aa": is the target`, reshard(1, "aa", "aa")},
 		{`plan: from[1] "ab": is named twice`, reshard(1, "aa", "ab", "ab")},
 		{`plan: slots "0": must be from 1 to 8192`, reshard(0, "aa")},
 		{`plan: slots "8193": must be from 1 to 8192`, reshard(8193, "aa")},
-		{`plan: moves[0]: slot 8192 is not aa's`, moves(Move{From: "aa", To: "ab", Slots: set("8191-8192")})},
-		{`plan: moves[0].From "r": is a replica, of aa`, moves(Move{From: "r", To: "ab", Slots: set("5")})},
+		{`plan: moves[0]: slot 8192 is not owned by aa`, moves(Move{From: "aa", To: "ab", Slots: set("8191-8192")})},
+		{`plan: moves[0].From "r": is a replica of aa`, moves(Move{From: "r", To: "ab", Slots: set("5")})},
 		{`plan: moves[0].To "d": is not reachable`, moves(Move{From: "aa", To: "d", Slots: set("5")})},
 		{`plan: moves[0].To "aa": is the source`, moves(Move{From: "aa", To: "aa", Slots: set("5")})},
 		{`plan: moves[0].Slots: are missing`, moves(Move{From: "aa", To: "ab"})},

@@ -40,11 +40,11 @@ type SetSlotOptions struct {
 func (o *SetSlotOptions) check() error {
 	switch {
 	case o.Keys < 0:
-		return &InputError{Field: "Keys", Value: strconv.Itoa(o.Keys), Reason: "must be from 1, or 0 for 100"}
+		return &InputError{Field: "Keys", Value: strconv.Itoa(o.Keys), Reason: "must be at least 1, or 0 for the default, 100"}
 	case o.Timeout != 0 && (o.Timeout < time.Millisecond || o.Timeout > math.MaxInt32*time.Millisecond):
-		return &InputError{Field: "Timeout", Value: o.Timeout.String(), Reason: "must be from a millisecond to 24 days, or 0 for a minute"}
+		return &InputError{Field: "Timeout", Value: o.Timeout.String(), Reason: "must be from 1ms to 24 days, or 0 for the default, 1m"}
 	case o.Databases < 0:
-		return &InputError{Field: "Databases", Value: strconv.Itoa(o.Databases), Reason: "must be from 1, or 0 for 1"}
+		return &InputError{Field: "Databases", Value: strconv.Itoa(o.Databases), Reason: "must be at least 1, or 0 for the default, 1"}
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func (p *Plan) SetSlots(o SetSlotOptions) (iter.Seq[Step], error) {
 	at := p.byID()
 	for _, m := range p.Moves {
 		if _, _, err := net.SplitHostPort(at[m.To].Addr); err != nil && m.From != "" {
-			return nil, &InputError{Field: "Plan", Value: m.To, Reason: "the view has no address of this node, which MIGRATE needs"}
+			return nil, &InputError{Field: "Plan", Value: m.To, Reason: "the view has no address of this node, and MIGRATE needs it"}
 		}
 	}
 	return func(yield func(Step) bool) {
@@ -200,7 +200,7 @@ func (p *Plan) node(id string) Node {
 // The error is an [*InputError] if most is less than 1.
 func (p *Plan) Batches(most int) ([]Plan, error) {
 	if most < 1 {
-		return nil, &InputError{Field: "most", Value: strconv.Itoa(most), Reason: "must be from 1"}
+		return nil, &InputError{Field: "most", Value: strconv.Itoa(most), Reason: "must be at least 1"}
 	}
 	var b slotmap.Builder[string]
 	for r, id := range p.Before.Ranges() {

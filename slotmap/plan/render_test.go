@@ -30,7 +30,7 @@ func TestSetSlots(t *testing.T) {
 	}
 	one := `10.0.0.2:6379> CLUSTER SETSLOT @ IMPORTING a
 10.0.0.1:6379> CLUSTER SETSLOT @ MIGRATING b
-10.0.0.1:6379> MIGRATE 10.0.0.2 6379 "" 0 60000  # with KEYS and what CLUSTER GETKEYSINSLOT @ 100 lists, until there are none
+10.0.0.1:6379> MIGRATE 10.0.0.2 6379 "" 0 60000  # with KEYS and the keys that CLUSTER GETKEYSINSLOT @ 100 lists, until it lists none
 10.0.0.2:6379> CLUSTER SETSLOT @ NODE b
 10.0.0.1:6379> CLUSTER SETSLOT @ NODE b
 10.0.0.3:6379> CLUSTER SETSLOT @ NODE b
@@ -60,7 +60,7 @@ func TestSetSlotsLeavesOutEmptiedNodes(t *testing.T) {
 			got = append(got, s.String())
 		}
 	}
-	wait := "> INFO replication  # until it is a primary, or a replica in sync"
+	wait := "> INFO replication  # until the node is a primary, or a replica in sync"
 	require.Equal(t, []string{
 		"h:3> CLUSTER SETSLOT 0 NODE c", "h:1> CLUSTER SETSLOT 0 NODE c", "h:1" + wait, "h:2> CLUSTER SETSLOT 0 NODE c",
 		"h:3> CLUSTER SETSLOT 1 NODE c", "h:2> CLUSTER SETSLOT 1 NODE c", "h:2" + wait}, got)
@@ -70,8 +70,8 @@ func TestSetSlotsNeedsAddresses(t *testing.T) {
 	p, err := Rebalance(parse(t, strings.ReplaceAll(threeNodes, "10.0.0.2", "")), RebalanceOptions{})
 	require.NoError(t, err)
 	_, err = p.SetSlots(SetSlotOptions{})
-	require.EqualError(t, err, `plan: Plan "b": the view has no address of this node, which MIGRATE needs`)
-	require.Equal(t, "10.0.0.1:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 8192 8193 NODE b  # then CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until it knows that the peer owns the slots", p.MigrateSlots()[0].String())
+	require.EqualError(t, err, `plan: Plan "b": the view has no address of this node, and MIGRATE needs it`)
+	require.Equal(t, "10.0.0.1:6379> CLUSTER MIGRATESLOTS SLOTSRANGE 8192 8193 NODE b  # then repeat CLUSTER GETSLOTMIGRATIONS and CLUSTER NODES until the node knows that the peer owns the slots", p.MigrateSlots()[0].String())
 }
 
 // fiveMoves has several targets for a source, several ranges, and new slots.
@@ -224,5 +224,5 @@ func TestBatches(t *testing.T) {
 		require.LessOrEqual(t, len(batches), 2*((busiest+most-1)/most))
 	}
 	_, err := p.Batches(0)
-	require.EqualError(t, err, `plan: most "0": must be from 1`)
+	require.EqualError(t, err, `plan: most "0": must be at least 1`)
 }

@@ -84,10 +84,10 @@ func (s *Sample) addReply(stats any) error {
 		for _, f := range fields {
 			n, ok := asNumber(f.Value)
 			if !ok {
-				return bad(at+"."+f.Name, "is "+reply.Kind(f.Value)+", not a number from 0")
+				return bad(at+"."+f.Name, "is "+reply.Kind(f.Value)+", not a number of at least 0")
 			}
 			if !s.add(hashslot.Slot(slot), f.Name, n) {
-				return bad(at, fmt.Sprintf("has more than %d metrics", maxMetrics))
+				return bad(at, fmt.Sprintf("has more than the limit of %d metrics", maxMetrics))
 			}
 		}
 	}
@@ -153,7 +153,7 @@ func ParseSlotStatsText(text string) (*Sample, error) {
 		}
 	}
 	if r.metric != "" {
-		return nil, &InputError{Field: fmt.Sprintf("line %d", number), Reason: "the end, and " + reply.Quote(r.metric) + " has no number"}
+		return nil, &InputError{Field: fmt.Sprintf("line %d", number), Reason: "the text ends before the number of " + reply.Quote(r.metric)}
 	}
 	return s, nil
 }
@@ -212,7 +212,7 @@ func (r *statsReader) line(line string) (reason string) {
 		switch {
 		case r.metric != "":
 			if !isNumber {
-				return reply.Quote(word) + " is not a number from 0, which " + reply.Quote(r.metric) + " should have"
+				return reply.Quote(word) + " is not a number of at least 0, but " + reply.Quote(r.metric) + " needs one"
 			}
 			if !r.s.add(r.slot, r.metric, number) {
 				return fmt.Sprintf("more than %d metrics", maxMetrics)

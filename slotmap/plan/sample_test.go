@@ -106,15 +106,15 @@ func TestSlotStatsErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"ERR unknown command":        `plan: line 1 "ERR unknown command": "ERR" is not a slot from 0 to 16383`,
 		"5\ncpu-usec 1\n16384\n":     `plan: line 3 "16384": "16384" is not a slot from 0 to 16383`,
-		"5\ncpu-usec x":              `plan: line 2 "cpu-usec x": "x" is not a number from 0, which "cpu-usec" should have`,
-		"5\ncpu-usec -1":             `plan: line 2 "cpu-usec -1": "-1" is not a number from 0, which "cpu-usec" should have`,
-		"5\ncpu-usec NaN":            `plan: line 2 "cpu-usec NaN": "NaN" is not a number from 0, which "cpu-usec" should have`,
-		"5\ncpu-usec\n":              `plan: line 2: the end, and "cpu-usec" has no number`,
+		"5\ncpu-usec x":              `plan: line 2 "cpu-usec x": "x" is not a number of at least 0, but "cpu-usec" needs one`,
+		"5\ncpu-usec -1":             `plan: line 2 "cpu-usec -1": "-1" is not a number of at least 0, but "cpu-usec" needs one`,
+		"5\ncpu-usec NaN":            `plan: line 2 "cpu-usec NaN": "NaN" is not a number of at least 0, but "cpu-usec" needs one`,
+		"5\ncpu-usec\n":              `plan: line 2: the text ends before the number of "cpu-usec"`,
 		"5\n\"\" 5\n":                `plan: line 2 "\"\" 5": "" is not a slot from 0 to 16383`,
 		"1.5 3":                      `plan: line 1 "1.5 3": "1.5" is not a slot from 0 to 16383`,
 		many:                         `plan: line 66 "m64 64": more than 64 metrics`,
-		`[[5,{"a":-1}]]`:             `plan: stats[0][1].a: is the number -1, not a number from 0`,
-		`[[5,{"a":null}]]`:           `plan: stats[0][1].a: is null, not a number from 0`,
+		`[[5,{"a":-1}]]`:             `plan: stats[0][1].a: is the number -1, not a number of at least 0`,
+		`[[5,{"a":null}]]`:           `plan: stats[0][1].a: is null, not a number of at least 0`,
 		`[[5,"a",1],[6,7,8]]`:        `plan: stats[1][0]: has a name that is the number 7, not text`,
 		`[[5,{"a":1}],[-1,{"a":1}]]`: `plan: stats[1][0]: is the number -1, not a slot from 0 to 16383`,
 		`[[5,["a"]]]`:                `plan: stats[0][1]: a list of 1 elements is not names and values`,
@@ -194,9 +194,9 @@ func TestHotSlotsAndSkew(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, shards)
 	_, err = HotSlots(nil, 1)
-	require.EqualError(t, err, "plan: Load: has 0 numbers, not one for each of the 16384 slots")
+	require.EqualError(t, err, "plan: Load: must have one number for each slot, 16384, not 0")
 	_, err = ShardLoads(c, load[1:])
-	require.EqualError(t, err, "plan: Load: has 16383 numbers, not one for each of the 16384 slots")
+	require.EqualError(t, err, "plan: Load: must have one number for each slot, 16384, not 16383")
 	_, err = ShardLoads(nil, load)
 	require.EqualError(t, err, "plan: Cluster: is nil")
 }

@@ -45,7 +45,7 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 	}
 	s := &state{cluster: c, index: map[string]int{}}
 	if open := c.Open(); len(open) > 0 {
-		e := &StateError{Problem: ProblemOpenSlots, Advice: "finish or close them first: a key of such a slot can be at either end"}
+		e := &StateError{Problem: ProblemOpenSlots, Advice: "finish or close them first: keys of such a slot can be at both ends"}
 		for _, o := range open {
 			e.Slots.Add(o.Slot)
 			e.Nodes = append(e.Nodes, o.From, o.To)
@@ -64,16 +64,16 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 		return nil, e.compact()
 	}
 	if free := c.Unassigned(); !free.IsEmpty() && !assign {
-		return nil, &StateError{Problem: ProblemUnassigned, Slots: free, Advice: "find out first whether their data is lost, then ask to assign them"}
+		return nil, &StateError{Problem: ProblemUnassigned, Slots: free, Advice: "find out first whether their data is lost, then set AssignUnassigned"}
 	}
 	unreachable := &StateError{Problem: ProblemUnreachable, Advice: "their slots cannot be moved; let a replica take over first"}
 	for _, sh := range c.Shards() {
 		p := sh.Primary
 		if p.ID == "" {
-			return nil, &StateError{Problem: ProblemNodeIDs, Nodes: []string{p.Addr()}, Advice: "the reply has a node without an id"}
+			return nil, &StateError{Problem: ProblemNodeIDs, Nodes: []string{p.Addr()}, Advice: "a primary has no id"}
 		}
 		if _, twice := s.index[p.ID]; twice {
-			return nil, &StateError{Problem: ProblemNodeIDs, Nodes: []string{p.ID}, Advice: "the reply has two primaries with the same id"}
+			return nil, &StateError{Problem: ProblemNodeIDs, Nodes: []string{p.ID}, Advice: "two primaries have the same id"}
 		}
 		s.index[p.ID] = nobody
 		if down(p) {
@@ -131,7 +131,7 @@ func (s *state) whyNot(id string) string {
 	case n == nil:
 		return "no node has this id"
 	case n.Role == topology.RoleReplica:
-		return "is a replica, of " + n.PrimaryID
+		return "is a replica of " + n.PrimaryID
 	case n.Role != topology.RolePrimary:
 		return "is not a primary"
 	}
@@ -144,7 +144,7 @@ func (s *state) setWeights(opts RebalanceOptions) error {
 	for i, w := range opts.Weights {
 		field := fmt.Sprintf("Weights[%d]", i)
 		if !(w.Weight >= 0) || math.IsInf(w.Weight, 0) {
-			return &InputError{Field: field, Value: fmt.Sprint(w.Weight), Reason: "a weight is a number from 0"}
+			return &InputError{Field: field, Value: fmt.Sprint(w.Weight), Reason: "must be a number of at least 0"}
 		}
 		prefix := strings.ToLower(w.ID)
 		var found []*topology.Node
@@ -155,23 +155,23 @@ func (s *state) setWeights(opts RebalanceOptions) error {
 		}
 		switch {
 		case prefix == "":
-			return &InputError{Field: field, Reason: "has no node id"}
+			return &InputError{Field: field, Reason: "the node id is missing"}
 		case len(found) == 0:
-			return &InputError{Field: field, Value: w.ID, Reason: "no node has an id that starts so"}
+			return &InputError{Field: field, Value: w.ID, Reason: "no node id begins with this"}
 		case len(found) > 1:
-			return &InputError{Field: field, Value: w.ID, Reason: fmt.Sprintf("%d nodes have an id that starts so", len(found))}
+			return &InputError{Field: field, Value: w.ID, Reason: fmt.Sprintf("%d node ids begin with this", len(found))}
 		}
 		at, err := s.find(field, found[0].ID)
 		if err != nil {
 			return err
 		}
 		if first, twice := given[found[0].ID]; twice {
-			return &InputError{Field: field, Value: w.ID, Reason: fmt.Sprintf("is the node of Weights[%d]", first)}
+			return &InputError{Field: field, Value: w.ID, Reason: fmt.Sprintf("is the same node as in Weights[%d]", first)}
 		}
 		given[found[0].ID] = i
 		s.nodes[at].weight = w.Weight
 		if s.nodes[at].slots == 0 && !opts.UseEmpty {
-			s.warnings = append(s.warnings, fmt.Sprintf("the weight of %s does nothing: it has no slots, and empty primaries are left out", s.nodes[at].id))
+			s.warnings = append(s.warnings, fmt.Sprintf("the weight of %s has no effect: primaries without slots are left out", s.nodes[at].id))
 		}
 	}
 	return nil

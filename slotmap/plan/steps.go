@@ -262,11 +262,11 @@ func (s Step) String() string {
 	command, comment := s.Command, ""
 	switch {
 	case s.Kind == KindMoveKeys:
-		comment = "  # with KEYS and what " + line(s.Until.Ask...) + " lists, until there are none"
+		comment = "  # with KEYS and the keys that " + line(s.Until.Ask...) + " lists, until it lists none"
 	case s.Command == nil && len(s.Until.Ask) > 0:
-		command, comment = s.Until.Ask[0], "  # until it "+s.until()
+		command, comment = s.Until.Ask[0], "  # until the node "+s.until()
 	case !s.immediate() && len(s.Until.Ask) > 0:
-		comment = "  # then " + line(s.Until.Ask...) + " until it " + s.until()
+		comment = "  # then repeat " + line(s.Until.Ask...) + " until the node " + s.until()
 	}
 	for _, a := range command {
 		b.WriteByte(' ')

@@ -200,8 +200,8 @@ func TestTextIsPrintable(t *testing.T) {
 	clean(Layout{Shards: []LayoutShard{{Primary: Host{Addr: evil, Zone: evil}}}, Warnings: []string{evil}}.Summary())
 	clean((&InputError{Field: evil, Value: evil, Reason: evil}).Error())
 	clean((&StateError{Problem: ProblemOpenSlots, Nodes: []string{evil}, Advice: evil}).Error())
-	require.Equal(t, "a:1> CLUSTER NODES  # until it knows that b:1 owns slots 5-7, and no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, []slotmap.Range{{First: 5, Last: 7}}).String())
-	require.Equal(t, "a:1> CLUSTER NODES  # until it knows no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, nil).String())
+	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows that b:1 owns slots 5-7, and no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, []slotmap.Range{{First: 5, Last: 7}}).String())
+	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, nil).String())
 	require.Equal(t, `> "a b" "" x`, Step{Kind: KindOwner, Command: []string{"a b", "", "x"}}.String()[2:])
 }
 
@@ -276,24 +276,24 @@ func TestLayoutSteps(t *testing.T) {
 1 10.0.0.4:6379> CLUSTER SET-CONFIG-EPOCH 4
 2 10.0.0.1:6379> CLUSTER ADDSLOTSRANGE 0 8191
 2 10.0.0.2:6379> CLUSTER ADDSLOTSRANGE 8192 16383
-3 10.0.0.2:6379> CLUSTER MEET 10.0.0.1 6379  # then CLUSTER NODES until it knows the peer
-3 10.0.0.3:6379> CLUSTER MEET 10.0.0.1 6379  # then CLUSTER NODES until it knows the peer
-3 10.0.0.4:6379> CLUSTER MEET 10.0.0.1 6379  # then CLUSTER NODES until it knows the peer
-4 10.0.0.3:6379> CLUSTER REPLICATE a  # then INFO replication and CLUSTER NODES until it is a replica of the peer, in sync
-4 10.0.0.4:6379> CLUSTER REPLICATE b  # then INFO replication and CLUSTER NODES until it is a replica of the peer, in sync
-5 10.0.0.1:6379> CLUSTER INFO  # until it says that the cluster is ok
-5 10.0.0.2:6379> CLUSTER INFO  # until it says that the cluster is ok
-5 10.0.0.3:6379> CLUSTER INFO  # until it says that the cluster is ok
-5 10.0.0.4:6379> CLUSTER INFO  # until it says that the cluster is ok
+3 10.0.0.2:6379> CLUSTER MEET 10.0.0.1 6379  # then repeat CLUSTER NODES until the node knows the peer
+3 10.0.0.3:6379> CLUSTER MEET 10.0.0.1 6379  # then repeat CLUSTER NODES until the node knows the peer
+3 10.0.0.4:6379> CLUSTER MEET 10.0.0.1 6379  # then repeat CLUSTER NODES until the node knows the peer
+4 10.0.0.3:6379> CLUSTER REPLICATE a  # then repeat INFO replication and CLUSTER NODES until the node is a replica of the peer, in sync
+4 10.0.0.4:6379> CLUSTER REPLICATE b  # then repeat INFO replication and CLUSTER NODES until the node is a replica of the peer, in sync
+5 10.0.0.1:6379> CLUSTER INFO  # until the node says that the cluster is ok
+5 10.0.0.2:6379> CLUSTER INFO  # until the node says that the cluster is ok
+5 10.0.0.3:6379> CLUSTER INFO  # until the node says that the cluster is ok
+5 10.0.0.4:6379> CLUSTER INFO  # until the node says that the cluster is ok
 `, text.String())
 	steps, err = l.Steps(LayoutOptions{AddSlots: true})
 	require.NoError(t, err)
 	require.Equal(t, []string{"CLUSTER", "ADDSLOTS", "0", "1", "2"}, steps[4].Command[:5])
 	require.Len(t, steps[4].Command, 2+8192)
 	for name, change := range map[string]func(h *Host){
-		`plan: hosts "10.0.0.1:6379": has no ID: ask the node for CLUSTER MYID`:             func(h *Host) { h.ID = "" },
-		`plan: hosts "one:6379": is not an IP address and a port, as CLUSTER MEET wants it`: func(h *Host) { h.Addr = "one:6379" },
-		`plan: hosts "10.0.0.2:6379": has the ID of 10.0.0.1:6379`:                          func(h *Host) { h.ID = "b" },
+		`plan: hosts "10.0.0.1:6379": the ID is missing: ask the node by CLUSTER MYID`: func(h *Host) { h.ID = "" },
+		`plan: hosts "one:6379": must be an IP address and a port, for CLUSTER MEET`:   func(h *Host) { h.Addr = "one:6379" },
+		`plan: hosts "10.0.0.2:6379": has the same ID as 10.0.0.1:6379`:                func(h *Host) { h.ID = "b" },
 	} {
 		changed := Layout{Shards: append([]LayoutShard{}, l.Shards...)}
 		change(&changed.Shards[0].Primary)

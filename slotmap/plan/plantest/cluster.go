@@ -332,7 +332,7 @@ func (c *Cluster) follow(n *node, key string) (*node, error) {
 			return nil, err
 		}
 	}
-	return nil, errors.New("redirects without end")
+	return nil, errors.New("too many redirects")
 }
 
 func (c *Cluster) at(addr string) *node {

@@ -267,7 +267,7 @@ func TestCheckFinds(t *testing.T) {
 	for want, commands := range map[string][]string{
 		"gets to":                             {"b CLUSTER SETSLOT 5 IMPORTING a", "a CLUSTER SETSLOT 5 STABLE"},
 		"has 2 owners":                        {"b CLUSTER DELSLOTS 5", "b CLUSTER ADDSLOTS 5"},
-		"redirects without end":               {"a CLUSTER SETSLOT 5 MIGRATING b"},
+		"too many redirects":                  {"a CLUSTER SETSLOT 5 MIGRATING b"},
 		"has the key \"{460}\" at a and at b": {"a SET " + key + " 1"},
 	} {
 		c := five(t)

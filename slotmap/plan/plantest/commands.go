@@ -19,7 +19,7 @@ type Error string
 func (e Error) Error() string { return string(e) }
 
 // ErrGone is the error of a node that was killed or does not exist.
-var ErrGone = errors.New("plantest: nobody answers at this address")
+var ErrGone = errors.New("plantest: no running node has this address")
 
 // A Conn is a client's connection to a node. It must not be used by several goroutines
 // at once.

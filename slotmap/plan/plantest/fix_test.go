@@ -180,13 +180,13 @@ func TestFixAsksAndRefuses(t *testing.T) {
 	require.ErrorAs(t, err, &need)
 	require.Len(t, need.Ask, 5)
 	require.Equal(t, plan.CountsQuestion{Node: "a", Addr: "10.0.0.1:6379", Slots: slotmap.MustParseSet("5-6 9")}, need.Ask[0])
-	require.EqualError(t, err, "plan: what to do depends on the keys: 5 nodes must be asked by CLUSTER COUNTKEYSINSLOT, 10.0.0.1:6379 for slots 5-6 9")
+	require.EqualError(t, err, "plan: the repair depends on numbers of keys that are not known: ask 5 nodes by CLUSTER COUNTKEYSINSLOT, first 10.0.0.1:6379 for slots 5-6 9")
 	var input *plan.InputError
 	for want, views := range map[string][]*topology.Cluster{
-		"plan: views: no primary is among the nodes that were asked": nil,
-		"plan: views[0]: is nil":                                     {nil},
-		"plan: views[0]: does not say which node was asked: it must be the reply of one node to CLUSTER NODES": {parse(t, "a h:1@2 master - 0 0 1 connected\n")},
-		`plan: views[1] "a": is the second view of this node`:                                                  {views[0], views[0]},
+		"plan: views: none of the nodes that were asked is a primary": nil,
+		"plan: views[0]: is nil": {nil},
+		"plan: views[0]: must be the reply of one node to CLUSTER NODES: no node is marked as myself": {parse(t, "a h:1@2 master - 0 0 1 connected\n")},
+		`plan: views[1] "a": is a second view of the same node`:                                       {views[0], views[0]},
 	} {
 		_, err = plan.Fix(views, nil, plan.FixOptions{})
 		require.ErrorAs(t, err, &input)
@@ -197,15 +197,15 @@ func TestFixAsksAndRefuses(t *testing.T) {
 	_, err = plan.Fix(views[1:], nil, plan.FixOptions{})
 	var state *plan.StateError
 	require.ErrorAs(t, err, &state)
-	require.EqualError(t, err, "plan: unreachable nodes 0-4095 (a): their slots and keys are not known; ask them as well, or let replicas take over first")
+	require.EqualError(t, err, "plan: unreachable nodes 0-4095 (a): their slots and keys are unknown; ask these nodes as well, or let replicas take over first")
 
 	// Without it, its slots go to others, in few ranges.
 	c = five(t)
 	c.Kill("a")
 	r := fix(t, c, plan.FixOptions{Unreachable: true}, func() bool { return true })
 	require.Equal(t, []plan.SlotRepair{{Slots: slotmap.MustParseSet("0-4095"), Case: "cover without keys", Owner: "e"}}, r.Slots)
-	require.Equal(t, []string{"primary a was not asked: what it has is lost, if no other node has it"}, r.Warnings)
-	require.Equal(t, "cover without keys: slots 0-4095, then of e\nwarning: primary a was not asked: what it has is lost, if no other node has it\n", r.Summary())
+	require.Equal(t, []string{"primary a was not asked: keys that only it has are lost"}, r.Warnings)
+	require.Equal(t, "cover without keys: slots 0-4095, then owned by e\nwarning: primary a was not asked: keys that only it has are lost\n", r.Summary())
 	c.Revive("a")
 	c.Gossip()
 	require.NoError(t, c.Check(all))

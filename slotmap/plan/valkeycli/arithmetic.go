@@ -166,7 +166,7 @@ func rebalance(involved []*node, threshold float32, capped bool) ([]move, error)
 	for _, n := range involved {
 		share := float32(float32(float32(hashslot.Count)/total) * n.weight)
 		if !(share <= hashslot.Count+1) { // also NaN
-			return nil, &plan.InputError{Field: "Weights", Reason: "the weights are beyond the tool's 32-bit arithmetic"}
+			return nil, &plan.InputError{Field: "Weights", Reason: "the weights exceed the tool's 32-bit arithmetic"}
 		}
 		expected := int(share)
 		n.balance = n.count - expected

@@ -287,7 +287,7 @@ func TestTools(t *testing.T) {
 		if tool == ToolValkey91 {
 			require.NoError(t, err)
 		} else {
-			require.EqualError(t, err, "plan: hosts: "+tool.String()+" refuses to create fewer than 3 primaries, and these make 2")
+			require.EqualError(t, err, "plan: hosts: "+tool.String()+" creates no fewer than 3 primaries, and these hosts make 2")
 		}
 	}
 	_, err := ParseTool("redis-5")
@@ -302,16 +302,16 @@ func TestInputErrors(t *testing.T) {
 		return err
 	}
 	for want, err := range map[string]error{
-		`plan: Weights: all weights are 0: nobody is left to have the slots`: rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa"}, {ID: "ab"}}}),
-		`plan: Weights: the weights are beyond the tool's 32-bit arithmetic`: rebalance(RebalanceOptions{Threshold: 2, Weights: []plan.Weight{{ID: "aa", Weight: 1e300}}}),
-		`plan: Weights[0] "zz": no node has an id that starts so`:            rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "zz"}}}),
-		`plan: Weights[0]: has no node id`:                                   rebalance(RebalanceOptions{Weights: []plan.Weight{{}}}),
-		`plan: Weights[0] "-1": a weight is a number from 0`:                 rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa", Weight: -1}}}),
-		`plan: Threshold "NaN": a threshold is a number of percent`:          rebalance(RebalanceOptions{Threshold: math.NaN()}),
+		`plan: Weights: all weights are 0: no node is left to own the slots`: rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa"}, {ID: "ab"}}}),
+		`plan: Weights: the weights exceed the tool's 32-bit arithmetic`:     rebalance(RebalanceOptions{Threshold: 2, Weights: []plan.Weight{{ID: "aa", Weight: 1e300}}}),
+		`plan: Weights[0] "zz": no node id begins with this`:                 rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "zz"}}}),
+		`plan: Weights[0]: the node id is missing`:                           rebalance(RebalanceOptions{Weights: []plan.Weight{{}}}),
+		`plan: Weights[0] "-1": must be a number of at least 0`:              rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa", Weight: -1}}}),
+		`plan: Threshold "NaN": must be a finite percentage`:                 rebalance(RebalanceOptions{Threshold: math.NaN()}),
 		`plan: Order: primary ab is missing`:                                 rebalance(RebalanceOptions{Order: Order{"aa"}}),
 		`plan: Order[1] "zz": no node has this id`:                           rebalance(RebalanceOptions{Order: Order{"aa", "zz"}}),
 		`plan: Order[1] "aa": is named twice`:                                rebalance(RebalanceOptions{Order: Order{"aa", "aa"}}),
-		`plan: tool "tool 9": is not known`:                                  second(Rebalance(c, 9, RebalanceOptions{})),
+		`plan: tool "tool 9": is unknown`:                                    second(Rebalance(c, 9, RebalanceOptions{})),
 		`plan: slots "16385": must be from 1 to 16384`:                       second(Reshard(c, ToolValkey91, nil, nil, "aa", 16385)),
 		`plan: to "zz": no node has this id`:                                 second(Reshard(c, ToolValkey91, nil, nil, "zz", 5)),
 		`plan: from[0] "aa": is the target`:                                  second(Reshard(c, ToolValkey91, nil, []string{"aa"}, "aa", 5)),
@@ -326,7 +326,7 @@ func TestInputErrors(t *testing.T) {
 		many[i].Addr = fmt.Sprintf("h:%d", i+1)
 	}
 	_, _, err := Create(ToolValkey91, many[:7542], 0)
-	require.EqualError(t, err, `plan: hosts: with 7542 primaries the tool counts beyond slot 16383`)
+	require.EqualError(t, err, `plan: hosts: with 7542 primaries the tool's rounding exceeds slot 16383`)
 }
 
 func second(_ Run, err error) error { return err }

@@ -70,7 +70,7 @@ const DefaultThreshold = 2
 // ErrEndless is the error of a rebalance that the tool would never finish: every
 // node is above its truncated share, so the remainder of the rounding finds no receiver
 // and the tool loops for ever.
-var ErrEndless = errors.New("plan: valkey-cli would loop for ever: every node has more slots than its rounded-down share, so the remainder has no receiver")
+var ErrEndless = errors.New("plan: valkey-cli would never finish: every node has more slots than its rounded-down share, so no node can receive the remainder")
 
 // A Run is the actions of the tool.
 type Run struct {
@@ -108,7 +108,7 @@ type RebalanceOptions struct {
 // [*plan.InputError] or [ErrEndless].
 func Rebalance(c *topology.Cluster, tool Tool, opts RebalanceOptions) (Run, error) {
 	if math.IsNaN(opts.Threshold) || math.IsInf(opts.Threshold, 0) {
-		return Run{}, &plan.InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "a threshold is a number of percent"}
+		return Run{}, &plan.InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "must be a finite percentage"}
 	}
 	s, err := newState(c, tool, opts.Order)
 	if err != nil {
@@ -129,7 +129,7 @@ func Rebalance(c *topology.Cluster, tool Tool, opts RebalanceOptions) (Run, erro
 	case len(involved) == 0:
 		return Run{}, &plan.InputError{Field: "Cluster", Reason: "no primary can take part"}
 	case sum == 0:
-		return Run{}, &plan.InputError{Field: "Weights", Reason: "all weights are 0: nobody is left to have the slots"}
+		return Run{}, &plan.InputError{Field: "Weights", Reason: "all weights are 0: no node is left to own the slots"}
 	}
 	moves, err := rebalance(involved, float32(opts.Threshold), tool.caps())
 	if err != nil {
@@ -177,7 +177,7 @@ func Reshard(c *topology.Cluster, tool Tool, order Order, from []string, to stri
 		return Run{}, err
 	}
 	if n := run.Plan.SlotCount(); n != slots {
-		run.Plan.Warnings = append(run.Plan.Warnings, fmt.Sprintf("the tool moves %d slots, not %d, by the rounding of its 32-bit floats", n, slots))
+		run.Plan.Warnings = append(run.Plan.Warnings, fmt.Sprintf("the tool moves %d slots, not %d, because it rounds 32-bit floats", n, slots))
 	}
 	return run, nil
 }
@@ -190,7 +190,7 @@ func Create(tool Tool, hosts []plan.Host, replicas int) (l plan.Layout, unused [
 		return plan.Layout{}, nil, err
 	}
 	if n := len(hosts) / (replicas + 1); n < 3 && tool != ToolValkey91 {
-		return plan.Layout{}, nil, &plan.InputError{Field: "hosts", Reason: fmt.Sprintf("%v refuses to create fewer than 3 primaries, and these make %d", tool, n)}
+		return plan.Layout{}, nil, &plan.InputError{Field: "hosts", Reason: fmt.Sprintf("%v creates no fewer than 3 primaries, and these hosts make %d", tool, n)}
 	}
 	names := make([]string, len(hosts))
 	for i, h := range hosts {
@@ -204,7 +204,7 @@ func Create(tool Tool, hosts []plan.Host, replicas int) (l plan.Layout, unused [
 		shard.Slots.AddRange(slotmap.Range{First: first, Last: last})
 		if shard.Slots.Err() != nil {
 			// From some 7500 primaries on the sum of its 32-bit floats can run ahead.
-			return plan.Layout{}, nil, &plan.InputError{Field: "hosts", Reason: fmt.Sprintf("with %d primaries the tool counts beyond slot %d", len(primaries), hashslot.Count-1)}
+			return plan.Layout{}, nil, &plan.InputError{Field: "hosts", Reason: fmt.Sprintf("with %d primaries the tool's rounding exceeds slot %d", len(primaries), hashslot.Count-1)}
 		}
 		first = last + 1
 		for _, r := range placed[i] {
@@ -234,7 +234,7 @@ type state struct {
 
 func newState(c *topology.Cluster, tool Tool, order Order) (*state, error) {
 	if int(tool) >= len(toolNames) {
-		return nil, &plan.InputError{Field: "tool", Value: tool.String(), Reason: "is not known"}
+		return nil, &plan.InputError{Field: "tool", Value: tool.String(), Reason: "is unknown"}
 	}
 	is, err := plan.New(c, nil)
 	if err != nil {
@@ -302,17 +302,17 @@ func (s *state) weigh(weights []plan.Weight) error {
 	for i, w := range weights {
 		field := fmt.Sprintf("Weights[%d]", i)
 		if !(w.Weight >= 0) || math.IsInf(w.Weight, 0) {
-			return &plan.InputError{Field: field, Value: fmt.Sprint(w.Weight), Reason: "a weight is a number from 0"}
+			return &plan.InputError{Field: field, Value: fmt.Sprint(w.Weight), Reason: "must be a number of at least 0"}
 		}
 		if w.ID == "" {
-			return &plan.InputError{Field: field, Reason: "has no node id"}
+			return &plan.InputError{Field: field, Reason: "the node id is missing"}
 		}
 		prefix := strings.ToLower(w.ID)
 		k := slices.IndexFunc(s.order, func(n *topology.Node) bool {
 			return strings.HasPrefix(n.ID, prefix) && n.Role != topology.RoleUnknown
 		})
 		if k < 0 {
-			return &plan.InputError{Field: field, Value: w.ID, Reason: "no node has an id that starts so"}
+			return &plan.InputError{Field: field, Value: w.ID, Reason: "no node id begins with this"}
 		}
 		if n := s.byID[s.order[k].ID]; n != nil {
 			n.weight = float32(w.Weight)
