@@ -7,7 +7,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// viewed is [Router.Apply].
+// viewed is the event of [Router.Apply] and, with force, of [Router.Replace].
 type viewed struct {
 	view  *Cluster
 	seen  Generation
@@ -65,20 +65,20 @@ func (e viewed) step(s *state) (*state, Result) {
 type applying struct {
 	s *state
 	viewed
-	myself *Node // the node that the view is of, or one without a name
-	pong   int64 // the latest of the view
+	myself *Node // the source of the view; a Node without a key if it is not known
+	pong   int64 // the latest pong in the view
 
-	byAddr    map[string]*Node   // the nodes of the view, once asked for
-	byShardID map[string][]*Node // the primaries of the view that are well, once asked for
+	byAddr    map[string]*Node   // the nodes of the view; made on first use
+	byShardID map[string][]*Node // the primaries of the view that are not down; made on first use
 
-	// Of each run of slots, what was decided.
+	// What decide decides.
 	runs    []run
 	grounds slotmap.Builder[*ground]
-	first   *ground // of slots that get their first owner
+	first   *ground // the ground of slots that get their first owner
 	moved   slotmap.Set
 	refused bool // some slots keep their owner, because the map knows better
-	taken   bool // some slots get another owner
-	unsaid  bool // of some slots, the view says nothing
+	taken   bool // some slots change their owner
+	unsaid  bool // the view says nothing of some slots that have an owner
 
 	// What the map will have.
 	suspects map[string]*suspicion
@@ -87,11 +87,11 @@ type applying struct {
 	byShard  map[*Shard]*part // by the shard of the map or of the view
 }
 
-// A run is slots that have one owner.
+// A run is a range of slots that have one owner in the new map.
 type run struct {
 	slots slotmap.Range
-	owner *Shard // of the map, if it stays against the view, or of the view
-	stays bool
+	owner *Shard // a shard of the map if stays, else of the view
+	stays bool   // the map's owner stays against the view
 }
 
 // related reports whether the view has a node of the map.
@@ -102,8 +102,8 @@ func (a *applying) related() bool {
 	})
 }
 
-// covers reports whether the view has an owner for every slot that the map has
-// one for.
+// covers reports whether the view has an owner for every slot that has one in the
+// map.
 func (a *applying) covers() bool {
 	for c := range a.s.table.Diff(a.view.Table()) {
 		if c.Assigned && !c.Assigns {
@@ -113,10 +113,10 @@ func (a *applying) covers() bool {
 	return true
 }
 
-// isSource reports whether the view is of the node n.
+// isSource reports whether n is the source of the view.
 func (a *applying) isSource(n *Node) bool { return a.myself.key != "" && a.myself.same(n) }
 
-// line returns what the view has of the node n of the map, or nil.
+// line returns the view's node that is the same as n, a node of the map, or nil.
 func (a *applying) line(n *Node) *Node {
 	if i, ok := a.view.byKey[n.key]; ok {
 		return a.view.nodes[i]
@@ -127,7 +127,8 @@ func (a *applying) line(n *Node) *Node {
 	if a.byAddr == nil {
 		a.byAddr = make(map[string]*Node, len(a.view.nodes))
 		for _, m := range a.view.nodes {
-			// Where several have the address, one without an id is any of them.
+			// If several have the address, the one without an id goes first: it may
+			// be any node with that address.
 			if o := a.byAddr[m.addr]; o == nil || m.ID == "" {
 				a.byAddr[m.addr] = m
 			}
@@ -139,7 +140,7 @@ func (a *applying) line(n *Node) *Node {
 	return nil
 }
 
-// member returns what the map has of the node with the key.
+// member returns the member of the map with the key, or the zero member.
 func (a *applying) member(key string) member {
 	m, _ := a.s.members.byKey.get(key)
 	return m
@@ -151,7 +152,7 @@ func (a *applying) isDown(n *Node) bool {
 	return n.down() || line != nil && line.down()
 }
 
-// decide gives each slot an owner, of the map or of the view.
+// decide chooses the owner of each slot: the map's or the view's.
 func (a *applying) decide() {
 	table := a.view.Table()
 	for r := range a.s.runs(table) {
@@ -186,19 +187,19 @@ func (a *applying) decide() {
 	}
 }
 
-// A part is a shard that the map will have.
+// A part is a shard of the new map in the making.
 type part struct {
-	base     *Shard // what it is made of: a shard of the map or of the view
+	base     *Shard // the shard that it is made from, of the map or of the view
 	stays    bool   // base is the map's
-	owns     bool   // slots
+	owns     bool   // it owns slots
 	primary  *Node
 	replicas []*Node
 	shard    *Shard // the result
-	kept     bool   // the result is a shard of the map, as it is
+	kept     bool   // by keep: the result is the map's shard, unchanged
 }
 
-// compose makes the shards of the map: those of the view, and those of the map
-// that stay. Each node gets into one of them.
+// compose makes the shards of the new map: those of the view, and those of the map
+// that stay. It puts each node into exactly one of them.
 func (a *applying) compose() {
 	ofView := make(map[*Node]*Shard) // by primary
 	if a.refused || a.unsaid {
@@ -210,7 +211,8 @@ func (a *applying) compose() {
 	a.byShard = make(map[*Shard]*part, len(a.view.shards))
 	a.keep()
 
-	// First those of the owners of slots.
+	// The owners of slots first. One that stays is described by the view if it is a
+	// primary there.
 	for i := range a.runs {
 		r := &a.runs[i]
 		if r.stays && a.byShard[r.owner] == nil {
@@ -224,8 +226,9 @@ func (a *applying) compose() {
 		a.part(v)
 	}
 
-	// Owners of slots are primaries. A shard that stays keeps its replicas: rule 10.
-	// Of nodes that the view does not have, there is a limit.
+	// Owners of slots are primaries. A shard that stays keeps its replicas (rule 10).
+	// The number of nodes that the view lacks is bounded: otherwise wrong views could
+	// make the map grow without end.
 	in := make(map[string]*part)
 	for _, p := range a.parts {
 		if p.owns {
@@ -260,8 +263,8 @@ func (a *applying) compose() {
 			place(n, p)
 		}
 	}
-	// A primary of the view without slots may be a replica in a shard that stays,
-	// and its replicas go with it.
+	// A primary of the view that owns no slots may be a replica in a shard that
+	// stays. Then its replicas go to that shard too.
 	home := func(p *part) *part {
 		if o := in[p.primary.key]; o != nil && o != p {
 			return o
@@ -291,16 +294,16 @@ func (a *applying) compose() {
 	}
 }
 
-// keep makes the parts of shards that are in the view as they are in the map, with
-// the same nodes. No other part can have a node of theirs. In most views these are
-// all, or nearly all.
+// keep makes the parts of the shards that are the same in the view and in the map,
+// with the same nodes, so no other part can have a node of theirs. In most views
+// these are nearly all shards, and keep saves the work of composing them.
 func (a *applying) keep() {
 	if a.force {
 		return
 	}
 	for _, n := range a.view.nodes {
 		if n.ID == "" {
-			return // nodes are known by their addresses, which say less
+			return // a node of the view may be any node with its address
 		}
 	}
 	for _, r := range a.runs {
@@ -319,7 +322,7 @@ func (a *applying) keep() {
 	}
 }
 
-// same reports whether the map's shard is what comes of v.
+// same reports whether v, a shard of the view, leaves the map's shard as it is.
 func (a *applying) same(v, shard *Shard) bool {
 	if v.ID != shard.ID || len(v.Replicas) != len(shard.Replicas) || a.describe(v.Primary.as(RolePrimary, ""), false) != shard.Primary {
 		return false
@@ -332,8 +335,9 @@ func (a *applying) same(v, shard *Shard) bool {
 	return true
 }
 
-// part returns the part of which base is the base, and makes it if there is
-// none. What the view says of a shard by an older epoch is not taken: rule 9.
+// part returns the part made from base, and creates it if there is none. If base is
+// the view's description of a shard by an older epoch, it is the part made from the
+// map's shard (rule 9).
 func (a *applying) part(base *Shard) *part {
 	if p := a.byShard[base]; p != nil {
 		return p
@@ -347,7 +351,7 @@ func (a *applying) part(base *Shard) *part {
 	}
 	p := &part{base: base, stays: stays, primary: base.Primary}
 	if line := a.line(base.Primary); stays && base.Primary.ID == "" && line != nil {
-		// A redirect told of a node that the view has as a replica.
+		// The map knew only the address of the node. The view has it as a replica.
 		p.primary = line.promoted()
 	}
 	a.byShard[base] = p
@@ -355,8 +359,8 @@ func (a *applying) part(base *Shard) *part {
 	return p
 }
 
-// finish makes the shard of the part. Nodes and shards for which nothing changes
-// stay the ones they are.
+// finish makes the shard of the part. Nodes and shards that do not change keep
+// their pointers.
 func (a *applying) finish(p *part) *Shard {
 	t := &Shard{ID: p.base.ID, Primary: a.describe(p.primary.as(RolePrimary, ""), p.stays)}
 	for _, n := range p.replicas {
@@ -384,14 +388,14 @@ func sameNodes(a, b []*Node) bool {
 	return !slices.ContainsFunc(b, func(n *Node) bool { return !in[n] })
 }
 
-// describe returns the node that the map will have for n: a node of the view, or
-// one of the map if it stays.
+// describe returns the node that the new map has for n, which is a node of the map
+// if stays, else of the view.
 func (a *applying) describe(n *Node, stays bool) *Node {
 	m, known := a.s.members.same(n)
 	d := n
 	if known && !stays && !a.force {
 		if d.Role == RolePrimary && m.node.Role == RolePrimary && m.node.versioned && !d.versioned {
-			// A view without epochs does not make the map forget them.
+			// A view without epochs does not erase the one that the map knows.
 			o := *d
 			o.ConfigEpoch, o.versioned = m.node.ConfigEpoch, true
 			d = &o
@@ -410,8 +414,8 @@ func (a *applying) describe(n *Node, stays bool) *Node {
 	return d.detached()
 }
 
-// located applies rule 11: it returns the node n of the view with the address of
-// m, which is the same node in the map, if that is known to be newer.
+// located applies rule 11: it returns n, a node of the view, with the address of m,
+// the same node in the map, if that address is known to be newer. Else it returns n.
 func (a *applying) located(n, m *Node) *Node {
 	lost := n.down() || n.LinkState == "disconnected"
 	if n.addr == m.addr || !m.routable() || !lost || a.isSource(n) {
@@ -432,12 +436,12 @@ func (a *applying) located(n, m *Node) *Node {
 	return &o
 }
 
-// judgeSuspects says what is left of the suspicions.
+// judgeSuspects applies rules 12 and 13: it finds the suspicions of the new map.
 func (a *applying) judgeSuspects() {
 	if len(a.s.suspects) == 0 || a.force {
 		return
 	}
-	shardOf := make(map[*Node]*Node, len(a.view.nodes)) // the primary of its shard
+	shardOf := make(map[*Node]*Node, len(a.view.nodes)) // for a node of the view, the primary of its shard
 	for _, v := range a.view.shards {
 		shardOf[v.Primary] = v.Primary
 		for _, n := range v.Replicas {
@@ -459,7 +463,7 @@ func (a *applying) judgeSuspects() {
 	}
 }
 
-// table returns who owns which slot.
+// table returns the owners of the new map.
 func (a *applying) table() *slotmap.Table[*Shard] {
 	var b slotmap.Builder[*Shard]
 	for _, r := range a.runs {

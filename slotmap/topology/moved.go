@@ -8,11 +8,10 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// This file has the steps of what a client sees by itself: redirects, failures
-// and successes.
+// The events that a client sees itself: redirects, failures and successes.
 
-// target returns the node that the redirect names: that of the map if it has
-// one with the address, or nil if the redirect has no address.
+// target returns the node that the redirect names: the map's node with the address,
+// else a new one. It is nil if the redirect has no address.
 func (s *state) target(rd Redirect) *Node {
 	if !rd.routable() {
 		return nil
@@ -24,7 +23,7 @@ func (s *state) target(rd Redirect) *Node {
 	return stranger(rd)
 }
 
-// asks returns s with a view asked for, and whether that is new.
+// asks returns s with pending set, and whether it was not set before.
 func (s *state) asks() (*state, bool) {
 	if s.pending {
 		return s, false
@@ -34,14 +33,13 @@ func (s *state) asks() (*state, bool) {
 	return &next, true
 }
 
-// result returns the state and the result of a step that made next. A view is
-// asked for.
+// result returns what a step returns that made next and asks for a view.
 func (next *state) result(o Outcome, n *Node, c *Change) (*state, Result) {
 	next, ask := next.asks()
 	return next, Result{Outcome: o, Refresh: ask, Node: n, Change: c}
 }
 
-// refreshFailed is [Router.RefreshFailed].
+// refreshFailed is the event of [Router.RefreshFailed].
 type refreshFailed struct{}
 
 func (refreshFailed) step(s *state) (*state, Result) {
@@ -53,7 +51,7 @@ func (refreshFailed) step(s *state) (*state, Result) {
 	return &next, Result{}
 }
 
-// redirected is [Router.Moved].
+// redirected is the event of [Router.Moved].
 type redirected struct {
 	rd   Redirect
 	from *Node
@@ -90,7 +88,7 @@ func (e redirected) step(s *state) (*state, Result) {
 		outcome = OutcomeUnknownNode
 		m.shard = &Shard{Primary: m.node}
 	case m.node != m.shard.Primary:
-		// It leaves its old shard, which keeps its slots.
+		// The replica leaves its old shard, which keeps its slots.
 		rest := *m.shard
 		rest.Replicas = slices.DeleteFunc(slices.Clone(rest.Replicas), func(n *Node) bool { return n == m.node })
 		for r, o := range s.table.Ranges() {
@@ -116,8 +114,9 @@ func (e redirected) step(s *state) (*state, Result) {
 	return next.result(outcome, m.node, change)
 }
 
-// guessed returns the slots that go to n with a slot that is redirected to it: if
-// its owner was a guess, and n is the other node, all of the same guess (rule 3).
+// guessed returns the slots that a redirect of slot to n moves. If the owner is a
+// guess and n is its rival, these are all slots of the same guess (rule 3); else it
+// is the slot alone.
 func (s *state) guessed(slot hashslot.Slot, n *Node) (slots slotmap.Set) {
 	slots.Add(slot)
 	owner, g := s.owner(slot)
@@ -132,7 +131,8 @@ func (s *state) guessed(slot hashslot.Slot, n *Node) (slots slotmap.Set) {
 	return slots
 }
 
-// source returns who sent the redirect, if it is known.
+// source returns the name of the node that sent the redirect, or the zero name if it
+// is not known.
 func (e redirected) source(s *state) name {
 	if e.from == nil {
 		return name{}
@@ -143,7 +143,8 @@ func (e redirected) source(s *state) name {
 	return e.from.name()
 }
 
-// confirms is the step of a redirect to the owner that the map has: rule 13.
+// confirms is the step of a redirect to the owner that the map has. If a replica of
+// the owner sent it, the replica has left the shard (rule 13).
 func (e redirected) confirms(s *state, owner member, g *ground) (*state, Result) {
 	if e.from == nil || g.gen > e.seen {
 		return s, Result{Node: owner.node}
@@ -160,7 +161,7 @@ func (e redirected) confirms(s *state, owner member, g *ground) (*state, Result)
 	return next.result(OutcomeSuspected, owner.node, change)
 }
 
-// promoted is [Router.Promote].
+// promoted is the event of [Router.Promote].
 type promoted struct{ node *Node }
 
 func (e promoted) step(s *state) (*state, Result) {
@@ -171,8 +172,8 @@ func (e promoted) step(s *state) (*state, Result) {
 	return s.promote(m, name{})
 }
 
-// member returns what the map has of a node that a caller names, which may be
-// nil, or of another time.
+// member returns the member of the map for n, which is from a caller: it may be nil,
+// or from an earlier map.
 func (s *state) member(n *Node) (member, bool) {
 	if n == nil {
 		return member{}, false
@@ -181,15 +182,15 @@ func (s *state) member(n *Node) (member, bool) {
 	return m, ok
 }
 
-// promote makes the replica m the primary of its shard, as source says, if that
-// is known.
+// promote makes the replica m the primary of its shard. source is the node that said
+// so, or the zero name if it is not known.
 func (s *state) promote(m member, source name) (*state, Result) {
 	old := m.shard
 	shard := &Shard{ID: old.ID, Primary: m.node.promoted()}
 	shard.Primary.ConfigEpoch, shard.Primary.versioned = old.Primary.ConfigEpoch, old.Primary.versioned
 	for _, n := range old.Replicas {
 		if n == m.node {
-			// Its place goes to the old primary, which is a replica if it comes back.
+			// The old primary takes its place: if it comes back, it is a replica.
 			n = old.Primary
 		}
 		shard.Replicas = append(shard.Replicas, n.as(RoleReplica, shard.Primary.ID))
@@ -219,7 +220,7 @@ func (s *state) promote(m member, source name) (*state, Result) {
 	return next.result(OutcomeFailedOver, shard.Primary, change)
 }
 
-// failed is [Router.Failed].
+// failed is the event of [Router.Failed].
 type failed struct{ node *Node }
 
 func (e failed) step(s *state) (*state, Result) {
@@ -232,7 +233,7 @@ func (e failed) step(s *state) (*state, Result) {
 		next, change := s.suspect(m, &suspicion{failures: 1})
 		m, _ = next.members.byKey.get(m.node.key)
 		if change == nil {
-			return next.result(OutcomeUnchanged, m.node, nil) // views say so already
+			return next.result(OutcomeUnchanged, m.node, nil) // a view has set the flag already
 		}
 		return next.result(OutcomeSuspected, m.node, change)
 	}
@@ -247,7 +248,7 @@ func (e failed) step(s *state) (*state, Result) {
 	return &next, Result{Refresh: ask, Node: m.node}
 }
 
-// suspect notes a suspicion of m.
+// suspect returns s with the suspicion u of m, and the Change.
 func (s *state) suspect(m member, u *suspicion) (*state, *Change) {
 	suspects := make(map[string]*suspicion)
 	maps.Copy(suspects, s.suspects)
@@ -257,7 +258,7 @@ func (s *state) suspect(m member, u *suspicion) (*state, *Change) {
 	return next, change
 }
 
-// succeeded is [Router.Succeeded].
+// succeeded is the event of [Router.Succeeded].
 type succeeded struct{ node *Node }
 
 func (e succeeded) step(s *state) (*state, Result) {
@@ -271,7 +272,7 @@ func (e succeeded) step(s *state) (*state, Result) {
 	return next, Result{Outcome: OutcomeRecovered, Node: m.node, Change: change}
 }
 
-// without returns the map without the key.
+// without returns suspects without the key. It does not modify the map.
 func without(suspects map[string]*suspicion, key string) map[string]*suspicion {
 	if suspects[key] == nil {
 		return suspects

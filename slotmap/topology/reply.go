@@ -10,8 +10,8 @@ import (
 	"github.com/hashslot/hashslot/internal/reply"
 )
 
-// appendFields appends the fields of v to dst: a map, or a flat list of names
-// and values. The order is that of the list, or any.
+// appendFields appends to dst the fields of v, which is a map or a flat list of names
+// and values. The fields of a list keep their order; those of a map have none.
 func appendFields(dst []reply.Field, v any) ([]reply.Field, *fault) {
 	dst, err := reply.AppendFields(dst, v)
 	if err != nil {
@@ -20,7 +20,7 @@ func appendFields(dst []reply.Field, v any) ([]reply.Field, *fault) {
 	return dst, nil
 }
 
-// wrong is the error of a value of the wrong kind.
+// wrong returns the fault of a value of the wrong kind.
 func wrong(is string, v any, want string) *fault {
 	return &fault{reason: is + " " + reply.Kind(v) + ", " + want}
 }
@@ -34,7 +34,7 @@ func list(v any) ([]any, *fault) {
 	return l, nil
 }
 
-// text returns the text v; null is "".
+// text returns v, which must be text. Null is "".
 func text(v any) (string, *fault) {
 	if v == nil {
 		return "", nil
@@ -46,7 +46,7 @@ func text(v any) (string, *fault) {
 	return s, nil
 }
 
-// number returns the number v, from 0 to most; null is 0.
+// number returns v, which must be a number from 0 to most. Null is 0.
 func number(v any, most int64) (int64, *fault) {
 	if v == nil {
 		return 0, nil
@@ -62,13 +62,13 @@ func number(v any, most int64) (int64, *fault) {
 type replyNodes struct {
 	c     *Cluster
 	byID  map[string]int32
-	named map[nodeName]int32 // of those that are not known by an id
-	names []nodeName         // by place
+	named map[nodeName]int32 // the places of nodes that are not known by an id
+	names []nodeName         // of the nodes in c.store
 	odd   *fault             // the first part that was skipped
 	full  bool               // there are too many nodes
 	split map[string]bool    // ids that stand for more than one address
 
-	done, all int // how many entries or shards of the reply were read before this one, and how many there are
+	done, all int // entries or shards of the reply: read before the current one, and in total
 
 	fields, shard []reply.Field // scratch
 	members       []int32
@@ -83,9 +83,9 @@ type nodeName struct {
 	port         int
 }
 
-// add returns the place of the node with the id and the address, and whether it
-// is new. A node is known by its id. If a reply gives one id to two addresses,
-// as proxies do, that id names neither, and they are told apart by the address.
+// add returns the place in c.store of the node with the id and the address, and
+// whether it is new. A node is known by its id. Some proxies give one id to several
+// addresses: then each address is a node, and none is known by that id.
 func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool, err *fault) {
 	full := nodeName{id, endpoint, port}
 	found := false
@@ -124,8 +124,8 @@ func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool
 	return place, true, nil
 }
 
-// grow makes room for another node. Nodes are large: when there is no room, it
-// makes as much as the whole reply needs if it goes on as it began.
+// grow makes room for another node. Nodes are large, so it estimates how many the
+// whole reply has from the part that was read.
 func (r *replyNodes) grow() {
 	n := len(r.c.store)
 	if n < cap(r.c.store) {
@@ -169,7 +169,8 @@ func (r *replyNodes) finish(from Origin) *Cluster {
 	return r.c
 }
 
-// common reads a field that both replies have. known is false if it is another.
+// common reads a field that CLUSTER SLOTS and CLUSTER SHARDS share. known is false
+// for any other field, and for an "ip" that is not an IP address.
 func (n *Node) common(f reply.Field) (known bool, err *fault) {
 	switch f.Name {
 	case "ip":
@@ -191,7 +192,8 @@ func (n *Node) common(f reply.Field) (known bool, err *fault) {
 	return true, err
 }
 
-// extra keeps the fields that are not known, and warns of them.
+// extra stores unknown fields in n.Extra if they are text or numbers, and warns of
+// all of them.
 func (r *replyNodes) extra(n *Node, unknown []reply.Field, path func() string) {
 	r.warnOf(unknown, path)
 	for _, f := range unknown {
@@ -203,8 +205,8 @@ func (r *replyNodes) extra(n *Node, unknown []reply.Field, path func() string) {
 	}
 }
 
-// warnOf sorts the unknown fields, since a map has them in any order, and warns
-// of them.
+// warnOf sorts the unknown fields by name, since those of a map have no order, and
+// warns of them.
 func (r *replyNodes) warnOf(unknown []reply.Field, path func() string) {
 	if len(unknown) == 0 {
 		return

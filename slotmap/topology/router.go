@@ -11,14 +11,14 @@ import (
 )
 
 // A Router tells a client which shard a key belongs to. It holds a map of slots to
-// shards, which [Router.Apply] replaces by newer views and [Router.Moved] corrects
-// by redirects. The zero Router has no map and is ready
-// to use. A Router must not be copied after its first use.
+// shards. [Router.Apply] updates the map from views of the cluster, and [Router.Moved]
+// corrects it by redirects. The zero Router has no map and is ready to use. A Router
+// must not be copied after its first use.
 //
 // Any number of goroutines may use a Router at once. Apply, Replace, Moved,
 // Migrated, Failed, Succeeded, Promote and RefreshFailed are writes, which run one
 // after the other. All other methods are reads, and each sees the Router at one
-// moment. Reads never wait, and the lookups (For, Read, Pick, Any and their
+// moment. Reads take no lock and never wait, and the lookups (For, Read, Pick, Any and their
 // variants) do not allocate. A write synchronizes before any read that observes
 // its effect, and a read sees a write as a whole or not at all.
 //
@@ -35,18 +35,18 @@ type Router struct {
 
 	// Weight, if it is not nil, returns the relative weight with which a node is
 	// picked for reads, among those that the policy allows. It may depend on the
-	// node's latency, for instance. A node with weight 0 is not picked as long as
-	// the policy allows another. Reads call Weight for each candidate, from any
-	// number of goroutines at once, so it should use atomic values and neither lock
-	// nor allocate. It must be set
-	// before the first use.
+	// node's latency, for instance. A node with weight 0 is not picked, except a
+	// primary if no other node is eligible; see [ReadPolicy]. Reads call Weight once for
+	// each candidate, from any number of goroutines at once, so it should use atomic
+	// values and neither lock nor allocate. It must be set before the first use.
 	Weight func(*Node) uint32
 
 	// OnChange, if it is not nil, is called with every change of the map, one at a
 	// time and in order, once readers see the change. It may call any method of the
 	// Router: no lock is held while it runs. It runs before the write returns,
 	// except if a call for an earlier change is still running: then it runs after
-	// that call, and the write may return first. It must be set before the first use.
+	// that call, on the same goroutine, and the write may return first. It must be set
+	// before the first use.
 	OnChange func(*Change)
 
 	_     cpu.CacheLinePad
@@ -58,12 +58,12 @@ type Router struct {
 	delivering bool       // a goroutine calls OnChange with them
 }
 
-// A Generation counts the changes of a Router's map. A command keeps the
-// generation of the map that it was routed by. So the Router can tell that a
-// redirect is older than a change of the map.
+// A Generation counts the changes of a Router's map: 0 is no map, and each change adds
+// 1. A client keeps, with each command, the generation of the map that it was routed
+// by, so that the Router can see if a redirect is older than a change of the map.
 type Generation uint64
 
-// An Outcome says what a write did.
+// An Outcome says what a write to a [Router] did.
 type Outcome uint8
 
 const (
@@ -95,6 +95,7 @@ const (
 
 var outcomeNames = [...]string{"unchanged", "applied", "partly applied", "stale", "re-created", "patched", "failed over", "unknown node", "unroutable", "suspected", "recovered"}
 
+// String returns the outcome in words, such as "partly applied".
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
 		return outcomeNames[o]
@@ -107,17 +108,19 @@ type Result struct {
 	Outcome Outcome
 
 	// Refresh reports that the map needs a new view, and that the receiver of this
-	// Result should ask for it. Until a view has been taken as a whole, or
-	// RefreshFailed is called, only Apply sets Refresh again: its view did not
-	// settle the question, and another node should be asked.
+	// Result should ask for it. Until a view is taken as a whole, or RefreshFailed
+	// is called, only Apply sets Refresh again: the view it got did not settle the
+	// question, and another node should be asked.
 	Refresh bool
 
-	// Node is the node of the redirect: where to send the command. It is nil if
-	// the redirect has no address. If the redirect is stale and the map does
-	// not have the node, Node has an address only.
+	// Node is, of Moved, the node that the redirect names: where to send the command.
+	// It is nil if the redirect has no address. If the redirect is stale and the map
+	// does not have the node, Node has an address only. Of Failed, Succeeded and
+	// Promote, Node is the node that was passed, or the map's newer description of it.
+	// Of other writes it is nil.
 	Node *Node
 
-	// Change is what changed, or nil.
+	// Change is what changed in the map, or nil if nothing did.
 	Change *Change
 
 	// Seen is the generation of the map after the write. Pass it to Apply
@@ -125,13 +128,14 @@ type Result struct {
 	Seen Generation
 }
 
-// A Change is what a write changed.
+// A Change is what a write changed in the map. It belongs to all who receive it, and
+// must not be modified.
 type Change struct {
-	Generation Generation // of the map after the change
-	Slots      slotmap.Set
-	Added      []*Node // that the map did not have before
-	Removed    []*Node // that the map does not have any more
-	Updated    []Update
+	Generation Generation  // of the map after the change
+	Slots      slotmap.Set // the slots that have another owner than before, or no longer any
+	Added      []*Node     // the nodes that the map did not have before
+	Removed    []*Node     // the nodes that the map no longer has
+	Updated    []Update    // the nodes whose description changed
 }
 
 // An Update is a node whose description changed: its address, role, shard, flags
@@ -139,16 +143,16 @@ type Change struct {
 // is an Update, not a removed and an added node.
 type Update struct{ Before, After *Node }
 
-// RefreshFailed reports that the view that a Result asked for could not be had.
-// The next Result with a reason asks again.
+// RefreshFailed reports that a Result had Refresh set and the client got no view. The
+// next Result that has a reason to asks again.
 func (r *Router) RefreshFailed() { r.step(refreshFailed{}) }
 
 // Asking returns the node that a redirect names. This is the map's node with that
-// address, or else a node that has only the address. It is nil if the redirect has
+// address, else a new node that has only the address. It is nil if the redirect has
 // no address. Asking changes nothing: an ASK is about one command.
 func (r *Router) Asking(rd Redirect) *Node { return r.load().target(rd) }
 
-// load returns the state of the moment, never nil.
+// load returns the current state, never nil.
 func (r *Router) load() *state {
 	if s := r.state.Load(); s != nil {
 		return s
@@ -156,13 +160,13 @@ func (r *Router) load() *state {
 	return noState
 }
 
-// An event is an input of a Router. Its step has no side effects. It returns the
-// next state, which is s itself if nothing changes, and the Result.
+// An event is an input of a Router. Its step has no side effects: it returns the next
+// state, which is s itself if nothing changes, and the Result.
 type event interface {
 	step(s *state) (*state, Result)
 }
 
-// step is the one place where the state changes.
+// step is the only place where the state changes.
 func (r *Router) step(e event) Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -178,8 +182,8 @@ func (r *Router) step(e event) Result {
 	return result
 }
 
-// deliver calls OnChange with the changes, including those that are made meanwhile.
-// The caller holds the lock. deliver releases it while OnChange runs.
+// deliver calls OnChange with the changes, including those that are added while it
+// runs. The caller holds the lock; deliver releases it during each call.
 func (r *Router) deliver() {
 	r.delivering = true
 	defer func() { r.delivering = false }()
@@ -195,9 +199,9 @@ func (r *Router) deliver() {
 }
 
 // Apply updates the map from a view of the cluster. seen is the generation of the
-// map when the view was asked for: if a slot changed its owner after seen, the
-// view may be older than the map there. The view is taken slot by slot, by the
-// rules of evidence in rules.go. What is known to be newer than the view stays.
+// map when the view was asked for: where a slot changed its owner after seen, the
+// view may be older than the map. The view is taken slot by slot, by the rules of
+// evidence in rules.go. What is known to be newer than the view stays.
 //
 //   - OutcomeApplied: the view contradicts nothing that is known to be newer.
 //     OutcomeUnchanged: it also says the same as the map.
@@ -212,8 +216,9 @@ func (r *Router) deliver() {
 //
 // [Router.Replace] skips these checks. A nil view changes nothing.
 //
-// Apply takes time linear in the number of nodes and ranges of the view and the
-// map. It keeps the view.
+// For n nodes and ranges of the view and the map together, Apply takes O(n log n)
+// time. The Router copies what it keeps, except for the last CLUSTER NODES view, which
+// it keeps as a whole for its pong times.
 func (r *Router) Apply(view *Cluster, seen Generation) Result {
 	return r.step(viewed{view: view, seen: seen})
 }
@@ -225,25 +230,28 @@ func (r *Router) Replace(view *Cluster) Result {
 	return r.step(viewed{view: view, force: true})
 }
 
-// Moved corrects the map by a MOVED redirect. from is the node that sent
-// the redirect, and seen is the generation of the map that the command was routed
-// by. from must be nil only if the node is not known or was not expected to serve
-// the command, such as a replica that is probed: then the redirect is no evidence
-// against the node. The effect depends on the node that the redirect names:
+// Moved corrects the map by a MOVED redirect. from is the node that sent the
+// redirect, and seen is the generation of the map that the command was routed by.
+// Pass nil as from if the node is not known, or if it was not expected to serve the
+// command, such as a replica that is probed: then the redirect is no evidence against
+// the node. The effect depends on the node that the redirect names:
 //
 //   - It is already the primary of the slot: nothing changes. But if from is a
-//     replica of the same shard, it should have answered itself. It has left the
-//     shard, and is not picked for reads until a view shows where it is. (Or the
-//     connection was not in READONLY mode.)
+//     replica of the same shard, it should have answered a read itself. Then it has
+//     left the shard, and is not picked for reads until a view shows where it is.
+//     (Or the connection was not in READONLY mode.)
 //   - It is a replica of the shard: the shard has failed over, and the node is now
 //     its primary, for all its slots.
-//   - It is the primary of another shard: the slot goes there.
+//   - It is the primary of another shard: the slot goes there. If a reply of CLUSTER
+//     SHARDS left open which of two primaries had it, the other slots that the map
+//     gave away by the same guess go along.
 //   - It is a replica of another shard: the slot goes to it, as a shard of its own.
 //   - No view has shown it: the slot goes to it, as a shard of its own.
 //
 // If the slot changed its owner after the generation seen, the redirect is
 // stale and changes nothing. A redirect without an address changes no slot, but
-// proves the map wrong, so it asks for a view. ASK changes nothing.
+// proves the map wrong, so it asks for a view. ASK, and a slot that is not one of the
+// 16384, change nothing.
 //
 // A redirect to the owner that the map has costs a lookup. All others take time
 // linear in the number of shards: some microseconds for few, up to 0.1 ms for a
@@ -254,7 +262,7 @@ func (r *Router) Moved(rd Redirect, from *Node, seen Generation) Result {
 
 // Promote reports that the node, a replica, is now the primary of its shard. It is
 // for clients that learn this by other means than a redirect. It does nothing
-// unless the map has the node as a replica.
+// unless the map has the node as a replica. It costs as much as Moved.
 func (r *Router) Promote(node *Node) Result { return r.step(promoted{node}) }
 
 // Failed reports that the client could not reach the node. The node is suspected:
@@ -270,12 +278,16 @@ func (r *Router) Promote(node *Node) Result { return r.step(promoted{node}) }
 //
 // If the node is already suspected, the map needs a view with another node in its
 // place. It may take the cluster a while to have one, so Failed asks for a view
-// again at the second failure, the fourth, the eighth, and so on.
+// again at the second failure, the fourth, the eighth, and so on, and from then on
+// after at most 1000 more.
+//
+// The first failure takes time linear in the number of shards, each further one time
+// linear in the number of suspected nodes.
 func (r *Router) Failed(node *Node) Result { return r.step(failed{node}) }
 
 // Succeeded reports that the client has reached the node. This ends a suspicion by
-// [Router.Failed] or [Router.Moved]. It costs next to nothing while no
-// node is suspected, and may be called with every answer.
+// [Router.Failed] or [Router.Moved]. While the node is not suspected, it takes no lock
+// and allocates nothing, so it may be called with every answer.
 func (r *Router) Succeeded(node *Node) Result {
 	if s := r.load(); node == nil || s.suspects[node.key] == nil {
 		return Result{Node: node, Seen: s.gen}

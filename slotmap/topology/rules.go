@@ -5,92 +5,103 @@ import (
 	"strings"
 )
 
-// The rules of evidence. Servers hear of changes at different times, pause, and
-// come back with old knowledge. So a Router keeps a ground for each slot: the
-// reason why the slot has its owner. It judges each view against the grounds.
+// The rules of evidence. Servers hear of changes at different times. Some pause, and
+// come back with old knowledge. So a Router keeps a ground for each slot: the reason
+// why the slot has its owner. It judges each view against the grounds.
 //
 // Terms: the owner is the node that the map has for the slot. The claimant is the
-// node that the view has for it. A ground is told if a redirect or Promote gave the
-// slot to its owner and no view has confirmed it. A contradicted claim
-// is the claim of a node that had the slot before. The source is the node whose
-// view it is, which is known in CLUSTER NODES ("myself"), and in the other
-// replies by the address in their [Origin].
+// node that the view has for it. A told owner got the slot by a redirect or Promote,
+// and no view has confirmed it yet. A contradicted claim is that of a node that had
+// the slot before. The source is the node that gave the view. It is known in CLUSTER
+// NODES ("myself"), and in other replies if their [Origin] has the address. A view is
+// late if it was asked for before the slot last changed. A node is lost if the client
+// suspects it.
 //
-//	 1. A claim with a lower config epoch than that of the owner, or of what the
-//	    map knows of the claimant's shard, came before it. In the servers a slot
-//	    goes to the higher epoch (clusterUpdateSlotsConfigWith in cluster_legacy.c).
-//	 2. The owner's own view that it does not own the slot is believed: only the
-//	    owner can give a slot up without a higher epoch (SETSLOT NODE at both ends
-//	    of a migration, when the target has the greatest epoch already). In the
-//	    view of anybody else it proves nothing.
+//	 1. A claim with a lower config epoch is older, and loses. It is compared with the
+//	    owner's epoch; with that of the claimant's shard in the map; and, since a view
+//	    is yet to show the claim of a told owner, with the contradicted claims
+//	    instead of the owner's epoch. In the servers too, a slot goes to the higher
+//	    epoch (clusterUpdateSlotsConfigWith in cluster_legacy.c).
+//	    But an owner may have given the slot up and have got its higher epoch later,
+//	    for another slot. So if the view has the owner as a primary of that epoch,
+//	    without the slot, and is not late, a claim with a lower epoch than the owner's
+//	    wins by three nodes (6d), and the contradicted claims of a told owner do not
+//	    count here.
+//	 2. The owner's own view that it does not own the slot is believed, unless it is
+//	    late or shows a lower epoch of the owner. Only the owner can give a slot up
+//	    without a higher epoch (SETSLOT NODE at both ends of a migration, if the target
+//	    has the greatest epoch already). In the view of another node it proves nothing.
 //	 3. A view in which nobody owns the slot says nothing: a node that has just
 //	    joined does not know the others yet.
-//	    CLUSTER SHARDS gives slots to a shard. If two primaries there are well, it
-//	    does not say which of them has the slots, whoever was asked: both stay
-//	    primaries if the one that was replaced gets a slot before it hears of the
-//	    other. Such a view says nothing of slots that the map has at one of the two,
-//	    and confirms no redirect. Slots that the map has elsewhere go to one of them,
-//	    as a guess: a redirect from one to the other takes along all that came from
-//	    the same node.
-//	 4. A claimant that is down, by the view or by the map, loses to an owner that
-//	    is not, unless its epoch is higher: a shard's dead primary is listed
-//	    beside the new one (CLUSTER SHARDS), or the view is older than the failover.
-//	 5. A redirect is fresher than any view that was asked for before it.
+//	    CLUSTER SHARDS gives slots to a shard. If two primaries of it are not down, it
+//	    does not say which of them has the slots, whoever was asked. This can last:
+//	    both stay primaries if the one that was replaced gets a slot before it hears
+//	    of the other. Such a view says nothing of slots that the map has at one of the
+//	    two, and confirms no redirect. A slot that the map has elsewhere goes to one
+//	    of them, as a guess; the other one is its rival. A redirect to the rival takes
+//	    along all slots of the guess that came from the same node.
+//	 4. A claimant that is down in the view, or lost, loses to an owner that is neither
+//	    lost nor down in view or map, unless the claim has a higher epoch. CLUSTER
+//	    SHARDS lists a shard's dead primary beside the new one, and other views may be
+//	    older than the failover.
+//	 5. A redirect is fresher than a late view, whatever its epochs.
 //	 6. A told owner stays against views, since a redirect is fresher than the
 //	    gossip of nodes that have not heard of the change. Epochs rise for reasons
 //	    that have nothing to do with the slot, so a contradicted claim does not win
-//	    by a higher one. What wins over a told owner is
-//	     a. the view of the node that sent the redirect: it says otherwise now, if
-//	        it says who has the slot (3);
-//	     b. a claim that was not contradicted, with a higher epoch than those that were;
+//	    by a higher one alone. What wins over a told owner is
+//	     a. the view of the node that sent the redirect, if it says who has the slot
+//	        (3): that node has changed its mind;
+//	     b. a claim that is not contradicted, with a higher epoch than those that are;
 //	     c. a contradicted claimant's own view, with a higher epoch than before;
-//	     d. three different nodes in a row: they outweigh the one that redirected;
-//	     e. any claim that is not older, if the client cannot reach the owner.
-//	    And if the owner does not have the slot, its own redirect says so.
-//	 7. Of claims with epochs, the higher one wins. But servers show a slot at the
+//	     d. three different nodes in a row that do not agree with the map: they outweigh
+//	        the one that redirected. All unknown sources count as one node;
+//	     e. any claim that is neither older (1) nor late (5), if the owner is lost.
+//	    An owner that does not have the slot says so itself, by a redirect.
+//	 7. If both claims have epochs, the higher one wins. But servers show a slot at the
 //	    node that had it until another one claims it, even if that node has a newer
-//	    epoch and does not claim the slot any more (owner_not_claiming_slot). So a
-//	    contradicted claim takes the three nodes of 6d if the view knows the owner
-//	    by a lower epoch than the map does: then its source has not heard of the
-//	    change.
-//	 8. What is left are claims without epochs, or with equal ones, which have no
-//	    order. The later view wins, but not if it was asked for before the slot
-//	    changed (5), and not if the claim is contradicted: a slot seldom goes back
-//	    to where it was, and an old view always says that it does. It takes the
-//	    three nodes of 6d, or an owner that the client cannot reach, or a view
-//	    whose source is not known: then the later one is all there is.
+//	    epoch and no longer claims the slot (owner_not_claiming_slot). So if the view
+//	    has the owner with a lower epoch than the map does, its source has not heard
+//	    of the owner's claim: a contradicted claim then wins by three nodes (6d), or if
+//	    the owner is lost.
+//	 8. Claims without epochs, or with equal ones, have no order. The claim of the view
+//	    wins, as the newer one, unless the view is late. But a contradicted claim wins
+//	    only by three nodes (6d); or if the owner is lost; or if the source is not
+//	    known, since such views cannot be told apart, and the newest is all there is. A
+//	    slot seldom goes back to where it was, and an old view always says that it does.
 //
 // Of nodes:
 //
-//	 9. A view's description of a shard is not taken if its epoch is older.
-//	10. A shard that keeps slots against the view keeps its replicas, other than
-//	    owners of slots, and each node is in one shard only.
-//	11. Of two addresses the one of the later pong counts, if the view's source
-//	    has lost the node: it repeats the last address it knew.
-//	12. That a node is not flagged as failed says nothing, for the cluster takes its
-//	    time to notice (cluster-node-timeout). A suspicion of the client ends by a
-//	    success of the client; by the node's own view; by a pong that is later than
-//	    the first view after the suspicion, that is, than its latest pong and the
-//	    second that may have passed since; or when a source that had the node
-//	    flagged does not any more.
-//	13. A replica that redirects reads of its shard has left it. It is out of reads
-//	    until a view has it in another place, or its own view, or three nodes, in
-//	    that one; or the client reports success.
+//	 9. A view's description of a shard is not taken if its primary has a lower epoch
+//	    there than in the map: the source has not heard of the shard's last change.
+//	10. A shard that stays without a description by the view, because it keeps slots or
+//	    by rule 9, keeps its replicas, except those that own slots now. Each node is in
+//	    one shard only.
+//	11. If the source has lost a node (down or disconnected), it repeats the last
+//	    address it knew. So, of the view's and the map's address, that with the later
+//	    pong counts. The node's own view is always right about it.
+//	12. A missing failure flag proves nothing: the cluster takes its time to notice a
+//	    failure (cluster-node-timeout). A suspicion by Failed ends by a success of the
+//	    client; by the node's own view; by a pong of the node from after the first view
+//	    that followed the failure, which is made at most a second (pingPeriod) after its
+//	    latest pong; or if the last source that had the node flagged no longer does.
+//	13. A replica that redirects a read to its primary has left the shard. It is out of
+//	    reads until a view has it in another shard; its own view, or three known
+//	    sources, have it in this one; or the client reports success.
 
-// pingPeriod is how often a server pings another at least, in milliseconds
-// (clusterCron): the latest pong that it shows is seldom older than that.
+// pingPeriod is the time in which a server pings at least one other, in milliseconds
+// (clusterCron). So the latest pong in its view is seldom older than that.
 const pingPeriod = 1000
 
 // believe is how many different nodes outweigh one.
 const believe = 3
 
-// A name is which node somebody is, without the view that tells of it.
+// A name says which node is meant, and keeps no view of it alive.
 type name struct{ key, addr string }
 
 func (n *Node) name() name { return name{strings.Clone(n.key), strings.Clone(n.addr)} }
 
-// is reports whether the node of that name is n, as [Node.same] does. The zero
-// name is nobody's.
+// is reports whether w is the name of n, by the rule of [Node.same]. No node has the
+// zero name.
 func (w name) is(n *Node) bool {
 	return w.key != "" && (w.key == n.key || w.addr != "" && w.addr == n.addr && (w.key == w.addr || n.ID == ""))
 }
@@ -99,28 +110,28 @@ func isAny(names []name, n *Node) bool {
 	return slices.ContainsFunc(names, func(w name) bool { return w.is(n) || w == name{} && n.key == "" })
 }
 
-// A ground is why a slot has its owner. It never changes.
+// A ground is the reason why a slot has its owner. It never changes.
 type ground struct {
 	gen          Generation // the change that gave the slot to its owner
-	told         bool
-	from         name    // of a told one: the node that redirected, if it is known
-	rival        name    // of a guess: the node that may have the slot as well
-	contradicted []claim // the latest first, at most maxContradicted
-	deniers      []name  // the sources that say otherwise, since one that agrees; less than believe
+	told         bool       // a redirect or Promote gave it, and no view has confirmed that
+	from         name       // if told: the node that redirected, if it is known
+	rival        name       // if the owner is a guess: the node that may have the slot instead
+	contradicted []claim    // the latest first, at most maxContradicted
+	deniers      []name     // the sources that do not agree, since the last one that did; fewer than believe
 }
 
-// maxContradicted is more than a slot has owners in the time that a view takes
-// to get old.
+// maxContradicted bounds the claims of a ground. A slot seldom has more owners in
+// the time in which old views still come in.
 const maxContradicted = 4
 
-// A claim is that a node owns a slot.
+// A claim says that a node owns a slot.
 type claim struct {
 	node  name
 	epoch uint64 // 0 if it is not known
 }
 
-// next returns the ground of a slot that goes from old, which may be nil, to
-// owner; g is the ground of before, which may be nil.
+// next returns the ground of a slot that goes from old to owner. g is the ground that
+// it has at old. old and g may be nil.
 func (g *ground) next(gen Generation, old *Shard, owner *Node) *ground {
 	n := &ground{gen: gen}
 	if old == nil {
@@ -144,13 +155,14 @@ func (g *ground) confirmed() *ground {
 	return &ground{gen: g.gen, contradicted: g.contradicted}
 }
 
-// alike reports whether g and h are one guess, of slots with one owner.
+// alike reports whether g and h are the same guess. Their slots have the same owner,
+// and g has a rival.
 func (g *ground) alike(h *ground) bool {
 	return g.rival == h.rival && g.contradicted[0].node == h.contradicted[0].node
 }
 
-// denied returns g after a view of the source that does not agree, and whether
-// the sources that do not outweigh it now.
+// denied returns g after a view of source that does not agree, and whether the
+// sources that do not agree outweigh g now.
 func (g *ground) denied(source *Node) (*ground, bool) {
 	if isAny(g.deniers, source) {
 		return g, false
@@ -180,19 +192,19 @@ func (g *ground) epoch() (epoch uint64) {
 	return epoch
 }
 
-// A verdict is what comes of what a view says of a slot.
+// A verdict says what to do with a view's claim to a slot.
 type verdict uint8
 
 const (
 	agreed  verdict = iota // the view has the map's owner
 	taken                  // the view's owner is the owner now
-	refused                // the map knows better
-	unsaid                 // the view says nothing
+	refused                // the map's owner stays: the map knows better
+	unsaid                 // the map's owner stays: the view says nothing
 )
 
-// judge applies rules 1 to 8 to slots that the map gives to old on the ground g,
-// and the view to next. Old and next may be nil. It returns the ground that the
-// slots have if they are not taken.
+// judge applies rules 1 to 8 to slots that are old's in the map, on the ground g, and
+// next's in the view. old and next may be nil. It returns the ground that the slots
+// keep. If they are taken, decide makes their next ground from it.
 func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) {
 	switch {
 	case old == nil && next == nil:
@@ -209,14 +221,14 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		}
 		return agreed, g.confirmed()
 	case a.force:
-		return taken, new(ground) // whatever was contradicted before
+		return taken, new(ground) // nothing that was known before counts
 	}
 	owner := old.Primary
 	open := next != nil && a.leavesOpen(next)
 	if line := a.line(owner); open && line != nil && line.Role == RolePrimary && line.ShardID == next.ID && !line.down() {
 		return a.silent(g)
 	}
-	late := g.gen > a.seen // of use only after the slot's last change
+	late := g.gen > a.seen // asked for before the slot last changed
 	if a.isSource(owner) && !late {
 		if line := a.line(owner); line == nil || !older(line, owner) {
 			return taken, g // rule 2
@@ -270,8 +282,9 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 	return a.outweigh(g)
 }
 
-// silent is the verdict on a view that says nothing of slots: rule 3. What a
-// redirect said, another view may confirm.
+// silent is the verdict on slots of which the view says nothing (rule 3). If a
+// redirect gave them to their owner, it refuses the view, so that another one is
+// asked for that may confirm the redirect.
 func (a *applying) silent(g *ground) (verdict, *ground) {
 	if g.told {
 		return refused, g
@@ -279,12 +292,12 @@ func (a *applying) silent(g *ground) (verdict, *ground) {
 	return unsaid, g
 }
 
-// leavesOpen reports whether the shard of the view has two primaries that are
-// well, so that the view does not say which of them has its slots.
+// leavesOpen reports whether the view has several primaries of the shard that are
+// not down, so that it does not say which of them has the shard's slots.
 func (a *applying) leavesOpen(shard *Shard) bool { return len(a.healthy(shard)) > 1 }
 
-// healthy returns the primaries of the shard that are well. Only in CLUSTER SHARDS
-// there may be several.
+// healthy returns the primaries of the view's shard that are not down, in CLUSTER
+// SHARDS. Only that reply can have several. In any other, healthy returns nil.
 func (a *applying) healthy(shard *Shard) []*Node {
 	if a.view.command != shardsCommand || shard.ID == "" {
 		return nil
@@ -300,8 +313,8 @@ func (a *applying) healthy(shard *Shard) []*Node {
 	return a.byShardID[shard.ID]
 }
 
-// rival returns who else may have the slots that the view gives to the shard, or
-// the zero name if that is clear, or if there are several.
+// rival returns the node that may have the slots which the view gives to the shard,
+// instead of its primary. It is the zero name if there is none, or more than one.
 func (a *applying) rival(shard *Shard) name {
 	if all := a.healthy(shard); len(all) == 2 {
 		if all[0] == shard.Primary {
@@ -312,7 +325,7 @@ func (a *applying) rival(shard *Shard) name {
 	return name{}
 }
 
-// outweigh is rule 6d.
+// outweigh applies rule 6d: it counts the source against g, and is the verdict.
 func (a *applying) outweigh(g *ground) (verdict, *ground) {
 	if g, enough := g.denied(a.myself); !enough {
 		return refused, g
@@ -320,7 +333,8 @@ func (a *applying) outweigh(g *ground) (verdict, *ground) {
 	return taken, g
 }
 
-// older reports whether n has a lower epoch than m.
+// older reports whether n has a lower epoch than m. It is false if one of them has no
+// epoch.
 func older(n, m *Node) bool {
 	return n.versioned && m.versioned && n.ConfigEpoch < m.ConfigEpoch
 }
@@ -330,16 +344,16 @@ func older(n, m *Node) bool {
 type suspicion struct {
 	left     name // of a replica that has left its shard: the shard's primary
 	failures int  // how often Failed was called
-	ask      int  // at how many it asks for a view next; 0: at the next one
+	ask      int  // the number of failures at which to ask for a view next; 0: at the next one
 
 	// What views have said since.
-	pong    int64  // the latest pong of any node, in the first that has pongs
+	pong    int64  // the latest pong of any node in the first view that has pongs
 	flagged name   // the last source that had the node flagged
-	deniers []name // of a replica that has left: the sources that have it in its shard still
+	deniers []name // if left: the sources that still have it in the shard; fewer than believe
 }
 
-// after applies rules 12 and 13: it returns what is left of the suspicion after
-// the view, which has n in the shard of the given primary, or nil.
+// after applies rules 12 and 13: it returns the suspicion of n after the view, or nil
+// if it is over. primary is that of n's shard in the view.
 func (u *suspicion) after(a *applying, n *Node, primary *Node) *suspicion {
 	if a.isSource(n) {
 		return nil
@@ -369,14 +383,15 @@ func (u *suspicion) after(a *applying, n *Node, primary *Node) *suspicion {
 	return &v
 }
 
-// failedAgain counts a failure, and reports whether a view should be asked for.
+// failedAgain returns the suspicion after another failure, and whether to ask for a
+// view now.
 func (u suspicion) failedAgain() (next *suspicion, ask bool) {
 	u.failures++
 	return &u, u.failures >= u.ask
 }
 
-// asked says that a view is asked for. The next one is asked for at twice as
-// many failures, or 1000 more.
+// asked returns the suspicion after a view was asked for. The next view is due at
+// twice as many failures, or at 1000 more if that comes first.
 func (u suspicion) asked() *suspicion {
 	u.ask = min(2*u.failures, u.failures+1000)
 	return &u

@@ -11,26 +11,26 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A state is everything a Router knows. It never changes: a step makes another
-// one of it. So a reader that loads the state once sees one moment.
+// A state is everything a Router knows. It never changes: a step makes a new
+// state from it. So a reader that loads it once sees the Router at one moment.
 //
-// A state has the nodes of the view that was taken last, at most as many others
-// as there are slots, which own slots or are the replicas of such nodes, and
-// the nodes of which only redirects told, each with a slot.
+// A state has the nodes of the last view that was taken; at most 16384 nodes that
+// this view lacks, which own slots or are replicas of such owners; and the nodes
+// that redirects have named since, each of which owns a slot.
 type state struct {
-	table   slotmap.Table[*Shard] // the table itself, not a pointer to it: that saves readers a load
+	table   slotmap.Table[*Shard] // by value, which saves readers a load
 	gen     Generation
 	members members
-	shards  []*Shard // all: those with slots in the order of their first ones, then the others by key
+	shards  []*Shard // all: those with slots by their first slot, then the others by the primary's key
 
-	// For the writes.
+	// Only writes use these.
 
 	grounds  *slotmap.Table[*ground] // why each slot has its owner
-	suspects map[string]*suspicion   // by key of the node
-	pongs    *Cluster                // the CLUSTER NODES that was taken last, for its pongs
+	suspects map[string]*suspicion   // by the node's key
+	pongs    *Cluster                // the last CLUSTER NODES view that was taken, for its pongs
 	viewed   bool                    // a view was taken
-	pending  bool                    // a view was asked for
-	pushes   []int64                 // the numbers of the migrations that were taken last
+	pending  bool                    // a view was asked for, and none was taken as a whole since
+	pushes   []int64                 // the numbers of the last migrations that were taken
 }
 
 var noState = &state{grounds: new(slotmap.Table[*ground])}
@@ -41,11 +41,11 @@ type member struct {
 	shard *Shard
 }
 
-// A finder has members by a key. Two states that differ in few of them share the most:
-// what has changed since the finder of an earlier state lies over it.
+// A finder finds members by a key. States that differ in few members share the
+// base. over holds what has changed since the base was made.
 type finder struct {
 	base map[string]member
-	over map[string]member // a member without a node is gone
+	over map[string]member // a member without a node is deleted
 }
 
 func (x *finder) get(key string) (member, bool) {
@@ -58,7 +58,8 @@ func (x *finder) get(key string) (member, bool) {
 	return m, ok
 }
 
-// with returns x with the changes, which it may keep.
+// with returns x with the changes. It takes over the map of changes. A new base is
+// made only if over would exceed an eighth of the old one.
 func (x *finder) with(changes map[string]member) finder {
 	for key, m := range x.over {
 		if _, ok := changes[key]; !ok {
@@ -82,11 +83,11 @@ func (x *finder) with(changes map[string]member) finder {
 	return finder{base: base}
 }
 
-// members finds nodes. Each node of the map is in it, in one shard.
+// members finds the nodes of the map. Each node is in exactly one shard.
 type members struct {
 	byKey     finder
-	byAddr    finder // by address, in all forms that are known
-	ambiguous bool   // an address is that of several nodes
+	byAddr    finder // by each address of Node.addrs
+	ambiguous bool   // several nodes share an address
 }
 
 // nodesOf yields the nodes of the shards.
@@ -105,14 +106,14 @@ func nodesOf(shards []*Shard) iter.Seq2[*Node, *Shard] {
 	}
 }
 
-// membersOf returns the members of the shards, in which no node is twice.
+// membersOf returns the members of the shards. No node may be in them twice.
 func membersOf(shards []*Shard) (m members) {
 	m.byKey.base, m.byAddr.base = make(map[string]member, 2*len(shards)), make(map[string]member, 2*len(shards))
 	for n, s := range nodesOf(shards) {
 		m.byKey.base[n.key] = member{n, s}
 		for a := range n.addrs {
-			// Where an address is that of several nodes, it means a primary, then
-			// the node with the smaller id.
+			// If several nodes share an address, it means a primary, then the node
+			// with the smaller id.
 			other, taken := m.byAddr.base[a]
 			m.ambiguous = m.ambiguous || taken && other.node != n
 			if !taken || cmp.Or(compareBool(n.Role == RolePrimary, other.node.Role == RolePrimary), -cmp.Compare(n.key, other.node.key)) > 0 {
@@ -123,8 +124,9 @@ func membersOf(shards []*Shard) (m members) {
 	return m
 }
 
-// with returns m without the shards that are gone and with those that came,
-// or false if that is not simple.
+// with returns m without the shards in gone and with those in came. It reports
+// false if m is empty, or if nodes share an address: then membersOf must find out
+// which node the address means.
 func (m *members) with(gone, came []*Shard) (members, bool) {
 	if m.ambiguous || m.byKey.base == nil {
 		return members{}, false
@@ -144,7 +146,7 @@ func (m *members) with(gone, came []*Shard) (members, bool) {
 				other, _ = m.byAddr.get(a)
 			}
 			if other.node != nil && other.node != n {
-				return members{}, false // somebody else has it too
+				return members{}, false // another node has the address too
 			}
 			byAddr[a] = member{n, s}
 		}
@@ -152,7 +154,7 @@ func (m *members) with(gone, came []*Shard) (members, bool) {
 	return members{m.byKey.with(byKey), m.byAddr.with(byAddr), false}, true
 }
 
-// same returns the member that is the same node as n.
+// same returns the member that is the same node as n, by [Node.same].
 func (m *members) same(n *Node) (member, bool) {
 	if x, ok := m.byKey.get(n.key); ok {
 		return x, true
@@ -169,8 +171,8 @@ func (m *members) same(n *Node) (member, bool) {
 	return member{}, false
 }
 
-// find returns the node that has the address. Nodes behind a proxy share one:
-// those of the shard go first.
+// find returns the node that has the address. Nodes behind a proxy may share one:
+// then the nodes of the given shard, which may be nil, go first.
 func (s *state) find(addr string, shard *Shard) (member, bool) {
 	if shard != nil {
 		if shard.Primary.hasAddr(addr) {
@@ -186,18 +188,18 @@ func (s *state) find(addr string, shard *Shard) (member, bool) {
 	return m, ok
 }
 
-// owner returns the owner of the slot, or nil, and why it is the owner.
+// owner returns the owner of the slot and its ground, or nil and nil.
 func (s *state) owner(slot hashslot.Slot) (*Shard, *ground) {
 	shard, _ := s.table.Lookup(slot)
 	g, _ := s.grounds.Lookup(slot)
 	return shard, g
 }
 
-// runs yields ranges that together are all slots, such that the slots of each
-// have one owner, or none, and one ground in s, and one owner in view, which may
-// be nil.
+// runs splits all slots into ranges and yields these, ascending. The slots of a
+// range have the same owner and the same ground in s, and the same owner in view,
+// which may be nil.
 func (s *state) runs(view *slotmap.Table[*Shard]) iter.Seq[slotmap.Range] {
-	var starts slotmap.Set // the first slots of the ranges, but 0
+	var starts slotmap.Set // the first slots of the ranges; 0 is one in any case
 	cut := func(r slotmap.Range) {
 		starts.Add(r.First)
 		if end := r.Last + 1; end.Valid() {
@@ -227,10 +229,10 @@ func (s *state) runs(view *slotmap.Table[*Shard]) iter.Seq[slotmap.Range] {
 	}
 }
 
-// become makes next, a copy of s that is being changed, a state with the table.
-// Idle are shards that it has whether they own slots or not; those that own
-// none are left out if only a redirect told of them. Moved are the slots that
-// go to another node. It returns the Change, or nil if there is none.
+// become completes next, a copy of s that a step changes, and returns the Change,
+// or nil if there is none. table has the owners of next. idle lists shards that next
+// has even if they own no slots, unless the primary is known only from a redirect:
+// such a shard goes with its last slot. moved are the slots that go to another node.
 func (s *state) become(next *state, table *slotmap.Table[*Shard], idle []*Shard, moved slotmap.Set) *Change {
 	next.table = *table
 	next.shards = make([]*Shard, 0, len(idle))
@@ -280,7 +282,7 @@ func (s *state) become(next *state, table *slotmap.Table[*Shard], idle []*Shard,
 	return change
 }
 
-// replace returns s with the shard after in the place of before.
+// replace returns s with the shard after in place of before, and the Change.
 func (s *state) replace(before, after *Shard) (*state, *Change) {
 	next := *s
 	b := s.table.Builder()
@@ -295,7 +297,7 @@ func (s *state) replace(before, after *Shard) (*state, *Change) {
 	return &next, change
 }
 
-// with returns the shard with next in the place of n.
+// with returns a copy of the shard with next in place of n.
 func (s *Shard) with(n, next *Node) *Shard {
 	t := *s
 	if n == t.Primary {
@@ -307,8 +309,8 @@ func (s *Shard) with(n, next *Node) *Shard {
 	return &t
 }
 
-// compare notes which nodes came, went and changed when s became next: nodes of
-// the shards that before has and next has not, and the other way round.
+// compare records which nodes were added, removed and updated when s became next.
+// before lists the shards that only s has, after those that only next has.
 func (c *Change) compare(s, next *state, before, after []*Shard) {
 	var gone []*Node
 	for n := range nodesOf(before) {
@@ -327,9 +329,9 @@ func (c *Change) compare(s, next *state, before, after []*Shard) {
 	byKey := func(a, b *Node) int { return cmp.Compare(a.key, b.key) }
 	slices.SortFunc(gone, byKey)
 	slices.SortFunc(came, byKey)
-	// A node without an id is known by its address, and may have come back with an
-	// id, or the other way round. Of the nodes with an address, one at most has no
-	// id.
+	// A node without an id is known by its address. If it gets an id, or loses the one
+	// it had, its key changes, but it is the same node: that is an Update. Of the nodes
+	// that share an address, at most one has no id.
 	at, atWithout := make(map[string]int), make(map[string]int)
 	for i, n := range came {
 		if _, ok := at[n.addr]; !ok {
@@ -360,9 +362,8 @@ func (c *Change) compare(s, next *state, before, after []*Shard) {
 	slices.SortFunc(c.Updated, func(a, b Update) int { return byKey(a.After, b.After) })
 }
 
-// addrs calls yield with the addresses under which a redirect may mean n:
-// redirects have the endpoint that the server prefers for the connection, and
-// views may have another.
+// addrs yields the addresses by which a redirect may name n: a redirect has the
+// endpoint that the server prefers for its connection, and a view may have another.
 func (n *Node) addrs(yield func(string) bool) {
 	if n.addr != "" && !yield(n.addr) {
 		return
@@ -396,7 +397,7 @@ func (n *Node) hasAddr(addr string) bool {
 	return false
 }
 
-// stranger is a node of which a redirect told the address.
+// stranger returns a node of which only the address is known, from a redirect.
 func stranger(rd Redirect) *Node {
 	addr := rd.Addr()
 	n := &Node{Host: rd.Host, Endpoint: rd.Host, Port: rd.Port, EndpointPort: rd.Port, Role: RolePrimary, Flags: FlagPrimary, key: addr, addr: addr, told: endpointTold, stranger: true}
@@ -406,7 +407,7 @@ func stranger(rd Redirect) *Node {
 	return n
 }
 
-// as returns n in another role.
+// as returns n, or a copy, with the role and the primary.
 func (n *Node) as(role Role, primaryID string) *Node {
 	if n.Role == role && n.PrimaryID == primaryID {
 		return n
@@ -422,8 +423,9 @@ func (n *Node) as(role Role, primaryID string) *Node {
 	return &o
 }
 
-// promoted returns the replica n as a primary. Somebody has just seen it work, and
-// the epoch of a replica's line is worth nothing.
+// promoted returns the replica n as a primary. It is no longer flagged as failed,
+// since it has just taken over. It has no epoch: that on the line of a replica is
+// not its own.
 func (n *Node) promoted() *Node {
 	o := *n.as(RolePrimary, "")
 	o.Flags &^= FlagFail | FlagPFail
@@ -434,7 +436,7 @@ func (n *Node) promoted() *Node {
 	return &o
 }
 
-// flagged returns n with or without FlagPFail.
+// flagged returns n, or a copy, with or without FlagPFail.
 func (n *Node) flagged(pfail bool) *Node {
 	if pfail == n.Flags.Has(FlagPFail) {
 		return n
@@ -444,32 +446,32 @@ func (n *Node) flagged(pfail bool) *Node {
 	return &o
 }
 
-// same reports whether n and m are the same node. One that only a redirect told
-// of has no id yet.
+// same reports whether n and m are the same node. A node without an id, which is
+// one that only a redirect has named or a reply without ids, is known by its address.
 func (n *Node) same(m *Node) bool {
 	return n.key == m.key || n.addr == m.addr && n.addr != "" && (n.ID == "" || m.ID == "")
 }
 
-// down reports whether somebody says that n has failed or may have.
+// down reports whether n is flagged as failed or possibly failed.
 func (n *Node) down() bool {
 	return n.Flags&(FlagFail|FlagPFail) != 0 || n.Health == HealthFail
 }
 
-// routesAs reports whether n and m mean the same to a Router.
+// routesAs reports whether n and m differ in nothing that a client may route by.
 func (n *Node) routesAs(m *Node) bool {
 	return n.key == m.key && n.ID == m.ID && n.addr == m.addr && n.Host == m.Host && n.Port == m.Port && n.EndpointPort == m.EndpointPort && n.TLSPort == m.TLSPort &&
 		n.Endpoint == m.Endpoint && n.IP == m.IP && n.Hostname == m.Hostname && n.ShardID == m.ShardID && n.AvailabilityZone == m.AvailabilityZone &&
 		n.Flags&^FlagMyself == m.Flags&^FlagMyself && n.Role == m.Role && n.PrimaryID == m.PrimaryID && n.Serves() == m.Serves()
 }
 
-// replaces reports whether n must take the place of m, which is the same node,
-// in the map.
+// replaces reports whether n must replace m, the same node, in the map. The epochs
+// of primaries count too: the rules of evidence compare them.
 func (n *Node) replaces(m *Node) bool {
 	return n != m && (!n.routesAs(m) || n.Role == RolePrimary && (n.versioned != m.versioned || n.ConfigEpoch != m.ConfigEpoch))
 }
 
-// detached returns a copy of n that has nothing in common with the view that n
-// is from: a node of the map must not keep alive all nodes and the text of a view.
+// detached returns a copy of n that shares no memory with the view that n is from:
+// a node of the map must not keep the nodes and the text of a whole view alive.
 func (n *Node) detached() *Node {
 	o := *n
 	texts := [...]*string{&o.ID, &o.Host, &o.Endpoint, &o.IP, &o.Hostname, &o.ShardID, &o.AvailabilityZone, &o.PrimaryID, (*string)(&o.Health), &o.LinkState, &o.key, &o.addr}
