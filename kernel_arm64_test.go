@@ -43,7 +43,7 @@ func TestBatchStopsOnlyWhereItMust(t *testing.T) {
 		}
 		return keys
 	}
-	taken := of(8, 16, 9, 15, 17, 32, 18, 31, 8, 32, 16, 17, 17, 64, 33, 48, 49, 63, 47, 32, 64, 8, 7, 0, 1, 3, 4, 5)
+	taken := of(8, 16, 9, 15, 17, 32, 18, 31, 8, 32, 16, 17, 17, 64, 33, 48, 49, 63, 64, 32, 64, 8, 7, 0, 1, 3, 4, 5)
 	taken = append(taken, "{", "{a}", "x{ab}", "}{", strings.Repeat("{", 64), "", "a", "{"+of(30)[0]+"}b")
 	done := func(keys []string) int {
 		const untouched = 0xffff
