@@ -14,11 +14,11 @@ import (
 	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
-// simdChecksum is a third way to the checksum, apart from the plain Go and the
-// assembly: the Go compiler's own vector instructions. It folds 16 bytes at a
-// time and divides by multiplication with the reciprocal, like the kernels, but
-// through whole words in between, with other constants. It needs AVX and PCLMULQDQ
-// on amd64, PMULL on arm64.
+// simdChecksum computes the checksum in a third way, independent of the plain Go and
+// of the assembly: with the vector instructions of package archsimd. Like the kernels,
+// it folds 16 bytes at a time and divides by multiplying with the reciprocal, but its
+// intermediate results are whole words and its constants are others. It needs AVX and
+// PCLMULQDQ on amd64, PMULL on arm64.
 func simdChecksum(p []byte) uint16 {
 	const (
 		p17  = 0x11021 // P
@@ -46,7 +46,7 @@ func simdChecksum(p []byte) uint16 {
 	l1, l0 := multiply(t.GetElem(0), x16)
 	_, w := multiply(h1^l1, x64)
 	w ^= h0 ^ l0
-	// The quotient by P, and what is left.
+	// The quotient by P, and the remainder.
 	q1, q0 := multiply(w>>16, mu)
 	_, product := multiply(q1<<16|q0>>48, p17)
 	return uint16(w ^ product)

@@ -15,15 +15,15 @@ import (
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// setGFNI replaces the matrices for the time of a test.
+// setGFNI replaces the matrices until the test ends.
 func setGFNI(t *testing.T, m *matrices) {
 	old := gfni
 	t.Cleanup(func() { gfni = old })
 	gfni = m
 }
 
-// shortAndLong returns n keys: in front short ones only, then more and more
-// that slotsShort does not take.
+// shortAndLong returns n keys. The first are short; later, more and more keys are
+// empty, too long or tagged, so that slotsShort does not take them.
 func shortAndLong(n int) []string {
 	rng := rand.New(rand.NewPCG(uint64(n), 30))
 	keys := make([]string, n)
@@ -68,8 +68,8 @@ func TestAVX2WithAndWithoutGFNI(t *testing.T) {
 	})
 }
 
-// TestShortKeysOfAVX2 tells by matrices that are all zero which keys are
-// multiplied by them.
+// TestShortKeysOfAVX2 checks which keys are multiplied by the matrices. The matrices
+// are all zero, so the slots of these keys become 0.
 func TestShortKeysOfAVX2(t *testing.T) {
 	if gfni == nil {
 		t.Log("this CPU has no GFNI")
@@ -96,14 +96,14 @@ func TestShortKeysOfAVX2(t *testing.T) {
 	})
 }
 
-// twoPages returns bytes that start with a page.
+// twoPages returns two pages of bytes, from the beginning of a page.
 func twoPages() []byte {
 	p := bytes.Repeat([]byte("x"), 3*4096)
 	return p[-uintptr(unsafe.Pointer(&p[0]))&4095:][:2*4096]
 }
 
-// TestWhatSlotsShortTakes holds that the kernel does all keys that it says, and
-// stops in front of the eight in which there is another.
+// TestWhatSlotsShortTakes checks that the kernel does all keys that its contract names,
+// and stops before the eight keys that have any other among them.
 func TestWhatSlotsShortTakes(t *testing.T) {
 	if gfni == nil {
 		t.Log("this CPU has no GFNI")

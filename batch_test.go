@@ -17,8 +17,8 @@ import (
 
 const canary = hashslot.Slot(0xCA4A)
 
-// checkAppend compares the three Append forms over keys with the definition,
-// and holds that they write the slots of the keys and nothing else.
+// checkAppend compares the three Append functions with the definition, and checks that
+// they write the slots of the keys and nothing else.
 func checkAppend(t *testing.T, keys [][]byte) {
 	size := 0
 	for _, key := range keys {
@@ -61,7 +61,7 @@ func compareAppend(t *testing.T, want []hashslot.Slot, text []string, keys [][]b
 			switch i -= before; {
 			case i < 0 || i >= len(want):
 				if s != canary {
-					t.Fatalf("%s of %d keys wrote behind or before its slots, at %d", form.name, len(want), i)
+					t.Fatalf("%s of %d keys wrote after or before its slots, at %d", form.name, len(want), i)
 				}
 			case s != want[i]:
 				t.Fatalf("%s: key %d of %d, %.300q, length %d: %d, want %d",
@@ -71,7 +71,7 @@ func compareAppend(t *testing.T, want []hashslot.Slot, text []string, keys [][]b
 	}
 }
 
-// lengthClasses are the lengths between which kernels choose their path.
+// lengthClasses are ranges of lengths. A kernel may take another path in each.
 var lengthClasses = [][2]int{{0, 0}, {1, 8}, {9, 16}, {17, 32}, {33, 64}, {65, 300}}
 
 func TestBatchLengths(t *testing.T) {
@@ -89,8 +89,8 @@ func TestBatchLengths(t *testing.T) {
 	})
 }
 
-// randomKeys returns n keys of lengths that length gives, one in rarity bytes a
-// brace.
+// randomKeys returns n keys. length gives the length of each, and one in rarity bytes
+// is a brace.
 func randomKeys(intN func(int) int, n int, length func() int, rarity int) [][]byte {
 	rng := seeded(uint64(intN(1 << 30)))
 	keys := make([][]byte, n)
@@ -196,8 +196,8 @@ func TestNilAndEmptyKeys(t *testing.T) {
 		}
 		checkAppend(t, [][]byte{nil})
 
-		// Wherever an empty key is, in pages that can be read and in those that
-		// cannot.
+		// An empty key may point to any place, in pages that can be read and in
+		// pages that cannot.
 		page := guard.New(t, 4096)
 		first, behind := 0, page.Len()+1
 		if guard.Protected {
@@ -212,9 +212,9 @@ func TestNilAndEmptyKeys(t *testing.T) {
 }
 
 func TestShortKeysAtPageEnds(t *testing.T) {
-	// Keys that end with their page, and the page behind is unreadable. Where pages
-	// are of 4 KiB one has an even number and one an odd: whether a load would
-	// leave the page is seen from a bit that changes.
+	// The keys end with their page, and the next page is unreadable. If pages have
+	// 4 KiB, one page has an even number and the other an odd one: a kernel sees from
+	// a bit of the address, which changes there, whether a load would leave the page.
 	pages := map[uintptr]*guard.Buffer{}
 	for tries := 0; tries < 50 && len(pages) < 2; tries++ {
 		page := guard.New(t, 1)
@@ -261,8 +261,8 @@ func TestShortKeysAtPageEnds(t *testing.T) {
 }
 
 func TestBatchHeadersBetweenGuards(t *testing.T) {
-	// The headers of the keys, the ends and dst stand at the edge of an
-	// unreadable page as well, and packed data at both.
+	// The headers of the keys, the ends, dst and packed data are next to unreadable
+	// pages, too: before the first byte or after the last.
 	headers, slots, packed := guard.New(t, 1<<13), guard.New(t, 1<<13), guard.New(t, 1<<14)
 	hashtest.EachKernel(t, func(t *testing.T) {
 		rng := seeded(23)

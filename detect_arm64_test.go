@@ -4,8 +4,8 @@ package hashslot_test
 
 import "golang.org/x/sys/cpu"
 
-// runs says, by another CPU detector than the one that chooses, which kernels
-// can run here.
+// runs returns which kernels can run here. It asks another CPU detector than the one
+// that chooses the kernel.
 func runs() map[string]bool {
 	return map[string]bool{
 		"pmull":      cpu.ARM64.HasPMULL,

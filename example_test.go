@@ -48,7 +48,7 @@ func ExampleOf() {
 	// 12192 10837
 }
 
-// A pipeline's keys, into memory that is used again.
+// The slots of the keys of pipelines, in memory that is reused.
 func ExampleAppendOf() {
 	var slots []hashslot.Slot
 	for _, keys := range [][]string{{"mykey", "foo", "bar"}, {"user:{123}:profile"}} {
@@ -65,7 +65,7 @@ func ExampleAppendOfPacked() {
 	// Output: [10778 6777]
 }
 
-// A queue in eight parts, which any number of primaries share.
+// A queue in eight parts, spread evenly over up to eight primaries.
 func ExampleTags() {
 	tags := hashslot.Tags(8)
 	for _, tag := range tags {

@@ -11,8 +11,8 @@ import (
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// TestWhileGarbageIsCollected hashes keys that are garbage a moment later and
-// stacks that move, while collections run one after the other.
+// TestWhileGarbageIsCollected hashes keys that become garbage at once and keys on
+// stacks that move, while garbage collections run one after the other.
 func TestWhileGarbageIsCollected(t *testing.T) {
 	rounds := 400
 	if testing.Short() {
@@ -50,7 +50,7 @@ func TestWhileGarbageIsCollected(t *testing.T) {
 	})
 }
 
-// hashFresh compares batches of keys that nothing else refers to.
+// hashFresh checks batches of keys that nothing else refers to.
 func hashFresh(worker, round int) error {
 	var (
 		keys []string

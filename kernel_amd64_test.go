@@ -17,9 +17,9 @@ import (
 	"github.com/hashslot/hashslot/internal/impl"
 )
 
-// TestBatchKernelsStopOnlyWhereTheyMust holds the batch kernels to what they say
-// about the keys they take. Where one stops early the plain code takes over: all
-// slots would be right, but late.
+// TestBatchKernelsStopOnlyWhereTheyMust checks that the batch kernels take all keys
+// that their contracts name. If a kernel stops early, plain code takes over: all slots
+// are still right, but late, so no other test fails.
 func TestBatchKernelsStopOnlyWhereTheyMust(t *testing.T) {
 	of := func(lengths ...int) (keys []string) {
 		for _, n := range lengths {
@@ -52,7 +52,7 @@ func TestBatchKernelsStopOnlyWhereTheyMust(t *testing.T) {
 			for _, kernel := range []kernel{byStrings, bySlices, byEnds} {
 				checkGroups(t, taken, of(4097), kernel)
 				checkGroups(t, taken[:24], of(1<<20), kernel)
-				// It comes back when it has gone through 64 KiB of long keys.
+				// The kernel returns after 64 KiB of long keys.
 				checkDone(t, 16, of(slices.Repeat([]int{4096}, 48)...), kernel)
 				checkDone(t, 24, of(slices.Repeat([]int{4095}, 48)...), kernel)
 				checkDone(t, 8*128, of(slices.Repeat([]int{64}, 8*128)...), kernel)
@@ -61,7 +61,7 @@ func TestBatchKernelsStopOnlyWhereTheyMust(t *testing.T) {
 	})
 }
 
-// A kernel puts the slots of keys to dst and returns how many it did.
+// A kernel writes the slots of keys to dst and returns how many it wrote.
 type kernel func(dst []Slot, keys []string) int
 
 func byOnes(dst []Slot, keys []string) int { return slots1(&dst[0], &keys[0], len(keys)) }
@@ -100,8 +100,8 @@ func byEnds(dst []Slot, keys []string) int {
 	return slots8(&dst[0], unsafe.Pointer(&ends[0]), len(ends), unsafe.Sizeof(ends[0]), &data[0], start, gfni)
 }
 
-// checkGroups holds that kernel takes the keys of taken, and stops in front of
-// the eight of which one is refused.
+// checkGroups checks that kernel takes the keys of taken, and stops before the eight
+// keys that have a key of refused among them.
 func checkGroups(t *testing.T, taken, refused []string, kernel kernel) {
 	checkDone(t, len(taken), taken, kernel)
 	keys := slices.Clone(taken)
@@ -114,7 +114,7 @@ func checkGroups(t *testing.T, taken, refused []string, kernel kernel) {
 	}
 }
 
-// checkDone holds that kernel does want of the keys and writes nothing but their
+// checkDone checks that kernel does the first want keys, and writes nothing but their
 // slots.
 func checkDone(t *testing.T, want int, keys []string, kernel kernel) {
 	const untouched = 0xffff
@@ -138,8 +138,8 @@ func checkDone(t *testing.T, want int, keys []string, kernel kernel) {
 	}
 }
 
-// TestEitherWayToPick holds that slots8 takes short keys apart the same way,
-// whether it picks bytes from one register at a time or from two.
+// TestEitherWayToPick checks that slots8 gives the same slots for short keys, whether
+// it picks bytes from one register at a time or from two.
 func TestEitherWayToPick(t *testing.T) {
 	if gfni == nil || !slices.Contains(impl.Names(), "avx512") {
 		t.Skip("not for this CPU")
@@ -179,8 +179,8 @@ func TestEitherWayToPick(t *testing.T) {
 	}
 }
 
-// TestUseOfTellsKernelsApart holds useOf to what it is asked for: of a wrong kernel
-// all slots could be right, but late.
+// TestUseOfTellsKernelsApart checks that useOf selects the kernel that it is asked for.
+// With another kernel all slots could be right, but late.
 func TestUseOfTellsKernelsApart(t *testing.T) {
 	defer func(before uintptr) { longer = before }(longer)
 	for kernel, name := range map[uint8]string{longerOfPlain: ".ofPlain", longerOf16: ".of16", longerOf32: ".of32", longerOf64: ".of64"} {

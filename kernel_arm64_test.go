@@ -33,9 +33,9 @@ func TestSlowEOR3(t *testing.T) {
 	}
 }
 
-// TestBatchStopsOnlyWhereItMust holds the batch to what it says about the keys
-// that it takes. Where it stops early, others take over: all slots would be right,
-// but late.
+// TestBatchStopsOnlyWhereItMust checks that the batch takes all keys that its contract
+// names. If it stops early, other code takes over: all slots are still right, but late,
+// so no other test fails.
 func TestBatchStopsOnlyWhereItMust(t *testing.T) {
 	of := func(lengths ...int) (keys []string) {
 		for _, n := range lengths {

@@ -11,13 +11,13 @@ import (
 	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
-// maxForm is a length by which every form for buffers has been in use at each of
-// its entries: the last form starts in the range of 1024 to 1300 bytes and has
-// sixteen entries, 64 bytes apart, for 64 lengths of the first block each.
+// maxForm is a length up to which every form for buffers is used from each of its
+// entries. The last form starts at 1024 to 1300 bytes. It has sixteen entries, 64 bytes
+// apart, each for 64 lengths of the first block.
 const maxForm = 2400
 
-// everyLength returns the lengths from maxLen to maxForm; in short runs some of
-// them, a different remainder of 64 each.
+// everyLength returns the lengths from maxLen to maxForm. In short runs it returns some
+// of them, each with another remainder modulo 64.
 func everyLength() (lengths []int) {
 	step := 1
 	if testing.Short() {
@@ -29,9 +29,9 @@ func everyLength() (lengths []int) {
 	return lengths
 }
 
-// border reports whether a buffer of n bytes has a first block of a length at
-// which something changes: the checksum so far fills one byte of it or two, it
-// fills a register of 16, 32 or 64 bytes or goes one past it.
+// border reports whether the first block of a buffer of n bytes has a length at which
+// something changes: the checksum so far covers one byte of the block or two, or the
+// block fills a register of 16, 32 or 64 bytes or exceeds it by a byte.
 func border(n int) bool {
 	switch (n-1)%64 + 1 {
 	case 1, 2, 3, 16, 17, 18, 32, 33, 34, 48, 49, 63, 64:
@@ -40,14 +40,14 @@ func border(n int) bool {
 	return false
 }
 
-// TestSingleBitsOfEveryForm is the proof of each form, at each of its entries:
-// every bit of the lengths at a border, and every bit of the checksum so far for
-// all lengths. (All bits of all lengths take ten times as long.)
+// TestSingleBitsOfEveryForm proves each form at each of its entries. It tries every bit
+// of the lengths at a border, and every bit of the checksum so far for all lengths.
+// (All bits of all lengths take ten times as long.)
 func TestSingleBitsOfEveryForm(t *testing.T) {
 	var (
 		all  = singleBitSums(maxForm)
 		zero = make([]byte, maxForm)
-		so   [maxForm + 1][16]uint16 // far: the checksum 1<<bit, n zero bytes later
+		so   [maxForm + 1][16]uint16 // so[n][bit]: the checksum 1<<bit, after n more zero bytes
 	)
 	for bit := range 16 {
 		crc := uint16(1) << bit
@@ -59,7 +59,7 @@ func TestSingleBitsOfEveryForm(t *testing.T) {
 	hashtest.EachKernel(t, func(t *testing.T) {
 		for _, n := range everyLength() {
 			if hashslot.Kernel() == impl.Generic && n%8 != 1 {
-				continue // it has one form, of which crc16's tests are the proof
+				continue // it has one form, which the tests of crc16 prove
 			}
 			p, sums := zero[:n], all[8*(maxForm-n):]
 			if got := hashslot.Checksum(p); got != 0 {
@@ -85,8 +85,8 @@ func TestSingleBitsOfEveryForm(t *testing.T) {
 	})
 }
 
-// TestEveryFormBetweenGuards holds that no form reads in front of a buffer or
-// behind it, whatever its length and wherever the first block ends.
+// TestEveryFormBetweenGuards checks that no form reads before a buffer or after it,
+// whatever its length and wherever the first block ends.
 func TestEveryFormBetweenGuards(t *testing.T) {
 	buf := guard.New(t, maxForm+64)
 	all := buf.Head(buf.Len())
@@ -107,9 +107,9 @@ func TestEveryFormBetweenGuards(t *testing.T) {
 	})
 }
 
-// TestEndsOfLongBuffers tries every place of a buffer's end in a cache line, for
-// lengths from which on that makes a difference, and in which a call works on
-// the buffer in pieces.
+// TestEndsOfLongBuffers tries every position of a buffer's end in a cache line, for
+// lengths at which the position matters, and for lengths that a call works on in
+// pieces.
 func TestEndsOfLongBuffers(t *testing.T) {
 	const most = 3*65536 + 64
 	buf := guard.New(t, most+64)
@@ -125,7 +125,7 @@ func TestEndsOfLongBuffers(t *testing.T) {
 				if before%2 == 1 {
 					p = all[len(all)-before-n:][:n]
 				}
-				// Only what is near the end, and the first bytes, is not 0.
+				// Only the first bytes and those near the end are not 0.
 				clear(p)
 				fill(rng, p[:4])
 				fill(rng, p[n-200:])

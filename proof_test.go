@@ -15,10 +15,10 @@ import (
 	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
-// The proofs of this file hold every kernel equal to the definition. A
-// checksum is linear over GF(2), and so is every kernel as long as its branches
-// look at nothing but lengths, addresses and braces: for one length, the inputs
-// with a single bit set then determine it.
+// The tests of this file prove that every kernel equals the definition. A checksum is
+// linear over GF(2), and so is a kernel whose branches depend on nothing but lengths,
+// addresses and braces. For one length, the inputs with a single bit set then determine
+// the results of all inputs.
 
 // maxLen is the length up to which every length is tried.
 const maxLen = 300
@@ -48,7 +48,7 @@ func fillBraces(rng *rand.Rand, p []byte, rarity int) {
 	if rarity == math.MaxInt32 {
 		return
 	}
-	// From one brace to the next it is rarity bytes on average.
+	// Braces are rarity bytes apart on average.
 	for i := rng.IntN(2*rarity - 1); i < len(p); i += 1 + rng.IntN(2*rarity-1) {
 		p[i] = "{}"[rng.IntN(2)]
 	}
@@ -56,7 +56,7 @@ func fillBraces(rng *rand.Rand, p []byte, rarity int) {
 
 func str(p []byte) string { return unsafe.String(unsafe.SliceData(p), len(p)) }
 
-// checkOne compares what takes a single key with the definition.
+// checkOne compares the functions that take a single key with the definition.
 func checkOne(t *testing.T, key []byte) {
 	want := hashslot.Slot(hashtest.Slot(key))
 	if got := hashslot.Of(str(key)); got != want {
@@ -67,7 +67,7 @@ func checkOne(t *testing.T, key []byte) {
 	}
 }
 
-// checkSum compares what computes a checksum with the definition.
+// checkSum compares the functions that compute a checksum with the definition.
 func checkSum(t *testing.T, p []byte, crc uint16) {
 	want := xmodem.Table(p)
 	if got := hashslot.Checksum(p); got != want {
@@ -82,8 +82,8 @@ func checkSum(t *testing.T, p []byte, crc uint16) {
 	}
 }
 
-// shift returns the checksum of a message with the checksum crc that n zero
-// bytes follow, by the definition.
+// shift returns the checksum of a message and n zero bytes after it, by the definition.
+// crc is the checksum of the message.
 func shift(crc uint16, n int) uint16 {
 	for range n {
 		crc = zeroByte(crc)
@@ -128,8 +128,8 @@ func TestEveryLengthAndAlignmentBetweenGuards(t *testing.T) {
 }
 
 func TestEveryPlaceInAPage(t *testing.T) {
-	// Kernels may read on in the page of a byte of the key. Every key of up to
-	// 128 bytes is put across the border of two pages at each of its bytes.
+	// A kernel may read all of a page that has a byte of the key. Keys of up to 128
+	// bytes lie across the border of two pages, split before each of their bytes.
 	buf := guard.New(t, 3*4096)
 	all := buf.Head(buf.Len())
 	hashtest.EachKernel(t, func(t *testing.T) {
@@ -150,8 +150,8 @@ func TestEveryPlaceInAPage(t *testing.T) {
 	})
 }
 
-// singleBits returns keys of length n, one for each bit, in each of which only
-// that bit is set. None has a brace. Key 8·i+b has bit b of byte i set.
+// singleBits returns keys of length n, one for each bit. Only that bit is set in the
+// key: key 8·i+b has bit b of byte i set. No key has a brace.
 func singleBits(n int) [][]byte {
 	keys := make([][]byte, 0, 8*n)
 	var zeros [8][]byte // with one bit set in the middle, around which the keys slide
@@ -235,7 +235,7 @@ func TestSingleBitsInEveryLane(t *testing.T) {
 				continue
 			}
 			keys, sums := singleBits(n), singleBitSums(n)
-			// Keys of other lengths in front move all keys on by a lane each.
+			// Each key of another length at the front moves all keys after it on by a lane.
 			const lanes = 8
 			all, text, data = all[:0], text[:0], data[:0]
 			for range lanes - 1 {
@@ -276,7 +276,7 @@ func TestSingleBitsInEveryLane(t *testing.T) {
 	})
 }
 
-// longLengths are lengths around those where a kernel may take another path.
+// longLengths returns lengths near those from which on a kernel may take another path.
 func longLengths() []int {
 	var lengths []int
 	for n := 256; n <= 65536; n *= 2 {
@@ -310,7 +310,7 @@ func TestSingleBitsOfLongBuffers(t *testing.T) {
 			// All bits where that is cheap, some of them where it is not.
 			budget := 8 * 4100 * 4100 // bytes to sum
 			switch {
-			case testing.Short(), hashslot.Kernel() == impl.Generic: // of which crc16's tests are the proof
+			case testing.Short(), hashslot.Kernel() == impl.Generic: // which the tests of crc16 prove
 				budget = 1 << 18
 			case bits*n > budget:
 				budget = 16 << 20
@@ -337,7 +337,7 @@ func TestLongBuffers(t *testing.T) {
 	fillBraces(rng, all, 1000)
 	hashtest.EachKernel(t, func(t *testing.T) {
 		for _, n := range longLengths() {
-			// A length at both edges, at an alignment that changes with the length.
+			// At both edges, and near them at an alignment that changes with the length.
 			for _, p := range [][]byte{
 				all[:n], all[len(all)-n:],
 				all[n%64 : n%64+n], all[len(all)-n-n%61 : len(all)-n%61],
@@ -351,7 +351,7 @@ func TestLongBuffers(t *testing.T) {
 }
 
 func TestVeryLongBuffer(t *testing.T) {
-	// Longer than any piece that is worked on in one go, by an odd number.
+	// Longer than any piece that a kernel works on at once, by an odd number of bytes.
 	p := make([]byte, 1<<20+12345)
 	rng := seeded(6)
 	fill(rng, p)

@@ -74,7 +74,7 @@ func TestServersPatterns(t *testing.T) {
 	}
 }
 
-// slowPattern is OfPattern as the rule reads.
+// slowPattern is OfPattern, written as the rule reads.
 func slowPattern(pattern string) int {
 	literal := pattern
 	if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {
@@ -214,7 +214,7 @@ func TestCommon(t *testing.T) {
 		_, err = hashslot.Common()
 		assert.ErrorIs(t, err, hashslot.ErrNoKeys)
 
-		// One key of many differs, at each place, or two do.
+		// One key differs, in each place, or two keys do.
 		tag, a := hashslot.Of("tag"), hashslot.Of("a")
 		for n := 2; n < 140; n++ {
 			s, err := hashslot.Common(same[:n]...)
@@ -248,8 +248,8 @@ func TestCrossSlotErrorSaysWhatDiffers(t *testing.T) {
 	assert.False(t, errors.Is(err, hashslot.ErrNoKeys))
 }
 
-// TestRequiredKernel fails where HASHSLOT_REQUIRE_KERNEL names another kernel
-// than the one in use, so that no run falls back unnoticed.
+// TestRequiredKernel fails if HASHSLOT_REQUIRE_KERNEL names another kernel than the one
+// in use, so that no run falls back to a slower kernel unnoticed.
 func TestRequiredKernel(t *testing.T) {
 	require.NoError(t, impl.Require())
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestAllShortStringsOverBraces(t *testing.T) {
-	// 87381 strings: every brace shape there is, up to length 8.
+	// 87381 strings: every arrangement of braces up to length 8.
 	var keys [][]byte
 	level := [][]byte{{}}
 	for range 8 {
@@ -29,8 +29,8 @@ func TestAllShortStringsOverBraces(t *testing.T) {
 		for _, key := range keys {
 			checkOne(t, key)
 		}
-		// Together with keys like themselves, and spread so that strings of all
-		// lengths and shapes meet in a group.
+		// In order, among similar keys, and shuffled, so that strings of all lengths
+		// and shapes meet in a group.
 		checkAppend(t, keys)
 		rng := seeded(30)
 		mixed := slices.Clone(keys)
@@ -40,8 +40,8 @@ func TestAllShortStringsOverBraces(t *testing.T) {
 }
 
 func TestTagAtEveryPosition(t *testing.T) {
-	// Keys between guards whose tag starts and ends at every position. Outside of
-	// it stand further braces that must not count.
+	// The keys are between guards, and their tags start and end at every position.
+	// Braces outside of the tag must not count.
 	buf := guard.New(t, 1)
 	all := buf.Head(buf.Len())
 	hashtest.EachKernel(t, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestBracesInEveryLane(t *testing.T) {
 					if len(shape) > length {
 						continue
 					}
-					// In one lane, and in the same lane of the next group another.
+					// In one lane, then in the same lane of the next group, too.
 					for _, lane := range []int{lane, lane + 8} {
 						key := make([]byte, length)
 						fill(rng, key)
@@ -108,8 +108,8 @@ func TestBracesInEveryLane(t *testing.T) {
 }
 
 func TestTagBehindGroupsWithout(t *testing.T) {
-	// The only tag is in one of eight keys. What a group of long keys in front of
-	// them left in the registers must not pass for theirs.
+	// Only one of eight keys has a tag. What an earlier group of long keys has left in
+	// the registers must not be taken for bytes of these keys.
 	hashtest.EachKernel(t, func(t *testing.T) {
 		rng := seeded(34)
 		for _, length := range []int{16, 32, 64, 100, 200, 300} {
@@ -130,7 +130,7 @@ func TestTagBehindGroupsWithout(t *testing.T) {
 }
 
 func TestTagBehindGroupOfAnotherLength(t *testing.T) {
-	// As above, but what the group in front left is of another way to load keys.
+	// As above, but the keys of the earlier group are loaded in another way.
 	hashtest.EachKernel(t, func(t *testing.T) {
 		rng := seeded(35)
 		lengths := []int{1, 16, 32, 64, 100}
@@ -153,7 +153,7 @@ func TestTagBehindGroupOfAnotherLength(t *testing.T) {
 }
 
 func TestBracesInAllPlaces(t *testing.T) {
-	// Where all bytes of a block are '{' nothing is left to say that one is not.
+	// If all bytes of a block are '{', a search for another byte in it finds none.
 	hashtest.EachKernel(t, func(t *testing.T) {
 		for n := 1; n <= 200; n++ {
 			key := append(bytes.Repeat([]byte{'{'}, n), "a}b"...)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTags holds that of at most n shards with equal parts of the slots none has more
-// than one tag more than another, or two if there are many.
+// TestTags checks that the numbers of tags of up to n shards with equal parts of the
+// slots differ by at most one, or by two if there are many tags.
 func TestTags(t *testing.T) {
 	for _, n := range []int{-1, 0, Count + 1, math.MaxInt} {
 		assert.Nil(t, Tags(n), n)

@@ -77,13 +77,13 @@ func TestFormsAgree(t *testing.T) {
 	}
 }
 
-// TestSingleBits proves each form for each of the lengths: all are linear. Forms that
-// go on to Checksum, and those whose steps are of at most 16 bytes, are as good as their
-// first lengths; long begins at 256.
+// TestSingleBits proves each form for the lengths that it tries, because all forms are
+// linear. The first lengths suffice for forms that call Checksum and for forms whose
+// steps have at most 16 bytes. long begins at 256 bytes.
 func TestSingleBits(t *testing.T) {
 	for name, f := range forms {
 		for n := range 600 {
-			// All lengths to above the longest step of any form, and some beyond.
+			// All lengths up to more than the longest step of any form, and some above.
 			if n > 320 && n%7 != 0 || testing.Short() && n > 130 && n%37 != 0 || name == "long" && n < 256 {
 				continue
 			}
@@ -145,7 +145,7 @@ func TestUpdateFromEveryState(t *testing.T) {
 			if n > 4 && bits.OnesCount(uint(crc)) != 1 && crc%251 != 0 {
 				continue
 			}
-			// A state is the checksum of itself, shifted by the two bytes less.
+			// Every state is the checksum of some message, which p then continues.
 			if got, want := Update(uint16(crc), p), Combine(uint16(crc), sum, n); got != want {
 				t.Fatalf("Update(%#04x, %d bytes): %#04x, want %#04x", crc, n, got, want)
 			}
@@ -170,9 +170,9 @@ func TestUpdateSplitAnywhere(t *testing.T) {
 }
 
 func TestCombineWithZeros(t *testing.T) {
-	// A message followed by zeros, step by step: past the period of the powers
-	// of x, 32767, after which all repeats. What a step multiplies by does not depend
-	// on crc, so that of the other bits some lengths do.
+	// Zeros follow a message, one more in each step, past 32767, the period of the
+	// powers of x. The factor of a length does not depend on crc, so some lengths
+	// suffice for all bits but the first.
 	for bit := range 16 {
 		crc, walk := uint16(1)<<bit, uint16(1)<<bit
 		for n := range 32767 + 100 {
@@ -190,7 +190,7 @@ func TestCombineWithZeros(t *testing.T) {
 		for _, crc := range []uint16{0, 1, 0x8000, 0x31C3, 0xFFFF} {
 			assert.Equal(t, Combine(crc, 0, n%32767), Combine(crc, 0, n), "%#04x, %d", crc, n)
 			assert.Equal(t, Combine(crc, 0, n)^0x1234, Combine(crc, 0x1234, n), "%#04x, %d", crc, n)
-			// Half of it twice.
+			// Half of the zeros, then the other half.
 			assert.Equal(t, Combine(Combine(crc, 0, n/2), 0, n-n/2), Combine(crc, 0, n), "%#04x, %d", crc, n)
 		}
 	}

@@ -81,7 +81,7 @@ func TestDigestState(t *testing.T) {
 		assert.Equal(t, first.Sum16(), second.Sum16())
 		second.Write(message[i:])
 		assert.Equal(t, xmodem.Bitwise(message), second.Sum16())
-		assert.Equal(t, xmodem.Bitwise(message[:i]), first.Sum16(), "the other one is as it was")
+		assert.Equal(t, xmodem.Bitwise(message[:i]), first.Sum16(), "the first digest is unchanged")
 	}
 }
 

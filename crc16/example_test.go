@@ -18,7 +18,7 @@ func ExampleUpdate() {
 	// Output: 0x31c3
 }
 
-// Two parts are summed apart, by two goroutines perhaps.
+// Two parts are summed separately, for example by two goroutines.
 func ExampleCombine() {
 	a, b := []byte("1234"), []byte("56789")
 	fmt.Printf("%#04x\n", crc16.Combine(crc16.Checksum(a), crc16.Checksum(b), len(b)))
