@@ -8,7 +8,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A map of owners: changed in one place, read by any number of goroutines.
+// A map of owners. One goroutine changes it, and any number of goroutines read it.
 func Example() {
 	var m slotmap.Map[string]
 	err := m.Update(func(b *slotmap.Builder[string]) {
@@ -61,7 +61,7 @@ func ExampleSetOf() {
 	set.Remove(7)
 	fmt.Println(set, "-", set.Len(), "slots")
 
-	// What is no range does not get lost.
+	// A range that is not valid becomes the error of the set.
 	bad := slotmap.SetOf(slotmap.Range{First: 16000, Last: 16384})
 	fmt.Println(bad.Err())
 	// Output:
@@ -110,7 +110,7 @@ func ExampleTable_Diff() {
 	// 8192-16383 from a to b
 }
 
-// Requests are routed in some goroutines, while another moves slots.
+// Some goroutines route requests while another moves slots.
 func ExampleMap() {
 	type node struct{ addr string }
 	a, b := &node{"10.0.0.1:6379"}, &node{"10.0.0.2:6379"}
@@ -167,7 +167,7 @@ func ExampleMap_Update() {
 		})
 	}
 	fmt.Println(moved(14687, "10.0.0.7:6379"))
-	fmt.Println(moved(16384, "10.0.0.7:6379")) // refused, and the map stays
+	fmt.Println(moved(16384, "10.0.0.7:6379")) // refused, and the map stays as it is
 	fmt.Print(m.Load())
 	// Output:
 	// <nil>

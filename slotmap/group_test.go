@@ -42,7 +42,7 @@ func splitKeys(rng *rand.Rand, n int) (keys []string, raw [][]byte) {
 func TestSplit(t *testing.T) {
 	const seed = 1
 	rng := rand.New(rand.NewPCG(seed, 0))
-	// The same splitters for all sizes and tables, so that nothing of one call may
+	// The same splitters serve all sizes and tables, so nothing of one call may
 	// show in the next.
 	var bySlot slotmap.SlotSplitter
 	var byOwner slotmap.OwnerSplitter[string]
@@ -73,7 +73,7 @@ func TestSplit(t *testing.T) {
 			}
 		}
 		check(bySlot.Split(keys))
-		bySlot.Split(others) // what is behind must not be what was split before
+		bySlot.Split(others) // the next call must not see the keys of this one
 		check(bySlot.SplitBytes(raw))
 
 		for _, table := range tables {
@@ -129,7 +129,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Who appends to a group does not write into the next.
+// Appending to a group does not write into the next group.
 func TestGroupsAreApart(t *testing.T) {
 	var sp slotmap.SlotSplitter
 	groups := sp.Split([]string{"a", "b", "c", "{a}"})

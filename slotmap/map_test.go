@@ -76,9 +76,9 @@ func TestUpdate(t *testing.T) {
 		assign(t, b, "5", "b")
 		assign(t, b, "5", "a")
 	})
-	assert.Same(t, before, m.Load(), "no other table, if nothing differs")
+	assert.Same(t, before, m.Load(), "the same table, because nothing differs")
 
-	// What others store in the meantime is neither lost nor overwritten.
+	// A table that others store during an update is neither lost nor overwritten.
 	calls := 0
 	m.Update(func(b *slotmap.Builder[string]) {
 		calls++
@@ -104,7 +104,7 @@ func TestUpdate(t *testing.T) {
 	assert.True(t, m.Load().SlotsOf("d").IsEmpty())
 }
 
-// Each of many goroutines gives slots to itself, one after the other.
+// Many goroutines give slots to themselves, each one slot after the other.
 func TestNoUpdateIsLost(t *testing.T) {
 	const writers, each = 8, 200
 	var m slotmap.Map[int]
@@ -132,9 +132,9 @@ func TestNoUpdateIsLost(t *testing.T) {
 	assert.Equal(t, fmt.Sprintf("%d-16383", writers*each), table.Unassigned().String())
 }
 
-// Readers, Update, Store and CompareAndSwap at once. All writers keep an
-// invariant that holds in each table: all slots of a group have the same owner,
-// and each owner has the tag of its group. Tables of all forms are stored.
+// Readers, Update, Store and CompareAndSwap run at once. All writers keep one invariant
+// in each table: all slots of a group have the same owner, and each owner has the tag
+// of its group. Tables of all forms are stored.
 func TestMapUnderLoad(t *testing.T) {
 	type owner struct{ group, version int }
 	groups := func(size int) int { return hashslot.Count / size }

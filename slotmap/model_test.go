@@ -13,8 +13,8 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// model is a table and a builder in the plainest form: an owner for each slot,
-// "" for nobody.
+// model is a table and a builder in the simplest form: an owner for each slot, or "" for
+// none.
 type model [hashslot.Count]string
 
 func (m *model) set(r Range, owner string) {
@@ -23,7 +23,7 @@ func (m *model) set(r Range, owner string) {
 	}
 }
 
-// ranges returns all ranges, those that nobody owns too.
+// ranges returns all ranges, including those without an owner.
 func (m *model) ranges() (ranges []Range, owners []string) {
 	for s, owner := range m {
 		if n := len(ranges); n > 0 && owners[n-1] == owner {
@@ -68,7 +68,7 @@ func (m *model) diff(next *model) (changes []Change[string]) {
 	return changes
 }
 
-// check holds all that t says against m.
+// check compares all results of the table with m.
 func (m *model) check(t *testing.T, table *Table[string]) {
 	t.Helper()
 	for s, want := range m {
@@ -113,8 +113,7 @@ func (m *model) check(t *testing.T, table *Table[string]) {
 	require.Equal(t, Set{}, table.SlotsOf("somebody else"))
 }
 
-// shapes are ways to choose the next edit, so that tables of all forms come
-// about.
+// shapes are ways to choose the next edit. Together they lead to tables of all forms.
 var shapes = []struct {
 	name   string
 	owners int
@@ -130,7 +129,7 @@ var shapes = []struct {
 	{"single slots, no gaps, many owners", 5000, 3, true, false},
 }
 
-// form names the way in which slots of a table are looked up.
+// form names the way in which a table looks up slots.
 func form[N comparable](t *Table[N]) string {
 	switch {
 	case t.flat != nil:
@@ -233,7 +232,7 @@ func TestTableIsTheModel(t *testing.T) {
 				require.Equal(t, beforeModel.diff(&m), slices.Collect(before.Diff(after)))
 				require.Equal(t, m.diff(&beforeModel), slices.Collect(after.Diff(before)))
 				require.Equal(t, beforeModel == m, before.Equal(after))
-				if step%3 == 0 { // the same again, from the table
+				if step%3 == 0 { // go on with a new builder, from the table
 					b = after.Builder()
 					again := b.Build()
 					m.check(t, again)
@@ -246,8 +245,8 @@ func TestTableIsTheModel(t *testing.T) {
 	require.Len(t, forms, 5, "%v: not all forms of a table came about", forms)
 }
 
-// Ranges of 16 slots and more have at most two owners in a block, the second of
-// which may be any.
+// With ranges of 16 slots and more, a block has at most two owners. The second may be any
+// owner.
 func TestPairs(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -269,7 +268,7 @@ func TestPairs(t *testing.T) {
 		table := b.Build()
 		m.check(t, table)
 		require.True(t, seed%4 == 3 || table.flat == nil, "seed %d", seed)
-		// The same ranges, one of them another's.
+		// The same ranges, one of them with another owner.
 		for r, before := range table.Ranges() {
 			after := fmt.Sprint("n", rng.IntN(owners))
 			other := table.Builder()
@@ -303,8 +302,8 @@ func TestOddPairs(t *testing.T) {
 		m.check(t, b.Build())
 	}
 	name := func(i int) string { return fmt.Sprint("n", i) }
-	// Pairs of the same first owner whose second ones hash alike, behind one that ends with
-	// the later of them.
+	// Pairs with the same first owner and with second owners that hash alike, after a pair
+	// that ends with the later of these.
 	var owners []string
 	var lengths []int
 	for i := range 70 {
@@ -314,10 +313,10 @@ func TestOddPairs(t *testing.T) {
 		owners, lengths = append(owners, name(pair[0]), name(pair[1])), append(lengths, 8, 8)
 	}
 	check(append(owners, "end"), append(lengths, 1)...)
-	// Nobody in front of the second owner, and behind the third.
+	// No owner before the second, and none after the third.
 	check([]string{"a", "b", "", "b", "", "b", "a", ""}, 16, 16, 8, 8, 8, 8, 16, 1)
 	check([]string{"a", "b", "c", "", "a", ""}, 16, 16, 8, 8, 16, 1)
-	// More owners than whole blocks can name, and the last has all of the last block.
+	// More owners than whole blocks can name, and the last owner has the whole last block.
 	for _, rest := range []int{16, 32, 40} {
 		owners = owners[:0]
 		for i := range (hashslot.Count - rest) / 4 {
@@ -327,8 +326,8 @@ func TestOddPairs(t *testing.T) {
 	}
 }
 
-// Two owners take turns, so that blocks are alike: what is the same from one
-// block to the next is not therefore one range.
+// Two owners take turns, so blocks are alike. Blocks that are equal are not therefore one
+// range.
 func TestTurns(t *testing.T) {
 	for _, length := range []int{1, 2, 4, 8, 16, 32} {
 		for offset := range length {
@@ -348,7 +347,7 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// Owners, and pairs of them, of which there are more than index can number.
+// More owners, and more pairs of owners, than index can number.
 func TestManyOwners(t *testing.T) {
 	for _, singles := range []int{1500, 2040, 2046, 2047, 2048, 2100} {
 		var m model
@@ -371,8 +370,7 @@ func TestManyOwners(t *testing.T) {
 	}
 }
 
-// Tables that differ in a slot, or in two, are not equal, in whatever form they
-// are.
+// Tables that differ in one slot or in two are not equal, whatever their forms.
 func TestOneSlotDiffers(t *testing.T) {
 	for _, shape := range shapes {
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -406,8 +404,8 @@ func TestOneSlotDiffers(t *testing.T) {
 	}
 }
 
-// Wherever a range starts, and however its block is looked up, the slots beside
-// the start and those at the ends of the blocks are whose they should be.
+// Wherever a range starts, and however its block is looked up, the slots next to the
+// start and those at the ends of the blocks have the right owners.
 func TestEveryStart(t *testing.T) {
 	type edit struct {
 		first, last int
@@ -417,9 +415,9 @@ func TestEveryStart(t *testing.T) {
 		first, next := s&^15, s&^15+16
 		for _, edits := range [][]edit{
 			{{0, hashslot.Count - 1, "a"}, {s, hashslot.Count - 1, "b"}},                         // a split
-			{{0, hashslot.Count - 1, "a"}, {s, hashslot.Count - 1, "b"}, {next, next + 39, "a"}}, // and one the other way
-			{{s, hashslot.Count - 1, "a"}},                                                       // nobody in front
-			{{0, s, "a"}},                                                                        // nobody behind
+			{{0, hashslot.Count - 1, "a"}, {s, hashslot.Count - 1, "b"}, {next, next + 39, "a"}}, // and one back to the first owner
+			{{s, hashslot.Count - 1, "a"}},                                                       // no owner before
+			{{0, s, "a"}},                                                                        // no owner after
 			{{0, hashslot.Count - 1, "a"}, {s, s, "b"}, {next, next + 6, "c"}},                   // leaves
 		} {
 			var b Builder[string]

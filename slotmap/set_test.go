@@ -233,7 +233,7 @@ func TestInvalidSlotsChangeNothing(t *testing.T) {
 		assert.Equal(t, want, added.Err())
 		removed := full
 		removed.RemoveRange(r)
-		removed.AddRange(slotmap.Range{First: 9, Last: 8}) // not the first that is wrong
+		removed.AddRange(slotmap.Range{First: 9, Last: 8}) // only the first error counts
 		assert.Equal(t, full.Len(), removed.Len())
 		assert.Equal(t, want, removed.Err())
 		assert.NotEqual(t, full, removed)
@@ -256,7 +256,7 @@ func TestInvalidSlotsChangeNothing(t *testing.T) {
 		} {
 			b := table.Builder()
 			change(b)
-			b.Assign(slotmap.Range{First: 9, Last: 8}, "c") // not the first that is wrong
+			b.Assign(slotmap.Range{First: 9, Last: 8}, "c") // only the first error counts
 			assert.Equal(t, want, b.Err())
 			assert.Equal(t, full, b.Build().SlotsOf("a"))
 			var m slotmap.Map[string]
@@ -282,7 +282,7 @@ func TestInvalidSlotsChangeNothing(t *testing.T) {
 	}
 }
 
-// slowSet is a set in the plainest form.
+// slowSet is a set in the simplest form.
 type slowSet [hashslot.Count]bool
 
 func (s *slowSet) text() string {
@@ -393,7 +393,7 @@ func TestIteratorsStop(t *testing.T) {
 	}
 }
 
-// A loop may change the set it goes over.
+// A loop may change the set that it iterates over.
 func TestSetChangesInItsLoop(t *testing.T) {
 	set := slotmap.MustParseSet("1 3 5")
 	var seen []hashslot.Slot

@@ -86,7 +86,7 @@ func TestTableWithoutOwners(t *testing.T) {
 	}
 }
 
-// The zero value of an owner's type is an owner like others.
+// The zero value of the owner type is an owner like any other.
 func TestZeroValueIsAnOwner(t *testing.T) {
 	var b slotmap.Builder[int]
 	assign(t, &b, "0-99 16383", 0)
@@ -157,13 +157,13 @@ func TestEqual(t *testing.T) {
 func TestClaim(t *testing.T) {
 	var b slotmap.Builder[string]
 	claim := func(r, owner string) error {
-		before := b.Build().Builder() // without an error of before
+		before := b.Build().Builder() // without an earlier error
 		b = *before
 		b.Claim(slotmap.MustParseRange(r), owner)
 		return b.Err()
 	}
 	require.NoError(t, claim("100-200", "a"))
-	require.NoError(t, claim("150-300", "a"), "one's own slots may be claimed again")
+	require.NoError(t, claim("150-300", "a"), "an owner may claim its own slots again")
 	require.NoError(t, claim("400-500", "b"))
 	before := b.Build()
 
@@ -182,15 +182,15 @@ func TestClaim(t *testing.T) {
 	assert.Equal(t, "c 0-99\na 100-399\nb 400-16383\n", b.Build().String())
 }
 
-// A table does not change when the builder that made it goes on, nor when a
-// builder made from it does.
+// A table does not change when its builder is used further, nor when a builder that was
+// made from it is used.
 func TestTablesAreApart(t *testing.T) {
 	for _, step := range []hashslot.Slot{1, 2, 100} { // in each form of a table
 		var b slotmap.Builder[string]
 		for s := hashslot.Slot(0); s < hashslot.Count; s += step {
 			b.Assign(slotmap.Range{First: s, Last: s}, []string{"a", "b"}[s/step%2])
 		}
-		assign(t, &b, "0", "an owner that is soon forgotten") // so that there is room behind the owners
+		assign(t, &b, "0", "an owner that is soon forgotten") // so that the list of owners has room at its end
 		assign(t, &b, "0", "a")
 		table := b.Build()
 		text := table.String()
@@ -208,7 +208,7 @@ func TestTablesAreApart(t *testing.T) {
 	}
 }
 
-// More owners come and go than codes are there for.
+// More owners come and go than there are codes.
 func TestBuilderForgetsOwners(t *testing.T) {
 	var b slotmap.Builder[int]
 	want := make([]int, hashslot.Count)
@@ -221,7 +221,7 @@ func TestBuilderForgetsOwners(t *testing.T) {
 	assign(hashslot.Count-1, 1) // the first owner stays, with the last slot
 	for i := range 75_000 {
 		owner := i + 2
-		if i%8 == 0 { // one that may be forgotten
+		if i%8 == 0 { // an owner that may be forgotten already
 			owner = rng.IntN(i+1) + 1
 		}
 		assign(rng.IntN(hashslot.Count-1), owner)
@@ -234,7 +234,7 @@ func TestBuilderForgetsOwners(t *testing.T) {
 	}
 }
 
-// Owners that are not equal to themselves are of no use, but do no harm.
+// Owners that are not equal to themselves are useless, but do no harm.
 func TestNaN(t *testing.T) {
 	var b slotmap.Builder[float64]
 	for range 100_000 {
@@ -276,9 +276,9 @@ func TestRangesStop(t *testing.T) {
 	}
 }
 
-// TestSizes holds the sizes that the documentation gives.
+// TestSizes checks the sizes that the documentation gives.
 func TestSizes(t *testing.T) {
-	assert.EqualValues(t, max(2052, 2048+unsafe.Sizeof(uintptr(0))), unsafe.Sizeof(slotmap.Set{})) // a Range is behind the words
+	assert.EqualValues(t, max(2052, 2048+unsafe.Sizeof(uintptr(0))), unsafe.Sizeof(slotmap.Set{})) // a Range follows the words
 	assert.EqualValues(t, 4, unsafe.Sizeof(slotmap.Range{}))
 	assert.LessOrEqual(t, float64(unsafe.Sizeof(slotmap.Table[*int]{})), 2.2*1024)
 	// No other variable shares the cache lines of the pointer.
@@ -297,8 +297,8 @@ func TestSizes(t *testing.T) {
 	assert.LessOrEqual(t, grown(func() any { return alternating(t, 256) }), 34.3*1024+word*257*9/8)
 }
 
-// grown returns by how many bytes the heap grows for each of many values: the median
-// of three tries, as what earlier tests left may be freed meanwhile.
+// grown returns how many bytes the heap grows for each of many values. It is the median
+// of three tries, because memory of earlier tests may be freed meanwhile.
 func grown(make func() any) float64 {
 	tries := []float64{grownOnce(make), grownOnce(make), grownOnce(make)}
 	slices.Sort(tries)
@@ -378,7 +378,7 @@ func TestAllocations(t *testing.T) {
 	}), 7.0, "Map.Update")
 }
 
-// TestInlining holds that lookups cost no call, whatever the owners are.
+// TestInlining checks that lookups cost no call, whatever the type of the owners.
 func TestInlining(t *testing.T) {
 	if !slices.Contains([]string{"amd64", "arm64", "ppc64le", "riscv64", "s390x"}, runtime.GOARCH) {
 		t.Skip("for the compiler an atomic load is a call on", runtime.GOARCH)
@@ -397,7 +397,7 @@ func TestInlining(t *testing.T) {
 	assert.Equal(t, "Map.Lookup Map.Lookup Map.Lookup Table.Lookup Set.Contains", strings.Join(calls, " "))
 }
 
-// A nil table and the zero Table are as a table that assigns no slot.
+// A nil table and the zero Table behave like a table in which no slot has an owner.
 func TestNoTable(t *testing.T) {
 	empty := new(slotmap.Builder[string]).Build()
 	var b slotmap.Builder[string]
@@ -442,7 +442,7 @@ func TestNoTable(t *testing.T) {
 	}
 }
 
-// A builder says what it has at every moment, the first and the last included.
+// A builder answers lookups at any time, the first and the last included.
 func TestBuilderLookup(t *testing.T) {
 	for slot, want := range map[hashslot.Slot]bool{0: true, 16383: true, 16384: false, 65535: false} {
 		var b slotmap.Builder[string]
@@ -455,7 +455,7 @@ func TestBuilderLookup(t *testing.T) {
 	}
 }
 
-// The first claim of all is one, and of two slots the first alone can be taken.
+// The very first claim counts, and a claim fails if any of its slots is taken.
 func TestClaimAtTheEdges(t *testing.T) {
 	var b slotmap.Builder[string]
 	b.Claim(slotmap.MustParseRange("7"), "a")

@@ -45,8 +45,8 @@ func load(tb testing.TB, server string) *Table {
 	return table
 }
 
-// union returns the commands of both servers, by name, and what they differ in.
-// Where both know a command, it is as Valkey has it.
+// union returns the commands of both servers, by name, and their differences. A command
+// that both know is described as by Valkey.
 func union(valkey, redis *Table) (all []Command, differences []string) {
 	say := func(name, format string, args ...any) {
 		differences = append(differences, name+": "+fmt.Sprintf(format, args...))
@@ -159,8 +159,8 @@ func source(all []Command) ([]byte, error) {
 	return format.Source(out.Bytes())
 }
 
-// The table is that of the two replies in testdata, which interop holds to be
-// those of the servers.
+// The table is made from the two replies in testdata. interop checks that the servers
+// give these replies.
 func TestBuiltinIsGenerated(t *testing.T) {
 	all, differences := union(load(t, valkeyFile), load(t, redisFile))
 	want, err := source(all)

@@ -32,7 +32,7 @@ func TestKeys(t *testing.T) {
 		"BLPOP a b 5":                              {{1, UseRW | UseAccess | UseDelete}, {2, UseRW | UseAccess | UseDelete}},
 		"EVAL s 2 a b c":                           {{3, UseRW | UseAccess | UseUpdate}, {4, UseRW | UseAccess | UseUpdate}},
 		"EVAL s 0 a":                               nil,
-		"EVAL s 2147483648 a":                      nil, // what the server will refuse has no keys
+		"EVAL s 2147483648 a":                      nil, // the server refuses it, so it has no keys
 		"FCALL f 1 a":                              {{3, UseRW | UseAccess | UseUpdate}},
 		"ZUNIONSTORE d 2 a b":                      {{1, UseOW | UseUpdate}, {3, UseRO | UseAccess}, {4, UseRO | UseAccess}},
 		"MSETEX 2 a 1 b 2 NX":                      {{2, UseOW | UseUpdate}, {4, UseOW | UseUpdate}},
@@ -118,7 +118,7 @@ func TestErrors(t *testing.T) {
 	assert.NoError(t, err, "a command without keys has none, whatever its arguments")
 }
 
-// A name is found in any case, and nothing else is.
+// A name is found in any mix of cases, and nothing else is found.
 func TestLookup(t *testing.T) {
 	n := 0
 	for c := range (*Table)(nil).All() {
@@ -152,7 +152,7 @@ func TestLookup(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 426, n)
-	// Longer than two words, with the same ends.
+	// Longer than two words of eight bytes, with the same first and last word.
 	_, err := (*Table)(nil).Lookup(ArgsOf([]string{"georadiuxbymember_ro"}))
 	assert.ErrorIs(t, err, ErrUnknown)
 	c, err := (*Table)(nil).Lookup(ArgsOf([]string{"CONFIG"}))
@@ -165,7 +165,7 @@ func TestLookup(t *testing.T) {
 	assert.Equal(t, "valkey redis", c.Servers().String())
 }
 
-// The names of modules may be long. A container has its flags, and no bit of ours.
+// The names of modules may be long. Flags of a container do not show the internal bit.
 func TestLongNames(t *testing.T) {
 	name := strings.Repeat("long", 100)
 	field := func(name string, arity int64, subs ...any) []any {
@@ -185,7 +185,7 @@ func TestLongNames(t *testing.T) {
 	assert.ErrorIs(t, err, ErrUnknown)
 }
 
-// The table is 426 of these: half a cache line each, and none across two.
+// The table has 426 of these. Each takes half a cache line, and none crosses two lines.
 func TestCommandSize(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) == 8 {
 		assert.Equal(t, uintptr(32), unsafe.Sizeof(Command{}))
@@ -225,7 +225,7 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// No argument list costs more than its arguments.
+// Time is in proportion to the number of arguments.
 func TestManyArguments(t *testing.T) {
 	args := make([]string, 1<<18)
 	for i := range args {
@@ -459,8 +459,8 @@ func TestAllocations(t *testing.T) {
 	}))
 }
 
-// The table is data: the package does nothing when a program starts but make the
-// values of its errors.
+// The table is data: at the start of a program, the package only makes the values of its
+// errors.
 func TestNoInit(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("the go command is not here")

@@ -98,7 +98,8 @@ func ExampleBlock() {
 	// 8000 true
 }
 
-// MSET of keys in several slots: a command for each slot, and one reply of theirs.
+// MSET with keys in several slots becomes one command for each slot. Their replies become
+// one reply.
 func ExampleSplitter() {
 	var table *command.Table // the commands that are built in
 	args := []string{"MSET", "foo", "1", "bar", "2", "{foo}2", "3"}
@@ -137,7 +138,7 @@ func ExampleCommand() {
 	// Output: del -2 write - reply agg_sum - known to valkey redis
 }
 
-// The commands whose replies are added up if they went to several nodes.
+// The commands whose replies are added up after they went to several nodes.
 func ExampleTable() {
 	var table *command.Table // the commands that are built in
 	for c := range table.All() {

@@ -9,8 +9,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// FuzzKeys holds Keys of both servers' tables to the reference, and Route, Split
-// and Block to Keys. The input is an argument a line.
+// FuzzKeys compares Keys of both servers' tables with the reference, and Route, Split
+// and Block with Keys. The input has one argument per line.
 func FuzzKeys(f *testing.F) {
 	for _, file := range []string{"getkeys_valkey9.jsonl", "getkeys_redis8.jsonl"} {
 		for i, g := range goldens(f, file) {

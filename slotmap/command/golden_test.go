@@ -14,7 +14,7 @@ import (
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// A golden is a command and what COMMAND GETKEYS and GETKEYSANDFLAGS said of it.
+// A golden is a command and the replies to COMMAND GETKEYS and GETKEYSANDFLAGS for it.
 type golden struct {
 	Args  []string `json:"args"`
 	Keys  []string `json:"keys"`
@@ -34,7 +34,7 @@ func goldens(tb testing.TB, file string) (list []golden) {
 	return list
 }
 
-// answer is what the servers would say, from what Keys says.
+// answer derives the servers' answer from the result of Keys.
 func answer(t *Table, args []string) golden {
 	g := golden{Args: args}
 	keys, err := t.Keys(nil, ArgsOf(args))
@@ -62,7 +62,7 @@ func answer(t *Table, args []string) golden {
 	return g
 }
 
-// What the servers said of many commands, of the table that each server describes.
+// The table that each server describes gives the answers of that server.
 func TestGolden(t *testing.T) {
 	for file, server := range map[string]string{"getkeys_valkey9.jsonl": valkeyFile, "getkeys_redis8.jsonl": redisFile} {
 		table := load(t, server)

@@ -11,9 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A reference reads the reply of a server to COMMAND, and interprets it literally:
-// slow, with a map for each step, and without anything that Load or the table made
-// of it.
+// A reference reads the reply of a server to COMMAND and interprets it literally. It is
+// slow, uses a map for each step, and shares nothing with Load and the table.
 type reference map[string][]any
 
 func newReference(list []any) reference {
@@ -45,7 +44,7 @@ const (
 	slowSyntax  = "syntax"
 )
 
-// keys returns the keys, or what is wrong. Commands without keys have none.
+// keys returns the keys, or an error. A command without keys has none.
 func (r reference) keys(args []string) ([]slowKey, string) {
 	if len(args) == 0 {
 		return nil, slowUnknown
@@ -80,7 +79,7 @@ func (r reference) keys(args []string) ([]slowKey, string) {
 		}
 		optional = optional || slices.Contains(flags, "not_key")
 		if slices.Contains(flags, "variable_flags") {
-			ok = false // the description does not tell the use
+			ok = false // the description does not give the use
 			break
 		}
 		found, fits := slowSpec(s, args)
@@ -168,7 +167,7 @@ func slowSpec(s map[string]any, args []string) (keys []int, ok bool) {
 	return keys, true
 }
 
-// slowOwn is what the servers' own functions find.
+// slowOwn finds the keys like the servers' own functions.
 func slowOwn(r reference, name string, specs []any, args []string) (keys []slowKey) {
 	at := func(i int, word string) bool { return i < len(args) && sameWord(args[i], word) }
 	_, redis := r["delex"]
@@ -327,7 +326,7 @@ func slowAtoi(s string) int {
 	return int(int32(n))
 }
 
-// compare holds Keys to the reference.
+// compare compares Keys with the reference.
 func compare(t testing.TB, table *Table, r reference, args []string) {
 	t.Helper()
 	want, wrong := r.keys(args)
@@ -357,7 +356,7 @@ func compare(t testing.TB, table *Table, r reference, args []string) {
 	require.Equal(t, err, err2)
 }
 
-// The reference itself is right about what the servers said.
+// The reference itself gives the servers' answers.
 func TestReferenceGolden(t *testing.T) {
 	for file, server := range map[string]string{"getkeys_valkey9.jsonl": valkeyFile, "getkeys_redis8.jsonl": redisFile} {
 		r := newReference(reply(t, server))
@@ -368,13 +367,13 @@ func TestReferenceGolden(t *testing.T) {
 	}
 }
 
-// edges are numbers that are read strictly, loosely or not at all, and whatever the
-// servers look for.
+// edges are numbers that servers read strictly, loosely or not at all, and the words
+// that servers look for.
 var edges = strings.Split(`0|1|2|3|4|5|-1|01|+1| 1|1x||a|b|{t}a|$|4294967297|9223372036854775807|9223372036854775808|`+
 	`STORE|StoreDist|streams|KEYS|keys|COUNT|BLOCK|GROUP|NOACK|CLAIM|BY|GET|get|Limit|AUTH|AUTH2|COPY|`+
 	`SET|INCRBY|OVERFLOW|IFEQ|ifne|IFDEQ|NX|EX`+"|GET\x00|STORE\x00x|KEYS\x00|1\x002", "|")
 
-// Every command, with arguments at the edges of what it takes.
+// Every command, with arguments near the limits of what it accepts.
 func TestReferenceGenerated(t *testing.T) {
 	tries := 200
 	if testing.Short() {

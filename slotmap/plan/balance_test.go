@@ -15,8 +15,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A placed is a small cluster: where each node is, and whose replica it is, by
-// index; a primary is its own.
+// A placed is a small cluster: the place of each node, and the index of its primary. A
+// primary has its own index.
 type placed struct {
 	machine, shard []int
 	zoneOf         []int // of machines
@@ -61,7 +61,7 @@ func (p placed) cluster(t *testing.T, order []int) (*topology.Cluster, BalanceOp
 	return parse(t, text.String()), o
 }
 
-// apart is what is wished first: few pairs of a shard on a machine and in a zone,
+// apart is the first aim: few pairs of nodes of one shard on one machine and in one zone,
 // and few moves.
 func (p placed) apart(was []int) (pairs [3]int) {
 	for i := range p.shard {
@@ -80,7 +80,7 @@ func (p placed) apart(was []int) (pairs [3]int) {
 	return pairs
 }
 
-// even is what is wished then: primaries spread over zones and machines, and few
+// even is the second aim: primaries spread evenly over zones and machines, and few
 // failovers. primary has the primary of each shard.
 func (p placed) even(primary []int) (squares [3]int) {
 	zones, machines := map[int]int{}, map[int]int{}
@@ -100,8 +100,8 @@ func (p placed) even(primary []int) (squares [3]int) {
 	return squares
 }
 
-// The reference tries every way to give the replicas to the shards, then every
-// choice of primaries.
+// least is the reference. It tries every way to give the replicas to the shards, then
+// every choice of primaries.
 func (p placed) least(shards int) [3]int {
 	best := [3]int{math.MaxInt}
 	was, size := slices.Clone(p.shard), make([]int, shards)
@@ -220,14 +220,14 @@ func TestBalanceKeepsItsHandsOff(t *testing.T) {
 	require.Equal(t, []Failover{{"rb", "ab"}}, s.Failovers)
 	require.True(t, strings.HasPrefix(s.Summary(), "0 replica moves, 1 failover\n  rb takes over from ab\nwarning: "))
 	require.Len(t, s.After.Shards, 2, "one has no slots")
-	// A replica that cannot be reached, or must not take over, does not.
+	// A replica that cannot be reached, or must not take over, does not take over.
 	for _, flag := range []string{"slave,fail", "slave,nofailover", "slave,fail?"} {
 		s = balance(strings.Replace(nodes, "slave ab", flag+" ab", 1), BalanceOptions{})
 		require.Empty(t, s.Steps, flag)
 		require.Equal(t, s.Before, s.After)
 	}
 	require.Contains(t, balance(strings.Replace(nodes, "slave ab", "slave,fail ab", 1), BalanceOptions{}).Warnings, "replica rb is not reachable (slave,fail) and keeps its primary")
-	// A zone counts before a machine, and the machines of two zones are two.
+	// A zone counts more than a machine. Machines of different zones are different.
 	s = balance(nodes, BalanceOptions{Machines: map[string]string{"rb": "10.0.0.1"}, Zones: map[string]string{"aa": "x", "ra": "y", "ab": "x", "rb": "x"}})
 	require.Equal(t, []Failover{{"ra", "aa"}}, s.Failovers)
 	for want, o := range map[string]BalanceOptions{
@@ -249,8 +249,8 @@ func TestBalanceKeepsItsHandsOff(t *testing.T) {
 	require.Equal(t, ProblemUnreachable, state.Problem)
 }
 
-// A large cluster, the nodes of each shard on one machine: shards that are not among
-// those that are looked at stay as they are, and nothing takes long.
+// In a large cluster, the nodes of each shard are on one machine. Balance looks at some
+// of the shards and leaves the others as they are, so it does not take long.
 func TestBalanceOfManyNodes(t *testing.T) {
 	const shards = 1000
 	var text strings.Builder

@@ -12,7 +12,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// everyCapture reads the recorded states of real servers, in short tests one of several.
+// everyCapture reads the recorded states of real servers, with -short only some of them.
 func everyCapture(t *testing.T, several int, try func(path string, c *topology.Cluster)) {
 	t.Helper()
 	paths, err := filepath.Glob(hashtest.Data(t, "../..", "captures/*/*/*.nodes.txt"))
@@ -30,8 +30,8 @@ func everyCapture(t *testing.T, several int, try func(path string, c *topology.C
 	}
 }
 
-// For every recorded state of real servers, every planner has a plan, or a refusal that
-// says what to do. The steps of plans come back from JSON.
+// For every recorded state of real servers, every planner gives a plan, or an error that
+// says what to do. The steps of plans survive JSON.
 func TestEveryPlannerOnEveryState(t *testing.T) {
 	plans, refusals, problems := map[string]int{}, map[string]int{}, map[Problem]int{}
 	everyCapture(t, 7, func(path string, c *topology.Cluster) {

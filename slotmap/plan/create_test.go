@@ -43,8 +43,8 @@ func TestCreateSharesAreExact(t *testing.T) {
 	}
 }
 
-// leastPrice is the reference: the least price of any choice of primaries, by
-// trying all.
+// leastPrice is the reference: it tries all choices of primaries and returns the least
+// price.
 func leastPrice(hosts []Host, shards [][]int) [5]int {
 	best := [5]int{1 << 30}
 	primaries := make([]int, len(shards))
@@ -65,7 +65,7 @@ func leastPrice(hosts []Host, shards [][]int) [5]int {
 	return best
 }
 
-// priceOf counts the wishes in choosing primaries that are not kept, in order.
+// priceOf counts, for each aim in order, how often a choice of primaries misses it.
 func priceOf(hosts []Host, shards [][]int, primaries []int) (p [5]int) {
 	zones, machines := map[string]int{}, map[string]int{}
 	for s, list := range shards {
@@ -119,8 +119,8 @@ func TestCreateChoosesTheBestPrimaries(t *testing.T) {
 	}
 }
 
-// Of no machine and no zone has a shard more nodes than the average rounded up or
-// fewer than it rounded down, and every host has one role.
+// The number of nodes that a shard has on a machine or in a zone is the average, rounded
+// up or down. Every host has one role.
 func TestCreateSpreads(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range rounds(300) {
@@ -154,7 +154,7 @@ func TestCreateSpreads(t *testing.T) {
 		again, err := Create(hosts, replicas)
 		require.NoError(t, err)
 		require.Equal(t, l, again)
-		// No warning of a wish that was kept, none missing of one that was not.
+		// There is a warning if and only if a shard has two nodes on one machine.
 		text := strings.Join(l.Warnings, "\n")
 		shared := false
 		for k, v := range of {
@@ -244,8 +244,8 @@ func TestLayoutJSON(t *testing.T) {
 	require.JSONEq(t, `{"shards":[],"warnings":[]}`, string(text))
 }
 
-// Without replicas there is nothing to choose, and nothing is searched for: the
-// allocations grow with the hosts.
+// Without replicas there is nothing to choose and no search: the allocations grow with
+// the hosts.
 func TestCreateWithoutReplicas(t *testing.T) {
 	hosts := make([]Host, 4000)
 	for i := range hosts {

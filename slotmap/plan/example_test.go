@@ -11,8 +11,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// What CLUSTER NODES says of a cluster of two primaries to which a third was
-// added.
+// The reply to CLUSTER NODES of a cluster of two primaries, to which a third was added.
 const nodes = `
 07c37dfeb235213a872192d90877d0cd55635b91 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191
 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383
@@ -74,7 +73,7 @@ func ExampleRebalance_load() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	load := make([]float64, hashslot.Count) // cpu-usec of CLUSTER SLOT-STATS, perhaps
+	load := make([]float64, hashslot.Count) // such as cpu-usec of CLUSTER SLOT-STATS
 	for slot := range load {
 		load[slot] = 1
 	}
@@ -130,7 +129,7 @@ func ExampleReshard() {
 	// 8192-8241 from 67ed2db8 to 292f8b36
 }
 
-// Moves of one's own: what New checks, all methods of Plan render.
+// Moves of your own. New checks them, and all methods of Plan render them.
 func ExampleNew() {
 	cluster, err := topology.ParseNodes(nodes, topology.Origin{})
 	if err != nil {
@@ -146,7 +145,7 @@ func ExampleNew() {
 	// plan: moves[0]: slot 9000 is not owned by 07c37dfeb235213a872192d90877d0cd55635b91
 }
 
-// The primary 07c37dfe is lost. Of its replicas, one is further.
+// The primary a is lost. One of its replicas has more of the replication stream.
 func ExamplePromote() {
 	node := func(id string, port int64, role string, offset int64) any {
 		return map[string]any{"id": id, "port": port, "ip": "10.0.0.1", "endpoint": "10.0.0.1", "role": role, "replication-offset": offset, "health": "online"}
@@ -174,7 +173,7 @@ func ExamplePromote() {
 	// 10.0.0.1:6381> CLUSTER FAILOVER FORCE  # then repeat CLUSTER NODES until the node is a primary
 }
 
-// At most 2000 slots of a node are on their way at a time.
+// In each batch, no node gives and takes more than 2000 slots.
 func ExamplePlan_Batches() {
 	cluster, err := topology.ParseNodes(nodes, topology.Origin{})
 	if err != nil {
@@ -217,7 +216,7 @@ func ExamplePlan_SetSlots() {
 	}
 	for step := range steps {
 		fmt.Println(step.Addr, step.Kind, "until the node", step.Until.Condition)
-		if step.Kind == plan.KindMoveKeys { // as often as there are keys
+		if step.Kind == plan.KindMoveKeys { // repeated while the slot has keys
 			fmt.Println(step.Migrate([]string{"key-1", "key-2"}, plan.NewAuth("", "secret")))
 		}
 	}
@@ -249,7 +248,7 @@ func ExamplePlan_MigrationImport() {
 	// round 2 10.0.0.3:6379 [CLUSTER MIGRATION IMPORT 8192 10922]
 }
 
-// A program that moves slots in the background asks how far the servers are.
+// A program asks the servers how far they have moved slots in the background.
 func ExamplePlan_Match() {
 	cluster, err := topology.ParseNodes(nodes, topology.Origin{})
 	if err != nil {
@@ -276,8 +275,8 @@ func ExamplePlan_Match() {
 	// 8192-10922: not started, 2731 slots to be sent
 }
 
-// What a client does for a step: send the command, read the answer, ask until it is
-// done.
+// A client carries out a step: it sends the command, reads the answer, and asks until the
+// step is done.
 func ExampleStep() {
 	step := plan.Step{
 		Kind: plan.KindMoveKeys, Node: "a", Peer: "b", Addr: "10.0.0.1:6379", PeerAddr: "10.0.0.2:6379", Slots: []slotmap.Range{{First: 14687, Last: 14687}},
@@ -301,7 +300,7 @@ func ExampleStep() {
 	// done 0 keys
 }
 
-// A cluster in which a move was broken off. Fix asks for what it must know.
+// A move was broken off. Fix asks for the numbers of keys that it needs.
 func ExampleFix() {
 	var views []*topology.Cluster
 	for _, text := range []string{
@@ -346,13 +345,13 @@ func ExampleKeyCounts() {
 	keys, known := counts["07c37dfeb235213a872192d90877d0cd55635b91"][100]
 	fmt.Println(keys, known)
 	_, known = counts["07c37dfeb235213a872192d90877d0cd55635b91"][101]
-	fmt.Println(known) // which is not the same as no keys
+	fmt.Println(known) // unknown is not the same as no keys
 	// Output:
 	// 0 true
 	// false
 }
 
-// Both primaries are in zone a: one of them changes places with its replica.
+// Both primaries are in zone a, so one of them changes places with its replica.
 func ExampleBalance() {
 	cluster, err := topology.ParseNodes(`a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191
 b 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383
@@ -377,7 +376,7 @@ d 10.0.1.2:6379@16379 slave b 0 0 2 connected
 	// 10.0.1.2:6379> CLUSTER FAILOVER  # then repeat CLUSTER NODES until the node is a primary
 }
 
-// What was done between two samples, and which slots did the most.
+// The work between two samples, and the slots with most of it.
 func ExampleSample() {
 	earlier, err := plan.ParseSlotStats([]any{
 		[]any{int64(100), map[string]any{"key-count": int64(5), "cpu-usec": int64(1000)}},

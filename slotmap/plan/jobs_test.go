@@ -14,7 +14,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// What the two servers reply, as clients of RESP2 and RESP3 have it.
+// The replies of the two servers, as clients of RESP2 and RESP3 decode them.
 func TestParseJobs(t *testing.T) {
 	valkey := []any{
 		[]any{"name", []byte("j2"), "operation", "EXPORT", "slot_ranges", "0-10 100", "target_node", "b", "source_node", "a",
@@ -53,7 +53,7 @@ func TestParseJobs(t *testing.T) {
 		require.Equal(t, tc.state, jobs[0].State)
 	}
 	task := redis("import", "waiting-to-start").([]any)
-	task[0].(map[string]any)["end_time"] = int64(-1) // as Redis has it before the end
+	task[0].(map[string]any)["end_time"] = int64(-1) // the value in Redis before the end
 	jobs, err = ParseJobs(task)
 	require.NoError(t, err)
 	require.True(t, jobs[0].Changed.IsZero())
@@ -129,7 +129,7 @@ func TestMatch(t *testing.T) {
 	require.Equal(t, ProgressFailed, p.Match(nil, nil)[0].Progress)
 }
 
-// A plan that is made while its own jobs run is what is left of it.
+// A plan that is made while the jobs of an earlier plan run is the rest of that plan.
 func TestPlanningSeesJobs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 8 {
@@ -196,7 +196,7 @@ func TestPlanningRefusesJobs(t *testing.T) {
 	load := slices.Repeat([]float64{1}, hashslot.Count)
 	_, err = Drain(c, []string{"c"}, DrainOptions{Load: load}, job)
 	require.EqualError(t, err, again)
-	// Others of the same node go in their place.
+	// Other slots of the same node move in their place.
 	job = runningJob("a", "b", "0-9")
 	p, err := Reshard(c, []string{"b"}, "c", 8000, job)
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// requireReadsBack writes the plan as JSON, reads it, and wants it equal.
+// requireReadsBack writes the plan as JSON, reads it, and requires an equal plan.
 func requireReadsBack(t *testing.T, p Plan) string {
 	t.Helper()
 	text, err := json.Marshal(p)
@@ -41,8 +41,8 @@ func TestPlanJSON(t *testing.T) {
 	requireReadsBack(t, Plan{})
 }
 
-// All that a plan can have comes back: steps of all renderings, load, weights,
-// warnings, ids that no server has.
+// Everything in a plan survives JSON: steps of all renderings, load, weights, warnings,
+// and ids that no server has.
 func TestPlanJSONOfAllKinds(t *testing.T) {
 	p := fiveMoves(t)
 	p.Load = slices.Repeat([]float64{0.5}, hashslot.Count)
@@ -57,7 +57,7 @@ func TestPlanJSONOfAllKinds(t *testing.T) {
 	all = append(append(all, p.MigrateSlots()...), p.MigrationImport()...)
 	all = append(all, bumped(Node{ID: "x\x1b[2J", Addr: "[::1]:5"}), stable(Node{ID: "a"}, 5), failingOver(Node{ID: "b"}, Node{ID: "c"}), replicating(Node{ID: "b"}, Node{ID: "c"}))
 	p.Steps = all
-	p.After = p.Before // the moves of fiveMoves are not those that were planned
+	p.After = p.Before // fiveMoves has other moves than the plan
 	p.Moves = nil
 	require.Contains(t, requireReadsBack(t, p), `"database":1`)
 	for _, s := range all {
@@ -107,7 +107,7 @@ func TestJSONErrors(t *testing.T) {
 	}
 }
 
-// The size of what is read is in proportion to the text.
+// The memory that reading takes is in proportion to the text.
 func TestJSONIsBounded(t *testing.T) {
 	var p Plan
 	text := `{"steps":[` + strings.TrimSuffix(strings.Repeat(`{},`, 1e5), ",") + `]}`

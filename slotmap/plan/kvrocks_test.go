@@ -16,26 +16,26 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A kvrocks is a node that goes by the rules of Apache Kvrocks: Cluster::SetSlotRanges,
+// A kvrocks is a node that follows the rules of Apache Kvrocks: Cluster::SetSlotRanges,
 // SetClusterNodes, MigrateSlot and parseClusterNodes of src/cluster/cluster.cc,
 // SlotMigrator::PerformSlotMigration and GetMigrationInfo of slot_migrate.cc, and
-// CommandClusterX of src/commands/cmd_cluster.cc. Of keys it only knows how many are
-// in a slot.
+// CommandClusterX of src/commands/cmd_cluster.cc. It holds no keys, only their number in
+// each slot.
 type kvrocks struct {
-	ranges    bool // takes ranges to migrate
+	ranges    bool // CLUSTERX MIGRATE accepts ranges
 	id        string
 	version   int64 // -1: none
 	nodes     map[string]*kvrocksNode
 	owner     [hashslot.Count]string
 	keys      [hashslot.Count]int
 	migrated  map[hashslot.Slot]bool
-	migrating slotmap.Range // or was
+	migrating slotmap.Range // of the last migration
 	to, state string
 }
 
 type kvrocksNode struct{ host, port, role, primary string }
 
-// A kvrocksCluster is nodes by address.
+// A kvrocksCluster has nodes by address.
 type kvrocksCluster map[string]*kvrocks
 
 func newKvrocks(ranges bool, addrs ...string) kvrocksCluster {
@@ -46,7 +46,7 @@ func newKvrocks(ranges bool, addrs ...string) kvrocksCluster {
 	return c
 }
 
-// restart loses what is in memory only.
+// restart loses what a node keeps only in memory.
 func (k *kvrocks) restart() {
 	clear(k.migrated)
 	k.state = ""
@@ -78,7 +78,7 @@ func (c kvrocksCluster) do(addr string, command []string) any {
 			}
 			info += fmt.Sprintf("%s: %s\r\ndestination_node: %s\r\nmigrating_state: %s\r\n", field, k.migrating, k.to, k.state)
 		}
-		if k.state == "start" { // done when it is asked for the next time
+		if k.state == "start" { // the migration has ended when the node is asked again
 			k.migrate(c)
 		}
 		return info
@@ -207,7 +207,7 @@ func (k *kvrocks) text() string {
 	return b.String()
 }
 
-// run does a step as Step says.
+// run carries out a step as the documentation of Step says.
 func (c kvrocksCluster) run(s Step) (p Progress, why string) {
 	for range 20 {
 		if p == ProgressNotStarted {
@@ -228,8 +228,8 @@ func (c kvrocksCluster) run(s Step) (p Progress, why string) {
 
 func kvrocksID(n int) string { return fmt.Sprintf("%040d", n) }
 
-// A cluster is created and takes a plan; it is killed and begins again with earlier
-// steps, and sources are restarted. All keys arrive.
+// A cluster is created and a plan is carried out. The program is killed and begins again
+// with earlier steps, and sources are restarted. All keys arrive.
 func TestClusterX(t *testing.T) {
 	for _, ranges := range []bool{false, true} {
 		rng := rand.New(rand.NewPCG(5, 6))
@@ -279,7 +279,7 @@ func TestClusterX(t *testing.T) {
 			got, why := c.run(steps[i])
 			require.Equal(t, ProgressDone, got, "%s: %s", steps[i], why)
 			switch rng.IntN(6) {
-			case 0: // killed, and it is unknown where
+			case 0: // killed, and nobody knows at which step
 				i = max(-1, i-rng.IntN(12))
 			case 1:
 				for _, k := range c {
@@ -312,7 +312,7 @@ func tableOf(c *topology.Cluster) *slotmap.Table[string] {
 	return b.Build()
 }
 
-// What Kvrocks refuses for good fails and says why.
+// A step that Kvrocks refuses for good fails and gives the reason.
 func TestClusterXFails(t *testing.T) {
 	a, b := Node{ID: kvrocksID(1), Addr: "a:1"}, Node{ID: kvrocksID(2), Addr: "b:1"}
 	slot5 := []slotmap.Range{{First: 5, Last: 5}}

@@ -47,12 +47,12 @@ c1 h:9@10 slave,fail? c 0 0 2 connected
 	require.Equal(t, " (no replica is able to: c1 is not reachable)", one(nodes, "c"))
 	require.Equal(t, " (the primary has no slots: there is nothing to take over)", one(nodes, "d"))
 	require.Equal(t, " (the primary has no replicas)", one("a h:1@2 master - 0 0 1 connected 0-16383\n", "a"))
-	// Two of three are gone, or one is and another has failed before: no majority.
+	// Two of three primaries are lost, or one is lost and another has failed before: no majority.
 	require.Equal(t, `a1 (it has the smallest id; the view shows no other difference between the replicas; only 1 of the voting primaries are left, a majority is 2, so the cluster cannot elect it) by hand: h:5> CLUSTER FAILOVER TAKEOVER
 b2 (the only replica that can; only 1 of the voting primaries are left, a majority is 2, so the cluster cannot elect it) by hand: h:8> CLUSTER FAILOVER TAKEOVER`, one(nodes, "a b"))
 	require.Contains(t, one(strings.Replace(nodes, "b h:2@3 master", "b h:2@3 master,fail", 1), "a"), "TAKEOVER")
 
-	// CLUSTER SHARDS tells how far replicas are, and which are loading.
+	// CLUSTER SHARDS has the replication offsets of replicas, and whether they are loading.
 	node := func(id, role string, offset int64, health string) any {
 		return map[string]any{"id": id, "port": int64(1), "ip": "10.0.0.1", "endpoint": "10.0.0.1", "role": role, "replication-offset": offset, "health": health}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A paper is a cluster on paper: who owns each slot, as an index of ids, or nobody.
+// A paper is a cluster on paper. It has the owner of each slot, as an index of ids, or nobody.
 type paper struct {
 	ids   []string
 	owner []int
@@ -94,7 +94,7 @@ func randomWeights(rng *rand.Rand, ids []string) (weights []Weight) {
 	return weights
 }
 
-// rounds is how many random cases a test takes: n, and a fifth of them in short runs.
+// rounds returns how many random cases a test tries: n, or a fifth of n in short runs.
 func rounds(n int) int {
 	if testing.Short() {
 		return n / 5
@@ -119,7 +119,7 @@ func TestRebalanceProperties(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, slices.Equal(plan.Moves, again.Moves))
 
-		// From anywhere on the way it finishes, and moves no slot more.
+		// A new plan from any point on the way finishes, and no slot moves in addition.
 		var done []Move
 		for _, m := range plan.Moves {
 			half := Move{From: m.From, To: m.To}
@@ -143,7 +143,7 @@ func TestRebalanceProperties(t *testing.T) {
 	}
 }
 
-// With a tolerance nothing moves within it, and all is exact once it is exceeded.
+// Within the threshold nothing moves. Beyond it, the shares become exact.
 func TestRebalanceThreshold(t *testing.T) {
 	c := parse(t, "a 127.0.0.1:1@2 master - 0 0 1 connected 0-8291\nb 127.0.0.1:3@4 master - 0 0 2 connected 8292-16383\n") // 100 too many: 1.2% and 1.24%
 	for _, tc := range []struct {
@@ -156,8 +156,8 @@ func TestRebalanceThreshold(t *testing.T) {
 	}
 }
 
-// leastMoves is the reference: the fewest moved slots of any exact balance, by
-// trying all ways to round the shares.
+// leastMoves is the reference: it tries all ways to round the shares, and returns the
+// fewest moved slots of any exact balance.
 func leastMoves(have []int, weights []float64, total int) int {
 	sum := 0.0
 	for _, w := range weights {
@@ -203,7 +203,7 @@ func TestSharesMoveTheLeast(t *testing.T) {
 	}
 }
 
-// Weights far from one another, and sums that are no exact binary fractions.
+// Weights far from one another, and sums that are not exact binary fractions.
 func TestSharesOfOddWeights(t *testing.T) {
 	for _, weights := range [][]float64{
 		{0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1},
@@ -245,8 +245,8 @@ func TestDrainProperties(t *testing.T) {
 		plan, err := Drain(c, ids, DrainOptions{UseEmpty: true})
 		require.NoError(t, err)
 		requireSound(t, c, plan)
-		// Only the slots of the drained move, and they are level: a node that got
-		// some has at most one slot more than any other.
+		// Only the slots of drained nodes move, and evenly: a node that gets slots ends
+		// with at most one slot more than any other.
 		least, most := hashslot.Count, 0
 		moved := 0
 		for _, id := range p.ids {
@@ -379,7 +379,7 @@ func TestUnassigned(t *testing.T) {
 		require.Equal(t, "b", p.Moves[1].From)
 		require.Equal(t, Move{To: "a", Slots: slotmap.MustParseSet("100-199")}, p.Moves[0])
 	}
-	// A tolerance is none for slots that nobody owns.
+	// The threshold does not apply to slots without an owner.
 	p, err := Rebalance(parse(t, "a h:1@2 master - 0 0 1 connected 0-8190\nb h:2@3 master - 0 0 2 connected 8192-16383\n"), RebalanceOptions{AssignUnassigned: true, Threshold: 5})
 	require.NoError(t, err)
 	require.Equal(t, []Move{{To: "a", Slots: slotmap.MustParseSet("8191")}}, p.Moves)
@@ -490,7 +490,7 @@ func TestInputErrors(t *testing.T) {
 	}
 }
 
-// Views of several nodes are refused where they differ.
+// Views of several nodes that differ are refused.
 func TestMergedViews(t *testing.T) {
 	merge := func(views ...string) *topology.Cluster {
 		var list []*topology.Cluster
@@ -519,7 +519,7 @@ func TestMergedViews(t *testing.T) {
 	}
 }
 
-// fair is what every node should have: its exact share, and what it has now.
+// fair is the exact share of a node, and the number of slots that it has now.
 type fair struct {
 	share float64
 	have  int
@@ -624,7 +624,7 @@ func randomPlan(t *testing.T) Plan {
 	return p
 }
 
-// A thousand primaries: a hundred join, a hundred are drained, and meanwhile
+// There are a thousand primaries. A hundred join and a hundred are drained. Meanwhile
 // primaries fail at random and replicas take over.
 func TestPlansAtScale(t *testing.T) {
 	rng := rand.New(rand.NewPCG(19, 20))
@@ -700,8 +700,8 @@ func TestPlansAtScale(t *testing.T) {
 		}
 		table = b.Build()
 	}
-	// carryOut does the plans, one of them after another, with failures between
-	// the batches, after which it plans anew.
+	// carryOut carries out plans until there is nothing left to move. Between batches it
+	// has nodes fail, and then plans anew.
 	carryOut := func(plan func() (Plan, error)) (moved int) {
 		for failures := 2; ; failures-- {
 			p, err := plan()

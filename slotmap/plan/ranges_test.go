@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// leastRanges is the reference: the fewest ranges of any handout, by trying
-// everything slot by slot, with equal situations solved once.
+// leastRanges is the reference: it tries everything slot by slot, solves equal situations
+// once, and returns the fewest ranges of any handout.
 func leastRanges(h handout) int {
 	var was []int32
 	for _, p := range h.pieces {
@@ -35,7 +35,7 @@ func leastRanges(h handout) int {
 		}
 		text := []byte{byte(s), byte(last)}
 		for _, l := range left {
-			text = append(text, byte(l)) // all are of 19 slots at most
+			text = append(text, byte(l)) // every number is at most 19
 		}
 		key := string(text)
 		if n, ok := memo[key]; ok {
@@ -125,9 +125,9 @@ func checkHandout(t *testing.T, h handout, got []piece) {
 	require.Equal(t, h.deficit, gotten)
 }
 
-// The search must pay: the ranges that are left in random clusters, as a part of those
-// that the greedy construction leaves. Without either kind of exchange, without the
-// third owner of the first kind, or without planning again they are too many.
+// The search must pay: in random clusters it leaves at most a given fraction of the
+// ranges that the greedy construction leaves. Without either kind of exchange, without
+// the third owner of the first kind, or without planning again, it leaves more.
 func TestSearchPays(t *testing.T) {
 	for _, c := range []struct {
 		nodes, ranges, empty, states int
@@ -161,8 +161,8 @@ func TestSearchPays(t *testing.T) {
 	}
 }
 
-// Planning again after each batch ends with no fewer ranges than the first plan had:
-// it has found what there is to find.
+// Planning again after each batch does not end with fewer ranges than the first plan
+// had: the first plan has found all that planning again could find.
 func TestPlanningAgainFindsNoFewer(t *testing.T) {
 	for _, c := range []struct{ nodes, ranges, empty, most, states int }{
 		{20, 4, 0, 150, 2}, {20, 4, 5, 300, 2}, {60, 20, 0, 40, 1}, {60, 20, 6, 40, 1},
@@ -196,8 +196,8 @@ func TestPlanningAgainFindsNoFewer(t *testing.T) {
 	}
 }
 
-// ranged is a cluster of nodes with so many ranges each, which is to be evened out
-// with further nodes that have none.
+// ranged returns the problem to even out a cluster of nodes that have the given number of
+// ranges each, together with empty nodes that have none.
 func ranged(rng *rand.Rand, nodes, ranges, empty int) handout {
 	const slots = 16384
 	owners := make([]int32, 0, nodes*ranges)

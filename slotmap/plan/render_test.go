@@ -11,8 +11,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// threeNodes: a has two slots too many for b, c is empty and not in the plan, and
-// u has no address.
+// threeNodes has a with two slots too many, which go to b; c, which is empty and takes no
+// part in the plan; and r, a replica of a.
 const threeNodes = `a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8193
 b 10.0.0.2:6379@16379 master - 0 0 2 connected 8194-16383
 c 10.0.0.3:6379@16379 master - 0 0 3 connected
@@ -37,7 +37,7 @@ func TestSetSlots(t *testing.T) {
 `
 	require.Equal(t, strings.ReplaceAll(one, "@", "8192")+strings.ReplaceAll(one, "@", "8193"), strings.Join(got, "\n")+"\n")
 
-	// One can stop at any step.
+	// The iteration can stop at any step.
 	n := 0
 	for range steps {
 		if n++; n == 3 {
@@ -47,7 +47,7 @@ func TestSetSlots(t *testing.T) {
 	require.Equal(t, 3, n)
 }
 
-// A source that has given its last slot may be a replica by then.
+// A source that has given its last slot may have become a replica.
 func TestSetSlotsLeavesOutEmptiedNodes(t *testing.T) {
 	c := parse(t, "a h:1@2 master - 0 0 1 connected 0\nb h:2@3 master - 0 0 2 connected 1\nc h:3@4 master - 0 0 3 connected 2-16383\n")
 	p, err := Drain(c, []string{"a", "b"}, DrainOptions{})
@@ -148,9 +148,9 @@ c                                         10.0.0.3:6379       1       0       0 
 	require.Contains(t, p.Summary(), "  0.00% 25.00%\n")
 }
 
-// 256 moves fill their pages of memory, so what follows the last one is not
-// theirs. No address of that place may be in a frame when memory is collected:
-// the compiler for s390x keeps one if a set is copied twice.
+// 256 moves fill their pages of memory, so the memory after the last move is not theirs.
+// No stack frame may hold the address of that memory during a garbage collection: the
+// compiler for s390x keeps it there if a set is copied twice.
 func TestBatchesWhileCollecting(t *testing.T) {
 	done := make(chan struct{})
 	defer close(done)
@@ -210,7 +210,7 @@ func TestBatches(t *testing.T) {
 		}
 		require.True(t, p.After.Equal(before))
 		require.Equal(t, p.SlotCount(), all.Len())
-		// No plan can have fewer than the busiest node needs.
+		// No division can have fewer batches than the busiest node needs.
 		work := map[string]int{}
 		for _, m := range p.Moves {
 			work[m.From] += m.Slots.Len()

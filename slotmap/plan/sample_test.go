@@ -14,7 +14,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// What valkey-cli 9.1.2 and redis-cli 8.6.3 print of the same two slots.
+// The output of valkey-cli 9.1.2 and redis-cli 8.6.3 for the same two slots.
 const (
 	statsJSON  = `[[12181,{"key-count":0,"memory-bytes":0,"cpu-usec":0}],[12182,{"key-count":1,"memory-bytes":32,"cpu-usec":49}]]`
 	statsJSON2 = `[[12181,["key-count",0,"memory-bytes",0,"cpu-usec",0]],[12182,["key-count",1,"memory-bytes",32,"cpu-usec",49]]]`
@@ -185,7 +185,7 @@ func TestHotSlotsAndSkew(t *testing.T) {
 		{"ac", "h:3", 1, 20, .25, .75, SlotLoad{16383, 20, 1}},
 		{"ab", "h:2", 8191, 10, .125, .375, SlotLoad{9000, 10, 1}},
 	}, shards)
-	// Balanced by it, the skew is less.
+	// After balancing by this load, the skew is less.
 	p, err := Rebalance(c, RebalanceOptions{Load: load})
 	require.NoError(t, err)
 	require.Less(t, slices.Max(loadsOf(p)), 50.0)

@@ -20,8 +20,8 @@ var (
 	nodeB = Node{ID: "b", Addr: "10.0.0.2:6379"}
 )
 
-// nodesOf is CLUSTER NODES of a, b and others, as the first letter of each line
-// has them: a or b is "myself".
+// nodesOf returns CLUSTER NODES with the given lines. The first letter of a line names the
+// node, and a or b is "myself".
 func nodesOf(lines ...string) string {
 	var text strings.Builder
 	for i, l := range lines {
@@ -152,7 +152,7 @@ func TestMigrateCommand(t *testing.T) {
 	}
 }
 
-// A password shows nowhere, whatever is done with it.
+// A password is never shown, however an Auth is printed or encoded.
 func TestAuthHidesThePassword(t *testing.T) {
 	auth := NewAuth("bob", "s3cret")
 	type around struct {
@@ -178,7 +178,7 @@ func TestAuthHidesThePassword(t *testing.T) {
 	require.Empty(t, Auth{}.String())
 }
 
-// What a stranger can put into ids and addresses does not reach a terminal.
+// Control characters in ids and addresses do not reach a terminal.
 func TestTextIsPrintable(t *testing.T) {
 	const evil = "\x1b[2J\n\u202e"
 	nodes := "a" + evil
@@ -205,8 +205,8 @@ func TestTextIsPrintable(t *testing.T) {
 	require.Equal(t, `> "a b" "" x`, Step{Kind: KindOwner, Command: []string{"a b", "", "x"}}.String()[2:])
 }
 
-// No node has two steps in a round, and there are as few rounds as the busiest
-// node needs.
+// No node has two steps in a round. If sources and targets are different nodes, there are
+// only as many rounds as the busiest node has steps.
 func TestRounds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for i := range 300 {
@@ -251,7 +251,7 @@ func TestRounds(t *testing.T) {
 		case len(steps) == 0:
 		case bipartite:
 			require.Equal(t, most, last)
-		default: // no colouring of edges in turn needs more
+		default: // a greedy edge colouring never needs more
 			require.LessOrEqual(t, last, 2*most-1)
 		}
 	}

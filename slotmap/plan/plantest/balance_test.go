@@ -12,10 +12,10 @@ import (
 	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
-// FuzzBalance takes a cluster from data: how many shards and replicas, on which machines
-// and in which zones, and which nodes are down. After every step every slot is served,
-// and at the end no key is lost, the shards are as the plan says, and no worse than
-// before; another plan makes nothing worse.
+// FuzzBalance derives a cluster from data: the numbers of shards and replicas, their
+// machines and zones, and which nodes are down. After every step every slot is served. At
+// the end no key is lost, and the shards are as planned and no worse than before. A second
+// plan makes nothing worse.
 func FuzzBalance(f *testing.F) {
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 11))
@@ -44,7 +44,7 @@ func balanceAtRandom(t testing.TB, rng *rand.Rand) {
 		m := rng.IntN(machines)
 		o.Machines[id], o.Zones[id] = fmt.Sprint(m), fmt.Sprint(m%(1+rng.IntN(3)))
 	}
-	add("rest", "master", "-", " 16-16383") // it stays, for few slots take little time
+	add("rest", "master", "-", " 16-16383") // most slots never move, which saves time
 	for s := range shards {
 		slots := ""
 		for slot := s; slot < 16; slot += shards {
@@ -71,7 +71,7 @@ func balanceAtRandom(t testing.TB, rng *rand.Rand) {
 	keys := inventory(c)
 	slots := slotmap.MustParseSet("0-6")
 	for _, s := range p.Steps {
-		require.False(t, down[s.Node], "%s: nobody answers there", s)
+		require.False(t, down[s.Node], "%s: the node is down", s)
 		require.NoError(t, c.Run(s))
 		require.NoError(t, c.Check(slots), "%s", s)
 		c.Gossip()
@@ -80,7 +80,7 @@ func balanceAtRandom(t testing.TB, rng *rand.Rand) {
 	require.Equal(t, keys, inventory(c))
 	views, err := c.Views()
 	require.NoError(t, err)
-	// The nodes that are down know nothing of it, and others may not have heard of them.
+	// Nodes that are down have not heard of the changes, and others may not know them.
 	for _, shard := range views[0].Shards() {
 		for _, s := range p.After.Shards {
 			if s.Primary.Addr == shard.Primary.Addr() {
@@ -91,7 +91,7 @@ func balanceAtRandom(t testing.TB, rng *rand.Rand) {
 	again, err := plan.Balance(views[0], o)
 	require.NoError(t, err)
 	require.Equal(t, pairs(p.After), pairs(again.Before))
-	require.LessOrEqual(t, pairs(again.After), pairs(p.After)) // other primaries stand still now
+	require.LessOrEqual(t, pairs(again.After), pairs(p.After)) // the plan starts from other primaries
 	require.LessOrEqual(t, pairs(p.After), pairs(p.Before))
 }
 

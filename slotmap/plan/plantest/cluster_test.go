@@ -15,8 +15,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// randomCluster has primaries with runs of slots, some without any, and a replica
-// each.
+// randomCluster returns a cluster of primaries with runs of slots, some without any, each
+// with a replica.
 func randomCluster(t testing.TB, seed uint64, primaries int) *topology.Cluster {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 2))
@@ -33,8 +33,8 @@ func randomCluster(t testing.TB, seed uint64, primaries int) *topology.Cluster {
 	return parse(t, text.String())
 }
 
-// Every step of every rendering leaves each slot with one owner, and every key can be
-// reached by way of every node.
+// After every step of every rendering, each slot has one owner, and a client reaches every
+// key by way of every node.
 func TestFollowsPlans(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	view := randomCluster(t, 1, 6)
@@ -73,7 +73,7 @@ func TestFollowsPlans(t *testing.T) {
 	}
 }
 
-// Primaries are spread while every slot is served after every step.
+// Primaries are spread, and every slot is served after every step.
 func TestFollowsBalance(t *testing.T) {
 	view := randomCluster(t, 3, 7)
 	o := plan.BalanceOptions{Machines: map[string]string{}, Zones: map[string]string{}}
@@ -103,7 +103,7 @@ func TestFollowsBalance(t *testing.T) {
 	require.Empty(t, again.Steps)
 }
 
-// Replies in the servers' words.
+// Replies have the servers' wording.
 func TestReplies(t *testing.T) {
 	c := five(t)
 	tag := func(slot hashslot.Slot) string { return "{" + slot.Tag() + "}" }
@@ -160,7 +160,7 @@ func TestReplies(t *testing.T) {
 	ask([]any{k + "1", k + "4"}, "a CLUSTER GETKEYSINSLOT 5 2")
 	ask(int64(3), "a DBSIZE")
 
-	// A slot on its way: b has the key 2, a the keys 1 and 4.
+	// A slot is being moved: b has the key 2, a the keys 1 and 4.
 	do(t, c, "b CLUSTER SETSLOT 5 IMPORTING a", "a CLUSTER SETSLOT 5 MIGRATING b")
 	ask("ERR Slots are being manually migrated", "a CLUSTER MIGRATESLOTS SLOTSRANGE 5 5 NODE b")
 	ask("x", "a GET "+k+"1")
@@ -194,7 +194,7 @@ func TestReplies(t *testing.T) {
 	asking("x", "GET", k+"1")
 	do(t, c, "b CLUSTER SETSLOT 5 NODE b", "a CLUSTER SETSLOT 5 NODE b")
 	ask("MOVED 5 10.0.0.2:6379", "a GET "+k+"1")
-	ask("MOVED 5 10.0.0.1:6379", "c GET "+k+"1") // it has not heard
+	ask("MOVED 5 10.0.0.1:6379", "c GET "+k+"1") // c has not heard of it
 	require.NoError(t, c.Check(slotmap.MustParseSet("5")))
 	c.Gossip()
 	ask("MOVED 5 10.0.0.2:6379", "c GET "+k+"1")
@@ -238,7 +238,7 @@ func TestReplicas(t *testing.T) {
 	require.NoError(t, c.Check(slotmap.MustParseSet("0-200")))
 	_, err = try(c, id+" CLUSTER SETSLOT 100 STABLE")
 	require.EqualError(t, err, "ERR Please use SETSLOT only with masters.")
-	// A primary that is gone is replaced by force only, and is a replica when it is back.
+	// A primary that is down is replaced only by FORCE. It is a replica when it is back.
 	c.Kill(replica)
 	_, err = try(c, id+" CLUSTER FAILOVER")
 	require.ErrorContains(t, err, "Master is down or failed")
@@ -261,7 +261,7 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// What is found by Check: a key that nobody finds, a key at two nodes, two owners.
+// Check finds a key that clients cannot find, a key at two nodes, and two owners.
 func TestCheckFinds(t *testing.T) {
 	key := "{" + hashslot.Slot(5).Tag() + "}"
 	for want, commands := range map[string][]string{

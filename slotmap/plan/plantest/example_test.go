@@ -15,7 +15,7 @@ bbb 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383
 ccc 10.0.0.3:6379@16379 master - 0 0 3 connected
 `
 
-// A plan is tried on paper before it is carried out.
+// A plan is tried on a simulated cluster before it is carried out.
 func Example() {
 	view, err := topology.ParseNodes(nodes, topology.Origin{})
 	if err != nil {
@@ -41,7 +41,7 @@ func Example() {
 	// bbb 8192-16383
 }
 
-// A client is sent on as servers send it on.
+// A node redirects a client like a server.
 func ExampleCluster_Dial() {
 	view, err := topology.ParseNodes(nodes, topology.Origin{})
 	if err != nil {
@@ -61,7 +61,7 @@ func ExampleCluster_Dial() {
 	// CROSSSLOT Keys in request don't hash to the same slot
 }
 
-// A failover: what a node decides, others hear by gossip.
+// A failover: the other nodes hear by gossip what a node has decided.
 func ExampleCluster() {
 	view, err := topology.ParseNodes("a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-16383\nb 10.0.0.2:6379@16379 slave a 0 0 1 connected\n", topology.Origin{})
 	if err != nil {

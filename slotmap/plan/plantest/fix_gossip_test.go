@@ -12,7 +12,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
-// withReplicas is five, with replicas of a and of d.
+// withReplicas returns the cluster of five, with replicas of a and of d.
 func withReplicas(t testing.TB) *Cluster {
 	t.Helper()
 	views, err := five(t).Views()
@@ -28,7 +28,7 @@ func withReplicas(t testing.TB) *Cluster {
 	return New(parse(t, text))
 }
 
-// talk has the nodes send and get messages in an order of chance.
+// talk makes the nodes send and receive messages in random order.
 func talk(c *Cluster, rng *rand.Rand) {
 	for range 1 + rng.IntN(30) {
 		from, to := c.nodes[rng.IntN(len(c.nodes))].id, c.nodes[rng.IntN(len(c.nodes))].id
@@ -40,9 +40,9 @@ func talk(c *Cluster, rng *rand.Rand) {
 	}
 }
 
-// breakAtRandom breaks a few slots, each in several ways, as a person or a program that
-// died can. Then the nodes talk: it is a cluster at rest. Keys come where only stray
-// finds them, or else where they are looked for in any case.
+// breakAtRandom breaks a few slots in several ways, like a person, or a program that was
+// killed. Then the nodes gossip until the cluster is at rest. With stray it also puts keys
+// at nodes where only StrayKeys finds them; without it, only where every repair looks.
 func breakAtRandom(c *Cluster, rng *rand.Rand, stray bool) {
 	slots := 1 + rng.IntN(12)
 	slot := func() hashslot.Slot { return hashslot.Slot(4090 + rng.IntN(slots)) }
@@ -51,7 +51,7 @@ func breakAtRandom(c *Cluster, rng *rand.Rand, stray bool) {
 		s, n := slot(), someone()
 		do := func(n *node, format string, args ...any) {
 			if n.primary != nil {
-				return // it had lost its last slot
+				return // it has lost its last slot and become a replica
 			}
 			_, _ = try(c, n.id+" CLUSTER "+fmt.Sprintf(format, args...)) // some are refused
 		}
@@ -92,14 +92,14 @@ func breakAtRandom(c *Cluster, rng *rand.Rand, stray bool) {
 		if owners := c.owners(s); !stray && !open && len(owners) > 0 {
 			n = owners[0]
 		}
-		// A key at two nodes is one too many: the one that loses the slot wins.
+		// If two nodes have the key, the copy of the node that loses the slot wins.
 		c.Put(n.id, fmt.Sprintf("{%s}%d", s.Tag(), rng.IntN(9)), "1")
 	}
 }
 
-// In every order in which the nodes hear of one another, no repair loses a key, by the
-// rules of all versions. It may break off at any step, and then go on, or be planned
-// anew.
+// Whatever the order in which nodes hear of one another, and by the rules of all
+// versions, no repair loses a key. A repair may break off at any step and go on later, or
+// be planned anew.
 func TestFixGossip(t *testing.T) {
 	seeds := uint64(80)
 	if testing.Short() {
@@ -117,8 +117,8 @@ func TestFixGossip(t *testing.T) {
 	}
 }
 
-// FuzzFix takes from data how the cluster is broken, and in which order nodes talk. It
-// does not look for stray keys, which takes long.
+// FuzzFix derives from data how the cluster is broken and in which order nodes talk. It
+// does not look for stray keys, because that takes long.
 func FuzzFix(f *testing.F) {
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 9))
@@ -133,7 +133,7 @@ func FuzzFix(f *testing.F) {
 	})
 }
 
-// choices are the numbers in data, and then others.
+// choices yields the numbers in data, and then random ones.
 type choices struct {
 	data []byte
 	rest *rand.PCG
@@ -143,14 +143,15 @@ func (c *choices) Uint64() uint64 {
 	if len(c.data) < 2 {
 		return c.rest.Uint64()
 	}
-	// rand takes small numbers from the high bits of the low or the high half.
+	// Package rand makes small numbers from the high bits of the low or the high half.
 	n := uint64(c.data[0])<<8 | uint64(c.data[1])
 	c.data = c.data[2:]
 	return n<<48 | n<<16
 }
 
-// repairAtRandom breaks a cluster and repairs it. stray has it look for stray keys, or
-// plan anew after it has broken off. A repair whose step is refused is planned anew, too.
+// repairAtRandom breaks a cluster and repairs it. With stray the repair may look for stray
+// keys, and is planned anew after it has broken off. It is also planned anew if a step is
+// refused.
 func repairAtRandom(t testing.TB, rng *rand.Rand, stray bool, cases map[plan.FixCase]int) {
 	c := withReplicas(t)
 	c.SetRules(Rules(rng.IntN(2)))
@@ -165,9 +166,9 @@ func repairAtRandom(t testing.TB, rng *rand.Rand, stray bool, cases map[plan.Fix
 		if tries == 0 && next == breakOff {
 			tries++
 			if !stray {
-				next = max(0, next-1) // nobody knows whether it is done
+				next = max(0, next-1) // it is unknown whether this step was done
 			} else {
-				o.StrayKeys = true // keys may be at nodes that have closed the slot already
+				o.StrayKeys = true // nodes that have closed the slot may still have keys
 				r = planFix(t, c, o)
 				next = -1
 				continue
@@ -203,9 +204,10 @@ func repairAtRandom(t testing.TB, rng *rand.Rand, stray bool, cases map[plan.Fix
 	require.Empty(t, planFix(t, c, plan.FixOptions{}).Steps)
 }
 
-// A node that has keys of a slot without an owner, and believes that it is the next
-// owner's, does not import it from that one as long as a message is on its way that was
-// sent before the claim: by the rules of Valkey 8.0 it would take the slot.
+// A node has keys of a slot without an owner, and believes that the slot is owned by the
+// node that the repair makes its owner. It must not import from that node as long as a
+// message is on its way that was sent before the claim: by the rules of Valkey 8.0 it would
+// then take the slot.
 func TestFixWaitsForTheClaim(t *testing.T) {
 	c := withReplicas(t)
 	c.SetRules(RulesValkey8)

@@ -20,7 +20,7 @@ func parse(t testing.TB, text string) *topology.Cluster {
 	return c
 }
 
-// four primaries with slots, a fifth without.
+// five returns a cluster of four primaries with slots and a fifth without.
 func five(t testing.TB) *Cluster {
 	t.Helper()
 	var text strings.Builder
@@ -32,10 +32,10 @@ func five(t testing.TB) *Cluster {
 
 var all = slotmap.SetOf(slotmap.Range{Last: hashslot.Count - 1})
 
-// What is broken here is among these.
+// few has all slots that the tests break.
 var few = slotmap.MustParseSet("0-9 4080-4110")
 
-// do sends commands, "a CLUSTER BUMPEPOCH" to a node.
+// do sends commands. "a CLUSTER BUMPEPOCH" goes to the node a.
 func do(t testing.TB, c *Cluster, commands ...string) {
 	t.Helper()
 	for _, command := range commands {
@@ -56,8 +56,8 @@ func try(c *Cluster, command string) (any, error) {
 	return (&Conn{c: c, id: words[0]}).Do(words[1:]...)
 }
 
-// fix repairs a cluster, with gossip after every step that chance chooses, and
-// returns what was done.
+// fix repairs a cluster and returns the repair. After a step the nodes gossip if the
+// function gossip says so.
 func fix(t testing.TB, c *Cluster, o plan.FixOptions, gossip func() bool) plan.Repair {
 	t.Helper()
 	r := planFix(t, c, o)
@@ -71,8 +71,8 @@ func fix(t testing.TB, c *Cluster, o plan.FixOptions, gossip func() bool) plan.R
 	return r
 }
 
-// counts are none at all nodes, for all slots: made once, as it takes longer than all
-// else.
+// counts has 0 keys for every node and slot. It is made once, because that takes longer
+// than everything else.
 var counts = func() plan.KeyCounts {
 	k := plan.KeyCounts{}
 	for _, id := range "abcde" {
@@ -99,7 +99,7 @@ func planFix(t testing.TB, c *Cluster, o plan.FixOptions) plan.Repair {
 	return r
 }
 
-// inventory is how often each key is there.
+// inventory returns at how many primaries each key is.
 func inventory(c *Cluster) map[string]int {
 	keys := map[string]int{}
 	for _, n := range c.nodes {
@@ -114,13 +114,13 @@ func inventory(c *Cluster) map[string]int {
 	return keys
 }
 
-// Each kind of broken slot, and what valkey-cli does about it. Slot 5 is a's.
+// Each kind of broken slot, and how valkey-cli repairs it. Node a owns slot 5.
 func TestFixCases(t *testing.T) {
 	key := func(i int) string { return fmt.Sprintf("{%s}%d", hashslot.Slot(5).Tag(), i) }
 	const migrating, importing = "a CLUSTER SETSLOT 5 MIGRATING b", "b CLUSTER SETSLOT 5 IMPORTING a"
 	for name, tc := range map[string]struct {
 		commands []string
-		keys     string // at which nodes there is a key each
+		keys     string // the nodes that have one key each
 		want     plan.FixCase
 		owner    string
 	}{
@@ -199,7 +199,7 @@ func TestFixAsksAndRefuses(t *testing.T) {
 	require.ErrorAs(t, err, &state)
 	require.EqualError(t, err, "plan: unreachable nodes 0-4095 (a): their slots and keys are unknown; ask these nodes as well, or let replicas take over first")
 
-	// Without it, its slots go to others, in few ranges.
+	// Without the view of a, other nodes get its slots, in few ranges.
 	c = five(t)
 	c.Kill("a")
 	r := fix(t, c, plan.FixOptions{Unreachable: true}, func() bool { return true })

@@ -9,7 +9,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// What valkey-cli would do to a cluster, and what package plan does.
+// The plan that valkey-cli would make for a cluster, and that of package plan.
 func Example() {
 	cluster, err := topology.ParseNodes(`a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191
 b 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383

@@ -45,7 +45,7 @@ func TestReplicasGolden(t *testing.T) {
 		}
 		primaries, placed, _ := placeReplicas(hosts, g.Replicas)
 		require.Len(t, primaries, len(g.Alloc))
-		// The tool tells the additions pass by pass, so compare primary by primary.
+		// The tool lists the additions pass by pass, so compare primary by primary.
 		want := map[string][]string{}
 		for _, a := range g.Adding {
 			want[a.Primary] = append(want[a.Primary], a.Replica)
@@ -84,7 +84,7 @@ func TestRebalanceGolden(t *testing.T) {
 				require.Contains(t, p.Warnings, fmt.Sprintf("from %s to %s the tool announces %d slots and moves %d", m.From, m.To, announced, m.Slots.Len()))
 			}
 		}
-		// The order can be given as well.
+		// The order can also be given in the options.
 		slices.Reverse(g.Nodes)
 		opts.Order = g.Order
 		again, err := Rebalance(clusterOf(t, sorted(g.Order), g.Nodes), ToolValkey91, opts)
@@ -122,8 +122,8 @@ func TestReshardGolden(t *testing.T) {
 	})
 }
 
-// Every tool, by its own runs: what it announces with --cluster-simulate, and which
-// slots it moves from where to where.
+// Every tool against its own recorded runs: what it announces with --cluster-simulate,
+// and which slots it moves from which node to which.
 func TestToolGoldens(t *testing.T) {
 	for tool := range Tool(len(toolNames)) {
 		runs, moves, more := 0, 0, 0
@@ -147,8 +147,8 @@ func TestToolGoldens(t *testing.T) {
 	}
 }
 
-// The tool's endless loop: two equal nodes with weights whose truncated shares
-// leave a remainder for which nobody is below its share.
+// The tool's endless loop: the truncated shares of two equal nodes leave a remainder, and
+// neither node is below its share to receive it.
 func TestEndless(t *testing.T) {
 	c := parse(t, "a 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-8191\nb 127.0.0.1:3@4 master - 0 0 2 connected 8192-16383\n")
 	opts := RebalanceOptions{Weights: []plan.Weight{{ID: "a", Weight: 0.21}, {ID: "b", Weight: 0.21}}, Threshold: 0.001}
@@ -178,7 +178,7 @@ func TestCreateGolden(t *testing.T) {
 			require.True(t, placed[[2]string{a.Replica, a.Primary}])
 		}
 	})
-	// One pass for what is left over, so the second of them gets no role.
+	// The tool makes one pass over the hosts left over, so the second of them gets no role.
 	l, unused, err := Create(ToolValkey91, hostsOf("a:1", "b:1", "c:1", "d:1", "e:1"), 2)
 	require.NoError(t, err)
 	require.Len(t, l.Shards[0].Replicas, 3)
@@ -193,9 +193,9 @@ func hostsOf(addrs ...string) []plan.Host {
 	return hosts
 }
 
-// The default mode of package plan against the tool, on the tool's own runs: exact
-// shares, no more moved slots than the tool where that is exact too, and in all but
-// three of them, where no plan can, fewer ranges.
+// Package plan against the tool, on the tool's own runs. Its shares are exact, and it
+// moves no more slots than the tool wherever the tool's shares are exact too. It leaves
+// fewer ranges in all runs but three, in which no plan can.
 func TestPlanBeatsTheTool(t *testing.T) {
 	plans, fewer, rangesHere, rangesThere := 0, 0, 0, 0
 	lines(t, "rebalance.jsonl", func(line string) {
@@ -365,8 +365,8 @@ type goldenNode struct {
 	ReplicaOf *string `json:"replica_of"`
 }
 
-// clusterOf is the cluster that the tool saw, in the order it saw it: as the
-// CLUSTER NODES text of the first node of that order.
+// clusterOf returns the cluster that the tool saw, in the tool's order, from CLUSTER NODES
+// of the first node of that order.
 func clusterOf(t *testing.T, order []string, nodes []goldenNode) *topology.Cluster {
 	t.Helper()
 	var text strings.Builder
@@ -421,7 +421,7 @@ func (g *rebalanceRun) options() RebalanceOptions {
 	return opts
 }
 
-// ids leads from ports to node ids.
+// ids maps ports to node ids.
 func ids(nodes []goldenNode) map[int]string {
 	m := map[int]string{}
 	for _, n := range nodes {
@@ -494,7 +494,7 @@ func (g *toolRun) cluster(t *testing.T) *topology.Cluster {
 	return parse(t, text.String())
 }
 
-// does is what the package says of the run.
+// does returns the result of the package for the run.
 func (g *toolRun) does(t *testing.T, tool Tool) (announced, moved []string) {
 	t.Helper()
 	var run Run
