@@ -13,7 +13,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
 	slotcommand "github.com/hashslot/hashslot/slotmap/command"
+	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 // commandFlags are the options of a command that reads commands of a server.
@@ -140,39 +142,17 @@ func (r *lineReader) words(line []byte) ([][]byte, error) {
 			break
 		}
 		for i < len(line) && !space(line[i]) {
-			quote := line[i]
+			c := line[i]
 			i++
-			if quote != '"' && quote != '\'' {
-				r.text = append(r.text, quote)
+			if c != '"' && c != '\'' {
+				r.text = append(r.text, c)
 				continue
 			}
-			for ; ; i++ {
-				if i == len(line) {
-					return nil, errQuote
-				}
-				c := line[i]
-				if c == quote {
-					i++
-					break
-				}
-				if c == '\\' && quote == '"' && i+3 < len(line) && line[i+1] == 'x' {
-					if b, err := strconv.ParseUint(string(line[i+2:i+4]), 16, 8); err == nil {
-						r.text = append(r.text, byte(b))
-						i += 3
-						continue
-					}
-				}
-				if c == '\\' && i+1 < len(line) && (quote == '"' || line[i+1] == '\'') {
-					i++
-					if c = line[i]; quote == '"' {
-						if at := strings.IndexByte("nrtba", c); at >= 0 {
-							c = "\n\r\t\b\a"[at]
-						}
-					}
-				}
-				r.text = append(r.text, c)
+			n, err := r.quoted(line[i:], c)
+			if err != nil {
+				return nil, err
 			}
-			if i < len(line) && !space(line[i]) {
+			if i += n; i < len(line) && !space(line[i]) {
 				return nil, errAfter
 			}
 		}
@@ -185,6 +165,46 @@ func (r *lineReader) words(line []byte) ([][]byte, error) {
 		start = end
 	}
 	return r.args, nil
+}
+
+// quoted appends to r.text what rest has before the closing quote. It returns how many
+// bytes of rest that takes, the quote included.
+func (r *lineReader) quoted(rest []byte, quote byte) (int, error) {
+	for n := 0; ; {
+		plain := n
+		for n < len(rest) && rest[n] != quote && rest[n] != '\\' {
+			n++
+		}
+		r.text = append(r.text, rest[plain:n]...)
+		if n == len(rest) {
+			return 0, errQuote
+		}
+		if rest[n] == quote {
+			return n + 1, nil
+		}
+		c, size := escaped(rest[n:], quote)
+		r.text = append(r.text, c)
+		n += size
+	}
+}
+
+// escaped returns the byte that stands at the beginning of s, a backslash between quotes,
+// and how many bytes of s it takes. Single quotes escape only the single quote.
+func escaped(s []byte, quote byte) (c byte, size int) {
+	if len(s) < 2 || quote == '\'' && s[1] != '\'' {
+		return s[0], 1
+	}
+	if quote == '"' {
+		if s[1] == 'x' && len(s) > 3 {
+			if b, err := strconv.ParseUint(string(s[2:4]), 16, 8); err == nil {
+				return byte(b), 4
+			}
+		}
+		if at := strings.IndexByte("nrtba", s[1]); at >= 0 {
+			return "\n\r\t\b\a"[at], 2
+		}
+	}
+	return s[1], 2
 }
 
 func space(c byte) bool { return c == ' ' || c-'\t' < 5 }
@@ -289,6 +309,7 @@ var errUnhexCommands = errors.New("-unhex decodes keys and does not go with -com
 
 var errUndeclared = errors.New("the script uses a key outside the slot of its declared keys")
 
+// judge says what a cluster does with c, the next command.
 func (w *workload) judge(c commandLine) (v verdict) {
 	args := slotcommand.ArgsOf(c.args)
 	v.target, v.err = (*slotcommand.Table)(nil).Route(args)
@@ -301,11 +322,7 @@ func (w *workload) judge(c commandLine) (v verdict) {
 	if strings.HasSuffix(c.client, " lua") || c.client == "lua" {
 		v.within = "script"
 		if v.err == nil && (v.target.To == slotcommand.ToOneSlot || v.target.To == slotcommand.ToEachSlot) {
-			if _, declared := w.script.Slot(); !declared {
-				v.err = errUndeclared
-			} else if v.err = w.script.Add(nil, args); v.err != nil {
-				v.err = fmt.Errorf("%w: %s", errUndeclared, reason(v.err))
-			}
+			v.err = w.inScript(args)
 		}
 		return v
 	}
@@ -346,6 +363,18 @@ func (w *workload) judge(c commandLine) (v verdict) {
 		v.err = s.block.Add(nil, args)
 	}
 	return v
+}
+
+// inScript adds a command with keys to the script that calls it. The error is
+// errUndeclared if a key is not in the slot of the keys that the script declares.
+func (w *workload) inScript(args slotcommand.Args) error {
+	if _, declared := w.script.Slot(); !declared {
+		return errUndeclared
+	}
+	if err := w.script.Add(nil, args); err != nil {
+		return fmt.Errorf("%w: %s", errUndeclared, reason(err))
+	}
+	return nil
 }
 
 // refused reports whether a cluster refuses a command that a single server accepts.
@@ -395,58 +424,74 @@ type routePart struct {
 
 // routeCommands is "route -commands".
 func routeCommands(e *env, f commandFlags, in inputFlags, r *routes, asJSON, hex bool) int {
-	var w workload
-	refused, wrong, lost := 0, 0, 0
-	var p parts
-	code := f.answer(e, in, 1, func() func(*output, commandLine, error) {
-		return func(o *output, c commandLine, err error) {
-			v := verdict{err: err}
-			if err == nil {
-				v = w.judge(c)
-			}
-			d := commandRoute{Command: commandName(c.args), To: v.target.To.String(), Within: v.within, Parts: []routePart{}}
-			if v.err != nil {
-				if d.To, d.Error = "error", reason(v.err); v.refused() {
-					d.To = "refused"
-					refused++
-				} else {
-					wrong++
-				}
-			} else {
-				p.each(c.args, func(slot hashslot.Slot, keys [][]byte) {
-					part := routePart{Slot: slot, Keys: []string{}}
-					if shard, ok := r.table.Lookup(slot); ok {
-						part.ID, part.Addr = shard.Primary.ID, shard.Primary.Addr()
-					} else {
-						lost++
-					}
-					for _, key := range keys {
-						if hex {
-							key = appendHex(nil, key)
-						} else if asJSON && !utf8.Valid(key) {
-							d.Error = errNotUTF8.Error()
-							return
-						}
-						part.Keys = append(part.Keys, string(key))
-					}
-					d.Parts = append(d.Parts, part)
-				})
-			}
-			if v.err == nil && d.Error != "" {
-				d.To, d.Parts = "error", []routePart{}
-				wrong++
-			}
-			if asJSON {
-				o.buf = append(o.buf, line(d)...)
-				return
-			}
-			d.text(o)
-		}
-	})
-	if code == exitOK && refused+wrong+lost > 0 {
-		return e.fail(fmt.Errorf("of the commands, %d are refused as CROSSSLOT, %d are not understood, and %d parts go to slots without an owner", refused, wrong, lost))
+	a := routeAnswer{table: r.table, json: asJSON, hex: hex}
+	code := f.answer(e, in, 1, func() func(*output, commandLine, error) { return a.command })
+	if code == exitOK && a.refused+a.wrong+a.lost > 0 {
+		return e.fail(fmt.Errorf("of the commands, %d are refused as CROSSSLOT, %d are not understood, and %d parts go to slots without an owner", a.refused, a.wrong, a.lost))
 	}
 	return code
+}
+
+// A routeAnswer writes the answers of "route -commands", and counts what has no route.
+type routeAnswer struct {
+	table     *slotmap.Table[*topology.Shard]
+	json, hex bool
+	workload  workload
+	parts     parts
+
+	refused, wrong int // commands
+	lost           int // parts that go to slots without an owner
+}
+
+// command writes the answer to one command, or why it could not be read.
+func (a *routeAnswer) command(o *output, c commandLine, err error) {
+	v := verdict{err: err}
+	if err == nil {
+		v = a.workload.judge(c)
+	}
+	d := commandRoute{Command: commandName(c.args), To: v.target.To.String(), Within: v.within, Parts: []routePart{}}
+	if v.err == nil {
+		var parts []routePart
+		if parts, v.err = a.divided(c.args); v.err == nil {
+			d.Parts = append(d.Parts, parts...)
+		}
+	}
+	switch {
+	case v.refused():
+		d.To, d.Error = "refused", reason(v.err)
+		a.refused++
+	case v.err != nil:
+		d.To, d.Error = "error", reason(v.err)
+		a.wrong++
+	}
+	if a.json {
+		o.buf = append(o.buf, line(d)...)
+		return
+	}
+	d.text(o)
+}
+
+// divided returns the parts of a command by slot. The error is errNotUTF8 if JSON cannot
+// have a key.
+func (a *routeAnswer) divided(args [][]byte) (list []routePart, err error) {
+	a.parts.each(args, func(slot hashslot.Slot, keys [][]byte) {
+		part := routePart{Slot: slot, Keys: []string{}}
+		if shard, ok := a.table.Lookup(slot); ok {
+			part.ID, part.Addr = shard.Primary.ID, shard.Primary.Addr()
+		} else {
+			a.lost++
+		}
+		for _, key := range keys {
+			if a.hex {
+				key = appendHex(nil, key)
+			} else if a.json && !utf8.Valid(key) {
+				err = errNotUTF8
+			}
+			part.Keys = append(part.Keys, string(key))
+		}
+		list = append(list, part)
+	})
+	return list, err
 }
 
 func (d commandRoute) text(o *output) {

@@ -102,29 +102,39 @@ func (a *keysAnswer) command(o *output, keys []slotcommand.Key, args [][]byte, e
 		a.bad.Add(1)
 		keys = keys[:0]
 	}
-	name := commandName(args)
-	if !a.json {
-		o.value(appendText, []byte(name))
-		switch {
-		case err != nil:
-			o.text("\terror\t")
-			o.value(appendText, []byte(reason(err)))
-		case len(keys) == 0:
-			o.text("\t-")
-		}
-		for i, k := range keys {
-			o.text("\t "[min(i, 1):][:1])
-			o.buf = appendSlot(o.buf, hashslot.OfBytes(args[k.Index]))
-		}
-		for _, k := range keys {
-			o.text("\t")
-			o.value(enc, args[k.Index])
-		}
-		o.text("\n")
-		return keys
+	if a.json {
+		keysJSON(o, keys, args, enc, err)
+	} else {
+		keysText(o, keys, args, enc, err)
 	}
+	return keys
+}
+
+// keysText writes an answer as text: the command, the slots, the keys.
+func keysText(o *output, keys []slotcommand.Key, args [][]byte, enc encoder, err error) {
+	o.value(appendText, []byte(commandName(args)))
+	switch {
+	case err != nil:
+		o.text("\terror\t")
+		o.value(appendText, []byte(reason(err)))
+	case len(keys) == 0:
+		o.text("\t-")
+	}
+	for i, k := range keys {
+		o.text("\t "[min(i, 1):][:1])
+		o.buf = appendSlot(o.buf, hashslot.OfBytes(args[k.Index]))
+	}
+	for _, k := range keys {
+		o.text("\t")
+		o.value(enc, args[k.Index])
+	}
+	o.text("\n")
+}
+
+// keysJSON writes an answer as JSON.
+func keysJSON(o *output, keys []slotcommand.Key, args [][]byte, enc encoder, err error) {
 	o.text(`{"command":"`)
-	o.value(appendJSON, []byte(name))
+	o.value(appendJSON, []byte(commandName(args)))
 	o.text(`"`)
 	list := func(name string, use slotcommand.Use, value func(arg []byte)) {
 		o.text(`,"` + name + `":[`)
@@ -157,7 +167,6 @@ func (a *keysAnswer) command(o *output, keys []slotcommand.Key, args [][]byte, e
 		o.text(`"`)
 	}
 	o.text("}\n")
-	return keys
 }
 
 func (a *keysAnswer) code(e *env) int {

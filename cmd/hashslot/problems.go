@@ -253,46 +253,55 @@ func (f *finder) views() {
 			}
 		}
 	}
-	for i := range known[1:] {
-		if len(known[0]) == 0 || len(known[i+1]) == 0 {
-			continue
-		}
-		common := false
-		for id := range known[i+1] {
-			_, same := known[0][id]
-			common = common || same
-		}
-		if !common {
-			f.add("strangers", slotmap.Set{}, "%s and %s have no node in common", f.inputs[0].name, f.inputs[i+1].name)
+	for i, in := range f.inputs[1:] {
+		if strangers(known[0], known[i+1]) {
+			f.add("strangers", slotmap.Set{}, "%s and %s have no node in common", f.inputs[0].name, in.name)
 		}
 	}
 	if len(f.found["strangers"]) > 0 {
 		return // other problems would only follow from this one
 	}
 	for _, n := range f.Nodes() {
-		var without, roles []string
-		for i := range known {
-			v := known[i][n.ID]
-			switch {
-			case n.ID == "" || n.Role == topology.RoleUnknown:
-			case v == nil:
-				if len(known[i]) > 0 {
-					without = append(without, f.inputs[i].name)
-				}
-			default:
-				role := v.Role.String()
-				if v.PrimaryID != "" {
-					role += " of " + v.PrimaryID
-				}
-				roles = append(roles, role)
+		if n.ID != "" && n.Role != topology.RoleUnknown {
+			f.differences(n, known)
+		}
+	}
+}
+
+// strangers reports whether a and b, the nodes of two inputs by their ids, have no node in
+// common. It is false if one is empty.
+func strangers(a, b map[string]*topology.Node) bool {
+	for id := range b {
+		if _, same := a[id]; same {
+			return false
+		}
+	}
+	return len(a) > 0 && len(b) > 0
+}
+
+// differences compares what the inputs say about n. known has the nodes of each, by their
+// ids.
+func (f *finder) differences(n *topology.Node, known []map[string]*topology.Node) {
+	var without, roles []string
+	for i, nodes := range known {
+		v := nodes[n.ID]
+		if v == nil {
+			if len(nodes) > 0 {
+				without = append(without, f.inputs[i].name)
 			}
+			continue
 		}
-		if len(without) > 0 && !n.Flags.Has(topology.FlagFail) {
-			f.add("unknown-node", f.slots[n], "%v is missing in %s", n, names(without))
+		role := v.Role.String()
+		if v.PrimaryID != "" {
+			role += " of " + v.PrimaryID
 		}
-		if slices.Sort(roles); len(slices.Compact(roles)) > 1 {
-			f.add("role", f.slots[n], "views differ about %v: %s", n, strings.Join(slices.Compact(roles), " or "))
-		}
+		roles = append(roles, role)
+	}
+	if len(without) > 0 && !n.Flags.Has(topology.FlagFail) {
+		f.add("unknown-node", f.slots[n], "%v is missing in %s", n, names(without))
+	}
+	if slices.Sort(roles); len(slices.Compact(roles)) > 1 {
+		f.add("role", f.slots[n], "views differ about %v: %s", n, strings.Join(slices.Compact(roles), " or "))
 	}
 }
 
@@ -390,14 +399,6 @@ func (f *finder) places() {
 			f.add("host-quorum", slotmap.Set{}, "%d of %d primaries that own slots are on the machine %s: without it, the others cannot agree on a failover", n, len(f.owners), host)
 		}
 	}
-	together := func(s *topology.Shard, place func(*topology.Node) string) bool {
-		for _, r := range s.Replicas {
-			if place(r) != place(s.Primary) {
-				return false
-			}
-		}
-		return len(s.Replicas) > 0 && place(s.Primary) != ""
-	}
 	for _, s := range f.owners {
 		if hosts != nil && together(s, machine) {
 			f.add("same-host", f.slots[s.Primary], "the owner %v and its replicas are all on the machine %s", s, machine(s.Primary))
@@ -405,6 +406,16 @@ func (f *finder) places() {
 			f.add("same-zone", f.slots[s.Primary], "the owner %v and its replicas are all in the zone %s", s, s.Primary.AvailabilityZone)
 		}
 	}
+}
+
+// together reports whether s has replicas, all in the place of the primary.
+func together(s *topology.Shard, place func(*topology.Node) string) bool {
+	for _, r := range s.Replicas {
+		if place(r) != place(s.Primary) {
+			return false
+		}
+	}
+	return len(s.Replicas) > 0 && place(s.Primary) != ""
 }
 
 // machine returns the IP address of a node, or its host if it has none.

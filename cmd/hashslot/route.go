@@ -94,36 +94,16 @@ func runRoute(e *env) int {
 	if cf.commands {
 		return routeCommands(e, cf, in, r, form.json(), hex)
 	}
-	enc := appendText
-	switch {
-	case hex:
-		enc = appendHex
-	case form.json():
-		enc = appendJSON
-	}
 	var lost atomic.Int64 // keys without an owner
 	code := e.answer(in, maxWorkers, func() worker {
-		var slots []hashslot.Slot
+		answer := r.answer(form.json(), hex, &lost)
+		if !unhex {
+			return answer
+		}
 		return func(o *output, keys [][]byte) (int, error) {
-			var bad error
-			if unhex {
-				keys, bad = unhexAll(keys)
-			}
-			slots = hashslot.AppendOfBytes(slots[:0], keys)
-			for i, key := range keys {
-				if form.json() && !hex && !utf8.Valid(key) {
-					return i, errNotUTF8
-				}
-				if _, ok := c.Table().Lookup(slots[i]); !ok {
-					lost.Add(1)
-				}
-				if form.json() {
-					r.json(o, enc, key, slots[i])
-				} else {
-					r.text(o, enc, key, slots[i])
-				}
-			}
-			return len(keys), bad
+			keys, bad := unhexAll(keys)
+			n, err := answer(o, keys)
+			return n, first(err, bad)
 		}
 	})
 	if n := lost.Load(); code == exitOK && n > 0 {
@@ -166,6 +146,32 @@ func newRoutes(c *clusterView, json bool) *routes {
 func (r *routes) of(d clusterJSON) []byte {
 	d.Assigned = r.whole.Assigned
 	return append([]byte(","), bytes.TrimPrefix(line(d), []byte("{"))...)
+}
+
+// answer returns a worker that writes the routes of keys, and adds to lost the number of
+// keys without an owner.
+func (r *routes) answer(asJSON, hex bool, lost *atomic.Int64) worker {
+	write, enc := r.text, appendText
+	if asJSON {
+		write, enc = r.json, appendJSON
+	}
+	if hex {
+		enc = appendHex
+	}
+	var slots []hashslot.Slot
+	return func(o *output, keys [][]byte) (int, error) {
+		slots = hashslot.AppendOfBytes(slots[:0], keys)
+		for i, key := range keys {
+			if asJSON && !hex && !utf8.Valid(key) {
+				return i, errNotUTF8
+			}
+			if _, ok := r.table.Lookup(slots[i]); !ok {
+				lost.Add(1)
+			}
+			write(o, enc, key, slots[i])
+		}
+		return len(keys), nil
+	}
 }
 
 func (r *routes) text(o *output, enc encoder, key []byte, slot hashslot.Slot) {
