@@ -2,6 +2,7 @@ package topology
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -216,7 +217,7 @@ func (e migrated) step(s *state) (*state, Result) {
 	}
 	next := *s
 	next.pushes = append(slices.Clone(s.pushes[max(0, len(s.pushes)-remembers+1):]), e.Seq)
-	t := transfer{s: s, next: &next, shards: slices.Clone(s.shards), instead: make(map[*Shard]*Shard), to: make(map[string]*Shard)}
+	t := transfer{s: s, next: &next, shards: slices.Clone(s.shards), leaving: make(map[*Shard][]*Node), to: make(map[string]*Shard)}
 	var moved, refused, lost slotmap.Set
 	for _, move := range e.Moves {
 		at, already := t.judge(move)
@@ -252,16 +253,17 @@ func (e migrated) step(s *state) (*state, Result) {
 	return next.result(outcome, nil, change)
 }
 
-// A transfer is slots that go to other shards in one change.
+// A transfer gives slots to other shards, in one change.
 type transfer struct {
 	s, next   *state
-	shards    []*Shard
-	instead   map[*Shard]*Shard // what shards of s become that lose a replica
-	to        map[string]*Shard // by target
+	shards    []*Shard           // of s, and the new ones
+	leaving   map[*Shard][]*Node // the replicas that leave a shard of s
+	to        map[string]*Shard  // the shard of a target, by the key of the target
 	given     []given
-	strangers bool
+	strangers bool // a target is no primary of s
 }
 
+// given is slots, and the shard that they go to: of s, or a new one.
 type given struct {
 	slots slotmap.Set
 	shard *Shard
@@ -302,53 +304,73 @@ const (
 	atTarget
 )
 
-// give notes that the slots go to the address.
+// give notes that the slots go to the node with the address.
 func (t *transfer) give(slots slotmap.Set, addr string) {
-	shard := t.to[addr]
+	m, known := t.s.find(addr, nil)
+	key := addr
+	if known {
+		key = m.node.key // it may have several addresses
+	}
+	shard := t.to[key]
 	if shard == nil {
-		shard = t.target(addr)
-		t.to[addr] = shard
+		shard = t.target(addr, m)
+		t.to[key] = shard
 	}
 	t.given = append(t.given, given{slots, shard})
 }
 
-// target returns the shard of which the node with the address is the primary, and
-// makes one if there is none.
-func (t *transfer) target(addr string) *Shard {
-	m, known := t.s.find(addr, nil)
+// target returns the shard of a target: that of m if it is a primary, else a new one.
+// The zero m is a node that no view has shown.
+func (t *transfer) target(addr string, m member) *Shard {
+	var n *Node
 	switch {
-	case !known:
-		t.strangers = true
+	case m.node == nil:
 		host, port, _ := splitHostPort(addr)
-		n := stranger(Redirect{Host: host, Port: port})
-		shard := &Shard{Primary: n}
-		t.shards = append(t.shards, shard)
-		return shard
+		n = stranger(Redirect{Host: host, Port: port})
 	case m.node == m.shard.Primary:
 		return m.shard
+	default:
+		// The replica leaves its shard, which keeps its other slots.
+		t.leaving[m.shard] = append(t.leaving[m.shard], m.node)
+		n = m.node.promoted()
 	}
-	// It leaves its old shard, which keeps its other slots.
 	t.strangers = true
-	old := m.shard
-	if t.instead[old] != nil {
-		old = t.instead[old]
-	}
-	rest := *old
-	rest.Replicas = slices.DeleteFunc(slices.Clone(old.Replicas), func(n *Node) bool { return n == m.node })
-	t.instead[m.shard] = &rest
-	t.shards[slices.Index(t.shards, old)] = &rest
-	t.next.suspects = without(t.next.suspects, m.node.key)
-	n := m.node.promoted()
 	shard := &Shard{ID: n.ShardID, Primary: n}
 	t.shards = append(t.shards, shard)
 	return shard
 }
 
+// leave takes the replicas that leave out of their shards and out of the suspects. It
+// returns what has become of these shards.
+func (t *transfer) leave() map[*Shard]*Shard {
+	if len(t.leaving) == 0 {
+		return nil
+	}
+	instead := make(map[*Shard]*Shard, len(t.leaving))
+	t.next.suspects = maps.Clone(t.next.suspects)
+	for i, shard := range t.shards {
+		nodes := t.leaving[shard]
+		if nodes == nil {
+			continue
+		}
+		gone := make(map[*Node]bool, len(nodes))
+		for _, n := range nodes {
+			gone[n] = true
+			delete(t.next.suspects, n.key)
+		}
+		rest := *shard
+		rest.Replicas = slices.DeleteFunc(slices.Clone(shard.Replicas), func(n *Node) bool { return gone[n] })
+		instead[shard], t.shards[i] = &rest, &rest
+	}
+	return instead
+}
+
 // finish makes next the state in which the slots have moved.
 func (t *transfer) finish(moved slotmap.Set) *Change {
+	instead := t.leave()
 	table, grounds := t.s.table.Builder(), t.s.grounds.Builder()
 	for r, shard := range t.s.table.Ranges() {
-		if after := t.instead[shard]; after != nil {
+		if after := instead[shard]; after != nil {
 			table.Assign(r, after)
 		}
 	}
@@ -360,7 +382,7 @@ func (t *transfer) finish(moved slotmap.Set) *Change {
 	whys := make(map[why]*ground)
 	for _, g := range t.given {
 		shard := g.shard
-		if after := t.instead[shard]; after != nil {
+		if after := instead[shard]; after != nil {
 			shard = after
 		}
 		for r := range g.slots.Ranges() {

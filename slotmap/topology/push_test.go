@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -159,6 +160,48 @@ func TestMigrated(t *testing.T) {
 	assert.Equal(t, OutcomeUnknownNode, got.Outcome)
 	assert.Equal(t, "5-6 h:2", ownersOf(&empty))
 	checkMap(t, &empty)
+}
+
+// A push may name one node by two of its addresses.
+func TestMigratedToOneNodeByTwoNames(t *testing.T) {
+	var r Router
+	c, err := ParseNodes("a h:1@1,a.example myself,master - 0 0 1 connected 0-99\nr h:2@1,r.example slave a 0 0 1 connected\n", Origin{})
+	require.NoError(t, err)
+	r.Apply(c, 0)
+	got := r.Migrated(migratedPush(1, "a.example:1 r.example:2 5", "h:1 h:2 6"))
+	assert.Equal(t, OutcomeUnknownNode, got.Outcome)
+	assert.Equal(t, "0-4 a, 5-6 r, 7-99 a", ownersOf(&r))
+	checkMap(t, &r)
+}
+
+// Replicas of one shard that all get slots, and are suspected: the shard and the
+// suspicions are copied once.
+func TestMigratedToManyReplicas(t *testing.T) {
+	cost := func(n int) float64 {
+		lines := []string{"a master 1 0-16383"}
+		m := Migration{Done: true, Seq: 1}
+		for i := range n {
+			id := fmt.Sprintf("r%d", i)
+			lines = append(lines, id+" slave:a 1")
+			var set slotmap.Set
+			set.Add(hashslot.Slot(i))
+			m.Moves = append(m.Moves, SlotMove{at("a"), at(id), set})
+		}
+		var r Router
+		r.Apply(view(t, lines...), 0)
+		for i := range n {
+			r.Failed(r.Node(fmt.Sprintf("r%d", i)))
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got := r.Migrated(m)
+		runtime.ReadMemStats(&after)
+		require.Equal(t, n, got.Change.Slots.Len())
+		require.Empty(t, r.load().suspects)
+		checkMap(t, &r)
+		return float64(after.TotalAlloc - before.TotalAlloc)
+	}
+	assert.Less(t, cost(400), 6*cost(100))
 }
 
 // Random pushes, slot by slot.
