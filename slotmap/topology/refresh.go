@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// The defaults of a Refresher, and what is not worth a field.
+// The defaults of a Refresher, and constants that need no field.
 const (
 	defaultMinInterval = 500 * time.Millisecond
 	defaultMaxInterval = 30 * time.Second
 	defaultPeriod      = 2 * time.Minute
 	defaultTimeout     = 10 * time.Second
 
-	jitter        = 100 * time.Millisecond // a wish waits a random time up to this,
-	jitterPerNode = 2 * time.Millisecond   // and this for each node of the map,
-	maxJitter     = 10 * time.Second       // but never more
-	secondLook    = 5 * time.Second        // the age of a view that is good after slots have moved
-	progress      = 2                      // tries that are left when the map has changed
-	unheard       = 2                      // tries that a first view without news counts for
-	several       = 4                      // redirects of single slots that are worth a view
-	sampled       = 2                      // nodes that are asked together if views contradict the map
-	hinted        = 8                      // nodes of a cluster in which the one of a redirect is asked first, at most
-	remembered    = 64                     // addresses that were asked
-	unanswered    = 2                      // refreshes in a row without an answer after which a seed is asked as well
+	jitter        = 100 * time.Millisecond // a wish waits a random time: up to this,
+	jitterPerNode = 2 * time.Millisecond   // and this more for each node of the map,
+	maxJitter     = 10 * time.Second       // but at most this
+	secondLook    = 5 * time.Second        // after slots have moved: the age at which the view is renewed once
+	progress      = 2                      // the most tries that still count once the map has changed
+	unheard       = 2                      // how many tries a first view without news counts for
+	several       = 4                      // how many redirects of single slots are worth a view
+	sampled       = 2                      // how many nodes are asked together if views contradict the map
+	hinted        = 8                      // the most nodes of a cluster in which the node of a redirect is asked first
+	remembered    = 64                     // the most addresses that are remembered as asked
+	unanswered    = 2                      // refreshes in a row without an answer until a seed is asked as well
 )
 
 // A Refresher decides when a client asks its cluster for a view, and which nodes
@@ -36,37 +36,39 @@ const (
 // The rules, each with its reason:
 //
 //   - There is one [Refresh] at a time. A second answer would add nothing.
-//   - A wish is a reason to ask for a view. It waits for a random time: up to 100 ms, and 2 ms more for each node of
-//     the map, 10 s at most. The clients of a large cluster see a failover
-//     together. Only a client without a map asks at once.
-//   - A primary that does not answer adds nothing to that: it may have been
+//   - A wish is a reason to ask for a view. It waits for a random time: up to 100 ms,
+//     and 2 ms more for each node of the map, 10 s at most. Otherwise all clients of
+//     a large cluster, which see a failover together, would ask together. Only the
+//     first Refresh of a client without a map is due at once.
+//   - A primary that does not answer adds nothing to that time: it may have been
 //     replaced already. A redirect to a node that no view has shown adds 250 to
-//     750 ms, so that one view is enough for several redirects, and comes from a
-//     node that has heard. A CLUSTERDOWN, or a slot without an owner, is for the
-//     cluster to mend: it adds 1 to 3 s, as a replica stands for election within a
+//     750 ms, so that one view serves several redirects, and comes from a node that
+//     has heard of the change. A CLUSTERDOWN, or a slot without an owner, adds 1 to
+//     3 s: the cluster has to mend it, and a replica stands for election within a
 //     second. If commands lack nothing, 2 to 6 s are added: when only a replica
 //     failed, when a redirect corrected all slots of a shard, and when it corrected
-//     one slot, which goes to a primary that the map has. But the fourth redirect
-//     of a single slot since the last view adds 250 to 750 ms: then a view is worth
-//     more than the redirects it saves. Before, it would be outdated soon.
-//   - A redirect that corrects the map answers the wish before it, which becomes
-//     one of a redirect: a view of that moment would be older than the redirect.
-//     Until the next view, no other wish hastens it.
-//   - Refreshes are at least MinInterval apart. As long as wishes go on, the
-//     interval doubles, up to MaxInterval: no view shows what the cluster has not
-//     noticed yet. If the first view has no news, the next interval is doubled at
-//     once. A view that moves slots, or a redirect that corrects the map, leaves an
-//     interval of twice MinInterval at most: what was wrong before is not what
-//     is wrong now. When no wish has come for twice the interval, it is
-//     MinInterval again.
-//   - Each Refresh goes to a node that was not asked since the wishes began, and
-//     that [Node.Serves]. In a cluster of at most 8 nodes, the one that a redirect
-//     named comes first: it knows what the redirect says. In a larger one, all
-//     clients would ask the same node.
-//   - If two views in a row contradict the map, and it is not known which is right,
-//     the next Refresh asks two other nodes: three outweigh what the map has.
-//   - Seeds come last: while the map is empty, and beside a node of the map after
-//     two refreshes in a row without an answer.
+//     one slot, which went to a primary of the map. But the fourth redirect of a
+//     single slot since the last view adds only 250 to 750 ms. Fewer redirects cost
+//     less than a view, which would soon be outdated.
+//   - A redirect that corrects the map answers the wish before it: a view of that
+//     moment would be older than the redirect. What is left is the wish of the
+//     redirect. Until the next view, no other wish hastens it.
+//   - Refreshes are at least MinInterval apart, and up to a quarter more, at random. As
+//     long as wishes go on, the interval doubles, up to MaxInterval: no view shows what
+//     the cluster has not noticed yet. If the first view has no news, the next interval
+//     is doubled at once. After a view that moves slots, or a redirect that corrects
+//     the map, the interval is twice MinInterval at most: the cause of the earlier
+//     wishes is gone. When no wish has come for twice the interval, it is MinInterval
+//     again.
+//   - Each Refresh goes to a node that [Node.Serves] and was not asked since the wishes
+//     began. In a cluster of at most 8 nodes, the node that a redirect named comes
+//     first: it knows what the redirect says. In a larger one, all clients would ask
+//     that node.
+//   - If two refreshes in a row contradict the map, and it is not known which is right,
+//     the next one asks two nodes at once: with the first, three nodes outweigh the map.
+//   - Seeds are asked if no node of the map serves, and beside a node of the map after
+//     two refreshes in a row without an answer. A node that does not serve is asked
+//     only if there is no seed.
 //   - A node that failed is tried again after MaxInterval, once a view has shown
 //     where it is now: [Refresher.Apply] then calls [Router.Succeeded], unless the
 //     view shows the node as failed. Not every view can show that a node is well.
@@ -76,58 +78,61 @@ const (
 //     more may have moved since, and a client without commands for those slots
 //     gets no redirect.
 //
-// The zero Refresher is ready to use; fields must be set before. It must not be
-// copied after its first use. All methods are safe for concurrent use, and cost
-// one atomic load while there is nothing to do. A Refresher belongs to one
-// [Router]. With the same Seed, calls and times, its decisions are the same.
+// The zero Refresher is ready to use. Its fields must be set before the first call. It
+// must not be copied after its first use. All methods are safe for concurrent use.
+// While there is nothing to do, Note, Want and Next cost one or two atomic loads and
+// do not allocate. A Refresher belongs to one [Router]. With the same Seed, calls and
+// times, its decisions are the same.
 type Refresher struct {
-	// Seeds are the addresses, "host:port", that the client was given.
+	// Seeds are the addresses, "host:port", that the client was configured with.
 	Seeds []string
 
-	MinInterval time.Duration // between two refreshes; 0 means 500 ms
-	MaxInterval time.Duration // that MinInterval grows to; 0 means 30 s
-	Period      time.Duration // age of a view that is good; 0 means 2 minutes
-	Timeout     time.Duration // after which a Refresh has failed; 0 means 10 s
+	// A duration of 0 or less means the default.
+	MinInterval time.Duration // the least between two refreshes, by default 500 ms
+	MaxInterval time.Duration // what MinInterval grows to, by default 30 s
+	Period      time.Duration // the age at which a view is renewed without a wish, by default 2 minutes
+	Timeout     time.Duration // the time after which a Refresh has failed, by default 10 s
 
-	// Seed determines the random choices. 0 means that they differ at every run.
+	// Seed determines the random choices. If it is 0, they differ at every run.
 	Seed uint64
 
-	due    atomic.Int64  // when Next has something to do: the time since base, 0 before the first call
-	wanted atomic.Uint32 // the wish that the open Refresh may be too early for
+	due    atomic.Int64  // when Next has something to do: the time since base; 0 before the first call
+	wanted atomic.Uint32 // the greatest wish since the last Refresh began
 	base   time.Time     // written once, before due
 
-	mu           sync.Mutex // for what follows, and for writes to what precedes
+	mu           sync.Mutex // guards the fields below, and writes to those above
 	random       rand.PCG
-	count        uint64        // of all refreshes that began
+	count        uint64        // how many refreshes began
 	open         uint64        // number of the open one, or 0
-	next         time.Time     // when the next one is due, or the open one has failed
-	last         time.Time     // when the last one ended, or began if it is open
-	wait         time.Duration // the interval after it
+	next         time.Time     // when the next one is due, or the open one fails
+	last         time.Time     // when the last one ended, or the open one began
+	wait         time.Duration // the interval after last
 	tries        int           // refreshes since wishes began
 	lost         int           // refreshes in a row without an answer
-	corrected    bool          // the map was, since the last refresh ended
-	patches      int           // single slots of it that were, to primaries that it has
-	age          time.Duration // secondLook, if the next view without a wish is to be early, or 0
-	contradicted int           // views in a row that contradicted the map
-	nodes        int           // of the map
-	hint         string        // address of the node of a redirect
-	asked        []string      // addresses that were asked since wishes began
-	suspects     []suspect
-	retries      []*Node // that are to be tried again after the next view
+	corrected    bool          // a redirect has corrected the map since the last refresh ended
+	patches      int           // how many did so for one slot, to a primary of the map
+	age          time.Duration // secondLook if slots have moved, until the next view; else 0
+	contradicted int           // refreshes in a row that contradicted the map
+	nodes        int           // of the map, at the last refresh
+	hint         string        // address of the node that a redirect named, or ""
+	asked        []string      // the last addresses that were asked since wishes began
+	suspects     []suspect     // in the order of until
+	retries      []*Node       // suspects that are to be tried again after the next view
 }
 
-// A wish is how much a view is wished for.
+// A wish says how urgent a view is.
 type wish uint32
 
 const (
 	none    wish = iota
-	idle         // commands lack nothing: a replica is out of reads, or a shard has failed over
-	mending      // the cluster has to do something first
-	patient      // a redirect has corrected the map, of which more may be wrong
-	urgent
+	idle         // commands lack nothing: a replica is out of reads, or a redirect has corrected the map
+	mending      // the cluster has to mend something first
+	patient      // redirects have corrected the map, and more of it may be wrong
+	urgent       // a primary does not answer, or a view did not settle the question
 )
 
-// patience is how long a wish waits: this, and up to twice as much besides.
+// patience is how long a wish waits, besides the jitter: at least this, and at most
+// three times as long.
 var patience = [...]time.Duration{idle: 2 * time.Second, mending: time.Second, patient: 250 * time.Millisecond, urgent: 0}
 
 // A suspect is a node that failed, and when it is to be tried again.
@@ -148,16 +153,17 @@ type Refresh struct {
 	// [Router.Apply]: [Refresher.Apply] passes it on.
 	Seen Generation
 
-	// NotBefore is when Next may have something to do, if Addrs is empty. Else it
-	// is when the Refresh has failed, if Apply has not been called.
+	// NotBefore is, if Addrs is empty, the time at which Next may have something to do.
+	// Else it is the time at which the Refresh fails if Apply has not been called.
 	NotBefore time.Time
 
 	number uint64
 }
 
-// Note passes the Result of [Router.Moved], [Router.Failed] or [Router.Promote] to the
-// Refresher. It wishes for a view if the Result has Refresh set, if a node has
-// become suspected while no Refresh is open, or at the fourth redirect of a single slot.
+// Note passes the Result of [Router.Moved], [Router.Migrated], [Router.Failed] or
+// [Router.Promote] to the Refresher. It wishes for a view if the Result has Refresh set,
+// if a node has become suspected while no Refresh is open, or at the fourth redirect of
+// a single slot.
 func (p *Refresher) Note(res Result, now time.Time) {
 	w, corrected := urgent, false
 	var down *Node
@@ -199,7 +205,7 @@ func (p *Refresher) Note(res Result, now time.Time) {
 	}
 }
 
-// suspected returns the node that is suspected since the write: the Node of the
+// suspected returns the node that the write has made a suspect: the Node of the
 // Result, or, after a redirect, the replica that sent it.
 func (res *Result) suspected() *Node {
 	if res.Change == nil {
@@ -229,6 +235,8 @@ func (p *Refresher) Want(now time.Time) {
 	}
 }
 
+// want is Want for any wish. hint is the address of the node that a redirect named, or
+// "".
 func (p *Refresher) want(w wish, hint string, now time.Time) {
 	if p.corrected {
 		w = min(w, patient)
@@ -252,7 +260,7 @@ func (p *Refresher) want(w wish, hint string, now time.Time) {
 
 func (p *Refresher) wish() wish { return wish(p.wanted.Load()) }
 
-// grant draws when a wish of now is granted.
+// grant draws the time at which the present wish is granted.
 func (p *Refresher) grant(now time.Time) {
 	p.next = now.Add(p.upTo(min(jitter+time.Duration(p.nodes)*jitterPerNode, maxJitter)))
 	p.next = p.next.Add(patience[p.wish()] + p.upTo(2*patience[p.wish()]))
@@ -261,9 +269,9 @@ func (p *Refresher) grant(now time.Time) {
 	}
 }
 
-// correct learns that the map has been corrected. There is news, so an interval
-// that has grown is shortened. And what was wished for before is answered, so that
-// the wish becomes a patient one: a view of now would be from before the news.
+// correct is called when a redirect has corrected the map. Since there is news, an
+// interval that has grown is shortened. And an urgent wish is answered: it becomes a
+// patient one, since a view of this moment would be from before the news.
 func (p *Refresher) correct(now time.Time) {
 	p.tries = min(p.tries, progress)
 	p.age = secondLook
@@ -292,8 +300,8 @@ func (p *Refresher) suspect(n *Node, now time.Time) {
 	p.schedule(now)
 }
 
-// retry ends the suspicions whose time is over, but of nodes that a view has as
-// failed.
+// retry ends the suspicions whose time is over, except those of nodes that are down in
+// one of the views: these wait again.
 func (p *Refresher) retry(r *Router, views []*Cluster, now time.Time) {
 	for _, n := range p.retries {
 		down := slices.ContainsFunc(views, func(view *Cluster) bool {
@@ -312,7 +320,7 @@ func (p *Refresher) retry(r *Router, views []*Cluster, now time.Time) {
 	p.retries = nil
 }
 
-// start makes the first call's time the beginning.
+// start makes the time of the first call the base.
 func (p *Refresher) start(now time.Time) {
 	if p.due.Load() != 0 {
 		return
@@ -327,8 +335,8 @@ func (p *Refresher) start(now time.Time) {
 	p.schedule(now)
 }
 
-// schedule says when Next has something to do. Before the first Refresh that is
-// now: Next knows whether there is a map.
+// schedule sets when Next has something to do. Before the first Refresh that is now,
+// since only Next can see whether there is a map.
 func (p *Refresher) schedule(now time.Time) {
 	at := p.next
 	if p.count == 0 {
@@ -340,13 +348,13 @@ func (p *Refresher) schedule(now time.Time) {
 	p.due.Store(max(1, int64(at.Sub(p.base)))) // not 0, even if the clock was set back
 }
 
-// Next returns the nodes to ask for a view now, or that there are none and when
-// to call it again. After it has returned nodes, it returns none until Apply
-// has been called with the Refresh, or the Refresh has failed by Timeout.
+// Next returns the nodes to ask for a view now, or none and the time at which to call
+// it again. After it has returned nodes, it returns none until Apply has been called
+// with the Refresh, or the Refresh has failed by Timeout.
 //
 // It can be called after each command, or by one goroutine that sleeps between
 // the calls. When there is something to do, it takes time linear in the number
-// of nodes.
+// of nodes of the map.
 func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	if due := p.due.Load(); due != 0 && int64(now.Sub(p.base)) < due {
 		return Refresh{NotBefore: p.base.Add(time.Duration(due))}
@@ -394,9 +402,9 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	return Refresh{Addrs: addrs, Seen: seen, NotBefore: p.next, number: p.open}
 }
 
-// choose returns the addresses to ask.
+// choose returns the addresses to ask, or none if it knows no address.
 func (p *Refresher) choose(r *Router) []string {
-	var fresh, again, rest []string // nodes that serve and were not asked yet, that serve, and the others
+	var fresh, again, rest []string // nodes that serve and were not asked yet; that serve and were asked; that do not serve
 	table, _ := r.Table()
 	p.nodes = 0
 	add := func(n *Node) {
@@ -437,14 +445,14 @@ func (p *Refresher) choose(r *Router) []string {
 	}
 	draw(fresh)
 	if len(addrs) == 0 && len(again) > 0 {
-		// All were asked. The next round begins.
+		// All were asked, so a new round begins.
 		p.asked = p.asked[:0]
 		draw(again)
 	}
 	if p.lost >= unanswered || len(addrs) == 0 {
 		seeds := slices.DeleteFunc(slices.Clone(p.Seeds), func(addr string) bool { return slices.Contains(addrs, addr) })
 		if len(addrs) == 0 && len(seeds) > 1 {
-			// A seed that has just been asked has its turn again when the others had theirs.
+			// A seed that was asked is asked again only once all others were.
 			if next := slices.DeleteFunc(slices.Clone(seeds), func(addr string) bool { return slices.Contains(p.asked, addr) }); len(next) > 0 {
 				seeds = next
 			}
@@ -459,9 +467,9 @@ func (p *Refresher) choose(r *Router) []string {
 
 // Apply ends a Refresh. views[i] is the answer of what.Addrs[i], or nil if there
 // was none. Apply gives the views to r ([Router.Apply], with the Seen of the
-// Refresh), and returns the Result of the last one. It must be called even if
-// there is no answer at all, and may be called after the Refresh has failed by
-// Timeout: the views are used all the same.
+// Refresh), and returns the Result of the last one. Call it even if there is no answer
+// at all: then it calls [Router.RefreshFailed]. It may be called after the Refresh has
+// failed by Timeout: the views are used all the same.
 func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Time) Result {
 	var res Result
 	answers, moved := 0, false
@@ -523,7 +531,7 @@ func (p *Refresher) end(now time.Time) {
 	p.schedule(now)
 }
 
-// draw draws the interval after the last Refresh.
+// draw sets the interval after the last Refresh, by the tries and at random.
 func (p *Refresher) draw() {
 	interval := orDefault(p.MinInterval, defaultMinInterval)
 	limit := max(interval, orDefault(p.MaxInterval, defaultMaxInterval))
@@ -537,7 +545,7 @@ func (p *Refresher) draw() {
 	p.wait = interval + p.upTo(interval/4)
 }
 
-// period draws when a view without a fault is too old.
+// period draws the age at which a view is renewed without a wish.
 func (p *Refresher) period() time.Duration {
 	d := orDefault(p.Period, defaultPeriod)
 	if p.age > 0 {
@@ -546,6 +554,7 @@ func (p *Refresher) period() time.Duration {
 	return d - d/4 + p.upTo(d/2)
 }
 
+// upTo returns a random duration from 0 to d.
 func (p *Refresher) upTo(d time.Duration) time.Duration {
 	return time.Duration(p.random.Uint64() % uint64(d+1))
 }
