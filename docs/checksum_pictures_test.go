@@ -104,7 +104,7 @@ func xToThe(n int) uint64 {
 	return r
 }
 
-// fold shows how 64 bytes become 16, these a short number, and that the checksum.
+// fold shows how 64 bytes become 16 bytes, these a short number, and that the checksum.
 func fold(dark bool) string {
 	const key = "cart:2026-11-28:eu-west:user:00042:item:0007:colour:blue:size:XL"
 	c := newCanvas(760, 330, "64 bytes are folded to a checksum", dark)
@@ -147,7 +147,7 @@ func fold(dark bool) string {
 	c.text(380, 245, c.ink, mono, fmt.Sprintf("%04x%016x", th, tl))
 	fmt.Fprintf(c, `<text x="545" y="245" fill="%s" font-size="12">less than 80 bits: the number T</text>`+"\n", c.soft)
 
-	// Barrett: the quotient of T by P, and what is left.
+	// Barrett: the quotient of T by P, and the remainder.
 	rest := [2]uint64{th, tl}
 	for bit := 79; bit >= 16; bit-- {
 		if rest[1-bit/64]>>(bit%64)&1 != 0 {
@@ -170,7 +170,7 @@ func fold(dark bool) string {
 	return c.String()
 }
 
-// lanes shows eight keys, which are hashed together.
+// lanes shows eight keys that are hashed together.
 func lanes(dark bool) string {
 	keys := []string{"mykey", "{user:42}:name", "a", "session:7f3a", "{eu}:counter", "cart:19", "item:0007", "x:1"}
 	c := newCanvas(760, 300, "Eight keys at once", dark)

@@ -10,8 +10,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// move shows what clients are answered while a slot moves by keys. The answers are
-// those of a cluster on paper.
+// move shows the answers that clients get while a slot moves key by key. They come from a
+// simulated cluster.
 func move(dark bool) string {
 	const slot = 5
 	view, err := topology.ParseNodes("a 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191\nb 10.0.0.2:6379@16379 master - 0 0 2 connected 8192-16383\n", topology.Origin{})
@@ -101,7 +101,7 @@ func move(dark bool) string {
 	return c.String()
 }
 
-// majority shows who can fail over.
+// majority shows which clusters can fail over.
 func majority(dark bool) string {
 	c := newCanvas(760, 220, "Which clusters can fail over", dark)
 	for i, panel := range []struct {

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "draw the pictures anew")
 // A canvas is an SVG for a light or a dark page.
 type canvas struct {
 	strings.Builder
-	ink, soft string    // of text and lines; of what matters less
+	ink, soft string    // ink is for text and lines, soft for what matters less
 	fill      [3]string // of three owners
 	alarm     string
 }
@@ -94,7 +94,7 @@ func way(dark bool) string {
 	return c.String()
 }
 
-// word shows a block of a Table, its word, and what a lookup makes of it.
+// word shows a block of a Table, its word, and how a lookup reads it.
 func word(dark bool) string {
 	const n, k = 6, 11
 	const block = n<<4 + 16 - k
@@ -119,7 +119,7 @@ func word(dark bool) string {
 	return c.String()
 }
 
-// TestPictures holds that the pictures are those that this file draws.
+// TestPictures checks that the committed pictures are those that these files draw.
 func TestPictures(t *testing.T) {
 	for name, draw := range map[string]func(dark bool) string{
 		"way": way, "word": word, "division": division, "gaps": gaps, "fold": fold, "lanes": lanes, "move": move, "majority": majority,

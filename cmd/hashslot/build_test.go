@@ -14,14 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The program as it is built and run.
+// The program is built, and run as a user runs it.
 func TestBuilt(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "hashslot")
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
 	build := exec.Command("go", "build", "-o", name, ".")
-	// For this machine, also where the test itself runs on an emulated CPU.
+	// It is built for this machine, even if the test itself runs on an emulated CPU.
 	build.Env = append(os.Environ(), "GOOS=", "GOARCH=")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -56,7 +56,7 @@ func TestBuilt(t *testing.T) {
 	assert.Error(t, cmd.Wait())
 	assert.Empty(t, errOut.String())
 
-	// A disk that is full.
+	// The disk is full.
 	if full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); err == nil {
 		defer full.Close()
 		cmd := exec.Command(name, "slot", "foo")

@@ -170,8 +170,8 @@ func TestCheckKinds(t *testing.T) {
 	}
 }
 
-// TestCheckForms checks that all forms of a view give the same owners, and that the error
-// for other input names what it is.
+// TestCheckForms checks that all formats of a view give the same owners, and that the
+// error for other input names its format.
 func TestCheckForms(t *testing.T) {
 	captured := captures(t) + "valkey-9.1.2/fresh_3m3r/17101."
 	shards := func(name, in string) []shardJSON {
@@ -360,7 +360,7 @@ func TestCheckInput(t *testing.T) {
 	r := runOn("a h:1@2 myself,master,new - 0 0 1 connected 0-16383\n", "check", "-nodes", "-")
 	assert.Equal(t, exitOK, r.code)
 	assert.Equal(t, "hashslot check: standard input: warning: line 1, byte 22: unknown flag \"new\"\n", r.errOut)
-	// Nothing in a file can control a terminal.
+	// The content of a file cannot control a terminal.
 	r = runOn("a\x1b[2J h:1@2 myself,master - 0 0 1 connected 0-16383 \x1b\n", "check", "-nodes", "-")
 	assert.NotContains(t, r.out+r.errOut, "\x1b")
 	assert.Contains(t, r.out, `a\x1b[2J`)

@@ -16,7 +16,7 @@ import (
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// TestKeysGolden gives recorded arguments to the command, and expects the servers' answers.
+// TestKeysGolden gives recorded commands to "hashslot keys", and expects the servers' answers.
 func TestKeysGolden(t *testing.T) {
 	for _, file := range []string{"getkeys_valkey9.jsonl", "getkeys_redis8.jsonl"} {
 		f, err := os.Open(hashtest.Data(t, "../..", "commands/"+file))
@@ -56,7 +56,7 @@ func TestKeysGolden(t *testing.T) {
 				want.Keys = []string{}
 			case "":
 				require.Empty(t, got.Error, line)
-			case "ERR Invalid command specified": // the answer of one of the servers
+			case "ERR Invalid command specified": // one of the servers gives this answer
 				if got.Error == "" {
 					continue
 				}
@@ -215,7 +215,7 @@ func TestStatCommands(t *testing.T) {
 	assert.Contains(t, text, "\n commands  not understood\n        1  foo: argument 0")
 }
 
-// Blocks that never end take no more memory than maxSessions clients.
+// Blocks that never end take no more memory than that of maxSessions clients.
 func TestWorkloadIsBounded(t *testing.T) {
 	var w workload
 	for i := range maxSessions + 10 {

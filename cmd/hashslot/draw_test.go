@@ -124,7 +124,7 @@ func TestDrawOpen(t *testing.T) {
 	assert.Equal(t, "and 3 more moves", p.notes[13])
 }
 
-// Nothing in a file becomes markup, and ids are shown long enough to differ.
+// The content of a file cannot become markup, and ids are shown long enough to differ.
 func TestDrawText(t *testing.T) {
 	long := strings.Repeat("0", 20)
 	r := runOn("<b>&\"'\x1b\xff h<1>:1@2 myself,master - 0 0 1 connected 0-9\n"+
@@ -182,7 +182,7 @@ func TestDrawStates(t *testing.T) {
 	const loading = `[{"slots":[0,16383],"nodes":[{"id":"a","port":1,"ip":"h","endpoint":"h","role":"master","replication-offset":1,"health":"loading"}]}]`
 	p = readPicture(t, runOn(loading, "draw", "-").out, "#", "id", "address", "state", "slots", "ranges")
 	assert.Equal(t, "url(#loading)", p.marks[77])
-	// If no shard has a replica, shards get no mark for that.
+	// If no shard has a replica, no shard is marked for that.
 	p = readOwners(t, runOn("a h:1@2 myself,master - 0 0 1 connected 0-5\nb h:2@2 master - 0 0 2 connected 6-16383\n", "draw", "-").out)
 	assert.Empty(t, p.marks[0])
 	assert.Equal(t, []string{"No shard has a replica"}, p.notes)

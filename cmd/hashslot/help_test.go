@@ -53,7 +53,7 @@ func TestCompletion(t *testing.T) {
 		"check", "rebalance reshard", "-strict", "-unreachable", "dark", "version",
 		"zsh", "migrateslots migration", "none", "redis-7.0 redis-8.6",
 	}
-	// Each program gets a folder with the script and a line for each argument, and
+	// Each program runs in a folder with the script, gets a line in each argument, and
 	// prints a line for each.
 	for shell, run := range map[string]string{
 		"bash": `source ./script; for line; do COMP_WORDS=($line); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _hashslot; echo "${COMPREPLY[*]}"; done`,

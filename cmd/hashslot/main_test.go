@@ -34,8 +34,8 @@ func runWith(stdin io.Reader, args ...string) result {
 
 func runOn(stdin string, args ...string) result { return runWith(strings.NewReader(stdin), args...) }
 
-// TestMain checks that no test writes into the folder of the sources, except for what go
-// test itself is asked to write: profiles, and inputs that fuzzing found.
+// TestMain checks that no test writes into the folder of the sources. Only go test itself
+// may write there, if it is asked to: profiles, and inputs that fuzzing found.
 func TestMain(m *testing.M) {
 	files := func() (names []string) {
 		_ = filepath.WalkDir(".", func(name string, _ os.DirEntry, _ error) error {
@@ -72,7 +72,7 @@ func TestExamples(t *testing.T) {
 				want += "\n"
 			}
 			r := runOn("", strings.Fields(line)...)
-			if want == "" { // too long to show, or into a file
+			if want == "" { // the output is too long to show, or goes into a file
 				want = r.out
 			}
 			assert.Equal(t, result{out: want}, r, line)
@@ -212,7 +212,7 @@ func TestOutputFails(t *testing.T) {
 			assert.Empty(t, errOut.String(), "a closed pipe is no news: %v", args)
 		}
 	}
-	// The command ends although the input does not, and no goroutine still reads.
+	// The command ends before the input does, and no goroutine goes on reading.
 	var errOut bytes.Buffer
 	before := runtime.NumGoroutine()
 	for range 10 {

@@ -52,8 +52,8 @@ func slowText(s string) string {
 	return b.String()
 }
 
-// slowDangerous is dangerous by the tables of Unicode: control characters, characters that
-// end lines or change the direction of text, and the byte order mark.
+// slowDangerous is dangerous by the tables of Unicode. It reports control characters,
+// characters that end lines or change the direction of text, and the byte order mark.
 func slowDangerous(c rune) bool {
 	return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' || unicode.Is(unicode.Bidi_Control, c) || c == '\ufeff'
 }
@@ -75,7 +75,7 @@ func checkEncoders(t *testing.T, s string) {
 	}
 }
 
-// Tried are every byte, every rune, and each byte at every place in up to three words.
+// The values are every byte, every rune, and each byte in every place of up to three words.
 func TestEncoders(t *testing.T) {
 	for r := range rune(utf8.MaxRune + 1) {
 		if r < 0x2080 || r%997 == 0 || r&0xfffe == 0xfffe {

@@ -330,7 +330,7 @@ func TestPlanNames(t *testing.T) {
 }
 
 func TestPlanOthers(t *testing.T) {
-	// The output lists what to ask for; the answers can be appended to its lines.
+	// The output lists the counts to ask for. The answers can be appended to its lines.
 	fix := strings.Fields("plan fix testdata/open-1.nodes testdata/open-2.nodes")
 	r := runOn("", fix...)
 	assert.Equal(t, exitFailed, r.code)

@@ -60,7 +60,7 @@ func scanBy(by scanSplit, r io.Reader, in inputFlags, interrupt <-chan os.Signal
 	return scanResult{sum, got, errOut.String()}
 }
 
-// slowScan returns the same as scan, in a simple way.
+// slowScan returns the same result as scan, in a simple way.
 func slowScan(input string, in inputFlags) scanResult {
 	r := scanResult{lines: map[string]int{}}
 	lines := strings.Split(input, string(rune(in.sep())))
@@ -106,7 +106,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// resized reports another size than it has.
+// resized reports a size that it does not have.
 type resized struct {
 	*strings.Reader
 	size int64
@@ -127,7 +127,7 @@ func (r hooked) ReadAt(p []byte, at int64) (int, error) {
 	return r.Reader.ReadAt(p, at)
 }
 
-// An input belongs to its owner again when the scan returns: nothing reads it after its
+// When the scan returns, the input belongs to its owner again: nothing reads it after its
 // end.
 func TestScanLeavesTheInput(t *testing.T) {
 	for range 2000 {
@@ -138,7 +138,7 @@ func TestScanLeavesTheInput(t *testing.T) {
 	}
 }
 
-// ending counts the reads that find the end.
+// ending counts the reads that return the end of the input.
 type ending struct {
 	io.Reader
 	ends atomic.Int64
@@ -152,7 +152,7 @@ func (e *ending) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Whenever the reading ends, the report covers the first lines, and says how many.
+// Whenever the reading ends, the report covers the first lines and gives their number.
 // After an error, a few more lines may be counted.
 func TestScanEndsAnywhere(t *testing.T) {
 	in := inputFlags{max: 30}
@@ -172,7 +172,7 @@ func TestScanEndsAnywhere(t *testing.T) {
 			if calls.Add(1) == last {
 				signals <- os.Interrupt
 			}
-			if calls.Load() >= last { // the scan may notice now
+			if calls.Load() >= last { // from here on the scan may notice the signal
 				time.Sleep(10 * time.Microsecond)
 			}
 			return nil
@@ -243,7 +243,7 @@ func TestScanLarge(t *testing.T) {
 			n = statSplit.block - 3 + rnd.IntN(6)
 		}
 		fmt.Fprintf(&b, "%*d\n", n, b.Len())
-		if rnd.IntN(2000) == 0 { // many in 64 bytes
+		if rnd.IntN(2000) == 0 { // many lines in 64 bytes
 			b.WriteString(strings.Repeat("\n", rnd.IntN(3000)) + strings.Repeat("\v\n\x8a\n", rnd.IntN(1000)))
 		}
 	}
@@ -268,7 +268,7 @@ func TestScanLarge(t *testing.T) {
 	}
 }
 
-// A line that is too long takes no memory, and no other line is lost.
+// A line that is too long is not held in memory, and no other line is lost.
 func TestScanTooLong(t *testing.T) {
 	in := io.MultiReader(strings.NewReader("{a}1\n"), io.LimitReader(&endless{line: "x"}, 64<<20), strings.NewReader("\n{a}2\n"))
 	r := runWith(in, "stat")
@@ -301,9 +301,9 @@ func TestScanInterrupted(t *testing.T) {
 		e := &env{stdin: reader, stdout: &out, stderr: &errOut, terminal: isTerminal, now: time.Now, interrupt: signals}
 		code := make(chan int)
 		go func() { code <- e.run([]string{"stat", "-format", "json"}) }()
-		_, err := io.WriteString(keys, input) // until all is read
+		_, err := io.WriteString(keys, input) // returns when all is read
 		require.NoError(t, err)
-		// A second write waits until what was read before is noted.
+		// A second write returns only after the first input has been counted as read.
 		_, err = io.WriteString(keys, "not counted, as its line has no end")
 		require.NoError(t, err)
 		signals <- os.Interrupt

@@ -16,7 +16,7 @@ import (
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// The answers of real servers, in all output formats.
+// The slots are those of real servers, in all output formats.
 func TestServerSlots(t *testing.T) {
 	golden, err := os.ReadFile(hashtest.Data(t, "../..", "keyslot.tsv"))
 	require.NoError(t, err)
@@ -29,7 +29,7 @@ func TestServerSlots(t *testing.T) {
 		key, err := hex.DecodeString(hexKey)
 		require.NoError(t, err)
 		if strings.Contains(string(key), "\x00") {
-			continue // is given in hex alone
+			continue // such a key can only be given in hex
 		}
 		keys.WriteString(string(key) + "\x00")
 		hexKeys.WriteString(hexKey + "\n")
@@ -52,7 +52,7 @@ func TestServerSlots(t *testing.T) {
 	r := runOn(string(golden[strings.Index(string(golden), "\n")+1:]), "slot", "-unhex")
 	assert.Equal(t, exitFailed, r.code, "a TAB is not hex")
 
-	// Here, keys may contain a NUL.
+	// With hex, keys may contain a NUL.
 	var all strings.Builder
 	want = nil
 	for _, line := range lines {

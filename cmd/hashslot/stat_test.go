@@ -134,7 +134,7 @@ func TestStatForms(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(r.out, "%  "+long), "the longer tag is not listed")
 }
 
-// No count is too high or lower than lost allows, and memory is bounded.
+// No count is too high, none is too low by more than lost, and memory is bounded.
 func TestTopTags(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for _, draw := range []func(i int) int{
@@ -183,7 +183,7 @@ func TestTopTags(t *testing.T) {
 	assert.Contains(t, runOn(cold, "stat", "-top", "0", "-format", "json").out, `"hot_tags":[],"hot_tags_error":0,`)
 }
 
-// Sums over workers are as accurate as one counter of all keys.
+// The sums over workers are as accurate as one counter of all keys.
 func TestMostTags(t *testing.T) {
 	hash := newTagHash()
 	rnd := rand.New(rand.NewPCG(9, 10))
@@ -225,14 +225,14 @@ func TestMostTags(t *testing.T) {
 	}
 }
 
-// A picture has what an SVG shows.
+// A picture has the content of an SVG.
 type picture struct {
 	colours [hashslot.Count]string
 	titles  [hashslot.Count]string // what a viewer shows under the pointer
 	open    map[int]bool           // the slots with a mark
 	marks   [hashslot.Count]string // the patterns on top of the colours
 	legend  [][]string             // colour and texts of each line
-	notes   []string               // the texts behind
+	notes   []string               // the texts after the legend
 }
 
 // readPicture reads the SVG of a slotMap that has these titles over its legend.
@@ -428,7 +428,7 @@ func TestStatNodes(t *testing.T) {
 		captured + "redis-7.0.15/alternating_all_single_slots/17265.nodes.txt",
 		captured + "redis-7.0.15/empty_cluster_node/17282.nodes.txt",
 	} {
-		want := map[string]uint64{} // by id, as route has it
+		want := map[string]uint64{} // by id, from "hashslot route"
 		routed := runOn(keys.String(), "route", "-nodes", nodes)
 		for _, l := range strings.Split(strings.TrimSuffix(routed.out, "\n"), "\n") {
 			want[strings.Split(l, "\t")[1]]++

@@ -57,7 +57,7 @@ func answerBy(workers int, r io.Reader, in inputFlags) result {
 	return result{code, out.String(), errOut.String()}
 }
 
-// slowAnswer returns the same as answer, in a simple way.
+// slowAnswer gives the same answers as answer, in a simple way.
 func slowAnswer(input string, in inputFlags) result {
 	var (
 		r   result
@@ -115,8 +115,8 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// The input has many blocks, lines across their borders and lines longer than a block,
-// and comes in reads of all kinds.
+// The input has many blocks, lines across their borders and lines longer than a block. It
+// arrives in reads of many sizes.
 func TestAnswerLarge(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var b strings.Builder
@@ -147,7 +147,7 @@ func TestAnswerLarge(t *testing.T) {
 			if name == "bytes" {
 				want = slowAnswer(input[:50_000], in)
 			}
-			if got := answerBy(workers, r, in); got != want { // megabytes: nobody wants to see them
+			if got := answerBy(workers, r, in); got != want { // megabytes, too long to print
 				t.Errorf("max %d, %s: code %d, %d bytes, %q; want code %d, %d bytes, %q",
 					in.max, name, got.code, len(got.out), got.errOut, want.code, len(want.out), want.errOut)
 			}
@@ -190,7 +190,7 @@ func TestAnswersAtOnce(t *testing.T) {
 	assert.Equal(t, exitOK, <-code)
 }
 
-// heapWriter watches the heap while it is written to.
+// heapWriter measures the heap at each write.
 type heapWriter struct{ bytes, next, peak uint64 }
 
 func (w *heapWriter) Write(p []byte) (int, error) {
@@ -214,8 +214,8 @@ func TestMemory(t *testing.T) {
 	for _, test := range []struct {
 		line   string
 		format string
-		more   float64 // at least this many bytes of output for a byte of input
-		blocks uint64  // of memory for one of input, and as much again for the collector
+		more   float64 // at least this many bytes of output per byte of input
+		blocks uint64  // of memory per block of input, and as much again for the garbage collector
 	}{
 		{"user:{123}:profile\n", "text", 1.6, 2 * 16},
 		{"user:{123}:profile\n", "json", 3.3, 2 * 20},
@@ -238,7 +238,7 @@ func TestMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	require.Equal(t, exitOK, run([]string{"slot", "-max", "100000000"}, strings.NewReader(key), w, io.Discard))
-	// Held, it would take 64 MiB; what is not held is collected late on a busy machine.
+	// If it were held, it would take 64 MiB. On a busy machine, garbage is collected late.
 	assert.Less(t, w.peak, before.HeapInuse+48<<20)
 	assert.Equal(t, uint64(2*4*len(key)+len(fmt.Sprint(hashslot.Of(key), "\t\t\t\n"))), w.bytes)
 

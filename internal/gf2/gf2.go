@@ -1,12 +1,12 @@
 // Package gf2 divides by P = x^16 + x^12 + x^5 + 1, words at a time and
-// without tables. The plain Go forms of the checksum consist of it.
+// without tables. The plain Go forms of the checksum are built from it.
 //
 // It rests on one fact: P has four terms, and squaring over GF(2) squares each
 // term. So for every k
 //
 //	P^(2^k) = x^(16·2^k) + x^(12·2^k) + x^(5·2^k) + 1
 //
-// is a multiple of P with four terms as well. Division by P becomes a few
+// is a multiple of P with four terms, too. Division by P becomes a few
 // shifts and XORs at widths that fit machine words.
 //
 // All numbers are polynomials, the highest power in the highest bit, and a

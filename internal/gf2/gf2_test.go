@@ -29,8 +29,8 @@ func remainder(words ...uint64) uint16 {
 	return r
 }
 
-// All of these are linear: that each bit alone is treated rightly is proof for
-// all numbers.
+// All of these functions are linear: if the results of single bits are right, the results
+// of all numbers are.
 func TestSingleBits(t *testing.T) {
 	for b := range 64 {
 		bit := uint64(1) << b

@@ -4,8 +4,8 @@ package guard
 
 import "testing"
 
-// Buffer is memory between two pages that must not be touched. Where
-// [Protected] is false it is plain memory.
+// Buffer is memory between two pages that must not be touched. If [Protected] is false,
+// it is plain memory.
 type Buffer struct{ data []byte }
 
 // New returns a buffer of at least size bytes, rounded up to whole pages. It

@@ -15,9 +15,9 @@ import (
 	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
-// Slot returns the slot of key by the two rules of the specification. Everything
-// else is compared with it. It uses xmodem.Table, which takes a tenth of the time of
-// Bitwise; the tests of crc16 prove the two equal.
+// Slot returns the slot of key by the two rules of the specification. All other code is
+// compared with it. It uses xmodem.Table, which takes a tenth of the time of Bitwise; the
+// tests of crc16 prove the two equal.
 func Slot(key []byte) uint16 { return xmodem.Table(Tag(key)) % 16384 }
 
 // Tag returns the bytes of key that are hashed.

@@ -97,7 +97,7 @@ func names(p *doc.Package, fset *token.FileSet, yield func(decl string, document
 	}
 	values := func(vs []*doc.Value) {
 		for _, v := range vs {
-			documented := v.Doc != "" // or one of the group, for all of it
+			documented := v.Doc != "" // or the group has documentation for all of it
 			for _, spec := range v.Decl.Specs {
 				spec := spec.(*ast.ValueSpec)
 				documented = documented || spec.Doc.Text()+spec.Comment.Text() != ""

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConstants derives every constant of the assembly again. Each stands in a
-// line of its own with its definition behind it,
+// TestConstants derives every constant of the assembly again. Each is on a line of its
+// own, followed by its definition,
 //
 //	#define BLOCK0L 0x1021000000000000 // (x^16 mod P) << 48
 //

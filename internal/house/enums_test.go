@@ -27,8 +27,9 @@ func constantsOf(typ *doc.Type) []string {
 	return names
 }
 
-// TestEnums holds that enumerations have a String method, and that the constants of a type
-// begin with a word of its name, so that a reader knows their type and finds all of them.
+// TestEnums checks that enumerations have a String method, and that the constants of a
+// type begin with the same words of its name, so that a reader sees their type and finds
+// all of them.
 func TestEnums(t *testing.T) {
 	enums, prefixes := 0, 0
 	for _, dir := range public(t) {

@@ -82,10 +82,10 @@ func firstMethod(typ *doc.Type, fset *token.FileSet) string {
 	return ""
 }
 
-// TestExamples holds that each package has an example, that each main type has one
-// that uses its first method, that each main use has one, and that each is compared
-// with its output. An example belongs to a type if documentation shows it there, so those
-// of its methods and of functions that return it count.
+// TestExamples checks that there is an example of each package, of each main use, and of
+// each main type, which must use the first method of the type. Each example must have an
+// output to compare with. An example belongs to a type if the documentation shows it
+// there, so examples of its methods and of functions that return it count.
 func TestExamples(t *testing.T) {
 	types, mains := 0, 0
 	for _, dir := range public(t) {

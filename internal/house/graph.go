@@ -77,8 +77,8 @@ func (g Graph) Circles() [][]string {
 	return circles
 }
 
-// Least returns g without the arrows that follow from others: those to names that can also
-// be reached over another name. Arrows of circles stay.
+// Least returns g without the arrows that follow from others: arrows to names that can
+// also be reached by way of another name. Arrows of circles stay.
 func (g Graph) Least() Graph {
 	least := Graph{}
 	for from, uses := range g {
@@ -97,8 +97,8 @@ func (g Graph) Least() Graph {
 	return least
 }
 
-// Rows returns the names of g in rows, such that all arrows go down, except those of
-// circles, which stay in one row. In a row, names stand near those that use them.
+// Rows returns the names of g in rows, so that all arrows go down, except arrows of
+// circles, whose names share a row. In a row, names are near the names that use them.
 func (g Graph) Rows() [][]string {
 	reach := map[string]map[string]bool{}
 	for name := range g {
@@ -199,8 +199,8 @@ var (
 )
 
 // Files returns the graph of calls between the files of the root package. A function
-// without a body is in the file of its assembly. Types, constants and variables, which all
-// share, do not count, nor do methods.
+// without a body belongs to the file of its assembly. Methods do not count, nor do types,
+// constants and variables, which all files share.
 func Files(root string) (Graph, error) {
 	g := Graph{}
 	declared := map[string][]string{} // files, by name

@@ -29,8 +29,8 @@ func TestRows(t *testing.T) {
 	assert.Equal(t, "a -> b\nb -> c\nc -> d\nd -> c\ne -> d\n", g.Least().String(), "a uses c by b")
 }
 
-// Files of the root package that call each other are of one job. One circle is between
-// two: crc16 passes long buffers to long, which passes the last bytes back.
+// Files of the root package that call each other do one job. Only one circle is between
+// two jobs: crc16 passes long buffers to long, which passes the last bytes back.
 func TestNoCircles(t *testing.T) {
 	files, err := Files(root)
 	require.NoError(t, err)

@@ -101,8 +101,8 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
-// TestQuiet holds that public packages start no goroutine, do not read the clock and do
-// not wait: callers pass the time in. Adapters do all of that.
+// TestQuiet checks that public packages start no goroutine, do not read the clock and do
+// not wait: callers pass the time in. Adapters may do all of that.
 func TestQuiet(t *testing.T) {
 	for _, dir := range public(t) {
 		if strings.HasPrefix(dir, "adapter/") {

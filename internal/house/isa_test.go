@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The tests of this file hold that every CPU for which a kernel is chosen has all of its
-// instructions. An emulator does not notice all violations.
+// The tests of this file check that every CPU for which a kernel is chosen has all of the
+// kernel's instructions. An emulator does not notice all violations.
 
 // instruction is one line of the assembler's listing.
 type instruction struct {
@@ -61,9 +61,9 @@ func listing(t *testing.T, arch string) map[string][]instruction {
 	return functions
 }
 
-// The features that an instruction needs: in its legacy form on registers of 128 bits, on
-// registers of 256 bits, and on registers of 512 bits or with a new register or mask.
-// "" means every CPU of the architecture.
+// The features that an instruction needs: in its legacy form on registers of 128 bits; on
+// registers of 256 bits; and on registers of 512 bits, or with one of the registers or
+// masks that AVX-512 adds. "" means every CPU of the architecture.
 var amd64Features = func() map[string][3]string {
 	m := map[string][3]string{}
 	add := func(sse, avx, avx512 string, names string) {
@@ -143,8 +143,8 @@ func needsOf(t *testing.T, in instruction) []string {
 
 func TestInstructionsBelongToTheirKernel(t *testing.T) {
 	functions := listing(t, "amd64")
-	// The numbers and needs of the kernels as crc16_amd64.go has them, and the
-	// functions that Go code calls when the kernel is in use.
+	// The numbers and needs of the kernels, as in crc16_amd64.go, and the functions that
+	// Go code calls when the kernel is in use.
 	clmul := []string{"", "CLMUL", "SSSE3", "SSE4.1"}
 	avx2 := append(slices.Clip(clmul), "AVX", "AVX2")
 	avx512 := append(slices.Clip(avx2), "BMI1", "BMI2", "AVX512F", "AVX512BW", "AVX512VL", "AVX512DQ", "AVX512CD", "AVX512VBMI", "AVX512VBMI2",
@@ -156,7 +156,7 @@ func TestInstructionsBelongToTheirKernel(t *testing.T) {
 		has     []string
 		entries []string
 	}{
-		// Where of goes on depends on the kernel.
+		// The function that of calls depends on the kernel.
 		{"generic", 0, []string{""}, []string{"of", "ofPlain", "useOf"}},
 		{"clmul", 1, clmul, []string{"of", "of16", "sum", "slots1", "long"}},
 		{"avx2", 2, avx2, []string{"of", "of16", "sum", "slots1", "long"}},
@@ -174,8 +174,8 @@ func TestInstructionsBelongToTheirKernel(t *testing.T) {
 	}
 }
 
-// reachable returns the instructions that can run in a tier: a jump that depends on the
-// tier goes one way.
+// reachable returns the instructions that can run in a tier. A jump that depends on the
+// tier goes only one way.
 func reachable(t *testing.T, functions map[string][]instruction, tier int, entries []string, called map[string]bool) []instruction {
 	t.Helper()
 	var found []instruction
@@ -198,7 +198,7 @@ func reachable(t *testing.T, functions map[string][]instruction, tier int, entri
 			case in.name == "RET":
 				return
 			case in.name == "LEAQ":
-				// The address of a function stands for a jump into it.
+				// Taking the address of a function counts as a jump into it.
 				name, _, _ := strings.Cut(in.operands, "<>(")
 				for i := range functions[name] {
 					walk(place{name, i})
@@ -241,8 +241,8 @@ var (
 	limitTest = regexp.MustCompile(`^AX, near\(SB\)$`)
 )
 
-// decide says whether the conditional jump at index is taken in that tier, if it
-// follows a comparison of the tier, or one with near, which is 0 below tier 3.
+// decide returns whether the conditional jump at index is taken in the tier, if the jump
+// follows a comparison of the tier, or one of near, which is 0 below tier 3.
 func decide(t *testing.T, body []instruction, index, tier int) (taken, decided bool) {
 	t.Helper()
 	if index == 0 || body[index].name == "JMP" {
@@ -276,8 +276,8 @@ func decide(t *testing.T, body []instruction, index, tier int) (taken, decided b
 	return
 }
 
-// TestSHA3InstructionsAreApart holds that a function for arm64 needs the extension SHA3 if
-// and only if its name says so.
+// TestSHA3InstructionsAreApart checks that a function for arm64 needs the extension SHA3
+// if and only if its name says so.
 func TestSHA3InstructionsAreApart(t *testing.T) {
 	sha3 := []string{"VEOR3", "VBCAX", "VRAX1", "VXAR"}
 	for name, body := range listing(t, "arm64") {
@@ -290,7 +290,7 @@ func TestSHA3InstructionsAreApart(t *testing.T) {
 	}
 }
 
-// TestInlining holds that public functions are inlined, and so cost no second call.
+// TestInlining checks that public functions are inlined, so that they cost no second call.
 func TestInlining(t *testing.T) {
 	out := command(t, "build", "-gcflags=-m", ".")
 	for _, name := range []string{"Of", "OfBytes", "Checksum", "ChecksumString", "Update", "Slot.Valid", "Kernel"} {

@@ -38,8 +38,8 @@ func pages(t *testing.T) map[string]string {
 
 var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
 
-// TestPages holds that each block of Go in the pages is an example with an output, which
-// go test runs, or a program that prints what its last comment says.
+// TestPages checks each block of Go in the pages. It must be an example with an output,
+// which go test runs, or a program that prints what its last comment says.
 func TestPages(t *testing.T) {
 	t.Chdir(root)
 	examples := map[string]bool{}
@@ -73,8 +73,8 @@ func TestPages(t *testing.T) {
 	assert.GreaterOrEqual(t, blocks["docs/checksum.md"], 7)
 }
 
-// runs holds that a program prints what its comment "// Output:" says, with kernels and
-// without, or compiles if it has none.
+// runs checks that a program prints what its comment "// Output:" says, with kernels and
+// without. A program without such a comment must compile.
 func runs(t *testing.T, name, program string) {
 	t.Helper()
 	_, want, ok := strings.Cut(program, "// Output:\n")
@@ -95,8 +95,8 @@ func runs(t *testing.T, name, program string) {
 	}
 }
 
-// TestLinks holds that the targets of links within the checkout exist, files and headings.
-// It does not follow links to other places.
+// TestLinks checks that the targets of links within the checkout exist: files and
+// headings. It does not follow links to other places.
 func TestLinks(t *testing.T) {
 	t.Chdir(root)
 	pages := pages(t)

@@ -21,8 +21,8 @@ func read(t *testing.T, file string) string {
 	return strings.ReplaceAll(string(text), "\r\n", "\n")
 }
 
-// TestDependabot holds that dependabot looks at each module that requires others, and
-// at the actions.
+// TestDependabot checks that dependabot watches each module that requires others, and the
+// actions.
 func TestDependabot(t *testing.T) {
 	out, err := exec.Command("git", "-C", root, "ls-files", "*go.mod").Output()
 	if err != nil {
@@ -55,8 +55,8 @@ func TestDependabot(t *testing.T) {
 	assert.ElementsMatch(t, want, got)
 }
 
-// TestActions holds that workflows name actions by commit, the same commit everywhere,
-// with the version beside it, and that they need no secret.
+// TestActions checks that workflows name each action by commit, by the same commit
+// everywhere and with the version beside it, and that workflows need no secret.
 func TestActions(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, ".github/workflows/*"))
 	require.NoError(t, err)
@@ -94,8 +94,8 @@ func valuesOf(n *yaml.Node, key string) (found []*yaml.Node) {
 	return found
 }
 
-// TestVersion holds that adapters require the version that the changelog begins with:
-// programs that import an adapter ignore its replace directive.
+// TestVersion checks that adapters require the version at the top of the changelog,
+// because programs that import an adapter ignore its replace directive.
 func TestVersion(t *testing.T) {
 	heading := regexp.MustCompile(`(?m)^## .*$`).FindString(read(t, "CHANGELOG.md"))
 	m := regexp.MustCompile(`^## (\d+\.\d+\.\d+) - (unreleased|\d{4}-\d\d-\d\d)$`).FindStringSubmatch(heading)
@@ -110,7 +110,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestReproducible holds that two checkouts give the same bytes of the command.
+// TestReproducible checks that the command has the same bytes if it is built from two checkouts.
 func TestReproducible(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds the command eight times")

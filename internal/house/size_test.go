@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// maxZip is the most bytes that "go get" may download: a tenth more than when it was set,
-// so that it stops large growth, and not the next test.
+// maxZip is the most bytes that "go get" may download. It was set to a tenth more than the
+// size at that time, so that it stops large growth, but not the next test.
 const maxZip = 740_000
 
-// TestSize holds that the module stays small. Recorded replies, pictures and results are in
-// nested modules, which importers do not download.
+// TestSize checks that the module stays small. Recorded replies, pictures and results are
+// in nested modules, which importers do not download.
 func TestSize(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("git is not here")

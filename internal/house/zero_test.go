@@ -34,7 +34,7 @@ var values = []any{
 // nils are the types whose nil pointer behaves like the zero value.
 var nils = []any{(*slotmap.Table[string])(nil)}
 
-// zeroPanics are methods that panic on a zero value, and why.
+// zeroPanics are methods that panic on a zero value, with the reason.
 var zeroPanics = map[string]string{
 	"Auth.Format":   "it writes to what fmt gives it",
 	"KeyCounts.Put": "a nil map takes nothing, as any map",
@@ -72,8 +72,8 @@ func TestZeroValues(t *testing.T) {
 	}
 }
 
-// call calls f with zero values; with a pointer to a zero value for a pointer, and with a
-// function that returns zero values for a function.
+// call calls f with zero values. A pointer points to a zero value, and a function returns
+// zero values.
 func call(f reflect.Value) []reflect.Value {
 	var args []reflect.Value
 	for i := range f.Type().NumIn() {

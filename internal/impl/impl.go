@@ -17,7 +17,7 @@ const Generic = "generic"
 type Kernel struct {
 	Name      string
 	Supported bool   // the CPU has the features that it needs
-	Use       func() // makes it the one in use
+	Use       func() // puts it into use
 }
 
 var (

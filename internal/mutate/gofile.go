@@ -18,8 +18,8 @@ import (
 	"strings"
 )
 
-// A goFile is a Go file and its mutants. Nearly all of them are in one build of the tests:
-// a variable chooses at run time. Mutants of constant declarations are built alone.
+// A goFile is a Go file and its mutants. Nearly all mutants are in one build of the tests,
+// and a variable chooses one at run time. Mutants of constant declarations are built alone.
 type goFile struct {
 	text string
 	name string // of the package
@@ -27,7 +27,7 @@ type goFile struct {
 }
 
 // An edit is a mutant of a Go file: the new text replaces the source from start to end, or
-// a choice at run time has both.
+// the build has both, and chooses at run time.
 type edit struct {
 	start, end int
 	text       string
@@ -35,7 +35,7 @@ type edit struct {
 	typ        string // of a value
 }
 
-// A choice is the form in which both versions are in one build.
+// A choice is the form in which one build has both versions.
 type choice uint8
 
 const (
@@ -135,7 +135,7 @@ func (w *goWalker) add(kind string, n ast.Node, text string, c choice) {
 			e.choice = alone
 		}
 	}
-	if w.alone || strings.Contains(text, "\n") { // lines keep their numbers
+	if w.alone || strings.Contains(text, "\n") { // the other mutants keep their line numbers
 		e.choice = alone
 	}
 	if w.function != "" {
@@ -254,7 +254,7 @@ func (w *goWalker) binary(b *ast.BinaryExpr) {
 			c = condition
 		}
 		if basic, ok := t.Underlying().(*types.Basic); ok && basic.Info()&types.IsString != 0 {
-			return // there is nothing but +
+			return // text has only the operator +
 		}
 	}
 	for _, op := range operators[b.Op] {
@@ -289,7 +289,7 @@ func (w *goWalker) statements(list []ast.Stmt, f *ast.FuncType) {
 	for _, s := range list {
 		switch s := s.(type) {
 		case *ast.ExprStmt, *ast.SendStmt, *ast.DeferStmt, *ast.GoStmt:
-			if !strings.HasPrefix(w.source(s), "panic(") { // which may stand for a return
+			if !strings.HasPrefix(w.source(s), "panic(") { // a panic may end a function in place of a return
 				w.add("statement", s, "", statement)
 			}
 		case *ast.BranchStmt:
@@ -316,8 +316,8 @@ func (w *goWalker) statements(list []ast.Stmt, f *ast.FuncType) {
 	}
 }
 
-// results adds returns with one other result each: the opposite of a bool, or the zero
-// value.
+// results adds returns in which one result is changed: to the opposite of a bool, or to
+// the zero value.
 func (w *goWalker) results(s *ast.ReturnStmt, f *ast.FuncType) {
 	if f == nil || f.Results == nil {
 		return
@@ -384,8 +384,8 @@ func (g *goFile) combined(chosen []mutant) string {
 		}
 		in = append(in, insertion{e.start, false, before}, insertion{e.end, true, after})
 	}
-	// The mutants are sorted from the outside to the inside. Of those that begin at one
-	// place the first comes first; of those that end at one place, the last.
+	// The mutants are sorted from the outside to the inside. Of mutants that begin at the
+	// same place the first comes first; of mutants that end at the same place, the last.
 	slices.Reverse(in)
 	slices.SortStableFunc(in, func(a, b insertion) int {
 		switch {
@@ -399,7 +399,7 @@ func (g *goFile) combined(chosen []mutant) string {
 		}
 		return 0
 	})
-	// Now the beginnings at one place are the wrong way round.
+	// Now beginnings at the same place are in the wrong order.
 	for i := 0; i < len(in); {
 		j := i
 		for j < len(in) && in[j].at == in[i].at && in[j].end == in[i].end {
@@ -448,8 +448,8 @@ func (m *mutator) buildGo(chosen []mutant) error {
 	}
 }
 
-// compileError matches a message of the compiler, which has no column for long lines; and
-// choices make lines long.
+// compileError matches a message of the compiler. Messages have no column for long lines,
+// and choices make lines long.
 var compileError = regexp.MustCompile(`(?m)^\S+\.go:(\d+)(?::\d+)?: `)
 
 // compile builds the tests with text instead of the file.

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// goModule is a module with a function and tests, which miss that 5 is no less
-// than 5.
+// goModule is a module with a function and tests. The tests do not notice if 5 counts as
+// less than 5.
 func goModule(t *testing.T) (dir string) {
 	dir = t.TempDir()
 	for name, text := range map[string]string{

@@ -1,6 +1,6 @@
-// Mutate finds out whether the tests would notice a mistake in the assembly, or in Go. It
-// makes one small change to a file at a time, runs the package's fast tests, and lists the
-// changes that they do not notice:
+// Mutate shows whether the tests would notice a mistake in the assembly or in Go. It makes
+// one small change to a file at a time, runs the package's fast tests, and lists the
+// changes that the tests do not notice:
 //
 //	cd internal/mutate
 //	go run . -file crc16_amd64.s -n 50 -seed 1
@@ -20,15 +20,15 @@
 // and of Go one of
 //
 //	statement a statement is left out
-//	condition a condition is the opposite, or one side of && or ||
-//	operator  an operator is another: < becomes <= or >=, + becomes -
-//	constant  a number is one more or one less, a text is empty, true is false
-//	return    a result is zero, or the opposite
+//	condition a condition becomes its opposite, or one side of && or ||
+//	operator  an operator becomes another: < becomes <= or >=, + becomes -
+//	constant  a number becomes one more or one less, a text empty, true false
+//	return    a result becomes zero, or its opposite
 //
 // The sources are not changed: the go command gets the mutants as an overlay, many at a
 // time, and an environment variable tells the tests which one to call. A mutant is killed
-// if it does not assemble, fails a test, crashes, or takes ten times as long. One that
-// passes either shows a missing test or makes no difference. The latter are explained in
+// if it does not assemble, fails a test, crashes, or takes ten times as long. A mutant that
+// passes shows a missing test, or makes no difference. Those of the second kind are explained in
 // a file of lines
 //
 //	file: kind: instruction => mutant // why it makes no difference
@@ -95,9 +95,9 @@ func main() {
 	}
 }
 
-// fastProofs are tests that together cover every kernel, plain Go excepted, at every
-// length, and take seconds. The first word takes a fraction of a second and kills most
-// mutants. It also covers calls of plain Go.
+// fastProofs are tests that take seconds and together cover every kernel except plain Go,
+// at every length. Those of the first word take a fraction of a second and kill most
+// mutants. They also cover calls of plain Go.
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere|TestUseOfTellsKernelsApart)$/kernel= " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
 	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout|" +
@@ -112,14 +112,14 @@ type mutator struct {
 	limits    []time.Duration // of the words of run: ten times what it takes without a mutant
 
 	g      *goFile  // of a Go file
-	chosen []mutant // those that were last built
-	skip   []string // tests that what was last built fails without a mutant
+	chosen []mutant // the mutants of the last build
+	skip   []string // tests that fail in the last build without a mutant
 	output limited  // of the last run of tests
 
 	lines     []string // the original
-	dir       string   // for what is temporary
+	dir       string   // for temporary files
 	include   string   // where the package's go_asm.h is
-	assembled []bool   // which of the mutants that were last built are in the tests
+	assembled []bool   // which mutants of the last build are in the tests
 }
 
 func (m *mutator) main(n int, seed uint64, part, explained string, list bool) error {
@@ -256,7 +256,7 @@ const perBuild = 64
 // original is the name of the unchanged file among mutants.
 const original = -1
 
-// selector is added to the package: it reads from an environment variable which mutant to
+// selector is added to the package. It reads from an environment variable which mutant to
 // call.
 const selector = `package hashslot
 
@@ -390,9 +390,9 @@ func (m *mutator) build(chosen []mutant) error {
 	return nil
 }
 
-// header has go_asm.h made, and returns the folder where it is.
+// header makes the go command write go_asm.h, and returns its folder.
 func (m *mutator) header() (folder string, err error) {
-	// The go command keeps it in its work folder, and only works if something is new.
+	// The go command keeps it in its work folder, and writes it only if something is new.
 	name, err := filepath.Abs("mutant_new.go")
 	if err != nil {
 		return "", err
@@ -423,9 +423,9 @@ func (m *mutator) header() (folder string, err error) {
 
 func (m *mutator) binary() string { return filepath.Join(m.dir, "mutant.test") }
 
-// testOriginal holds that the tests pass without a mutant. What a build adds to a Go file
-// can make one fail: a function that is no longer inlined allocates. Those tests are left
-// out for that build.
+// testOriginal checks that the tests pass without a mutant. The code that a build adds to
+// a Go file can make a test fail, because a function that is no longer inlined allocates.
+// Such tests are left out for that build.
 func (m *mutator) testOriginal() error {
 	m.skip = nil
 	for {
@@ -444,8 +444,8 @@ func (m *mutator) testOriginal() error {
 
 var failure = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
 
-// test runs the tests over a mutant of those that were last built, or the
-// original. Its error is one of the tool, not of the mutant.
+// test runs the tests with a mutant of the last build, or with the original. An error is
+// an error of the tool, not of the mutant.
 func (m *mutator) test(mutant int) (outcome string, err error) {
 	binary := m.binary()
 	switch {
@@ -504,7 +504,7 @@ func (m *mutator) runTests(binary string, mutant int, run string, limit time.Dur
 	}
 }
 
-// limited keeps the beginning of what is written to it.
+// limited keeps only the beginning of what is written to it.
 type limited struct{ bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {

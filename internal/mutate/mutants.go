@@ -90,8 +90,8 @@ func mutants(lines []string) []mutant {
 	return all
 }
 
-// flip flips one bit of a constant, a different one in each line. In a vector of indexes,
-// whose bytes are below 16 or 0x80 for none, it is a bit that has a meaning: the high bit
+// flip flips one bit of a constant, another bit in each line. In a vector of indexes, whose
+// bytes are below 16, or 0x80 for no index, it flips a bit that has a meaning: the high bit
 // if it is set, or else one of the four lowest.
 func flip(hex string, line int) string {
 	v, err := strconv.ParseUint(hex[2:], 16, 64)
@@ -186,8 +186,8 @@ func conditions(code string) []string {
 // Commutative instructions: the first two operands can be exchanged.
 var commutative = regexp.MustCompile(`^(ADD|AND|ORR|EOR|TST|TEST|VEOR|VORR|VAND|VPMULL|VPMINU|VPMAXU|VPTEST|KORTEST|KORQ|VPXOR|VPOR|VPAND|VPADD|VPCMPEQ|VPCLMUL|VCMEQ)`)
 
-// swap exchanges the first two operands of an instruction if both are
-// registers and it matters, and returns "" otherwise.
+// swap exchanges the first two operands of an instruction if both are registers and their
+// order matters. Otherwise it returns "".
 func swap(code string) string {
 	name, rest, _ := strings.Cut(code, " ")
 	operands := split(rest)

@@ -94,7 +94,7 @@ func TestReadExplained(t *testing.T) {
 	assert.ErrorContains(t, err, ":1: not of the form")
 }
 
-// TestExplained holds that each explanation is of a mutant that exists.
+// TestExplained checks that the mutant of each explanation exists.
 func TestExplained(t *testing.T) {
 	files, err := filepath.Glob("../../*.s")
 	require.NoError(t, err)

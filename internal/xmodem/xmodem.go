@@ -1,5 +1,5 @@
-// Package xmodem computes CRC-16/XMODEM by its definition and by tables. These are what
-// the forms that programs use are compared with, in tests and in benchmarks.
+// Package xmodem computes CRC-16/XMODEM by its definition and by tables. Tests and
+// benchmarks compare the forms that programs use with these.
 package xmodem
 
 // Bitwise returns the checksum of p by the definition: the remainder of p(x)*x^16
@@ -41,8 +41,8 @@ var tables = func() (t [16][256]uint16) {
 }()
 
 // Table returns the checksum of p by table lookup, sixteen bytes a step ("slicing by
-// 16"). Its 8 KiB of tables give short messages a fast start where they are in the
-// cache, and push other data out of it.
+// 16"). Its 8 KiB of tables are fast for short messages while they are in the cache, but
+// push other data out of it.
 func Table(p []byte) uint16 {
 	t := &tables
 	var crc uint16
