@@ -14,7 +14,7 @@ for platform in "$@"; do
 	export GOOS=${platform%/*} GOARCH=${platform#*/}
 	name=hashslot-$GOOS-$GOARCH
 	[[ $GOOS != windows ]] || name+=.exe
-	# -buildvcs has "hashslot version" name the tag and the commit.
+	# With -buildvcs, "hashslot version" prints the tag and the commit.
 	go build -trimpath -buildvcs=true -o "$out/$name" ./cmd/hashslot
 done
 cd "$out"
