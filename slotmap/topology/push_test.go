@@ -252,10 +252,14 @@ func TestMigratedModel(t *testing.T) {
 			} else {
 				require.Equal(t, want, got.Change.Slots)
 			}
-			for slot := range owner {
-				shard, _ := r.For(hashslot.Slot(slot))
-				if shard.Primary.Addr() != owner[slot] {
-					t.Fatalf("seed %d: slot %d is at %v, want %s", seed, slot, shard, owner[slot])
+			table, _ := r.Table()
+			require.True(t, table.Unassigned().IsEmpty())
+			for rg, shard := range table.Ranges() {
+				addr := shard.Primary.Addr()
+				for i, want := range owner[rg.First : int(rg.Last)+1] {
+					if addr != want {
+						t.Fatalf("seed %d: slot %d is at %v, want %s", seed, int(rg.First)+i, shard, want)
+					}
 				}
 			}
 			checkMap(t, &r)

@@ -394,20 +394,19 @@ func (c *refCluster) unify() {
 
 // settle finds the owner of each slot, one by one.
 func (c *refCluster) settle() {
-	for s := range c.owners {
-		var claims []*refNode
-		for _, n := range c.nodes {
-			if n.role == "primary" && n.slots[s] {
-				claims = append(claims, n)
+	primaries := slices.DeleteFunc(slices.Clone(c.nodes), func(n *refNode) bool { return n.role != "primary" })
+	slices.SortStableFunc(primaries, func(a, b *refNode) int {
+		return cmp.Or(
+			-cmp.Compare(a.epoch, b.epoch),
+			-compareBool(a.addr != "", b.addr != ""),
+			cmp.Compare(a.name, b.name))
+	})
+	for s := range c.owners { // the first that claims it
+		for _, n := range primaries {
+			if n.slots[s] {
+				c.owners[s] = n
+				break
 			}
-		}
-		if len(claims) > 0 {
-			c.owners[s] = slices.MinFunc(claims, func(a, b *refNode) int {
-				return cmp.Or(
-					-cmp.Compare(a.epoch, b.epoch),
-					-compareBool(a.addr != "", b.addr != ""),
-					cmp.Compare(a.name, b.name))
-			})
 		}
 	}
 }
