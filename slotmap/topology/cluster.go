@@ -12,15 +12,15 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A Cluster is what one node says about its cluster, or, from [Merge], what
-// several nodes say. It never changes, and all methods are safe for concurrent
-// use. What they return belongs to the Cluster and must not be changed.
+// A Cluster is the view that one node has of its cluster, or, from [Merge], the views
+// of several nodes in one. It never changes, and all methods are safe for concurrent
+// use. What they return belongs to the Cluster and must not be modified.
 type Cluster struct {
 	command string
 	from    Origin // the zero Origin for merged views
 	store   []Node
 	nodes   []*Node
-	byKey   map[string]int32 // place in store
+	byKey   map[string]int32 // the place in store, by the node's key
 	shards  []*Shard
 	table   *slotmap.Table[*Shard]
 	open    []OpenSlot
@@ -28,18 +28,19 @@ type Cluster struct {
 	currentEpoch  uint64
 	disagreements []Disagreement
 	warnings      []string
-	unkept        int // warnings beyond maxWarnings
+	unkept        int // how many warnings were beyond maxWarnings
 }
 
-// A Shard is a primary and its replicas: the owner of slots. A primary that has
-// no slots has a Shard too, and so has a dead primary that was replaced.
+// A Shard is a primary and its replicas: the owner of slots. A primary without slots is
+// a Shard too, and so is a dead primary that was replaced. A Shard of a [Cluster] or a
+// [Router] never changes and must not be modified.
 type Shard struct {
 	ID       string  // shard id; "" if the reply has none
 	Primary  *Node   // never nil
 	Replicas []*Node // in the order of the reply
 }
 
-// String returns what is known of the primary.
+// String returns the [Node.String] of the primary.
 func (s *Shard) String() string {
 	if s.Primary == nil {
 		return s.ID
@@ -47,14 +48,14 @@ func (s *Shard) String() string {
 	return s.Primary.String()
 }
 
-// An OpenSlot is a slot that CLUSTER SETSLOT has marked as migrating or importing,
-// whether the move goes on or was abandoned. Normally both ends report it. A node
+// An OpenSlot is a slot that CLUSTER SETSLOT has marked as migrating or importing. Its
+// move may be in progress or abandoned. Normally both ends report it. But a node
 // reports only its own open slots, so the view of one node may show one end only.
 type OpenSlot struct {
 	Slot      hashslot.Slot
 	From, To  string // node ids
-	Migrating bool   // From says that it moves the slot away
-	Importing bool   // To says that it takes the slot in
+	Migrating bool   // From has the slot as migrating
+	Importing bool   // To has the slot as importing
 }
 
 // A Disagreement describes slots that two nodes claim, in one reply or in the
@@ -66,10 +67,12 @@ type Disagreement struct {
 	Reason string
 }
 
-// Nodes returns all nodes in the order of the reply, including those in handshake.
+// Nodes returns all nodes, including those in handshake, in the order of the reply. Of
+// [Merge] they are in the order of their ids.
 func (c *Cluster) Nodes() []*Node { return c.nodes }
 
-// Node returns the node with the id, or nil.
+// Node returns the node with the id, or nil. It takes constant time, unless no node has
+// the id or the reply gives one id to several addresses: then it is linear in the nodes.
 func (c *Cluster) Node(id string) *Node {
 	if i, ok := c.byKey[id]; ok && c.store[i].ID == id {
 		return c.nodes[i]
@@ -87,7 +90,7 @@ func (c *Cluster) Node(id string) *Node {
 // the reply does not have is in no shard.
 func (c *Cluster) Shards() []*Shard { return c.shards }
 
-// Table returns the owner of each slot.
+// Table returns the table of slot owners. It is never nil.
 func (c *Cluster) Table() *slotmap.Table[*Shard] {
 	if c == nil || c.table == nil {
 		return noTable
@@ -117,9 +120,8 @@ func (c *Cluster) Myself() *Node {
 	return nil
 }
 
-// source returns the node that the view is of: the one that says "myself", else
-// the one with the address that was asked. If neither is known, it is a node
-// without a name.
+// source returns the node that gave the view: the one with the flag "myself", else the
+// one with the address that was asked. If neither is known, it is a Node without a key.
 func (c *Cluster) source() *Node {
 	if c.command == merged {
 		return new(Node)
@@ -140,9 +142,9 @@ func (c *Cluster) source() *Node {
 	return &Node{key: addr, addr: addr}
 }
 
-// highestEpoch returns the epoch that nodes.conf has in its last line, or, if
-// it has none or the reply is another, the highest config epoch of a node: 0 in
-// CLUSTER SLOTS and SHARDS, which have no epochs.
+// highestEpoch returns the highest epoch of the view: the current epoch in the last
+// line of nodes.conf, or a node's config epoch. It is 0 in CLUSTER SLOTS and SHARDS,
+// which have no epochs.
 func (c *Cluster) highestEpoch() uint64 {
 	epoch := c.currentEpoch
 	for _, n := range c.nodes {
@@ -152,12 +154,12 @@ func (c *Cluster) highestEpoch() uint64 {
 }
 
 // Disagreements returns the slots that more than one node claims and, after
-// [Merge], those that some views have no owner for. It keeps at most 1000.
+// [Merge], those that have an owner in some of the views only. There are at most 1000.
 func (c *Cluster) Disagreements() []Disagreement { return c.disagreements }
 
-// Warnings returns what was ignored in the reply, each with its place: an unknown
-// field, slots on the line of a node that cannot own any. There are at most 1000
-// warnings, followed by one that counts the rest.
+// Warnings returns what was ignored in the reply, each with its place, such as an
+// unknown field, or slots of a node that cannot own any. There are at most 1000
+// warnings, and then one more that counts the rest.
 func (c *Cluster) Warnings() []string {
 	if c.unkept == 0 {
 		return c.warnings
@@ -173,7 +175,8 @@ func (c *Cluster) warn(at location, reason string) {
 	}
 }
 
-// resolve finds the addresses and keys of the nodes in c.store.
+// resolve finds the addresses and keys of the nodes in c.store, and merges nodes with
+// the same key.
 func (c *Cluster) resolve(from Origin) {
 	c.from = from
 	anyTLS := false
@@ -195,8 +198,8 @@ func (c *Cluster) resolve(from Origin) {
 	c.unify()
 }
 
-// warnOfAsked warns if a node's address is the one that was asked, and that
-// address is not known.
+// warnOfAsked warns of a node that is reached at the host that was asked. It is called
+// if that host is not known.
 func (c *Cluster) warnOfAsked() {
 	for i := range c.store {
 		n := &c.store[i]
@@ -214,8 +217,8 @@ func (c *Cluster) warnOfAsked() {
 	}
 }
 
-// unify merges nodes that have the same key. A node without an id is known
-// by its address, and several may turn out to have the same one.
+// unify merges nodes that have the same key. A node without an id is known by its
+// address, and several may turn out to have the same one once it is resolved.
 func (c *Cluster) unify() {
 	nameless := false
 	for i := range c.store {
@@ -226,7 +229,7 @@ func (c *Cluster) unify() {
 	}
 	c.byKey = nil // nodes without an id are not in it
 	first := make(map[string]int32, len(c.store))
-	places := make([]int32, len(c.store)) // that the nodes have then, from 1
+	places := make([]int32, len(c.store)) // the new places of the nodes, from 1
 	kept := c.store[:0]
 	for i := range c.store {
 		n := &c.store[i]
@@ -257,7 +260,7 @@ func (c *Cluster) unify() {
 	}
 }
 
-// join adds to n what the reply says of the same node in another place.
+// join adds to n what the reply says of m, the same node.
 func (n *Node) join(m *Node) {
 	n.Flags |= m.Flags & FlagMyself
 	n.Migrating, n.Importing = append(n.Migrating, m.Migrating...), append(n.Importing, m.Importing...)
@@ -271,8 +274,8 @@ func (n *Node) join(m *Node) {
 	}
 }
 
-// build makes the rest of c from the nodes in c.store. A parser may have made
-// c.byKey already.
+// build makes the rest of c from the nodes in c.store, except c.byKey if a parser has
+// made it already.
 func (c *Cluster) build() {
 	if c.byKey == nil {
 		c.byKey = make(map[string]int32, len(c.store))
@@ -321,8 +324,8 @@ func (c *Cluster) build() {
 	}
 }
 
-// makeShards returns the shard of each primary, by its place in c.store, and how many
-// there are.
+// makeShards returns the shards of the primaries, by their places in c.store, and the
+// number of primaries.
 func (c *Cluster) makeShards() (shardOf []*Shard, primaries int) {
 	for i := range c.store {
 		if c.store[i].Role == RolePrimary {
@@ -367,8 +370,8 @@ func (o *owners) ranges() iter.Seq2[slotmap.Range, int32] {
 	}
 }
 
-// claim gives each primary the slots it claims, and stops and reports false
-// when it comes to a slot that two of them claim.
+// claim gives each primary the slots that it claims. It stops and reports false at the
+// first slot that two of them claim.
 func (c *Cluster) claim(owners *owners) bool {
 	for i := range c.store {
 		n := &c.store[i]
@@ -388,7 +391,7 @@ func (c *Cluster) claim(owners *owners) bool {
 	return true
 }
 
-// settle is claim for primaries that claim the same slots.
+// settle is claim for the case that primaries claim the same slots.
 func (c *Cluster) settle(owners *owners) {
 	*owners = [hashslot.Count]int32{}
 	var order []int32
@@ -405,8 +408,8 @@ func (c *Cluster) settle(owners *owners) {
 			cmp.Compare(n.key, m.key),
 			cmp.Compare(a, b))
 	})
-	// next[s] leads to the first slot from s on that has no owner yet, so that
-	// slots that many nodes claim are not walked over and over.
+	// next[s] leads to the first slot from s on that has no owner yet. So a slot that
+	// many nodes claim is walked over only once.
 	var next [hashslot.Count + 1]uint16
 	for s := range next {
 		next[s] = uint16(s)
@@ -432,10 +435,10 @@ func (c *Cluster) settle(owners *owners) {
 	}
 }
 
-// maxDisagreements bounds what a hostile reply can make of them.
+// maxDisagreements bounds the disagreements that a hostile reply can cause.
 const maxDisagreements = 1000
 
-// disagree notes which of the slots that n claims others have already.
+// disagree records which of the slots that n claims have another owner already.
 func (c *Cluster) disagree(owners *owners, n *Node) {
 	var ids []int32 // of the others, in the order of the slots
 	slots := map[int32]*slotmap.Set{}
@@ -481,8 +484,8 @@ func compareBool(a, b bool) int {
 
 // addOpen notes the open slots of n.
 func (c *Cluster) addOpen(n *Node) {
-	// In Valkey, a replica reports the open slots of its shard too: the end of the
-	// move is its primary.
+	// In Valkey, a replica reports the open slots of its primary too. The end of the
+	// move is the primary.
 	id := n.ID
 	if n.Role == RoleReplica && n.PrimaryID != "" {
 		id = n.PrimaryID
@@ -535,18 +538,18 @@ func (c *Cluster) primaryOf(n *Node) int32 {
 }
 
 // Equal reports whether two views have the same nodes, in the same roles and under
-// the same primaries, and the same slot owners. It ignores the order of nodes,
-// addresses (which depend on who asks), failure flags, epochs, open slots and
-// times, and nodes without a role.
+// the same primaries, and the same slot owners. It ignores the order of nodes, nodes
+// without a role, addresses (which depend on who asks), failure flags, epochs, open
+// slots and times.
 //
 // CLUSTER SLOTS leaves out replicas that have failed or are new, so only views
 // from the same command should be compared. A nil Cluster equals one without
-// nodes. Equal costs O(n log n) for n nodes.
+// nodes. Equal takes O(n log n) time for n nodes and ranges.
 func (c *Cluster) Equal(other *Cluster) bool {
 	return c == other || bytes.Equal(c.canonical(), other.canonical())
 }
 
-// canonical returns what Equal compares.
+// canonical returns c in the form that Equal compares.
 func (c *Cluster) canonical() []byte {
 	if c == nil {
 		return nil

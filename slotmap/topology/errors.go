@@ -31,7 +31,7 @@ type fault struct {
 	reason string
 }
 
-// in puts a step in front of the path of a fault.
+// in puts a step in front of the path of the fault, and returns the fault.
 func (f *fault) in(step string) *fault {
 	switch {
 	case f.path == "" || strings.HasPrefix(f.path, "["):
@@ -42,13 +42,14 @@ func (f *fault) in(step string) *fault {
 	return f
 }
 
-// of makes f the error of the reply to a command. The reply is refused as a whole:
-// a map of half a cluster is worse than the map from before.
+// of returns f as the error of the reply to a command. The whole reply is refused:
+// a map of half a cluster is worse than the earlier map.
 func (f *fault) of(command string) error {
 	return &slotmap.ParseError{Input: command, Place: f.location.String(), Reason: f.reason}
 }
 
-// maxWarnings bounds the warnings of a hostile reply.
+// maxWarnings bounds the warnings that a hostile reply can cause.
 const maxWarnings = 1000
 
+// index returns the path "name[i]".
 func index(name string, i int) string { return fmt.Sprintf("%s[%d]", name, i) }

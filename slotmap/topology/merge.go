@@ -10,31 +10,32 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// ErrNoViews is the error of [Merge] without views.
+// ErrNoViews is the error that [Merge] returns if it gets no views.
 var ErrNoViews = errors.New("topology: no views to merge")
 
 // Merge combines the views of several nodes into one. Views of different commands
 // can be merged, and their order does not matter.
 //
-// For each node, the view with its highest config epoch counts; other views of its
-// slots are outdated. A slot that several nodes then claim goes to
+// Of each node, only the claims with its highest config epoch count; those with a lower
+// one are outdated. If several nodes then claim a slot, it goes to
 //
 //  1. the claim with the highest config epoch; any epoch wins over a view without
 //     epochs (CLUSTER SLOTS and SHARDS);
 //  2. the node whose own view claims the slot;
 //  3. the node that most views name;
-//  4. the one whose view has an owner for the most slots;
-//  5. the one that has an address;
-//  6. the smaller node id.
+//  4. the node that is named by the view with the most assigned slots;
+//  5. the node that has an address;
+//  6. the node with the smaller id.
 //
-// A slot that only some of the views have an owner for goes to that owner.
+// If a slot has an owner in some of the views only, it goes to that owner.
 // [Cluster.Disagreements] has the slots about which the views differ, each with the
-// reason for the choice. A node has failed if most of the views that list it say so, and is suspected (FlagPFail)
-// if any does. The nodes are in the order of their ids.
+// reason for the choice. A node has failed if most of the views that list it say so;
+// else it is suspected (FlagPFail) if any of them has it as failed or suspected. The
+// nodes are in the order of their ids.
 //
-// Merge of one view is that view. A nil view is an error. Merge takes
-// time proportional to the sum of the views' nodes, and to the number of views
-// times that of ranges.
+// Merge of one view is that view. A nil view is an error. The time is O(n log n) for
+// the n nodes of all views, linear in the number of views for each of the 16384 slots,
+// and at most quadratic in it for each range in which no owner changes.
 func Merge(views ...*Cluster) (*Cluster, error) {
 	if len(views) == 0 {
 		return nil, ErrNoViews
@@ -70,7 +71,7 @@ func Merge(views ...*Cluster) (*Cluster, error) {
 
 type merger struct {
 	views    []*Cluster
-	assigned []int // by view: how many slots have an owner
+	assigned []int // how many slots have an owner, by view
 	nodes    []*mergedNode
 	byKey    map[string]*mergedNode
 
@@ -81,12 +82,12 @@ type merger struct {
 type mergedNode struct {
 	key   string
 	lines []line
-	epoch uint64 // the highest
+	epoch uint64 // the highest of all views
 	slots slotmap.Set
-	place int32 // in the result, from 1
+	place int32 // in the result's store, from 1
 }
 
-// A line is what one view says of a node.
+// A line is one view's description of a node.
 type line struct {
 	node *Node
 	view int
@@ -101,10 +102,10 @@ type mergedDisagreement struct {
 // A candidate is a node that views name as the owner of a slot.
 type candidate struct {
 	node     *mergedNode
-	epoch    uint64 // of the claim, from 1; 0 if it has none
-	own      bool   // the node itself says so
-	votes    int
-	assigned int
+	epoch    uint64 // 1 more than the claim's; 0 if it has none
+	own      bool   // the node claims the slot in its own view
+	votes    int    // how many views name it
+	assigned int    // the most assigned slots of these views
 	routable bool
 }
 
@@ -142,8 +143,8 @@ func (m *merger) elect() {
 	}
 }
 
-// vote returns who gets a slot that has these owners in the views, and whom that
-// contradicts.
+// vote returns the node that gets a slot, given its owner in each view, and the
+// disagreements about it, without the slots.
 func (m *merger) vote(owners []*Shard) (winner *mergedNode, rivals []mergedDisagreement) {
 	var candidates []*candidate
 	var nobody int
@@ -187,7 +188,8 @@ func (m *merger) vote(owners []*Shard) (winner *mergedNode, rivals []mergedDisag
 	return best.node, rivals
 }
 
-// compareCandidates returns a positive number if a goes before b, and why.
+// compareCandidates returns a positive number if a goes before b and a negative one if
+// b does, and the reason.
 func compareCandidates(a, b *candidate) (order int, reason string) {
 	if a.epoch != b.epoch {
 		if b.epoch == 0 {
@@ -249,7 +251,7 @@ func (m *merger) build() *Cluster {
 	return c
 }
 
-// describe makes one description of a node of what the views say of it.
+// describe merges the views' descriptions of a node.
 func (m *merger) describe(node *mergedNode) Node {
 	best := slices.MaxFunc(node.lines, func(a, b line) int {
 		n, o := a.node, b.node
@@ -307,7 +309,7 @@ func (m *merger) describe(node *mergedNode) Node {
 	return n
 }
 
-// mergePeers returns the union, ascending.
+// mergePeers returns the union of a and b, ascending.
 func mergePeers(a, b []Peer) []Peer {
 	if len(b) == 0 {
 		return a

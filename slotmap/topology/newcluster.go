@@ -15,21 +15,21 @@ const ownState = "NewCluster"
 // the same nodes. Nodes stay in their order; owners, shards, disagreements and open
 // slots are derived from them as from a reply.
 //
-// Each node needs a unique ID. Host and Port are what to dial, without
-// brackets around IPv6; without both, or with FlagNoAddr, the node has no address.
-// Endpoint, EndpointPort and IP follow from them where they are not given. Role
-// says what the node is, and the flags of a role need not be given. A replica
-// names its primary by PrimaryID. ConfigEpoch decides between two primaries that
-// claim a slot. All other fields may be left out.
+// Each node needs a unique ID. Host and Port are what to dial, without brackets around
+// IPv6. If one of them is missing, or with FlagNoAddr, the node has no address.
+// Endpoint, EndpointPort and IP follow from them if they are not given. Role says what
+// the node is; the flag of the role need not be given. A replica names its primary by
+// PrimaryID. ConfigEpoch decides between two primaries that claim a slot. All other
+// fields may be left out.
 //
 // The error is a [*slotmap.ParseError] with the place in nodes: no node or more than
-// 65536, an id that is missing or given twice, a port beyond 65535, an invalid range or
-// open slot, a role that contradicts the flags, a PrimaryID of a
-// node that is no replica. Slots of a node that is no primary are a warning, as in
-// a reply.
+// 65536, an id that is missing or given twice, a port that is not from 0 to 65535, an
+// invalid range or open slot, a role that contradicts the flags, or a PrimaryID of a
+// node that is no replica. Slots of a node that is no primary cause a warning, as in a
+// reply.
 //
-// The Cluster keeps copies: nodes may be changed afterwards. NewCluster takes time
-// and memory linear in the nodes and their slots.
+// The Cluster keeps copies, so nodes may be modified afterwards. NewCluster takes time
+// and memory linear in the nodes and their ranges.
 func NewCluster(nodes []Node) (*Cluster, error) {
 	fail := func(path, reason string) (*Cluster, error) {
 		return nil, (&fault{location{path: path}, reason}).of(ownState)

@@ -10,17 +10,17 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// An Origin describes the connection over which a reply came: which host a reply
-// means by "the host you asked", and how its addresses are reached from here. With the
-// zero Origin, nodes whose endpoint is the host that was asked have no address.
+// An Origin describes the connection over which a reply came: which host was asked,
+// and how the reply's addresses are reached from here. With the zero Origin, nodes
+// whose endpoint is the host that was asked have no address.
 type Origin struct {
 	// Addr is the address that was dialled, "host:port", or the host alone. IPv6
-	// needs brackets if there is a port. A node whose reply has port 0 gets this
-	// port: servers that listen for TLS only report no port if they are asked through a
-	// proxy that speaks TLS for the client.
+	// needs brackets if there is a port. A node with port 0 gets this port: a server
+	// that listens for TLS only reports port 0 if it is asked through a proxy that
+	// speaks TLS for the client.
 	Addr string
 
-	// TLS says that the connection was over TLS.
+	// TLS is true if the connection was over TLS.
 	TLS bool
 
 	// Map, if it is not nil, returns where to dial the address of a node, for
@@ -28,13 +28,13 @@ type Origin struct {
 	// brackets around an IPv6 host, after the host and port that were asked are
 	// filled in, and returns the same form. It should return an unknown address
 	// unchanged. A node for which it returns "", or anything that is not "host:port",
-	// has no address. It is called once for each node of a reply and each
-	// redirect, by the goroutine that parses, and must give equal addresses equal
-	// results.
+	// has no address. It is called once for each node of a reply and once for each
+	// redirect that have an address, by the goroutine that parses. It must give equal
+	// addresses equal results.
 	Map func(addr string) string
 }
 
-// asked returns the host and the port that were asked, "" and 0 if not known.
+// asked returns the host and the port that were asked; "" and 0 if they are not known.
 func (o Origin) asked() (host string, port int) {
 	host = o.Addr
 	if h, text, ok := cutLast(o.Addr, ':'); ok && (strings.IndexByte(h, ':') < 0 || strings.HasSuffix(h, "]")) {
@@ -48,8 +48,8 @@ func (o Origin) asked() (host string, port int) {
 	return host, port
 }
 
-// reach returns where to dial a host and port of a reply, "" and 0 if that is
-// nowhere.
+// reach returns where to dial a host and port of a reply, by Map; "" and 0 if they
+// cannot be dialled.
 func (o Origin) reach(host string, port int) (string, int) {
 	if o.Map != nil {
 		host, port, _ = splitHostPort(o.Map(joinHostPort(host, port)))
@@ -57,7 +57,7 @@ func (o Origin) reach(host string, port int) (string, int) {
 	return host, port
 }
 
-// splitHostPort splits an address that can be dialled.
+// splitHostPort splits an address "host:port". ok is false if it cannot be dialled.
 func splitHostPort(addr string) (host string, port int, ok bool) {
 	host, text, _ := cutLast(addr, ':')
 	port, ok = parsePort(text)
@@ -76,11 +76,11 @@ func unbracket(host string) string {
 	return host
 }
 
-// A Role is what a node is in its shard.
+// A Role is the role of a node in its shard.
 type Role uint8
 
 const (
-	RoleUnknown Role = iota // in handshake, or known only by name
+	RoleUnknown Role = iota // a node in handshake, or of which only the address is known
 	RolePrimary             // "master" in replies
 	RoleReplica             // "slave" or "replica" in replies
 )
@@ -96,20 +96,20 @@ func (r Role) String() string {
 	return "unknown"
 }
 
-// Flags are the flags of a node in CLUSTER NODES. The other replies have few of
-// them: the role, and FlagFail and FlagPFail for a node whose health is "fail" and
-// "offline".
+// Flags are the flags of a node in CLUSTER NODES. From the other replies come only the
+// flag of the role, FlagFail for the health "fail", and FlagPFail for the health
+// "offline". A [Router] sets FlagPFail of the nodes that it suspects.
 type Flags uint16
 
 const (
-	FlagMyself     Flags = 1 << iota // the node that was asked
+	FlagMyself     Flags = 1 << iota // "myself": the node that was asked
 	FlagPrimary                      // "master"
 	FlagReplica                      // "slave"
 	FlagPFail                        // "fail?": the node that was asked cannot reach it
 	FlagFail                         // "fail": the majority of primaries cannot reach it
-	FlagHandshake                    // not a member yet; its id is random
-	FlagNoAddr                       // its address is unknown
-	FlagNoFailover                   // a replica that will not take over
+	FlagHandshake                    // "handshake": not a member yet; its id is random
+	FlagNoAddr                       // "noaddr": its address is unknown
+	FlagNoFailover                   // "nofailover": a replica that does not stand for election
 )
 
 var flagNames = [...]string{"myself", "master", "slave", "fail?", "fail", "handshake", "noaddr", "nofailover"}
@@ -117,8 +117,8 @@ var flagNames = [...]string{"myself", "master", "slave", "fail?", "fail", "hands
 // Has reports whether all flags of set are among f.
 func (f Flags) Has(set Flags) bool { return f&set == set }
 
-// String lists the flags as CLUSTER NODES does: "myself,master", and "noflags"
-// if there are none.
+// String returns the flags in the form of CLUSTER NODES, such as "myself,master", or
+// "noflags" if there are none.
 func (f Flags) String() string {
 	if f == 0 {
 		return "noflags"
@@ -132,32 +132,33 @@ func (f Flags) String() string {
 	return strings.Join(names, ",")
 }
 
-// Health is the health of a node in CLUSTER SHARDS. It is "" in the
-// other replies. A server may send words that are not among the constants.
+// Health is the health of a node in CLUSTER SHARDS, and "" in the other replies. A
+// server may send words that are not among the constants.
 type Health string
 
 const (
 	HealthOnline  Health = "online"  // it serves
-	HealthFail    Health = "fail"    // as FlagFail
-	HealthLoading Health = "loading" // a replica that has not got its data yet
-	HealthOffline Health = "offline" // Garnet: as FlagPFail, the node that was asked has no connection to it
+	HealthFail    Health = "fail"    // the same as FlagFail
+	HealthLoading Health = "loading" // a replica that does not have its data yet
+	HealthOffline Health = "offline" // of Garnet, the same as FlagPFail: the node that was asked has no connection to it
 )
 
-// A Node is one server of a cluster, as one reply describes it. Fields that the
-// reply does not have are zero.
+// A Node is one server of a cluster, as a reply describes it. Fields that the reply
+// does not have are zero.
 //
-// The strings of a Node share memory with the reply. A Node must not be
-// changed.
+// The strings of a Node may share memory with the reply. A Node of a [Cluster] or a
+// [Router] never changes and must not be modified, so any number of goroutines may
+// read it.
 type Node struct {
 	// ID is the node id, 40 characters on Valkey and Redis. It is "" in CLUSTER
 	// SLOTS before version 4.0, and for a primary in the emulated cluster of
 	// Dragonfly if a replica was asked.
 	ID string
 
-	// Host and Port are what to dial; Addr joins them. Host is the node's
-	// preferred endpoint, or the host that was asked where the reply means that.
-	// Port is the port of that endpoint, or the TLS port if the connection needs it.
-	// Both are after [Origin].Map. They are "" and 0 if not known.
+	// Host and Port are what to dial; Addr joins them. Host is the node's preferred
+	// endpoint, or the host that was asked if the reply means that one. Port is the
+	// port of that endpoint, or the TLS port if the connection needs it. Both come from
+	// [Origin].Map if there is one. Host is "" and Port is 0 if it is not known.
 	Host string
 	Port int
 
@@ -169,14 +170,14 @@ type Node struct {
 	// port of the cluster bus. 0 means none.
 	EndpointPort, TLSPort, BusPort int
 
-	IP       string // IP address; "" if the reply does not tell
-	Hostname string // announced host name; "" if there is none
+	IP       string // IP address; "" if the reply has none
+	Hostname string // announced host name; "" if the reply has none
 
 	ShardID          string // from CLUSTER SHARDS of Valkey 9.1 and from nodes.conf
 	AvailabilityZone string
 
-	// ReplicaPriority is cluster-replica-priority of Valkey 9.2, from nodes.conf: the
-	// replica with the smaller one is to win an election.
+	// ReplicaPriority is cluster-replica-priority of Valkey 9.2, from nodes.conf. Of two
+	// replicas, the one with the smaller value is preferred in an election.
 	ReplicaPriority int
 
 	Flags     Flags
@@ -188,9 +189,9 @@ type Node struct {
 	// NODES has it, and it means nothing on the line of a replica.
 	ConfigEpoch uint64
 
-	PingSent, PongReceived int64  // Unix time in milliseconds, 0 for none; CLUSTER NODES
-	LinkState              string // "connected" or "disconnected": the cluster bus link from the node that was asked; CLUSTER NODES
-	ReplicationOffset      int64  // in bytes; CLUSTER SHARDS
+	PingSent, PongReceived int64  // from CLUSTER NODES: Unix time in milliseconds, 0 for none
+	LinkState              string // from CLUSTER NODES: "connected" or "disconnected", the cluster bus link from the node that was asked
+	ReplicationOffset      int64  // from CLUSTER SHARDS, in bytes
 
 	// Slots are the slots that the node claims, as the reply lists them. If two
 	// nodes claim a slot, the table of the [Cluster] shows which of them owns it.
@@ -207,14 +208,14 @@ type Node struct {
 	// if there is nothing.
 	Extra map[string]string
 
-	key  string // ID, or, if the reply has none or gives it to two nodes, the address
+	key  string // ID; the address if the reply has no id or gives it to two nodes
 	addr string
 	told endpointKind
 
 	versioned bool // ConfigEpoch is known
-	stranger  bool // only a redirect told of it
+	stranger  bool // the node is known only from a redirect
 
-	primary int32 // of a replica: its primary's place among the nodes of the cluster, from 1; 0 if it is not among them
+	primary int32 // of a replica: the place of its primary in Cluster.store, from 1; 0 if it is not there
 }
 
 // A Peer is a slot being moved, and the id of the node at the other end.
@@ -223,17 +224,18 @@ type Peer struct {
 	Node string
 }
 
+// An endpointKind is what a reply has as the endpoint of a node.
 type endpointKind uint8
 
 const (
 	endpointIP     endpointKind = iota // CLUSTER NODES: the IP in front of the port
-	endpointTold                       // the preferred endpoint
+	endpointTold                       // CLUSTER SLOTS and SHARDS: the preferred endpoint
 	endpointAbsent                     // CLUSTER SHARDS without an endpoint
 )
 
 // Addr returns the address to dial, "host:port" with brackets around an IPv6
-// host, or "" if the node has none: then a client must not guess one, but wait
-// for a view or a redirect that has it. It does not allocate.
+// host. It is "" if the node has none. Then a client must not guess one: it has to wait
+// for a view or a redirect that has the address. Addr does not allocate.
 func (n *Node) Addr() string { return n.addr }
 
 func (n *Node) routable() bool { return n.addr != "" }
@@ -247,7 +249,7 @@ func (n *Node) Serves() bool {
 	return n.Role != RoleUnknown && n.addr != "" && n.Flags&(FlagFail|FlagPFail) == 0 && (n.Health == "" || n.Health == HealthOnline)
 }
 
-// String returns the id and the address.
+// String returns what is known of the id and the address, with a space between them.
 func (n *Node) String() string {
 	switch {
 	case n.ID == "":
@@ -258,8 +260,8 @@ func (n *Node) String() string {
 	return n.ID + " " + n.addr
 }
 
-// resolve finds the node's host, port, address and key. asked and askedPort are
-// those of from; tls says to use TLSPort.
+// resolve finds the node's host, port, address and key. asked and askedPort are what
+// from.asked returns. tls means that TLSPort is the port to use.
 func (n *Node) resolve(from Origin, asked string, askedPort int, tls bool) {
 	host := n.Endpoint
 	if n.told == endpointAbsent || host == "?" {
@@ -280,12 +282,12 @@ func (n *Node) resolve(from Origin, asked string, askedPort int, tls bool) {
 		case n.Flags&FlagMyself != 0:
 			host = asked
 		case n.told == endpointIP || port == 0:
-			host = "" // another node's, or nothing is known of it
+			host = "" // another node's address is unknown, or the node has none at all
 		default:
 			host = asked
 		}
 	}
-	if port == 0 && !(tls && n.EndpointPort != 0) { // else it does not speak TLS
+	if port == 0 && !(tls && n.EndpointPort != 0) { // a node with a plain port only does not speak TLS
 		port = askedPort
 	}
 	n.Host, n.Port, n.addr = host, port, ""

@@ -21,23 +21,23 @@ const (
 )
 
 // ParseNodes reads the text of a reply to CLUSTER NODES, of version 3.0 or later, or
-// of the file nodes.conf. from is the connection that was asked. It is needed because
-// the text lacks the address of the node that was asked if that node does not know
-// it, and because nodes.conf has both TLS and plain ports. A byte order mark and the
-// prefix "txt:", which some clients leave in front of a RESP3 verbatim string, are
-// skipped, and so are blank lines.
+// of the file nodes.conf. from is the connection that was asked. It is needed for two
+// reasons: the node that was asked may not know its own address, and nodes.conf has
+// both TLS and plain ports. A byte order mark, the prefix "txt:", which some clients
+// leave in front of a RESP3 verbatim string, and blank lines are skipped.
 //
 // The format is that of clusterGenNodeDescription in Valkey's cluster_legacy.c;
 // in nodes.conf, auxiliary fields follow the address, and a line "vars currentEpoch
 // ..." follows the nodes. Variants of other servers are read as well: a line without
 // an id or without a primary (Dragonfly), and ranges of open slots (Kvrocks).
 //
-// Unknown flags, auxiliary fields and fields behind the slots are skipped with a
-// warning. So is a line that cannot be understood, unless it names a primary or slots:
-// then it is an error, since its slots would seem to be free or another node's. A text
-// without any node is also an error. Errors are of type [*slotmap.ParseError].
+// Unknown flags, auxiliary fields and fields among the slots are ignored, with a
+// warning. A line that cannot be understood is skipped with a warning, unless it names
+// a primary or slots: then it is an error, since its slots would seem to be unassigned
+// or another node's. A text without any node is also an error. Errors are of type
+// [*slotmap.ParseError].
 //
-// ParseNodes makes up to four allocations a node. The Cluster keeps text.
+// ParseNodes makes up to four allocations a node. The Cluster keeps text in memory.
 func ParseNodes(text string, from Origin) (*Cluster, error) {
 	if len(text) > maxText {
 		return nil, (&fault{reason: "longer than 64 MiB"}).of(nodesCommand)
@@ -52,7 +52,7 @@ func ParseNodes(text string, from Origin) (*Cluster, error) {
 	if form := otherForm(text[start:]); form != "" {
 		return nil, (&fault{location{line: 1, offset: start}, "is " + form + ", not the text of CLUSTER NODES"}).of(nodesCommand)
 	}
-	// Make room for all nodes at once, if the lines are of a credible length.
+	// Make room for all nodes at once, but not for lines shorter than servers write.
 	p.c.store = make([]Node, 0, min(strings.Count(text, "\n")+1, len(text)/60+1, maxNodes))
 	p.c.byKey = make(map[string]int32, cap(p.c.store))
 	for line := 1; start < len(text); line++ {
@@ -80,7 +80,7 @@ func ParseNodes(text string, from Origin) (*Cluster, error) {
 
 const byteOrderMark = "\ufeff"
 
-// otherForm names the format of a text that begins like no node id, or returns "".
+// otherForm names the format of a text that cannot begin with a node id, or returns "".
 func otherForm(text string) string {
 	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
 		return "UTF-16"
@@ -130,21 +130,22 @@ func (p *nodesParser) joinNameless() {
 	}
 }
 
-// nodesParser reads one line after the other.
+// A nodesParser reads one line after the other.
 type nodesParser struct {
 	c       *Cluster
 	myself  bool
 	skipped *fault          // the first line that was not understood
 	unnamed map[string]bool // the addresses of the nodes without an id
 
-	expanded int // open slots that came in ranges
+	expanded int // how many open slots came in ranges
 
 	line          string
-	number, start int // of the line: from 1, and its offset
-	at            int // place in line
+	number, start int // of the line: its number, from 1, and its offset in the text
+	at            int // offset in the line
 }
 
-// token returns the next token of the line, and where it is; "" at the end.
+// token returns the next token of the line and its offset in the line. The token is ""
+// at the end of the line.
 func (p *nodesParser) token() (s string, at int) {
 	i := p.at
 	for i < len(p.line) && isSpace(p.line[i]) {
@@ -287,7 +288,7 @@ func (p *nodesParser) parseNode(n *Node) *fault {
 	return nil
 }
 
-// parseState reads what stands between the flags and the slots.
+// parseState reads the fields between the flags and the slots.
 func (p *nodesParser) parseState(n *Node) *fault {
 	primary, at := p.token()
 	switch {
@@ -330,8 +331,8 @@ func (p *nodesParser) parseState(n *Node) *fault {
 
 func isLinkState(s string) bool { return s == "connected" || s == "disconnected" }
 
-// lacksPrimary reports whether the token behind the flags is the time of the last
-// ping already: the link state is the third after it.
+// lacksPrimary reports whether the field of the primary is missing, so that the token
+// after the flags is ping-sent: then the link state is the third token after it.
 func (p *nodesParser) lacksPrimary(token string) bool {
 	if strings.Trim(token, "0123456789") != "" {
 		return false
@@ -344,9 +345,10 @@ func (p *nodesParser) lacksPrimary(token string) bool {
 	return isLinkState(link)
 }
 
-// joinAddr puts together an address field that contains spaces: a server writes its
-// availability zone into nodes.conf unchecked, and cannot read it again. The address
-// field extends to the field that has flags.
+// joinAddr puts an address field together that contains spaces, and returns it with
+// the flags after it. A server writes its availability zone into nodes.conf unchecked,
+// even if it cannot read that back. The address field ends before the first field that
+// is known to be flags.
 func (p *nodesParser) joinAddr(addr string, addrAt int, flags string, flagsAt int) (string, string, int) {
 	back := p.at
 	for range 16 {
@@ -364,7 +366,7 @@ func (p *nodesParser) joinAddr(addr string, addrAt int, flags string, flagsAt in
 	return addr, flags, flagsAt
 }
 
-// knownRole reports whether s is a list of flags that tells what the node is.
+// knownRole reports whether s is a list of flags in which one says what the node is.
 func knownRole(s string) bool {
 	for s != "" {
 		flag, rest, _ := strings.Cut(s, ",")
@@ -377,8 +379,7 @@ func knownRole(s string) bool {
 	return false
 }
 
-// parseAddr reads "ip:port@cport,hostname,name=value...", of which only
-// "ip:port" must be there.
+// parseAddr reads "ip:port@cport,hostname,name=value...". Only "ip:port" is required.
 func (p *nodesParser) parseAddr(n *Node, addr string, at int) *fault {
 	addr, aux, _ := strings.Cut(addr, ",")
 	hostport, bus, ok := cutLast(addr, '@')
@@ -432,7 +433,7 @@ func (p *nodesParser) parseAux(n *Node, name, value string, at int) {
 		}
 		return
 	case "tcp-port":
-		// TLS is this server's first port: the address has the TLS port.
+		// TLS is the main protocol of this server, so the address has the TLS port.
 		if port, ok := parsePort(value); ok {
 			n.TLSPort, n.EndpointPort = n.EndpointPort, port
 		} else {
@@ -453,7 +454,7 @@ func (p *nodesParser) parseAux(n *Node, name, value string, at int) {
 	n.setExtra(name, value)
 }
 
-// maxExtra limits the unknown fields that a node keeps from a reply.
+// maxExtra bounds the fields in Node.Extra.
 const maxExtra = 64
 
 func (n *Node) setExtra(name, value string) {
@@ -504,8 +505,8 @@ func (p *nodesParser) parseFlags(n *Node, flags string, at int) *fault {
 	return nil
 }
 
-// parseSlots reads what follows the link state: "5462", "0-5460",
-// "[5->-id]" and "[5-<-id]", of Kvrocks also "[5-9->-id]" and "[5-9-<-id]".
+// parseSlots reads the fields after the link state: "5462", "0-5460", "[5->-id]" and
+// "[5-<-id]", and, of Kvrocks, "[5-9->-id]" and "[5-9-<-id]".
 func (p *nodesParser) parseSlots(n *Node) *fault {
 	room := min(strings.Count(p.line[p.at:], " "), hashslot.Count)
 	total := 0
@@ -545,8 +546,8 @@ func (p *nodesParser) parseSlots(n *Node) *fault {
 	return nil
 }
 
-// dedupe removes repetitions from n.Slots if total, their number with repetitions, is
-// more than there are slots. It reports whether it did.
+// dedupe removes repetitions from n.Slots if total, the number of slots in it with
+// repetitions, is more than 16384. It reports whether it did.
 func (n *Node) dedupe(total int) bool {
 	if total <= hashslot.Count {
 		return false
@@ -559,8 +560,8 @@ func (n *Node) dedupe(total int) bool {
 	return true
 }
 
-// parseOpen reads an open slot, or a range of them. One that cannot be read is
-// skipped: the other fields say who owns a slot.
+// parseOpen reads an open slot, or a range of them. A field that cannot be read is
+// skipped, since open slots do not change who owns a slot.
 func (p *nodesParser) parseOpen(n *Node, s string, at int) {
 	inner, closed := strings.CutSuffix(s[1:], "]")
 	slots, peer, migrating := strings.Cut(inner, "->-")
@@ -584,12 +585,12 @@ func (p *nodesParser) parseOpen(n *Node, s string, at int) {
 	}
 }
 
-// maxExpanded limits the open slots that a text can list as ranges. A node lists only
-// its own, 16384 at most.
+// maxExpanded bounds the open slots that a text can list as ranges. A node lists only
+// its own, at most 16384.
 const maxExpanded = 4 * hashslot.Count
 
-// appendPeer is append with a bound on memory: when there are many more entries than
-// slots, it keeps the first entry of each slot.
+// appendPeer is append with a bound on memory: when there are twice as many entries as
+// slots, it first drops all but the first entry of each slot.
 func appendPeer(peers []Peer, p Peer) []Peer {
 	if len(peers) >= 2*hashslot.Count {
 		peers = onePerSlot(peers)
@@ -597,7 +598,7 @@ func appendPeer(peers []Peer, p Peer) []Peer {
 	return append(peers, p)
 }
 
-// onePerSlot returns the first of the peers of each slot.
+// onePerSlot returns the first peer of each slot. It modifies peers.
 func onePerSlot(peers []Peer) []Peer {
 	var seen [hashslot.Count]bool
 	return slices.DeleteFunc(peers, func(p Peer) bool {
@@ -628,6 +629,7 @@ func (p *nodesParser) parseVars() {
 	}
 }
 
+// parsePort reads a port from 0 to 65535.
 func parsePort(s string) (int, bool) {
 	n, ok := parseSmall(s)
 	if !ok || n > 65535 {
@@ -650,6 +652,7 @@ func parseSmall(s string) (n int, ok bool) {
 	return n, true
 }
 
+// cutLast is strings.Cut at the last sep.
 func cutLast(s string, sep byte) (before, after string, found bool) {
 	i := strings.LastIndexByte(s, sep)
 	if i < 0 {

@@ -11,35 +11,35 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A Migration is a push of Redis Enterprise, Redis Cloud or Azure Managed Redis, with
-// the OSS cluster API, about slots that move to another node. A client that asked for
-// such pushes gets each of them over every connection.
+// A Migration is a push about slots that move to another node. Redis Enterprise, Redis
+// Cloud and Azure Managed Redis send it with the OSS cluster API. A client that asked
+// for such pushes gets each of them over every connection.
 type Migration struct {
 	// Done is true for SMIGRATED: the slots have moved, and the push is for
 	// [Router.Migrated]. It is false for SMIGRATING: the slots begin to move, commands
 	// may take longer, and the map is still right.
 	Done bool
 
-	// Seq is the number of the push in the cluster. It grows, and is the same over each
-	// connection.
+	// Seq is the sequence number of the push in the cluster. It grows, and is the same
+	// over each connection.
 	Seq int64
 
 	// Slots are all slots that move.
 	Slots slotmap.Set
 
-	// Moves has the sources and targets of SMIGRATED. No slot is in two of them.
+	// Moves are the moves of SMIGRATED. No slot is in two of them.
 	Moves []SlotMove
 }
 
-// A SlotMove is slots that have gone from one address to another.
+// A SlotMove is slots that have moved from one address to another.
 type SlotMove struct {
-	// From and To are "host:port" as [Node.Addr], through [Origin].Map; "" if there is
-	// nothing to dial.
+	// From and To are addresses in the form of [Node.Addr], translated by [Origin].Map.
+	// They are "" if the push has no address that can be dialled.
 	From, To string
 	Slots    slotmap.Set
 }
 
-// ErrNotMigration is the error of [ParseMigration] for a push of another kind.
+// ErrNotMigration is the error that [ParseMigration] returns for a push of another kind.
 var ErrNotMigration = errors.New("topology: not a push about a migration")
 
 const migrationPush = "SMIGRATED"
@@ -50,11 +50,11 @@ const migrationPush = "SMIGRATED"
 //	["SMIGRATING", seq, "123,456,789-1000"]
 //	["SMIGRATED", seq, [["10.0.0.1:6379", "10.0.0.2:6379", "123,789-1000"], ...]]
 //
-// The list of moves may also stand in the push itself. Further elements are
-// skipped. For a push with another name, the error is [ErrNotMigration] itself, without
-// an allocation. Any other error is a [*slotmap.ParseError] with the place: an invalid
-// slot, no slots, or a slot that moves twice. ParseMigration takes time and memory linear in
-// the push.
+// The moves may also be elements of the push itself. Further elements are skipped. For
+// a push with another name, the error is [ErrNotMigration] itself, without an
+// allocation. Any other error is a [*slotmap.ParseError] with the place: an invalid
+// slot, no slots, or a slot that moves twice. ParseMigration takes time and memory
+// linear in the push.
 func ParseMigration(push any, from Origin) (Migration, error) {
 	elements, ok := reply.List(push)
 	if !ok || len(elements) == 0 {
@@ -137,7 +137,7 @@ func readMove(v any, from Origin) (move SlotMove, err *fault) {
 	return move, nil
 }
 
-// address returns where to dial an address of a push, or "".
+// address returns where to dial an address of a push, or "" if it cannot be dialled.
 func (o Origin) address(s string) string {
 	host, port, _ := cutLast(s, ':')
 	number, ok := parsePort(port)
@@ -154,7 +154,7 @@ func (o Origin) address(s string) string {
 	return joinHostPort(host, number)
 }
 
-// moving reads "123,456,789-1000".
+// moving reads slots in the form "123,456,789-1000".
 func moving(v any) (set slotmap.Set, err *fault) {
 	s, ok := reply.Text(v)
 	if n, isInt := reply.Int(v); !ok && isInt { // one slot
@@ -173,6 +173,7 @@ func moving(v any) (set slotmap.Set, err *fault) {
 	return set, nil
 }
 
+// slotText returns the number of a slot as text, or text that is no slot.
 func slotText(n int64) string {
 	slot, ok := hashslot.SlotFromInt(n)
 	if !ok {
@@ -185,25 +186,27 @@ func slotText(n int64) string {
 // change for all of them. A push about slots that begin to move changes nothing.
 //
 //   - A push whose number was taken before, over another connection, changes nothing.
-//   - A push with a smaller number than one that was taken is OutcomeStale: what it says of
-//     its slots may be older than the map.
-//   - Slots go to the target if the map has them at the source, or at nobody. Slots
-//     that the map already has at the target stay there. Slots that it has at a third
-//     node stay there too, since it is not known which is newer.
+//   - A push with a smaller number than one that was taken is OutcomeStale: what it says
+//     of its slots may be older than the map.
+//   - Slots go to the target if the map has them at the source, or if nobody owns them.
+//     Slots that the map has at the target already stay there. Slots that it has at a
+//     third node stay there too, since it is not known which is newer.
 //
-// The Outcome is OutcomePatched if all slots moved to primaries of the map,
-// OutcomeUnknownNode if a target is not a primary of the map, OutcomePartly if some
-// slots were refused, OutcomeStale if all were, and OutcomeUnroutable if all were and
-// have no address to go to. All of these but OutcomePatched ask for a view. Result.Node is nil. A Router remembers the
-// last 16 pushes. Replace, and Apply of a re-created cluster, forget them.
+// The Outcome is OutcomePatched if all slots moved to primaries of the map, or were
+// there; OutcomeUnknownNode if they did, but a target was no primary of the map;
+// OutcomePartly if only some could move; OutcomeStale if none could; OutcomeUnroutable
+// if none could, for lack of the targets' addresses; OutcomeUnchanged if there was
+// nothing to move. All of these but OutcomePatched and OutcomeUnchanged ask for a view.
+// Result.Node is nil. A Router remembers the last 16 pushes. Replace, and Apply of a
+// re-created cluster, forget them.
 //
-// It takes time linear in the number of shards and in that of moves.
+// Migrated takes time linear in the numbers of slots, moves and nodes.
 func (r *Router) Migrated(m Migration) Result { return r.step(migrated{m}) }
 
 // remembers is how many pushes a state remembers.
 const remembers = 16
 
-// migrated is [Router.Migrated].
+// migrated is the event of [Router.Migrated].
 type migrated struct{ Migration }
 
 func (e migrated) step(s *state) (*state, Result) {
@@ -295,7 +298,7 @@ func (t *transfer) judge(move SlotMove) (at, already slotmap.Set) {
 	return at, already
 }
 
-// A place is where the map has a slot that a push moves.
+// A place says where the map has a slot that a push moves.
 type place uint8
 
 const (

@@ -8,10 +8,11 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// The reads of a Router. Each loads the state once, and sees one moment.
+// The reads of a Router. Each loads the state once, so it sees the Router at one moment.
 
-// For returns the shard that owns slot, or nil if nobody does or slot is not one
-// of the 16384, and the generation of the map it looked at.
+// For returns the shard that owns slot, and the generation of the map it looked at. The
+// shard is nil if nobody owns slot, or if slot is not one of the 16384. For takes
+// constant time and does not allocate.
 func (r *Router) For(slot hashslot.Slot) (*Shard, Generation) {
 	s := r.state.Load()
 	if s == nil {
@@ -41,20 +42,22 @@ func (r *Router) ForKeyBytes(key []byte) (*Shard, Generation) {
 	return shard, s.gen
 }
 
-// Table returns the map of the moment, never nil, and its generation.
+// Table returns the present map and its generation. The table is never nil and never
+// changes. Table takes constant time.
 func (r *Router) Table() (*slotmap.Table[*Shard], Generation) {
 	s := r.load()
 	return &s.table, s.gen
 }
 
-// Generation returns the generation of the map, 0 as long as there is none.
+// Generation returns the generation of the map. It is 0 as long as there is no map.
 func (r *Router) Generation() Generation { return r.load().gen }
 
-// Split groups keys by the shard that owns their slots. The groups, and unassigned
-// for the keys whose slots nobody owns, hold indexes in keys. All keys are looked
-// up in one map; seen is its generation. The groups are in the order of their
-// first keys, and belong to the caller. A caller that splits many keys saves
-// memory with its own [slotmap.OwnerSplitter] and [Router.Table].
+// Split groups keys by the shard that owns their slots. The groups hold indexes in
+// keys. unassigned has the indexes of the keys whose slots nobody owns. All keys are
+// looked up in one map; seen is its generation. The groups are in the order of their
+// first keys, and belong to the caller. Split takes time and memory linear in keys. A
+// caller that splits often saves memory with [Router.Table] and a
+// [slotmap.OwnerSplitter] of its own.
 func (r *Router) Split(keys []string) (groups []slotmap.OwnerGroup[*Shard], unassigned []int, seen Generation) {
 	table, seen := r.Table()
 	groups, unassigned = new(slotmap.OwnerSplitter[*Shard]).Split(table, keys)
@@ -85,20 +88,24 @@ func (r *Router) SplitBySlotBytes(keys [][]byte) (groups []slotmap.OwnerSlots[*S
 }
 
 // A ReadPolicy says which nodes of a shard may answer a read. A node is eligible if
-// it serves ([Node.Serves]) and its [Router].Weight is not 0. If a policy lists
-// several kinds of nodes, the first kind with an eligible node is used. If no node
+// it serves ([Node.Serves]) and its [Router].Weight is not 0. If no node of the policy
 // is eligible, the primary is used.
 type ReadPolicy uint8
 
 const (
-	ReadPrimary  ReadPolicy = iota // the primary
-	ReadReplica                    // the replicas
-	ReadAny                        // the primary and the replicas alike
-	ReadSameZone                   // the replicas in the client's zone; the primary if it is in that zone; the replicas in any zone. If Zone is "", as ReadReplica
+	ReadPrimary ReadPolicy = iota // the primary, whether it is eligible or not
+	ReadReplica                   // any replica
+	ReadAny                       // the primary or any replica
+
+	// ReadSameZone is a replica in the zone [Router].Zone; if none is eligible, the
+	// primary if it is in that zone; else a replica in any zone. Without a Zone it is
+	// ReadReplica.
+	ReadSameZone
 )
 
 var readPolicyNames = [...]string{"primary", "replica", "any", "same zone"}
 
+// String returns the policy in words, such as "same zone".
 func (p ReadPolicy) String() string {
 	if int(p) < len(readPolicyNames) {
 		return readPolicyNames[p]
@@ -106,9 +113,9 @@ func (p ReadPolicy) String() string {
 	return "unknown read policy"
 }
 
-// Read returns a node for a read from slot, as [Router.Pick] picks it from the
-// owner's shard, or nil if nobody owns the slot. It also returns the generation of
-// the map it looked at. On a replica, the connection must be in READONLY mode.
+// Read returns a node for a read from slot, and the generation of the map it looked
+// at. [Router.Pick] picks the node from the shard that owns slot; it is nil if nobody
+// does. The connection to a replica must be in READONLY mode.
 func (r *Router) Read(slot hashslot.Slot, policy ReadPolicy) (*Node, Generation) {
 	shard, seen := r.For(slot)
 	return r.Pick(shard, policy), seen
@@ -124,10 +131,10 @@ func (r *Router) ReadKeyBytes(key []byte, policy ReadPolicy) (*Node, Generation)
 	return r.Read(hashslot.OfBytes(key), policy)
 }
 
-// Pick returns a node of the shard for reads, or nil if shard is nil. The
+// Pick returns a random node of the shard for a read, or nil if shard is nil. The
 // eligible nodes of the policy are equally likely, or in proportion to their
-// [Router].Weight. Pick takes time linear in the number of replicas of the shard,
-// and goroutines share no state for the choice.
+// [Router].Weight. Pick takes time linear in the number of replicas of the shard. It
+// does not allocate, and goroutines share no state for the choice.
 func (r *Router) Pick(shard *Shard, policy ReadPolicy) *Node {
 	if shard == nil {
 		return nil
@@ -175,8 +182,8 @@ func (c *choice) add(n *Node) {
 			return
 		}
 	}
-	// Reservoir sampling: the node replaces the choice with probability w/total,
-	// which keeps all odds in proportion. So each weight is asked for only once.
+	// Reservoir sampling: the node replaces the choice with probability w/total, which
+	// keeps the odds in proportion to the weights. So Weight is called only once a node.
 	if c.total += w; c.total == w || rand.Uint64N(c.total) < w {
 		c.node = n
 	}
@@ -191,10 +198,10 @@ func (c *choice) addAll(nodes []*Node, zone string) {
 	}
 }
 
-// Any returns a node for a command without keys: the node that policy picks from a
-// random shard. A shard whose picked node does not serve is skipped if there is
-// another. Any returns nil if no picked node has an address. It takes time linear
-// in the number of skipped shards.
+// Any returns a node for a command without keys: a node that [Router.Pick] picks by
+// policy from a random shard. If that node does not serve, the next shards are tried.
+// If no picked node serves, Any returns one that has an address, or nil. It takes time
+// linear in the number of shards tried and of their replicas.
 func (r *Router) Any(policy ReadPolicy) *Node {
 	shards := r.load().shards
 	if len(shards) == 0 {
@@ -215,8 +222,8 @@ func (r *Router) Any(policy ReadPolicy) *Node {
 }
 
 // Nodes iterates over all nodes of the map, shard by shard: the primary, then its
-// replicas. Shards that own slots come first, by their first slot. The map is that
-// of the moment at which the loop starts.
+// replicas. Shards that own slots come first, by their first slot. The map is the one
+// that is present when the loop starts.
 func (r *Router) Nodes() iter.Seq[*Node] {
 	return func(yield func(*Node) bool) {
 		for _, s := range r.load().shards {
@@ -234,8 +241,8 @@ func (r *Router) Nodes() iter.Seq[*Node] {
 
 // Primaries iterates over the primaries that own slots, by their first slot, for
 // commands that must go to every shard, such as DBSIZE, SCAN and SCRIPT LOAD. It
-// includes primaries that have failed or have no address: without them, the result
-// would be incomplete. The map is that of the moment at which the loop starts.
+// includes primaries that have failed or have no address, so that a caller sees if its
+// result is incomplete. The map is the one that is present when the loop starts.
 func (r *Router) Primaries() iter.Seq[*Node] {
 	return func(yield func(*Node) bool) {
 		for s := range r.load().table.Owners() {
@@ -260,7 +267,7 @@ func (r *Router) Replicas() iter.Seq[*Node] {
 	}
 }
 
-// Node returns the node of the map that has the id, or nil.
+// Node returns the node of the map that has the id, or nil. It takes constant time.
 func (r *Router) Node(id string) *Node {
 	if m, ok := r.load().members.byKey.get(id); ok && m.node.ID == id {
 		return m.node
@@ -270,8 +277,9 @@ func (r *Router) Node(id string) *Node {
 
 // NodeByAddr returns the node of the map that has the address, "host:port", or
 // nil. The host may be any that the map knows for the node: its endpoint, its IP
-// or its host name. If nodes share an address, as behind a proxy, it is a primary
-// if there is one, then the node with the smaller id.
+// or its host name. If several nodes share the address, as behind a proxy, it is the
+// primary with the smallest id, or, without a primary, the node with the smallest id.
+// NodeByAddr takes constant time.
 func (r *Router) NodeByAddr(addr string) *Node {
 	m, _ := r.load().members.byAddr.get(addr)
 	return m.node

@@ -13,16 +13,16 @@ import (
 // A Redirect is a server's answer that another node has the slot.
 type Redirect struct {
 	// Ask is true for ASK: the slot is being moved. Send ASKING and the command to the
-	// other node, once; the map is right. It is false for MOVED: the slot has another
-	// owner. Send the command there, and correct the map.
+	// other node, this once; the map is right. It is false for MOVED: the slot has
+	// another owner. Send the command to it, and correct the map.
 	Ask  bool
 	Slot hashslot.Slot
-	Host string // what to dial, without brackets; "" if it is not known, "?" if the server has no name for it
+	Host string // what to dial, without brackets; "" if it is not known, "?" if the server has no name for the node
 	Port int    // 0 if the node has no address
 }
 
-// ErrNotRedirect is the error of [ParseRedirect] for a message that is neither MOVED
-// nor ASK.
+// ErrNotRedirect is the error that [ParseRedirect] returns for a message that is
+// neither MOVED nor ASK.
 var ErrNotRedirect = errors.New("topology: not a redirect")
 
 // ParseRedirect reads the error message of a MOVED or ASK redirect that came
@@ -31,19 +31,19 @@ var ErrNotRedirect = errors.New("topology: not a redirect")
 //	MOVED 3999 127.0.0.1:6381
 //	ASK 3999 node.example.com:6381
 //	MOVED 3999 2001:db8::1:6381     the port is behind the last colon
-//	MOVED 3999 :6381                the host that answered, which is that of from
+//	MOVED 3999 :6381                the host is the one that answered, that of from
 //	MOVED 3999 ?:6381               the server has no name for the node
 //	MOVED 3999 :0                   the node has no address
-//	MOVED 3999 10.0.0.1:0           the port that answered, if from has one
+//	MOVED 3999 10.0.0.1:0           the port is the one that answered, if from has it
 //
-// The result is what to dial: the host and the port that answered are put in,
-// and then from.Map, if there is one, is asked.
+// The result is what to dial: missing parts are those of from.Addr, and from.Map, if
+// there is one, translates the address.
 //
-// A '-' in front of it, as on the wire, brackets around an IPv6 host and white
-// space at the end are allowed. Every other message is not a redirect: the
-// error is [ErrNotRedirect], or a [*slotmap.ParseError] if the message starts
-// with MOVED or ASK. Only that error and from.Map
-// allocate. The REDIRECT of a server outside a cluster has no slot and is not read.
+// The message may have a '-' in front, as on the wire, brackets around an IPv6 host,
+// and white space at the end. For any other message the error is [ErrNotRedirect], or a
+// [*slotmap.ParseError] if the message starts with MOVED or ASK. ParseRedirect takes
+// time linear in message, and only a ParseError and from.Map allocate. The REDIRECT of
+// a server outside a cluster has no slot and is not read.
 func ParseRedirect(message string, from Origin) (Redirect, error) {
 	text := strings.TrimPrefix(message, "-")
 	var r Redirect
@@ -93,7 +93,7 @@ func ParseRedirect(message string, from Origin) (Redirect, error) {
 }
 
 // Addr returns the address of the node to go to, "host:port" with brackets
-// around an IPv6 host, or "" if there is none: then the redirect proves the map
+// around an IPv6 host. It is "" if there is none: then the redirect proves the map
 // wrong, but does not name the owner.
 func (r Redirect) Addr() string {
 	if !r.routable() {
@@ -119,7 +119,7 @@ const (
 	ActionAsk
 	// ActionRetry: send the command again, to the same node, after a pause. TRYAGAIN:
 	// the keys of the command are on two nodes while their slot is moved, or Kvrocks
-	// sends the last of the slot; MIGRATING is the same in old versions of Garnet.
+	// is sending the rest of the slot. MIGRATING: the same, of old versions of Garnet.
 	// NOREPLICAS: the primary has too few replicas to take a write (min-replicas-to-write).
 	// NOTREADY: Redis 8.6 cannot migrate slots yet.
 	ActionRetry
@@ -128,16 +128,16 @@ const (
 	// configuration yet. Ask another node for a new view, and send the command again
 	// after a pause.
 	ActionRefresh
-	// ActionOtherNode: LOADING and MASTERDOWN. This node cannot answer now. A read
-	// can go to another node of the shard, else send it again after a pause.
+	// ActionOtherNode: LOADING and MASTERDOWN. This node cannot answer now. Send a read
+	// to another node of the shard. Send any other command again after a pause.
 	ActionOtherNode
 	// ActionPrimary: READONLY, and UNBLOCKED if the server ended a blocking command
 	// because of its role. The node is a replica now. Ask for a new view, and send the
-	// command to the primary. REDIRECT, outside of a cluster, says the same and names
-	// the primary.
+	// command to the primary. REDIRECT, from a server outside a cluster, says the same
+	// and names the primary.
 	ActionPrimary
-	// ActionFail: CROSSSLOT. The keys of the command are in different slots. No
-	// node will ever take it, and the caller must know.
+	// ActionFail: CROSSSLOT. The keys of the command are in different slots. No node
+	// will ever take the command. Return the error to the caller.
 	ActionFail
 	// ActionRestart: EXECABORT. The transaction was discarded, because one of its
 	// commands was refused before. Do what the error of that command asks for, then send
@@ -147,6 +147,7 @@ const (
 
 var actionNames = [...]string{"none", "moved", "ask", "retry", "refresh", "other node", "primary", "fail", "restart"}
 
+// String returns the action in words, such as "other node".
 func (a Action) String() string {
 	if int(a) < len(actionNames) {
 		return actionNames[a]
@@ -179,7 +180,7 @@ func Classify(message string) Action {
 	case "EXECABORT":
 		return ActionRestart
 	case "UNBLOCKED":
-		if !strings.HasPrefix(rest, "client unblocked") { // that is CLIENT UNBLOCK, somebody's wish
+		if !strings.HasPrefix(rest, "client unblocked") { // by CLIENT UNBLOCK, which somebody has sent
 			return ActionPrimary
 		}
 	case "ERR":

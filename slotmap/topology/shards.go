@@ -16,19 +16,19 @@ import (
 // and values. It takes the same types as [ParseSlots]. from is the connection
 // that was asked.
 //
-// The reply has no epochs. It shows a node as "online" if nobody but the node that
-// was asked has lost it. If a shard has two primaries, which happens after a
-// failover, its slots belong to the one that has not failed; if neither or both
-// have, to the one with the greater replication offset, then to the one with
-// the smaller id, with a warning. A primary that has failed and is the only one
-// keeps its slots. The slots of a shard without a primary are unassigned, with
-// a warning.
+// The reply has no epochs. A node that only some nodes have lost is still "online" in
+// it. If a shard has two primaries, which happens after a failover, its slots belong to
+// the one that has not failed. If neither or both have failed, they belong to the one
+// with the greater replication offset, then to the one with the smaller id, with a
+// warning. A primary that has failed and is the only one keeps its slots. The slots of
+// a shard without a primary are unassigned, with a warning.
 //
-// Unknown fields are skipped with a warning; text and numbers are kept in
+// Unknown fields cause a warning; those of nodes that are text or numbers are kept in
 // [Node.Extra]. A replica that cannot be read is skipped with a warning, and so is any
-// node of a shard without slots. Slots that cannot be read are an error, a
-// [*slotmap.ParseError], and so is any other node of their shard, which may be their owner.
-// The Cluster keeps the strings of reply.
+// such node of a shard without slots. Slots that cannot be read are an error, a
+// [*slotmap.ParseError]. So is any other node that cannot be read in a shard with slots,
+// since it may be their owner. The Cluster keeps the strings of reply in memory.
+// ParseShards takes time and memory linear in reply.
 //
 // The format is that of clusterCommandShards in Valkey's cluster_legacy.c.
 func ParseShards(reply any, from Origin) (*Cluster, error) {
@@ -63,7 +63,7 @@ func (r *replyNodes) parseShard(i int, v any) (err *fault) {
 	var slots []slotmap.Range
 	var members []int32
 	var id string
-	var odd *fault // of a node that may be the owner
+	var odd *fault // of a node that cannot be read and may be the owner
 	hasSlots, hasNodes := false, false
 	unknown := r.shard[:0]
 	for _, f := range r.shard {
@@ -114,7 +114,8 @@ func (r *replyNodes) parseShard(i int, v any) (err *fault) {
 	return nil
 }
 
-// shardOwner returns the place of the primary that has the slots, or -1.
+// shardOwner returns the place of the primary that owns the slots of shard i, or -1. It
+// warns of a doubt only if that matters: if the shard has slots.
 func (r *replyNodes) shardOwner(i int, members []int32, matters bool) int32 {
 	var primaries []int32
 	for _, m := range members {
@@ -141,7 +142,7 @@ func (r *replyNodes) shardOwner(i int, members []int32, matters bool) int32 {
 	return primaries[0]
 }
 
-// shardSlots reads the flat list first, last, first, last...
+// shardSlots reads the flat list [first, last, first, last...].
 func shardSlots(v any) ([]slotmap.Range, *fault) {
 	if v == nil {
 		return nil, nil
@@ -162,8 +163,8 @@ func shardSlots(v any) ([]slotmap.Range, *fault) {
 	return ranges, nil
 }
 
-// shardNodes reads the nodes of a shard. A replica that cannot be read is skipped; odd
-// is the error of another node that cannot be.
+// shardNodes reads the nodes of a shard and returns their places. A replica that cannot
+// be read is skipped. odd is the fault of the first other node that cannot be read.
 func (r *replyNodes) shardNodes(i int, v any) (members []int32, odd, err *fault) {
 	nodes, err := list(v)
 	if err != nil {
@@ -201,7 +202,7 @@ func saysReplica(v any) bool {
 	return err == nil && role == RoleReplica
 }
 
-// shardRole reads a role. Garnet writes its own words in capitals.
+// shardRole reads a role. Garnet writes its roles in capitals.
 func shardRole(v any) (Role, *fault) {
 	s, err := text(v)
 	if err != nil {
@@ -216,8 +217,7 @@ func shardRole(v any) (Role, *fault) {
 	return RoleUnknown, wrong("is", v, "neither master nor replica")
 }
 
-// shardNode reads a node and returns its place, or -1 if the node was in the
-// reply before.
+// shardNode reads a node and returns its place, or -1 if the reply has the node already.
 func (r *replyNodes) shardNode(i, j int, v any) (place int32, err *fault) {
 	if v == nil {
 		return 0, wrong("is", v, "not a node")

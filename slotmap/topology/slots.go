@@ -13,21 +13,21 @@ import (
 // ParseSlots reads a reply to CLUSTER SLOTS, of any version, that a client has
 // decoded to Go values: nested []any with string or []byte for text, an integer
 // type for numbers, nil for null, and for the metadata of a node (since 7.0) a
-// map[any]any, a map[string]any or a flat list of names and values. That is what
-// go-redis, valkey-go, rueidis, redigo and radix hand over. Numbers may come as
-// text. Names are not case-sensitive. from is the connection that was asked.
+// map[any]any, a map[string]any or a flat list of names and values. These are the types
+// that go-redis, valkey-go, rueidis, redigo and radix return. Numbers may come as text.
+// Names of fields are not case-sensitive. from is the connection that was asked.
 //
-// The reply has no epochs. It leaves out replicas that have failed or that are
+// The reply has no epochs. Servers leave out replicas that have failed or that are
 // new, but not primaries that have failed.
 //
 // One malformed node does not spoil the reply. A replica that cannot be read, metadata
-// that cannot be read, and further elements of a node are skipped with a warning.
-// An entry whose primary cannot be read or is missing leaves its slots without an
-// owner, with a warning: no other node gets them. Unknown metadata is kept in
+// that cannot be read, and further elements of a node are skipped with a warning. If
+// the primary of an entry is missing or cannot be read, the slots of the entry are
+// unassigned, with a warning: no other node gets them. Unknown metadata is kept in
 // [Node.Extra], with a warning. Slots that cannot be read are an error, a
-// [*slotmap.ParseError], and so is a reply in which no entry has a primary that can be
-// read. An empty list is a cluster without owners. The Cluster keeps the strings
-// of reply.
+// [*slotmap.ParseError], and so is a reply with entries of which none has a primary that
+// can be read. An empty list is a cluster without owners. The Cluster keeps the strings
+// of reply in memory. ParseSlots takes time and memory linear in reply.
 //
 // The format is that of generateClusterSlotResponse in Valkey's cluster.c.
 func ParseSlots(reply any, from Origin) (*Cluster, error) {
@@ -51,7 +51,7 @@ func ParseSlots(reply any, from Origin) (*Cluster, error) {
 	return r.finish(from), nil
 }
 
-// skip warns of a part of the reply that is not used.
+// skip warns of a part of the reply that is skipped, and keeps the first such fault.
 func (r *replyNodes) skip(err *fault) {
 	if r.odd == nil {
 		r.odd = err
@@ -91,7 +91,7 @@ func (r *replyNodes) slotsEntry(i int, v any) *fault {
 		if err != nil {
 			r.skip(err.in(index("nodes", j)).in(index("slots", i)))
 			if j == 0 {
-				return nil // its replicas would be of nobody
+				return nil // without a primary, the replicas are in no shard
 			}
 			continue
 		}
@@ -105,7 +105,7 @@ func (r *replyNodes) slotsEntry(i int, v any) *fault {
 			n.Role, n.Flags, n.primary = RolePrimary, FlagPrimary, 0
 			n.Slots = append(n.Slots, slots)
 		case place == primary || n.primary == primary+1:
-			// said before
+			// another entry of the shard says the same
 		case n.Role != RoleUnknown:
 			r.c.warn(location{path: fmt.Sprintf("slots[%d].nodes[%d]", i, j)}, "a replica that is in another shard too")
 		default:
@@ -151,7 +151,7 @@ func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *fault) {
 		r.c.warn(location{path: path()}, err.reason)
 		fields = fields[:0]
 	}
-	// A map has its fields in any order, and warnings have one.
+	// The fields of a map have no order. Sort them, so that the warnings have one.
 	slices.SortStableFunc(fields, func(a, b reply.Field) int { return strings.Compare(a.Name, b.Name) })
 	r.fields = fields
 	n := &r.c.store[place]
@@ -171,7 +171,7 @@ func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *fault) {
 	return place, nil
 }
 
-// slotRange reads the two ends of a range.
+// slotRange reads the two ends of a range, which have the given paths in the reply.
 func slotRange(first, last any, firstPath, lastPath string) (r slotmap.Range, err *fault) {
 	for _, end := range [...]struct {
 		v    any
