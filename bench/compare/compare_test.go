@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -110,6 +111,32 @@ func TestMeasure(t *testing.T) {
 		assert.True(t, slices.IsSorted(times))
 	}
 	assert.Equal(t, []int{0, 1, 2, 1, 2, 0, 2, 0, 1, 0, 1, 2, 1, 2, 0}, order[len(order)-15:], "by turns, in an order that rotates")
+}
+
+// The committed results are what this code makes of their figures: names and charts of an
+// older version would contradict the pages that explain them.
+func TestCommittedResults(t *testing.T) {
+	files, err := filepath.Glob("../results/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		r, err := readResult(file)
+		require.NoError(t, err)
+		dir := t.TempDir()
+		require.NoError(t, r.write(dir))
+		made, err := filepath.Glob(filepath.Join(dir, "*"))
+		require.NoError(t, err)
+		for _, name := range made {
+			if filepath.Ext(name) == ".svg" && runtime.GOARCH != "amd64" {
+				continue // other CPUs round differently
+			}
+			got, err := os.ReadFile(name)
+			require.NoError(t, err)
+			want, err := os.ReadFile(filepath.Join("../results", filepath.Base(name)))
+			require.NoError(t, err)
+			assert.True(t, bytes.Equal(want, got), "%s is out of date: go run . -passes 0 -o ../results -add", filepath.Base(name))
+		}
+	}
 }
 
 // A pass appends to what there is, per key of keys and per run of buffers.
