@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Compares the speed of the checkout with that of another commit, by turns on this
 # machine, and prints what changed as Markdown. The exit status is 1 if a case is
-# slower than noise explains.
+# slower than noise explains, and 2 if the two cannot be compared. PASSES is the number
+# of passes, 6 by default and at least 3.
 #
 #     bench/turns.sh COMMIT [FLAG OF COMPARE]...
 #     PASSES=3 bench/turns.sh main -work 'one key' -reps 11
@@ -47,7 +48,8 @@ done
 echo '## Beside other libraries, by turns'
 echo
 status=0
-(cd bench/compare && "$work/head.compare" -passes 0 -add -o "$work/head.results" -baseline "$(echo "$work"/base.results/*.json)" 2>/dev/null) || status=$?
+(cd bench/compare && "$work/head.compare" -passes 0 -add -o "$work/head.results" -baseline "$(echo "$work"/base.results/*.json)" 2>"$work/log") || status=$?
+((status < 2)) || cat "$work/log" >&2
 echo
 echo '## go test -bench, by turns, in the words of benchstat'
 echo
