@@ -10,8 +10,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/command"
 )
 
-// commandsOf makes argument lists with keys of 16 bytes, and the name in the
-// letters that clients send.
+// commandsOf returns argument lists with keys of 16 bytes. The name has the letter case
+// that clients send.
 func commandsOf(n int, make func(key func() string) []string) [][]string {
 	rng := rand.New(rand.NewPCG(3, 4))
 	list := [][]string{}
@@ -57,7 +57,7 @@ func BenchmarkCommandKeys(b *testing.B) {
 	}
 }
 
-// BenchmarkCommandLookup finds the command of a name, and of a name and a subcommand.
+// BenchmarkCommandLookup finds a command by its name, and by its name and subcommand.
 func BenchmarkCommandLookup(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -85,8 +85,8 @@ func BenchmarkCommandLookup(b *testing.B) {
 	}
 }
 
-// BenchmarkCommandRoute is a command to its slot: Of alone, by the table, and by the map
-// from names to the place of the first key that clients have.
+// BenchmarkCommandRoute goes from a command to its slot: with Of alone, with the command
+// table, and with a map such as clients have, from names to the place of the first key.
 func BenchmarkCommandRoute(b *testing.B) {
 	gets := commandsOf(few, func(key func() string) []string { return []string{"GET", key()} })
 	raw := make([][][]byte, few)

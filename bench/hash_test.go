@@ -192,8 +192,8 @@ func BenchmarkBatch(b *testing.B) {
 	}
 }
 
-// BenchmarkColdBatch has keys of 16 bytes, each in a cache line of its own, in
-// random order over so much memory. Every round takes the next 1024 of them.
+// BenchmarkColdBatch has keys of 16 bytes, each in a cache line of its own, in random
+// order in a memory of the given size. Every round takes the next 1024 keys.
 func BenchmarkColdBatch(b *testing.B) {
 	const piece = 1024
 	for _, mib := range []int{1, 8, 64} {

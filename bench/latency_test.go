@@ -14,9 +14,9 @@ import (
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
 
-// BenchmarkStop shows how long others are held up while one call works on a lot
-// of data: a round stops the world, as the garbage collector does, at some time
-// during a call. A goroutine cannot be stopped inside of assembly.
+// BenchmarkStop measures how long one call with a lot of data delays other goroutines:
+// a round stops the world, like the garbage collector, at some time during a call. A
+// goroutine cannot be stopped inside assembly.
 func BenchmarkStop(b *testing.B) {
 	size := 1 << 30
 	if strconv.IntSize == 32 {
@@ -26,8 +26,8 @@ func BenchmarkStop(b *testing.B) {
 	for i := 0; i < len(p); i += 1 << 12 {
 		p[i] = byte(i >> 12)
 	}
-	// Keys that no cache holds, none at the border of a page, where kernels step
-	// aside and into Go.
+	// The keys are in no cache. None is at the border of a page, where kernels leave
+	// the key to Go.
 	keys := make([]string, 1<<20)
 	for i := range keys {
 		page := i * 7919 % (len(p) >> 12) << 12
@@ -61,7 +61,7 @@ func stops(b *testing.B, work func()) {
 		}
 	})
 	for b.Loop() {
-		time.Sleep(200 * time.Microsecond) // so that the work goes on
+		time.Sleep(200 * time.Microsecond) // so that the work continues
 		start := time.Now()
 		runtime.ReadMemStats(&stats) // stops the world
 		waits = append(waits, time.Since(start))

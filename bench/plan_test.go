@@ -11,8 +11,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// clusterOf writes and parses the CLUSTER NODES text of a cluster in which
-// owner says which of n primaries has a slot.
+// clusterOf writes and parses the CLUSTER NODES text of a cluster of n primaries. owner
+// returns the number of the primary that has a slot.
 func clusterOf(b *testing.B, n int, owner func(slot int) int) *topology.Cluster {
 	b.Helper()
 	slots := make([]strings.Builder, n)
@@ -37,7 +37,7 @@ func clusterOf(b *testing.B, n int, owner func(slot int) int) *topology.Cluster 
 
 var planSink plan.Plan
 
-// BenchmarkPlan is a whole plan, from a parsed cluster to the moves.
+// BenchmarkPlan makes a whole plan, from a parsed cluster to the moves.
 func BenchmarkPlan(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	scattered := make([]int, hashslot.Count)

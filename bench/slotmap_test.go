@@ -15,15 +15,15 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// Who owns a slot: slotmap beside the ways in which clients keep the same, each
-// in its simplest form.
+// The owner of a slot: slotmap beside the structures of clients, each in its simplest
+// form.
 //
 //	map      slotmap.Map
 //	array    a bare [16384]uint16 with the owners beside it, behind an atomic pointer
-//	sorted   ranges in order and a binary search, behind an atomic pointer and with
-//	         a look at the clock: go-redis
-//	locked   [16384]interface under a RWMutex: rueidis and valkey-go
-//	none     no lookup: what the loop itself takes
+//	sorted   a binary search over sorted ranges behind an atomic pointer, and a read
+//	         of the clock: go-redis
+//	locked   [16384]interface under an RWMutex: rueidis and valkey-go
+//	none     no lookup: the time of the loop itself
 
 var mapSink uint32
 
@@ -37,7 +37,7 @@ func someSlots() (slots [randomSlots]hashslot.Slot) {
 	return slots
 }
 
-// BenchmarkLookup is random lookups that do not wait for each other.
+// BenchmarkLookup does random lookups that do not depend on each other.
 func BenchmarkLookup(b *testing.B) {
 	slots := someSlots()
 	for _, l := range owners.Layouts() {
@@ -81,8 +81,8 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// BenchmarkLookupDependent is random lookups of which each waits for the one
-// before: the slot comes from the owner that was found.
+// BenchmarkLookupDependent does random, dependent lookups: each slot comes from the owner
+// found before it.
 func BenchmarkLookupDependent(b *testing.B) {
 	for _, l := range owners.Layouts() {
 		c := owners.New(l)
@@ -125,12 +125,12 @@ func BenchmarkLookupDependent(b *testing.B) {
 	}
 }
 
-// A working set of 256 KiB, of which a few cache lines are read between lookups
-// as a client's other work would.
+// A working set of 256 KiB. A few of its cache lines are read between lookups, in place of
+// a client's other work.
 type workingSet [256 << 10 / 64][8]uint64
 
-// touch reads lines of w at random. What it returns is 0, which the compiler
-// does not know: whoever adds it waits for the lines.
+// touch reads random lines of w and returns 0. The compiler does not know that it is 0, so
+// code that adds the result waits for the lines.
 func (w *workingSet) touch(x uint32, lines int) uint32 {
 	sum := uint64(0)
 	for range lines {
@@ -140,13 +140,13 @@ func (w *workingSet) touch(x uint32, lines int) uint32 {
 	return uint32(sum)
 }
 
-// BenchmarkLookupPressure is dependent lookups between which other memory is
-// read, so that what is large does not stay in the first-level cache: a few lines
-// between any two of them, or many between bursts, as requests of many keys are.
-// Subtract by=none, and divide by the number of lookups.
+// BenchmarkLookupPressure does dependent lookups and reads other memory in between, so
+// that large structures do not stay in the first-level cache. It reads a few lines between
+// any two lookups, or many between bursts of lookups, like requests with many keys. For
+// the time of a lookup, subtract by=none and divide by the number of lookups.
 func BenchmarkLookupPressure(b *testing.B) {
 	w := new(workingSet)
-	clear(w[:]) // or all its pages could be the one page of zeros
+	clear(w[:]) // otherwise all its pages could be one shared page of zeros
 	for _, l := range owners.Layouts() {
 		c := owners.New(l)
 		for _, p := range []struct{ lines, lookups int }{{4, 1}, {16, 1}, {64, 1}, {len(w), 64}} {
@@ -194,10 +194,10 @@ func BenchmarkLookupPressure(b *testing.B) {
 	}
 }
 
-// BenchmarkLookupBesideWriter is lookups of two readers, while a third goroutine
-// gives single slots to other owners, in bursts as its clock is too coarse for
-// less. With less than three CPUs they share them, and the writer falls behind:
-// writes/s is what it did.
+// BenchmarkLookupBesideWriter has two readers that look slots up while a third goroutine
+// gives single slots to other owners. It writes in bursts, because its clock is too coarse
+// for single writes. On fewer than three CPUs the writer falls behind: writes/s is the
+// number of writes that it achieved.
 func BenchmarkLookupBesideWriter(b *testing.B) {
 	const readers = 2
 	slots := someSlots()
@@ -264,8 +264,8 @@ func BenchmarkLookupBesideWriter(b *testing.B) {
 	}
 }
 
-// The i-th patch gives a slot to another owner; after two patches it is where
-// it was, so that the table does not grow with the number of patches.
+// The i-th patch gives a slot to another owner. The patch after it gives the slot back, so
+// the table does not grow with the number of patches.
 func patch(c *owners.Contenders, i int) (hashslot.Slot, *owners.Node) {
 	s := i / 2 * 7919 % hashslot.Count
 	owner := s * len(c.Nodes) / hashslot.Count
@@ -317,7 +317,7 @@ func BenchmarkPatch(b *testing.B) {
 	}
 }
 
-// BenchmarkBuild makes a table of all ranges.
+// BenchmarkBuild builds a table from all ranges.
 func BenchmarkBuild(b *testing.B) {
 	for _, l := range owners.Layouts() {
 		c := owners.New(l)
@@ -355,8 +355,8 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
-// The hashing that go-redis, rueidis and valkey-go share: a search for the tag
-// and a table of 256 words, a step for each byte.
+// The hashing that go-redis, rueidis and valkey-go share: a search for the tag, then one
+// lookup in a table of 256 words for each byte.
 
 var crcTable = func() (t [256]uint16) {
 	for i := range t {
@@ -399,7 +399,7 @@ func someKeys(n, length int) []string {
 	return keys
 }
 
-// BenchmarkLookupKey is keys to owners.
+// BenchmarkLookupKey goes from keys to owners.
 func BenchmarkLookupKey(b *testing.B) {
 	for _, l := range []owners.Layout{owners.Layouts()[0], owners.Layouts()[1], owners.Layouts()[3]} {
 		c := owners.New(l)

@@ -12,9 +12,9 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// Replies of clusters with a replica for each primary, as servers send them and
-// clients decode them. "single" is of two primaries that share the slots one by
-// one: 16384 ranges, the worst there is.
+// Replies of clusters with a replica for each primary, in the form in which clients decode
+// what servers send. In "single", two primaries own the slots alternately: 16384 ranges,
+// the worst case.
 
 type shardReply struct {
 	primary, replica string // ids
@@ -157,7 +157,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkApply takes views in which nothing, one shard, or all changes.
+// BenchmarkApply applies views in which nothing, one shard or everything changes.
 func BenchmarkApply(b *testing.B) {
 	for _, n := range []int{3, 100, 1000} {
 		shards := shardReplies(n)
@@ -201,8 +201,8 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// BenchmarkMoved moves slots back and forth between two shards, fails a shard
-// over and back, and hears what it knows.
+// BenchmarkMoved learns from redirects: slots go back and forth between two shards, a
+// shard fails over and back, and some redirects bring nothing new.
 func BenchmarkMoved(b *testing.B) {
 	for _, n := range []int{3, 100, 1000} {
 		shards := shardReplies(n)
@@ -236,7 +236,7 @@ func BenchmarkMoved(b *testing.B) {
 	}
 }
 
-// BenchmarkRoute is key to owner, by a Router and by the Map that it embeds.
+// BenchmarkRoute goes from a key to its owner, by a Router and by the Map that it embeds.
 func BenchmarkRoute(b *testing.B) {
 	keys := keysOf(few, plain(8, 32))
 	for _, n := range []int{3, 100, 1000} {
@@ -279,7 +279,7 @@ func BenchmarkRoute(b *testing.B) {
 			}
 		})
 		b.Run("by=router-weighted/"+name, func(b *testing.B) {
-			// A weight for each node, found by its id, as a client has them.
+			// A client has a weight for each node and finds it by the node's id.
 			weights := map[string]*atomic.Uint32{}
 			for _, n := range c.Nodes() {
 				weights[n.ID] = new(atomic.Uint32)

@@ -61,7 +61,7 @@ func FuzzOfBytes(f *testing.F) {
 		f.Add([]byte(key), uint8(i))
 	}
 	f.Fuzz(func(t *testing.T, key []byte, offset uint8) {
-		// At any alignment, and among braces that are none of the key's.
+		// At any alignment, and between braces that do not belong to the key.
 		around := bytes.Repeat([]byte("{}"), 128+len(key))
 		key = around[offset:][:copy(around[offset:], key)]
 		want := hashslot.Slot(hashtest.Slot(key))
@@ -73,8 +73,8 @@ func FuzzOfBytes(f *testing.F) {
 	})
 }
 
-// split cuts data into keys. Each byte of cuts is the length of one; what is
-// left is the last.
+// split cuts data into keys. Each byte of cuts is the length of a key; the rest is the
+// last key.
 func split(data, cuts []byte) [][]byte {
 	var keys [][]byte
 	for _, n := range cuts {
@@ -88,8 +88,8 @@ func split(data, cuts []byte) [][]byte {
 func FuzzBatch(f *testing.F) {
 	keys := shapes()
 	for first := range 16 {
-		// All seeds in one batch, beginning with another one each, and some of
-		// them in batches of other sizes.
+		// All seeds in one batch, each time beginning with another seed, and some
+		// of them in batches of other sizes.
 		var data, cuts []byte
 		for i := range len(keys) {
 			key := keys[(first+i)%len(keys)]
@@ -171,7 +171,7 @@ func FuzzUpdateSplit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte, repeat, start, at uint16) {
 		p = bytes.Repeat(p, 1+int(repeat)%64)
 		i := int(at) % (len(p) + 1)
-		// start is the checksum of some message that p follows.
+		// start is the checksum of a message before p.
 		want := crc16.Combine(start, xmodem.Bitwise(p), len(p))
 		eachKernel(t, func(kernel string) {
 			if got := hashslot.Update(hashslot.Update(start, p[:i]), p[i:]); got != want {
@@ -199,7 +199,7 @@ func FuzzCombine(f *testing.F) {
 		if got, want := crc16.Combine(xmodem.Bitwise(a), xmodem.Bitwise(b), len(b)), xmodem.Bitwise(whole); got != want {
 			t.Fatalf("%q and %q: %#04x, want %#04x", a, b, got, want)
 		}
-		// Zeros do not add to a checksum but move it on.
+		// Zeros add nothing to a checksum, but they shift it.
 		n := int(zeros % 70_000)
 		if got, want := crc16.Combine(xmodem.Bitwise(a), 0, int64(n)), crc16.Update(xmodem.Bitwise(a), make([]byte, n)); got != want {
 			t.Fatalf("%q and %d zeros: %#04x, want %#04x", a, n, got, want)

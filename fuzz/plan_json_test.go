@@ -10,8 +10,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
-// FuzzPlanJSON reads plans. A plan that can be read is the same after it was written and
-// read again. Otherwise the error names the place.
+// FuzzPlanJSON reads plans. A plan that can be read is the same after it is written and
+// read again. Any other input gives an error that names the place.
 func FuzzPlanJSON(f *testing.F) {
 	f.Add([]byte(`{"moves":[{"from":"a","to":"b","slots":"5-9"}],"before":[{"id":"a","slots":"0-9"}],"after":[{"id":"a","slots":"0-4"},{"id":"b","slots":"5-9"}],
 		"nodes":[{"id":"a","addr":"h:1","weight":0.5}],"steps":[{"kind":"wait","node":"a","until":"is a primary","ask":[["CLUSTER","NODES"]]}],"warnings":["x"]}`))
@@ -49,7 +49,7 @@ func FuzzPlanJSON(f *testing.F) {
 	})
 }
 
-// FuzzJobs reads replies about migrations and about what a step waits for.
+// FuzzJobs reads replies about migrations, and replies that a step waits for.
 func FuzzJobs(f *testing.F) {
 	f.Add([]byte(`[{"name":"j","operation":"EXPORT","slot_ranges":"5","source_node":"a","target_node":"b","state":"success"}]`), "a h:1@1 myself,master - 0 0 1 connected 5\n")
 	f.Add([]byte(`[["id","t","slots","5 7-9","source","b","dest","a","operation","import","state","failed","end_time",-1]]`), "b h:1@1 master - 0 0 1 connected 5 [7->-a]\n")

@@ -151,7 +151,7 @@ func FuzzPlan(f *testing.F) {
 			if _, err := p.MarshalJSON(); err != nil || p.Summary() == "" {
 				t.Fatal(err)
 			}
-			batches, err := p.Batches(max(1000, n)) // few, for each is tried on paper
+			batches, err := p.Batches(max(1000, n)) // few, because each is tried on paper
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -247,7 +247,7 @@ func FuzzSlotStats(f *testing.F) {
 				}
 				fields[metric] = load[slot]
 				if metric == "" || strings.ContainsAny(metric, " \t\r\n,\":#)*%$=~(") || !utf8.ValidString(metric) || strings.ToLower(metric) != metric {
-					continue // not a word, or one that JSON changes
+					continue // not one word, or JSON changes it
 				}
 				if _, err := strconv.ParseFloat(metric, 64); err != nil {
 					fmt.Fprintln(&lines, metric, load[slot])

@@ -14,14 +14,14 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// slots are the slots that take part: the ends of the table, the two sides of
-// an edge between blocks of 64, and neighbours within a block. What the others
-// hold is the matter of the base the tables are built on.
+// slots are the slots that operations use: the ends of the table, the two sides of a
+// border between blocks of 64, and neighbours within a block. The other slots keep the
+// owners of the base that the tables are built on.
 var slots = [...]hashslot.Slot{0, 63, 64, 5000, 5001, 16383}
 
-// contents is who owns the slots, 0 for nobody. Slot 0 is always given to an
-// owner that is used once, so that no two writes leave the same contents, and
-// the model needs no pointers to tell which table CompareAndSwap means.
+// contents are the owners of the slots; 0 means unassigned. Each write gives slot 0 to an
+// owner that is used only once. So no two writes leave the same contents, and the model
+// can identify the table that CompareAndSwap expects without pointers.
 type contents [len(slots)]int
 
 type kind string
@@ -80,7 +80,7 @@ var model = porcupine.Model{
 	DescribeState:     func(state any) string { return fmt.Sprint(state) },
 }
 
-// recorder keeps what one goroutine did.
+// recorder keeps the operations of one goroutine.
 type recorder struct {
 	client     int
 	start      time.Time
@@ -118,7 +118,7 @@ func contentsOf(lookup func(hashslot.Slot) (int, bool)) (c contents) {
 	return c
 }
 
-// bases are tables of each form: nothing, one range, single slots.
+// bases are tables of each form: empty, one range, single slots.
 func bases() map[string]*slotmap.Table[int] {
 	var whole, single slotmap.Builder[int]
 	whole.Assign(slotmap.MustParseRange("0-16383"), -1)
@@ -130,7 +130,7 @@ func bases() map[string]*slotmap.Table[int] {
 	}
 }
 
-// history lets goroutines do n operations each at once and returns them all.
+// history lets goroutines do n operations each, concurrently, and returns all operations.
 func history(base *slotmap.Table[int], goroutines, n int, seed uint64) []porcupine.Operation {
 	var m slotmap.Map[int]
 	m.Store(contents{}.build(base))
@@ -216,7 +216,7 @@ func history(base *slotmap.Table[int], goroutines, n int, seed uint64) []porcupi
 	return all
 }
 
-// checkTimeout is far above what a check takes: a check that it ends says nothing.
+// checkTimeout is far longer than a check takes. A check that times out shows nothing.
 const checkTimeout = 5 * time.Minute
 
 func TestMapIsLinearizable(t *testing.T) {
@@ -242,7 +242,7 @@ func TestMapIsLinearizable(t *testing.T) {
 	}
 }
 
-// overlapping returns how many operations of one client overlap one of another.
+// overlapping returns the number of operations that overlap an operation of another client.
 func overlapping(h []porcupine.Operation) (n int) {
 	for i, a := range h {
 		for _, b := range h[:i] {
@@ -255,8 +255,7 @@ func overlapping(h []porcupine.Operation) (n int) {
 	return n
 }
 
-// The check must find what it is for: histories of maps that are not
-// linearizable are refused.
+// The check works: it refuses histories of maps that are not linearizable.
 func TestViolationsAreFound(t *testing.T) {
 	operation := func(client int, call, ret int64, in input, out output) porcupine.Operation {
 		return porcupine.Operation{ClientId: client, Call: call, Return: ret, Input: in, Output: out}

@@ -14,24 +14,24 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A Router beside an array of owners: who has the slots after views and
-// redirects that came at once, what each of them was told, and what readers saw
-// meanwhile. The nodes are n0 to n3, all primaries; the slots are those of the
-// Map. Each view has one epoch for all nodes, and no other view has it.
+// The model of a Router is an array of owners. Compared are the owners after concurrent
+// views and redirects, the result of each of these calls, and what readers saw meanwhile.
+// The nodes are n0 to n3, all primaries; the slots are those of the Map. All nodes of a
+// view have the same epoch, which no other view has.
 
 const routerNodes = 4
 
 type routerSlot struct {
 	owner   int
 	changed int               // the generation in which it changed its owner
-	told    bool              // by a redirect, and no view has confirmed it
-	had     [routerNodes]bool // the owners before it, whose claims a redirect contradicts
+	told    bool              // a redirect named the owner, and no view has confirmed it
+	had     [routerNodes]bool // the owners before it, whose claims the redirect contradicts
 }
 
 type routerState struct {
 	slots [len(slots)]routerSlot
 	gen   int
-	epoch int // of the last view that was taken
+	epoch int // of the last view that was applied
 }
 
 type routerInput struct {
@@ -62,7 +62,7 @@ const (
 	opMoved  kind = "Moved"
 )
 
-// give gives a slot to another owner.
+// give changes the owner of a slot.
 func (s *routerSlot) give(owner, gen int, told bool) {
 	s.had[s.owner] = true
 	s.had[owner] = false
@@ -107,8 +107,8 @@ var routerModel = porcupine.Model{
 	DescribeState:     func(state any) string { return fmt.Sprintf("%+v", state) },
 }
 
-// stepApply is the rules of evidence for views of an unknown source in which all
-// nodes have the same epoch.
+// stepApply has the rules of evidence for views from an unknown node in which all nodes
+// have the same epoch.
 func stepApply(s routerState, i routerInput, o routerOutput) (bool, any) {
 	if i.epoch < s.epoch {
 		return o.outcome == topology.OutcomeStale && o.gen == 0, s
@@ -145,7 +145,7 @@ func stepApply(s routerState, i routerInput, o routerOutput) (bool, any) {
 	return o.outcome == want && o.gen == gen, next
 }
 
-// routerView is a view with the owners, in which all nodes have the epoch.
+// routerView returns a view with these owners, in which all nodes have the epoch.
 func routerView(owners contents, epoch int) *topology.Cluster {
 	var b slotmap.Builder[int]
 	b.Assign(slotmap.MustParseRange("0-16383"), 0)
@@ -194,7 +194,7 @@ func routerHistory(goroutines, n int, seed uint64) []porcupine.Operation {
 		rec := &recorders[g]
 		*rec = recorder{client: g, start: start}
 		rng := rand.New(rand.NewPCG(seed, uint64(g)))
-		// Views are made beforehand: the writes themselves should be close together.
+		// Views are made beforehand, so that the writes are close together.
 		var views []*topology.Cluster
 		var inputs []routerInput
 		for k := range n {
@@ -285,13 +285,13 @@ func TestRouterIsLinearizable(t *testing.T) {
 	}
 	for _, o := range []topology.Outcome{topology.OutcomeUnchanged, topology.OutcomeApplied, topology.OutcomePartly, topology.OutcomeStale, topology.OutcomePatched} {
 		if count[o] == 0 {
-			t.Errorf("nothing was %v", o)
+			t.Errorf("no operation was %v", o)
 		}
 	}
 	t.Logf("%d operations overlapped the next; %v", overlaps, count)
 }
 
-// Histories of routers that are not linearizable are refused.
+// The check refuses histories of routers that are not linearizable.
 func TestRouterViolationsAreFound(t *testing.T) {
 	apply := routerInput{kind: opApply, epoch: 2, owners: contents{1, 1, 1, 1, 1, 1}}
 	applied := routerOutput{outcome: topology.OutcomeApplied, gen: 1}
@@ -336,7 +336,7 @@ func TestRouterViolationsAreFound(t *testing.T) {
 		},
 	} {
 		if porcupine.CheckOperations(routerModel, h) {
-			t.Errorf("%s was not found", name)
+			t.Errorf("%s: found linearizable", name)
 		}
 	}
 }

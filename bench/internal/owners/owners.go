@@ -1,6 +1,5 @@
-// Package owners holds the ways in which clients keep who owns a slot, each in
-// its simplest form, and the tables of owners in which they are compared with
-// slotmap.
+// Package owners has the structures in which clients keep the owners of slots, each in
+// its simplest form, and the layouts of owners in which they are compared with slotmap.
 package owners
 
 import (
@@ -24,13 +23,12 @@ func (n *Node) Number() uint32 { return n.ID }
 // A Numbered is a node as rueidis and valkey-go keep it, behind an interface.
 type Numbered interface{ Number() uint32 }
 
-// Array is a bare array of numbers with the owners beside it, behind an atomic
-// pointer.
+// Array is a bare array of numbers, with the owners beside it, behind an atomic pointer.
 type Array struct{ Table atomic.Pointer[ArrayTable] }
 
-// An ArrayTable is what an Array holds.
+// An ArrayTable is the contents of an Array.
 type ArrayTable struct {
-	Index  [hashslot.Count]uint16 // 1 and up; Owners[0] is nobody
+	Index  [hashslot.Count]uint16 // indexes into Owners; Owners[0] means unassigned
 	Owners []*Node
 }
 
@@ -44,11 +42,11 @@ func (m *Array) Lookup(s hashslot.Slot) (*Node, bool) {
 	return t.Owners[i], i != 0
 }
 
-// Sorted is ranges in order and a binary search, behind an atomic pointer and
-// with a look at the clock: go-redis.
+// Sorted is a binary search over sorted ranges behind an atomic pointer, and a read of the
+// clock: go-redis.
 type Sorted struct {
 	p       atomic.Pointer[sortedTable]
-	Reloads int // how often the servers would have been asked again
+	Reloads int // how often a client would have asked the servers again
 }
 
 type sortedTable struct {
@@ -78,7 +76,7 @@ func (m *Sorted) Lookup(s hashslot.Slot) (*Node, bool) {
 	return t.ranges[i].Owner, true
 }
 
-// Locked is [16384]interface under a RWMutex: rueidis and valkey-go.
+// Locked is [16384]interface under an RWMutex: rueidis and valkey-go.
 type Locked struct {
 	mu     sync.RWMutex
 	owners [hashslot.Count]Numbered
@@ -99,8 +97,8 @@ func (m *Locked) Set(s hashslot.Slot, n Numbered) {
 	m.mu.Unlock()
 }
 
-// Addresses is [16384][]string under a Mutex, and the pools by their addresses under
-// the same: redisc.
+// Addresses is [16384][]string and a map from addresses to pools, both under one Mutex:
+// redisc.
 type Addresses struct {
 	mu     sync.Mutex
 	owners [hashslot.Count][]string
@@ -128,10 +126,10 @@ func Addr(owner int) string { return fmt.Sprintf("10.0.%d.%d:6379", owner/256, o
 type Layout struct {
 	Name   string
 	Owners int
-	Of     func(slot int) int // 0 and up
+	Of     func(slot int) int // a number from 0
 }
 
-// Layouts returns those that are compared.
+// Layouts returns the layouts that are compared.
 func Layouts() []Layout {
 	var all []Layout
 	for _, n := range []int{3, 16, 100, 1000} {
@@ -157,7 +155,7 @@ func Layouts() []Layout {
 	)
 }
 
-// Contenders hold the same owners, each in its way.
+// Contenders hold the same owners, each in its own structure.
 type Contenders struct {
 	Nodes     []*Node
 	Map       slotmap.Map[*Node]
@@ -197,6 +195,6 @@ func New(l Layout) *Contenders {
 	return c
 }
 
-// Step takes the last slot and what its owner says to the next random slot, in
-// the 14 highest bits.
+// Step computes the next random slot, in the 14 highest bits, from the last one and a
+// number of its owner.
 func Step(x, id uint32) uint32 { return x*1664525 + id }
