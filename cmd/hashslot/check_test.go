@@ -291,7 +291,7 @@ func TestCheckJSON(t *testing.T) {
 	r := runOn(nodes, "check", "-format", "json", "-nodes", "-")
 	assert.Equal(t, result{1, `{"ok":false,"assigned":16383,"shards":[{"id":"a","addr":"10.0.0.1:1","replicas":["d","c"],"slots":"0-16382"}],` +
 		`"migrating":[{"slot":7,"from":"a","to":"b"}],` +
-		`"problems":[{"kind":"unassigned","severity":"error","text":"1 slots have no owner","slots":"16383"},` +
+		`"problems":[{"kind":"unassigned","severity":"error","text":"1 slot has no owner","slots":"16383"},` +
 		`{"kind":"open","severity":"error","text":"being moved from a to b: only the source reports it","slots":"7"},` +
 		`{"kind":"few-primaries","severity":"warning","text":"slots are owned by 1 primary: if one fails, no majority is left to agree on a failover","slots":""},` +
 		`{"kind":"empty","severity":"note","text":"the primary b [::1]:1 has no slots","slots":""}]}` + "\n", ""}, r)
@@ -391,7 +391,7 @@ func TestRoute(t *testing.T) {
 	keys := []string{hashslot.Slot(16383).Tag(), hashslot.Slot(5).Tag(), hashslot.Slot(10).Tag(), hashslot.Slot(0).Tag()}
 	r := runOn(wrong, append([]string{"route", "-nodes", "-"}, keys...)...)
 	assert.Equal(t, result{1, "16383\t-\t-\t" + keys[0] + "\n5\ta\th:1\t" + keys[1] + "\n10\tb\th:2\t" + keys[2] + "\n0\ta\th:1\t" + keys[3] + "\n",
-		"hashslot route: 1 keys are in slots without an owner\n"}, r)
+		"hashslot route: 1 key is in a slot without an owner\n"}, r)
 	r = runOn(wrong, append([]string{"route", "-format", "json", "-nodes", "-"}, keys...)...)
 	assert.Equal(t, exitFailed, r.code)
 	want := []string{"false unassigned ", "false open a 5", "false failed b", "true a"}

@@ -424,10 +424,11 @@ type routePart struct {
 
 // routeCommands is "route -commands".
 func routeCommands(e *env, f commandFlags, in inputFlags, r *routes, asJSON, hex bool) int {
+	e.trims = true
 	a := routeAnswer{table: r.table, json: asJSON, hex: hex}
 	code := f.answer(e, in, 1, func() func(*output, commandLine, error) { return a.command })
 	if code == exitOK && a.refused+a.wrong+a.lost > 0 {
-		return e.fail(fmt.Errorf("of the commands, %d are refused as CROSSSLOT, %d are not understood, and %d parts go to slots without an owner", a.refused, a.wrong, a.lost))
+		return e.fail(fmt.Errorf("commands refused as CROSSSLOT: %d, not understood: %d, parts for slots without an owner: %d", a.refused, a.wrong, a.lost))
 	}
 	return code
 }

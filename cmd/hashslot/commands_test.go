@@ -178,7 +178,7 @@ func TestRouteCommands(t *testing.T) {
 		"-\terror\t-\tfoo\targument 0: unknown command\n" +
 		"15495\t292f\t10.0.0.3:30003\tspublish\ta\n"
 	r := runOn(workloadText, "route", "-commands", "-nodes", "testdata/nodes.txt")
-	assert.Equal(t, result{exitFailed, want, "hashslot route: of the commands, 5 are refused as CROSSSLOT, 1 are not understood, and 0 parts go to slots without an owner\n"}, r)
+	assert.Equal(t, result{exitFailed, want, "hashslot route: commands refused as CROSSSLOT: 5, not understood: 1, parts for slots without an owner: 0\n"}, r)
 
 	r = runOn("", "route", "-commands", "-format", "json", "-nodes", "testdata/nodes.txt", "MGET", "a", "b")
 	assert.Equal(t, result{out: `{"command":"mget","to":"each slot","parts":[{"slot":15495,"id":"292f","addr":"10.0.0.3:30003","keys":["a"]},{"slot":3300,"id":"e7d1","addr":"10.0.0.1:30001","keys":["b"]}]}` + "\n"}, r)

@@ -171,7 +171,7 @@ func keysJSON(o *output, keys []slotcommand.Key, args [][]byte, enc encoder, err
 
 func (a *keysAnswer) code(e *env) int {
 	if n := a.bad.Load(); n > 0 {
-		return e.fail(fmt.Errorf("the keys of %d commands cannot be found", n))
+		return e.fail(fmt.Errorf("the keys of %s cannot be found", count(int(n), "command", "commands")))
 	}
 	return exitOK
 }

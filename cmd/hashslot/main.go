@@ -95,6 +95,7 @@ type env struct {
 	files          []*outFile     // to be closed at the end
 	terminal       func(any) bool // whether one of the three is a terminal
 	now            func() time.Time
+	trims          bool                // a carriage return at the end of a line is ignored
 	interrupt      <-chan os.Signal    // ends a scan; nil for the signals that end a program
 	inspect        func(*flag.FlagSet) // receives the options of the command, which then does no work
 }
@@ -191,7 +192,7 @@ func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
 		if errors.Is(err, flag.ErrHelp) {
 			return e.print(e.cmd.help(fs)), false
 		} else if err != nil {
-			return e.badUse(err), false
+			return e.badUse(errors.New(flagErrors.Replace(err.Error()))), false
 		}
 		parsed := len(args) - fs.NArg()
 		if parsed > 0 && args[parsed-1] == "--" {
@@ -211,6 +212,10 @@ func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
 	e.stdout = to
 	return exitOK, true
 }
+
+// flagErrors rewrites the errors of package flag, which call an option a flag.
+var flagErrors = strings.NewReplacer("flag provided but not defined: ", "unknown option ", "flag needs an argument: ", "a value is missing after ",
+	"for flag -", "for -", "parse error", "not a number")
 
 // flags returns the options of a command.
 func (c *command) flags() (fs *flag.FlagSet) {

@@ -117,7 +117,7 @@ func TestRun(t *testing.T) {
 		want result
 	}{
 		{"no such command", "slots mykey", "", result{2, "", `hashslot: unknown command "slots" (hashslot -h lists the commands)` + "\n"}},
-		{"no such option", "slot -json mykey", "", result{2, "", "hashslot slot: flag provided but not defined: -json (hashslot slot -h for help)\n"}},
+		{"no such option", "slot -json mykey", "", result{2, "", "hashslot slot: unknown option -json (hashslot slot -h for help)\n"}},
 		{"no such format", "slot -format yaml", "", result{2, "", `hashslot slot: -format must be text or json, not "yaml" (hashslot slot -h for help)` + "\n"}},
 		{"no such format of tags", "tag -format yaml 1", "", result{2, "", `hashslot tag: -format must be text or json, not "yaml" (hashslot tag -h for help)` + "\n"}},
 		{"max too small", "slot -max 0", "", result{2, "", "hashslot slot: -max must be from 1 to 536870912, not 0 (hashslot slot -h for help)\n"}},

@@ -438,7 +438,7 @@ func runPlanReshard(e *env) int {
 	set := given(&fs)
 	err := f.check(e, set)
 	if err == nil && (!set["from"] || !set["to"] || !set["slots"]) {
-		err = errors.New("plan reshard needs -from, -to and -slots")
+		err = errors.New("-from, -to and -slots must be given")
 	}
 	if err != nil {
 		return e.badUse(err)
@@ -475,7 +475,7 @@ func runPlanDrain(e *env) int {
 	}
 	err := f.check(e, given(&fs))
 	if err == nil && len(drained) == 0 {
-		err = errors.New("plan drain needs a -node")
+		err = errors.New("-node is missing: name the nodes to drain")
 	}
 	if err != nil {
 		return e.badUse(err)
@@ -915,11 +915,30 @@ func runPlanBalance(e *env) int {
 	return e.print(b.String())
 }
 
+// fieldOptions are the options and arguments behind the parameters and fields that an
+// error of package plan names.
+var fieldOptions = map[string]string{
+	"Weights": "-weight", "Receivers": "-receiver", "Threshold": "-threshold", "UseEmpty": "-use-empty", "Load": "-load",
+	"nodes": "-node", "from": "-from", "to": "-to", "slots": "-slots", "lost": "-lost", "metric": "-metric", "most": "-batch",
+	"replicas": "-replicas", "tool": "-tool", "hosts": "HOST:PORT", "views": "FILE",
+}
+
 // noPlan prints why there is no plan. An error in an argument is bad use.
 func (e *env) noPlan(err error) int {
-	text := errors.New(strings.TrimPrefix(err.Error(), "plan: "))
 	var input *plan.InputError
 	var use useError
+	if errors.As(err, &input) {
+		named := *input
+		field, index, _ := strings.Cut(input.Field, "[")
+		if option, ok := fieldOptions[field]; ok {
+			named.Field = option
+			if i, notNumber := strconv.Atoi(strings.TrimSuffix(index, "]")); notNumber == nil && named.Value == "" {
+				named.Field = fmt.Sprintf("%s %d", option, i+1)
+			}
+		}
+		err = &named
+	}
+	text := errors.New(strings.NewReplacer("UseEmpty", "-use-empty", "AssignUnassigned", "-assign-unassigned").Replace(strings.TrimPrefix(err.Error(), "plan: ")))
 	if errors.As(err, &input) || errors.As(err, &use) {
 		return e.badUse(text)
 	}

@@ -96,7 +96,7 @@ func problems(c *clusterView) []problemJSON {
 		f.slots[s.Primary] = slots
 	}
 	if s := c.Unassigned(); !s.IsEmpty() {
-		f.add("unassigned", s, "%d slots have no owner", s.Len())
+		f.add("unassigned", s, "%s no owner", count(s.Len(), "slot has", "slots have"))
 	}
 	f.ownerStates()
 	f.openSlots()

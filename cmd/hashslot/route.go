@@ -107,7 +107,7 @@ func runRoute(e *env) int {
 		}
 	})
 	if n := lost.Load(); code == exitOK && n > 0 {
-		return e.fail(fmt.Errorf("%d keys are in slots without an owner", n))
+		return e.fail(fmt.Errorf("%s without an owner", count(int(n), "key is in a slot", "keys are in slots")))
 	}
 	return code
 }

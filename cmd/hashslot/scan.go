@@ -543,7 +543,7 @@ func (g *scanned) report(e *env, unit string) int {
 }
 
 // warnOfInput warns about a byte order mark or a carriage return in the first line,
-// because these become part of keys.
+// because these become part of keys, unless the command ignores carriage returns.
 func (e *env) warnOfInput(data []byte, sep byte) {
 	line, _, _ := bytes.Cut(data, []byte{sep})
 	what := ""
@@ -552,7 +552,7 @@ func (e *env) warnOfInput(data []byte, sep byte) {
 		what = "the input begins with the byte order mark of UTF-16, but keys are read byte by byte: convert the input to UTF-8"
 	case bytes.HasPrefix(line, []byte("\xef\xbb\xbf")):
 		what = "the input begins with a byte order mark, which counts as part of the first line"
-	case sep == '\n' && bytes.HasSuffix(line, []byte("\r")):
+	case sep == '\n' && bytes.HasSuffix(line, []byte("\r")) && !e.trims:
 		what = "the first line ends with a carriage return, which counts as part of the line, in every line"
 	default:
 		return

@@ -336,4 +336,8 @@ func TestInputWarnings(t *testing.T) {
 			}
 		}
 	}
+	// A carriage return is no part of a command, nor of hex.
+	assert.Empty(t, runOn("GET a\r\n", "stat", "-commands").errOut)
+	assert.Empty(t, runOn("GET a\r\n", "route", "-commands", "-nodes", "testdata/nodes.txt").errOut)
+	assert.Empty(t, runOn("61\r\n", "stat", "-unhex").errOut)
 }

@@ -146,6 +146,7 @@ func runStat(e *env) int {
 			return e.fail(err)
 		}
 	}
+	e.trims = cf.commands || unhex
 	unit := "line"
 	switch {
 	case len(e.args) > 0:

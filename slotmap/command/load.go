@@ -429,7 +429,7 @@ func number16(v any, path string) (int16, *slotmap.ParseError) {
 func kind(v any) string {
 	switch v := v.(type) {
 	case nil:
-		return "nothing"
+		return "null"
 	case string:
 		return strconv.Quote(v[:min(len(v), maxQuoted)])
 	case []byte:

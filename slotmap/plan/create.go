@@ -49,7 +49,7 @@ func CheckHosts(hosts []Host, replicas int) error {
 		return &InputError{Field: "replicas", Value: fmt.Sprint(replicas), Reason: "must be at least 0"}
 	}
 	if replicas >= len(hosts) {
-		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a shard with %d replicas needs %d hosts, but there are %d", replicas, replicas+1, len(hosts))}
+		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a shard with %d replicas needs %d hosts, not %d", replicas, replicas+1, len(hosts))}
 	}
 	if len(hosts)/(replicas+1) > hashslot.Count {
 		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a cluster has at most %d primaries, one for each slot", hashslot.Count)}

@@ -214,8 +214,8 @@ func TestCreateErrors(t *testing.T) {
 		hosts    []Host
 		replicas int
 	}{
-		{`plan: hosts: a shard with 0 replicas needs 1 hosts, but there are 0`, nil, 0},
-		{`plan: hosts: a shard with 2 replicas needs 3 hosts, but there are 2`, hostsOf("a:1", "b:1"), 2},
+		{`plan: hosts: a shard with 0 replicas needs 1 hosts, not 0`, nil, 0},
+		{`plan: hosts: a shard with 2 replicas needs 3 hosts, not 2`, hostsOf("a:1", "b:1"), 2},
 		{`plan: replicas "-1": must be at least 0`, hostsOf("a:1"), -1},
 		{`plan: hosts[1] "b": must be host:port`, hostsOf("a:1", "b"), 0},
 		{`plan: hosts[0] ":1": must be host:port`, hostsOf(":1"), 0},
