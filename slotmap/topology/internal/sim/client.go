@@ -8,21 +8,21 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// A kind is how a client keeps its map.
+// A kind says how a client keeps its map.
 type kind uint8
 
 const (
-	// routed: a Router, and a Refresher that says when to ask.
+	// routed: a Router, and a Refresher that says when to ask for a view.
 	routed kind = iota
-	// eager: a Router, and a view is asked for whenever a Result says Refresh.
+	// eager: a Router. A view is asked for whenever a Result has Refresh set.
 	eager
-	// naive: each MOVED corrects one slot, and has the whole map loaded again.
+	// naive: after each MOVED, the client corrects one slot and loads the whole map.
 	naive
-	// reloading: a MOVED has the whole map loaded again, at most once in 200 ms, and
-	// corrects nothing, as go-redis does (clusterStateHolder.LazyReload).
+	// reloading: after a MOVED, the client loads the whole map, at most once in 200 ms,
+	// and corrects nothing. go-redis does the same (clusterStateHolder.LazyReload).
 	reloading
-	// aging: reloading, and a map that is 10 s old is loaded again, which go-redis
-	// does as well (clusterStateHolder.Get).
+	// aging: like reloading, but a map that is 10 s old is loaded again. go-redis does
+	// this too (clusterStateHolder.Get).
 	aging
 )
 
@@ -37,41 +37,43 @@ type client struct {
 	mapper
 	kind  kind
 	pause time.Duration // mean time between two commands of a loop
-	reads int           // of 100 commands
+	reads int           // how many of 100 commands are reads
 
-	// What is counted. From calm on, redirects are counted apart.
+	// The counts. Once calm is set, commands and redirects are also counted in calmed.
 	views     int
-	asked     []time.Duration // when, for the most in ten seconds
+	asked     []time.Duration // when each view was asked for
 	spoiled   int             // units that were right before a view and wrong after it
 	commands  int
 	redirects int
 	failures  int
 	calm      bool
 	calmed    calmed
-	seen      []bool // units that were redirected since calm
+	seen      []bool // units that were redirected since calm was set
 
-	onAsk func(s int32) // if a view is asked for
+	onAsk func(s int32) // called when the server s is asked for a view; may be nil
 }
 
-// calmed is what is counted from calm on. A client that has not used a slot since
-// it moved may learn of it only then; but it learns of it once.
+// calmed has the counts since calm was set. again counts redirects of a unit that was
+// redirected in that time already. A client that has not used a slot since it moved may
+// get its first redirect only then; it should not get a second one.
 type calmed struct{ commands, redirects, again int }
 
-// A mapper is how a client keeps its map.
+// A mapper keeps the map of a client. The servers that its methods return may be
+// nobody: then the next attempt asks target.
 type mapper interface {
-	// target returns the server for a command: nobody if it is not known.
+	// target returns the server for a command.
 	target(l *loop) int32
-	// moved learns that the server from, asked by l, redirects to another.
+	// moved is called when the server from redirects a command to another.
 	moved(l *loop, from, to int32)
-	// failed learns that the server did not answer, and returns whom to try next.
+	// failed is called when the server did not answer. It returns the server to try next.
 	failed(l *loop, s int32) int32
-	// down learns of a CLUSTERDOWN, and returns whom to try next.
+	// down is called after a CLUSTERDOWN. It returns the server to try next.
 	down(l *loop, s int32) int32
-	// succeeded learns that the server answered.
+	// succeeded is called when the server answered.
 	succeeded(l *loop, s int32)
 	// poll is called after each attempt.
 	poll()
-	// owner returns whom the map has for the unit.
+	// owner returns the server that owns the unit by the map.
 	owner(unit int) int32
 }
 
@@ -83,13 +85,14 @@ type loop struct {
 	read    bool
 	attempt int
 	target  int32
-	probe   bool // the target was not chosen by the map: it may redirect to whom it likes
-	tick    func()
-	retry   func()
+	probe   bool   // the map did not choose the target, so its redirect is no surprise
+	tick    func() // begin
+	retry   func() // try
 
 	mark any // what the mapper remembers of the target
 }
 
+// attempts is how often a command is tried at most.
 const attempts = 4
 
 // newClient makes a client that begins at a random time within a second.
@@ -123,12 +126,12 @@ func (l *loop) begin() {
 	l.try()
 }
 
-// end ends the command, after some time.
+// end ends the command. The next one begins after a pause.
 func (l *loop) end() {
 	l.c.w.after(l.c.pause/2+time.Duration(l.c.rng.Int64N(int64(l.c.pause))), l.tick)
 }
 
-// try sends the command.
+// try sends the command, and follows redirects.
 func (l *loop) try() {
 	c := l.c
 	for {
@@ -188,13 +191,13 @@ func (l *loop) try() {
 	}
 }
 
+// backOff returns the time to wait before the next attempt.
 func (l *loop) backOff() time.Duration {
 	return 8 * ms << l.attempt
 }
 
-// ask asks the server for a view: got is called when the answer is there, or,
-// with false, when there is none. It returns the time that the question is on its
-// way.
+// ask asks the server for a view. look is called when the question arrives, and got
+// when the answer does, or, with false, when it is clear that there is none.
 func (c *client) ask(s int32, look func(*server), got func(answered bool)) {
 	c.views++
 	c.asked = append(c.asked, c.w.now)
@@ -218,7 +221,7 @@ func (c *client) ask(s int32, look func(*server), got func(answered bool)) {
 	})
 }
 
-// most is the largest number of views that were asked for within d.
+// most returns the largest number of views that c asked for within d.
 func (c *client) most(d time.Duration) int {
 	most, first := 0, 0
 	for i, at := range c.asked {
@@ -247,9 +250,9 @@ type loading struct {
 	ages    bool
 	loaded  time.Duration
 	snap    *snapshot
-	own     []int32 // the owners, if redirects have corrected some
-	open    int     // views on their way
-	until   time.Duration
+	own     []int32       // a copy of the owners, if redirects have corrected some
+	open    int           // how many views are on their way
+	until   time.Duration // no view is asked for before, unless patches
 }
 
 // A snapshot is what such a client keeps of a view.
@@ -259,7 +262,7 @@ type snapshot struct {
 	nodes    []int32
 }
 
-// snapshot returns what s shows.
+// snapshot returns the view of s. Servers with the same view share a snapshot.
 func (s *server) snapshot() *snapshot {
 	about := s.digest()
 	if s.w.snaps[about] == nil {
@@ -357,8 +360,8 @@ func (m *loading) down(l *loop, s int32) int32 { return m.failed(l, s) }
 func (m *loading) succeeded(*loop, int32) {}
 func (m *loading) poll()                  {}
 
-// load loads the map. A client that reloads has one view on its way, and waits
-// for 200 ms after it.
+// load loads the map. A client that corrects nothing asks for one view at a time, and
+// waits for 200 ms after each.
 func (m *loading) load() {
 	if (!m.patches || m.snap == nil) && (m.open > 0 || m.c.w.now < m.until) {
 		return
@@ -367,7 +370,7 @@ func (m *loading) load() {
 	m.loadFrom(m.any(), 5)
 }
 
-// loadFrom asks one server after the other, until one answers.
+// loadFrom asks servers for a view, s first, until one answers or tries are used up.
 func (m *loading) loadFrom(s int32, tries int) {
 	var snap *snapshot
 	m.c.ask(s, func(s *server) { snap = s.snapshot() }, func(answered bool) {
@@ -383,6 +386,7 @@ func (m *loading) loadFrom(s int32, tries int) {
 	})
 }
 
+// use makes snap the map, and counts the units that it makes wrong.
 func (m *loading) use(snap *snapshot) {
 	if old := m.owners(); old != nil {
 		for u, s := range m.c.w.truth {

@@ -61,8 +61,8 @@ func (m *routing) target(l *loop) int32 {
 	return m.server(node)
 }
 
-// replica picks a node for a read as Router.Read does by ReadReplica, but by the
-// random numbers of the client.
+// replica picks a node for a read by ReadReplica, like Router.Read, but with the
+// client's random numbers, so that a seed determines the run.
 func (m *routing) replica(shard *topology.Shard) *topology.Node {
 	picked, count := shard.Primary, 0
 	for _, n := range shard.Replicas {
@@ -112,7 +112,7 @@ func (m *routing) failed(l *loop, s int32) int32 {
 	k := l.mark.(mark)
 	m.note(m.router.Failed(k.node))
 	if l.read || k.shard == nil {
-		return nobody // as the map says now
+		return nobody // the map may have another node now
 	}
 	// A replica of the shard may have taken over.
 	shard, seen := m.router.For(l.slot)
@@ -166,7 +166,7 @@ func (m *routing) poll() {
 	}
 }
 
-// load asks one node, if the Result says so.
+// load asks a random node for a view if the Result has Refresh set.
 func (m *routing) load(res topology.Result) {
 	if !res.Refresh {
 		return
@@ -184,7 +184,7 @@ func (m *routing) load(res topology.Result) {
 	})
 }
 
-// apply applies views, and counts the units that they make wrong.
+// apply calls do, which applies views, and counts the units that it makes wrong.
 func (m *routing) apply(do func() topology.Result) {
 	before, _ := m.router.Table()
 	res := do()

@@ -2,21 +2,22 @@ package sim
 
 import "time"
 
-// A scenario is what happens to a cluster.
+// A scenario is a plan of events in a cluster.
 type scenario struct {
 	name   string
 	length time.Duration
 	plan   func(w *world)
 }
 
-// every does something each time that d has passed, until the end.
+// every calls do(0) now, and do(1), do(2)... each time that d has passed, until end has
+// passed.
 func (w *world) every(d, end time.Duration, do func(i int)) {
 	for i := 0; time.Duration(i)*d < end; i++ {
 		w.after(time.Duration(i)*d, func() { do(i) })
 	}
 }
 
-// pick returns a random server that answers and that is a primary, or a replica.
+// pick returns a random server that answers, a primary or a replica as asked, or nil.
 func (w *world) pick(primary bool) *server {
 	var list []*server
 	for _, s := range w.servers {
@@ -30,7 +31,7 @@ func (w *world) pick(primary bool) *server {
 	return list[w.rng.IntN(len(list))]
 }
 
-// replicaOf returns a replica of s that answers, or nil.
+// replicaOf returns a random replica of s that answers, or nil.
 func (w *world) replicaOf(s *server) *server {
 	var list []*server
 	for _, r := range w.servers {
@@ -44,7 +45,7 @@ func (w *world) replicaOf(s *server) *server {
 	return list[w.rng.IntN(len(list))]
 }
 
-// A primary is killed, is replaced, and comes back as a replica.
+// killPrimary kills a primary. It is replaced, and comes back as a replica.
 func (w *world) killPrimary() {
 	if s := w.pick(true); s != nil && w.replicaOf(s) != nil {
 		s.kill()
@@ -52,7 +53,7 @@ func (w *world) killPrimary() {
 	}
 }
 
-// A primary is paused for less, about or more than it takes to replace it.
+// pausePrimary pauses a primary, for less or for more time than it takes to replace it.
 func (w *world) pausePrimary() {
 	if s := w.pick(true); s != nil {
 		s.pause()
@@ -60,7 +61,7 @@ func (w *world) pausePrimary() {
 	}
 }
 
-// A server is restarted. Of primaries, one in two is failed over before.
+// restart restarts a server. Every other primary is failed over before, at random.
 func (w *world) restart(s *server) {
 	if s.gone || !s.responsive() {
 		return
@@ -81,7 +82,7 @@ func (w *world) restart(s *server) {
 	})
 }
 
-// A replica goes to another shard.
+// changeShard moves a replica to another shard.
 func (w *world) changeShard() {
 	s, to := w.pick(false), w.pick(true)
 	if s != nil && to != nil && s.self().primary != to.index {
@@ -89,14 +90,14 @@ func (w *world) changeShard() {
 	}
 }
 
-// A unit goes to another primary.
+// moveUnit moves a unit to another primary.
 func (w *world) moveUnit() {
 	list := w.primaries()
 	w.move(w.rng.IntN(w.units), list[w.rng.IntN(len(list))])
 }
 
-// reshard moves units from each primary to the next, one after the other, and
-// each only once.
+// reshard moves units from each primary to the next: 20 from one primary, then 20 from
+// the next. Each unit moves only once.
 func (w *world) reshard(d, end time.Duration) {
 	at, next := 0, 0
 	w.every(d, end, func(int) {
@@ -114,7 +115,7 @@ func (w *world) reshard(d, end time.Duration) {
 	})
 }
 
-// scenarios are what the tables are made of.
+// scenarios are the scenarios of the tables in docs/router.md.
 var scenarios = []scenario{
 	{"failover", 40 * time.Second, func(w *world) {
 		w.every(14*time.Second, 40*time.Second, func(int) { w.killPrimary() })
@@ -164,14 +165,14 @@ var scenarios = []scenario{
 	}},
 }
 
-// Of a run.
+// The parts of a run, besides the scenario.
 const (
-	begins  = 5 * time.Second  // clients have a map by then
-	settles = 15 * time.Second // of the cluster and the clients, after the last event
-	quiet   = 20 * time.Second // in which redirects are counted apart
+	begins  = 5 * time.Second  // before the first event: clients have a map by then
+	settles = 15 * time.Second // after the last event: the cluster becomes calm
+	quiet   = 20 * time.Second // after that: redirects are counted apart
 )
 
-// play runs the scenario in a cluster of three shards, with the clients.
+// play runs the scenario, and lets the cluster become calm.
 func (s scenario) play(w *world) {
 	w.run(begins)
 	s.plan(w)
@@ -184,19 +185,20 @@ func (s scenario) play(w *world) {
 	w.run(begins + s.length + settles)
 }
 
-// A cell is what is counted of some clients in a scenario.
+// A cell has the counts of some clients in a scenario.
 type cell struct {
 	clients   int
 	views     int
-	most      int // in 10 seconds, of one client
+	most      int // the most views that one client asked for in 10 s
 	spoiled   int
 	redirects int
 	failures  int
 	commands  int
 	calmed    calmed
-	wrong     int // units that are wrong in the end
+	wrong     int // units that are wrong in the maps of the clients in the end
 }
 
+// add adds the counts of a client.
 func (c *cell) add(of *client) {
 	c.clients++
 	c.views += of.views
@@ -215,23 +217,21 @@ func (c *cell) add(of *client) {
 	}
 }
 
-// A column is a kind of client that asks in a format.
+// A column is a kind of client, and the format in which it asks for views.
 type column struct {
 	kind   kind
 	format format
 }
 
-// columns are those of the tables. Without a Router the format makes no
-// difference.
+// columns are the rows of each table. Without a Router the format makes no difference.
 var columns = []column{
 	{routed, nodes}, {routed, slots}, {routed, shards},
 	{eager, nodes}, {eager, slots}, {eager, shards},
 	{naive, slots}, {reloading, slots},
 }
 
-// table plays the scenario with three clients of each column, all in the same
-// cluster, once for each seed. check, if it is not nil, is called for each
-// client in the end.
+// table plays the scenario once for each seed, in a cluster of three shards, with three
+// clients of each column, all in the same cluster.
 func (s scenario) table(seeds []uint64) map[column]*cell {
 	cells := make(map[column]*cell)
 	for _, col := range columns {

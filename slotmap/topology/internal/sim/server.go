@@ -5,44 +5,44 @@ import (
 	"time"
 )
 
-// A server is a node of the cluster: what it is, and what it knows. Others learn
-// of it by messages only.
+// A server is a node of the cluster: its own state, and what it knows of the others,
+// which it learns from messages only.
 type server struct {
 	w     *world
 	index int32
 	id    string
 	shard string // shard id
-	place int    // number of its address
+	place int    // the number that its address is made from
 	host  string
 	addr  string
 
 	up     bool // the process runs
 	paused bool
-	gone   bool // it has been reset, and lives on under another id
+	gone   bool // it was reset, and another server has its address, with a new id
 	downs  int  // how often it stopped answering
 	downAt time.Duration
 	upAt   time.Duration // when it began to answer again
 
 	currentEpoch uint64
-	peers        []peer  // by index, itself included
-	owner        []int32 // of each unit, as it knows it; not changed, but replaced
-	shared       bool    // whether somebody else has owner
+	peers        []peer  // by index, including itself
+	owner        []int32 // by unit: the owner, as far as it knows
+	shared       bool    // a snapshot shares owner, so it must be copied before a change
 	unclaimed    []bool  // by unit: the owner no longer claims it (owner_not_claiming_slot)
-	owns         []int32 // how many units each server owns, as it knows it
+	owns         []int32 // by server: how many units it owns in owner
 	version      uint64  // counts the changes of what it knows
 
-	turn int     // whom it pinged last
-	head *header // what it says of itself, nil if that has changed
+	turn int     // the server that it pinged last
+	head *header // its own header; nil if that has to be made again
 
-	suspected int  // primaries that suspect it
-	failing   bool // FAIL is being told
+	suspected int  // how many primaries suspect it
+	failing   bool // a FAIL about it is on its way
 
-	down   bool // cluster_state:fail, of the version
-	downOf uint64
+	down   bool   // cluster_state:fail, at the version downOf
+	downOf uint64 // a version
 
-	shown   [3]shown // the last views of it, by format
-	about   digest   // of what it shows, of the version aboutOf
-	aboutOf uint64
+	shown   [3]shown // its last views, by format
+	about   digest   // of what it shows, at the version aboutOf-1
+	aboutOf uint64   // a version plus 1; 0 if about is not known
 }
 
 // A peer is what a server knows of another.
@@ -54,11 +54,11 @@ type peer struct {
 	fail    bool
 	failAt  time.Duration
 
-	heard *header // the last header from it, if nothing is left to do about it
+	heard *header // the last header from it, if receiving that again would change nothing
 }
 
-// A header is what every message says of its sender, besides its current epoch.
-// It never changes. As long as the sender says the same, it is the same header.
+// A header is what every message says of its sender, apart from the current epoch. It
+// never changes. As long as the sender has nothing else to say, it sends the same one.
 type header struct {
 	from    int32
 	epoch   uint64
@@ -70,7 +70,7 @@ func (s *server) self() *peer      { return &s.peers[s.index] }
 func (s *server) isPrimary() bool  { return s.self().primary == nobody }
 func (s *server) responsive() bool { return s.up && !s.paused && !s.gone }
 
-// peer returns what s knows of a server, which may be newer than s.
+// peer returns what s knows of a server, which may have been added after s.
 func (s *server) peer(i int32) *peer {
 	for int(i) >= len(s.peers) {
 		s.peers = append(s.peers, peer{primary: nobody})
@@ -78,7 +78,7 @@ func (s *server) peer(i int32) *peer {
 	return &s.peers[i]
 }
 
-// claims returns the units that s has of the server.
+// claims returns the units that the server owns, as far as s knows.
 func (s *server) claims(of int32) []int32 {
 	var units []int32
 	for u, o := range s.owner {
@@ -89,7 +89,7 @@ func (s *server) claims(of int32) []int32 {
 	return units
 }
 
-// told is the header of an UPDATE: what s knows of another server's claim.
+// told returns the header of an UPDATE: what s knows of another server's claim.
 func (s *server) told(of int32) *header {
 	h := *s.header(of)
 	h.claim = slices.DeleteFunc(slices.Clone(h.claim), func(u int32) bool { return s.unclaimed[u] })
@@ -107,7 +107,7 @@ func (s *server) set(unit int, owner int32) {
 	}
 	if before != nobody {
 		s.owns[before]--
-		s.peer(before).heard = nil // it may claim the unit still
+		s.peer(before).heard = nil // it may still claim the unit
 	}
 	if owner != nobody {
 		for int(owner) >= len(s.owns) {
@@ -120,10 +120,10 @@ func (s *server) set(unit int, owner int32) {
 	s.version++
 }
 
-// hasSlots reports whether s has any units at the server.
+// hasSlots reports whether the server owns any units, as far as s knows.
 func (s *server) hasSlots(of int32) bool { return int(of) < len(s.owns) && s.owns[of] > 0 }
 
-// header returns what s says of the server: mostly of itself.
+// header returns what s says of a server, which is itself except in an UPDATE.
 func (s *server) header(of int32) *header {
 	if of == s.index && s.head != nil {
 		return s.head
@@ -141,7 +141,7 @@ func (s *server) header(of int32) *header {
 	return h
 }
 
-// broadcast sends the header to all that s knows. Some messages are lost.
+// broadcast sends the header of s to all servers that s knows. Some messages are lost.
 func (s *server) broadcast() {
 	h, epoch := s.header(s.index), s.currentEpoch
 	for i := range s.peers {
@@ -152,13 +152,14 @@ func (s *server) broadcast() {
 	}
 }
 
-// listen starts the pings of s. A server pings all others within half the node
-// timeout, as clusterCron does.
+// listen starts the pings of s. Like clusterCron, it pings all others within half the
+// node timeout.
 func (s *server) listen() {
 	s.turn = s.w.rng.IntN(len(s.peers))
 	s.w.after(s.w.between(0, heartbeat), s.ping)
 }
 
+// ping is one round of pings. It starts the timer of the next.
 func (s *server) ping() {
 	if s.gone {
 		return
@@ -168,7 +169,7 @@ func (s *server) ping() {
 		return
 	}
 	if p := s.self().primary; p != nobody && s.peer(p).primary != nobody && s.peer(p).primary != s.index {
-		s.follow(s.peer(p).primary) // the replica of a replica
+		s.follow(s.peer(p).primary) // s was the replica of a replica
 		s.broadcast()
 	}
 	for range int(2*heartbeat*time.Duration(len(s.peers))/s.w.nodeTimeout) + 1 {
@@ -177,7 +178,7 @@ func (s *server) ping() {
 		if to == s || !s.peers[s.turn].known {
 			continue
 		}
-		// Nothing would come of a ping and a pong that both have heard already.
+		// A ping and a pong that both have heard already would change nothing.
 		if to.responsive() && to.currentEpoch == s.currentEpoch &&
 			to.peer(s.index).heard == s.header(s.index) && s.peers[s.turn].heard == to.header(to.index) &&
 			!s.peers[s.turn].pfail && !s.peers[s.turn].fail {
@@ -187,7 +188,7 @@ func (s *server) ping() {
 	}
 }
 
-// exchange is a ping and a pong.
+// exchange sends a ping to a server, which answers with a pong.
 func (s *server) exchange(to *server) {
 	if !s.responsive() || !to.responsive() {
 		return
@@ -202,8 +203,8 @@ func (s *server) exchange(to *server) {
 	})
 }
 
-// receive is clusterProcessPacket: what s learns from a header, and the current
-// epoch of whoever sent it.
+// receive is clusterProcessPacket: s learns from a header, and from the current epoch of
+// the server that sent it.
 func (s *server) receive(h *header, currentEpoch uint64) {
 	if !s.responsive() || h.from == s.index {
 		return
@@ -227,8 +228,8 @@ func (s *server) receive(h *header, currentEpoch uint64) {
 	switch {
 	case h.primary != nobody && p.primary == nobody:
 		// A primary that became a replica owns nothing. If its new primary was its
-		// replica, that has taken over (clusterMoveNodeSlots), else nobody knows who
-		// has (clusterDelNodeSlots).
+		// replica, that one has taken over (clusterMoveNodeSlots). Else the new owner is
+		// not known (clusterDelNodeSlots).
 		heir := nobody
 		if q := s.peer(h.primary); q.primary == h.from && h.primary != s.index && h.epoch >= p.epoch {
 			heir, q.primary, q.epoch = h.primary, nobody, h.epoch
@@ -255,16 +256,16 @@ func (s *server) receive(h *header, currentEpoch uint64) {
 	}
 }
 
-// claimed is clusterUpdateSlotsConfigWith. It reports whether the claim is all
-// right.
+// claimed is clusterUpdateSlotsConfigWith. It reports whether no other server has a
+// higher epoch for a unit that is claimed.
 func (s *server) claimed(h *header) bool {
 	mine := s.self()
-	watched := s.index // whose slots s serves
+	watched := s.index // the server whose slots s serves: itself or its primary
 	if mine.primary != nobody {
 		watched = mine.primary
 	}
 	lost, owned := false, 0
-	var newer int32 = nobody // owner that the sender does not know of
+	var newer int32 = nobody // an owner by a higher epoch, of which the sender does not know
 	for _, u := range h.claim {
 		switch o := s.owner[u]; {
 		case o == h.from:
@@ -284,7 +285,7 @@ func (s *server) claimed(h *header) bool {
 		}
 	}
 	if lost && watched != h.from && !s.hasSlots(watched) {
-		// The last slot went to the sender: s is its replica now.
+		// The last slot went to the sender, so s becomes its replica.
 		s.follow(h.from)
 		s.broadcast()
 	}
@@ -307,11 +308,11 @@ func (s *server) collide(h *header) {
 	}
 }
 
-// answered clears what s suspects of a server that has just answered.
+// answered clears the failure flags of a server that has just answered.
 func (s *server) answered(of int32) {
 	p := s.peer(of)
 	if !s.w.servers[of].responsive() {
-		return // the message is from before
+		return // the message was sent before the server stopped
 	}
 	if p.pfail {
 		p.pfail = false
@@ -346,7 +347,7 @@ func (s *server) stop() {
 	})
 }
 
-// suspect is PFAIL, and FAIL when most primaries have told the others.
+// suspect sets PFAIL. When a majority of the primaries has set it, FAIL follows at all.
 func (s *server) suspect(who *server) {
 	p := s.peer(who.index)
 	if !s.responsive() || !p.known || p.pfail || p.fail {
@@ -378,7 +379,7 @@ func (s *server) suspect(who *server) {
 	})
 }
 
-// failed marks who as failed. A replica of it stands for election.
+// failed marks who as failed. If s is a replica of it, s stands for election.
 func (s *server) failed(who *server) {
 	p := s.peer(who.index)
 	if !p.known || p.fail {
@@ -424,7 +425,7 @@ func (s *server) stand(who *server) {
 	})
 }
 
-// takeOver makes s the primary of the slots of who.
+// takeOver makes s a primary with the slots of who.
 func (s *server) takeOver(who *server) {
 	for _, v := range s.w.primaries() {
 		if v.responsive() {
@@ -440,7 +441,7 @@ func (s *server) takeOver(who *server) {
 	s.broadcast()
 }
 
-// become changes what s says of itself.
+// become sets the epoch and the primary of s.
 func (s *server) become(epoch uint64, primary int32) {
 	mine := s.self()
 	mine.epoch, mine.primary = epoch, primary
@@ -448,8 +449,9 @@ func (s *server) become(epoch uint64, primary int32) {
 	s.version++
 }
 
-// What happens to servers.
+// The events of scenarios.
 
+// kill ends the process of s.
 func (s *server) kill() {
 	if s.responsive() {
 		s.stop()
@@ -457,6 +459,7 @@ func (s *server) kill() {
 	s.up = false
 }
 
+// pause stops the process of s. It goes on at start.
 func (s *server) pause() {
 	if s.responsive() {
 		s.paused = true
@@ -464,13 +467,13 @@ func (s *server) pause() {
 	}
 }
 
-// start lets s answer again: with what it knew when it stopped.
+// start lets s answer again, with the knowledge that it had when it stopped.
 func (s *server) start() {
 	if s.gone || s.responsive() {
 		return
 	}
 	if !s.up {
-		// It has forgotten who failed.
+		// A new process knows no failures.
 		for i := range s.peers {
 			s.peers[i].pfail, s.peers[i].fail = false, false
 		}
@@ -479,8 +482,8 @@ func (s *server) start() {
 	s.upAt = s.w.now
 	s.failing, s.suspected = false, 0
 	s.version++
-	s.head = nil // it tells everybody again
-	// The others notice, and their next pings get through.
+	s.head = nil // a new header, which all process again
+	// The others notice that s is back, and their next pings arrive.
 	near := 0
 	for i := range s.peers {
 		o := s.w.servers[i]
@@ -500,7 +503,7 @@ func (s *server) start() {
 	}
 }
 
-// recheck looks again at a flag that could not be cleared yet.
+// recheck tries later to clear a FAIL flag that could not be cleared yet.
 func (s *server) recheck(of *server) {
 	if s.peer(of.index).fail {
 		s.w.after(s.w.nodeTimeout/2, func() {
@@ -512,8 +515,8 @@ func (s *server) recheck(of *server) {
 	}
 }
 
-// failover is CLUSTER FAILOVER: a replica takes over from its primary, which
-// agrees.
+// failover is CLUSTER FAILOVER: the replica s takes over from its primary, which
+// cooperates.
 func (s *server) failover() {
 	mine := s.self()
 	if !s.responsive() || mine.primary == nobody {
@@ -523,7 +526,7 @@ func (s *server) failover() {
 	if !old.responsive() || !old.isPrimary() {
 		return
 	}
-	// It has got all that the primary knows.
+	// The replica knows all slots of its primary.
 	s.adopt(old)
 	s.takeOver(old)
 }
@@ -545,7 +548,7 @@ func (w *world) move(unit int, to *server) bool {
 	}
 	for _, p := range w.primaries() {
 		if p.responsive() && p.currentEpoch != to.currentEpoch {
-			return false // an operator waits until they agree: else the source's claim may win
+			return false // an operator waits until the epochs agree: else the source's claim may win
 		}
 	}
 	mine := to.self()
@@ -575,8 +578,8 @@ func (w *world) move(unit int, to *server) bool {
 	return true
 }
 
-// fix is what an operator does about slots that nobody owns: claims by different
-// epochs that were on their way at once may end like that.
+// fix is what an operator does about slots that nobody owns. Claims with different
+// epochs that cross on the way can have that end.
 func (w *world) fix() {
 	for u, t := range w.truth {
 		to := w.servers[t]
@@ -601,7 +604,7 @@ func (s *server) replicate(primary *server) {
 	}
 }
 
-// follow makes s a replica in the shard of another.
+// follow makes s a replica of another server.
 func (s *server) follow(primary int32) {
 	s.shard = s.w.servers[primary].shard
 	s.become(s.self().epoch, primary)
@@ -630,7 +633,7 @@ func (s *server) forget() {
 			})
 		}
 	}
-	// The handshakes.
+	// The handshakes of CLUSTER MEET.
 	met := w.between(300*ms, time.Second)
 	for _, o := range w.servers {
 		if o == s || o == next || o.gone {
@@ -655,9 +658,9 @@ func (s *server) forget() {
 	next.listen()
 }
 
-// What a client gets.
+// The answers to clients.
 
-// An answer is what a server says to a command.
+// An answer is the answer of a server to a command.
 type answer uint8
 
 const (
@@ -668,8 +671,8 @@ const (
 	timeout
 )
 
-// command is getNodeByQuery: what s answers to a command for the unit, and to
-// whom it redirects.
+// command is getNodeByQuery: it returns the answer of s to a command for the unit, and
+// the server to which s redirects.
 func (s *server) command(unit int, read bool) (answer, int32) {
 	switch {
 	case !s.up || s.gone:

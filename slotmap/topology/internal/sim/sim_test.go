@@ -18,10 +18,10 @@ var (
 	numClients = flag.Int("clients", 50, "of each kind, in the storms")
 )
 
-// TestScenarios holds what a Router with a Refresher must be better at than a
-// client that loads the whole map again at a limited rate: it asks for no more
-// views, in all and in ten seconds; by its views fewer slots become wrong, or none;
-// and once the cluster is calm it is quiet: no redirects, and right about all slots.
+// TestScenarios compares a Router and its Refresher with a client that loads the whole
+// map again at a limited rate. They must ask for no more views, in total and in ten
+// seconds; their views must make fewer slots wrong, or none; and once the cluster is
+// calm, they must get no redirects and be right about all slots.
 func TestScenarios(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// markdown is the table of a scenario.
+// markdown returns the table of a scenario.
 func markdown(s scenario, cells map[column]*cell) string {
 	out := ""
 	for _, col := range columns {
@@ -61,8 +61,8 @@ func markdown(s scenario, cells map[column]*cell) string {
 	return out
 }
 
-// TestOutage holds that a failover of some seconds costs a busy client five views at
-// most: seven loops, with some milliseconds between their commands.
+// TestOutage checks that a failover of some seconds costs a busy client at most five
+// views. The client has seven loops, with some milliseconds between their commands.
 func TestOutage(t *testing.T) {
 	for _, f := range []format{nodes, slots, shards} {
 		t.Run(f.String(), func(t *testing.T) {
@@ -91,10 +91,10 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestStorms plays each storm in a small cluster, or in one as large as the flags
-// say. In the mean of the seeds, the last Router is right no later than the last
-// client that reloads. Routers ask for no more views, in all and at the busiest node,
-// than clients that reload, or, where these stay wrong, than those that also reload
+// TestStorms plays each storm in a cluster of the size that the flags give. In the mean
+// of the seeds, the last Router must be right no later than the last client that
+// reloads. Routers must ask for no more views, in total and at the busiest node, than
+// clients that reload; or, if these never become right, than those that also reload
 // after 10 s.
 func TestStorms(t *testing.T) {
 	for _, s := range storms {
@@ -130,7 +130,7 @@ func TestStorms(t *testing.T) {
 			t.Log(out)
 			assert.LessOrEqual(t, of[routed].all, of[reloading].all, "the last client")
 			rival := of[reloading]
-			if rival.all == time.Duration(*seeds)*waits { // it saves views by being wrong
+			if rival.all == time.Duration(*seeds)*waits { // it saves views by staying wrong
 				rival = of[aging]
 			}
 			assert.LessOrEqual(t, of[routed].peak, rival.peak, "the busiest node")
@@ -139,8 +139,8 @@ func TestStorms(t *testing.T) {
 	}
 }
 
-// TestBatches holds that clients do not change what servers do: it makes no
-// difference whether they are played together.
+// TestBatches checks that clients do not change what servers do: the result is the same
+// whether they are played together or in batches.
 func TestBatches(t *testing.T) {
 	for _, s := range storms {
 		whole, parts := s.blow(*first, 5, 8, 8, slots), s.blow(*first, 5, 8, 3, slots)
@@ -160,6 +160,7 @@ func TestBatches(t *testing.T) {
 	}
 }
 
+// took returns d as the tables show it.
 func took(d time.Duration) string {
 	if d >= waits {
 		return "more than 90 s"

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// A storm is a scenario for a large cluster with many clients. What counts is
-// how many views the busiest node has to answer, and how long clients stay wrong.
+// A storm is a scenario for a large cluster with many clients. The measures are how
+// many views the busiest node has to answer, and how long clients stay wrong.
 type storm struct {
 	name   string
-	length time.Duration // in which owners change all the time
+	length time.Duration // how long owners keep changing
 	plan   func(w *world)
 }
 
@@ -38,7 +38,7 @@ var storms = []storm{
 		})
 	}},
 	{"reshard", 60 * time.Second, func(w *world) {
-		// Of each of some shards, half goes to another one.
+		// Half of the slots of some shards goes to other shards.
 		moved := 0
 		w.every(60*ms, 60*time.Second, func(i int) {
 			if 2*moved < w.units && w.move(2*moved, w.servers[(moved+len(w.servers)/4)%(len(w.servers)/2)]) {
@@ -51,7 +51,7 @@ var storms = []storm{
 // stormKinds are the clients of a storm.
 var stormKinds = []kind{routed, naive, reloading, aging}
 
-// A load is the views that servers are asked for.
+// A load counts the views that servers are asked for.
 type load struct {
 	w      *world
 	counts [][]int32 // by second and server
@@ -59,7 +59,7 @@ type load struct {
 
 func (l *load) add(s int32) { *l.at(int(l.w.now/time.Second), int(s))++ }
 
-// at returns where the views of the second are counted.
+// at returns the counter of a second and a server.
 func (l *load) at(second, server int) *int32 {
 	for second >= len(l.counts) {
 		l.counts = append(l.counts, nil)
@@ -70,7 +70,7 @@ func (l *load) at(second, server int) *int32 {
 	return &l.counts[second][server]
 }
 
-// merge adds what another one counted.
+// merge adds the counts of another load.
 func (l *load) merge(other *load) {
 	for second, counts := range other.counts {
 		for server, n := range counts {
@@ -79,15 +79,15 @@ func (l *load) merge(other *load) {
 	}
 }
 
-// A weather is what a storm was for the clients of one kind.
+// A weather is the result of a storm for the clients of one kind.
 type weather struct {
 	clients   int
 	load      load
 	redirects int
-	reached   []time.Duration // when a client was right; those that never were are missing
+	reached   []time.Duration // by client: the time until it was right; without those that never were
 }
 
-// peak is the most views that one node was asked for in a second.
+// peak returns the most views that one node was asked for in a second.
 func (r *weather) peak() (peak int32) {
 	for _, counts := range r.load.counts {
 		for _, n := range counts {
@@ -97,7 +97,7 @@ func (r *weather) peak() (peak int32) {
 	return peak
 }
 
-// views is how many views a client asked for.
+// views returns how many views a client asked for, in the mean.
 func (r *weather) views() float64 {
 	total := 0
 	for _, counts := range r.load.counts {
@@ -108,7 +108,8 @@ func (r *weather) views() float64 {
 	return float64(total) / float64(r.clients)
 }
 
-// right is the time until so many of 100 clients are right, or waits.
+// right returns the time until percent of the clients are right, or waits if they never
+// are.
 func (r *weather) right(percent int) time.Duration {
 	n := (r.clients*percent + 99) / 100
 	if n > len(r.reached) {
@@ -117,16 +118,15 @@ func (r *weather) right(percent int) time.Duration {
 	return slices.Sorted(slices.Values(r.reached))[n-1]
 }
 
-// Of a storm.
+// The parts of a run, besides the storm.
 const (
-	calm  = 15 * time.Second // all have a map, and the first storm of loading it is over
-	waits = 90 * time.Second // it is watched after the last change: longer than a Refresher leaves a view as it is
+	calm  = 15 * time.Second // before the storm: all clients have loaded a map by then
+	waits = 90 * time.Second // after the last change of an owner
 )
 
-// blow plays the storm with so many clients of each kind. Clients do not change
-// what servers do. So large numbers of them are played in batches, each in the
-// same cluster of its own, which keeps the memory small and makes no difference:
-// what the batches ask for in a second is added up.
+// blow plays the storm with the number of clients of each kind. Clients do not change
+// what servers do. So many clients can be played in batches, each in a copy of the
+// cluster, which saves memory. The counts of the batches are added up by second.
 func (s storm) blow(seed uint64, shards, clients, batch int, f format) map[kind]*weather {
 	var batches sync.WaitGroup
 	var mu sync.Mutex
@@ -158,7 +158,7 @@ func (s storm) play(seed uint64, shards, first, end int, f format) map[kind]*wea
 	const step = 250 * ms
 	w := newWorld(seed, shards, 1, 4*shards)
 	w.keep, w.nodeTimeout = time.Minute, 15*time.Second // the servers' default
-	w.loss = 1000                                       // links break, but seldom
+	w.loss = 1000                                       // links seldom break
 	of := make(map[kind][]*client)
 	result := make(map[kind]*weather)
 	for _, k := range stormKinds {
@@ -180,7 +180,7 @@ func (s storm) play(seed uint64, shards, first, end int, f format) map[kind]*wea
 	}
 	s.plan(w)
 	var last time.Duration // when an owner changed
-	var changed []int      // the units that did, the last ones first
+	var changed []int      // the units whose owner changed, the last ones first
 	wrong := make(map[kind][]*client)
 	for w.run(w.now + step); w.now < max(last, calm+30*time.Second)+waits; w.run(w.now + step) {
 		if latest := slices.Max(w.moves); latest > last {

@@ -22,15 +22,15 @@ const (
 
 func (f format) String() string { return [...]string{"NODES", "SLOTS", "SHARDS"}[f] }
 
-// shown is a view that was parsed. It is good as long as what the server shows
-// stays the same, and the times in it are not too old.
+// shown is a view that was parsed. It can be used again as long as the server would show
+// the same, and the times in it are not too old.
 type shown struct {
 	view    *topology.Cluster
 	version uint64
 	at      time.Duration
 }
 
-// A digest is of all that a server shows in CLUSTER SLOTS.
+// A digest is a hash of all that a server shows in CLUSTER SLOTS.
 type digest [2]uint64
 
 func (d *digest) add(a, b uint64) {
@@ -40,7 +40,7 @@ func (d *digest) add(a, b uint64) {
 	}
 }
 
-// digest returns the digest of what s shows.
+// digest returns the digest of what s shows in CLUSTER SLOTS.
 func (s *server) digest() digest {
 	if s.aboutOf != s.version+1 {
 		var d digest
@@ -61,8 +61,8 @@ func (s *server) digest() digest {
 	return s.about
 }
 
-// slotsView is the answer of s to CLUSTER SLOTS. Servers that show the same share
-// a view, but for whom was asked.
+// slotsView returns the answer of s to CLUSTER SLOTS. Servers that show the same share
+// a view, apart from the Origin.
 func (s *server) slotsView() *topology.Cluster {
 	about := s.digest()
 	view := s.w.views[about]
@@ -72,21 +72,22 @@ func (s *server) slotsView() *topology.Cluster {
 			panic(fmt.Sprintf("a server's SLOTS cannot be read: %v", err))
 		}
 		if len(s.w.views) >= 100 {
-			clear(s.w.views) // old ones, most of them
+			clear(s.w.views) // most are outdated
 		}
 		s.w.views[about] = view
 	}
 	return asked(view, s.addr)
 }
 
-// asked returns the view as if another server had been asked for it: where all
-// addresses are whole, that is all that depends on it.
+// asked returns the view as if the server with the address had been asked for it. As no
+// address in the view is missing, only the Origin differs.
 func asked(view *topology.Cluster, addr string) *topology.Cluster {
 	v := *view
 	*(*topology.Origin)(unsafe.Add(unsafe.Pointer(&v), originOffset)) = topology.Origin{Addr: addr}
 	return &v
 }
 
+// originOffset is the offset of the Origin in a Cluster, which has no exported field.
 var originOffset = func() uintptr {
 	field, ok := reflect.TypeFor[topology.Cluster]().FieldByName("from")
 	if !ok || field.Type != reflect.TypeFor[topology.Origin]() {
@@ -95,7 +96,7 @@ var originOffset = func() uintptr {
 	return field.Offset
 }()
 
-// view is the answer of s to a client that asks.
+// view returns the answer of s to a client that asks for a view.
 func (s *server) view(f format) *topology.Cluster {
 	if f == slots {
 		return s.slotsView()
@@ -122,7 +123,7 @@ func (s *server) view(f format) *topology.Cluster {
 	return view
 }
 
-// ranges calls yield with the runs of units of one owner, as slots.
+// ranges yields the ranges of slots that have the same owner.
 func (s *server) ranges(yield func(owner int32, first, last int)) {
 	for u := 0; u < len(s.owner); {
 		v := u + 1
@@ -136,7 +137,7 @@ func (s *server) ranges(yield func(owner int32, first, last int)) {
 	}
 }
 
-// ranged is the ranges of each server.
+// ranged returns the ranges of slots of each server.
 func (s *server) ranged() [][][2]int {
 	ranges := make([][][2]int, len(s.peers))
 	s.ranges(func(owner int32, first, last int) {
@@ -145,8 +146,8 @@ func (s *server) ranged() [][][2]int {
 	return ranges
 }
 
-// pong is when s heard of a server last, in milliseconds: there is a pong every
-// second, while both answer.
+// pong returns when s got the last pong of a server, in Unix milliseconds. There is one
+// every second while both answer.
 func (s *server) pong(of *server) int64 {
 	phase := time.Duration(uint32(s.index)*2654435761+uint32(of.index)*40503) % time.Second
 	at := s.w.now - phase
@@ -159,6 +160,7 @@ func (s *server) pong(of *server) int64 {
 	return epoch.Add(at).UnixMilli()
 }
 
+// nodesText returns the answer of s to CLUSTER NODES.
 func (s *server) nodesText() string {
 	ranges := s.ranged()
 	b := make([]byte, 0, 140*len(s.peers))
@@ -217,7 +219,7 @@ func (s *server) nodesText() string {
 	return string(b)
 }
 
-// replicas are the replicas of each primary, in the order of their ids.
+// replicas returns the replicas of each primary, by index.
 func (s *server) replicas() [][]int32 {
 	list := make([][]int32, len(s.peers))
 	for i := range s.peers {
@@ -228,6 +230,7 @@ func (s *server) replicas() [][]int32 {
 	return list
 }
 
+// slotsReply returns the answer of s to CLUSTER SLOTS, decoded.
 func (s *server) slotsReply() any {
 	replicas := s.replicas()
 	node := func(i int32) any {
@@ -246,7 +249,8 @@ func (s *server) slotsReply() any {
 	return reply
 }
 
-// shardsReply is that of Valkey 9.1, where a shard may list two primaries.
+// shardsReply returns the answer of s to CLUSTER SHARDS, decoded, as Valkey 9.1 makes
+// it: a shard may list two primaries.
 func (s *server) shardsReply() any {
 	ranges := s.ranged()
 	type shard struct{ slots, nodes []any }

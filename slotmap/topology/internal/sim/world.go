@@ -10,7 +10,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// A world is a cluster and its clients, and the time there.
+// A world is a cluster, its clients, and their time.
 type world struct {
 	now    time.Duration // since the beginning
 	events []event       // a heap
@@ -18,15 +18,15 @@ type world struct {
 	rng    *rand.Rand
 
 	nodeTimeout time.Duration // cluster-node-timeout
-	loss        int           // of so many messages of a broadcast one is lost
-	keep        time.Duration // how old the times in a view may get
+	loss        int           // one of loss messages of a broadcast is lost
+	keep        time.Duration // the greatest age of the times in a view
 	servers     []*server
 	byAddr      map[string]int32             // the server that has the address now
-	units       int                          // the slots move in so many pieces of equal size
-	views       map[digest]*topology.Cluster // by what they show
-	snaps       map[digest]*snapshot
-	truth       []int32         // the server that owns the unit in truth: the last that took it
-	moves       []time.Duration // when the truth of a unit changed last
+	units       int                          // the number of units: pieces of equal size in which slots move
+	views       map[digest]*topology.Cluster // views of CLUSTER SLOTS that servers share
+	snaps       map[digest]*snapshot         // snapshots that servers share
+	truth       []int32                      // by unit: the true owner, which is the last server that took it
+	moves       []time.Duration              // by unit: when its true owner changed last
 }
 
 const (
@@ -34,11 +34,11 @@ const (
 
 	heartbeat = 500 * ms // between two rounds of pings
 
-	refused  = 1 * ms   // until a client knows that nobody listens
-	noAnswer = 200 * ms // until a client gives up waiting for an answer
+	refused  = 1 * ms   // the time until a client knows that its connection is refused
+	noAnswer = 200 * ms // the time after which a client stops waiting for an answer
 )
 
-// nobody is no server.
+// nobody is the index of no server.
 const nobody int32 = -1
 
 // epoch is the time at which all runs begin.
@@ -46,8 +46,8 @@ var epoch = time.Unix(1_700_000_000, 0)
 
 func (w *world) clock() time.Time { return epoch.Add(w.now) }
 
-// An event is something to do at a time. Events at the same time happen in the
-// order in which they were made.
+// An event is a call at a time. Events of the same time happen in the order in which
+// they were made.
 type event struct {
 	at  time.Duration
 	seq uint64
@@ -58,7 +58,7 @@ func (e *event) before(f *event) bool {
 	return e.at < f.at || e.at == f.at && e.seq < f.seq
 }
 
-// after does something when d has passed.
+// after calls do when d has passed.
 func (w *world) after(d time.Duration, do func()) {
 	w.seq++
 	w.events = append(w.events, event{w.now + d, w.seq, do})
@@ -99,13 +99,13 @@ func (w *world) run(end time.Duration) {
 	w.now = end
 }
 
-// between returns a random time.
+// between returns a random duration from least to most.
 func (w *world) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(w.rng.Int64N(int64(most-least)+1))
 }
 
-// latency is how long a message between servers takes: most some milliseconds,
-// few much longer.
+// latency returns how long a message between servers takes: some milliseconds, and much
+// longer for one in ten.
 func (w *world) latency() time.Duration {
 	if w.rng.IntN(10) == 0 {
 		return w.between(20*ms, 400*ms)
@@ -113,8 +113,8 @@ func (w *world) latency() time.Duration {
 	return w.between(1*ms, 20*ms)
 }
 
-// newWorld makes a cluster of shards with so many replicas each, whose servers
-// all know each other.
+// newWorld makes a cluster with the numbers of shards, of replicas of each shard, and
+// of units. All servers know each other.
 func newWorld(seed uint64, shards, replicas, units int) *world {
 	w := &world{
 		nodeTimeout: 2 * time.Second, loss: 20, keep: time.Second, rng: rand.New(rand.NewPCG(seed, 1)), units: units, byAddr: make(map[string]int32),
@@ -151,7 +151,7 @@ func newWorld(seed uint64, shards, replicas, units int) *world {
 	return w
 }
 
-// add makes a server that knows nobody. Each has an address of its own.
+// add makes a server that knows no other. Its address follows from host.
 func (w *world) add(host int) *server {
 	index := int32(len(w.servers))
 	s := &server{
@@ -180,14 +180,14 @@ func (w *world) unit(slot hashslot.Slot) int {
 	return ((int(slot)+1)*w.units - 1) / hashslot.Count
 }
 
-// give notes that the server owns the unit from now on.
+// give makes the server the true owner of the unit.
 func (w *world) give(unit int, to int32) {
 	if w.truth[unit] != to {
 		w.truth[unit], w.moves[unit] = to, w.now
 	}
 }
 
-// primaries returns the servers that own slots in truth.
+// primaries returns the true owners of units.
 func (w *world) primaries() []*server {
 	var list []*server
 	seen := make([]bool, len(w.servers))
