@@ -19,7 +19,7 @@ func (e viewed) step(s *state) (*state, Result) {
 		return s, Result{}
 	}
 	a := &applying{s: s, viewed: e, myself: e.view.source()}
-	if m, ok := s.members.same(a.myself); ok && a.myself.ID == "" {
+	if m, ok := s.members.same(a.myself); ok {
 		a.myself = m.node
 	}
 	outcome := OutcomeApplied
@@ -55,7 +55,7 @@ func (e viewed) step(s *state) (*state, Result) {
 	}
 	result := Result{Outcome: outcome, Refresh: next.pending}
 	result.Change = s.become(&next, a.table(), a.shards, a.moved)
-	if result.Change == nil && outcome == OutcomeApplied {
+	if result.Change == nil {
 		result.Outcome = OutcomeUnchanged
 	}
 	return &next, result
@@ -106,7 +106,7 @@ func (a *applying) related() bool {
 // map.
 func (a *applying) covers() bool {
 	for c := range a.s.table.Diff(a.view.Table()) {
-		if c.Assigned && !c.Assigns {
+		if !c.Assigns {
 			return false
 		}
 	}
@@ -114,7 +114,7 @@ func (a *applying) covers() bool {
 }
 
 // isSource reports whether n is the source of the view.
-func (a *applying) isSource(n *Node) bool { return a.myself.key != "" && a.myself.same(n) }
+func (a *applying) isSource(n *Node) bool { return a.myself.same(n) }
 
 // line returns the view's node that is the same as n, a node of the map, or nil.
 func (a *applying) line(n *Node) *Node {
@@ -324,7 +324,7 @@ func (a *applying) keep() {
 
 // same reports whether v, a shard of the view, leaves the map's shard as it is.
 func (a *applying) same(v, shard *Shard) bool {
-	if v.ID != shard.ID || len(v.Replicas) != len(shard.Replicas) || a.describe(v.Primary.as(RolePrimary, ""), false) != shard.Primary {
+	if len(v.Replicas) != len(shard.Replicas) || a.describe(v.Primary.as(RolePrimary, ""), false) != shard.Primary {
 		return false
 	}
 	for i, n := range v.Replicas {

@@ -582,3 +582,222 @@ func TestGuessOfTwoPrimaries(t *testing.T) {
 	assert.Equal(t, 1, r.Moved(moved(151, "b"), r.Node("a"), r.Generation()).Change.Slots.Len())
 	checkMap(t, r)
 }
+
+// A name is of one node, whether it is known by its id or by its address.
+func TestNames(t *testing.T) {
+	node := func(id, addr string) *Node {
+		n := &Node{ID: id, key: id, addr: addr}
+		if id == "" {
+			n.key = addr
+		}
+		return n
+	}
+	for _, c := range []struct {
+		of, is *Node
+		want   bool
+	}{
+		{node("a", "h:1"), node("a", "h:1"), true},
+		{node("a", "h:1"), node("a", "h:2"), true},
+		{node("a", "h:1"), node("b", "h:1"), false},
+		{node("a", "h:1"), node("", "h:1"), true},
+		{node("a", "h:1"), node("", "h:2"), false},
+		{node("", "h:1"), node("b", "h:1"), true},
+		{node("", "h:1"), node("", "h:1"), true},
+		{node("a", ""), &Node{key: ":1"}, false},
+		{&Node{key: ":1"}, node("a", ""), false},
+		{node("", ""), node("", ""), false},
+	} {
+		assert.Equal(t, c.want, c.of.name().is(c.is), "%v %v", c.of, c.is)
+	}
+}
+
+// A ground remembers the last few owners, the latest first, and not the one of now.
+func TestGroundOfManyOwners(t *testing.T) {
+	shard := func(id string) *Shard { return &Shard{Primary: &Node{ID: id, key: id}} }
+	g, owner := new(ground), shard("a")
+	for _, id := range []string{"b", "c", "b", "d", "e", "f", "g"} {
+		next := shard(id)
+		g = g.next(1, owner, next.Primary)
+		owner = next
+	}
+	var got []string
+	for _, c := range g.contradicted {
+		got = append(got, c.node.key)
+	}
+	assert.Equal(t, []string{"f", "e", "d", "b"}, got)
+}
+
+// Sources that say otherwise count from the last one that agrees.
+func TestViewThatAgreesBetweenOthers(t *testing.T) {
+	var r Router
+	r.Apply(viewOf(t, "c", "a master 2 0-99", "b master 3 100-16383", "c master 0", "d master 0"), 0)
+	agrees := func(source string) *Cluster {
+		return viewOf(t, source, "a master 2 0-98", "b master 4 99-16383", "c master 0", "d master 0", "e master 0")
+	}
+	lagging := func(source string) *Cluster {
+		return viewOf(t, source, "a master 5 0-99", "b master 3 100-16383", "c master 0", "d master 0", "e master 0")
+	}
+	for _, v := range []*Cluster{agrees("c"), lagging("d"), lagging("e"), agrees("d"), lagging("c"), lagging("d")} {
+		r.Apply(v, r.Generation())
+		assert.Equal(t, "0-98 a, 99-16383 b", ownersOf(&r))
+	}
+	r.Apply(lagging("e"), r.Generation())
+	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(&r), "three in a row")
+	checkMap(t, &r)
+}
+
+// Any number of views that are older than the owner's epoch, and that have not heard of
+// it, or were asked for before it, do not outweigh the map.
+func TestViewsOfAnOlderEpochNeverWin(t *testing.T) {
+	sources := []string{"c", "d", "e", "c", "d", "e"}
+	var r Router
+	r.Apply(viewOf(t, "c", "a master 3 100-16383", "b master 10 0-99", "c master 0", "d master 0", "e master 0"), 0)
+	for _, b := range []string{"b master 2", "b slave:a 10"} { // a replica's epoch means nothing
+		for _, source := range sources {
+			r.Apply(viewOf(t, source, "a master 3 0-16383", b, "c master 0", "d master 0", "e master 0"), r.Generation())
+			assert.Equal(t, "0-99 b, 100-16383 a", ownersOf(&r))
+		}
+	}
+	r = Router{}
+	old := func(source string) *Cluster {
+		return viewOf(t, source, "a master 3 0-99", "b master 10 100-16383", "c master 0", "d master 0", "e master 0")
+	}
+	r.Apply(old("c"), 0)
+	asked := r.Generation()
+	r.Apply(viewOf(t, "c", "a master 3", "b master 10 0-16383", "c master 0", "d master 0", "e master 0"), asked)
+	for _, source := range sources {
+		r.Apply(old(source), asked)
+		r.Apply(viewOf(t, source, "a master 3 0-99", "b master 2 100-16383", "c master 0", "d master 0", "e master 0"), r.Generation())
+		assert.Equal(t, "0-16383 b", ownersOf(&r))
+	}
+	for _, source := range sources[:3] {
+		r.Apply(old(source), r.Generation())
+	}
+	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(&r), "b has given them up")
+	checkMap(t, &r)
+}
+
+// Rule 12: a pong tells that a node is well if it is later than the first view by more
+// than servers are late.
+func TestPongAfterASuspicion(t *testing.T) {
+	at := func(pong int) *Cluster {
+		c, err := ParseNodes(fmt.Sprintf("a h:1@1 master - 0 %d 1 connected 0-99\nb h:2@1 master - 0 5000 2 connected 100-199\nc h:3@1 myself,master - 0 0 3 connected\n", pong), Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	var r Router
+	r.Apply(at(4000), 0)
+	r.Failed(r.Node("a"))
+	for _, pong := range []int{4000, 5001, 6000} {
+		r.Apply(at(pong), r.Generation())
+		assert.True(t, r.Node("a").Flags.Has(FlagPFail), pong)
+	}
+	r.Apply(at(6001), r.Generation())
+	assert.False(t, r.Node("a").Flags.Has(FlagPFail))
+	checkMap(t, &r)
+}
+
+// Of three primaries of a shard, the one that has failed is none of the two between
+// which a view leaves it open.
+func TestShardOfTwoPrimariesAndAFailedOne(t *testing.T) {
+	of := func(b, c string) *Cluster {
+		node := func(id, role, health string) any {
+			return map[string]any{"id": id, "endpoint": id + ".example", "port": 6379, "role": role, "health": health}
+		}
+		v, err := ParseShards([]any{
+			map[string]any{"id": "s", "slots": []any{0, 99}, "nodes": []any{node("a", "master", map[string]string{"replica": "online", "master": "fail"}[b]), node("b", b, "online"), node("c", c, "online")}},
+			map[string]any{"id": "other", "slots": []any{100, 16383}, "nodes": []any{node("z", "master", "online")}},
+		}, Origin{Addr: "z.example:6379"})
+		require.NoError(t, err)
+		return v
+	}
+	var r Router
+	r.Apply(of("replica", "replica"), 0)
+	require.Equal(t, "0-99 a, 100-16383 z", ownersOf(&r))
+	r.Apply(of("master", "master"), r.Generation())
+	assert.Equal(t, "0-99 b, 100-16383 z", ownersOf(&r))
+	checkMap(t, &r)
+}
+
+// A guess does not reach slots that nobody owns.
+func TestGuessBesideSlotsWithoutAnOwner(t *testing.T) {
+	node := func(id string) any {
+		return map[string]any{"id": id, "endpoint": id + ".example", "port": 6379, "role": "master", "health": "online"}
+	}
+	shard := func(id string, first, last int, nodes ...any) any {
+		return map[string]any{"id": id, "slots": []any{first, last}, "nodes": nodes}
+	}
+	var r Router
+	for _, shards := range [][]any{
+		{shard("s", 0, 99, node("a")), shard("y", 100, 199, node("y"))},
+		{shard("s", 0, 199, node("a"), node("b"))},
+	} {
+		c, err := ParseShards(shards, Origin{})
+		require.NoError(t, err)
+		r.Apply(c, r.Generation())
+	}
+	r.Moved(moved(150, "b"), r.Node("a"), r.Generation())
+	assert.Equal(t, "0-99 a, 100-199 b", ownersOf(&r))
+	checkMap(t, &r)
+}
+
+// A view that says which primary has a slot confirms a redirect: of CLUSTER SHARDS, if
+// the shard has one primary, and of CLUSTER NODES in any case.
+func TestViewThatConfirmsARedirect(t *testing.T) {
+	shards := func(primary, replica string) *Cluster {
+		node := func(id, role string) any {
+			return map[string]any{"id": id, "endpoint": id + ".example", "port": 6379, "role": role, "health": "online"}
+		}
+		c, err := ParseShards([]any{map[string]any{"id": "s", "slots": []any{0, 99}, "nodes": []any{node(primary, "master"), node(replica, "replica")}}}, Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	nodes := func(a, b string) *Cluster {
+		c, err := ParseNodes("a a.example:6379@1,,shard-id=s master - 0 0 1 connected "+a+"\nb b.example:6379@1,,shard-id=s master - 0 0 2 connected "+b+"\n", Origin{})
+		require.NoError(t, err)
+		require.Equal(t, "s", c.Node("a").ShardID)
+		return c
+	}
+	for _, c := range []struct{ before, after *Cluster }{
+		{shards("a", "b"), shards("b", "a")},
+		{nodes("0-99", "100-199"), nodes("0-6 8-99", "7 100-199")},
+	} {
+		var r Router
+		r.Apply(c.before, 0)
+		r.Moved(moved(7, "b"), r.Node("a"), r.Generation())
+		_, g := r.load().owner(7)
+		require.True(t, g.told)
+		got := r.Apply(c.after, r.Generation())
+		_, g = r.load().owner(7)
+		assert.False(t, g.told)
+		assert.False(t, got.Refresh)
+		shard, _ := r.For(7)
+		assert.Equal(t, "b", shard.Primary.ID)
+	}
+}
+
+// The guess is the primary that the parser takes, and the rival is the other one, in
+// whatever order they are listed.
+func TestRivalOfAGuess(t *testing.T) {
+	for _, c := range []struct{ guess, rival string }{{"a", "b"}, {"b", "a"}} {
+		node := func(id string) any {
+			offset := map[bool]int{false: 1, true: 2}[id == c.guess]
+			return map[string]any{"id": id, "endpoint": id + ".example", "port": 6379, "role": "master", "health": "online", "replication-offset": offset}
+		}
+		shard := func(id string, first, last int, nodes ...any) any {
+			return map[string]any{"id": id, "slots": []any{first, last}, "nodes": nodes}
+		}
+		var r Router
+		for _, shards := range [][]any{
+			{shard("y", 0, 199, node("y")), shard("z", 200, 299, node("z"))},
+			{shard("s", 0, 199, node("a"), node("b")), shard("z", 200, 299, node("z"))},
+		} {
+			v, err := ParseShards(shards, Origin{})
+			require.NoError(t, err)
+			r.Apply(v, r.Generation())
+		}
+		require.Equal(t, "0-199 "+c.guess+", 200-299 z", ownersOf(&r))
+		r.Moved(moved(5, c.rival), r.Node(c.guess), r.Generation())
+		assert.Equal(t, "0-199 "+c.rival+", 200-299 z", ownersOf(&r))
+	}
+}

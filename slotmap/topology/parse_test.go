@@ -880,3 +880,60 @@ func TestHostileReplies(t *testing.T) {
 	_, err = ParseShards(loop, Origin{})
 	assert.Error(t, err)
 }
+
+// The room for nodes grows few times, and not far beyond those that there are.
+func TestRoomForNodes(t *testing.T) {
+	add := func(r *replyNodes, n int) (grown int) {
+		for range n {
+			before := cap(r.c.store)
+			r.add("", "h", len(r.c.store))
+			if cap(r.c.store) != before {
+				grown++
+			}
+		}
+		return grown
+	}
+	const entries, each = 600, 8
+	r, grown := newReplyNodes(slotsCommand, entries), 0
+	for r.done = range entries {
+		grown += add(r, each)
+	}
+	assert.Equal(t, 6, grown, "to 8 nodes, and five times to four times as many, or to all")
+	assert.Less(t, cap(r.c.store), entries*each*9/8)
+	assert.Less(t, cap(r.names), entries*each*9/8)
+	// Many nodes in the first entry do not mean as many in each.
+	r = newReplyNodes(slotsCommand, 1<<16)
+	add(r, 200)
+	r.done = 1
+	add(r, 100)
+	assert.Less(t, cap(r.c.store), 2000)
+	// There is a limit.
+	r = newReplyNodes(slotsCommand, 1<<16)
+	r.c.store, r.done = make([]Node, 17000), 1
+	r.grow()
+	assert.Less(t, cap(r.c.store), maxNodes*9/8)
+}
+
+// Node finds the nodes of a reply, of whatever ids.
+func TestNodeOfAReply(t *testing.T) {
+	for _, c := range []struct{ ids, finds []string }{
+		{[]string{"a", "b"}, []string{"a", "b"}},
+		{[]string{"a", ""}, []string{"a"}},
+		{[]string{"", ""}, nil},
+	} {
+		var reply []any
+		for i, id := range c.ids {
+			reply = append(reply, []any{i, i, []any{"h", i + 1, id}})
+		}
+		view, err := ParseSlots(reply, Origin{})
+		require.NoError(t, err)
+		for _, id := range c.finds {
+			require.NotNil(t, view.Node(id), "%q", c.ids)
+			assert.Equal(t, id, view.Node(id).ID)
+		}
+		assert.Equal(t, len(c.ids), len(view.byKey))
+		for key, i := range view.byKey {
+			assert.Equal(t, key, view.store[i].key)
+		}
+	}
+}

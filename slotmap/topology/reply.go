@@ -125,18 +125,19 @@ func (r *replyNodes) add(id, endpoint string, port int) (place int32, isNew bool
 }
 
 // grow makes room for another node. Nodes are large, so it estimates how many the
-// whole reply has from the part that was read.
+// whole reply has from the part that was read. It makes at most four times the room
+// at once, since a reply may begin with its largest entry.
 func (r *replyNodes) grow() {
 	n := len(r.c.store)
 	if n < cap(r.c.store) {
 		return
 	}
-	more := max(n/4, 8)
+	room := 8
 	if r.done > 0 {
-		more = max(more, min(n*r.all/r.done, maxNodes)-n+n/8)
+		room = min(n*r.all/r.done, 4*n, maxNodes)
 	}
-	r.c.store = slices.Grow(r.c.store, more)
-	r.names = slices.Grow(r.names, more)
+	r.c.store = slices.Grow(r.c.store, max(room-n, 0))
+	r.names = slices.Grow(r.names, max(room-n, 0))
 }
 
 // finish completes the nodes and the cluster.
@@ -161,9 +162,7 @@ func (r *replyNodes) finish(from Origin) *Cluster {
 	for _, id := range slices.Sorted(maps.Keys(r.split)) {
 		r.c.warn(location{}, "node id "+reply.Quote(id)+" stands for more than one address")
 	}
-	if len(r.named) == 0 {
-		r.c.byKey = r.byID
-	}
+	r.c.byKey = r.byID // unless resolve finds nodes that are not known by an id
 	r.c.resolve(from)
 	r.c.build()
 	return r.c

@@ -281,6 +281,15 @@ func TestRefreshUntilFailover(t *testing.T) {
 	assert.Equal(t, "0-5460 a1, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 }
 
+// The Result of Failed has the node as the map has it then.
+func TestFailedReturnsTheNode(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t), 0)
+	got := r.Failed(r.Node("a"))
+	assert.Same(t, r.Node("a"), got.Node)
+	assert.True(t, got.Node.Flags.Has(FlagPFail))
+}
+
 func TestFailedAndPromote(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), r.Generation())
@@ -814,5 +823,17 @@ func TestRedirectStorm(t *testing.T) {
 		require.Equal(t, int64(1), refreshes.Load())
 		require.Equal(t, int64(10), patched.Load(), "each slot once")
 		r.RefreshFailed()
+	}
+}
+
+// A view of nothing leaves a map of nothing as it is.
+func TestApplyNothingTwice(t *testing.T) {
+	var r Router
+	for range 2 {
+		c, err := ParseSlots([]any{}, Origin{})
+		require.NoError(t, err)
+		got := r.Apply(c, r.Generation())
+		assert.Equal(t, OutcomeUnchanged, got.Outcome)
+		assert.Nil(t, got.Change)
 	}
 }

@@ -140,7 +140,7 @@ func (g *ground) next(gen Generation, old *Shard, owner *Node) *ground {
 	was := old.Primary
 	n.contradicted = append(n.contradicted, claim{was.name(), was.ConfigEpoch})
 	for _, c := range g.contradicted {
-		if !c.node.is(was) && !c.node.is(owner) && len(n.contradicted) < maxContradicted {
+		if !c.node.is(owner) && len(n.contradicted) < maxContradicted {
 			n.contradicted = append(n.contradicted, c)
 		}
 	}
@@ -161,14 +161,14 @@ func (g *ground) alike(h *ground) bool {
 	return g.rival == h.rival && g.contradicted[0].node == h.contradicted[0].node
 }
 
-// denied returns g after a view of source that does not agree, and whether the
-// sources that do not agree outweigh g now.
+// denied returns g after a view of source that does not agree. It returns nil and
+// true if the sources that do not agree outweigh g now.
 func (g *ground) denied(source *Node) (*ground, bool) {
 	if isAny(g.deniers, source) {
 		return g, false
 	}
 	if len(g.deniers) == believe-1 {
-		return g, true
+		return nil, true
 	}
 	n := *g
 	n.deniers = append(slices.Clip(g.deniers), source.name())
@@ -208,9 +208,9 @@ const (
 func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) {
 	switch {
 	case old == nil && next == nil:
-		return unsaid, g
+		return unsaid, nil
 	case old == nil:
-		return taken, g
+		return taken, nil
 	case next != nil && old.Primary.same(next.Primary):
 		switch {
 		case a.force:
@@ -244,14 +244,14 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 	}
 	lost := a.s.suspects[owner.key] != nil // the client cannot reach the owner
 	higher := older(owner, claimant)
-	if !higher && (claimant.down() || isKnown && a.s.suspects[known.node.key] != nil) && !lost && !a.isDown(owner) {
+	if !higher && (claimant.down() || isKnown && a.s.suspects[known.node.key] != nil) && !a.isDown(owner) {
 		return refused, g // rule 4
 	}
 	before, contradicted := g.contradicts(claimant)
 	line := a.line(owner)
 	gaveUp := line != nil && line.Role == RolePrimary && !older(line, owner) && !late
 	if g.told {
-		above := func(epoch uint64) bool { return claimant.versioned && claimant.ConfigEpoch > epoch }
+		above := func(epoch uint64) bool { return claimant.ConfigEpoch > epoch }
 		switch {
 		case claimant.versioned && claimant.ConfigEpoch < g.epoch() && !gaveUp:
 			return refused, g // rule 1
@@ -327,16 +327,16 @@ func (a *applying) rival(shard *Shard) name {
 
 // outweigh applies rule 6d: it counts the source against g, and is the verdict.
 func (a *applying) outweigh(g *ground) (verdict, *ground) {
-	if g, enough := g.denied(a.myself); !enough {
-		return refused, g
+	if h, enough := g.denied(a.myself); !enough {
+		return refused, h
 	}
 	return taken, g
 }
 
 // older reports whether n has a lower epoch than m. It is false if one of them has no
-// epoch.
+// epoch: that of m is 0 then.
 func older(n, m *Node) bool {
-	return n.versioned && m.versioned && n.ConfigEpoch < m.ConfigEpoch
+	return n.versioned && n.ConfigEpoch < m.ConfigEpoch
 }
 
 // A suspicion is that a node does not answer, or has left its shard. It never

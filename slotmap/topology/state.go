@@ -49,10 +49,8 @@ type finder struct {
 }
 
 func (x *finder) get(key string) (member, bool) {
-	if len(x.over) > 0 {
-		if m, ok := x.over[key]; ok {
-			return m, m.node != nil
-		}
+	if m, ok := x.over[key]; ok {
+		return m, m.node != nil
 	}
 	m, ok := x.base[key]
 	return m, ok
@@ -115,7 +113,7 @@ func membersOf(shards []*Shard) (m members) {
 			// If several nodes share an address, it means a primary, then the node
 			// with the smaller id.
 			other, taken := m.byAddr.base[a]
-			m.ambiguous = m.ambiguous || taken && other.node != n
+			m.ambiguous = m.ambiguous || taken
 			if !taken || cmp.Or(compareBool(n.Role == RolePrimary, other.node.Role == RolePrimary), -cmp.Compare(n.key, other.node.key)) > 0 {
 				m.byAddr.base[a] = member{n, s}
 			}
@@ -145,7 +143,7 @@ func (m *members) with(gone, came []*Shard) (members, bool) {
 			if !changed {
 				other, _ = m.byAddr.get(a)
 			}
-			if other.node != nil && other.node != n {
+			if other.node != nil {
 				return members{}, false // another node has the address too
 			}
 			byAddr[a] = member{n, s}
@@ -322,7 +320,7 @@ func (c *Change) compare(s, next *state, before, after []*Shard) {
 	for n, shard := range nodesOf(after) {
 		if b, ok := s.members.byKey.get(n.key); !ok {
 			came = append(came, n)
-		} else if b.node != n && !b.node.routesAs(n) || b.shard.Primary.key != shard.Primary.key {
+		} else if !b.node.routesAs(n) || b.shard.Primary.key != shard.Primary.key {
 			c.Updated = append(c.Updated, Update{b.node, n})
 		}
 	}
@@ -386,9 +384,6 @@ func (n *Node) addrs(yield func(string) bool) {
 }
 
 func (n *Node) hasAddr(addr string) bool {
-	if n.addr == addr {
-		return true
-	}
 	for a := range n.addrs {
 		if a == addr {
 			return true
@@ -467,7 +462,7 @@ func (n *Node) routesAs(m *Node) bool {
 // replaces reports whether n must replace m, the same node, in the map. The epochs
 // of primaries count too: the rules of evidence compare them.
 func (n *Node) replaces(m *Node) bool {
-	return n != m && (!n.routesAs(m) || n.Role == RolePrimary && (n.versioned != m.versioned || n.ConfigEpoch != m.ConfigEpoch))
+	return !n.routesAs(m) || n.Role == RolePrimary && (n.versioned != m.versioned || n.ConfigEpoch != m.ConfigEpoch)
 }
 
 // detached returns a copy of n that shares no memory with the view that n is from:
@@ -475,11 +470,8 @@ func (n *Node) replaces(m *Node) bool {
 func (n *Node) detached() *Node {
 	o := *n
 	texts := [...]*string{&o.ID, &o.Host, &o.Endpoint, &o.IP, &o.Hostname, &o.ShardID, &o.AvailabilityZone, &o.PrimaryID, (*string)(&o.Health), &o.LinkState, &o.key, &o.addr}
-	size := 0
-	for _, s := range texts {
-		size += len(*s)
-	}
-	all := make([]byte, 0, size)
+	var room [256]byte // enough for most
+	all := room[:0]
 	for _, s := range texts {
 		all = append(all, *s...)
 	}
