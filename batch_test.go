@@ -148,7 +148,11 @@ func TestLaneMixes(t *testing.T) {
 			}
 			group(classes)
 		}
-		for range 3000 {
+		mixes := 3000
+		if testing.Short() {
+			mixes /= 6
+		}
+		for range mixes {
 			classes := make([]int, 1+rng.IntN(24))
 			for lane := range classes {
 				classes[lane] = rng.IntN(len(lengthClasses))

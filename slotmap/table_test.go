@@ -289,6 +289,9 @@ func TestSizes(t *testing.T) {
 	// an eighth.
 	word := float64(unsafe.Sizeof(uintptr(0)))
 	for _, n := range []int{1, 3, 16, 100, 1000} {
+		if testing.Short() && n < 100 {
+			continue
+		}
 		size := grown(func() any { return even(t, n) })
 		assert.LessOrEqual(t, size, 2304+word*float64(n+1)*9/8+word, "%d owners", n)
 	}

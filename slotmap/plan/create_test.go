@@ -24,6 +24,9 @@ func hostsOf(addrs ...string) []Host {
 
 func TestCreateSharesAreExact(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 5, 7, 77, 78, 100, 1000, 4096, 16383, 16384} {
+		if testing.Short() && n > 1000 && n < hashslot.Count {
+			continue
+		}
 		var hosts []Host
 		for i := range n {
 			hosts = append(hosts, Host{Addr: fmt.Sprintf("h%d:1", i)})
@@ -32,13 +35,14 @@ func TestCreateSharesAreExact(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, l.Shards, n)
 		var all slotmap.Set
-		least, most := hashslot.Count, 0
+		least, most, total := hashslot.Count, 0, 0
 		for _, s := range l.Shards {
-			require.True(t, all.Intersect(s.Slots).IsEmpty())
 			all = all.Union(s.Slots)
+			total += s.Slots.Len()
 			least, most = min(least, s.Slots.Len()), max(most, s.Slots.Len())
 		}
 		require.Equal(t, hashslot.Count, all.Len())
+		require.Equal(t, hashslot.Count, total, "no slot twice")
 		require.LessOrEqual(t, most-least, 1)
 	}
 }

@@ -132,7 +132,7 @@ func TestMatch(t *testing.T) {
 // A plan that is made while the jobs of an earlier plan run is the rest of that plan.
 func TestPlanningSeesJobs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	for range 8 {
+	for range max(2, rounds(8)) {
 		c := randomPaper(rng, 2+rng.IntN(10)).cluster(t)
 		p, err := Rebalance(c, RebalanceOptions{UseEmpty: true})
 		require.NoError(t, err)

@@ -703,7 +703,7 @@ func TestPlansAtScale(t *testing.T) {
 	// carryOut carries out plans until there is nothing left to move. Between batches it
 	// has nodes fail, and then plans anew.
 	carryOut := func(plan func() (Plan, error)) (moved int) {
-		for failures := 2; ; failures-- {
+		for failures := max(1, rounds(2)); ; failures-- {
 			p, err := plan()
 			require.NoError(t, err)
 			requireSound(t, view(), p)

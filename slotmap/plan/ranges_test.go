@@ -167,6 +167,9 @@ func TestPlanningAgainFindsNoFewer(t *testing.T) {
 	for _, c := range []struct{ nodes, ranges, empty, most, states int }{
 		{20, 4, 0, 150, 2}, {20, 4, 5, 300, 2}, {60, 20, 0, 40, 1}, {60, 20, 6, 40, 1},
 	} {
+		if testing.Short() && c.nodes > 20 {
+			continue
+		}
 		rng := rand.New(rand.NewPCG(22, 4))
 		for range max(1, rounds(c.states)) {
 			h := ranged(rng, c.nodes, c.ranges, c.empty)

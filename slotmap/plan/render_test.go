@@ -188,6 +188,9 @@ func TestBatches(t *testing.T) {
 		moves[[2]string{m.From, m.To}] = m.Slots
 	}
 	for _, most := range []int{1, 7, 100, 5000, hashslot.Count} {
+		if testing.Short() && most < 100 {
+			continue
+		}
 		batches, err := p.Batches(most)
 		require.NoError(t, err)
 		before := p.Before

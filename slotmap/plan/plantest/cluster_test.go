@@ -40,7 +40,11 @@ func TestFollowsPlans(t *testing.T) {
 	view := randomCluster(t, 1, 6)
 	p, err := plan.Rebalance(view, plan.RebalanceOptions{UseEmpty: true})
 	require.NoError(t, err)
-	batches, err := p.Batches(40)
+	most := 40
+	if testing.Short() {
+		most = 8
+	}
+	batches, err := p.Batches(most)
 	require.NoError(t, err)
 	first := batches[0]
 	seq, err := first.SetSlots(plan.SetSlotOptions{})

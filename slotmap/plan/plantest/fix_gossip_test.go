@@ -103,7 +103,7 @@ func breakAtRandom(c *Cluster, rng *rand.Rand, stray bool) {
 func TestFixGossip(t *testing.T) {
 	seeds := uint64(80)
 	if testing.Short() {
-		seeds = 16
+		seeds = 8
 	}
 	cases := map[plan.FixCase]int{}
 	for seed := range seeds {
