@@ -208,52 +208,13 @@ func (b *balancer) keepApart() {
 		}
 	}
 	slices.Sort(movable)
-	// A pair on one machine outweighs all pairs in zones, and a pair in one zone
-	// outweighs all moves.
-	n := int64(len(b.nodes) + 1)
-	machinePair, zonePair, move := price{hi: n * n}, price{hi: 1}, price{lo: 1}
 	at := f.nodes(len(movable))
-	into := make([][]int, len(movable)) // by replica and chosen shard: the edge
 	for k := range movable {
 		f.edge(source, at+k, price{})
-		into[k] = make([]int, len(chosen))
 	}
+	into := make([][]int, len(chosen)) // by chosen shard and replica: the edge
 	for c, s := range chosen {
-		shard := f.node()
-		onMachine, inZone := map[int]int{}, map[int]int{} // of nodes that stay
-		room := 0
-		for k, i := range b.shards[s] {
-			if k == 0 || !b.nodes[i].able {
-				onMachine[b.nodes[i].machine]++
-				inZone[b.nodes[i].zone]++
-			} else {
-				room++
-			}
-		}
-		for range room {
-			f.edge(shard, sink, price{})
-		}
-		machineAt, zoneAt := map[int]int{}, map[int]int{}
-		for k, i := range movable {
-			m := b.nodes[i]
-			if _, ok := zoneAt[m.zone]; !ok {
-				zoneAt[m.zone] = f.node()
-				for more := range room {
-					f.edge(zoneAt[m.zone], shard, zonePair.times(inZone[m.zone]+more))
-				}
-			}
-			if _, ok := machineAt[m.machine]; !ok {
-				machineAt[m.machine] = f.node()
-				for more := range room {
-					f.edge(machineAt[m.machine], zoneAt[m.zone], machinePair.times(onMachine[m.machine]+more))
-				}
-			}
-			cost := move
-			if m.shard == s {
-				cost = price{}
-			}
-			into[k][c] = f.edge(at+k, machineAt[m.machine], cost)
-		}
+		into[c] = b.ways(&f, s, movable, at, sink)
 	}
 	for f.augment(source, sink) {
 	}
@@ -261,7 +222,7 @@ func (b *balancer) keepApart() {
 	var changes []change
 	for k, i := range movable {
 		for c, s := range chosen {
-			if f.full[into[k][c]] && b.nodes[i].shard != s {
+			if f.full[into[c][k]] && b.nodes[i].shard != s {
 				changes = append(changes, change{i, s})
 			}
 		}
@@ -277,6 +238,52 @@ func (b *balancer) keepApart() {
 		changes = slices.DeleteFunc(changes, func(x change) bool { return x == next })
 		b.replicate(next.node, next.to)
 	}
+}
+
+// ways adds to f the ways through shard s, from the nodes of the flow that stand for the
+// movable replicas, at and those after it, to the sink. It returns the edge at the
+// beginning of each replica's way.
+func (b *balancer) ways(f *flow, s int, movable []int, at, sink int) (first []int) {
+	// A pair on one machine outweighs all pairs in zones, and a pair in one zone
+	// outweighs all moves.
+	n := int64(len(b.nodes) + 1)
+	machinePair, zonePair, move := price{hi: n * n}, price{hi: 1}, price{lo: 1}
+	shard := f.node()
+	onMachine, inZone := map[int]int{}, map[int]int{} // of nodes that stay
+	room := 0
+	for k, i := range b.shards[s] {
+		if k == 0 || !b.nodes[i].able {
+			onMachine[b.nodes[i].machine]++
+			inZone[b.nodes[i].zone]++
+		} else {
+			room++
+		}
+	}
+	for range room {
+		f.edge(shard, sink, price{})
+	}
+	machineAt, zoneAt := map[int]int{}, map[int]int{}
+	for k, i := range movable {
+		m := b.nodes[i]
+		if _, ok := zoneAt[m.zone]; !ok {
+			zoneAt[m.zone] = f.node()
+			for more := range room {
+				f.edge(zoneAt[m.zone], shard, zonePair.times(inZone[m.zone]+more))
+			}
+		}
+		if _, ok := machineAt[m.machine]; !ok {
+			machineAt[m.machine] = f.node()
+			for more := range room {
+				f.edge(machineAt[m.machine], zoneAt[m.zone], machinePair.times(onMachine[m.machine]+more))
+			}
+		}
+		cost := move
+		if m.shard == s {
+			cost = price{}
+		}
+		first = append(first, f.edge(at+k, machineAt[m.machine], cost))
+	}
+	return first
 }
 
 // worthwhile returns the shards whose replicas keepApart looks at, ascending: all

@@ -137,27 +137,7 @@ func (u *units) correct(after *owners, want []int) {
 		if off[over]-off[under] <= heaviest {
 			return
 		}
-		// The slot that comes nearest to what one of them is off, and among equals
-		// one that adds no range.
-		goal := min(off[over], -off[under])
-		best, bestCost := -1, 0
-		for slot, o := range after {
-			if int(o) != over {
-				continue
-			}
-			cost := 4 * abs(goal-int(u.size[slot])) / (heaviest + 1) * 4
-			for _, nb := range [2]int{slot - 1, slot + 1} {
-				if nb < 0 || nb >= hashslot.Count || after[nb] != after[slot] {
-					cost--
-				}
-				if nb >= 0 && nb < hashslot.Count && int(after[nb]) == under {
-					cost--
-				}
-			}
-			if best < 0 || cost < bestCost {
-				best, bestCost = slot, cost
-			}
-		}
+		best := u.nearest(after, over, under, min(off[over], -off[under]), heaviest)
 		if best < 0 {
 			return
 		}
@@ -165,4 +145,28 @@ func (u *units) correct(after *owners, want []int) {
 		off[over] -= int(u.size[best])
 		off[under] += int(u.size[best])
 	}
+}
+
+// nearest returns the slot of the node over whose size comes nearest to goal and, among
+// about equals, that adds the fewest ranges if the node under gets it; or -1.
+func (u *units) nearest(after *owners, over, under, goal, heaviest int) int {
+	best, bestCost := -1, 0
+	for slot, o := range after {
+		if int(o) != over {
+			continue
+		}
+		cost := 4 * abs(goal-int(u.size[slot])) / (heaviest + 1) * 4
+		for _, nb := range [2]int{slot - 1, slot + 1} {
+			if nb < 0 || nb >= hashslot.Count || after[nb] != after[slot] {
+				cost--
+			}
+			if nb >= 0 && nb < hashslot.Count && int(after[nb]) == under {
+				cost--
+			}
+		}
+		if best < 0 || cost < bestCost {
+			best, bestCost = slot, cost
+		}
+	}
+	return best
 }

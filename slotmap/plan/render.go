@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -82,40 +83,46 @@ func (p *Plan) SetSlots(o SetSlotOptions) (iter.Seq[Step], error) {
 		}
 	}
 	return func(yield func(Step) bool) {
-		left, ok := maps.Clone(had), true
-		send := func(s Step) { ok = ok && yield(s) }
+		left := maps.Clone(had)
 		for _, m := range p.Moves {
 			if m.From == "" {
-				send(assigned(at[m.To], rangesOf(m.Slots), o.AddSlots))
 				left[m.To] += m.Slots.Len()
+				if !yield(assigned(at[m.To], rangesOf(m.Slots), o.AddSlots)) {
+					return
+				}
 				continue
 			}
-			from, to := at[m.From], at[m.To]
 			for slot := range m.Slots.Slots() {
 				left[m.From]--
 				left[m.To]++
-				send(importing(to, from, slot))
-				send(migrating(from, to, slot))
-				for database := range max(o.Databases, 1) {
-					send(keysOf(from, to, slot, &o, database))
-				}
-				send(owned(to, to, slot))
-				send(owned(from, to, slot))
-				if left[m.From] == 0 {
-					send(synced(from))
-				}
-				for _, n := range p.Nodes {
-					gone := left[n.ID] == 0 && had[n.ID] > 0
-					if n.ID != m.From && n.ID != m.To && !gone {
-						send(owned(n, to, slot))
+				for _, s := range p.setSlot(at[m.From], at[m.To], slot, &o, had, left) {
+					if !yield(s) {
+						return
 					}
-				}
-				if !ok {
-					return
 				}
 			}
 		}
 	}, nil
+}
+
+// setSlot returns the steps that move one slot. had and left are how many slots each node
+// has before all moves and after this one.
+func (p *Plan) setSlot(from, to Node, slot hashslot.Slot, o *SetSlotOptions, had, left map[string]int) []Step {
+	steps := []Step{importing(to, from, slot), migrating(from, to, slot)}
+	for database := range max(o.Databases, 1) {
+		steps = append(steps, keysOf(from, to, slot, o, database))
+	}
+	steps = append(steps, owned(to, to, slot), owned(from, to, slot))
+	if left[from.ID] == 0 {
+		steps = append(steps, synced(from))
+	}
+	for _, n := range p.Nodes {
+		gone := left[n.ID] == 0 && had[n.ID] > 0
+		if n.ID != from.ID && n.ID != to.ID && !gone {
+			steps = append(steps, owned(n, to, slot))
+		}
+	}
+	return steps
 }
 
 // MigrateSlots renders the plan for the atomic slot migration of Valkey 9.0 and later:
