@@ -80,6 +80,15 @@ func TestFormsAgree(t *testing.T) {
 // TestSingleBits proves each form for the lengths that it tries, because all forms are
 // linear. The first lengths suffice for forms that call Checksum and for forms whose
 // steps have at most 16 bytes. long begins at 256 bytes.
+// head leaves whole blocks, so that no word is folded alone.
+func TestHeadLeavesWholeBlocks(t *testing.T) {
+	for n := 9; n < 200; n++ {
+		_, _, _, _, rest := head(make([]byte, n))
+		assert.Zero(t, len(rest)%32, n)
+		assert.True(t, len(rest) < n && n <= len(rest)+32, n)
+	}
+}
+
 func TestSingleBits(t *testing.T) {
 	for name, f := range forms {
 		for n := range 600 {

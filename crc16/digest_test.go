@@ -90,6 +90,7 @@ func TestDigestRefusesOtherStates(t *testing.T) {
 	d.Write([]byte("123456789"))
 	state, err := d.MarshalBinary()
 	require.NoError(t, err)
+	assert.ErrorContains(t, d.UnmarshalBinary(state[:4]), "wrong length")
 	for name, data := range map[string][]byte{
 		"nothing":        nil,
 		"cut":            state[:len(state)-1],

@@ -105,13 +105,19 @@ func TestErrors(t *testing.T) {
 		_, err = new(Splitter).Split(nil, ArgsOf(words(line)))
 		assert.ErrorIs(t, err, want.kind, line)
 		assert.ErrorIs(t, new(Block).Add(nil, ArgsOf(words(line))), want.kind, line)
-		_, err = AppendPart(nil, nil, words(line), []int{0})
+		dst, err := AppendPart(nil, []string{"x"}, words(line), []int{0})
 		assert.Error(t, err, line)
+		assert.Equal(t, []string{"x"}, dst, line)
 	}
+	assert.EqualError(t, ErrUnknown, "command: unknown command")
+	assert.EqualError(t, ErrArity, "command: wrong number of arguments")
+	assert.EqualError(t, ErrSyntax, "command: the keys cannot be found in the arguments")
 	_, err := Keys(nil, []string(nil))
 	assert.EqualError(t, err, "command: no arguments")
 	_, err = Keys(nil, []string{strings.Repeat("x", 1<<20)})
-	assert.Less(t, len(err.Error()), 200)
+	assert.Equal(t, 64, strings.Count(err.Error(), "x"))
+	assert.EqualError(t, (&Command{name: "loaded"}).arityError(1), `command: "loaded": argument 0: takes 0 arguments, the name included, not 1`)
+	assert.EqualError(t, (&Command{name: "loaded"}).syntaxError(unspecified, 2), `command: "loaded": argument 2: the server's description does not say where the keys are`)
 	_, err = Route([]string{"ECHO"})
 	assert.ErrorIs(t, err, ErrArity)
 	_, err = Keys(nil, []string{"ECHO"})
@@ -214,14 +220,25 @@ func TestNumber(t *testing.T) {
 		assert.True(t, ok, s)
 		assert.Equal(t, want, n, s)
 	}
-	for _, s := range []string{"", "-1", "+1", "01", "00", "1x", " 1", "9223372036854775808", "18446744073709551616", "99999999999999999999", "１"} {
-		_, ok := number(s)
+	for _, s := range []string{"", "-1", "+1", "01", "00", "1x", "1:", " 1", "9223372036854775808", "18446744073709551616", "99999999999999999999", "１"} {
+		n, ok := number(s)
 		assert.False(t, ok, s)
+		assert.Zero(t, n, s)
 	}
 	for s, want := range map[string]int{"": 0, "x": 0, "12x": 12, "+3": 3, "-3": -3, " \t\n\v\f\r7": 7, "- 3": 0, "2147483648": math.MinInt32,
-		"4294967297": 1, "-4294967295": 1, "9223372036854775807": -1, "99999999999999999999": -1, "-9223372036854775808": 0, "-99999999999999999999": 0, "1\x002": 1} {
+		"4294967297": 1, "-4294967295": 1, "9223372036854775807": -1, "99999999999999999999": -1, "-9223372036854775808": 0, "-99999999999999999999": 0, "1\x002": 1,
+		"1:2": 1, "\x0e7": 0, " ": 0, "-": 0, "4611686018427387905": 1, "9223372036854775805": -3, "9223372036854775809": -1, "9999999999999999999": -1} {
 		assert.Equal(t, want, looseNumber(s), s)
 		assert.Equal(t, want, slowAtoi(s), s)
+	}
+}
+
+func TestIsIgnoresCase(t *testing.T) {
+	for c := range 256 {
+		for _, word := range []string{"a", "m", "z", "{", "5"} {
+			want := string(rune(word[0])) == strings.ToLower(string(rune(c)))
+			assert.Equal(t, want, is(string([]byte{byte(c)}), word), "%d %s", c, word)
+		}
 	}
 }
 
@@ -293,6 +310,22 @@ func TestRoute(t *testing.T) {
 	assert.ErrorIs(t, err, ErrSyntax)
 }
 
+func TestTargetNames(t *testing.T) {
+	for to, want := range []string{"any node", "one slot", "each slot", "all shards", "all nodes", "special"} {
+		assert.Equal(t, want, To(to).String())
+	}
+}
+
+// Only keys that one specification finds at a fixed place can be divided.
+func TestDivides(t *testing.T) {
+	index, keyword := spec{begin: beginIndex}, spec{begin: beginKeyword}
+	for want, list := range map[bool][][]spec{true: {{index}}, false: {{index, index}, {keyword}, nil}} {
+		for _, specs := range list {
+			assert.Equal(t, want, (&Command{rules: &rules{request: requestMultiShard, specs: specs}}).divides(), "%v", specs)
+		}
+	}
+}
+
 func TestSplit(t *testing.T) {
 	var s Splitter
 	for line, want := range map[string][]string{
@@ -322,16 +355,34 @@ func TestSplit(t *testing.T) {
 	assert.Equal(t, []slotmap.SlotGroup{{Slot: hashslot.Of("a"), Keys: []int{0, 1}}}, groups)
 	groups, err = s.Split(nil, ArgsOf(words("PING")))
 	require.NoError(t, err)
-	assert.Empty(t, groups)
+	assert.Nil(t, groups, "Combine tells a command without groups by nil")
 	_, err = s.Split(nil, ArgsOf(words("SUNION a b")))
 	assert.ErrorIs(t, err, hashslot.ErrCrossSlot)
 	for _, keys := range [][]int{{2}, {-1}, {1, 0}, {0, 0}} {
 		dst, err := AppendPart(nil, []string{"x"}, words("MGET a b"), keys)
-		assert.Error(t, err)
+		assert.ErrorContains(t, err, `command: "mget": the keys must be ascending and below 2: unexpected key`)
 		assert.Equal(t, []string{"x"}, dst)
 	}
+	_, err = AppendPart(nil, nil, words("MGET"), []int{0})
+	assert.ErrorIs(t, err, ErrArity)
+	_, err = AppendPart(nil, nil, words("MSET a 1 b"), []int{0})
+	assert.ErrorIs(t, err, ErrSyntax)
 	_, err = AppendPart(nil, nil, words("SUNION a b"), []int{0})
 	assert.EqualError(t, err, `command: "sunion" cannot be divided by slot`)
+}
+
+// The number of keys of a part is where the specification says, not where the keys are
+// looked for.
+func TestPartHasItsNumberOfKeys(t *testing.T) {
+	table, err := Load([]any{[]any{"mod.get", int64(-4), []any{}, int64(0), int64(0), int64(0), []any{}, []any{"request_policy:multi_shard"}, []any{[]any{
+		"flags", []any{"RO"},
+		"begin_search", []any{"type", "index", "spec", []any{"index", int64(1)}},
+		"find_keys", []any{"type", "keynum", "spec", []any{"keynumidx", int64(1), "firstkey", int64(3), "keystep", int64(1)}},
+	}}, []any{}}})
+	require.NoError(t, err)
+	part, err := AppendPart(table, nil, words("MOD.GET option 3 option a b c"), []int{0, 2})
+	require.NoError(t, err)
+	assert.Equal(t, words("MOD.GET option 2 option a c"), part)
 }
 
 func TestCombine(t *testing.T) {
@@ -340,6 +391,7 @@ func TestCombine(t *testing.T) {
 		require.NoError(t, err)
 		return c
 	}
+	with := func(reply Reply) *Command { return &Command{name: "loaded", rules: &rules{reply: reply}} }
 	groups := []slotmap.SlotGroup{{Keys: []int{0, 2}}, {Keys: []int{1}}}
 	bad, worse := errors.New("bad"), errors.New("worse")
 	for _, c := range []struct {
@@ -360,7 +412,10 @@ func TestCombine(t *testing.T) {
 		{"WAITAOF", nil, []any{[]any{int64(1), int64(5)}, []any{int64(0), int64(7)}}, []any{int64(0), int64(5)}, nil},
 		{"SCRIPT EXISTS", nil, []any{[]any{int64(1), int64(1)}, []any{int64(1), int64(0)}}, []any{int64(1), int64(0)}, nil},
 		{"SCRIPT KILL", nil, []any{bad, "OK", worse}, "OK", nil},
+		{"SCRIPT EXISTS", nil, []any{[]any{int64(0)}, []any{int64(1)}}, []any{int64(0)}, nil},
 		{"SCRIPT KILL", nil, []any{bad, worse}, nil, bad},
+		{"SCRIPT KILL", nil, []any{"first", bad, "second", "third"}, "first", nil},
+		{"FLUSHALL", nil, []any{"only"}, "only", nil},
 		{"FLUSHALL", nil, []any{"OK", "OK"}, "OK", nil},
 		{"INFO", nil, []any{"a", "b"}, nil, ErrCannotCombine},
 	} {
@@ -368,18 +423,33 @@ func TestCombine(t *testing.T) {
 		assert.Equal(t, c.err, err, c.command)
 		assert.Equal(t, c.want, got, c.command)
 	}
+	for reply, want := range map[Reply][4]int64{ReplyAggLogicalOr: {0, 1, 1, 1}, ReplyAggLogicalAnd: {0, 0, 0, 1}, ReplyAggMax: {0, 2, 3, 3}, ReplyAggMin: {0, 0, 0, 2}, ReplyAggSum: {0, 2, 3, 5}} {
+		for i, w := range want {
+			got, err := with(reply).Combine(nil, []any{3 * int64(i>>1), 2 * int64(i&1)})
+			assert.NoError(t, err)
+			assert.Equal(t, w, got, "%v of case %d", reply, i)
+		}
+	}
+	const noList, noNumbers = `is not a list of`, `: not two numbers, nor two lists of the same length`
 	for _, c := range []struct {
 		command string
 		groups  []slotmap.SlotGroup
 		replies []any
+		want    string
 	}{
-		{"MGET", groups, []any{[]any{"a"}, []any{"b"}}}, {"MGET", groups, []any{[]any{"a", "b"}}}, {"MGET", groups, []any{"x", []any{"b"}}},
-		{"MGET", []slotmap.SlotGroup{{Keys: []int{5}}}, []any{[]any{1}}}, {"MGET", []slotmap.SlotGroup{{Keys: []int{-1}}}, []any{[]any{1}}},
-		{"DEL", groups, []any{"x", int64(1)}}, {"DEL", nil, nil}, {"KEYS", nil, []any{"x"}},
-		{"SCRIPT EXISTS", nil, []any{[]any{int64(1)}, []any{int64(1), int64(1)}}}, {"SCRIPT EXISTS", nil, []any{[]any{"x"}, []any{"y"}}},
+		{"MGET", groups, []any{[]any{"a"}, []any{"b"}}, noList}, {"MGET", groups, []any{"x", []any{"b"}}, noList},
+		{"MGET", groups, []any{[]any{"a", "b"}}, `command: "mget": 1 replies for 2 parts`},
+		{"MGET", []slotmap.SlotGroup{{}}, []any{"x"}, noList},
+		{"MGET", []slotmap.SlotGroup{{Keys: []int{5}}}, []any{[]any{1}}, "part 0 has key 5, but there are 1 keys"},
+		{"MGET", []slotmap.SlotGroup{{Keys: []int{1}}}, []any{[]any{1}}, "part 0 has key 1, but there are 1 keys"},
+		{"MGET", []slotmap.SlotGroup{{Keys: []int{-1}}}, []any{[]any{1}}, "part 0 has key -1"},
+		{"DEL", groups, []any{"x", int64(1)}, noNumbers}, {"DEL", groups, []any{int64(1), "x"}, noNumbers}, {"DEL", nil, nil, "0 replies"},
+		{"KEYS", nil, []any{"x"}, "command: no rule to combine the replies"},
+		{"SCRIPT EXISTS", nil, []any{[]any{int64(1)}, []any{int64(1), int64(1)}}, noNumbers}, {"SCRIPT EXISTS", nil, []any{[]any{"x"}, []any{"y"}}, noNumbers},
+		{"SCRIPT EXISTS", nil, []any{[]any{}, int64(1)}, noNumbers}, {"SCRIPT EXISTS", nil, []any{int64(1), []any{}}, noNumbers},
 	} {
 		_, err := find(c.command).Combine(c.groups, c.replies)
-		assert.Error(t, err, "%v", c)
+		assert.ErrorContains(t, err, c.want, "%v", c)
 	}
 }
 
@@ -405,8 +475,9 @@ func TestBlock(t *testing.T) {
 	assert.ErrorIs(t, add("GET"), ErrArity)
 	b.Reset()
 	require.ErrorIs(t, add("MGET b a"), hashslot.ErrCrossSlot, "nothing is divided within a block")
-	_, ok = b.Slot()
+	slot, ok = b.Slot()
 	assert.False(t, ok)
+	assert.Zero(t, slot)
 	require.NoError(t, add("GET b"))
 	slot, _ = b.Slot()
 	assert.Equal(t, hashslot.Of("b"), slot)

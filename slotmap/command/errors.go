@@ -110,7 +110,7 @@ func (c *Command) syntaxError(why fault, at int) *Error {
 		for _, s := range c.rules.specs {
 			if s.begin == beginKeyword {
 				e.Reason = "the keyword " + strings.ToUpper(s.keyword) + " is missing, or no key follows"
-				break
+				return e
 			}
 		}
 	}

@@ -121,10 +121,11 @@ func (c *Command) whole(r run, args Args) error {
 // other command. The error is that of Route.
 func (t *Table) routed(dst []run, args Args) ([]run, error) {
 	target, err := t.Route(args)
-	if err == nil && (target.To == ToOneSlot || target.To == ToEachSlot) {
-		dst, _ = target.Command.runs(dst, args) // Route has found no error
+	if err != nil {
+		return nil, err
 	}
-	return dst, err
+	dst, _ = target.Command.runs(dst, args) // Route has found no error
+	return dst, nil
 }
 
 // A Block finds the slot that the commands of a MULTI block must share, with the WATCH
