@@ -338,7 +338,8 @@ func TestCompare(t *testing.T) {
 
 func TestReportFailsOnlyForTheSameVersion(t *testing.T) {
 	assert.NoError(t, report(sample(8), sample(8), nil))
-	assert.ErrorContains(t, report(sample(9), sample(8), nil), "1 predictions are worse")
+	assert.ErrorContains(t, report(sample(9), sample(8), nil), "1 predictions are not those of ../results/mca.md, 1 of them are worse")
+	assert.ErrorContains(t, report(sample(7.9), sample(8), nil), "1 predictions are not those of ../results/mca.md, 0 of them are worse")
 	old := sample(8)
 	old.version = "14.0.6"
 	assert.NoError(t, report(sample(9), old, nil))
@@ -396,6 +397,6 @@ TEXT ·g(SB), NOSPLIT, $0-16
 	assert.Greater(t, good.cycles["clmul: loop"]["Skylake"], 1.0)
 	assert.NotContains(t, good.cycles["clmul: loop"], "Neoverse N1")
 	assert.NoError(t, report(good, good, nil))
-	assert.NoError(t, report(good, bad, nil))
-	assert.ErrorContains(t, report(bad, good, nil), "5 predictions are worse")
+	assert.ErrorContains(t, report(good, bad, nil), "0 of them are worse")
+	assert.ErrorContains(t, report(bad, good, nil), "5 of them are worse")
 }

@@ -147,7 +147,8 @@ func parseTable(text string) (*table, error) {
 	return t, nil
 }
 
-// tolerance is by how much a prediction may be worse than the committed one.
+// tolerance is by how much a prediction may be above the committed one and not be called
+// worse.
 const tolerance = 1.03
 
 // compare returns what is worse in the table now than in the committed one, and
