@@ -18,8 +18,8 @@ import (
 
 // testdata/captures of the module are the replies of real servers:
 // <server>/<state>/<port>.<command>.<protocol>. The ports of a state that have
-// replies of their own are views of that state; the replies of one port belong
-// together.
+// replies are the nodes that were asked in that state. The replies of one port
+// belong together.
 
 // A capture is one view: the replies of one port.
 type capture struct {
@@ -84,8 +84,8 @@ func (c capture) parseNodes(t testing.TB) *Cluster {
 	return cluster
 }
 
-// The three replies of one port say the same of each slot and of each node,
-// however a client decodes them.
+// The three replies of one port agree about each slot and each node, however a
+// client decodes them.
 func TestCapturesAgree(t *testing.T) {
 	for _, c := range someCaptures(t) {
 		t.Run(c.name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func sameAddress(t *testing.T, n, o *Node) {
 	}
 }
 
-// Each nodes.conf tells the same members, with more of each.
+// Each nodes.conf has the same members as CLUSTER NODES, with more fields.
 func TestCapturedFiles(t *testing.T) {
 	for _, c := range captures(t) {
 		data, err := os.ReadFile(c.path + ".nodes.conf")
@@ -200,8 +200,8 @@ func TestCapturedFiles(t *testing.T) {
 	}
 }
 
-// The replies are kept as they came over the wire. Git would change them where
-// .gitattributes did not forbid it.
+// The replies are kept as they came over the wire. Without the rule in .gitattributes,
+// Git would change them.
 func TestCapturesAreRaw(t *testing.T) {
 	raw := 0
 	err := filepath.WalkDir(hashtest.Data(t, "../..", "captures"), func(path string, entry fs.DirEntry, err error) error {

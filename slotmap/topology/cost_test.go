@@ -14,8 +14,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// bigNodes is a view of n primaries from the i-th on, the first of which have a
-// slot each.
+// bigNodes returns a view of n primaries, from the i-th on. The first 16384 of them
+// have a slot each.
 func bigNodes(t testing.TB, n, i int) *Cluster {
 	var b strings.Builder
 	for k := range n {
@@ -33,8 +33,8 @@ func bigNodes(t testing.TB, n, i int) *Cluster {
 func bigHost(i int) string { return fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255) }
 func bigAddr(i int) string { return bigHost(i) + ":6379" }
 
-// bigReply is a view of n nodes without ids and epochs from the i-th on, four to
-// a shard.
+// bigReply returns a view of n nodes without ids and epochs, from the i-th on, four
+// in each shard.
 func bigReply(t testing.TB, n, i int) *Cluster {
 	var reply []any
 	for s := range n / 4 {
@@ -49,7 +49,7 @@ func bigReply(t testing.TB, n, i int) *Cluster {
 	return c
 }
 
-// bigSteps are all kinds of steps, over a Router with a map like x.
+// bigSteps are all kinds of steps of a Router whose map is like x.
 var bigSteps = []struct {
 	name string
 	do   func(r *Router, x, y *Cluster)
@@ -79,8 +79,8 @@ var bigSteps = []struct {
 	}},
 }
 
-// A step allocates in proportion to the nodes there are. That it takes no more
-// time either is held by the sizes of the next test.
+// A step allocates in proportion to the number of nodes. The next test shows by its
+// sizes that time does not grow faster either.
 func TestStepsAreLinear(t *testing.T) {
 	for _, kind := range []struct {
 		name string
@@ -104,8 +104,8 @@ func TestStepsAreLinear(t *testing.T) {
 	}
 }
 
-// A step that is quadratic in one of these numbers takes some seconds, and there
-// are many.
+// A step that is quadratic in one of these numbers would take some seconds, and there
+// are many steps.
 func TestHugeSteps(t *testing.T) {
 	n := maxNodes / 8
 	if testing.Short() {
@@ -122,7 +122,7 @@ func TestHugeSteps(t *testing.T) {
 	}
 }
 
-// Redirects keep one address for each slot, however many there were.
+// The map keeps one address for each slot, however many redirects there were.
 func TestRedirectsKeepOneAddressASlot(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), 0)
@@ -143,12 +143,12 @@ func TestRedirectsKeepOneAddressASlot(t *testing.T) {
 	checkMap(t, &r)
 }
 
-// Views of nodes that do not know each other leave the map with the nodes of the
-// last one, and no more others than there are slots.
+// After views of nodes that do not know each other, the map has the nodes of the last
+// view, and at most 16384 others.
 func TestViewsLeaveFewNodes(t *testing.T) {
 	var r Router
 	for i := range 11 {
-		// Each knows its own shard, of 2000 replicas, and the node that all know.
+		// Each knows its own shard, with 2000 replicas, and the node z.
 		lines := []string{"z master 1 16383", fmt.Sprintf("p%d master,myself %d %d", i, 100-i, i)}
 		for k := range 2000 {
 			lines = append(lines, fmt.Sprintf("r%d-%d slave:p%d 0", i, k, i))
@@ -161,7 +161,7 @@ func TestViewsLeaveFewNodes(t *testing.T) {
 	checkMap(t, &r)
 }
 
-// A map does not keep the views alive that it was made of.
+// A map does not keep the views alive from which it was made.
 func TestViewsAreNotKeptAlive(t *testing.T) {
 	heap := func() uint64 {
 		var m runtime.MemStats
@@ -170,7 +170,7 @@ func TestViewsAreNotKeptAlive(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
 	}
-	// In each view another node has changed, and all the others are as before.
+	// In each view one more node has changed, and the others have not.
 	const nodes = 1000
 	lines := make([]string, nodes)
 	for i := range lines {
@@ -192,7 +192,7 @@ func TestViewsAreNotKeptAlive(t *testing.T) {
 	runtime.KeepAlive(&r)
 }
 
-// A node that repeats its open slots does not make them many.
+// Repeated open slots of a node are kept once.
 func TestRepeatedOpenSlots(t *testing.T) {
 	for _, repeated := range []string{" [3->-b]", " [3-<-b]"} {
 		c, err := ParseNodes("a h:1@1 master - 0 0 1 connected 3"+strings.Repeat(repeated, 1<<18)+"\n", Origin{})
@@ -202,7 +202,7 @@ func TestRepeatedOpenSlots(t *testing.T) {
 		assert.LessOrEqual(t, cap(n.Migrating)+cap(n.Importing)+cap(c.open), 64)
 		assert.Len(t, c.Warnings(), 1)
 	}
-	// As many as there are slots are kept, and so are few that are repeated.
+	// An open slot for each slot is kept, and so are a few repeated ones.
 	var b strings.Builder
 	for s := range hashslot.Count {
 		fmt.Fprintf(&b, " [%d->-b] [%d-<-c]", s, s)
@@ -217,7 +217,7 @@ func TestRepeatedOpenSlots(t *testing.T) {
 	assert.Len(t, c.Open(), 2)
 }
 
-// What a caller may leave out does not crash.
+// Nil and zero arguments cause no panic.
 func TestNothing(t *testing.T) {
 	var r Router
 	zero := new(Cluster)
@@ -261,7 +261,7 @@ func TestNothing(t *testing.T) {
 	assert.Error(t, err)
 }
 
-// OnChange may call whatever it likes. The changes come in order nonetheless.
+// OnChange may call any method, and the changes still come in order.
 func TestOnChangeMayCallAnything(t *testing.T) {
 	var r Router
 	told := tell(&r)
@@ -293,7 +293,7 @@ func TestOnChangeMayCallAnything(t *testing.T) {
 	assert.Equal(t, []Generation{1, 2, 3, 4, 5}, order)
 	told.check(t)
 
-	// After a panic in it, or a goroutine that it ends, the next one is told.
+	// After a call that panics, or ends its goroutine, the next change is delivered.
 	for _, end := range []func(){func() { panic("x") }, runtime.Goexit} {
 		var r Router
 		count := 0
@@ -314,7 +314,8 @@ func TestOnChangeMayCallAnything(t *testing.T) {
 	}
 }
 
-// A write is seen as a whole: who finds a node by a view finds its slots with it.
+// A write is seen as a whole: a reader that finds a new node of a view also finds its
+// slots there.
 func TestAWriteIsSeenAsAWhole(t *testing.T) {
 	rounds := 3000
 	if testing.Short() {

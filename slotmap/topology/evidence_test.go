@@ -12,10 +12,10 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// Sequences of views, redirects and failures, each as short as it gets, of which
-// a Router once made the wrong map.
+// Sequences of views, redirects and failures from which a Router once made a wrong
+// map. Each is as short as possible.
 
-// viewOf is the view of the node with the name, which is one of the lines.
+// viewOf returns the view of the node with the name, which is in one of the lines.
 func viewOf(t testing.TB, name string, lines ...string) *Cluster {
 	mine := make([]string, len(lines))
 	for i, l := range lines {
@@ -28,8 +28,8 @@ func viewOf(t testing.TB, name string, lines ...string) *Cluster {
 	return view(t, mine...)
 }
 
-// replyOf is a view without epochs, of the node with the name, "" if it is not
-// known: "first-last primary replica..." of each shard.
+// replyOf returns a view without epochs of the node with the name, or of an unknown
+// node if that is "". A shard is "first-last primary replica...".
 func replyOf(t testing.TB, name string, shards ...string) *Cluster {
 	var reply []any
 	for _, s := range shards {
@@ -51,8 +51,8 @@ func replyOf(t testing.TB, name string, shards ...string) *Cluster {
 	return c
 }
 
-// shardsOf is a reply of CLUSTER SHARDS: "first-last|- node:role:health ..." of
-// each shard.
+// shardsOf returns a view by CLUSTER SHARDS. A shard is "first-last", or "-", and
+// "node:role:health" of each node.
 func shardsOf(t testing.TB, shards ...string) *Cluster {
 	var reply []any
 	for _, s := range shards {
@@ -73,7 +73,7 @@ func shardsOf(t testing.TB, shards ...string) *Cluster {
 	return c
 }
 
-// all returns what the finder has.
+// all returns all members.
 func (x *finder) all() map[string]member {
 	all := maps.Clone(x.base)
 	if all == nil {
@@ -86,8 +86,8 @@ func (x *finder) all() map[string]member {
 
 func (m *members) all() map[string]member { return m.byKey.all() }
 
-// checkMap holds what must be true of every map: each node is in one shard, and
-// Node finds it there.
+// checkMap checks what must be true of every map, such as that each node is in one
+// shard, and that Node finds it.
 func checkMap(t testing.TB, r *Router) {
 	s := r.load()
 	all := s.members.all()
@@ -162,7 +162,7 @@ func TestSlotThatItsOwnerDoesNotClaim(t *testing.T) {
 		assert.NotEqual(t, OutcomeApplied, r.Apply(lagging(source), r.Generation()).Outcome)
 		assert.Equal(t, "0-98 a, 99-16383 b", ownersOf(r))
 	}
-	// Three nodes outweigh the map, and so do three others.
+	// Three nodes outweigh the map, and three others outweigh these.
 	r.Apply(lagging("c"), r.Generation())
 	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(r))
 	for _, source := range []string{"c", "d", "d", "e"} {
@@ -172,8 +172,8 @@ func TestSlotThatItsOwnerDoesNotClaim(t *testing.T) {
 	assert.Equal(t, "0-98 a, 99-16383 b", ownersOf(r))
 	checkMap(t, r)
 
-	// If the client cannot reach b, or nobody says that a had the slot before, the
-	// higher epoch is enough.
+	// If the client cannot reach b, or if the map does not know that a had the slot
+	// before, the higher epoch is enough.
 	r = start()
 	r.Failed(r.Node("b"))
 	r.Apply(lagging("d"), r.Generation())
@@ -205,7 +205,7 @@ func TestEpochThatRoseForAnotherReason(t *testing.T) { // F2
 	r.Apply(viewOf(t, "c", "a master 1 0-98", "b master 5 99-16383", "c master 3"), r.Generation())
 	shard, _ := r.For(200)
 	assert.Equal(t, "a", shard.Primary.ID)
-	// What b says itself with its new epoch is another matter.
+	// But b's own view, with its new epoch, is believed (rule 6c).
 	r.Apply(viewOf(t, "b", "a master 1 0-98", "b master 5 99-16383", "c master 3"), r.Generation())
 	assert.Equal(t, "0-98 a, 99-16383 b", ownersOf(&r))
 	checkMap(t, &r)
@@ -253,13 +253,13 @@ func TestAddressOfANodeThatTheSourceHasLost(t *testing.T) { // F5
 	assert.True(t, r.Node("b").Flags.Has(FlagPFail), "the rest is taken")
 	r.Apply(lines(strings.Replace(older, " 1000 ", " 4999 ", 1)), r.Generation())
 	assert.Equal(t, "h:7", r.Node("b").Addr(), "its pong is remembered")
-	// A later pong counts, even if the map did not change with it.
+	// The map remembers a later pong, even if it did not change with that view.
 	r = Router{}
 	r.Apply(lines(newer), 0)
 	require.Equal(t, OutcomeUnchanged, r.Apply(lines(other), r.Generation()).Outcome)
 	r.Apply(lines(strings.Replace(older, " 1000 ", " 8000 ", 1)), r.Generation())
 	assert.Equal(t, "h:7", r.Node("b").Addr())
-	// A node that is not lost, or was heard of later, has moved.
+	// A node that is not lost, or that has a later pong, has moved.
 	r.Apply(lines("b h:2@1 master - 0 8000 2 connected 100-16383\n"), r.Generation())
 	assert.Equal(t, "h:2", r.Node("b").Addr())
 	r.Apply(lines("b h:4@1 master,fail? - 1 10000 2 disconnected 100-16383\n"), r.Generation())
@@ -283,7 +283,7 @@ func TestReplicaThatHasLeftItsShard(t *testing.T) { // F6
 	assert.Equal(t, 1, redirected)
 	assert.Equal(t, 1, refreshes)
 	checkMap(t, &r)
-	// Views of nodes that do not know yet do not bring it back.
+	// Views of nodes that do not know that it left do not bring it back.
 	old := []string{"a master 1 0-5460", "a1 slave:a 1", "a2 slave:a 1", "b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2", "c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3"}
 	for range 3 {
 		require.Equal(t, OutcomeUnchanged, r.Apply(viewOf(t, "b", old...), r.Generation()).Outcome)
@@ -293,7 +293,7 @@ func TestReplicaThatHasLeftItsShard(t *testing.T) { // F6
 	three := r.Apply(viewOf(t, "b2", old...), r.Generation())
 	assert.Equal(t, "a1", updates(three.Change), "three nodes say so")
 	assert.True(t, r.Node("a1").Serves())
-	// Its own view does, and one that has it in another place.
+	// Its own view does, and so does a view that has it in another shard.
 	for _, c := range []struct {
 		of, shard string
 	}{{"a1", "a"}, {"b", "b"}} {
@@ -309,7 +309,7 @@ func TestReplicaThatHasLeftItsShard(t *testing.T) { // F6
 	}
 }
 
-// A redirect to the owner does not speak against every node that sends it.
+// A redirect to the owner is evidence only against a replica of the owner.
 func TestRedirectToTheOwnerIsMostlyNothing(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), 0)
@@ -317,7 +317,8 @@ func TestRedirectToTheOwnerIsMostlyNothing(t *testing.T) {
 		assert.Equal(t, Result{Node: r.Node("a"), Seen: 1}, r.Moved(moved(5, "a"), r.Node(from), 1), from)
 	}
 	assert.Equal(t, OutcomeUnchanged, r.Moved(moved(5, "a"), &Node{}, 1).Outcome)
-	// An old primary redirects what was sent to it before the failover was known.
+	// An old primary redirects commands that were sent before the client knew of the
+	// failover. That is no evidence against it.
 	r.Moved(moved(5, "a1"), r.Node("a"), 1)
 	require.Equal(t, "a1 a2", func() string { s, _ := r.For(5); return s.Primary.ID + " " + s.Replicas[1].ID }())
 	assert.Equal(t, OutcomeUnchanged, r.Moved(moved(5, "a1"), r.Node("a"), 1).Outcome)
@@ -359,7 +360,7 @@ func TestSlotsDoNotGoBackToAFailedPrimary(t *testing.T) { // F9
 	r.Apply(shardsOf(t, "0-99 c:master:online a:replica:online", "100-16383 b:master:online"), 0)
 	r.Apply(shardsOf(t, "0-99 a:master:fail c:replica:online", "100-16383 b:master:online"), r.Generation())
 	assert.Equal(t, "0-99 c, 100-16383 b", ownersOf(&r))
-	// If the owner is no better, the view has it.
+	// If the owner is down too, the view's claim wins.
 	r.Failed(r.Node("c"))
 	r.Apply(shardsOf(t, "0-99 a:master:fail c:replica:online", "100-16383 b:master:online"), r.Generation())
 	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(&r))
@@ -391,7 +392,7 @@ func TestLastDescriptionIsTheMaps(t *testing.T) { // F11
 	}
 }
 
-// told is what OnChange has said of the nodes.
+// A told has the nodes of the map, as far as OnChange has told of them.
 type told struct {
 	r    *Router
 	node map[string]*Node
@@ -430,7 +431,7 @@ func tell(r *Router) *told {
 	return o
 }
 
-// check holds that what was told is what the map has.
+// check checks that OnChange has told of all nodes as the map has them.
 func (o *told) check(t testing.TB) {
 	t.Helper()
 	members := o.r.load().members.all()
@@ -467,7 +468,7 @@ func TestShardOfTwoPrimaries(t *testing.T) {
 		want  string
 		after Outcome
 	}{
-		// Of two that are alike, the parser takes a.
+		// Of two equal primaries, the parser takes a, the smaller id.
 		{"the owner was asked, and is listed second", of("b", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
 		{"somebody else was asked", of("z", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
 		{"nobody knows who was asked", of("", "s", node("a", "master", "online"), node("b", "master", "online")), "b", OutcomeApplied},
@@ -483,7 +484,7 @@ func TestShardOfTwoPrimaries(t *testing.T) {
 		assert.Equal(t, c.after, got.Outcome, c.name)
 		checkMap(t, &m)
 	}
-	// What a redirect said needs another view.
+	// A redirect needs another view that confirms it.
 	var m Router
 	m.Apply(of("z", "s", node("a", "master", "online"), node("b", "replica", "online")), 0)
 	require.True(t, m.Moved(moved(7, "b"), nil, m.Generation()).Refresh)
@@ -494,8 +495,8 @@ func TestShardOfTwoPrimaries(t *testing.T) {
 }
 
 // Two primaries of one shard id that both stay: b has replaced a, and a got slots
-// of another shard before it heard of that. No view says which has what, not even
-// that of a, but redirects do.
+// of another shard before it heard of that. No view says which of them has a slot, not
+// even a's own view, but redirects do.
 func TestShardThatKeepsTwoPrimaries(t *testing.T) {
 	node := func(id, role string) any {
 		return map[string]any{"id": id, "endpoint": id + ".example", "port": int64(6379), "role": role, "health": "online"}
@@ -522,7 +523,7 @@ func TestShardThatKeepsTwoPrimaries(t *testing.T) {
 		assert.True(t, got.Refresh, "nothing has confirmed the redirect")
 		checkMap(t, &r)
 	}
-	// A view that agrees by chance confirms nothing: by another one, a has not failed.
+	// A view that agrees by chance confirms no redirect.
 	require.Equal(t, OutcomePatched, r.Moved(moved(8, "a"), r.Node("b"), r.Generation()).Outcome)
 	r.Apply(both("z"), r.Generation())
 	_, g := r.load().owner(8)
@@ -531,8 +532,8 @@ func TestShardThatKeepsTwoPrimaries(t *testing.T) {
 	r.Apply(replyOf(t, "z", "0-7 b", "8-8 a", "9-99 b", "100-109 a", "110-16383 z"), r.Generation())
 	_, g = r.load().owner(8)
 	assert.False(t, g.told)
-	// To whom the slots of another shard go, such a view may get wrong. It does not
-	// undo what that node says of it.
+	// Such a view may give slots of another shard to the wrong node. It does not undo a
+	// redirect of that node.
 	r = Router{}
 	r.Apply(of("z", shard("s", []any{0, 99}, node("a", "master"), node("b", "replica")), shard("z", []any{100, 16383}, node("z", "master"))), 0)
 	r.Moved(moved(105, "y"), r.Node("a"), r.Generation())
@@ -542,8 +543,9 @@ func TestShardThatKeepsTwoPrimaries(t *testing.T) {
 	checkMap(t, &r)
 }
 
-// To which of two primaries the slots of another node went is a guess. A redirect to
-// the other one takes along what came from that node.
+// If a view leaves open to which of two primaries the slots of a third node went, the
+// owner is a guess. A redirect to the other one takes along all slots that came from
+// the third node.
 func TestGuessOfTwoPrimaries(t *testing.T) {
 	node := func(id, role string) any {
 		return map[string]any{"id": id, "endpoint": id + ".example", "port": int64(6379), "role": role, "health": "online"}
@@ -576,7 +578,7 @@ func TestGuessOfTwoPrimaries(t *testing.T) {
 
 	r = start()
 	assert.Equal(t, 1, r.Moved(moved(150, "z"), r.Node("a"), r.Generation()).Change.Slots.Len(), "z is neither")
-	// A view that says who has them ends the guess.
+	// A view that says who owns the slots ends the guess.
 	r.Apply(replyOf(t, "z", "0-149 a", "151-299 a", "300-16383 z", "150-150 z"), r.Generation())
 	r.Apply(replyOf(t, "z", "0-149 a", "151-298 a", "300-16383 z", "150-150 z", "299-299 b"), r.Generation())
 	assert.Equal(t, 1, r.Moved(moved(151, "b"), r.Node("a"), r.Generation()).Change.Slots.Len())

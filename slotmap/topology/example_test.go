@@ -16,8 +16,8 @@ const nodes = `07c37dfe 10.0.0.4:6379@16379 slave e7d1eecc 0 1426238317239 4 con
 e7d1eecc :6379@16379 myself,master - 0 0 4 connected 0-8191
 `
 
-// A map from one reply, a key's owner, and a redirect that corrects the map. For a
-// client's complete loop see the example of Refresher.
+// This makes a map from one reply, finds a key's owner, and corrects the map by a
+// redirect. For a client's complete loop see the example of Refresher.
 func Example() {
 	view, err := topology.ParseNodes(nodes, topology.Origin{Addr: "10.0.0.1:6379"})
 	if err != nil {
@@ -168,7 +168,7 @@ func ExampleClassify() {
 	// none
 }
 
-// What a reply says that is no part of the map.
+// A reply has more than the map: which node was asked, and what was ignored.
 func ExampleCluster() {
 	c, err := topology.ParseNodes(nodes+"odd 10.0.0.9:6379@16379 witness - 0 0 0 connected\n", topology.Origin{Addr: "10.0.0.1:6379"})
 	if err != nil {
@@ -216,7 +216,7 @@ func ExampleFlags() {
 }
 
 func ExampleNewCluster() {
-	// What an operator has written down.
+	// The nodes are an operator's own records.
 	c, err := topology.NewCluster([]topology.Node{
 		{ID: "a", Host: "10.0.0.1", Port: 6379, Role: topology.RolePrimary, ConfigEpoch: 1, Slots: []slotmap.Range{{First: 0, Last: 8191}}},
 		{ID: "b", Host: "10.0.0.2", Port: 6379, Role: topology.RolePrimary, ConfigEpoch: 2, Slots: []slotmap.Range{{First: 8192, Last: 16000}}},
@@ -237,7 +237,7 @@ func ExampleNewCluster() {
 }
 
 func ExampleMerge() {
-	// A node that was away still believes it owns its slots.
+	// A node that was away still believes that it owns its slots.
 	away, _ := topology.ParseNodes("a h:1@2 myself,master - 0 0 1 connected 0-99\nb h:2@2 slave a 0 0 1 connected\n", topology.Origin{})
 	fresh, _ := topology.ParseNodes("a h:1@2 master,fail - 0 0 1 disconnected\nb h:2@2 myself,master - 0 0 6 connected 0-99\n", topology.Origin{})
 	c, err := topology.Merge(away, fresh)

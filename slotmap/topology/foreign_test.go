@@ -18,9 +18,9 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// Beside the checkout there may be a collection of what other clients assert in
-// their own tests: replies and what the client makes of them. Where this package
-// differs it is on purpose, and listed here with the reason.
+// Beside the checkout there may be a collection of the assertions of other clients'
+// tests: replies, and what the client makes of them. This package differs from them
+// only on purpose. Each difference is listed here with the reason.
 
 var differences = map[string]string{
 	"lettuce_nodes":                    "a replica, here of itself, owns no slots",
@@ -114,7 +114,7 @@ func TestForeignReplies(t *testing.T) {
 			} else {
 				assert.Empty(t, differs)
 			}
-			// The same bytes, decoded as clients do.
+			// The same bytes, decoded in the ways of clients.
 			data, readErr := os.ReadFile(dir + "/topology/resp/" + r.Kind + "__" + r.ID + ".resp")
 			require.NoError(t, readErr)
 			for _, d := range dialects {
@@ -140,7 +140,7 @@ func TestForeignReplies(t *testing.T) {
 	assert.ElementsMatch(t, slices.Collect(maps.Keys(differences)), slices.Collect(maps.Keys(found)))
 }
 
-// compare lists what is not as the other client has it.
+// compare lists the differences from the other client.
 func (r record) compare(c *Cluster, err error) (differs []string) {
 	e := r.Expect
 	differ := func(format string, args ...any) { differs = append(differs, fmt.Sprintf(format, args...)) }

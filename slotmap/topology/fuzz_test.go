@@ -150,7 +150,7 @@ func fuzzReply(f *testing.F, command string, parse func(any, Origin) (*Cluster, 
 		}
 		from := Origin{Addr: host, TLS: tls}
 		checkReply(t, reply, from, parse, ref)
-		// All clients see the same.
+		// The result is the same for all ways to decode.
 		want, wantErr := parse(reply, from)
 		for _, d := range dialects[1:] {
 			reply, err := d.decode(data)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// modelMerge says who gets the i-th slot, by the rules of Merge one after the
-// other.
+// modelMerge returns the node that gets the i-th slot, by the rules of Merge, one after
+// the other.
 func modelMerge(views []modelView, i int) string {
 	highest := func(x string) int { // of what the views say of a node
 		epoch := -1

@@ -34,10 +34,10 @@ func clusterOwners(c *Cluster) string {
 	return strings.Join(parts, ", ")
 }
 
-// slotsView is a view without epochs: "first-last id"...
+// slotsView returns a view without epochs. Each entry is "first-last id".
 func slotsView(t *testing.T, parts ...string) *Cluster { return slotsAt(t, ".example", parts) }
 
-// nowhere is a slotsView in which the nodes have no addresses.
+// nowhere returns a slotsView in which the nodes have no addresses.
 func nowhere(t *testing.T, parts ...string) *Cluster { return slotsAt(t, "", parts) }
 
 func slotsAt(t *testing.T, domain string, parts []string) *Cluster {
@@ -141,7 +141,7 @@ func TestMerge(t *testing.T) {
 	assert.Same(t, one, same)
 }
 
-// What several views say of one node.
+// The descriptions of one node in several views.
 func TestMergeNodes(t *testing.T) {
 	a, err := ParseNodes("a :6379@16379 myself,master - 0 0 5 connected 0-9 [3->-b]\nb 10.0.0.2:6379@16379 master,fail? - 0 0 2 connected 10-19\nc :0@0 slave,noaddr,fail b 0 0 2 disconnected\n", Origin{})
 	require.NoError(t, err)
@@ -172,7 +172,7 @@ func TestMergeNodes(t *testing.T) {
 	assert.Equal(t, FlagPrimary|FlagFail, c.Node("b").Flags)
 }
 
-// What is taken of each view, in both orders.
+// The parts of each view that are taken, with the views in both orders.
 func TestMergeParts(t *testing.T) {
 	parse := func(lines ...string) *Cluster {
 		c, err := ParseNodes(strings.Join(lines, "\n")+"\n", Origin{})
@@ -211,7 +211,7 @@ func TestMergeParts(t *testing.T) {
 		parse("a :0@0 master,noaddr - 0 0 9 connected 0-9", "b g:1@1 master - 0 0 9 connected 10-19"),
 		parse("a i:2@1 master - 0 0 1 connected", "b f:1@1 master - 0 0 1 connected"),
 		parse("a h:3@1 master - 0 0 1 connected"))
-	// A replica that a view without epochs has as an owner is a primary.
+	// A replica that owns slots in a view without epochs is a primary.
 	both(func(c *Cluster) {
 		n := c.Node("b")
 		assert.Equal(t, RolePrimary, n.Role)
@@ -227,7 +227,7 @@ func TestMergeParts(t *testing.T) {
 		require.NoError(t, err)
 		return c
 	}
-	// What only a view without epochs has.
+	// Nodes and slots that only a view without epochs has.
 	both(func(c *Cluster) {
 		assert.Equal(t, HealthLoading, c.Node("a").Health)
 		assert.Equal(t, uint64(5), c.Node("a").ConfigEpoch)
@@ -336,7 +336,7 @@ func TestMergeCaptures(t *testing.T) {
 			require.NotEmpty(t, c.Disagreements())
 			assert.Equal(t, "0", c.Disagreements()[0].Slots.String())
 		case "redis-7.0.15/migrating", "valkey-8.0.1/migrating":
-			// Both ends of slot 0, of which each tells its own.
+			// Both ends of slot 0. Each shows its own end only.
 			require.NotEmpty(t, c.Open())
 			for _, o := range c.Open() {
 				assert.True(t, o.Migrating || o.Importing)
@@ -346,7 +346,7 @@ func TestMergeCaptures(t *testing.T) {
 	assert.Greater(t, several, 20)
 }
 
-// What was merged already is merged again with what it differed in.
+// A merged view can be merged again, and keeps its disagreements.
 func TestMergeOfMerged(t *testing.T) {
 	once, err := Merge(slotsView(t, "0-9 b", "10-19 c"), slotsView(t, "0-9 a", "10-19 c"))
 	require.NoError(t, err)

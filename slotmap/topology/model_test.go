@@ -22,7 +22,7 @@ var modelSlots = [...]hashslot.Slot{0, 1, 7000, 16383}
 
 const modelNodes = "abcdef" // those that views have; redirects may also name x and y
 
-// A modelView is what a view says.
+// A modelView is a view of the model.
 type modelView struct {
 	kind   byte   // 'N'odes, 's'lots, 's'hards as 'S' and 'H'
 	source string // the node that was asked, "" if it is not known
@@ -31,8 +31,8 @@ type modelView struct {
 	twins  [2]string // in 'H', two primaries with one shard id: the first has the slots and the replicas of both
 }
 
-// open reports whether the view does not say which of the twins has slots that it
-// gives to x.
+// open reports whether x is one of the twins: then the view does not say which of them
+// has the slots that it gives to x.
 func (v modelView) open(x string) bool {
 	return x != "" && x == v.twins[0] && !v.nodes[v.twins[0]].down && !v.nodes[v.twins[1]].down
 }
@@ -94,8 +94,8 @@ func (m *model) ask() bool {
 	return ask
 }
 
-// settle drops nodes of redirects that have no slot, and what is known of nodes
-// that are gone.
+// settle drops nodes that are known from redirects only and have no slot, and all that
+// is known of nodes that are gone.
 func (m *model) settle() {
 	for x := range m.stranger {
 		if !slices.ContainsFunc(m.slots[:], func(s modelSlot) bool { return s.owner == x }) {
@@ -295,7 +295,7 @@ func (m *model) apply(v modelView, seen int, force bool) (outcome Outcome) {
 	return outcome
 }
 
-// judge is the rules 1 to 8 in the order in which they apply.
+// judge applies rules 1 to 8, in the order of Router.
 func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force bool) (string, modelSlot) {
 	owner := s.owner
 	epochOf := func(x string) int { // in the view
@@ -398,7 +398,7 @@ func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force
 	return count()
 }
 
-// suspicions is rules 12 and 13.
+// suspicions applies rules 12 and 13.
 func (m *model) suspicions(v modelView, force bool) {
 	if force {
 		clear(m.suspects)
@@ -448,7 +448,7 @@ func (m *model) suspicions(v modelView, force bool) {
 	}
 }
 
-// place is rules 9 and 10: it makes the nodes of the map.
+// place applies rules 9 and 10: it makes the nodes of the map.
 func (m *model) place(v modelView, stays [len(modelSlots)]bool, force bool) {
 	was, wasEpoch, wasDown := m.primary, m.epoch, m.down
 	m.primary, m.epoch, m.down = map[string]string{}, map[string]int{}, map[string]bool{}
@@ -793,7 +793,7 @@ func checkModel(t testing.TB, events int, pick picker, more func() bool) {
 	}
 }
 
-// String lists the map.
+// String returns the map as text.
 func (s *state) String() string {
 	var b strings.Builder
 	for _, shard := range s.shards {
@@ -858,7 +858,7 @@ var (
 	first     = flag.Uint64("first", 0, "the number of the first of them")
 )
 
-// Random sequences of all events come out as the rules say.
+// After random sequences of all events, the Router has the map of the model.
 func TestRouterModel(t *testing.T) {
 	rounds := *sequences
 	if testing.Short() {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Captures with a few random changes, which a byte-wise fuzzer hardly ever makes
-// of them: they are read as the reference reads them, or refused as it does.
+// Captures with a few random changes of tokens, lines and values, which a fuzzer of
+// bytes seldom makes. They are read or refused like the reference does.
 func TestMutatedCaptures(t *testing.T) {
 	rounds := 3
 	if testing.Short() {
@@ -126,7 +126,7 @@ func (m mutator) clone(v any) any {
 	return v
 }
 
-// change goes down to some value, and changes it or its list.
+// change goes down to a random value, and changes it or the list that it is in.
 func (m mutator) change(v any) any {
 	switch c := v.(type) {
 	case []any:

@@ -10,7 +10,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// rebuild makes the Cluster of what a caller can see of the nodes of c.
+// rebuild makes a Cluster from the exported fields of the nodes of c.
 func rebuild(t require.TestingT, c *Cluster) *Cluster {
 	nodes := make([]Node, len(c.Nodes()))
 	for i, n := range c.Nodes() {
@@ -46,7 +46,7 @@ func sameCluster(t require.TestingT, want, got *Cluster) {
 	require.Len(t, got.Disagreements(), len(want.Disagreements()))
 }
 
-// What a caller writes down of a view gives the same view.
+// NewCluster makes the same view of the nodes of a view.
 func TestNewClusterOfCaptures(t *testing.T) {
 	for _, c := range captures(t) {
 		want := c.parseNodes(t)
@@ -83,7 +83,7 @@ func TestNewCluster(t *testing.T) {
 	shard, _ := router.For(95)
 	assert.Equal(t, "b", shard.Primary.ID)
 
-	// It has copies.
+	// The Cluster has copies.
 	slots[0].Last = 5
 	nodes[0].Migrating[0].Slot = 7
 	nodes[2].Extra["k"] = "changed"

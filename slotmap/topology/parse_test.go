@@ -16,7 +16,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// What is asked over different connections, and what is the address then.
+// The addresses of nodes, by the connection that was asked.
 func TestAddresses(t *testing.T) {
 	zero := Origin{}
 	plain := Origin{Addr: "asked"}
@@ -50,7 +50,7 @@ func TestAddresses(t *testing.T) {
 		{"0.0.0.0:6379@16379", "myself,master", plain, "asked", "asked:6379"},
 		{":::6379@16379", "myself,master", plain, "asked", "asked:6379"},
 		{":6379@16379", "myself,master", Origin{Addr: "?"}, "", ""},
-		// It tells no port: that which was asked.
+		// It does not know its port either: that is the one that was asked.
 		{":0@17001", "myself,master", port, "asked", "asked:7"},
 		{":0@17001", "myself,master,noaddr", port, "", ""},
 		{":0@17001", "master", port, "", ""},
@@ -68,7 +68,7 @@ func TestAddresses(t *testing.T) {
 		{"10.0.0.2:6379@16379", "master", nat, "", ""},
 		{"10.0.0.3:6379@16379", "master", nat, "", ""},
 		{"10.0.0.4:6379@16379", "master", nat, "", ""},
-		// Of another it is not known.
+		// The empty address of another node is unknown.
 		{":6379@16379", "master", plain, "", ""},
 		{":6379@16379", "slave", plain, "", ""},
 		{":6379@16379,name", "master,fail?", plain, "", ""},
@@ -313,8 +313,8 @@ func TestParseNodesErrors(t *testing.T) {
 		require.ErrorAs(t, err, &e, c.line)
 		assert.Equal(t, slotmap.ParseError{Input: "CLUSTER NODES", Place: location{line: 2, offset: len(good) + c.offset}.String(), Reason: c.reason}, *e, c.line)
 	}
-	// What names neither a primary nor slots is skipped, and is the error if there is
-	// nothing else.
+	// A line that names neither a primary nor slots is skipped. It is the error if there
+	// is no other node.
 	for _, c := range []struct {
 		line   string
 		offset int // in the line
@@ -352,7 +352,7 @@ func TestParseNodesErrors(t *testing.T) {
 		_, err := ParseNodes(text, Origin{})
 		assert.EqualError(t, err, "CLUSTER NODES: line 1, byte 0: no node")
 	}
-	// What ParseNodes is given instead is named.
+	// The error names the format of a text that is something else.
 	for text, what := range map[string]string{
 		"\xff\xfea\x00": "UTF-16", "\xfe\xff\x00a": "UTF-16",
 		"[[0,5]]": "JSON", " \n{}": "JSON", `"a h:1"`: "JSON",
@@ -439,8 +439,8 @@ func TestParseReplyErrors(t *testing.T) {
 	}
 }
 
-// A node of CLUSTER SHARDS that cannot be read costs nothing where it cannot be an
-// owner of slots.
+// A node of CLUSTER SHARDS that cannot be read is skipped if it cannot be an owner of
+// slots.
 func TestOddShards(t *testing.T) {
 	good := []any{"slots", []any{0, 1}, "nodes", []any{[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1}}}
 	for _, c := range []struct {
@@ -464,7 +464,7 @@ func TestOddShards(t *testing.T) {
 		shard, ok := cluster.Table().Lookup(5)
 		assert.Equal(t, ok, shard != nil && shard.Primary.ID == "b")
 	}
-	// What may be the owner of slots is an error: another node must not get them.
+	// A node that may be the owner of slots is an error: no other node must get them.
 	for _, node := range []any{nil, "x", []any{"role", "master", "port", -1}, []any{"id", "b"}, []any{"role", "x"}} {
 		dead := []any{"id", "c", "role", "master", "health", "fail"}
 		_, err := ParseShards([]any{good, []any{"slots", []any{5, 6}, "nodes", []any{dead, node}}}, Origin{})
@@ -472,7 +472,7 @@ func TestOddShards(t *testing.T) {
 	}
 }
 
-// A view that does not tell where its own node is has a warning.
+// A view whose own node has no known address has a warning.
 func TestOwnAddress(t *testing.T) {
 	warning := `reply: the node that was asked does not tell its address: "a"`
 	parse := map[string]func(from Origin) (*Cluster, error){
@@ -514,14 +514,14 @@ func TestReplicas(t *testing.T) {
 	assert.Equal(t, "r2", c.Node("r3").PrimaryID, "as the reply has it")
 	assert.Equal(t, RoleUnknown, c.Node("h").Role)
 
-	// Valkey tells a replica of the open slots of its shard.
+	// In Valkey, a replica shows the open slots of its primary.
 	c, err := ParseNodes("a 1:1@2 master - 0 0 1 connected 0-9\nr 1:2@2 myself,slave a 0 0 1 connected [5->-b] [12-<-b]\nb 1:3@2 master - 0 0 2 connected 10-19", Origin{})
 	require.NoError(t, err)
 	assert.Empty(t, c.Warnings())
 	assert.Equal(t, []OpenSlot{{5, "a", "b", true, false}, {12, "b", "a", false, true}}, c.Open())
 }
 
-// Which of two primaries of a shard has the slots.
+// Of two primaries of a shard, one owns its slots.
 func TestTwoPrimaries(t *testing.T) {
 	node := func(id, role, health string, offset int) any {
 		return map[string]any{"id": id, "role": role, "health": health, "endpoint": id, "port": 1, "replication-offset": offset}
@@ -576,7 +576,7 @@ func TestDisagreementsInOneReply(t *testing.T) {
 	assert.Equal(t, "h:4", shard.Primary.Addr())
 }
 
-// One id for two addresses names neither.
+// If one id stands for two addresses, neither node is known by it.
 func TestSharedIDs(t *testing.T) {
 	for _, order := range [][2]int{{0, 1}, {1, 0}} {
 		entries := []any{
@@ -682,7 +682,7 @@ func TestSharedAddresses(t *testing.T) {
 	assert.Equal(t, []OpenSlot{{6, "", "x", true, false}}, c.Open())
 }
 
-// A node that is one thing here and another there.
+// A node that has different roles in different entries.
 func TestInconsistentSlots(t *testing.T) {
 	a, b, c := []any{"h", 1, "a"}, []any{"h", 2, "b"}, []any{"h", 3, "c"}
 	cluster, err := ParseSlots([]any{[]any{0, 1, a, b, c}, []any{2, 3, b, c}, []any{4, 5, a, b}}, Origin{})
@@ -765,7 +765,7 @@ func TestOddNodes(t *testing.T) {
 	assert.EqualError(t, err, "CLUSTER SLOTS: slots[1].nodes[65534]: more than 65536 nodes")
 }
 
-// Types that are not the usual ones: they are what they are underneath.
+// Types that a program defines are read like their underlying types.
 func TestUnusualTypes(t *testing.T) {
 	type text string
 	type number uint16
@@ -800,7 +800,7 @@ func TestEqual(t *testing.T) {
 	}
 }
 
-// What costs a server some megabytes must not cost a client much more.
+// A reply of some megabytes must not cost the client much more memory than that.
 func TestHostileReplies(t *testing.T) {
 	size := 1 << 17
 	if testing.Short() {
@@ -872,7 +872,7 @@ func TestHostileReplies(t *testing.T) {
 	c, err = ParseSlots(entries, Origin{})
 	require.NoError(t, err)
 	assert.Equal(t, []slotmap.Range{{First: 0, Last: hashslot.Count - 1}}, c.Nodes()[0].Slots)
-	// A list that contains itself is no reply, but no trap either.
+	// A list that contains itself is not a reply, and is refused in finite time.
 	loop := []any{nil, nil, nil}
 	loop[0], loop[1], loop[2] = loop, loop, loop
 	_, err = ParseSlots(loop, Origin{})

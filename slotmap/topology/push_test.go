@@ -113,7 +113,7 @@ func TestMigrated(t *testing.T) {
 	got = r.Migrated(migratedPush(7, c+" "+a+" 0-4,5465"))
 	assert.Equal(t, OutcomePartly, got.Outcome)
 	assert.Equal(t, "5465", got.Change.Slots.String())
-	// Those that are there already are not.
+	// Slots that are at the target already are not.
 	assert.Equal(t, OutcomeUnchanged, r.Migrated(migratedPush(8, a+" "+b+" 0-9")).Outcome)
 	// No address.
 	got = r.Migrated(migratedPush(9, b+" ?:1 0-9"))
@@ -154,7 +154,7 @@ func TestMigrated(t *testing.T) {
 	}
 	assert.Len(t, r.load().pushes, remembers)
 
-	// A Router without a map takes what it is told.
+	// A Router without a map takes all moves.
 	var empty Router
 	got = empty.Migrated(migratedPush(1, "h:1 h:2 5-6"))
 	assert.Equal(t, OutcomeUnknownNode, got.Outcome)

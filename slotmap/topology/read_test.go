@@ -87,7 +87,7 @@ func TestRead(t *testing.T) {
 	assert.Nil(t, r.Pick(nil, ReadAny))
 }
 
-// Reads are spread by the weights, and a weight of 0 is as good as no node.
+// Reads are spread by the weights, and a node with weight 0 is not picked.
 func TestWeight(t *testing.T) {
 	for _, c := range []struct {
 		zone    string
@@ -191,7 +191,7 @@ func TestNodesOfRouter(t *testing.T) {
 	assert.Nil(t, r.NodeByAddr(""))
 	assert.Nil(t, r.Node("h"))
 
-	// A loop sees the map that was there when it started.
+	// A loop sees the map that was present when it started.
 	var seen []string
 	for n := range r.Primaries() {
 		if len(seen) == 0 {

@@ -177,8 +177,8 @@ func TestClassify(t *testing.T) {
 	} {
 		assert.Equal(t, want, Classify(message), message)
 	}
-	// The other first words that Valkey 9.1 and Redis 8.6 have are the caller's matter,
-	// or that of who asked for something else than data.
+	// All other first words of errors in Valkey 9.1 and Redis 8.6 concern the caller, or a
+	// client that sends other commands than those for data.
 	for _, word := range strings.Fields("MISCONF BUSY NOPERM NOGROUP WRONGTYPE UNKILLABLE OOM NOMASTERLINK NOAUTH IOERR WRONGPASS NOTBUSY NOSCRIPT NOQUORUM NOPROTO NOGOODSLAVE NOGOODPRIMARY INVALIDOBJ INPROG DENIED BUSYKEY BUSYGROUP ERR") {
 		assert.Equal(t, ActionNone, Classify("-"+word+" and so on"), word)
 	}
@@ -242,7 +242,7 @@ func FuzzParseRedirect(f *testing.F) {
 	for _, s := range []string{"MOVED 3999 127.0.0.1:6381", "ASK 1 ::1:2", "MOVED 1 [::1]:2", "MOVED 1 ?:2", "MOVED 1 :0", "-MOVED 1 a:2\r\n", "ASK"} {
 		f.Add(s)
 	}
-	// What a redirect is, as a regular expression.
+	// The form of a redirect, as a regular expression.
 	form := regexp.MustCompile(`^-?(MOVED|ASK) (0|[1-9]\d{0,4}) (\[([^][ \t\r\n]*)\]|[^][ \t\r\n]*):(0|[1-9]\d{0,4})[ \t\r\n]*$`)
 	f.Fuzz(func(t *testing.T, message string) {
 		r, err := ParseRedirect(message, Origin{})

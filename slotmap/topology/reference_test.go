@@ -13,8 +13,8 @@ import (
 	"github.com/hashslot/hashslot"
 )
 
-// The reference: parsers that are made to be read, slow and plain. What the real
-// ones say is compared with what these say.
+// The reference: slow and plain parsers, made to be read. The results of the real ones
+// are compared with theirs.
 
 type refNode struct {
 	id, host, addr, ip, hostname, shardID, zone, endpoint string
@@ -144,7 +144,7 @@ func refNodesLine(line string, seen map[string]bool) (n *refNode, noID string, e
 		noID = "address " + f[0]
 		f = append([]string{""}, f...)
 	}
-	// An availability zone with spaces makes more fields of the address.
+	// An availability zone with spaces splits the address into several fields.
 	if len(f) > 2 && strings.Contains(f[1], ",") && !refRole.MatchString(f[2]) {
 		for i := 3; i < len(f) && i < 19; i++ {
 			if refRole.MatchString(f[i]) {
@@ -356,7 +356,7 @@ func (n *refNode) setAddr(port int, from Origin) {
 	}
 }
 
-// unify makes one node of those that have one name.
+// unify merges the nodes that have the same name.
 func (c *refCluster) unify() {
 	var nodes []*refNode
 	at := map[*refNode]int{}
@@ -837,10 +837,11 @@ func refShardsReply(reply any, from Origin) (*refCluster, error) {
 	return c, nil
 }
 
-// errRefTwice is a node that is listed twice, which the reference does not read.
+// errRefTwice is the error of a node that is listed twice: the reference does not read
+// such replies.
 var errRefTwice = fmt.Errorf("a node twice")
 
-// diff says where c and the reference differ first, or "".
+// diff returns the first difference between c and the reference, or "".
 func (ref *refCluster) diff(c *Cluster) string {
 	if len(c.Nodes()) != len(ref.nodes) {
 		return fmt.Sprintf("%d nodes, not %d", len(c.Nodes()), len(ref.nodes))

@@ -14,7 +14,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// a refreshing is a client with a map, and its time.
+// A refreshing is a client with a map, and its time.
 type refreshing struct {
 	router topology.Router
 	topology.Refresher
@@ -87,7 +87,7 @@ func (c *refreshing) none(d time.Duration) {
 	}
 }
 
-// need wishes for a view at once.
+// need makes an urgent wish.
 func (c *refreshing) need() { c.Note(topology.Result{Refresh: true}, c.now) }
 
 // after returns the time from start to now.
@@ -142,10 +142,10 @@ func TestRefreshOneAtATime(t *testing.T) {
 	assert.Equal(t, c.now.Add(10*time.Second), first.NotBefore)
 	c.need()
 	c.none(10*time.Second - 1)
-	// It has failed, and another node has its turn.
+	// The Refresh has failed, and another node is asked.
 	second := c.wait(time.Second)
 	assert.NotEqual(t, first.Addrs, second.Addrs)
-	// What comes now is used, and does not end the second one.
+	// A view that comes now is used, and does not end the second Refresh.
 	assert.NotNil(t, c.apply(first, shardsOf(t, 3, 1)).Change)
 	c.need()
 	c.none(9 * time.Second)
@@ -153,7 +153,7 @@ func TestRefreshOneAtATime(t *testing.T) {
 	c.wait(2 * time.Second) // for the wish that was made meanwhile
 }
 
-// A Refresh that nobody asked for is no harm.
+// Apply of a Refresh that is not open does no harm.
 func TestRefreshOfOnesOwn(t *testing.T) {
 	var c refreshing
 	assert.Equal(t, topology.OutcomeApplied, c.apply(topology.Refresh{}, shardsOf(t, 3, 0)).Outcome)
@@ -225,7 +225,7 @@ func TestRefreshIntervals(t *testing.T) {
 			}
 		}
 	}
-	// Whatever is in the fields, Next names a time that lies ahead.
+	// Whatever the fields are, NotBefore lies ahead.
 	for _, d := range []time.Duration{-1, 1, 1 << 62} {
 		c := newRefreshing(t, 3)
 		c.MinInterval, c.MaxInterval, c.Period, c.Timeout = d, d, d, d
@@ -250,7 +250,7 @@ func spread(t *testing.T, shards int) (last, mean time.Duration) {
 		c.Seed = uint64(seed + 1)
 		router.router.Generation()
 		c.Next(&router.router, c.now)
-		// It knows how large the cluster is since it asked once.
+		// The Refresher knows the size of the cluster once it has asked.
 		what := c.Next(&router.router, c.now.Add(3*time.Minute))
 		require.NotEmpty(t, what.Addrs)
 		c.Apply(&router.router, what, []*topology.Cluster{shardsOf(t, shards, 0)}, c.now.Add(3*time.Minute))

@@ -14,9 +14,9 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// text makes CLUSTER NODES of lines "id role epoch slots", where role is
-// "master", or "slave:id of the primary", with more flags behind a comma. The
-// address of node x is x.example:6379.
+// nodesText returns the text of CLUSTER NODES for lines "id role epoch slots". A role is
+// "master" or "slave:id of the primary", and more flags may follow a comma. The address
+// of node x is x.example:6379.
 func nodesText(lines ...string) string {
 	var b strings.Builder
 	for _, l := range lines {
@@ -40,7 +40,7 @@ func view(t testing.TB, lines ...string) *Cluster {
 	return c
 }
 
-// Three shards, of a primary and two replicas each.
+// threeShards returns a view of three shards, with a primary and two replicas each.
 func threeShards(t testing.TB) *Cluster {
 	return view(t,
 		"a master 1 0-5460", "a1 slave:a 1", "a2 slave:a 1",
@@ -100,7 +100,7 @@ func TestRouterZero(t *testing.T) {
 	assert.Nil(t, r.Node("a"))
 	assert.Equal(t, OutcomeUnroutable, r.Moved(Redirect{Host: "?", Port: 1}, nil, 0).Outcome)
 
-	// A redirect is all that a client knows in the beginning.
+	// In the beginning, a redirect may be all that a client knows.
 	var s Router
 	got := s.Moved(moved(7, "a"), nil, 0)
 	assert.Equal(t, OutcomeUnknownNode, got.Outcome)
@@ -164,13 +164,13 @@ func TestMoved(t *testing.T) {
 			}
 			// The same redirect, of a command that was sent at the same time.
 			assert.Equal(t, OutcomeUnchanged, r.Moved(moved(slot, c.to), nil, seen).Outcome)
-			// One that was on its way longer, and says what was true before.
+			// A redirect that was on its way longer says what was true before.
 			old := r.Moved(moved(slot, "b"), nil, seen)
 			assert.Equal(t, OutcomeStale, old.Outcome)
 			assert.False(t, old.Refresh)
 			assert.Equal(t, "b.example:6379", old.Node.Addr())
 			assert.Equal(t, c.owners, ownersOf(&r))
-			// For a slot that has not changed it is as good as ever.
+			// For a slot that has not changed, the same redirect counts.
 			if c.outcome != OutcomeFailedOver {
 				assert.Equal(t, OutcomePatched, r.Moved(moved(slot+1, "b"), nil, seen).Outcome)
 			}
@@ -228,8 +228,8 @@ func TestMovedAddresses(t *testing.T) {
 	}
 }
 
-// However many commands find the map wrong, one is told to refresh it, until
-// there is a view, or none could be got.
+// However many commands find the map wrong, only one Result has Refresh set, until a
+// view is taken, or RefreshFailed is called.
 func TestRefreshOnce(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), r.Generation())
@@ -240,7 +240,7 @@ func TestRefreshOnce(t *testing.T) {
 	assert.False(t, r.Failed(r.Node("c1")).Refresh)
 	r.RefreshFailed()
 	assert.True(t, r.Moved(moved(4, "b"), nil, seen).Refresh)
-	// A stale view is no answer: whoever got it asks another node.
+	// A stale view does not settle the question: its Result asks for another one.
 	stale := r.Apply(view(t, "a master 0 0-5460", "b master 0 5461-10922", "c master 0 10923-16383"), r.Generation())
 	assert.Equal(t, OutcomeStale, stale.Outcome)
 	assert.True(t, stale.Refresh)
@@ -250,7 +250,7 @@ func TestRefreshOnce(t *testing.T) {
 	assert.False(t, fresh.Refresh)
 	assert.Equal(t, "0-5 b, 6-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 	assert.True(t, r.Moved(moved(100, "b"), nil, r.Generation()).Refresh)
-	// Without anything wrong, a stale view is nobody's concern.
+	// If nothing is wrong, a stale view asks for nothing.
 	var s Router
 	s.Apply(threeShards(t), s.Generation())
 	assert.Equal(t, Result{Outcome: OutcomeStale, Seen: 1}, s.Apply(view(t, "a master 0 0-5460", "b master 2 5461-10922", "c master 3 10923-16383"), s.Generation()))
@@ -325,7 +325,7 @@ func TestFailedAndPromote(t *testing.T) {
 		"b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2", "c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3"), r.Generation())
 	assert.Equal(t, OutcomeUnchanged, got.Outcome, "a2 is what it was")
 	assert.Equal(t, uint64(9), r.Node("a2").ConfigEpoch)
-	// That the others are in order it does not prove.
+	// It does not prove that the others are right.
 	assert.False(t, r.Node("a1").Serves())
 	got = r.Succeeded(r.Node("a1"))
 	assert.Equal(t, OutcomeRecovered, got.Outcome)
@@ -334,7 +334,7 @@ func TestFailedAndPromote(t *testing.T) {
 	assert.Equal(t, OutcomeUnchanged, r.Succeeded(r.Node("a1")).Outcome)
 }
 
-// What a write says if there is little to do.
+// The Results of writes that change little or nothing.
 func TestSmallWrites(t *testing.T) {
 	names := []string{"unchanged", "applied", "partly applied", "stale", "re-created", "patched", "failed over", "unknown node", "unroutable", "suspected", "recovered", "outcome 11"}
 	for i, name := range names {
@@ -343,7 +343,7 @@ func TestSmallWrites(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), r.Generation())
 	gen := r.Generation()
-	// A slot that there is not.
+	// An invalid slot.
 	got := r.Moved(Redirect{false, hashslot.Count, "b.example", 6379}, nil, gen)
 	assert.Equal(t, Result{Node: r.Node("b"), Seen: gen}, got)
 	// A node that the map does not have.
@@ -395,13 +395,13 @@ func TestApplyAfterRedirect(t *testing.T) {
 	patched := "0-99 a, 100 b, 101 x.example:6379, 102-5460 a, 5461-10922 b, 10923-16383 c"
 	require.Equal(t, patched, ownersOf(&r))
 
-	// Of a third node, which does not know yet.
+	// The view of a third node, which does not know of the change yet.
 	for range believe - 1 {
 		got := r.Apply(old, r.Generation())
 		require.Equal(t, OutcomeStale, got.Outcome)
 		require.Equal(t, patched, ownersOf(&r))
 	}
-	// Of a node that knows.
+	// The view of a node that knows.
 	got := r.Apply(view(t, "a master 1 0-99 102-5460", "b master 2 100 5461-10922", "c master 3 10923-16383", "x master 0 101"), r.Generation())
 	assert.Equal(t, OutcomeApplied, got.Outcome)
 	assert.Equal(t, "0-99 a, 100 b, 101 x, 102-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
@@ -413,7 +413,7 @@ func TestApplyAfterRedirect(t *testing.T) {
 	assert.Empty(t, got.Change.Added, "x has got an id, it is not new")
 	assert.Contains(t, updates(got.Change), "x")
 
-	// Of the node that redirected: it says otherwise now.
+	// The view of the node that redirected: it has changed its mind.
 	own := view(t, "a master,myself 1 0-5460", "b master 2 5461-10922", "c master 3 10923-16383")
 	for _, from := range []string{"", "a", "c"} {
 		r = Router{}
@@ -423,13 +423,13 @@ func TestApplyAfterRedirect(t *testing.T) {
 		assert.Equal(t, from == "a", ownersOf(&r) == "0-5460 a, 5461-10922 b, 10923-16383 c", from)
 		assert.Equal(t, from != "a", ownersOf(&r) == "0-99 a, 100 b, 101-5460 a, 5461-10922 b, 10923-16383 c", from)
 	}
-	// But not if it was asked before.
+	// But not if it was asked before the redirect.
 	r = Router{}
 	r.Apply(old, 0)
 	r.Moved(moved(100, "b"), r.Node("a"), 1)
 	assert.Equal(t, OutcomeStale, r.Apply(own, 1).Outcome)
 
-	// Of a claim that is newer than the one the redirect contradicted.
+	// A claim that is newer than the one that the redirect contradicted.
 	r = Router{}
 	r.Apply(old, r.Generation())
 	r.Moved(moved(100, "a1"), nil, 1)
@@ -458,7 +458,7 @@ func TestApplyAfterRedirect(t *testing.T) {
 	assert.Equal(t, "0-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
 }
 
-// When a view was asked for tells what it cannot know.
+// A view cannot know of changes that came after it was asked for.
 func TestApplyAskedAt(t *testing.T) {
 	reply := func(first string, rest string) *Cluster {
 		c, err := ParseSlots([]any{
@@ -479,10 +479,10 @@ func TestApplyAskedAt(t *testing.T) {
 	assert.Equal(t, OutcomePartly, got.Outcome)
 	assert.True(t, got.Refresh)
 	assert.Equal(t, "0-4 a, 5 b, 6-100 a, 101-16383 c", ownersOf(&r))
-	// One that was asked for later is not of a known node, and may be late as well.
+	// A view of an unknown node may be old even if it was asked for later.
 	got = r.Apply(reply("a", "c"), r.Generation())
 	assert.Equal(t, OutcomeStale, got.Outcome)
-	// If the client cannot reach b, such a view is the best there is.
+	// But if the client cannot reach b, it is the best there is.
 	r.Failed(r.Node("b"))
 	got = r.Apply(reply("a", "c"), r.Generation())
 	assert.Equal(t, OutcomeApplied, got.Outcome)
@@ -493,7 +493,7 @@ func TestApplyAskedAt(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, OutcomeUnchanged, r.Apply(c, r.Generation()).Outcome)
 	assert.Equal(t, "0-100 a, 101-16383 c", ownersOf(&r))
-	// And nothing comes of a node that knows nobody.
+	// The view of a node that knows no other changes nothing.
 	c, err = ParseSlots([]any{}, Origin{})
 	require.NoError(t, err)
 	assert.Equal(t, OutcomeStale, r.Apply(c, r.Generation()).Outcome)
@@ -574,7 +574,7 @@ func TestApplyEpochs(t *testing.T) {
 	}
 }
 
-// What a partly stale view says of a node by an older epoch is not taken.
+// A partly stale view's description of a node by an older epoch is not taken.
 func TestPartlyOlder(t *testing.T) {
 	var r Router
 	r.Apply(view(t, "a master 5 0-9", "a1 slave:a 5", "b master 2 10-19"), r.Generation())
@@ -598,12 +598,12 @@ func TestApplyMixedCommands(t *testing.T) {
 	assert.Equal(t, OutcomeStale, r.Apply(view(t, "a master 1 0-9", "a1 slave:a 1", "b master 2 10-19"), r.Generation()).Outcome)
 	assert.Equal(t, "0-9 a1, 10-19 b", ownersOf(&r))
 	assert.Zero(t, slots.Node("b").ConfigEpoch, "the view itself stays what it is")
-	// Two views without epochs: the later one.
+	// Of two views without epochs, the later one counts.
 	r.Apply(slotsView(t, "0-4 a1", "5-19 b"), r.Generation())
 	assert.Equal(t, "0-4 a1, 5-19 b", ownersOf(&r))
 }
 
-// In a partly stale view, the owner that is kept may be a replica. It is none.
+// An owner that is kept against a view may be a replica in that view. It stays a primary.
 func TestPartlyTidy(t *testing.T) {
 	var r Router
 	r.Apply(view(t, "a master,fail 1", "a1 master 5 0-9", "b master 2 10-19"), r.Generation())
@@ -677,7 +677,7 @@ func TestCapturedTransitions(t *testing.T) {
 			cluster := byName[c.server+"/"+s.state+"/"+s.port].parseNodes(t)
 			got := r.Apply(cluster, r.Generation())
 			require.Equal(t, s.owners, short(&r), "%s %v: %v", c.server, s, got.Outcome)
-			// No view of before that says otherwise wins.
+			// No earlier view that says otherwise wins.
 			for j, old := range past {
 				if c.steps[j].owners != s.owners && !(c.steps[j].state == "migrated_target_only" && s.state == "migrated") {
 					require.Equal(t, OutcomeStale, r.Apply(old, r.Generation()).Outcome, "%v after %v", c.steps[j], c.steps[i])
@@ -702,10 +702,9 @@ func TestSplit(t *testing.T) {
 }
 
 // Readers see whole maps only, in order, while redirects and views change them,
-// and one goroutine is told to refresh for each time that the map was found
-// wrong.
+// and one Result has Refresh set for each time that the map was found wrong.
 func TestRouterConcurrent(t *testing.T) {
-	// In view i, all slots of each shard have the same owner, and it tells i.
+	// In view i, all slots of a shard have the same owner, and its id tells i.
 	const views = 200
 	names := []string{"a", "b", "c"}
 	cluster := make([]*Cluster, views)
