@@ -192,7 +192,7 @@ func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
 		if errors.Is(err, flag.ErrHelp) {
 			return e.print(e.cmd.help(fs)), false
 		} else if err != nil {
-			return e.badUse(errors.New(flagErrors.Replace(err.Error()))), false
+			return e.badUse(optionError(err)), false
 		}
 		parsed := len(args) - fs.NArg()
 		if parsed > 0 && args[parsed-1] == "--" {
@@ -213,9 +213,20 @@ func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
 	return exitOK, true
 }
 
-// flagErrors rewrites the errors of package flag, which call an option a flag.
-var flagErrors = strings.NewReplacer("flag provided but not defined: ", "unknown option ", "flag needs an argument: ", "a value is missing after ",
-	"for flag -", "for -", "parse error", "not a number")
+// flagErrors rewrites the errors of package flag, which calls an option a flag.
+var flagErrors = strings.NewReplacer("flag provided but not defined: ", "unknown option ", "flag needs an argument: ", "a value is missing after ", "for flag -", "for -")
+
+// optionError returns an error of package flag in the words of the help pages.
+func optionError(err error) error {
+	text := flagErrors.Replace(err.Error())
+	if rest, ok := strings.CutSuffix(text, "parse error"); ok {
+		text = rest + "not a number"
+		if strings.HasPrefix(rest, "invalid boolean value ") {
+			text = rest + "not true or false"
+		}
+	}
+	return errors.New(text)
+}
 
 // flags returns the options of a command.
 func (c *command) flags() (fs *flag.FlagSet) {

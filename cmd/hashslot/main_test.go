@@ -118,6 +118,9 @@ func TestRun(t *testing.T) {
 	}{
 		{"no such command", "slots mykey", "", result{2, "", `hashslot: unknown command "slots" (hashslot -h lists the commands)` + "\n"}},
 		{"no such option", "slot -json mykey", "", result{2, "", "hashslot slot: unknown option -json (hashslot slot -h for help)\n"}},
+		{"no value", "slot -max", "", result{2, "", "hashslot slot: a value is missing after -max (hashslot slot -h for help)\n"}},
+		{"not a number", "slot -max x", "", result{2, "", `hashslot slot: invalid value "x" for -max: not a number (hashslot slot -h for help)` + "\n"}},
+		{"not a boolean", "slot -hex=x", "", result{2, "", `hashslot slot: invalid boolean value "x" for -hex: not true or false (hashslot slot -h for help)` + "\n"}},
 		{"no such format", "slot -format yaml", "", result{2, "", `hashslot slot: -format must be text or json, not "yaml" (hashslot slot -h for help)` + "\n"}},
 		{"no such format of tags", "tag -format yaml 1", "", result{2, "", `hashslot tag: -format must be text or json, not "yaml" (hashslot tag -h for help)` + "\n"}},
 		{"max too small", "slot -max 0", "", result{2, "", "hashslot slot: -max must be from 1 to 536870912, not 0 (hashslot slot -h for help)\n"}},

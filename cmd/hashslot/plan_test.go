@@ -194,6 +194,7 @@ func TestPlan(t *testing.T) {
 		{"plan create -use-empty a:1", "", 2, "", "unknown option -use-empty (hashslot plan create -h for help)"},
 		{"plan create -format setslot a:1", "", 2, "", `-format must be text or json, not "setslot" (hashslot plan -h for help)`},
 		{"plan create a", "", 2, "", `HOST:PORT "a": must be host:port (hashslot plan -h for help)`},
+		{"plan fix -", "a h:1@2 master - 0 0 1 connected 0-16383\n", 2, "", "FILE 1: must be the reply of one node to CLUSTER NODES: no node is marked as myself (hashslot plan -h for help)"},
 		{"plan create -format json a:1=x b:1=y", "", 0, `{"shards":[{"primary":"a:1","replicas":[],"slots":"0-8191"},{"primary":"b:1","replicas":[],"slots":"8192-16383"}],"warnings":["2 primaries: `, ""},
 		{"plan rebalance", "", 2, "", "name a FILE with a view of the cluster, or - for standard input (hashslot plan -h for help)"},
 		{"plan rebalance - -nodes -", "", 2, "", "standard input (-) can be read only once (hashslot plan rebalance -h for help)"},
