@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// views are the replies to CLUSTER NODES, SLOTS and SHARDS over a connection.
+// views returns the replies to CLUSTER NODES, SLOTS and SHARDS over a connection.
 func views(t *testing.T, s servers.Server, conn redis.Conn, from topology.Origin) map[string]*topology.Cluster {
 	t.Helper()
 	text, err := redis.String(conn.Do("CLUSTER", "NODES"))
@@ -34,7 +34,7 @@ func views(t *testing.T, s servers.Server, conn redis.Conn, from topology.Origin
 }
 
 // routes sends each key to its owner, which must accept it, and to another node, which
-// must redirect it to the owner that is already in the map.
+// must redirect it to the owner that the map has.
 func routes(t *testing.T, view *topology.Cluster, tls bool, dial func(addr string) (redis.Conn, error)) {
 	t.Helper()
 	var router topology.Router
@@ -74,7 +74,7 @@ func three(t *testing.T, s servers.Server, c servers.Config) *servers.Cluster {
 	return cluster
 }
 
-// reach holds that all views of the first node, which was asked at host, have the
+// reach asserts that all views of the first node, which was asked at host, have the
 // addresses of the nodes, and that commands reach their nodes by these addresses.
 func reach(t *testing.T, s servers.Server, c *servers.Cluster, host string) {
 	t.Helper()

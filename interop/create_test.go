@@ -20,10 +20,9 @@ import (
 
 var errKilled = errors.New("killed")
 
-// killed carries out steps with an executor that dies again and again, and knows no
-// more than it wrote down, which is JSON. Of each step it sends one command and
-// dies, then two, then does the whole step and dies before it has written that
-// down. At last it begins anew without anything written down.
+// killed carries out steps with an executor that dies repeatedly and knows only what it has
+// stored, as JSON. In each step it dies after one command, then after two, then after the
+// whole step, before it has stored that. At the end it starts again with nothing stored.
 func killed(t *testing.T, steps []plan.Step) {
 	t.Helper()
 	disk, err := json.Marshal(plan.Plan{Steps: steps})
@@ -32,7 +31,7 @@ func killed(t *testing.T, steps []plan.Step) {
 	require.NoError(t, json.Unmarshal(disk, &p))
 	require.Equal(t, steps, p.Steps)
 	next := 0
-	// live does steps until it has sent so many commands, or reached returns an error.
+	// live does steps until it has sent a number of commands, or reached returns an error.
 	live := func(commands int64, reached func(next int) error) error {
 		ctx, die := context.WithCancel(t.Context())
 		defer die()
@@ -65,7 +64,7 @@ func killed(t *testing.T, steps []plan.Step) {
 	require.NoError(t, live(0, nil))
 }
 
-// A mortal connection says that a command was done.
+// A mortal connection reports each command that was done.
 type mortal struct {
 	redis.Conn
 	done func()
@@ -76,8 +75,7 @@ func (m mortal) Do(command string, args ...any) (any, error) {
 	return m.Conn.Do(command, args...)
 }
 
-// A cluster is made by steps, by an executor that dies at each of them. The tool
-// finds nothing to complain about.
+// An executor that dies at each step makes a cluster. The tool finds no fault with it.
 func TestCreateBySteps(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Start(t, 6, servers.Config{})
@@ -111,7 +109,7 @@ func TestCreateBySteps(t *testing.T) {
 	})
 }
 
-// Each rendering is carried out by an executor that dies at every step, while
+// An executor that dies at every step carries out a plan in each kind of steps, while
 // clients write and read. Nothing is lost.
 func TestKilledAtEveryStep(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {

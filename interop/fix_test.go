@@ -20,15 +20,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Slots broken in every way that the tools' own tests break them, all at once: the
-// tool says so, Fix asks for the keys and repairs them, the tool finds nothing more,
-// and every key is there.
+// Slots are broken in all the ways of the tools' own tests, all at once. The tool reports
+// them, Fix asks for the keys and repairs the slots, the tool finds no more faults, and
+// every key is there.
 func TestFix(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Three(t, 1)
 		a, b, d, e := c.Nodes[0], c.Nodes[1], c.Nodes[2], c.Nodes[3]
 		byName := map[byte]*servers.Node{'a': a, 'b': b, 'd': d, 'e': e}
-		// Node a owns the slots. The keys are put first, wherever they are wanted.
+		// Node a owns the slots. The keys come first, at any node.
 		const importing, migrating = "b SETSLOT %d IMPORTING a", "a SETSLOT %d MIGRATING b"
 		want := map[hashslot.Slot]string{} // the owner
 		var keys []string
@@ -48,16 +48,16 @@ func TestFix(t *testing.T) {
 			{"b", "aa", []string{importing, migrating, "d SETSLOT %d IMPORTING a"}},
 			{"a", "aa", []string{migrating, "d SETSLOT %d IMPORTING a", "e SETSLOT %d IMPORTING a"}},
 			{"a", "aabd", []string{importing, migrating, "d SETSLOT %d IMPORTING a"}},
-			{"", "", []string{"a DELSLOTS %d"}}, // whoever has few slots
+			{"", "", []string{"a DELSLOTS %d"}}, // the new owner is a primary with few slots
 			{"a", "aa", []string{"a DELSLOTS %d"}},
 			{"d", "dd", []string{"a DELSLOTS %d"}},
 			{"d", "abdd", []string{"a DELSLOTS %d"}},
 			{"b", "bb", []string{importing, "a DELSLOTS %d"}},
-			{"", "", []string{"b DELSLOTS %d", "b ADDSLOTS %d"}}, // a or b, whoever is quicker
+			{"", "", []string{"b DELSLOTS %d", "b ADDSLOTS %d"}}, // the owner is a or b, whichever is quicker
 		}
 		if importsSlots(s) {
-			// These servers count no keys of slots that they neither own nor import: no tool
-			// sees them.
+			// These servers do not count keys of slots that they neither own nor import, so no
+			// tool sees such keys.
 			faults = slices.DeleteFunc(faults, func(f fault) bool {
 				commands := strings.Join(f.commands, " ")
 				return !strings.Contains(commands, "IMPORTING") && (strings.Trim(f.keys, "a") != "" || strings.Contains(commands, "DELSLOTS") && f.keys != "")
@@ -130,7 +130,7 @@ func put(t *testing.T, n, owner *servers.Node, slot hashslot.Slot, key string) {
 	require.NoError(t, err)
 }
 
-// planFix plans with what the nodes say, and counts what is asked for.
+// planFix plans with the views of the nodes, and counts the keys that Fix asks for.
 func planFix(t *testing.T, c *servers.Cluster, o plan.FixOptions) plan.Repair {
 	t.Helper()
 	var views []*topology.Cluster
@@ -155,8 +155,8 @@ func planFix(t *testing.T, c *servers.Cluster, o plan.FixOptions) plan.Repair {
 	return r
 }
 
-// Primaries on one machine, each with its replica, are spread while others write and
-// read.
+// Primaries that are on one machine, each with its replica, are spread over machines while
+// clients write and read.
 func TestBalance(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Start(t, 6, servers.Config{})
@@ -165,7 +165,7 @@ func TestBalance(t *testing.T) {
 		c.Create(l)
 		view, err := c.Nodes[0].View()
 		require.NoError(t, err)
-		// The first shard is on one machine, where the second's primary is as well.
+		// The whole first shard and the second's primary are on one machine.
 		o := plan.BalanceOptions{Machines: map[string]string{}}
 		for i, shard := range view.Shards() {
 			o.Machines[shard.Primary.ID] = []string{"x", "x", "z"}[i]

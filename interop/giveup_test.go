@@ -51,7 +51,7 @@ func TestGivesUp(t *testing.T) {
 				assert.ErrorContains(t, reply.Err, "MOVED", name)
 			}
 		})
-		if s, ok := st.(goredisStore); ok { // sends these one by one
+		if s, ok := st.(goredisStore); ok { // it sends these commands one by one
 			wg.Go(func() {
 				err := s.Get(t.Context(), "k").Err()
 				assert.ErrorContains(t, err, "gave up after 100 tries: MOVED")

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// jobs asks all nodes that run for their migrations.
+// jobs asks all running nodes for their migrations.
 func jobs(t *testing.T, c *servers.Cluster) (all []plan.Job) {
 	t.Helper()
 	command := []string{"CLUSTER", "GETSLOTMIGRATIONS"}
@@ -32,9 +32,9 @@ func jobs(t *testing.T, c *servers.Cluster) (all []plan.Job) {
 	return all
 }
 
-// Jobs of live servers are matched to the moves of a plan: running, failed and
-// to be sent again, done. While they run, a plan for the same goal has nothing to
-// do.
+// The migrations of live servers are matched to the moves of a plan: those that run, those
+// that failed and must be sent again, and those that are done. While they run, a plan with
+// the same goal has nothing to do.
 func TestJobs(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		if !migratesSlots(s) && !importsSlots(s) {
@@ -50,7 +50,7 @@ func TestJobs(t *testing.T) {
 		p, err := plan.Reshard(view, []string{source.ID}, target.ID, 1000)
 		require.NoError(t, err)
 		steps := p.MigrateSlots()
-		asked, away := source, target // who gets the command, who is away
+		asked, away := source, target // the node that gets the command, and the node that is paused
 		if importsSlots(s) {
 			steps, asked, away = p.MigrationImport(), target, source
 		}
@@ -62,7 +62,7 @@ func TestJobs(t *testing.T) {
 		}
 		require.Equal(t, plan.ProgressNotStarted, match().Progress)
 
-		// With one end away, the job gets no further.
+		// While one end is paused, the job makes no progress.
 		away.Pause()
 		_, err = asked.Do(steps[0].Command...)
 		require.NoError(t, err)
@@ -82,13 +82,13 @@ func TestJobs(t *testing.T) {
 		require.ErrorAs(t, err, &state)
 		assert.Equal(t, plan.ProblemRunningJobs, state.Problem)
 
-		// A second one is refused, whatever its source: that is what rounds are for.
+		// A second job is refused, whatever its source. This is why plans have rounds.
 		if importsSlots(s) {
 			_, err = asked.Do("CLUSTER", "MIGRATION", "IMPORT", "16383", "16383")
 			require.ErrorContains(t, err, "another ASM task is already in progress")
 		}
 
-		// Cancelled, it is to be sent again.
+		// After it is cancelled, it must be sent again.
 		cancel := []string{"CLUSTER", "CANCELSLOTMIGRATIONS"}
 		if importsSlots(s) {
 			cancel = []string{"CLUSTER", "MIGRATION", "CANCEL", "ALL"}

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A primary is killed while seven goroutines of each client use all slots, its own
-// included. Until all of them use the replica that takes over, each client asks for at
-// most five views: no view shows what the cluster itself has not noticed.
+// A primary is killed while seven goroutines of each client use all slots, also those of
+// the primary. Until all of them use the replica that takes over, each client asks for at
+// most five views: before the cluster has noticed the failure, no view can show it.
 func TestOutage(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, _ := create(t, s, 6, 1, servers.Config{})

@@ -54,7 +54,7 @@ func (p *paperConn) Send(name string, args ...any) error {
 	return nil
 }
 
-// paperReply has a text that is no status as []byte.
+// paperReply returns a text as []byte, unless it is a status.
 func paperReply(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -90,7 +90,7 @@ func (p *paperConn) Do(name string, args ...any) (any, error) {
 }
 
 // A client is tested without sockets: slots move on paper, step by step, and a replica
-// takes over, while others write and read. No answer is wrong and no key is lost.
+// takes over, while goroutines write and read. No answer is wrong and no key is lost.
 func TestClientOnPaper(t *testing.T) {
 	var nodes strings.Builder
 	for i, slots := range []string{"0-5460", "5461-10922", "10923-16383", ""} {
@@ -135,7 +135,7 @@ func TestClientOnPaper(t *testing.T) {
 	t.Logf("%d operations; %d got MOVED, %d ASK, %d TRYAGAIN", check.done.Load(), cl.Errors[topology.ActionMoved].Load(), cl.Errors[topology.ActionAsk].Load(), cl.Errors[topology.ActionRetry].Load())
 }
 
-// ASK and TRYAGAIN for certain: a slot that is half-way.
+// The client certainly meets ASK and TRYAGAIN: a slot stays half-way.
 func TestClientOnPaperHalfWay(t *testing.T) {
 	view, err := topology.ParseNodes("a 10.0.0.1:1@2 master - 0 0 1 connected 0-8191\nb 10.0.0.2:1@2 master - 0 0 2 connected 8192-16383\n", topology.Origin{})
 	require.NoError(t, err)

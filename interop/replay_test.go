@@ -213,10 +213,10 @@ func TestCheckAsToolOnCaptures(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		for _, r := range all {
 			tool, err := s.CLI("--cluster", "check", r.addrs[0])
-			assert.Contains(t, tool, "Check slots coverage", "%s: the tool does not come to its end", r.name)
+			assert.Contains(t, tool, "Check slots coverage", "%s: the tool stops early", r.name)
 			atLeastAsTool(t, r.name, tool, err, r.problems, r.ok)
 			r.mu.Lock()
-			assert.Empty(t, r.unknown, "%s: the tool asks for what no node here answers", r.name)
+			assert.Empty(t, r.unknown, "%s: the tool sends commands that the nodes here cannot answer", r.name)
 			r.mu.Unlock()
 		}
 	})

@@ -17,9 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Slots move one by one. A client that is quick enough sees ASK while a slot is on its
-// way, then MOVED; TestOneSlot of the client sees both for certain. This takes long, so
-// servers that are there for other tests move fewer slots.
+// Slots move one by one. A client that is quick enough sees ASK while a slot moves, then
+// MOVED; TestOneSlot of the client certainly sees both. This takes long, so servers that
+// are there for other tests move fewer slots.
 func TestReshard(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		most := hashslot.Count
@@ -195,6 +195,6 @@ func learns(t *testing.T, c *servers.Cluster, before *topology.Cluster, p *plan.
 	for _, reply := range cl.Pipeline(commands) {
 		require.NoError(t, reply.Err)
 	}
-	assert.Equal(t, first, moved.Load(), "MOVED of a map that is right")
+	assert.Equal(t, first, moved.Load(), "MOVED although the map is right")
 	t.Logf("a client with the old map: %d of %d commands got MOVED, then none; without a Router that learns %d, each time", first, len(keys), misplaced)
 }

@@ -17,13 +17,13 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-// A store is one of the three clients, as a checker uses them. Values are as
-// redigo has them, and so are errors: those of servers are of type redis.Error, and
-// a command that was tried too often has redigo.ErrGaveUp.
+// A store is one of the three clients, in the form that a checker uses. Values and errors
+// are those of redigo: errors of servers have the type redis.Error, and a command that was
+// tried too often has the error redigo.ErrGaveUp.
 type store interface {
 	Pipeline(commands []redigo.Command) []redigo.Reply
 	router() *topology.Router
-	views() int64 // how many nodes were asked for a view
+	views() int64 // the number of requests for a view
 }
 
 type redigoStore struct{ *redigo.Client }
@@ -87,7 +87,7 @@ func (s valkeyStore) Pipeline(commands []redigo.Command) []redigo.Reply {
 	return replies
 }
 
-// asGivenUp is the error of a command that was refused, as redigo has it.
+// asGivenUp returns redigo's form of the error of a refused command.
 func asGivenUp(refused redis.Error, gaveUp bool) error {
 	if gaveUp {
 		return fmt.Errorf("%w: %w", redigo.ErrGaveUp, refused)
@@ -99,7 +99,7 @@ type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
-// asRedigo has texts as bytes.
+// asRedigo returns texts as bytes, like redigo.
 func asRedigo(value any) any {
 	switch v := value.(type) {
 	case string:
@@ -112,8 +112,8 @@ func asRedigo(value any) any {
 	return value
 }
 
-// stores are the three clients of a cluster, by name. A node that is paused keeps
-// them waiting for timeout.
+// stores returns the three clients of a cluster, by name. They wait for a paused node for
+// timeout.
 func stores(t *testing.T, seeds []string, timeout time.Duration) map[string]store {
 	t.Helper()
 	fromRedigo := &redigo.Client{
@@ -123,7 +123,7 @@ func stores(t *testing.T, seeds []string, timeout time.Duration) map[string]stor
 		Refresher: topology.Refresher{Seeds: seeds},
 	}
 	require.NoError(t, fromRedigo.Refresh())
-	goredisv9.SetLogger(silent{}) // it tells of each node that it cannot reach
+	goredisv9.SetLogger(silent{}) // it logs each node that it cannot reach
 	fed := goredis.New(goredisv9.ClusterOptions{Addrs: seeds, DialTimeout: time.Second, ReadTimeout: timeout, WriteTimeout: timeout})
 	t.Cleanup(func() { fed.Close() })
 	require.NoError(t, fed.Ping(t.Context()).Err())

@@ -33,28 +33,28 @@ var (
 type toolRun struct {
 	Nodes []string `json:"nodes"` // slots of each; "replica of a" for a replica
 
-	// Of rebalance.
+	// For rebalance.
 	Weights   map[string]float64 `json:"weights,omitempty"`
 	UseEmpty  bool               `json:"use_empty,omitempty"`
 	Threshold *float64           `json:"threshold,omitempty"` // nil: not given
 	Announced []string           `json:"announced,omitempty"` // "4684 a b" of --cluster-simulate, in its order
 
-	// Of reshard.
+	// For reshard.
 	To    string   `json:"to,omitempty"`
 	From  []string `json:"from,omitempty"` // nil: all
 	Slots int      `json:"slots,omitempty"`
 
-	Moved []string `json:"moved"` // "a b 0-4684": what changed its owner, sorted
+	Moved []string `json:"moved"` // "a b 0-4684": the slots that changed their owner, sorted
 }
 
-// TestTools compares valkeycli with the tools: the moves that a tool announces, and where
-// each slot goes in fact. The states and arguments are random, and the same in each
+// TestTools compares valkeycli with the tools: the moves that a tool announces, and the
+// slots that it moves. The states and arguments are random, and the same in each
 // run. With -record and more -runs it writes testdata/plan/tools.
 func TestTools(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		tool, err := valkeycli.ParseTool(fmt.Sprintf("%s-%d.%d", s.Name, s.Major, s.Minor))
 		if err != nil {
-			return // Redis 6.0: valkeycli does not model its tool
+			return // Redis 6.0, whose tool valkeycli does not model
 		}
 		c := s.Start(t, 5, servers.Config{More: func(int) []string {
 			// Tools before 9.0 stop half-way if an emptied node becomes a replica.
@@ -220,7 +220,7 @@ func runTool(t *testing.T, all *servers.Cluster, tool valkeycli.Tool, number int
 	out, err := c.CLI(args...)
 	require.NoError(t, err, out)
 	if run.To == "" {
-		require.Equal(t, run.Announced, announcedIn(t, out, addrs), "what is simulated")
+		require.Equal(t, run.Announced, announcedIn(t, out, addrs), "the moves of the simulation")
 	}
 	c.Settle()
 	after, err := entry.View()

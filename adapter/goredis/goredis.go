@@ -42,7 +42,7 @@ func New(opt redis.ClusterOptions) *Client {
 	c.ClusterClient = redis.NewClusterClient(&opt)
 	c.Router.OnChange = func(*topology.Change) { c.ReloadState(context.Background()) } // calls slots, soon
 	c.OnNewNode(func(node *redis.Client) {
-		// The address as slots has it: go-redis makes ":7000" of "127.0.0.1:7000".
+		// The address that slots returned: go-redis turns "127.0.0.1:7000" into ":7000".
 		node.AddHook(learner{c, node.Options().NodeAddress})
 	})
 	c.AddHook(insister{c})

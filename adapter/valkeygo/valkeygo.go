@@ -17,7 +17,7 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-const tries, pause = 100, 100 * time.Millisecond // tries of a command: a failover takes seconds
+const tries, pause = 100, 100 * time.Millisecond // 100 tries of a command: a failover takes seconds
 
 // ErrGaveUp is wrapped by the error of a command that was refused, redirected or not sent
 // at every try. The command was not executed.
@@ -90,7 +90,8 @@ func (c *Client) node(addr string) (valkey.Client, error) {
 	return node, nil
 }
 
-// B returns the builder of commands: that of a client of one node, which does not hash.
+// B returns the builder of commands. It is that of a client of one node, which does not
+// hash.
 func (c *Client) B() valkey.Builder { return c.builder }
 
 // ask requests the views that are due.

@@ -30,7 +30,7 @@ var tables = map[string]command.Servers{"valkey-9.1": command.ServerValkey, "red
 
 func named(s servers.Server) string { return fmt.Sprintf("%s-%d.%d", s.Name, s.Major, s.Minor) }
 
-// plain makes a reply what is in testdata: text for bulk strings, maps for lists of
+// plain converts a reply to the form of testdata: text for bulk strings, maps for lists of
 // names and values.
 func plain(v any) any {
 	switch v := v.(type) {
@@ -55,7 +55,7 @@ func fields(v any) map[string]any {
 	return m
 }
 
-// ordered is a command with its lists in order, and without its ACL categories.
+// ordered returns a command with its lists sorted, and without its ACL categories.
 func ordered(v any) []any {
 	c := v.([]any)
 	for _, i := range []int{2, 7} {
@@ -81,7 +81,7 @@ func ordered(v any) []any {
 
 func byName(a, b any) int { return strings.Compare(a.([]any)[0].(string), b.([]any)[0].(string)) }
 
-// The table in slotmap/command is made of what the servers say.
+// The table in slotmap/command is made from the replies of the servers.
 func TestReplies(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		if tables[named(s)] == 0 {
@@ -107,12 +107,12 @@ func TestReplies(t *testing.T) {
 		}
 		want, err := os.ReadFile(file)
 		require.NoError(t, err)
-		require.True(t, bytes.Equal(want, out.Bytes()), "%s is not what %s says: go test ./commands -run TestReplies -update", file, s)
+		require.True(t, bytes.Equal(want, out.Bytes()), "%s differs from the reply of %s: go test ./commands -run TestReplies -update", file, s)
 	})
 }
 
-// words are what arguments are made of: numbers that are read strictly, loosely or
-// not at all, and whatever the servers look for.
+// words are the possible arguments: numbers that are read strictly, loosely or not at all,
+// and all words that the servers look for.
 var words = strings.Split(`0|1|2|3|4|5|-1|01|+1| 1|1 |1x|x1|-0|00||a|b|{t}a|*|$|4294967297|4294967298|2147483648|-4294967295|`+
 	`9223372036854775807|9223372036854775808|99999999999999999999|4611686018427387905|-9223372036854775809|`+
 	`STORE|StoreDist|streams|STREAMS|KEYS|keys|COUNT|BLOCK|GROUP|NOACK|CLAIM|BY|GET|get|Limit|AUTH|AUTH2|COPY|REPLACE|`+
@@ -122,7 +122,7 @@ var words = strings.Split(`0|1|2|3|4|5|-1|01|+1| 1|1 |1x|x1|-0|00||a|b|{t}a|*|$|
 // Valkey 8.1 and Redis 8.0 cut to 32 bits.
 var tame = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return len(w) >= 10 && strings.Trim(w, "-0123456789") == "" })
 
-// lists returns argument lists of a command at the edges of what it takes.
+// lists returns argument lists of a command, at the limits of what it accepts.
 func lists(r *rand.Rand, words []string, c *command.Command, n int) (all [][]string) {
 	name := strings.Split(c.Name(), "|")
 	least := max(c.Arity(), -c.Arity())
@@ -143,8 +143,8 @@ func lists(r *rand.Rand, words []string, c *command.Command, n int) (all [][]str
 				word = words[r.IntN(6)] // a small number
 			}
 			if len(args) == 1 && !c.HasKeys() {
-				// It may be a subcommand, which a server finds in spite of a NUL byte if
-				// its hash table puts both into one bucket, by chance.
+				// It may be a subcommand. A server can find it in spite of a NUL byte, if
+				// its hash table happens to put both names into one bucket.
 				word = strings.ReplaceAll(word, "\x00", "")
 			}
 			args = append(args, word)
@@ -157,20 +157,21 @@ func lists(r *rand.Rand, words []string, c *command.Command, n int) (all [][]str
 	return all
 }
 
-// sorted returns the commands by name, so that each run has the same lists.
+// sorted returns the commands in the order of their names, so that each run has the same
+// lists.
 func sorted(t *command.Table) []*command.Command {
 	return slices.SortedFunc(t.All(), func(a, b *command.Command) int { return strings.Compare(a.Name(), b.Name()) })
 }
 
-// An answer is what COMMAND GETKEYSANDFLAGS says.
+// An answer is a reply to COMMAND GETKEYSANDFLAGS.
 type answer struct {
 	Keys  []string
 	Flags []string
 	Error string
 }
 
-// ours is what the server should say. own is the server if the table is the
-// built-in one, which knows commands of others.
+// ours returns the reply that the server should give. own is the server if the table is
+// the built-in one, which also has commands of other servers.
 func ours(t *command.Table, own command.Servers, args []string) (a answer) {
 	view := command.ArgsOf(args)
 	c, err := t.Lookup(view)
@@ -219,7 +220,7 @@ func TestKeys(t *testing.T) {
 	const each = 200 // lists of a command with keys
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		if !s.AtLeast(7, 0) {
-			t.Skip("COMMAND GETKEYSANDFLAGS is of Redis 7.0 and later")
+			t.Skip("COMMAND GETKEYSANDFLAGS came with Redis 7.0")
 		}
 		conn, err := s.Start(t, 1, servers.Config{}).Nodes[0].Dial()
 		require.NoError(t, err)
@@ -279,7 +280,7 @@ func TestKeys(t *testing.T) {
 		switch own {
 		case command.ServerValkey:
 			assert.Empty(t, differ)
-		case command.ServerRedis: // what differences.txt lists
+		case command.ServerRedis: // the differences are in differences.txt
 			for name := range differ {
 				assert.Contains(t, []string{"georadius", "georadiusbymember", "hsetex", "set", "cluster|replicate", "script|debug"}, name)
 			}
@@ -287,8 +288,8 @@ func TestKeys(t *testing.T) {
 	})
 }
 
-// Where generated commands go. A node of a cluster that owns no slots does none of
-// them: it says MOVED and the slot, or CROSSSLOT, by the keys that it routes by.
+// The slots of generated commands. A cluster node without slots executes none of them: it
+// answers MOVED and the slot, or CROSSSLOT, by the keys that it routes by.
 func TestRoute(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		if !s.AtLeast(7, 0) {
@@ -306,10 +307,10 @@ func TestRoute(t *testing.T) {
 		moved, cross, differ := 0, 0, map[string]int{}
 		for _, c := range sorted(loaded) {
 			if c.Name() == "sunsubscribe" {
-				continue // a node takes leave of any channel
+				continue // any node accepts it for any channel
 			}
 			if c.Name() == "msetex" && s.Name == "valkey" {
-				continue // Valkey 9.1 does it on any node, whatever the keys
+				continue // Valkey 9.1 executes it on any node, whatever the keys
 			}
 			var all [][]string
 			for _, args := range lists(r, tame, c, 100) {
@@ -335,8 +336,8 @@ func TestRoute(t *testing.T) {
 					want = fmt.Sprintf("MOVED %d ", target.Slot)
 				}
 				if !strings.HasPrefix(string(refused), want) && slices.Contains([]string{"xread", "xreadgroup", "migrate"}, c.Name()) {
-					// Other servers than Redis 8.6 route by code of their own, which finds
-					// other keys than COMMAND GETKEYS if the options are wrong.
+					// Servers other than Redis 8.6 route by separate code, which finds other
+					// keys than COMMAND GETKEYS if the options are wrong.
 					differ[c.Name()]++
 					continue
 				}
@@ -348,7 +349,7 @@ func TestRoute(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%d MOVED, %d CROSSSLOT; of wrong options: %v", moved, cross, differ)
+		t.Logf("%d MOVED, %d CROSSSLOT; with wrong options: %v", moved, cross, differ)
 		assert.Greater(t, moved, 5000)
 		assert.Greater(t, cross, 500)
 		for name, n := range differ {

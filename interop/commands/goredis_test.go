@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// nodes is how many nodes the cluster has that go-redis is told of. Argument i of
-// each command is in a slot of node i, so the node tells the argument.
+// nodes is the number of nodes of the cluster in the map of go-redis. Argument i of each
+// command is in a slot of node i, so the node shows which argument was taken as the key.
 const nodes = 16
 
 func wordOf(node int) string {
@@ -27,8 +27,8 @@ func wordOf(node int) string {
 	}
 }
 
-// picker is a cluster client of go-redis that sends nothing, and says which node
-// it would have sent to.
+// picker is a cluster client of go-redis that sends nothing, and reports the node to which
+// it would have sent a command.
 type picker struct {
 	*redis.ClusterClient
 	picked string
@@ -73,7 +73,7 @@ func (s stop) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipeli
 	return func(context.Context, []redis.Cmder) error { return nil }
 }
 
-// pick returns the node that go-redis sends a command to, -1 if it takes any.
+// pick returns the node to which go-redis sends a command, or -1 if any node will do.
 func (p *picker) pick(t *testing.T, args []string) (node int, panics bool) {
 	defer func() { panics = recover() != nil }()
 	list := make([]any, len(args))
@@ -96,8 +96,8 @@ func (p *picker) pick(t *testing.T, args []string) (node int, panics bool) {
 	return node, false
 }
 
-// lists returns argument lists of a command that tell its keys, with and without
-// a number of keys or a keyword at each place.
+// lists returns argument lists of a command that show its keys, with and without a number
+// of keys or a keyword at each place.
 func lists(c *command.Command) [][]string {
 	var all [][]string
 	name := strings.Split(c.Name(), "|")
@@ -122,9 +122,8 @@ func lists(c *command.Command) [][]string {
 	return all
 }
 
-// What go-redis does with commands of the built-in table that it is given as
-// words, as far as the node that it picks tells it. It is asked without a server,
-// before it has seen a COMMAND reply.
+// The keys that go-redis takes for commands of the built-in table, given as words. The node
+// that it picks shows the key. It has no server and has not seen a reply to COMMAND.
 func TestGoRedis(t *testing.T) {
 	p := newPicker(t)
 	asked, same, told := 0, 0, map[string]bool{}
@@ -173,10 +172,10 @@ func TestGoRedis(t *testing.T) {
 	assert.Equal(t, goRedisDiffers, differences)
 }
 
-// goRedisDiffers is where go-redis 9.23 takes another first key than the servers
-// have, which are right. It does harm in three cases: it sends PFDEBUG to the
-// wrong node, it panics, and all that it takes for the key of a command without
-// one, such as the pattern of KEYS, makes one node do what any may, or all should.
+// goRedisDiffers lists the commands for which go-redis 9.23 takes another first key than
+// the servers, which are right. This does harm in three cases: PFDEBUG goes to the wrong
+// node; go-redis panics; and a command without a key goes to one node by an argument, such
+// as the pattern of KEYS, although any node could execute it, or all should.
 var goRedisDiffers = func() map[string][]string {
 	differs := map[string][]string{
 		"pfdebug":                 {"argument 2, go-redis: argument 1"},
@@ -184,7 +183,7 @@ var goRedisDiffers = func() map[string][]string {
 		"cluster|getkeysinslot":   {"no key, go-redis: panics"},
 	}
 	for _, name := range []string{"eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"} {
-		differs[name] = []string{"no key, go-redis: argument 3"} // the number of keys is none, or too large
+		differs[name] = []string{"no key, go-redis: argument 3"} // the number of keys is missing or too large
 	}
 	for _, name := range []string{"commandlog|get", "commandlog|help", "commandlog|len", "commandlog|reset", "command|count", "command|docs",
 		"command|getkeys", "command|getkeysandflags", "command|help", "command|info", "command|list", "flushall", "flushdb", "info", "keys",

@@ -1,10 +1,10 @@
-// Package proxy shows the byte path of a proxy for clients that know nothing of
-// clusters: commands are cut out of what the client sends, routed by their keys,
-// divided where the servers allow it, and forwarded. Commands for one slot go on as
-// the bytes they are: no string is made of a key, and, once memory has grown to the
-// size of a batch, routing them does not allocate. It is an example, to be copied and
-// changed. It leaves out what would need more than one reply a command (SUBSCRIBE,
-// MONITOR) and commands that go from node to node (SCAN).
+// Package proxy shows the byte path of a proxy for clients that know nothing of clusters.
+// It cuts commands out of the client's bytes, routes them by their keys, divides them where
+// the servers allow it, and forwards them. The bytes of a command for one slot are
+// forwarded unchanged: no key becomes a string, and routing does not allocate once memory
+// has grown to the size of a batch. It is an example, to be copied and changed. It has
+// neither commands with more than one reply (SUBSCRIBE, MONITOR) nor commands that go from
+// node to node (SCAN).
 package proxy
 
 import (
@@ -26,7 +26,7 @@ import (
 
 const (
 	maxBatch  = 256       // commands that are forwarded at once
-	maxLength = 512 << 20 // of an argument, as the servers' proto-max-bulk-len
+	maxLength = 512 << 20 // of an argument: the default of the servers' proto-max-bulk-len
 	maxTries  = 16        // redirects of one command
 )
 
@@ -37,8 +37,8 @@ type Proxy struct {
 	// Refresh is called when the Router wants a view. It may return before the
 	// view is applied.
 	Refresh func()
-	// Commands are those of the servers, with their modules; nil for those that are
-	// built in.
+	// Commands has the commands of the servers, with those of their modules. nil means the
+	// built-in table.
 	Commands *command.Table
 }
 
@@ -48,12 +48,12 @@ type backend struct {
 	r *bufio.Reader
 }
 
-// A Session is what one client's connection needs. Its memory is used again for
-// each batch.
+// A Session has the state of one client's connection. Its memory is used again for each
+// batch.
 type Session struct {
 	p        *Proxy
 	backends map[string]backend
-	raw      []byte   // the commands as they came
+	raw      []byte   // the commands as received
 	ends     []int    // of the commands in raw
 	args     [][]byte // of all commands
 	argEnds  []int    // of the commands in args
@@ -66,25 +66,25 @@ type Session struct {
 	multi    multi
 }
 
-// A request is a command of the client, and what becomes of it.
+// A request is a command of the client with its pieces or its reply.
 type request struct {
 	first, last int    // its pieces
-	reply       []byte // if it has none
+	reply       []byte // if it has no pieces
 	command     *command.Command
 	groups      []slotmap.SlotGroup // of the pieces, if the keys were divided
 }
 
-// A piece is what is sent to one node for a command.
+// A piece is the part of a command that is sent to one node.
 type piece struct {
 	raw     []byte
-	replies int // how many come; the last one counts
+	replies int // the number of replies; the last one counts
 	slot    hashslot.Slot
 	routed  bool // slot decides; otherwise the piece stays at its node
 	node    *topology.Node
 	reply   []byte
 }
 
-// A queue is what is sent to one node.
+// A queue has the pieces that are sent to one node.
 type queue struct {
 	node   *topology.Node
 	pieces []int
@@ -93,7 +93,7 @@ type queue struct {
 // A multi is the MULTI block of the client.
 type multi struct {
 	open   bool
-	failed bool          // EXEC will not be done
+	failed bool          // EXEC will be refused
 	block  command.Block // WATCH and the commands
 	raw    []byte        // the commands, MULTI included
 	n      int
@@ -143,7 +143,7 @@ func (s *Session) Read(r *bufio.Reader) (err error) {
 		}
 		s.ends = append(s.ends, len(s.raw))
 	}
-	// raw stays where it is from here on.
+	// From here on raw does not move.
 	s.args, s.argEnds = s.args[:0], s.argEnds[:0]
 	for i := range s.ends {
 		if s.args, err = appendArgs(s.args, s.command(i)); err != nil {
@@ -164,8 +164,8 @@ func between[E any](all []E, ends []int, i int) []E {
 	return all[from:ends[i]:ends[i]]
 }
 
-// Route divides the batch by node. The map of the Router that it looked at had the
-// generation that it returns.
+// Route divides the batch by node. It returns the generation of the Router's map that it
+// used.
 func (s *Session) Route() (seen topology.Generation) {
 	table, seen := s.p.Router.Table()
 	s.commands, s.pieces = s.commands[:0], s.pieces[:0]
@@ -194,7 +194,7 @@ func (s *Session) enqueue(i int) {
 	n := s.number[node]
 	if n == 0 {
 		if n = len(s.queues) + 1; n <= cap(s.queues) {
-			s.queues = s.queues[:n] // with the memory of the one that was there
+			s.queues = s.queues[:n] // with the memory of the queue that was there
 		} else {
 			s.queues = append(s.queues, queue{})
 		}
@@ -228,7 +228,7 @@ func (s *Session) plan(r *request, table *slotmap.Table[*topology.Shard], raw []
 	if s.multi.open {
 		return s.queue(raw, view)
 	}
-	if err != nil { // the server says best what is wrong
+	if err != nil { // the server has the best error text
 		return s.anywhere(table, raw)
 	}
 	switch {
@@ -252,7 +252,7 @@ func (s *Session) plan(r *request, table *slotmap.Table[*topology.Shard], raw []
 			r.groups = append(r.groups, slotmap.SlotGroup{Slot: g.Slot, Keys: slices.Clone(g.Keys)})
 		}
 		return ""
-	case target.To == command.ToAnyNode, r.command.Reply() == command.ReplySpecial: // nothing makes one reply of theirs
+	case target.To == command.ToAnyNode, r.command.Reply() == command.ReplySpecial: // no rule merges several replies into one
 		return s.anywhere(table, raw)
 	}
 	for shard := range table.Owners() {
@@ -298,9 +298,9 @@ func (s *Session) anywhere(table *slotmap.Table[*topology.Shard], raw []byte) st
 	return ""
 }
 
-// transaction does MULTI and what belongs to it. The commands of a block are kept
-// until EXEC, and sent all at once to the node of their slot. WATCH goes there at
-// once.
+// transaction handles MULTI, the commands of its block, EXEC, DISCARD and WATCH. A block is
+// kept until EXEC and then sent as a whole to the node of its slot. WATCH is sent there
+// immediately.
 func (s *Session) transaction(r *request, table *slotmap.Table[*topology.Shard], name string, raw []byte, view command.Args) string {
 	m := &s.multi
 	if name == "watch" && !m.open {
@@ -377,7 +377,7 @@ func (s *Session) queue(raw []byte, view command.Args) string {
 	return "+QUEUED"
 }
 
-// reply makes one reply of those to the pieces of a command.
+// reply merges the replies to the pieces of a command into one.
 func (s *Session) reply(r *request) []byte {
 	pieces := s.pieces[r.first:r.last]
 	switch len(pieces) {
@@ -403,7 +403,7 @@ func (s *Session) reply(r *request) []byte {
 
 // forward sends the batch and reads the replies.
 func (s *Session) forward(seen topology.Generation) error {
-	for _, q := range s.queues { // send to all before reading of any
+	for _, q := range s.queues { // send to all before reading from any
 		b, err := s.backend(q.node)
 		if err != nil {
 			return err
@@ -435,9 +435,9 @@ func (s *Session) forward(seen topology.Generation) error {
 	return nil
 }
 
-// receive reads the replies to a piece. The last one counts; of a MULTI block that
-// is the one to EXEC, unless a command in it was redirected: then that is what the
-// whole block needs.
+// receive reads the replies to a piece. The last one counts. For a MULTI block that is the
+// reply to EXEC, unless a command in the block was redirected: then the redirect counts,
+// because the whole block must follow it.
 func (p *piece) receive(b backend) error {
 	var moved []byte
 	for range p.replies {
@@ -473,7 +473,7 @@ func (s *Session) backend(n *topology.Node) (backend, error) {
 	return b, nil
 }
 
-// follow sends a piece again as long as its reply is a redirect.
+// follow sends a piece again while its reply is a redirect.
 func (s *Session) follow(p *piece, seen topology.Generation) error {
 	for range maxTries {
 		if p.reply[0] != '-' || !p.routed {
@@ -481,7 +481,7 @@ func (s *Session) follow(p *piece, seen topology.Generation) error {
 		}
 		rd, err := topology.ParseRedirect(string(p.reply), topology.Origin{Addr: p.node.Addr()})
 		if err != nil || rd.Addr() == "" {
-			return nil // the client's business
+			return nil // the client handles it
 		}
 		raw := p.raw
 		if rd.Ask {
@@ -518,8 +518,8 @@ func (s *Session) follow(p *piece, seen topology.Generation) error {
 
 var errProtocol = errors.New("proxy: not RESP")
 
-// appendReply appends the next RESP2 value, as it is, to dst. Commands are arrays
-// of bulk strings.
+// appendReply appends the bytes of the next RESP2 value to dst. Commands are arrays of bulk
+// strings.
 func appendReply(dst []byte, r *bufio.Reader) ([]byte, error) {
 	for values := 1; values > 0; values-- {
 		line, err := r.ReadSlice('\n')
@@ -547,7 +547,7 @@ func appendReply(dst []byte, r *bufio.Reader) ([]byte, error) {
 			if n >= 0 {
 				from := len(dst)
 				dst = slices.Grow(dst, min(n, 1<<20)+2)
-				for left := n + 2; left > 0; { // memory grows with what has come
+				for left := n + 2; left > 0; { // memory grows with the bytes received
 					part := min(left, 1<<20)
 					dst = slices.Grow(dst, part)[:len(dst)+part]
 					if _, err := io.ReadFull(r, dst[len(dst)-part:]); err != nil {
@@ -581,7 +581,7 @@ func length(line []byte) (int, error) {
 	return n, nil
 }
 
-// appendArgs appends the arguments of a command, which is whole, to dst.
+// appendArgs appends the arguments of a complete command to dst.
 func appendArgs(dst [][]byte, raw []byte) ([][]byte, error) {
 	end := bytes.IndexByte(raw, '\n')
 	n, err := length(raw[:end+1])
@@ -605,7 +605,7 @@ func appendArgs(dst [][]byte, raw []byte) ([][]byte, error) {
 	return dst, nil
 }
 
-// appendCommand appends a command as it is sent.
+// appendCommand appends a command in RESP.
 func appendCommand(dst []byte, args [][]byte) []byte {
 	dst = fmt.Appendf(dst, "*%d\r\n", len(args))
 	for _, arg := range args {
@@ -623,7 +623,7 @@ func (e serverError) Error() string { return string(e) }
 // A status is a simple string.
 type status string
 
-// decode returns the value of a reply, and what follows it. Replies are whole.
+// decode returns the value of a complete reply, and the bytes after it.
 func decode(raw []byte) (any, []byte) {
 	line, rest, _ := bytes.Cut(raw, []byte("\r\n"))
 	text := string(line[1:])

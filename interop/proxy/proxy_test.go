@@ -54,8 +54,7 @@ func serve(t *testing.T, s servers.Server) (*servers.Cluster, redis.Conn) {
 	return c, client
 }
 
-// A client that knows nothing of clusters works through a proxy, and goes on to
-// when slots are moved.
+// A client that knows nothing of clusters works through a proxy, also while slots move.
 func TestProxy(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, client := serve(t, s)
@@ -121,7 +120,7 @@ func TestNotRESP(t *testing.T) {
 
 var sink int
 
-// batch is a session that has read a batch of n commands.
+// batch returns a session that has read a batch of n commands.
 func batch(tb testing.TB, n int) (*proxy.Session, [][]byte) {
 	var in strings.Builder
 	var keys [][]byte
@@ -148,8 +147,8 @@ func TestRouteAllocatesNothing(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { s.Route() }))
 }
 
-// A pipeline of commands of all kinds is divided by shard, sent, and put together
-// again, while slots move.
+// A pipeline with all kinds of commands is divided by shard and sent, and its replies are
+// put in order, while slots move.
 func TestMixedPipeline(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c, client := serve(t, s)
@@ -253,8 +252,8 @@ func TestMixedPipeline(t *testing.T) {
 	})
 }
 
-// Dividing a batch of commands by owner, by the Router and as it is mostly done:
-// the time of a batch.
+// To divide a batch of commands by owner, by the Router and in the usual way. The time is
+// that of a batch.
 func BenchmarkRoute(b *testing.B) {
 	const n = 200
 	s, keys := batch(b, n)

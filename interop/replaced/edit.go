@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// A file says how to edit one source file.
+// A file has the edits of one source file.
 type file struct {
 	imports []string          // to add
 	without []string          // imports to remove
-	decls   map[string]string // name of a declaration, "Type.Method" for a method -> what stands in its place; "" removes it
+	decls   map[string]string // name of a declaration, "Type.Method" for a method -> its replacement; "" removes it
 	fields  map[string]string // name of a struct type -> fields to add
 }
 
@@ -95,7 +95,7 @@ func (f file) apply(src []byte) (edited []byte, removed, added int, err error) {
 	return edited, removed, added, err
 }
 
-// code counts lines that are neither empty nor comments.
+// code returns the number of lines that are neither empty nor comments.
 func code(text string) (n int) {
 	block := false
 	for line := range strings.Lines(text) {

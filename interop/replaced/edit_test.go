@@ -77,7 +77,7 @@ func TestApplyRefuses(t *testing.T) {
 	assert.Error(t, err)
 }
 
-// TestProjects holds that each project says where it is and what to test.
+// TestProjects asserts that each project has a module and tests.
 func TestProjects(t *testing.T) {
 	for _, p := range projects {
 		assert.NotEmpty(t, p.path, p.name)

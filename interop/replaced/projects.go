@@ -3,10 +3,10 @@ package main
 // A project is a module with hash slot code of its own.
 type project struct {
 	name, path, version string
-	tests               []string          // arguments of go test: what runs without a server
+	tests               []string          // arguments of go test, for the tests that run without a server
 	files               map[string]file   // by path
-	policy              map[string]string // tests that fail after, and why that is right
-	left                string            // test files that are left out: a pattern of paths
+	policy              map[string]string // tests that fail after the edits, and why that is right
+	left                string            // a pattern of the test files that are left out
 }
 
 var projects = []project{
@@ -97,7 +97,7 @@ func Slot(key string) int {
 	{
 		name: "valkey-go", path: "github.com/valkey-io/valkey-go", version: "v1.0.79",
 		tests: []string{"./internal/cmds"},
-		left:  "internal/cmds/gen_*_test.go", // a megabyte of generated calls that check no slot
+		left:  "internal/cmds/gen_*_test.go", // a megabyte of generated calls; none checks a slot
 		files: map[string]file{
 			"internal/cmds/slot.go": {
 				imports: []string{module},

@@ -19,8 +19,8 @@ const count = 3000
 
 func key(i int) string { return "user:" + strconv.Itoa(i) }
 
-// Slots are moved behind the back of two clients, one of go-redis as it is and one
-// that is fed by a Router. Both find all keys.
+// Slots move without the knowledge of two clients: one is go-redis alone, the other gets
+// its map from a Router. Both find all keys.
 func TestGoRedis(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		ctx := t.Context()
@@ -75,8 +75,8 @@ func readAll(t *testing.T, c interface{ Pipeline() redis.Pipeliner }, keys []str
 	}
 }
 
-// TestTransaction holds that a transaction is sent to one node, and comes back as
-// go-redis has it.
+// TestTransaction asserts that a transaction is sent to one node, and that its results have
+// go-redis's form.
 func TestTransaction(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Three(t, 0)
@@ -91,8 +91,7 @@ func TestTransaction(t *testing.T) {
 	})
 }
 
-// A cluster that is only a map: three primaries, and the slots dealt out in
-// ranges.
+// A cluster that is only a map: three primaries with ranges of slots.
 func slots(ranges int) (text string, slots []redis.ClusterSlot) {
 	lines := [3]string{}
 	for i := range lines {
@@ -112,7 +111,7 @@ var (
 	sinkShard  *topology.Shard
 )
 
-// From key to node, as go-redis finds it and as a Router does.
+// From key to node, by go-redis and by a Router.
 func BenchmarkRoute(b *testing.B) {
 	keys := make([]string, 4096)
 	for i := range keys {
@@ -140,7 +139,7 @@ func BenchmarkRoute(b *testing.B) {
 			i++
 		}
 	})
-	b.Run("by=Split", func(b *testing.B) { // a batch: the time of a key
+	b.Run("by=Split", func(b *testing.B) { // a batch: the time is that of one key
 		var router topology.Router
 		router.Apply(view, router.Generation())
 		for i := 0; i < b.N; i += len(keys) {

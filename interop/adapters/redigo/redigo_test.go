@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A slot that is half-way from one node to another, and then all the way: ASK,
-// TRYAGAIN and MOVED, each answered as it should be.
+// A slot is half-way from one node to another, then moves completely. The client handles
+// ASK, TRYAGAIN and MOVED.
 func TestOneSlot(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		c := s.Three(t, 0)
@@ -52,7 +52,7 @@ func TestOneSlot(t *testing.T) {
 		assert.EqualValues(t, 3, ask.Load())
 		assert.Equal(t, before, cl.Router.Generation(), "ASK is about one command")
 
-		// One key here and one there: not before the move goes on.
+		// Each node has one of the two keys: the command must wait until the move continues.
 		done := make(chan redigo.Reply)
 		go func() { done <- do("MGET", tag+"a", tag+"b") }()
 		c.Wait("TRYAGAIN", func() bool { return cl.Errors[topology.ActionRetry].Load() > 0 })
@@ -75,7 +75,7 @@ func TestOneSlot(t *testing.T) {
 		shard, _ := cl.Router.For(0)
 		assert.Equal(t, to.ID, shard.Primary.ID)
 
-		// A key that is not the first argument, and commands that are not known.
+		// Keys that are not the first argument, and unknown commands.
 		got, err = redis.String(do("EVAL", "return redis.call('GET', KEYS[1])", 1, tag+"a").Value, nil)
 		require.NoError(t, err)
 		assert.Equal(t, "a", got)
@@ -99,8 +99,7 @@ var (
 	sinkShard *topology.Shard
 )
 
-// From key to node, by an array of addresses for the slots, as redisc has it, and
-// by a Router.
+// From key to node, by an array of addresses like that of redisc, and by a Router.
 func BenchmarkRoute(b *testing.B) {
 	keys := make([]string, 4096)
 	for i := range keys {

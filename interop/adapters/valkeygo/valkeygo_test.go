@@ -15,8 +15,8 @@ import (
 
 const count = 3000
 
-// Slots are moved behind the back of two clients, one of valkey-go as it is and
-// one with a Router. Both find all keys.
+// Slots move without the knowledge of two clients: one is valkey-go alone, the other has a
+// Router. Both find all keys.
 func TestValkeyGo(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s servers.Server) {
 		ctx := t.Context()
@@ -63,7 +63,7 @@ func TestValkeyGo(t *testing.T) {
 		assert.Equal(t, first, c.Errors("MOVED")-before, "MOVED after the Router has learned")
 
 		before = c.Errors("MOVED")
-		// Keys that are not the first argument, and a command that is not known.
+		// Keys that are not the first argument, and an unknown command.
 		for i, k := range keys {
 			commands[i] = routed.B().Eval().Script("return redis.call('GET', KEYS[1])").Numkeys(1).Key(k).Build()
 		}
@@ -96,9 +96,9 @@ var (
 	sinkShard     *topology.Shard
 )
 
-// Building a command and finding its node: valkey-go hashes while it builds, so
-// that is measured, without what its cluster client then does with the slot; with
-// a Router, both the command and the node.
+// To build a command and find its node. valkey-go hashes while it builds, and only that is
+// measured, not the lookup of the node by its cluster client. With a Router, both building
+// and lookup are measured.
 func BenchmarkRoute(b *testing.B) {
 	keys := make([]string, 4096)
 	for i := range keys {

@@ -23,19 +23,18 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// NodeTimeout is the cluster-node-timeout of all clusters. A failover takes some
-// two to three times as long.
+// NodeTimeout is the cluster-node-timeout of all clusters. A failover takes about two to
+// three times as long.
 const NodeTimeout = 2 * time.Second
 
-// A Config has the settings of nodes. The zero Config is for nodes on
-// 127.0.0.1.
+// A Config has the settings of nodes. With the zero Config, nodes listen on 127.0.0.1.
 type Config struct {
 	Host string               // loopback address; "" is 127.0.0.1
 	TLS  *TLS                 // if not nil, nodes also have a TLS port
 	More func(i int) []string // further settings of node i, as "name", "value"
 }
 
-// A Cluster is nodes that were started together. They do not know each other until
+// A Cluster is a group of nodes that were started together. They know each other only after
 // Create.
 type Cluster struct {
 	Server
@@ -61,10 +60,10 @@ type Node struct {
 	paused bool
 }
 
-// Addr is the address of the plain port.
+// Addr returns the address of the plain port.
 func (n *Node) Addr() string { return net.JoinHostPort(n.Host, strconv.Itoa(n.Port)) }
 
-// Start starts n nodes. They end with the test.
+// Start starts n nodes, which run until the end of the test.
 func (s Server) Start(t testing.TB, n int, c Config) *Cluster {
 	t.Helper()
 	if c.Host == "" {
@@ -139,9 +138,8 @@ var (
 	taken   = map[int]bool{}
 )
 
-// freePorts returns a port p such that p and p+10000, the port of the cluster
-// bus, are free. Both are below the ports that the kernel gives to outgoing
-// connections.
+// freePorts returns a port p such that p and p+10000, the port of the cluster bus, are
+// free. Both are below the range of ports for outgoing connections.
 func freePorts(t testing.TB, host string) int {
 	t.Helper()
 	portsMu.Lock()
@@ -196,7 +194,7 @@ func (n *Node) Restart() error {
 	return fmt.Errorf("%s does not answer", strings.Join(n.args, " "))
 }
 
-// Kill ends the process at once, as a crash would, and waits until it has ended.
+// Kill ends the process at once, like a crash, and waits until it has ended.
 func (n *Node) Kill() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -231,9 +229,9 @@ func (n *Node) Running() bool {
 	return n.cmd != nil && !n.paused
 }
 
-// Anew makes the node, a replica, forget its cluster and its id, and the cluster
-// forget the node; then they meet again, and it is a replica of the primary with
-// that id.
+// Anew makes the node, which is a replica, forget its cluster and its id, and makes the
+// cluster forget the node. Then they meet again, and the node becomes a replica of the
+// primary with that id.
 func (c *Cluster) Anew(n *Node, primary string) {
 	c.t.Helper()
 	old := n.ID
@@ -278,8 +276,7 @@ func (n *Node) Do(command ...string) (any, error) {
 	return c.Do(command[0], Args(command[1:])...)
 }
 
-// String sends one command that has a text for an answer. Anything else fails
-// the test.
+// String sends one command whose reply is a text. Any other reply fails the test.
 func (n *Node) String(command ...string) string {
 	n.t.Helper()
 	s, err := redis.String(n.Do(command...))
@@ -289,7 +286,7 @@ func (n *Node) String(command ...string) string {
 	return s
 }
 
-// Args makes the arguments of a redigo call.
+// Args converts arguments for a redigo call.
 func Args[S any](args []S) []any {
 	out := make([]any, len(args))
 	for i, a := range args {
@@ -298,7 +295,7 @@ func Args[S any](args []S) []any {
 	return out
 }
 
-// View is what the node says about its cluster.
+// View returns the node's view of its cluster.
 func (n *Node) View() (*topology.Cluster, error) {
 	text, err := redis.String(n.Do("CLUSTER", "NODES"))
 	if err != nil {
@@ -307,7 +304,7 @@ func (n *Node) View() (*topology.Cluster, error) {
 	return topology.ParseNodes(text, topology.Origin{Addr: n.Addr()})
 }
 
-// Info is the value of a field of CLUSTER INFO, "" if the node does not answer.
+// Info returns the value of a field of CLUSTER INFO, or "" if the node does not answer.
 func (n *Node) Info(field string) string {
 	text, _ := redis.String(n.Do("CLUSTER", "INFO"))
 	for line := range strings.Lines(text) {
@@ -318,7 +315,7 @@ func (n *Node) Info(field string) string {
 	return ""
 }
 
-// Hosts are the nodes for plan.Create.
+// Hosts returns the nodes for plan.Create.
 func (c *Cluster) Hosts() []plan.Host {
 	hosts := make([]plan.Host, len(c.Nodes))
 	for i, n := range c.Nodes {
@@ -327,7 +324,7 @@ func (c *Cluster) Hosts() []plan.Host {
 	return hosts
 }
 
-// At is the node with the address.
+// At returns the node with the address.
 func (c *Cluster) At(addr string) *Node {
 	for _, n := range c.Nodes {
 		if n.Addr() == addr {
@@ -339,7 +336,7 @@ func (c *Cluster) At(addr string) *Node {
 	return nil
 }
 
-// Create makes the nodes what the layout says and waits until they agree.
+// Create makes the cluster that the layout describes and waits until the nodes agree.
 func (c *Cluster) Create(l plan.Layout) {
 	c.t.Helper()
 	for i, n := range c.Nodes {
@@ -380,12 +377,12 @@ func (c *Cluster) Reset() {
 	}
 }
 
-// Meet joins all nodes and waits until each knows all.
+// Meet joins all nodes and waits until each knows all others.
 func (c *Cluster) Meet() {
 	c.t.Helper()
 	for i, n := range c.Nodes {
 		for _, m := range c.Nodes[:i] {
-			port := cmp.Or(m.TLSPort, m.Port) // the bus is at one of them and 10000
+			port := cmp.Or(m.TLSPort, m.Port) // the port of the bus is this one plus 10000
 			n.String("CLUSTER", "MEET", m.Host, strconv.Itoa(port))
 		}
 	}
@@ -461,7 +458,7 @@ func (c *Cluster) Wait(what string, ok func() bool) {
 				text, err := redis.String(n.Do("CLUSTER", "NODES"))
 				c.t.Logf("%s: cluster_state:%s %v\n%s", n.Addr(), n.Info("cluster_state"), err, text)
 			}
-			c.t.Fatalf("waited in vain until %s", what)
+			c.t.Fatalf("not within 30 s: %s", what)
 		}
 	}
 }

@@ -20,7 +20,7 @@ var launches = sync.OnceValue(func() chan<- func() {
 	return c
 })
 
-// start starts cmd such that it does not outlive this process.
+// start starts cmd so that it does not outlive this process.
 func start(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	done := make(chan error)

@@ -34,8 +34,8 @@ func (c *Cluster) Reshard(from, to *Node, slots int) {
 	c.Settle()
 }
 
-// Errors returns the number of errors that begin with the word, by the counters of all
-// running nodes. It skips the rest of the test if servers have no counters.
+// Errors returns the number of errors that begin with the word, from the counters of all
+// running nodes. If the servers have no counters, it skips the rest of the test.
 func (c *Cluster) Errors(word string) (n int) {
 	c.t.Helper()
 	if !c.AtLeast(6, 2) {
@@ -58,7 +58,7 @@ func (c *Cluster) Errors(word string) (n int) {
 	return n
 }
 
-// DBSize returns the number of keys of all primaries.
+// DBSize returns the total number of keys on all primaries.
 func (c *Cluster) DBSize() (n int) {
 	c.t.Helper()
 	view, err := c.Nodes[0].View()
@@ -75,7 +75,7 @@ func (c *Cluster) DBSize() (n int) {
 	return n
 }
 
-// Addrs are the addresses of all nodes.
+// Addrs returns the addresses of all nodes.
 func (c *Cluster) Addrs() []string {
 	addrs := make([]string, len(c.Nodes))
 	for i, n := range c.Nodes {
@@ -84,7 +84,7 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
-// Three starts three primaries, and nodes without slots.
+// Three starts three primaries and more nodes without slots.
 func (s Server) Three(t testing.TB, empty int) *Cluster {
 	t.Helper()
 	c := s.Start(t, 3+empty, Config{})

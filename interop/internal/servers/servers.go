@@ -1,6 +1,6 @@
-// Package servers starts real clusters of Valkey and Redis on loopback, for
-// tests. Every process is ended by its handle when its test ends, and, on Linux,
-// by the kernel when the test's process ends in any other way.
+// Package servers starts real clusters of Valkey and Redis on loopback, for tests. Every
+// process is ended by its handle when its test ends. On Linux, the kernel also ends it if
+// the test's process ends in any other way.
 package servers
 
 import (
@@ -24,7 +24,7 @@ type Server struct {
 	program, cli string
 }
 
-// AtLeast reports whether the server's version is not before major.minor.
+// AtLeast reports whether the server's version is major.minor or later.
 func (s Server) AtLeast(major, minor int) bool {
 	return s.Major > major || s.Major == major && s.Minor >= minor
 }
@@ -75,7 +75,7 @@ func Each(t *testing.T, test func(t *testing.T, s Server)) {
 	}
 	for name := range strings.FieldsFuncSeq(os.Getenv("HASHSLOT_REQUIRE_SERVERS"), func(r rune) bool { return r == ',' }) {
 		if !slices.ContainsFunc(found, func(s Server) bool { return s.Name == name }) {
-			t.Errorf("HASHSLOT_REQUIRE_SERVERS wants %s, and no %s-server (6.0 or later) is in the folders of HASHSLOT_SERVERS or on PATH", name, name)
+			t.Errorf("HASHSLOT_REQUIRE_SERVERS names %s, but no %s-server (6.0 or later) is in the folders of HASHSLOT_SERVERS or on PATH", name, name)
 		}
 	}
 	if len(found) == 0 && !t.Failed() {
@@ -89,21 +89,21 @@ func Each(t *testing.T, test func(t *testing.T, s Server)) {
 	}
 }
 
-// One returns one of the servers, the first that is found, for tests that are
-// about a client and not about a server.
+// One returns the first server that is found, for tests of a client rather than of a
+// server.
 func One(t testing.TB) Server {
 	t.Helper()
 	found, _ := find()
 	if len(found) == 0 {
 		if os.Getenv("HASHSLOT_REQUIRE_SERVERS") != "" {
-			t.Fatal("HASHSLOT_REQUIRE_SERVERS is set, and there is no server")
+			t.Fatal("HASHSLOT_REQUIRE_SERVERS is set, but there is no server")
 		}
 		t.Skip("no redis-server or valkey-server (6.0 or later) is in the folders of HASHSLOT_SERVERS or on PATH")
 	}
 	return found[0]
 }
 
-// Tool is the file of redis-cli or valkey-cli.
+// Tool returns the path of redis-cli or valkey-cli.
 func (s Server) Tool() string { return s.cli }
 
 // CLI runs redis-cli or valkey-cli, and returns all its output.
