@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// floor is how much slower a case may be whatever the noise: where a linker puts
-// code is worth as much.
+// floor is the difference that never counts, whatever the noise: the place of code in the
+// program alone can cause it.
 const floor = 0.05
 
-// leastPasses is how many passes say what the noise is.
+// leastPasses is the number of passes that it takes to estimate the noise.
 const leastPasses = 3
 
-// A change is a case of two results.
+// A change compares a case of two results.
 type change struct {
 	work, name string
 	old, now   float64 // ns
-	ratio      float64 // of the times, each as a multiple of the peers' times in its own pass
+	ratio      float64 // now to old, both as multiples of the peers' times in the same pass
 	noise      float64
 }
 
 func (c change) slower() bool { return c.ratio > 1+c.noise }
 func (c change) faster() bool { return c.ratio < 1/(1+c.noise) }
 
-// A comparison is what became of the cases of an earlier result.
+// A comparison compares the cases of two results.
 type comparison struct {
 	old, now *result
 	changes  []change
@@ -34,13 +34,13 @@ type comparison struct {
 	added    int      // only in the later one
 }
 
-// against compares hashslot's own cases of now with those of old.
+// against compares hashslot's own cases in now with those in old.
 //
-// A machine's clock changes from one minute to the next, so times are divided by
-// the peers' of the same pass and workload, where the versions of peers are equal.
-// What is left is the spread over the passes: a case is slower or faster if the
-// medians differ by more than the ranges of both, added as independent errors are,
-// and by more than floor.
+// A machine's clock changes from minute to minute, so times are divided by those of the
+// peers in the same pass and workload. Peers whose versions differ do not count. The noise
+// is the range of these quotients over the passes. A case is slower or faster if the
+// medians differ by more than floor plus the ranges of both, added like independent errors
+// (the root of the sum of squares).
 func (now *result) against(old *result) (*comparison, error) {
 	if old.CPU != now.CPU || old.OS != now.OS || old.Arch != now.Arch {
 		return nil, fmt.Errorf("the baseline is of %s, %s/%s, and this result of %s, %s/%s",
@@ -65,7 +65,7 @@ func (now *result) against(old *result) (*comparison, error) {
 				continue
 			}
 			if min(len(t.NS), len(b.NS)) < leastPasses {
-				return nil, fmt.Errorf("%s, %s: %d and %d passes; less than %d do not say what is noise",
+				return nil, fmt.Errorf("%s, %s: %d and %d passes: at least %d are needed to estimate the noise",
 					w.Name, t.Name, len(b.NS), len(t.NS), leastPasses)
 			}
 			was, is := relative(b.NS, oldLevel), relative(t.NS, nowLevel)
@@ -91,8 +91,8 @@ func (now *result) against(old *result) (*comparison, error) {
 	return c, nil
 }
 
-// levels returns, per pass, the geometric mean of the peers that both have in the
-// same version, or nil where there is none.
+// levels returns, for each pass, the geometric mean of the peers that both workloads have
+// in the same version. If there are none, it returns nil.
 func levels(a, b *work) (la, lb []float64) {
 	n := 0
 	for _, t := range a.Cases {

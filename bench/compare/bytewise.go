@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// What most clients do: find the tag with the standard library's search, then
-// one table lookup a byte.
+// The method of most clients: the standard library's search for the tag, then one table
+// lookup for each byte.
 
 var table = func() (t [256]uint16) {
 	for i := range t {

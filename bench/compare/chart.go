@@ -18,16 +18,16 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// A chart is a picture of a result. Lines are told apart by marks and dashes and by
-// their names, which stand where they end; colours come on top.
+// A chart is a picture of a result. Lines differ by marks, by dashes, and by their names,
+// which stand at their ends, so that colour is not needed.
 type chart struct {
 	name  string // of the file
 	title string
 	group string
 	x, y  string   // the axes
-	lines []string // the contenders, of those that there are
+	lines []string // the contenders; those that the result lacks are left out
 	value func(*work, *timing) float64
-	ticks []float64 // of x; nominal x if there are none
+	ticks []float64 // of x; if nil, x is nominal
 	logX  bool
 	pairs [][2]string // workloads whose lengths are fixed and unpredictable: a chart of marks in rows
 }
@@ -72,7 +72,7 @@ var charts = []chart{
 	},
 }
 
-// has reports whether there is enough for the chart.
+// has reports whether r has enough figures for the chart.
 func (c chart) has(r *result) bool {
 	if len(c.pairs) > 0 {
 		return len(c.rows(r)) > 0
@@ -98,7 +98,7 @@ func drawCharts(r *result) (map[string][]byte, error) {
 	return out, nil
 }
 
-// A theme is the colours of a page.
+// A theme has the colours of a page.
 type theme struct {
 	paper, ink, faint, grid color.Color
 	palette                 map[string]color.Color
@@ -123,7 +123,7 @@ type look struct {
 	width  vg.Length
 }
 
-// lookOf looks at the name without what hashslot's forms differ in.
+// lookOf finds the look by the kernel of a contender, or by its name without the kernel.
 func lookOf(name string) look {
 	what, kernel, _ := strings.Cut(name, ", ")
 	looks := map[string]look{
@@ -167,13 +167,13 @@ func lookOf(name string) look {
 // diamond is a filled mark.
 type diamond struct{}
 
-// DrawGlyph is of gonum's GlyphDrawer.
+// DrawGlyph implements gonum's GlyphDrawer.
 func (diamond) DrawGlyph(c *draw.Canvas, sty draw.GlyphStyle, pt vg.Point) {
 	r := sty.Radius * 1.3
 	c.FillPolygon(sty.Color, []vg.Point{{X: pt.X - r, Y: pt.Y}, {X: pt.X, Y: pt.Y - r}, {X: pt.X + r, Y: pt.Y}, {X: pt.X, Y: pt.Y + r}})
 }
 
-// labelOf says what a contender is to a reader who sees the chart alone.
+// labelOf names a contender for readers who see only the chart.
 func labelOf(r *result, name string) string {
 	switch name {
 	case "Of", "AppendOf", "Checksum":
@@ -238,7 +238,7 @@ func (c chart) series(r *result) []series {
 	return all
 }
 
-// nominal is whether workloads stand side by side, by their names.
+// nominal reports whether workloads stand side by side, with their names below.
 func (c chart) nominal() bool { return c.ticks == nil && !c.logX }
 
 // A row is a contender with its two times.
@@ -327,7 +327,7 @@ func (c chart) draw(r *result, t theme) ([]byte, error) {
 	return finish(b.Bytes()), nil
 }
 
-// finish names fonts that have the same widths, for readers without the first.
+// finish adds fonts of the same widths, for readers who lack the first.
 func finish(svg []byte) []byte {
 	return bytes.ReplaceAll(svg, []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif"))
 }
@@ -367,7 +367,7 @@ func (c chart) drawLines(p *plot.Plot, r *result, t theme, label func(vg.Length,
 			owners, how, _ := strings.Cut(strings.TrimPrefix(w.At, "owners="), "/")
 			how = strings.NewReplacer("moved=100", "\n100 slots\nmoved", "alternating", "\nby turns").Replace(how)
 			name := owners + " owners" + how
-			name += strings.Repeat("\n ", 2-strings.Count(name, "\n")) // first lines side by side
+			name += strings.Repeat("\n ", 2-strings.Count(name, "\n")) // so that all labels have three lines, aligned at the first
 			ticks = append(ticks, plot.Tick{Value: float64(i), Label: name})
 		}
 		p.X.Min, p.X.Max = -0.25, x[1]+0.1
@@ -397,7 +397,7 @@ func (c chart) drawLines(p *plot.Plot, r *result, t theme, label func(vg.Length,
 		grid(dc, p.X, t, func(v float64) [2]vg.Point { return [2]vg.Point{{X: toX(v), Y: dc.Min.Y}, {X: toX(v), Y: dc.Max.Y}} })
 		grid(dc, p.Y, t, func(v float64) [2]vg.Point { return [2]vg.Point{{X: dc.Min.X, Y: toY(v)}, {X: dc.Max.X, Y: toY(v)}} })
 		var ends []endLabel
-		// Those named first are drawn last, on top.
+		// The first lines are drawn last, on top.
 		for _, s := range slices.Backward(all) {
 			l := lookOf(s.name)
 			ink := t.palette[l.colour]
@@ -422,7 +422,7 @@ func (c chart) drawLines(p *plot.Plot, r *result, t theme, label func(vg.Length,
 	}))
 }
 
-// An endLabel is a name beside the end of its line.
+// An endLabel is the name beside the end of a line.
 type endLabel struct {
 	from vg.Point
 	y    vg.Length
@@ -431,13 +431,13 @@ type endLabel struct {
 	mark draw.GlyphDrawer
 }
 
-// spread moves labels apart, as little as it can: those that touch become a block
-// around the middle of where they would be.
+// spread moves labels apart by as little as possible: labels that touch become a block
+// around the middle of their own places.
 func spread(all []endLabel, low, high vg.Length) {
 	slices.SortStableFunc(all, func(a, b endLabel) int { return cmp.Compare(a.from.Y, b.from.Y) })
 	type block struct {
 		first, n int
-		bottom   vg.Length // of the first label's middle
+		bottom   vg.Length // the middle of its first label
 	}
 	place := func(first, n int) block {
 		sum := vg.Length(0)
@@ -519,5 +519,5 @@ func (c chart) drawRows(p *plot.Plot, r *result, t theme, rows []row, label func
 // A painter draws into the area between the axes, and beside it.
 type painter func(draw.Canvas, *plot.Plot)
 
-// Plot is of gonum's Plotter.
+// Plot implements gonum's Plotter.
 func (f painter) Plot(c draw.Canvas, p *plot.Plot) { f(c, p) }

@@ -8,8 +8,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/command"
 )
 
-// toSlots is commands to their slots: the hash alone, by package command, and by
-// the map from names to the place of the first key that clients have.
+// toSlots goes from commands to their slots: with the hash alone, with package command, and
+// with a map such as clients have, from names to the place of the first key.
 func toSlots(name string, make func(key string, i int) []string) workload {
 	const n = 1024
 	return workload{name: "command to slot, " + name, group: groupCommands, at: name, units: n, unit: "ns a command", contenders: func() []contender {

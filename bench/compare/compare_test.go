@@ -25,8 +25,8 @@ import (
 	"github.com/hashslot/hashslot/internal/impl"
 )
 
-// A comparison of speed is worth something only among equals. What is known to
-// differ is named here.
+// A comparison of speed is fair only between functions with equal answers. Known
+// differences are listed here.
 func TestPeersAgree(t *testing.T) {
 	wrong := map[string]string{
 		"go-redis": `wrong for 1 of 20020 keys, "" among them`, // a random slot
@@ -41,7 +41,7 @@ func TestPeersAgree(t *testing.T) {
 	}
 }
 
-// Mistakes that have been made elsewhere are noticed.
+// The check notices mistakes that other implementations have made.
 func TestWrongPeersAreMarked(t *testing.T) {
 	right := func(key string) uint16 { return uint16(hashslot.Of(key)) }
 	for name, p := range map[string]slotPeer{
@@ -139,7 +139,7 @@ func TestCommittedResults(t *testing.T) {
 	}
 }
 
-// A pass appends to what there is, per key of keys and per run of buffers.
+// A pass appends its times to the result: per key, or per run for buffers.
 func TestPass(t *testing.T) {
 	work := func(w workload) workload {
 		w.contenders = func() []contender {
@@ -157,7 +157,7 @@ func TestPass(t *testing.T) {
 		assert.Len(t, r.Work[i].Cases, 1)
 		assert.Len(t, r.Work[i].Cases[0].NS, 2)
 		for _, ns := range r.Work[i].Cases[0].NS {
-			assert.GreaterOrEqual(t, ns, least*0.999, "a sleep lasts as long as it says")
+			assert.GreaterOrEqual(t, ns, least*0.999, "a sleep lasts at least its duration")
 		}
 	}
 	assert.Equal(t, "ns a key", r.Work[0].Unit)
@@ -205,8 +205,8 @@ func TestCPUNames(t *testing.T) {
 	assert.NotEmpty(t, cpuName())
 }
 
-// sample is a result of all workloads, made up: each contender takes its number of
-// ns, a pass of a faster clock less.
+// sample is an invented result of all workloads: each contender takes its number in ns,
+// and less in a pass with a faster clock.
 func sample(passes int) *result {
 	r := &result{CPU: "CPU 1", OS: "linux", Arch: "amd64", Go: "go1.26.8", Kernel: impl.Current(), Commit: "abcdef1", Date: "2026-11-27", Reps: 3, Run: "60µs",
 		Pinned: "pinned to CPU 1", Peers: []peerInfo{{"go-redis", "github.com/redis/go-redis/v9 v9.23.0", `wrong for "|"`, true}}}
@@ -372,7 +372,7 @@ func TestResultsThatAreNone(t *testing.T) {
 	}
 }
 
-// The noise is that of the passes after the clock has been taken out.
+// The noise is the spread of the passes without the effect of the clock.
 func TestBaseline(t *testing.T) {
 	const name = "one key, 16 bytes"
 	compare := func(old, now *result) *comparison {
@@ -427,7 +427,7 @@ func TestBaseline(t *testing.T) {
 	assert.False(t, compare(now, old).write(&out), "faster is not slower")
 	assert.Contains(t, out.String(), "| -7% | ±5% | faster |")
 
-	// Noise of either result explains as much.
+	// The noise of either result explains a difference of its size.
 	noisy := sample(5)
 	noisy.find(name).find("Of").NS[0] *= 1.1
 	c = compare(old, noisy)
@@ -438,7 +438,7 @@ func TestBaseline(t *testing.T) {
 	scale(scaled, 1.07, name)
 	assert.Empty(t, slower(compare(noisy, scaled)))
 
-	// A peer of another version is no yardstick.
+	// A peer of another version is not a yardstick.
 	moved := sample(5)
 	for i, c := range moved.find(name).Cases {
 		if c.Peer != "" {
@@ -470,7 +470,7 @@ func TestBaseline(t *testing.T) {
 	}
 }
 
-// Of the passes of a clock that changes, what is left is what contenders differ in.
+// A clock that changes has no effect: only differences between contenders remain.
 func TestFigure(t *testing.T) {
 	w := &work{Cases: []timing{
 		{Name: "ours", NS: []float64{30, 20, 48}},
@@ -492,7 +492,7 @@ func TestCoreCounts(t *testing.T) {
 	assert.Equal(t, []int{1, 2, 4, 6}, coreCounts(6))
 }
 
-// Work on many cores does all of it, also where there are fewer.
+// Work for many cores is done completely on machines with fewer, too.
 func TestTogether(t *testing.T) {
 	allowed = cpus()
 	assert.EqualValues(t, coreRounds*(0+1+2+3+4), together(5, func(core int) uint64 { return uint64(core) }))

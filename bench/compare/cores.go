@@ -9,21 +9,21 @@ import (
 	"github.com/hashslot/hashslot/bench/internal/owners"
 )
 
-// Each core has its own keys and goes over them so many times in a run, which takes
-// far longer than to start it.
+// In a run, each core does coreRounds rounds over keys of its own. That takes far longer
+// than to start the run.
 const (
 	coreKeys   = 4096
 	coreRounds = 64
 )
 
-// onCores is the work of many cores at once on one map. The time of a key is that
-// of a run divided by the keys of all cores.
+// onCores is a workload of many cores that use one map concurrently. The time of a key is
+// the time of a run divided by the keys of all cores.
 func onCores(cores int) workload {
 	return workload{name: fmt.Sprintf("on %d cores", cores), group: groupCores, at: fmt.Sprint(cores), x: float64(cores),
 		units: cores * coreKeys * coreRounds, contenders: func() []contender { return parallel(cores) }}
 }
 
-// coreCounts returns 1, 2, 4 and so on, and the number of all.
+// coreCounts returns 1, 2, 4 and so on, and the number of all cores.
 func coreCounts(n int) []int {
 	var all []int
 	for c := 1; c < n; c *= 2 {
@@ -95,8 +95,8 @@ func parallel(cores int) []contender {
 	return all
 }
 
-// workers are goroutines that wait for work, each on a CPU of its own, where the
-// system allows that.
+// workers are goroutines that wait for work, each on a CPU of its own if the system allows
+// that.
 var workers []chan<- func()
 
 func worker(core int) chan<- func() {
@@ -105,7 +105,7 @@ func worker(core int) chan<- func() {
 		workers = append(workers, c)
 		go func() {
 			if i < len(allowed) {
-				_ = pin(allowed[i]) // or else the system's scheduler spreads them
+				_ = pin(allowed[i]) // if it fails, the system's scheduler spreads them
 			}
 			for f := range c {
 				f()
@@ -115,7 +115,7 @@ func worker(core int) chan<- func() {
 	return workers[core]
 }
 
-// together does the rounds on each of so many CPUs.
+// together does coreRounds rounds on each core, and waits for all.
 func together(cores int, one func(core int) uint64) uint64 {
 	var wg sync.WaitGroup
 	sums := make([]uint64, cores)

@@ -1,24 +1,24 @@
-// Command compare measures hashslot beside other libraries, in one process
-// and by turns, so that a change of the machine's clock or of its load hits all
-// of them alike.
+// Command compare measures hashslot beside other libraries. They take turns in one
+// process, so that a change of the machine's clock or load affects all of them alike.
 //
 //	go run . -list
 //	go run . -work 'one key' -who 'Of|xxh3'
 //	go run . -keys FILE -work yours
 //
-// Per workload and contender it prints the minimum and the median of many
-// short runs, and ratios of the medians: how many times faster than redisc, and
-// the time as a multiple of that of xxh3 on the same bytes. Of is hashslot with the
-// kernel in use; "Of, clmul" and so on are other kernels.
+// For each workload and contender it prints the minimum and the median of many short runs,
+// and two ratios of medians: how many times faster than redisc it is, and its time as a
+// multiple of the time of xxh3 on the same bytes. Of is hashslot with the kernel in use;
+// "Of, clmul" and so on are other kernels.
 //
-// To keep what is measured, with tables, charts and text for benchstat:
+// To keep a result, with tables, charts and text for benchstat:
 //
 //	go run . -passes 9 -reps 9 -o ../results
 //	go run . -passes 1 -reps 9 -o ../results -add   (one pass more)
 //	go run . -passes 0 -o ../results -add            (the same figures, drawn anew)
 //
-// To compare with an earlier result of the same CPU; the exit status is 1 if a case
-// is slower than the noise of both explains:
+// To compare with an earlier result of the same CPU (the exit status is 1 if a case is
+// slower by more than the noise of both explains, and 2 after an error; go run prints the
+// status, and exits with 1 itself):
 //
 //	go run . -passes 9 -reps 9 -baseline ../results/FILE.json
 package main
@@ -50,14 +50,14 @@ func main() {
 	var (
 		work     = flag.String("work", "", "only workloads that match this regular `expression`")
 		who      = flag.String("who", "", "only contenders that match this regular `expression`, and redisc and xxh3")
-		reps     = flag.Int("reps", 101, "`runs` of each contender in a pass")
-		passes   = flag.Int("passes", 1, "`times` that all is measured")
+		reps     = flag.Int("reps", 101, "`number` of runs of each contender in a pass")
+		passes   = flag.Int("passes", 1, "`number` of times that everything is measured")
 		cpu      = flag.Int("cpu", last, "the `number` of the CPU to run on, -1 for any")
 		least    = flag.Duration("run", 60*time.Microsecond, "least `time` of one run")
 		list     = flag.Bool("list", false, "list the workloads and stop")
 		keys     = flag.String("keys", "", "measure the keys in this `file` too, one on each line")
 		dir      = flag.String("o", "", "write the result, tables and charts to this `folder`")
-		add      = flag.Bool("add", false, "with -o: add the passes to those that the result there has")
+		add      = flag.Bool("add", false, "with -o: add the passes to the result there")
 		baseline = flag.String("baseline", "", "compare with the result in this `file`")
 		note     = flag.String("note", "", "a `remark` on the machine, for the result")
 	)
@@ -148,7 +148,7 @@ func main() {
 	}
 }
 
-// allowed are the CPUs that the process began with.
+// allowed are the CPUs that the process could use at its start.
 var allowed []int
 
 func fatal(err error) {
@@ -156,7 +156,8 @@ func fatal(err error) {
 	os.Exit(2)
 }
 
-// commit is that of the build, or of the checkout if go run built it.
+// commit returns the commit of the build. A build by go run does not know it; then it is
+// the commit of the checkout.
 func commit() string {
 	revision, modified := "", false
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -12,7 +12,7 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// The names of the ways to keep who owns a slot.
+// The names of the structures that keep the owners of slots.
 const (
 	array     = "array"
 	sorted    = "sorted ranges"
@@ -20,9 +20,8 @@ const (
 	addresses = "locked addresses"
 )
 
-// fromSlots compares lookups of random slots, each of which waits for the one
-// before: the slot comes from the owner that was found. it/base is how many
-// times longer they take than those in a bare array.
+// fromSlots compares dependent lookups of random slots: each slot comes from the owner
+// found before it. it/base is their time as a multiple of the time in a bare array.
 func fromSlots(l owners.Layout) workload {
 	return workload{name: "slot to owner, " + l.Name, group: groupOwners, at: l.Name, units: dependent, unit: "ns a lookup",
 		contenders: func() []contender { return lookups(l) }}
@@ -30,8 +29,8 @@ func fromSlots(l owners.Layout) workload {
 
 const dependent = 4096 // lookups of a run
 
-// lookups is a function of its own because the compiler does not inline what is
-// called in a function as large as workloads would be with it.
+// lookups is a function of its own: in a function as large as workloads would be with it,
+// the compiler does not inline calls.
 func lookups(l owners.Layout) []contender {
 	const n = dependent
 	c := owners.New(l)
@@ -93,13 +92,13 @@ func lookups(l owners.Layout) []contender {
 // A keyRouter finds the owners of keys.
 type keyRouter struct {
 	name   string
-	module string // none is hashslot
+	module string // empty for hashslot
 	loop   func(keys []string) uint64
 	owner  func(key string) int // its number in the layout
 }
 
-// keyRouters returns all, with the same owners: the library's, the shapes in which
-// clients keep owners with the byte-wise table in front, and a client itself.
+// keyRouters returns all routers, with the same owners: the library's, the structures of
+// clients with the byte-wise table in front, and a whole client.
 func keyRouters(l owners.Layout) []keyRouter {
 	c := owners.New(l)
 	number := map[*owners.Node]int{}
@@ -180,7 +179,7 @@ func keyRouters(l owners.Layout) []keyRouter {
 	}
 }
 
-// clusterRouter returns a Router that has taken a view with the owners of l.
+// clusterRouter returns a Router that has applied a view with the owners of l.
 func clusterRouter(l owners.Layout) *topology.Router {
 	nodes := make([]topology.Node, l.Owners)
 	sets := make([]slotmap.Set, l.Owners)
@@ -200,8 +199,8 @@ func clusterRouter(l owners.Layout) *topology.Router {
 	return r
 }
 
-// fromKeys compares hashing and lookup. it/base is their time as a part of what
-// clients take that keep sorted ranges.
+// fromKeys compares hashing and lookup together. it/base is their time as a fraction of
+// the time of clients with sorted ranges.
 func fromKeys(l owners.Layout, bytes int) workload {
 	w := workload{name: fmt.Sprintf("key to owner, %d bytes, %s", bytes, l.Name), group: groupKeys, at: fmt.Sprintf("%d bytes", bytes), x: float64(bytes), units: 1024}
 	w.contenders = func() []contender {
@@ -215,8 +214,8 @@ func fromKeys(l owners.Layout, bytes int) workload {
 	return w
 }
 
-// split compares the division of keys of 16 bytes by owner. it/base is the time
-// as a part of what the usual map of slices takes.
+// split compares ways to divide keys of 16 bytes by owner. it/base is the time as a
+// fraction of the time with the usual map of slices.
 func split(l owners.Layout, n int) workload {
 	return workload{name: fmt.Sprintf("divided by owner, %d keys, %s", n, l.Name), group: groupSplit, at: fmt.Sprintf("%d keys", n), units: n,
 		contenders: func() []contender {
@@ -254,5 +253,5 @@ func splitters(l owners.Layout, keys []string) []contender {
 	}
 }
 
-// few is the layout that keys are routed in: 16 owners.
+// few is the layout for workloads with keys: 16 owners.
 func few() owners.Layout { return owners.Layouts()[1] }

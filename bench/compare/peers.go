@@ -25,7 +25,7 @@ import (
 	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
-// The names of peers that others are compared with.
+// The names of the peers that all others are compared with.
 const (
 	redis   = "redisc"
 	xxh     = "xxh3"
@@ -33,7 +33,7 @@ const (
 	bytes1  = "byte-wise table"
 )
 
-// What clients compute a slot by, which their packages do not export.
+// The functions by which clients compute slots. Their packages do not export them.
 
 //go:linkname goRedisSlot github.com/redis/go-redis/v9/internal/hashtag.Slot
 func goRedisSlot(key string) int
@@ -44,8 +44,7 @@ func rueidisSlot(key string) uint16
 //go:linkname valkeyGoSlot github.com/valkey-io/valkey-go/internal/cmds.slot
 func valkeyGoSlot(key string) uint16
 
-// here is the module of what other projects do and this package has a copy of,
-// written anew.
+// here is the module of methods of other projects that this package implements itself.
 const here = "written here"
 
 // A slotPeer computes slots.
@@ -53,7 +52,7 @@ type slotPeer struct {
 	name   string
 	module string
 	str    func(string) uint16
-	raw    func([]byte) uint16 // instead, for who takes bytes alone
+	raw    func([]byte) uint16 // instead of str, for peers that take only bytes
 	noTags bool                // it is a checksum, modulo 16384, without hash tags
 }
 
@@ -73,15 +72,15 @@ func slotPeers() []slotPeer {
 	}
 }
 
-// A hashPeer is another hash, for scale: its answers are no slots.
+// A hashPeer is another hash, for comparison: its answers are not slots.
 type hashPeer struct {
 	name   string
 	module string
 	run    func([]byte) uint64
 }
 
-// hashPeers are those that are measured on short keys, too; xxh3 and xxhash have
-// forms for strings, which the workloads call.
+// hashPeers returns all hashes. For xxh3 and xxhash, workloads with single keys call
+// the forms for strings instead.
 func hashPeers() []hashPeer {
 	castagnoli := crc32.MakeTable(crc32.Castagnoli)
 	return []hashPeer{
@@ -93,8 +92,8 @@ func hashPeers() []hashPeer {
 	}
 }
 
-// version returns a module with the version that this program was built with. What
-// belongs to Go has Go's.
+// version returns a module with the version that is built into this program. For packages
+// of the standard library that is Go's.
 func version(module string) string {
 	if module == here {
 		return module
@@ -109,7 +108,7 @@ func version(module string) string {
 	return module + " of " + runtime.Version()
 }
 
-// versionOf is version, and nothing for what is hashslot itself.
+// versionOf is version, but "" for hashslot itself.
 func versionOf(module string) string {
 	if module == "" {
 		return ""
@@ -123,7 +122,7 @@ var awkward = []string{
 	"café", "ключ{тег}", "鍵", "123456789",
 }
 
-// tested returns keys with and without tags, of the lengths that are used.
+// tested returns keys with and without tags, of the lengths in the workloads.
 func tested() (tagged, plain []string) {
 	rng := seeded()
 	for range 10_000 {
@@ -133,7 +132,8 @@ func tested() (tagged, plain []string) {
 	return append(tagged, awkward...), plain
 }
 
-// specified is the answer: the bitwise checksum of what the tag's rule leaves.
+// specified returns the right answer: the bitwise checksum of the part that the rule of
+// hash tags selects.
 func specified(key string) uint16 { return xmodem.Bitwise([]byte(hashtag.Of(key))) % hashslot.Count }
 
 // checked compares the answers of a peer with the specification.
@@ -176,8 +176,8 @@ func (p slotPeer) of(key string) uint16 {
 	return p.raw([]byte(key))
 }
 
-// checkedRouters compares what clients and shapes of maps say with the layout, for
-// each slot.
+// checkedRouters compares the answers of clients and of their structures with the layout,
+// for each slot.
 func checkedRouters() []peerInfo {
 	var tags [hashslot.Count]string
 	for s := range tags {
@@ -213,7 +213,7 @@ func checkedRouters() []peerInfo {
 	return all
 }
 
-// checkedPeers checks all.
+// checkedPeers checks all peers.
 func checkedPeers() []peerInfo {
 	var all []peerInfo
 	for _, p := range slotPeers() {
@@ -225,8 +225,8 @@ func checkedPeers() []peerInfo {
 	return append(all, checkedRouters()...)
 }
 
-// goRedis returns a client whose slots are those of l, and which needs no network:
-// no node is ever dialled.
+// goRedis returns a client with the owners of l. It needs no network: it never dials a
+// node.
 func goRedis(l owners.Layout) *goredis.ClusterClient {
 	var slots []goredis.ClusterSlot
 	for s := range hashslot.Count {

@@ -22,7 +22,7 @@ func cpus() []int {
 	return all
 }
 
-// pin binds the calling goroutine to a thread and that to one CPU.
+// pin binds the calling goroutine to a thread, and the thread to one CPU.
 func pin(cpu int) error {
 	runtime.LockOSThread()
 	var set unix.CPUSet

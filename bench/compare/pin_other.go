@@ -16,7 +16,7 @@ func cpus() []int {
 	return all
 }
 
-// pin binds the calling goroutine to a thread. Only Linux binds that to a CPU.
+// pin binds the calling goroutine to a thread. Only on Linux is the thread bound to a CPU.
 func pin(int) error {
 	runtime.LockOSThread()
 	return errors.ErrUnsupported

@@ -11,8 +11,8 @@ import (
 	"slices"
 )
 
-// A result is what one CPU was measured to do. The tables, the charts and the
-// text for benchstat are made of it alone.
+// A result has the figures of one CPU. The tables, the charts and the text for benchstat
+// are made from it alone.
 type result struct {
 	CPU    string
 	OS     string
@@ -24,15 +24,15 @@ type result struct {
 	Reps   int    // runs of each contender in a pass
 	Run    string // least time of a run
 	Pinned string
-	Note   string `json:",omitempty"` // of the machine: shared, for instance
+	Note   string `json:",omitempty"` // a remark on the machine, such as that it is shared
 	Peers  []peerInfo
 	Work   []work
 }
 
-// peerInfo is a peer's module and what was found about its answers.
+// peerInfo is a peer's module and the result of the check of its answers.
 type peerInfo struct {
 	Name    string
-	Module  string `json:",omitempty"` // with its version; none is written here
+	Module  string `json:",omitempty"` // with its version; empty for methods implemented here
 	Answers string
 	Wrong   bool `json:",omitempty"`
 }
@@ -40,27 +40,28 @@ type peerInfo struct {
 // A work is a workload with the times of its contenders.
 type work struct {
 	Name  string
-	Group string  // of workloads that are a table and perhaps a chart
-	At    string  // where in the group
-	X     float64 `json:",omitempty"` // the same as a number
+	Group string  // workloads of a group are in one table, and perhaps in a chart
+	At    string  // its place in the group
+	X     float64 `json:",omitempty"` // At as a number
 	Unit  string
 	Bytes int `json:",omitempty"` // of a buffer
 	Cases []timing
 }
 
-// A timing has, of each pass, the median of the nanoseconds per unit of work.
+// A timing has the median of each pass, in nanoseconds per unit of work.
 type timing struct {
 	Name   string
 	Kernel string    `json:",omitempty"` // of hashslot
-	Peer   string    `json:",omitempty"` // the module; none is hashslot itself
+	Peer   string    `json:",omitempty"` // the module; empty for hashslot itself
 	NS     []float64 `json:"ns"`
 }
 
 func (t timing) median() float64 { return medianOf(t.NS) }
 
-// figure returns what a table says of t, one of w's cases, and half of the range of
-// the passes as a part of it. The clock is taken out: times count as multiples of the
-// peers' in the same pass, and their median is told at the peers' median time.
+// figure returns the figure of t, one of w's cases, for a table, and half of the range of
+// the passes as a fraction of it. Changes of the clock are removed: times are computed as
+// multiples of the peers' times in the same pass, and their median is multiplied by the
+// peers' median time.
 func (w *work) figure(t *timing) (ns, spread float64) {
 	level, _ := levels(w, w)
 	if len(level) != len(t.NS) {
@@ -70,7 +71,7 @@ func (w *work) figure(t *timing) (ns, spread float64) {
 	return medianOf(times) * medianOf(level), spreadOf(times)
 }
 
-// spreadOf is half of the range, as a part of the median.
+// spreadOf returns half of the range as a fraction of the median.
 func spreadOf(v []float64) float64 {
 	return (slices.Max(v) - slices.Min(v)) / 2 / medianOf(v)
 }
@@ -83,7 +84,7 @@ func medianOf(v []float64) float64 {
 	return s[len(s)/2]
 }
 
-// rounded keeps four digits, which is more than any timing is good for.
+// rounded keeps four digits, which is more than the precision of any timing.
 func rounded(x float64) float64 {
 	if x == 0 {
 		return 0
@@ -131,7 +132,7 @@ func (r *result) add(other *result) error {
 	for _, f := range [][3]string{{"CPU", r.CPU, other.CPU}, {"commit", r.Commit, other.Commit}, {"kernel", r.Kernel, other.Kernel},
 		{"Go version", r.Go, other.Go}, {"system", r.OS + "/" + r.Arch, other.OS + "/" + other.Arch}} {
 		if f[1] != f[2] {
-			return fmt.Errorf("the %s is %q, and that of the result so far %q", f[0], f[2], f[1])
+			return fmt.Errorf("the %s is %q, but %q in the result so far", f[0], f[2], f[1])
 		}
 	}
 	r.Date, r.Reps, r.Run, r.Pinned, r.Note, r.Peers = other.Date, other.Reps, other.Run, other.Pinned, other.Note, other.Peers
@@ -157,7 +158,7 @@ func (r *result) add(other *result) error {
 	return nil
 }
 
-// passes is how often the workloads were measured.
+// passes returns how many times the workloads were measured.
 func (r *result) passes() int {
 	n := 0
 	for _, w := range r.Work {
@@ -168,7 +169,7 @@ func (r *result) passes() int {
 	return n
 }
 
-// head says where the figures are from.
+// head returns a line that says where the figures come from.
 func (r *result) head() string {
 	s := fmt.Sprintf("%s, %s/%s, %s, kernel %s, commit %s, %s, %s", r.CPU, r.OS, r.Arch, r.Go, r.Kernel, r.Commit, r.Date, r.Pinned)
 	if r.Note != "" {
@@ -177,17 +178,18 @@ func (r *result) head() string {
 	return s
 }
 
-// command is what makes a result like r.
+// command returns the command that makes a result like r.
 func (r *result) command() string {
 	return fmt.Sprintf("go run . -passes %d -reps %d -run %s -o ../results", r.passes(), r.Reps, r.Run)
 }
 
-// name is what the files of r are called, without their endings.
+// name returns the name of r's files, without their endings.
 func (r *result) name() string {
 	return fmt.Sprintf("%s-%s-%s-%s", slug(r.CPU), r.OS, r.Arch, slug(r.Go))
 }
 
-// slug keeps letters, digits and dots; what is between them becomes one hyphen.
+// slug keeps letters, digits and dots, in lower case. Anything between them becomes one
+// hyphen.
 func slug(s string) string {
 	var out []byte
 	for _, c := range []byte(s) {

@@ -16,26 +16,26 @@ import (
 // A contender is one way to do the work of a workload.
 type contender struct {
 	name   string
-	kernel string // of hashslot, forced in front of each run; or none
-	peer   string // the module, of what is not hashslot
-	base   string // the contender its time is also compared with, or none
+	kernel string // of hashslot, forced before each run; or empty
+	peer   string // the module, if it is not hashslot
+	base   string // the contender that its time is also compared with, or empty
 	run    func() uint64
 }
 
-// A workload is what contenders are compared in. One run of any of them does
-// the same amount of work: that many units, which are keys, or that many bytes.
+// A workload is work in which contenders are compared. A run of any contender does the same
+// amount of it: a number of units, which are keys, or a number of bytes.
 type workload struct {
 	name       string
-	group      string  // the table it is in, or none: not in reports
-	at         string  // where in the table
-	x          float64 // where in a chart
+	group      string  // the table that it is in; empty if it is in no report
+	at         string  // its place in the table
+	x          float64 // its place in a chart
 	units      int
-	unit       string // "ns a key" if it does not say
+	unit       string // if empty, "ns a key"
 	bytes      int
 	contenders func() []contender
 }
 
-// perRun is by what the time of a run is divided: of buffers, it is not.
+// perRun returns the divisor for the time of a run: the number of keys, or 1 for buffers.
 func (w workload) perRun() float64 {
 	if w.bytes > 0 {
 		return 1
@@ -61,8 +61,8 @@ func timed(c contender, n int) float64 {
 	return float64(time.Since(start).Nanoseconds())
 }
 
-// measure returns the times of one run of each contender, sorted. All take
-// turns, in an order that rotates.
+// measure returns the sorted times of the runs of each contender. The contenders take turns,
+// in an order that rotates.
 func measure(all []contender, reps int, least time.Duration) [][]float64 {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	loops := make([]int, len(all))
@@ -85,7 +85,7 @@ func measure(all []contender, reps int, least time.Duration) [][]float64 {
 	return times
 }
 
-// pass measures each workload once and appends what it finds to r.
+// pass measures each workload once and appends the medians to r.
 func pass(r *result, list []workload, keep func(contender) bool, reps int, least time.Duration, show func(workload, []contender, [][]float64)) {
 	for _, w := range list {
 		all := slices.DeleteFunc(w.contenders(), func(c contender) bool { return !keep(c) })
@@ -148,7 +148,7 @@ func report(w workload, all []contender, times [][]float64) {
 	out.Flush()
 }
 
-// median and least are of sorted times.
+// median and least take sorted times.
 func median(t []float64) float64 { return t[len(t)/2] }
 
 func least(t []float64) float64 { return t[0] }

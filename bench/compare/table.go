@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// digits writes three of them.
+// digits formats x with about three digits.
 func digits(x float64) string {
 	switch {
 	case x < 10:
@@ -18,7 +18,7 @@ func digits(x float64) string {
 	return fmt.Sprintf("%.0f", x)
 }
 
-// markdown returns the tables, with the charts in front of them.
+// markdown returns the tables, each after its chart.
 func markdown(r *result) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s, %s/%s, %s\n\n", r.CPU, r.OS, r.Arch, r.Go)
@@ -29,7 +29,7 @@ func markdown(r *result) []byte {
 	fmt.Fprintf(&b, ". Made in bench/compare by\n\n    %s\n\n", r.command())
 	fmt.Fprintf(&b, "All contenders of a column take turns in one process, so they can be compared with each other; columns only roughly. "+
 		"Passes: %d, of %d runs each. A figure is the median over the passes of the median of the runs, ± half of the range of the passes; "+
-		"as the clock of a machine changes, times count as multiples of the peers' times in the same pass, and are told at the peers' median time. "+
+		"as the clock of a machine changes, times are computed as multiples of the peers' times in the same pass, and multiplied by the peers' median time. "+
 		"`Of`, `AppendOf` and `Checksum` are hashslot with the kernel in use, %s; other kernels are named. "+
 		"An asterisk marks peers whose answers differ, see [the peers](#peers).\n", r.passes(), r.Reps, r.Kernel)
 	wrong := map[string]bool{}
@@ -84,7 +84,7 @@ func markdown(r *result) []byte {
 	return b.Bytes()
 }
 
-// picture shows a chart in the colours of the reader's page.
+// picture shows a chart in the theme of the reader's page.
 func picture(r *result, c chart) string {
 	name := r.name() + "-" + c.name
 	return fmt.Sprintf("<picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"%s-dark.svg\"><img alt=\"%s\" src=\"%s-light.svg\"></picture>\n",
@@ -126,7 +126,7 @@ func benchmarkText(r *result) []byte {
 	for _, w := range r.Work {
 		for _, c := range w.Cases {
 			for _, ns := range c.NS {
-				// The 1 is for GOMAXPROCS, or a name that ends in a number would lose it.
+				// The 1 stands for GOMAXPROCS. Without it, a name would lose a number at its end.
 				fmt.Fprintf(&b, "Benchmark%s/by=%s-1\t1\t%.4g ns/op", benchName(w.Name), benchName(c.Name), ns)
 				if w.Bytes > 0 {
 					fmt.Fprintf(&b, "\t%.4g MB/s", float64(w.Bytes)/ns*1e3)

@@ -40,15 +40,15 @@ const (
 var groups = []string{groupOne, groupVaried, groupReal, groupTags, groupBatch, groupBatches, groupLong, groupShifted,
 	groupOwners, groupKeys, groupSplit, groupCommands, groupCores}
 
-// remarks stand under the headings of tables.
+// remarks are printed below the headings of tables.
 var remarks = map[string]string{
-	groupOne:      "1024 keys, again and again.",
+	groupOne:      "Every run has the same 1024 keys.",
 	groupVaried:   "32768 keys, more than a branch predictor remembers.",
-	groupReal:     "32768 keys of each kind. The mix is of all kinds and of short counters.",
-	groupTags:     "Below are keys of the same lengths without a tag. xxh3 has no tags to find and hashes the whole key; who knows tags hashes what is in them.",
-	groupBatches:  "The batches that are named by what is in the keys have 4096.",
-	groupOwners:   "Lookups of random slots, each of which waits for the one before. Sorted ranges are the shape of go-redis, locked interfaces that of rueidis and valkey-go, locked addresses that of redisc.",
-	groupKeys:     "Shapes of clients hash by the byte-wise table; go-redis is the client itself, with fixed slots and no network.",
+	groupReal:     "32768 keys of each kind. The mix has all kinds, and short counters.",
+	groupTags:     "The rows below have keys of the same lengths without a tag. xxh3 hashes the whole key; functions that know hash tags hash only what is in the tag.",
+	groupBatches:  "Batches that are named by the contents of their keys have 4096 keys.",
+	groupOwners:   "Dependent lookups of random slots: each slot comes from the previous answer. Sorted ranges are the structure of go-redis, locked interfaces that of rueidis and valkey-go, locked addresses that of redisc.",
+	groupKeys:     "The structures of clients hash by the byte-wise table; go-redis is the client itself, with fixed slots and no network.",
 	groupCommands: "Keys of 16 bytes. Clients have a map from names to the place of the first key.",
 	groupCores:    "Each core is pinned and has 4096 keys of its own; the owners are shared. The time is that of all cores together, divided by all keys. The shapes of clients hash by the byte-wise table.",
 }
@@ -67,7 +67,7 @@ func readKeys(name string) ([]string, error) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		if len(keys) == 1<<20 {
-			break // enough to tell
+			break // a million keys are enough
 		}
 		keys = append(keys, lines.Text())
 	}
@@ -82,7 +82,7 @@ func readKeys(name string) ([]string, error) {
 
 const many = 32768
 
-// workloads returns all. keysFile is the name of the file of yours, or "".
+// workloads returns all workloads. keysFile is the name of the file that yours are from, or "".
 func workloads(keysFile string) []workload {
 	var all []workload
 	add := func(group, at string, x float64, w workload) {
@@ -179,7 +179,7 @@ func workloads(keysFile string) []workload {
 	return all
 }
 
-// sizeName is a number of bytes in units of 1024.
+// sizeName formats a number of bytes in units of 1024.
 func sizeName(n int) string {
 	switch {
 	case n >= 1<<20 && n%(1<<20) == 0:
@@ -190,7 +190,7 @@ func sizeName(n int) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// A shape is a way in which programs form keys.
+// A shape is a form of keys that programs use.
 type shape struct {
 	name string
 	key  func(*rand.Rand) string
@@ -258,7 +258,7 @@ func mixedTag(low, high int) func(*rand.Rand) string {
 	}
 }
 
-// shares makes percent of its keys by one, the rest by the other.
+// shares makes percent of its keys by the first function, the rest by the second.
 func shares(percent int, one, other func(*rand.Rand) string) func(*rand.Rand) string {
 	return func(rng *rand.Rand) string {
 		if rng.IntN(100) < percent {
@@ -287,7 +287,7 @@ func asBytes(keys []string) [][]byte {
 	return p
 }
 
-// oneKey calls for one key after the other.
+// oneKey hashes keys by one call each.
 func oneKey(name string, n int, key func(*rand.Rand) string) workload {
 	return workload{name: name, units: n, contenders: func() []contender {
 		keys := keysOf(n, key)
@@ -349,8 +349,8 @@ func oneKey(name string, n int, key func(*rand.Rand) string) workload {
 	}}
 }
 
-// of is how a contender of hashslot is called: its kernel is named if it is not the
-// one in use.
+// of returns the name of a contender of hashslot. The name includes the kernel if it is not
+// the one in use.
 func of(what, kernel string) string {
 	if kernel == impl.Current() {
 		return what
@@ -358,7 +358,7 @@ func of(what, kernel string) string {
 	return what + ", " + kernel
 }
 
-// singles are the contenders that every workload of single keys has.
+// singles returns the contenders of every workload of single keys.
 func singles(keys []string, suffix string) []contender {
 	var all []contender
 	for _, kernel := range impl.Names() {
@@ -385,8 +385,8 @@ func singles(keys []string, suffix string) []contender {
 	)
 }
 
-// withBase returns the contenders for tagged keys and those for keys without a
-// tag, each of the first compared with its fellow of the second.
+// withBase returns the contenders for tagged keys and those for keys without a tag. Each of
+// the first is compared with its counterpart among the second.
 func withBase(tagged, plain []contender) []contender {
 	const suffix = ", untagged"
 	for i, c := range tagged {
@@ -398,16 +398,16 @@ func withBase(tagged, plain []contender) []contender {
 	return append(tagged, plain...)
 }
 
-// tags compares keys that have a tag with keys that do not. it/base is how many
-// times longer the tagged keys take.
+// tags compares keys with a tag and keys without. it/base is the time of the tagged keys as
+// a multiple of the other.
 func tags(name string, n int, tagged, plain func(*rand.Rand) string) workload {
 	return workload{name: "one key, tagged, " + name, units: n, contenders: func() []contender {
 		return withBase(singles(keysOf(n, tagged), ""), singles(keysOf(n, plain), ""))
 	}}
 }
 
-// batches are the contenders that every workload of many keys has. The forms
-// for bytes are compared with the form for strings.
+// batches returns the contenders of every workload of many keys. The forms for bytes are
+// compared with the form for strings.
 func batches(keys []string) []contender {
 	var (
 		all  = singles(keys, "")
@@ -448,8 +448,8 @@ func batchTags(name string, n int, tagged, plain func(*rand.Rand) string) worklo
 	}}
 }
 
-// coldBatch has keys of 16 bytes, each in a cache line of its own, in random
-// order over so much memory. Every run takes the next piece of them.
+// coldBatch has keys of 16 bytes, each in a cache line of its own, in random order in a
+// memory of the given size. Every run takes the next part of the keys.
 func coldBatch(kib int) workload {
 	lines := kib << 10 / 64
 	piece := min(lines, 4096)
@@ -499,7 +499,8 @@ func coldBatch(kib int) workload {
 	}}
 }
 
-// long sums one buffer of n bytes, offset bytes behind a cache line's start.
+// long computes the checksum of one buffer of n bytes, offset bytes after the start of a
+// cache line.
 func long(n, offset int) workload {
 	return workload{name: fmt.Sprintf("checksum, %d bytes, offset %d", n, offset), bytes: n, contenders: func() []contender {
 		memory := make([]byte, n+4096)
@@ -507,7 +508,7 @@ func long(n, offset int) workload {
 		for i := range memory {
 			memory[i] = byte(rng.Uint32())
 		}
-		// So large a piece of memory starts at a cache line.
+		// Memory of this size starts at a cache line.
 		p := memory[offset:][:n]
 		var all []contender
 		for _, kernel := range impl.Names() {

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// A function is one of the assembly, as it was built.
+// A function is an assembly function as it was built.
 type function struct {
 	name   string
 	code   []instruction
-	labels map[string]int // where in code a label of the source is
+	labels map[string]int // the place in code of each label of the source
 }
 
 type instruction struct {
@@ -24,8 +24,8 @@ type instruction struct {
 	name  string // its first word
 	where string // file and line of the source
 	bytes []byte
-	next  int    // the place in code that it can jump to, or -1
-	tail  string // the function that it jumps to or calls, if that is another one
+	next  int    // the place in code that it jumps to, or -1
+	tail  string // the other function that it jumps to or calls, if any
 }
 
 var (
@@ -47,14 +47,14 @@ func build(dir, arch string) (map[string]*function, error) {
 	return parseListing(string(out))
 }
 
-// parseListing reads what the assembler lists: for each function its
-// instructions, macros expanded, and behind them their bytes.
+// parseListing reads the assembler's listing: for each function its instructions, with
+// macros expanded, and then their bytes.
 func parseListing(listing string) (map[string]*function, error) {
 	functions := map[string]*function{}
 	var (
 		f     *function
 		bytes []byte
-		lines map[string][]int // of the source: which instructions they became
+		lines map[string][]int // for each line of the source, its instructions
 		err   error
 	)
 	sources := map[string]*source{}
@@ -73,7 +73,7 @@ func parseListing(listing string) (map[string]*function, error) {
 			}
 			f.code[i].bytes = bytes[f.code[i].pc:end]
 		}
-		// Behind its last instruction a function is filled up with zeros.
+		// After its last instruction a function is padded with zeros.
 		if n := len(f.code); n > 0 {
 			f.code[n-1].bytes = trimZeros(f.code[n-1].bytes)
 		}
@@ -127,7 +127,7 @@ func trimZeros(b []byte) []byte {
 	return b
 }
 
-// isJump says whether an instruction is a jump, and whether it always jumps.
+// isJump reports whether an instruction is a jump, and whether it always jumps.
 func isJump(name string) (jump, always bool) {
 	switch {
 	case name == "JMP" || name == "B":
@@ -158,7 +158,7 @@ func (f *function) findTargets() error {
 	return nil
 }
 
-// findLabels finds the labels, which are in the source alone.
+// findLabels finds the labels, which only the source has.
 func (f *function) findLabels(lines map[string][]int, sources map[string]*source) error {
 	f.labels = map[string]int{}
 	for where, became := range lines {
@@ -176,7 +176,7 @@ func (f *function) findLabels(lines map[string][]int, sources map[string]*source
 		if err != nil {
 			return fmt.Errorf("%s: %w", where, err)
 		}
-		n := 0 // instructions in front
+		n := 0 // instructions before the label
 		for _, s := range statements {
 			label, isLabel := strings.CutSuffix(s, ":")
 			if !isLabel {
@@ -193,7 +193,7 @@ func (f *function) findLabels(lines map[string][]int, sources map[string]*source
 			}
 		}
 	}
-	// A label that stands alone in its line belongs to the next instruction.
+	// A label that is alone in its line belongs to the next instruction.
 	for _, s := range sources {
 		for label, number := range s.alone(f.name) {
 			first := -1
@@ -266,7 +266,7 @@ func (s *source) readMacros(lines []string) error {
 			}
 			s.macros[m[1]] = macro{parameters, m[4] + "\n" + rest}
 		} else if m := include.FindStringSubmatch(first); m != nil {
-			// Only headers that lie beside the file can have labels of ours.
+			// Only headers in the same folder can have our labels.
 			if text, err := os.ReadFile(filepath.Join(filepath.Dir(s.file), m[1])); err == nil {
 				if err := s.readMacros(strings.Split(string(text), "\n")); err != nil {
 					return err
@@ -286,8 +286,8 @@ func uncomment(line string) string {
 	return strings.TrimRight(line, " \t")
 }
 
-// statements returns what a line of the source stands for: instructions, and labels
-// with their colon.
+// statements returns the statements of a line of the source after macro expansion:
+// instructions, and labels with their colon.
 func (s *source) statements(number int) ([]string, error) {
 	if number < 1 || number > len(s.lines) {
 		return nil, fmt.Errorf("there is no such line")
@@ -343,7 +343,7 @@ func (m macro) with(arguments []string) (string, error) {
 	}), nil
 }
 
-// split splits a list at the commas that are not inside of brackets.
+// split splits a list at the commas that are not inside brackets.
 func split(list string) (items []string) {
 	depth, start := 0, 0
 	for i, c := range list {
@@ -367,8 +367,8 @@ func split(list string) (items []string) {
 
 var text = regexp.MustCompile(`^TEXT\s+·?(\w+)(?:<>)?\(SB\)`)
 
-// alone returns the labels of a function that are the only thing in their line,
-// and the numbers of these.
+// alone returns the labels of a function that are alone in their line, and the numbers of
+// these lines.
 func (s *source) alone(function string) map[string]int {
 	labels := map[string]int{}
 	inside := false

@@ -1,6 +1,6 @@
-// Mca predicts what the kernels cost on CPUs that are not at hand. It takes loops
-// and straight paths out of the assembly as it was built, and has LLVM's llvm-mca
-// count the cycles by its models of CPUs:
+// Mca predicts the cost of the kernels on CPUs that are not at hand. It takes loops and
+// straight paths from the built assembly, and LLVM's llvm-mca counts their cycles by its
+// models of CPUs:
 //
 //	go run .                  # writes ../results/mca.md
 //	go run . -check           # fails if the file is not what go run . would write
@@ -9,11 +9,11 @@
 //	go run . -llvm 'one key'  # the same as llvm-mca reads them, to look closer with it
 //	go run . -measure         # measures the same paths on this CPU, for measured.txt
 //
-// paths.txt says which paths there are. Predictions do not depend on the machine
-// or its load, but on the version of LLVM: -check with another version than the
-// one that made the table prints the differences and does not fail.
+// paths.txt lists the paths. Predictions do not depend on the machine or its load, but they
+// depend on the version of LLVM: if it is not the version that made the table, -check
+// prints the differences and does not fail.
 //
-// It runs in its folder, and takes llvm-mca and llvm-mc of one version
+// It must run in its own folder, and needs llvm-mca and llvm-mc of the same version
 // (Debian: package llvm-22).
 package main
 
@@ -38,8 +38,8 @@ func main() {
 	check := flag.Bool("check", false, "compare with the committed table and write nothing")
 	show := flag.String("show", "", "print this function of assembly with its labels")
 	arch := flag.String("arch", "amd64", "the architecture of -show")
-	showPath := flag.String("path", "", "print the instructions of the paths that have this in their name")
-	showLLVM := flag.String("llvm", "", "print the instructions of the paths that have this in their name for llvm-mca")
+	showPath := flag.String("path", "", "print the instructions of the paths whose names contain this")
+	showLLVM := flag.String("llvm", "", "print the instructions of the paths whose names contain this, as llvm-mca reads them")
 	measure := flag.Bool("measure", false, "measure on this CPU, and print lines for measured.txt")
 	flag.Parse()
 	err := func() error {
@@ -155,8 +155,8 @@ func predict(functions map[string]map[string]*function, paths []path, check bool
 	return report(t, committed, measured)
 }
 
-// report prints the calibration and what differs from the committed table. It
-// fails if the same version of LLVM predicts something else.
+// report prints the calibration and the differences from the committed table. It fails if
+// a prediction of the same version of LLVM differs.
 func report(t, committed *table, measured []measurement) error {
 	fmt.Printf("predictions of %d paths by LLVM %s, not measurements; measured beside predicted:\n\n%s\n",
 		len(t.rows), t.version, t.calibration(measured))
@@ -174,6 +174,6 @@ func report(t, committed *table, measured []measurement) error {
 		fmt.Printf("%s is by LLVM %s, so that nothing fails\n", tableFile, committed.version)
 		return nil
 	default:
-		return fmt.Errorf("%d predictions are not those of %s, %d of them are worse; if that is meant, run go run . and commit the file too", len(worse)+len(other), tableFile, len(worse))
+		return fmt.Errorf("%d predictions differ from %s, %d of them are worse; if that is intended, run go run . and commit the file too", len(worse)+len(other), tableFile, len(worse))
 	}
 }

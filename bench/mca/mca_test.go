@@ -34,7 +34,7 @@ func tryAssemble(t *testing.T, arch, text string) (map[string]*function, error) 
 
 const kernelAMD64 = `
 #define N CX // a register is not a statement
-// STEPS has labels that it is given, and two instructions in a line.
+// STEPS takes its labels as arguments, and has two instructions in a line.
 #define ONE(k) INCQ k
 #define STEPS(skip, k) \
 	TESTQ k, k; JZ skip; \
@@ -242,7 +242,7 @@ func TestParsePaths(t *testing.T) {
 		"mmx | a | f | | 1 key":                      `no kernel "mmx"`,
 		"clmul | a | f | | 1 key | off 3":            `"off 3" is no recipe`,
 		"clmul | a | f | | 1 key | of":               `"of" is no recipe`,
-		"clmul|a|f||1 key\nclmul | a | g | | 2 keys": "line 2: clmul: a stands twice",
+		"clmul|a|f||1 key\nclmul | a | g | | 2 keys": "line 2: clmul: a is there twice",
 	} {
 		_, err := parsePaths(text)
 		assert.ErrorContains(t, err, want)
@@ -261,7 +261,7 @@ func TestParseMeasured(t *testing.T) {
 		_, err := parseMeasured(text)
 		assert.ErrorContains(t, err, want)
 	}
-	// What is committed can be read, and is of paths that there are.
+	// The committed file can be read, and all its paths exist.
 	all, err = parseMeasured(measuredText)
 	require.NoError(t, err)
 	paths, err := parsePaths(pathsText)
@@ -298,7 +298,7 @@ func TestTableIsReadAsItWasWritten(t *testing.T) {
 		_, err := parseTable(bad)
 		assert.Error(t, err)
 	}
-	// And so is what is committed.
+	// The committed table, too.
 	committed, err := os.ReadFile(tableFile)
 	require.NoError(t, err)
 	_, err = parseTable(string(committed))
@@ -338,8 +338,8 @@ func TestCompare(t *testing.T) {
 
 func TestReportFailsOnlyForTheSameVersion(t *testing.T) {
 	assert.NoError(t, report(sample(8), sample(8), nil))
-	assert.ErrorContains(t, report(sample(9), sample(8), nil), "1 predictions are not those of ../results/mca.md, 1 of them are worse")
-	assert.ErrorContains(t, report(sample(7.9), sample(8), nil), "1 predictions are not those of ../results/mca.md, 0 of them are worse")
+	assert.ErrorContains(t, report(sample(9), sample(8), nil), "1 predictions differ from ../results/mca.md, 1 of them are worse")
+	assert.ErrorContains(t, report(sample(7.9), sample(8), nil), "1 predictions differ from ../results/mca.md, 0 of them are worse")
 	old := sample(8)
 	old.version = "14.0.6"
 	assert.NoError(t, report(sample(9), old, nil))

@@ -16,11 +16,11 @@ import (
 	"github.com/hashslot/hashslot/internal/impl"
 )
 
-// A measurement is what a path took on a CPU, in cycles per key or 64 bytes.
+// A measurement is the measured time of a path on a CPU, in cycles per key or per 64 bytes.
 type measurement struct {
 	id     string // of the path
-	cpu    string // the CPU whose model it is to be compared with
-	on     string // the one where it was measured
+	cpu    string // the model of a CPU to compare it with
+	on     string // the CPU on which it was measured
 	cycles float64
 }
 
@@ -69,7 +69,7 @@ var (
 
 const keyCount = 256
 
-// prepare returns what runs a recipe, and for how many keys or bytes.
+// prepare returns a function that runs a recipe, and its number of keys or bytes.
 func prepare(what string, n int) (run func(), count int) {
 	keys := make([]string, keyCount)
 	for i := range keys {
@@ -95,9 +95,9 @@ func prepare(what string, n int) (run func(), count int) {
 	}
 }
 
-// measureAll measures all paths with a recipe whose kernel can run here. The clock is
-// taken from a chain of multiplications and additions, measured in turn with the path:
-// a pair takes four cycles on the CPUs of the table.
+// measureAll measures all paths with a recipe whose kernel can run here. The clock comes
+// from a chain of multiplications and additions, which is measured in turns with the path:
+// each pair takes four cycles on the CPUs of the table.
 func measureAll(out io.Writer, paths []path) error {
 	fmt.Fprintf(out, "# family %d, model %d: %s, %s\n", cpuid.CPU.Family, cpuid.CPU.Model, cpuid.CPU.BrandName, runtime.Version())
 	for _, p := range paths {
@@ -125,8 +125,8 @@ func measureAll(out io.Writer, paths []path) error {
 	return nil
 }
 
-// inCycles returns how many cycles run takes: the median of many times, each divided
-// by the clock as measured at once after it.
+// inCycles returns the number of cycles that run takes: the median of many times, each
+// divided by the clock measured right after it.
 func inCycles(run func()) float64 {
 	once := func(n int, f func()) float64 {
 		start := time.Now()

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// A path is a way through the kernels that is predicted: a loop, or the code
-// that runs for one kind of key from the start of a function to its end.
+// A path is a part of the kernels that is predicted: a loop, or the code that runs for one
+// kind of key from the start of a function to its end.
 type path struct {
 	tier     string // the kernel it belongs to
 	name     string
 	function string
 	start    string   // a label; "" is the start of the function
 	via      []string // the labels that it jumps to, in order
-	count    int      // of keys or bytes for which it runs once
+	count    int      // the number of keys or bytes for which it runs once
 	unit     string   // "key" or "64 bytes"
-	recipe   string   // what -measure runs, "" for nothing
+	recipe   string   // what -measure runs; "" if nothing
 }
 
 // parsePaths reads lines of
@@ -64,7 +64,7 @@ func parsePaths(text string) (paths []path, err error) {
 			}
 		}
 		if seen[p.id()] {
-			return nil, fmt.Errorf("line %d: %s stands twice", i+1, p.id())
+			return nil, fmt.Errorf("line %d: %s is there twice", i+1, p.id())
 		}
 		seen[p.id()] = true
 		paths = append(paths, p)
@@ -82,8 +82,8 @@ func (p path) per(cycles float64) float64 {
 	return cycles * 64 / float64(p.count)
 }
 
-// maxPath is how many instructions a path may have. A longer one goes round a loop
-// for ever, as no label leads out of it.
+// maxPath is the greatest number of instructions of a path. A longer path is in an endless
+// loop, because no label leads out of it.
 const maxPath = 5000
 
 // A place is an instruction of a function.
@@ -92,11 +92,10 @@ type place struct {
 	at       int
 }
 
-// walk returns the instructions of a path. A conditional jump is taken if its
-// label is the next one of via, and not taken otherwise. An unconditional one is
-// followed, also into other functions of assembly, and so is a call of one. A loop,
-// whose via ends with the label of its start, ends there. Any other path ends where
-// the function returns or goes on in Go.
+// walk returns the instructions of a path. A conditional jump is taken only if its label is
+// the next one of via. Unconditional jumps and calls are followed, also into other assembly
+// functions. A loop, whose via ends with the label of its start, ends there. Any other path
+// ends where the function returns or goes to Go code.
 func (p path) walk(functions map[string]*function) ([]instruction, error) {
 	f := functions[p.function]
 	if f == nil {
@@ -129,7 +128,7 @@ func (p path) walk(functions map[string]*function) ([]instruction, error) {
 		case in.name == "RET":
 			return code, p.check(via, passed)
 		case in.name == "CALL" && functions[in.tail] != nil:
-			code = code[:len(code)-1] // llvm-mca takes any call to last 100 cycles
+			code = code[:len(code)-1] // llvm-mca assumes 100 cycles for any call
 			stack = append(stack, place{f, at})
 			f, at = functions[in.tail], 0
 			continue

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// A cpu is a CPU that LLVM has a model of, with the kernels that it can run.
+// A cpu is a CPU of which LLVM has a model, with the kernels that it can run.
 type cpu struct {
 	name, model, arch string
 	tiers             []string
@@ -43,15 +43,15 @@ var tiers = map[string]struct{ arch, kernel string }{
 	"pmull-sha3": {"arm64", "pmull-sha3"},
 }
 
-// The models of arm64 CPUs do not say which extensions these have.
+// The models of arm64 CPUs do not list their extensions.
 var (
 	triples    = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
 	mcOptions  = map[string][]string{"amd64": {"-mcpu=sapphirerapids"}, "arm64": {"-mattr=+aes,+sha3"}}
 	mcaOptions = map[string][]string{"arm64": {"-mattr=+aes,+sha3"}}
 )
 
-// llvm is the tools of one version: llvm-mc, which turns bytes into what
-// llvm-mca reads, and llvm-mca, which predicts.
+// llvm has the tools of one version: llvm-mc, which disassembles, and llvm-mca, which
+// predicts.
 type llvm struct{ suffix, version string }
 
 var mcaName = regexp.MustCompile(`^llvm-mca-(\d+)$`)
@@ -125,11 +125,11 @@ func (l *llvm) disassemble(arch string, code []instruction) (string, error) {
 	return text.String(), nil
 }
 
-// The first iterations fill the pipeline and are left out: cycles are those from the
-// first of these numbers to the second.
+// The first iterations fill the pipeline and do not count: cycles are counted from the
+// first of these numbers of iterations to the second.
 const fewIterations, manyIterations = 100, 300
 
-// predict returns the cycles of each path on a CPU, when it runs again and again.
+// predict returns the cycles of each path on a CPU if the path runs repeatedly.
 func (l *llvm) predict(c cpu, paths map[string]string) (map[string]float64, error) {
 	var input strings.Builder
 	names := slices.Sorted(maps.Keys(paths))
@@ -173,7 +173,7 @@ func totalCycles(out string) (cycles []float64, err error) {
 	return cycles, nil
 }
 
-// predictAll returns cycles per key or per 64 bytes of all paths on all CPUs.
+// predictAll returns the cycles per key or per 64 bytes of all paths on all CPUs.
 func (l *llvm) predictAll(paths []path, functions map[string]map[string]*function) (*table, error) {
 	t := &table{version: l.version, cycles: map[string]map[string]float64{}}
 	byArch := map[string]map[string]string{} // architecture, path: its code

@@ -29,7 +29,7 @@ func (t *table) markdown(measured []measurement) string {
 
 What the kernels take on CPUs that are not at hand, by the models that LLVM has
 of them: cycles per key, or per 64 bytes. **These are predictions, not
-measurements.** They hold for code that runs again and again with all data in
+measurements.** They hold for code that runs repeatedly with all data in
 the first cache and all branches predicted, without the Go call in front of it.
 
 ` + versionLine + t.version + `. To make this file again:
@@ -76,7 +76,7 @@ zmm registers. No arm64 CPU was at hand.
 	return b.String()
 }
 
-// calibration returns what was measured beside what is predicted now.
+// calibration returns the measured cycles beside today's predictions.
 func (t *table) calibration(measured []measurement) string {
 	var b strings.Builder
 	b.WriteString("| kernel | path | measured on | model | measured | predicted | ratio |\n|---|---|---|---|---:|---:|---:|\n")
@@ -101,7 +101,7 @@ func cpusOf(arch string) (names []string) {
 	return names
 }
 
-// parseTable reads what markdown wrote.
+// parseTable reads the output of markdown.
 func parseTable(text string) (*table, error) {
 	t := &table{cycles: map[string]map[string]float64{}}
 	var columns []string
@@ -125,7 +125,7 @@ func parseTable(text string) (*table, error) {
 			continue
 		}
 		if len(fields) > len(columns) {
-			return nil, fmt.Errorf("a row of more fields than the table: %s", line)
+			return nil, fmt.Errorf("a row with more fields than the heading: %s", line)
 		}
 		r := row{fields[0], fields[1], fields[2]}
 		t.rows = append(t.rows, r)
@@ -142,17 +142,16 @@ func parseTable(text string) (*table, error) {
 		}
 	}
 	if t.version == "" || len(t.rows) == 0 {
-		return nil, fmt.Errorf("the table is empty, or does not say the version of LLVM")
+		return nil, fmt.Errorf("the table is empty, or does not name the version of LLVM")
 	}
 	return t, nil
 }
 
-// tolerance is by how much a prediction may be above the committed one and not be called
-// worse.
+// A prediction may exceed the committed one by this factor without being called worse.
 const tolerance = 1.03
 
-// compare returns what is worse in the table now than in the committed one, and
-// what is different but not worse.
+// compare returns the predictions of now that are worse than the committed ones, and those
+// that differ without being worse.
 func (t *table) compare(committed *table) (worse, other []string) {
 	for _, r := range t.rows {
 		old, known := committed.cycles[r.id()]
@@ -184,7 +183,7 @@ func (t *table) compare(committed *table) (worse, other []string) {
 	return worse, other
 }
 
-// round returns v as markdown writes it.
+// round rounds v as markdown does.
 func round(v float64) float64 {
 	v, _ = strconv.ParseFloat(fmt.Sprintf("%.2f", v), 64)
 	return v
