@@ -175,7 +175,7 @@ func (s Set) Ranges() iter.Seq[Range] {
 			if !more {
 				next = hashslot.Count
 			}
-			if !yield(Range{hashslot.Slot(first), hashslot.Slot(next - 1)}) || !more {
+			if !yield(Range{hashslot.Slot(first), hashslot.Slot(next - 1)}) {
 				return
 			}
 			first, ok = nextBit(&s.words, next+1, 0)
