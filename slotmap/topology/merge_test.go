@@ -227,7 +227,7 @@ func TestMergeParts(t *testing.T) {
 		require.NoError(t, err)
 		return c
 	}
-	// Nodes and slots that only a view without epochs has.
+	// The health and the warning that only the view without epochs has.
 	both(func(c *Cluster) {
 		assert.Equal(t, HealthLoading, c.Node("a").Health)
 		assert.Equal(t, uint64(5), c.Node("a").ConfigEpoch)

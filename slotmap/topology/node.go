@@ -80,7 +80,7 @@ func unbracket(host string) string {
 type Role uint8
 
 const (
-	RoleUnknown Role = iota // a node in handshake, or of which only the address is known
+	RoleUnknown Role = iota // a node in handshake, or without the flag of a role
 	RolePrimary             // "master" in replies
 	RoleReplica             // "slave" or "replica" in replies
 )

@@ -65,7 +65,8 @@ const (
 //     first: it knows what the redirect says. In a larger one, all clients would ask
 //     that node.
 //   - If two refreshes in a row contradict the map, and it is not known which is right,
-//     the next one asks two nodes at once: with the first, three nodes outweigh the map.
+//     the next one asks two other nodes at once: three nodes that disagree outweigh the
+//     map.
 //   - Seeds are asked if no node of the map serves, and beside a node of the map after
 //     two refreshes in a row without an answer. A node that does not serve is asked
 //     only if there is no seed.

@@ -78,14 +78,15 @@ const (
 	OutcomeStale
 	// OutcomeRecreated: the view was taken, and has no node in common with the one before.
 	OutcomeRecreated
-	// OutcomePatched: the slot of the redirect now belongs to another shard.
+	// OutcomePatched: the slots of the redirect or push now belong to other shards.
 	OutcomePatched
 	// OutcomeFailedOver: a replica is now the primary of its shard.
 	OutcomeFailedOver
 	// OutcomeUnknownNode: the slot of the redirect now belongs to a node that no view
-	// has shown. Only its address is known.
+	// has shown, so that only its address is known. Or some slots of the push now belong
+	// to a node that was no primary in the map.
 	OutcomeUnknownNode
-	// OutcomeUnroutable: the redirect has no address to go to.
+	// OutcomeUnroutable: the redirect or push has no address to go to.
 	OutcomeUnroutable
 	// OutcomeSuspected: the node is no longer picked for reads if there is another.
 	OutcomeSuspected
