@@ -185,9 +185,6 @@ func (n *Node) common(f reply.Field) (known bool, err *fault) {
 	default:
 		return false, nil
 	}
-	if err != nil {
-		_ = err.in(f.Name)
-	}
 	return true, err
 }
 
