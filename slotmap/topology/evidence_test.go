@@ -803,3 +803,54 @@ func TestRivalOfAGuess(t *testing.T) {
 		assert.Equal(t, "0-199 "+c.rival+", 200-299 z", ownersOf(&r))
 	}
 }
+
+// Rule 11: which lines are of a node that the source has lost, and which address
+// is newer.
+func TestAddressOfALostNode(t *testing.T) {
+	view := func(b string) *Cluster {
+		c, err := ParseNodes("a h:1@1 master - 0 5000 1 connected 0-99\n"+b+" 100-16383\nc h:3@1 myself,master - 0 0 3 connected\n", Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	for _, c := range []struct{ before, after, want string }{
+		{"b h:7@1 master - 0 5000 2 connected", "b h:2@1 master,fail? - 1 1000 2 connected", "h:7"},
+		{"b h:7@1 master - 0 5000 2 connected", "b h:2@1 master - 1 1000 2 disconnected", "h:7"},
+		{"b h:7@1 master - 0 5000 2 connected", "b h:2@1 master - 1 1000 2 connected", "h:2"},
+		{"b h:7@1 master - 0 5000 2 connected", "b h:2@1 master,fail? - 1 5000 2 disconnected", "h:2"},
+		{"b :0@0 master,noaddr - 0 5000 2 disconnected", "b h:2@1 master,fail? - 1 1000 2 disconnected", "h:2"},
+	} {
+		var r Router
+		r.Apply(view(c.before), 0)
+		r.Apply(view(c.after), r.Generation())
+		assert.Equal(t, c.want, r.Node("b").Addr(), c.after)
+		checkMap(t, &r)
+	}
+	// A view without pongs does not make the Router forget those of an earlier one.
+	var r Router
+	r.Apply(view("b h:7@1 master - 0 5000 2 connected"), 0)
+	r.Apply(view("b h:7@1 master - 0 9000 2 connected"), r.Generation())
+	c, err := ParseSlots([]any{[]any{0, 99, []any{"h", 1, "a"}}, []any{100, 16383, []any{"h", 7, "b"}}}, Origin{Addr: "h:3"})
+	require.NoError(t, err)
+	r.Apply(c, r.Generation())
+	r.Apply(view("b h:2@1 master,fail? - 1 8000 2 disconnected"), r.Generation())
+	assert.Equal(t, "h:7", r.Node("b").Addr())
+}
+
+// What a view has of a node of the map, if several nodes share its address.
+func TestLineOfANode(t *testing.T) {
+	for _, entries := range [][]any{
+		{[]any{0, 99, []any{"p", 1, "x"}}, []any{100, 199, []any{"p", 1}}, []any{200, 299, []any{"q", 1, "y"}}},
+		{[]any{0, 99, []any{"p", 1}}, []any{100, 199, []any{"p", 1, "x"}}, []any{200, 299, []any{"q", 1, "y"}}},
+	} {
+		c, err := ParseSlots(entries, Origin{})
+		require.NoError(t, err)
+		a := &applying{viewed: viewed{view: c}}
+		node := func(id, addr string) *Node { return &Node{ID: id, key: id, addr: addr} }
+		require.NotNil(t, a.line(node("a", "p:1")))
+		assert.Empty(t, a.line(node("a", "p:1")).ID, "one with another id is another")
+		assert.Equal(t, "x", a.line(node("x", "q:1")).ID)
+		assert.Nil(t, a.line(node("a", "q:1")))
+		assert.Nil(t, a.line(node("a", "r:1")))
+		assert.Nil(t, a.line(node("a", "")))
+	}
+}
