@@ -854,3 +854,38 @@ func TestLineOfANode(t *testing.T) {
 		assert.Nil(t, a.line(node("a", "")))
 	}
 }
+
+// Rule 12: a source that had the node flagged, and does not any more, ends a suspicion.
+func TestSourceThatHadTheNodeFlagged(t *testing.T) {
+	of := func(source, a string) *Cluster {
+		return viewOf(t, source, "a master"+a+" 1 0-99", "b master 2 100-199", "c master 3 200-16383")
+	}
+	var r Router
+	r.Apply(of("b", ""), 0)
+	r.Failed(r.Node("a"))
+	for _, v := range []*Cluster{of("b", ""), of("c", ",fail?"), of("b", "")} {
+		r.Apply(v, r.Generation())
+		assert.True(t, r.Node("a").Flags.Has(FlagPFail))
+	}
+	r.Apply(of("c", ",fail?"), r.Generation())
+	r.Apply(of("c", ""), r.Generation())
+	assert.False(t, r.Node("a").Flags.Has(FlagPFail))
+	checkMap(t, &r)
+}
+
+// Rule 13 counts different nodes: views of nobody in particular are of none.
+func TestReplicaThatHasLeftAndViewsOfNobody(t *testing.T) {
+	shards := []string{"0-99 a a1", "100-199 b", "200-16383 c"}
+	var r Router
+	r.Apply(replyOf(t, "b", shards...), 0)
+	require.Equal(t, OutcomeSuspected, r.Moved(moved(5, "a"), r.Node("a1"), r.Generation()).Outcome)
+	for _, source := range []string{"", "b", "", "c", ""} {
+		r.Apply(replyOf(t, source, shards...), r.Generation())
+		assert.False(t, r.Node("a1").Serves())
+	}
+	r.Apply(replyOf(t, "a", shards...), r.Generation())
+	assert.True(t, r.Node("a1").Serves(), "three nodes say so")
+	// How many more failures ask for the next view.
+	assert.Equal(t, 6, suspicion{failures: 3}.asked().ask)
+	assert.Equal(t, 6000, suspicion{failures: 5000}.asked().ask)
+}

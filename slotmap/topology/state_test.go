@@ -405,3 +405,14 @@ func TestPromotedNode(t *testing.T) {
 	r.Promote(r.Node("a1"))
 	assert.Equal(t, uint64(1), r.Node("a1").ConfigEpoch)
 }
+
+// As many nodes without slots that come as go are a change too.
+func TestChangeOfNodesWithoutSlots(t *testing.T) {
+	var r Router
+	r.Apply(view(t, "a master 1 0-16383", "x master 0"), 0)
+	got := r.Apply(view(t, "a master 1 0-16383", "y master 0"), r.Generation())
+	assert.Equal(t, OutcomeApplied, got.Outcome)
+	require.NotNil(t, got.Change)
+	assert.Equal(t, "y", ids(got.Change.Added))
+	assert.Equal(t, "x", ids(got.Change.Removed))
+}
