@@ -32,7 +32,7 @@ func five(t testing.TB) *Cluster {
 
 var all = slotmap.SetOf(slotmap.Range{Last: hashslot.Count - 1})
 
-// few has all slots that the tests break.
+// few has the slots that most tests break.
 var few = slotmap.MustParseSet("0-9 4080-4110")
 
 // do sends commands. "a CLUSTER BUMPEPOCH" goes to the node a.
