@@ -160,6 +160,29 @@ func TestEndless(t *testing.T) {
 	require.Empty(t, run.Plan.Moves)
 }
 
+// Moves of one slot too many leave a source with nothing for the last move that the tool
+// announces. A plan has no move without slots.
+func TestSourceThatRunsOut(t *testing.T) {
+	var nodes []topology.Node
+	for i, slots := range []string{"", "4084-6277", "488-3678 6423-16383", "0-487 3679-4083", "", "6278-6422"} {
+		n := topology.Node{ID: string(rune('a' + i)), IP: "10.0.0.1", Port: 7000 + i, Role: topology.RolePrimary}
+		n.Slots = slices.Collect(slotmap.MustParseSet(slots).Ranges())
+		nodes = append(nodes, n)
+	}
+	c, err := topology.NewCluster(nodes)
+	require.NoError(t, err)
+	opts := RebalanceOptions{UseEmpty: true, Threshold: 2, Weights: []plan.Weight{
+		{ID: "b", Weight: 9.525e9}, {ID: "c", Weight: 8.689924427158735}, {ID: "d", Weight: 5.5469e9}, {ID: "e", Weight: 5.1471e9}, {ID: "f", Weight: 6.677e8},
+	}}
+	run, err := Rebalance(c, ToolValkey91, opts)
+	require.NoError(t, err)
+	require.Len(t, run.Announced, len(run.Plan.Moves))
+	require.Contains(t, run.Plan.Warnings, "from c to a the tool announces 1 slots and moves 0")
+	for _, m := range run.Plan.Moves {
+		require.False(t, m.Slots.IsEmpty(), "from %s to %s", m.From, m.To)
+	}
+}
+
 func TestCreateGolden(t *testing.T) {
 	lines(t, "create_placement.jsonl", func(line string) {
 		g := unmarshal[placement](t, line)

@@ -77,8 +77,9 @@ type Run struct {
 	// Plan has the moves in the tool's order. Its Nodes are in the tool's order.
 	Plan plan.Plan
 
-	// Announced has, for each move, the number of slots that the tool announces, as with
-	// --cluster-simulate. [ToolValkey91] can then move one more.
+	// Announced has, for each move of Plan, the number of slots that the tool announces,
+	// as with --cluster-simulate. [ToolValkey91] can then move one more. So a source may
+	// have no slots left for a later move: it is only in the warnings.
 	Announced []int
 }
 
@@ -337,6 +338,9 @@ func (s *state) run(moves []move) (Run, error) {
 		}
 		if len(m.slots) != m.announced {
 			odd = append(odd, fmt.Sprintf("from %s to %s the tool announces %d slots and moves %d", m.from, m.to, m.announced, len(m.slots)))
+		}
+		if len(m.slots) == 0 {
+			continue
 		}
 		list = append(list, move)
 		run.Announced = append(run.Announced, m.announced)
