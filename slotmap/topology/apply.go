@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/hashslot/hashslot"
@@ -215,7 +216,7 @@ func (a *applying) compose() {
 	// primary there.
 	for i := range a.runs {
 		r := &a.runs[i]
-		if r.stays && a.byShard[r.owner] == nil {
+		if a.byShard[r.owner] == nil {
 			if v := ofView[a.line(r.owner.Primary)]; v != nil {
 				a.byShard[r.owner] = a.part(v)
 			}
@@ -243,16 +244,13 @@ func (a *applying) compose() {
 	}
 	absent := 0
 	for _, p := range a.parts {
-		if p.stays && a.line(p.primary) == nil {
+		if a.line(p.primary) == nil {
 			absent++
 		}
 	}
 	for _, p := range a.parts {
 		if !p.stays {
 			continue
-		}
-		if !p.owns {
-			in[p.primary.key] = p
 		}
 		for _, n := range p.base.Replicas {
 			if a.line(n) == nil {
@@ -265,26 +263,14 @@ func (a *applying) compose() {
 	}
 	// A primary of the view that owns no slots may be a replica in a shard that
 	// stays. Then its replicas go to that shard too.
-	home := func(p *part) *part {
-		if o := in[p.primary.key]; o != nil && o != p {
-			return o
-		}
-		in[p.primary.key] = p
-		return p
-	}
-	for _, p := range a.parts {
-		if !p.stays {
-			home(p)
-		}
-	}
+	home := func(p *part) *part { return cmp.Or(in[p.primary.key], p) }
 	for _, v := range a.view.shards {
 		p := a.byShard[v]
 		if p.kept {
 			continue
 		}
-		p = home(p)
 		for _, n := range v.Replicas {
-			place(n, p)
+			place(n, home(p))
 		}
 	}
 	for _, p := range a.parts {
@@ -298,17 +284,9 @@ func (a *applying) compose() {
 // with the same nodes, so no other part can have a node of theirs. In most views
 // these are nearly all shards, and keep saves the work of composing them.
 func (a *applying) keep() {
-	if a.force {
-		return
-	}
-	for _, n := range a.view.nodes {
-		if n.ID == "" {
-			return // a node of the view may be any node with its address
-		}
-	}
 	for _, r := range a.runs {
-		if r.stays && r.owner.Primary.ID == "" {
-			return // a node of the view may take its place
+		if r.owner.Primary.ID == "" {
+			return // part may put a node of the view in its place
 		}
 	}
 	parts := make([]part, len(a.view.shards))
@@ -343,15 +321,16 @@ func (a *applying) part(base *Shard) *part {
 		return p
 	}
 	m, known := a.s.members.same(base.Primary)
-	stays := known && m.shard == base
-	if !stays && known && m.node == m.shard.Primary && !a.force && older(base.Primary, m.node) {
+	stays := m.shard == base
+	if known && m.node == m.shard.Primary && !a.force && older(base.Primary, m.node) {
 		p := a.part(m.shard)
 		a.byShard[base] = p
 		return p
 	}
 	p := &part{base: base, stays: stays, primary: base.Primary}
 	if line := a.line(base.Primary); stays && base.Primary.ID == "" && line != nil {
-		// The map knew only the address of the node. The view has it as a replica.
+		// The map knew only the address of the node. The view has it as a replica, or
+		// with an older epoch.
 		p.primary = line.promoted()
 	}
 	a.byShard[base] = p
@@ -367,7 +346,7 @@ func (a *applying) finish(p *part) *Shard {
 		t.Replicas = append(t.Replicas, a.describe(n.as(RoleReplica, t.Primary.ID), a.line(n) != n))
 	}
 	p.shard = t
-	if m := a.member(t.Primary.key); m.node == t.Primary && m.shard.Primary == t.Primary && m.shard.ID == t.ID && sameNodes(m.shard.Replicas, t.Replicas) {
+	if m := a.member(t.Primary.key); m.node == t.Primary && sameNodes(m.shard.Replicas, t.Replicas) {
 		p.shard = m.shard
 	}
 	return p.shard
@@ -393,9 +372,10 @@ func sameNodes(a, b []*Node) bool {
 func (a *applying) describe(n *Node, stays bool) *Node {
 	m, known := a.s.members.same(n)
 	d := n
-	if known && !stays && !a.force {
+	if known && !a.force {
 		if d.Role == RolePrimary && m.node.Role == RolePrimary && m.node.versioned && !d.versioned {
-			// A view without epochs does not erase the one that the map knows.
+			// A view without epochs does not erase the one that the map knows, nor does
+			// the node that part puts in the place of one without an id.
 			o := *d
 			o.ConfigEpoch, o.versioned = m.node.ConfigEpoch, true
 			d = &o
@@ -418,7 +398,7 @@ func (a *applying) describe(n *Node, stays bool) *Node {
 // the same node in the map, if that address is known to be newer. Else it returns n.
 func (a *applying) located(n, m *Node) *Node {
 	lost := n.down() || n.LinkState == "disconnected"
-	if n.addr == m.addr || !m.routable() || !lost || a.isSource(n) {
+	if !m.routable() || !lost || a.isSource(n) {
 		return n
 	}
 	pong := m.PongReceived
@@ -454,7 +434,7 @@ func (a *applying) judgeSuspects() {
 	a.suspects = make(map[string]*suspicion, len(a.s.suspects))
 	for key, u := range a.s.suspects {
 		n := a.line(a.member(key).node)
-		if n != nil && shardOf[n] != nil {
+		if shardOf[n] != nil {
 			key, u = n.key, u.after(a, n, shardOf[n])
 		}
 		if u != nil {
