@@ -43,7 +43,7 @@ func TestBatchStopsOnlyWhereItMust(t *testing.T) {
 		}
 		return keys
 	}
-	taken := of(8, 16, 9, 15, 17, 32, 18, 31, 8, 32, 16, 17, 17, 64, 33, 48, 49, 63, 64, 32, 64, 8, 7, 0, 1, 3, 4, 5)
+	taken := of(8, 16, 9, 15, 17, 32, 18, 31, 8, 32, 16, 17, 17, 64, 33, 64, 49, 63, 64, 32, 64, 8, 7, 0, 1, 3, 4, 5)
 	taken = append(taken, "{", "{a}", "x{ab}", "}{", strings.Repeat("{", 64), "", "a", "{"+of(30)[0]+"}b")
 	done := func(keys []string) int {
 		const untouched = 0xffff
@@ -68,6 +68,30 @@ func TestBatchStopsOnlyWhereItMust(t *testing.T) {
 				keys := slices.Clone(taken)
 				keys[i] = refused
 				require.Equal(t, i&^3, done(keys), "%d bytes in place of key %d", len(refused), i)
+			}
+		}
+	})
+}
+
+// TestBatchAfterZeros holds that four keys do not depend on the four before them: keys
+// of nothing but zeros leave zeros in the registers.
+func TestBatchAfterZeros(t *testing.T) {
+	hashtest.EachKernel(t, func(t *testing.T) {
+		for _, before := range []int{8, 16, 24, 33, 64} {
+			for _, n := range []int{8, 16, 17, 32, 33, 64} {
+				for tagged := range 5 {
+					keys := slices.Repeat([]string{strings.Repeat("\x00", before)}, 4)
+					for i := range 4 {
+						key := []byte(strings.Repeat("k", n-1) + string(rune('0'+i)))
+						if i == tagged {
+							copy(key, "a{bc}")
+						}
+						keys = append(keys, string(key))
+					}
+					for i, slot := range AppendOf(nil, keys) {
+						require.Equal(t, Slot(hashtest.Slot([]byte(keys[i]))), slot, "key %d of %d bytes behind %d, %d is tagged", i, n, before, tagged)
+					}
+				}
 			}
 		}
 	})
