@@ -207,15 +207,15 @@ func (t *Table[N]) Equal(other *Table[N]) bool {
 	if t == nil || other == nil {
 		return t.RangeCount() == other.RangeCount()
 	}
-	if t.ranges != other.ranges || t.index != other.index || !slices.Equal(t.owners(), other.owners()) {
+	// The fields of a table depend only on the owners of the slots.
+	if t.index != other.index || !slices.Equal(t.owners(), other.owners()) {
 		return false
 	}
-	// The fields of a table depend only on the owners of the slots.
 	if t.flat != nil && other.flat != nil {
 		return *t.flat == *other.flat
 	}
-	return t.flat == other.flat && slices.Equal(t.leaf, other.leaf) &&
-		(t.ranges == 0 || slices.Equal(t.code, other.code))
+	// If only one has flat, the other one has leaf: their index is the same.
+	return slices.Equal(t.leaf, other.leaf) && (t.ranges == 0 || slices.Equal(t.code, other.code))
 }
 
 // A Change is a range of slots whose owner changes.
@@ -233,10 +233,11 @@ type Change[N comparable] struct {
 func (t *Table[N]) Diff(next *Table[N]) iter.Seq[Change[N]] {
 	return func(yield func(Change[N]) bool) {
 		var (
+			slot           int
 			from, to       uint16 // codes
 			fromEnd, toEnd int    // behind the ranges with them
 		)
-		for slot := 0; slot < hashslot.Count; {
+		for slot < hashslot.Count {
 			if slot == fromEnd {
 				from, fromEnd = t.rangeAt(slot)
 			}
