@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -801,6 +802,34 @@ func TestRivalOfAGuess(t *testing.T) {
 		require.Equal(t, "0-199 "+c.guess+", 200-299 z", ownersOf(&r))
 		r.Moved(moved(5, c.rival), r.Node(c.guess), r.Generation())
 		assert.Equal(t, "0-199 "+c.rival+", 200-299 z", ownersOf(&r))
+	}
+}
+
+// A reply that has one shard in two entries with slots says who has them, but not
+// more surely than one entry with two primaries. Each primary is the other's rival.
+func TestShardInTwoEntries(t *testing.T) {
+	shard := func(id string, first, last int, node string) any {
+		return map[string]any{"id": id, "slots": []any{first, last}, "nodes": []any{
+			map[string]any{"id": node, "endpoint": node + ".example", "port": 6379, "role": "master", "health": "online"},
+		}}
+	}
+	for _, c := range []struct {
+		slot       hashslot.Slot
+		from, to   string
+		redirected string
+	}{{5, "a", "b", "0-199 b"}, {150, "b", "a", "0-199 a"}} {
+		var r Router
+		for _, shards := range [][]any{
+			{shard("y", 0, 199, "y")},
+			{shard("s", 0, 99, "a"), shard("s", 100, 199, "b")},
+		} {
+			v, err := ParseShards(shards, Origin{})
+			require.NoError(t, err)
+			r.Apply(v, r.Generation())
+		}
+		require.Equal(t, "0-99 a, 100-199 b", ownersOf(&r))
+		r.Moved(moved(c.slot, c.to), r.Node(c.from), r.Generation())
+		assert.Equal(t, c.redirected, ownersOf(&r))
 	}
 }
 
