@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -780,7 +779,7 @@ func TestViewThatConfirmsARedirect(t *testing.T) {
 }
 
 // The guess is the primary that the parser takes, and the rival is the other one, in
-// whatever order they are listed.
+// whatever order they are listed, and in one entry or two.
 func TestRivalOfAGuess(t *testing.T) {
 	for _, c := range []struct{ guess, rival string }{{"a", "b"}, {"b", "a"}} {
 		node := func(id string) any {
@@ -790,46 +789,22 @@ func TestRivalOfAGuess(t *testing.T) {
 		shard := func(id string, first, last int, nodes ...any) any {
 			return map[string]any{"id": id, "slots": []any{first, last}, "nodes": nodes}
 		}
-		var r Router
+		z := shard("z", 200, 299, node("z"))
 		for _, shards := range [][]any{
-			{shard("y", 0, 199, node("y")), shard("z", 200, 299, node("z"))},
-			{shard("s", 0, 199, node("a"), node("b")), shard("z", 200, 299, node("z"))},
+			{shard("s", 0, 199, node("a"), node("b")), z},
+			{shard("s", 0, 99, node(c.rival)), shard("s", 100, 199, node(c.guess)), z},
 		} {
-			v, err := ParseShards(shards, Origin{})
-			require.NoError(t, err)
-			r.Apply(v, r.Generation())
+			var r Router
+			for _, reply := range [][]any{{shard("y", 0, 199, node("y")), z}, shards} {
+				v, err := ParseShards(reply, Origin{})
+				require.NoError(t, err)
+				r.Apply(v, r.Generation())
+			}
+			guess, _ := r.For(150)
+			require.Equal(t, c.guess, guess.Primary.ID)
+			r.Moved(moved(150, c.rival), guess.Primary, r.Generation())
+			assert.Equal(t, "0-199 "+c.rival+", 200-299 z", ownersOf(&r))
 		}
-		require.Equal(t, "0-199 "+c.guess+", 200-299 z", ownersOf(&r))
-		r.Moved(moved(5, c.rival), r.Node(c.guess), r.Generation())
-		assert.Equal(t, "0-199 "+c.rival+", 200-299 z", ownersOf(&r))
-	}
-}
-
-// A reply that has one shard in two entries with slots says who has them, but not
-// more surely than one entry with two primaries. Each primary is the other's rival.
-func TestShardInTwoEntries(t *testing.T) {
-	shard := func(id string, first, last int, node string) any {
-		return map[string]any{"id": id, "slots": []any{first, last}, "nodes": []any{
-			map[string]any{"id": node, "endpoint": node + ".example", "port": 6379, "role": "master", "health": "online"},
-		}}
-	}
-	for _, c := range []struct {
-		slot       hashslot.Slot
-		from, to   string
-		redirected string
-	}{{5, "a", "b", "0-199 b"}, {150, "b", "a", "0-199 a"}} {
-		var r Router
-		for _, shards := range [][]any{
-			{shard("y", 0, 199, "y")},
-			{shard("s", 0, 99, "a"), shard("s", 100, 199, "b")},
-		} {
-			v, err := ParseShards(shards, Origin{})
-			require.NoError(t, err)
-			r.Apply(v, r.Generation())
-		}
-		require.Equal(t, "0-99 a, 100-199 b", ownersOf(&r))
-		r.Moved(moved(c.slot, c.to), r.Node(c.from), r.Generation())
-		assert.Equal(t, c.redirected, ownersOf(&r))
 	}
 }
 
