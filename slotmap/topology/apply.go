@@ -91,8 +91,7 @@ type applying struct {
 // A run is a range of slots that have one owner in the new map.
 type run struct {
 	slots slotmap.Range
-	owner *Shard // a shard of the map if stays, else of the view
-	stays bool   // the map's owner stays against the view
+	owner *Shard // a shard of the map if it stays against the view, else of the view
 }
 
 // related reports whether the view has a node of the map.
@@ -182,7 +181,7 @@ func (a *applying) decide() {
 			a.unsaid = a.unsaid || owner != nil
 		}
 		if owner != nil {
-			a.runs = append(a.runs, run{r, owner, verdict == refused || verdict == unsaid})
+			a.runs = append(a.runs, run{r, owner})
 			a.grounds.Assign(r, g)
 		}
 	}

@@ -153,6 +153,19 @@ func TestFlagsOfAShardThatStays(t *testing.T) {
 	checkMap(t, &r)
 }
 
+// A primary without an id is as well as the view says.
+func TestFlagsOfANodeWithoutAnID(t *testing.T) {
+	for _, health := range []string{"online", "fail"} {
+		c, err := ParseShards([]any{map[string]any{"slots": []any{0, 99}, "nodes": []any{
+			map[string]any{"endpoint": "a.example", "port": 6379, "role": "master", "health": health},
+		}}}, Origin{})
+		require.NoError(t, err)
+		var r Router
+		r.Apply(c, 0)
+		assert.Equal(t, health == "fail", r.NodeByAddr("a.example:6379").down())
+	}
+}
+
 // A replica that has left its shard is as well as the view of its new shard says.
 func TestFlagsOfAReplicaThatHasLeft(t *testing.T) {
 	for _, flags := range []string{"", ",fail?"} {
