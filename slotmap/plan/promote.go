@@ -43,16 +43,10 @@ func Promote(c *topology.Cluster, lost []string) ([]Promotion, error) {
 		return nil, &InputError{Field: "Cluster", Reason: "is nil"}
 	}
 	byID := map[string]*topology.Shard{}
-	voters := 0 // primaries with slots
-	slots := map[*topology.Shard]slotmap.Set{}
 	for _, s := range c.Shards() {
 		byID[s.Primary.ID] = s
-		slots[s] = c.Table().SlotsOf(s)
-		if set := slots[s]; !set.IsEmpty() {
-			voters++
-		}
 	}
-	gone := map[*topology.Shard]bool{}
+	gone := map[*topology.Shard]*slotmap.Set{} // the slots of those that are lost
 	for i, id := range lost {
 		s := byID[id]
 		switch {
@@ -60,21 +54,27 @@ func Promote(c *topology.Cluster, lost []string) ([]Promotion, error) {
 			return nil, &InputError{Field: fmt.Sprintf("lost[%d]", i), Value: id, Reason: "no node has this id"}
 		case s == nil || id == "":
 			return nil, &InputError{Field: fmt.Sprintf("lost[%d]", i), Value: id, Reason: "is not a primary"}
-		case gone[s]:
+		case gone[s] != nil:
 			return nil, &InputError{Field: fmt.Sprintf("lost[%d]", i), Value: id, Reason: "is named twice"}
 		}
-		gone[s] = true
+		gone[s] = &slotmap.Set{}
 	}
-	left := 0
-	for s, set := range slots {
-		if !set.IsEmpty() && !gone[s] && !down(s.Primary) {
+	for r, s := range c.Table().Ranges() {
+		if slots := gone[s]; slots != nil {
+			slots.AddRange(r)
+		}
+	}
+	voters, left := 0, 0 // primaries with slots
+	for s := range c.Table().Owners() {
+		voters++
+		if gone[s] == nil && !down(s.Primary) {
 			left++
 		}
 	}
 	majority := voters/2 + 1
 	var promotions []Promotion
 	for _, id := range lost {
-		promotions = append(promotions, promote(byID[id], slots[byID[id]], left, majority))
+		promotions = append(promotions, promote(byID[id], *gone[byID[id]], left, majority))
 	}
 	return promotions, nil
 }
