@@ -899,8 +899,8 @@ func TestRoomForNodes(t *testing.T) {
 		grown += add(r, each)
 	}
 	assert.Equal(t, 6, grown, "to 8 nodes, and five times to four times as many, or to all")
-	assert.Less(t, cap(r.c.store), entries*each*9/8)
-	assert.Less(t, cap(r.names), entries*each*9/8)
+	assert.Less(t, cap(r.c.store), entries*each*5/4)
+	assert.Less(t, cap(r.names), entries*each*5/4)
 	// Many nodes in the first entry do not mean as many in each.
 	r = newReplyNodes(slotsCommand, 1<<16)
 	add(r, 200)
