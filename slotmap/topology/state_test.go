@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -251,6 +252,9 @@ func TestDetachedNode(t *testing.T) {
 	} {
 		d, before := n.detached(), *n
 		assert.Equal(t, &before, d)
+		if n.ID != "" {
+			assert.NotSame(t, unsafe.StringData(n.ID), unsafe.StringData(d.ID))
+		}
 		again := n.detached()
 		for i := range n.Slots {
 			n.Slots[i].First = 9
