@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,24 +32,18 @@ func viewOf(t testing.TB, name string, lines ...string) *Cluster {
 // replyOf returns a view without epochs of the node with the name, or of an unknown
 // node if that is "". A shard is "first-last primary replica...".
 func replyOf(t testing.TB, name string, shards ...string) *Cluster {
-	var reply []any
-	for _, s := range shards {
+	named := slices.Clone(shards)
+	for i, s := range named {
 		f := strings.Fields(s)
-		r, err := slotmap.ParseRange(f[0])
-		require.NoError(t, err)
-		entry := []any{r.First, r.Last}
-		for _, id := range f[1:] {
-			entry = append(entry, []any{id + ".example", 6379, id})
+		for j, id := range f[1:] {
+			f[1+j] = id + "/" + id
 		}
-		reply = append(reply, entry)
+		named[i] = strings.Join(f, " ")
 	}
-	var from Origin
 	if name != "" {
-		from.Addr = name + ".example:6379"
+		name += ".example:6379"
 	}
-	c, err := ParseSlots(reply, from)
-	require.NoError(t, err)
-	return c
+	return slotsOf(t, name, named...)
 }
 
 // shardsOf returns a view by CLUSTER SHARDS. A shard is "first-last", or "-", and
