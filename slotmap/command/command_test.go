@@ -191,6 +191,37 @@ func TestLongNames(t *testing.T) {
 	assert.ErrorIs(t, err, ErrUnknown)
 }
 
+// A server may say that a command takes fewer arguments than its own code for keys
+// looks at. The arguments end where they end.
+func TestKeysBeyondTheArguments(t *testing.T) {
+	index := func(i int64) any {
+		return []any{"flags", []any{"RW", "incomplete"}, "begin_search", []any{"type", "index", "spec", []any{"index", i}},
+			"find_keys", []any{"type", "range", "spec", []any{"lastkey", int64(0), "keystep", int64(1), "limit", int64(0)}}}
+	}
+	number := []any{"flags", []any{"RO"}, "begin_search", []any{"type", "index", "spec", []any{"index", int64(1)}},
+		"find_keys", []any{"type", "keynum", "spec", []any{"keynumidx", int64(0), "firstkey", int64(1), "keystep", int64(1)}}}
+	command := func(name string, specs ...any) any {
+		return []any{name, int64(-1), []any{}, int64(1), int64(1), int64(1), []any{}, []any{}, specs}
+	}
+	table, err := Load([]any{command("sort", index(1)), command("migrate", index(3)), command("x", number, index(9)),
+		[]any{"georadius", int64(-1), []any{"write"}, int64(1), int64(1), int64(1)}})
+	require.NoError(t, err)
+	for line, last := range map[string]int{"sort a": 1, "migrate h 1 a": 3, "x 1 a b b b b b b c": 9, "georadius a": 1} {
+		args := words(line)
+		for n := 1; n <= len(args); n++ {
+			keys, err := table.Keys(nil, ArgsOf(args[:n]))
+			_, routed := table.Route(ArgsOf(args[:n]))
+			if n <= last {
+				assert.ErrorIs(t, err, ErrSyntax, args[:n])
+				assert.ErrorIs(t, routed, ErrSyntax, args[:n])
+				continue
+			}
+			require.NoError(t, err, line)
+			assert.Equal(t, last, keys[len(keys)-1].Index, line)
+		}
+	}
+}
+
 // The table has 426 of these. Each takes half a cache line, and none crosses two lines.
 func TestCommandSize(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) == 8 {

@@ -95,6 +95,11 @@ func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
 	}
 	if failed {
 		dst = c.byOwnCode(dst[:0], args)
+		for _, r := range dst {
+			if r.last >= args.n { // of a server that takes fewer arguments than its code looks at
+				return dst[:0], c.syntaxError(tooFew, args.n)
+			}
+		}
 	}
 	if len(dst) == 0 && !c.mayHaveNone() {
 		return dst, c.syntaxError(why, at)
