@@ -131,15 +131,8 @@ func Fix(views []*topology.Cluster, keys KeyCounts, o FixOptions) (Repair, error
 	if err != nil {
 		return Repair{}, err
 	}
-	f.repair()
-	if len(f.missing) > 0 {
-		e := &CountsError{}
-		for _, n := range f.nodes {
-			if slots := f.missing[n]; slots != nil {
-				e.Ask = append(e.Ask, CountsQuestion{n.ID, n.Addr, *slots})
-			}
-		}
-		return Repair{}, e
+	if err := f.repair(); err != nil {
+		return Repair{}, err
 	}
 	f.together()
 	slices.SortFunc(f.Slots, func(a, b SlotRepair) int { return cmp.Compare(first(a.Slots), first(b.Slots)) })
@@ -174,10 +167,9 @@ func first(s slotmap.Set) hashslot.Slot {
 //     epoch, too.
 type fixer struct {
 	Repair
-	nodes   []*fixNode // primaries that can be reached, by id
-	asked   []*fixNode // these and the replicas that were asked, by id
-	o       FixOptions
-	missing map[*fixNode]*slotmap.Set
+	nodes []*fixNode // primaries that can be reached, by id
+	asked []*fixNode // these and the replicas that were asked, by id
+	o     FixOptions
 
 	urgent    []Step
 	closing   []Step
@@ -211,6 +203,7 @@ type fixNode struct {
 	Node
 	epoch                uint64
 	keys                 map[hashslot.Slot]int
+	holds                slotmap.Set // the slots in question of which it has keys
 	had, owns            slotmap.Set // by its view, and after the repair
 	view                 *topology.Cluster
 	migrating, importing map[hashslot.Slot]string
@@ -220,7 +213,7 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 	if err := o.SetSlots.check(); err != nil {
 		return nil, err
 	}
-	f := &fixer{o: o, missing: map[*fixNode]*slotmap.Set{}, taking: map[*fixNode]*taking{}, moving: map[*fixNode]*moving{}, receivers: map[*fixNode]bool{}}
+	f := &fixer{o: o, taking: map[*fixNode]*taking{}, moving: map[*fixNode]*moving{}, receivers: map[*fixNode]bool{}}
 	f.Slots, f.Steps, f.Warnings = []SlotRepair{}, []Step{}, []string{}
 	asked := map[string]bool{}
 	for i, v := range views {
@@ -291,22 +284,44 @@ func (f *fixer) checkAsked(views []*topology.Cluster, asked map[string]bool) err
 	return nil
 }
 
-// count returns the number of keys of the slot at a node. If it is not known, count adds
-// a question and returns 0.
-func (f *fixer) count(n *fixNode, slot hashslot.Slot) int {
-	keys, ok := n.keys[slot]
-	if !ok {
-		if f.missing[n] == nil {
-			f.missing[n] = new(slotmap.Set)
+// count finds out which nodes have keys of the slots in question. The error is a
+// [*CountsError] if counts of them are missing.
+func (f *fixer) count(slots slotmap.Set) error {
+	e := &CountsError{}
+	for _, n := range f.nodes {
+		missing := slots
+		known := func(slot hashslot.Slot, keys int) {
+			missing.Remove(slot)
+			if keys > 0 {
+				n.holds.Add(slot)
+			}
 		}
-		f.missing[n].Add(slot)
+		if len(n.keys) <= slots.Len() { // a walk over a map is faster than look-ups
+			for slot, keys := range n.keys {
+				if slots.Contains(slot) {
+					known(slot, keys)
+				}
+			}
+		} else {
+			for slot := range slots.Slots() {
+				if keys, ok := n.keys[slot]; ok {
+					known(slot, keys)
+				}
+			}
+		}
+		if !missing.IsEmpty() {
+			e.Ask = append(e.Ask, CountsQuestion{n.ID, n.Addr, missing})
+		}
 	}
-	return keys
+	if len(e.Ask) > 0 {
+		return e
+	}
+	return nil
 }
 
 // repair goes through the slots in the order of the tool: first the open ones, then the
 // unassigned ones, then those with several owners.
-func (f *fixer) repair() {
+func (f *fixer) repair() error {
 	var open, owned slotmap.Set
 	for _, n := range f.nodes {
 		for slot := range n.migrating {
@@ -318,31 +333,37 @@ func (f *fixer) repair() {
 		f.twice = f.twice.Union(owned.Intersect(n.owns))
 		owned = owned.Union(n.owns)
 	}
-	for slot := range open.Slots() {
-		f.open(slot)
-	}
-	f.cover(allSlots().Subtract(owned).Subtract(open))
-	settled, several := owned.Subtract(f.twice), f.twice
+	free, settled, several := allSlots().Subtract(owned).Subtract(open), owned.Subtract(f.twice), f.twice
 	if f.o.StrayKeys {
 		several = allSlots()
 	}
 	several = several.Subtract(open)
+	if err := f.count(open.Union(free).Union(several)); err != nil {
+		return err
+	}
+	for slot := range open.Slots() {
+		f.open(slot)
+	}
+	f.cover(free)
+	several = several.Intersect(f.claimedTwice())
 	for slot := range several.Slots() {
 		f.settle(slot)
 	}
 	f.disagreed(settled.Subtract(f.given), open)
+	return nil
 }
 
 func allSlots() slotmap.Set { return slotmap.SetOf(slotmap.Range{Last: hashslot.Count - 1}) }
 
 // done records the case of a slot.
 func (f *fixer) done(slot hashslot.Slot, what FixCase, owner *fixNode) {
-	i := slices.IndexFunc(f.Slots, func(r SlotRepair) bool { return r.Case == what && r.Owner == owner.ID })
-	if i < 0 {
-		i = len(f.Slots)
-		f.Slots = append(f.Slots, SlotRepair{Case: what, Owner: owner.ID})
+	for i := range f.Slots {
+		if r := &f.Slots[i]; r.Case == what && r.Owner == owner.ID {
+			r.Slots.Add(slot)
+			return
+		}
 	}
-	f.Slots[i].Slots.Add(slot)
+	f.Slots = append(f.Slots, SlotRepair{Slots: slotmap.SetOf(one(slot)...), Case: what, Owner: owner.ID})
 }
 
 // together orders the steps.
@@ -490,18 +511,29 @@ func (f *fixer) disagreed(settled, open slotmap.Set) {
 func (f *fixer) claimants(slot hashslot.Slot) []*fixNode {
 	var all []*fixNode
 	for _, n := range f.nodes {
-		if keys := f.count(n, slot); keys > 0 || n.owns.Contains(slot) {
+		if n.holds.Contains(slot) || n.owns.Contains(slot) {
 			all = append(all, n)
 		}
 	}
 	return all
 }
 
+// claimedTwice returns the slots that have several claimants.
+func (f *fixer) claimedTwice() (twice slotmap.Set) {
+	var once slotmap.Set
+	for _, n := range f.nodes {
+		claimed := n.owns.Union(n.holds)
+		twice = twice.Union(once.Intersect(claimed))
+		once = once.Union(claimed)
+	}
+	return twice
+}
+
 // most repeats clusterManagerGetNodeWithMostKeysInSlot.
 func (f *fixer) most(nodes []*fixNode, slot hashslot.Slot) *fixNode {
 	return slices.MinFunc(nodes, func(a, b *fixNode) int {
 		return cmp.Or(
-			cmp.Compare(f.count(b, slot), f.count(a, slot)),
+			cmp.Compare(b.keys[slot], a.keys[slot]),
 			compareBool(b.owns.Contains(slot), a.owns.Contains(slot)),
 			cmp.Compare(b.epoch, a.epoch),
 			cmp.Compare(a.ID, b.ID))
@@ -672,7 +704,7 @@ func (f *fixer) open(slot hashslot.Slot) {
 	for _, n := range f.nodes {
 		if _, ok := n.migrating[slot]; ok {
 			source = n
-		} else if _, ok := n.importing[slot]; ok || n != owner && f.count(n, slot) > 0 {
+		} else if _, ok := n.importing[slot]; ok || n != owner && n.holds.Contains(slot) {
 			importers = append(importers, n)
 		}
 	}
@@ -756,26 +788,27 @@ func (f *fixer) targetOf(source *fixNode, importers []*fixNode, slot hashslot.Sl
 
 // cover repeats clusterManagerFixSlotsCoverage.
 func (f *fixer) cover(slots slotmap.Set) {
-	var empty slotmap.Set
+	empty := slots
+	for _, n := range f.nodes {
+		empty = empty.Subtract(n.holds)
+	}
+	held := slots.Subtract(empty)
 	single := map[*fixNode]slotmap.Set{}
-	for slot := range slots.Slots() {
+	for slot := range held.Slots() {
 		holders := f.claimants(slot)
-		switch len(holders) {
-		case 0:
-			empty.Add(slot)
-		case 1:
+		if len(holders) == 1 {
 			single[holders[0]] = single[holders[0]].Union(slotmap.SetOf(one(slot)...))
 			f.done(slot, caseCoverHolder, holders[0])
-		default:
-			owner := f.most(holders, slot)
-			f.claim(owner, slotmap.SetOf(one(slot)...), false)
-			for _, n := range holders {
-				if n != owner {
-					f.keysTo(n, owner, slot)
-				}
-			}
-			f.done(slot, caseCoverMost, owner)
+			continue
 		}
+		owner := f.most(holders, slot)
+		f.claim(owner, slotmap.SetOf(one(slot)...), false)
+		for _, n := range holders {
+			if n != owner {
+				f.keysTo(n, owner, slot)
+			}
+		}
+		f.done(slot, caseCoverMost, owner)
 	}
 	have, weights := make([]int, len(f.nodes)), make([]float64, len(f.nodes))
 	for i, n := range f.nodes {
@@ -802,13 +835,9 @@ func (f *fixer) cover(slots slotmap.Set) {
 	}
 }
 
-// settle repeats clusterManagerFixMultipleSlotOwners for one slot. It does nothing unless
-// the slot has several owners.
+// settle repeats clusterManagerFixMultipleSlotOwners for a slot that has several claimants.
 func (f *fixer) settle(slot hashslot.Slot) {
 	claimants := f.claimants(slot)
-	if len(claimants) < 2 {
-		return
-	}
 	owner := f.most(claimants, slot)
 	contested := false
 	for _, n := range claimants {
@@ -821,7 +850,7 @@ func (f *fixer) settle(slot hashslot.Slot) {
 		f.claim(owner, slotmap.SetOf(one(slot)...), contested)
 	}
 	for _, n := range claimants {
-		if n != owner && f.count(n, slot) > 0 {
+		if n != owner && n.holds.Contains(slot) {
 			f.keysTo(n, owner, slot)
 		}
 	}

@@ -195,6 +195,14 @@ func TestFixAsksAndRefuses(t *testing.T) {
 		require.ErrorAs(t, err, &input)
 		require.EqualError(t, err, want)
 	}
+	stray := plan.KeyCounts{"a": {5: 0, 6: 1, hashslot.Count: 1}, "b": {5: 0, 6: 0, 9: 0}}
+	for _, id := range "cde" {
+		stray[string(id)] = counts[string(id)]
+	}
+	_, err = plan.Fix(views, stray, plan.FixOptions{})
+	require.ErrorAs(t, err, &need)
+	require.Equal(t, []plan.CountsQuestion{{Node: "a", Addr: "10.0.0.1:6379", Slots: slotmap.MustParseSet("9")}}, need.Ask, "without slots that are not in question")
+	require.NoError(t, need.Ask[0].Slots.Err(), "a slot that is not valid is not in question")
 	_, err = plan.Fix(views, nil, plan.FixOptions{SetSlots: plan.SetSlotOptions{Keys: -1}})
 	require.ErrorAs(t, err, &input)
 	_, err = plan.Fix(views[1:], nil, plan.FixOptions{})
