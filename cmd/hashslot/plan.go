@@ -969,7 +969,7 @@ func nodeID(c *topology.Cluster, name string) (string, error) {
 		if n.ID == name && name != "" {
 			return name, nil
 		}
-		if name != "" && strings.HasPrefix(n.ID, strings.ToLower(name)) {
+		if name != "" && (strings.HasPrefix(n.ID, name) || strings.HasPrefix(n.ID, strings.ToLower(name))) {
 			found = append(found, n.ID)
 		}
 	}

@@ -315,13 +315,14 @@ func TestPlanLoad(t *testing.T) {
 }
 
 func TestPlanNames(t *testing.T) {
-	const nodes = "abcdef h:1@2 myself,master - 0 0 1 connected 0-8191\nabcdeg [::1]:1@2 master - 0 0 2 connected 8192-16383\nx h:3@2 master - 0 0 3 connected\n"
+	const nodes = "abcdef h:1@2 myself,master - 0 0 1 connected 0-8191\nabcdeg [::1]:1@2 master - 0 0 2 connected 8192-16383\nx h:3@2 master - 0 0 3 connected\n" +
+		"KvRocks h:4@2 master - 0 0 4 connected\n" // other servers than Valkey and Redis have capitals
 	for name, want := range map[string]string{
-		"abcdef": "", "abcdeg": "", "ABCDEG": "", "[::1]:1": "", "h:1": "",
+		"KvRocks": "", "KvRo": "", "abcdef": "", "abcdeg": "", "ABCDEG": "", "[::1]:1": "", "h:1": "",
 		"abcde": `"abcde" is the beginning of 2 ids: write more of it`, "abc": `"abc" is too short: the beginning of an id needs at least 4 characters`,
 		"": `no node has the id or the address ""`, "y": `no node has the id or the address "y"`,
 	} {
-		r := runOn(nodes, "plan", "drain", "-", "-node", name, "-receiver", "x")
+		r := runOn(nodes, "plan", "drain", "-", "-node", name, "-receiver", "x", "-weight", "KvRo=2")
 		if want == "" {
 			assert.Equal(t, exitOK, r.code, "%s: %s", name, r.errOut)
 			continue

@@ -25,7 +25,10 @@ func (h Host) machine() string {
 	if h.Machine != "" {
 		return h.Machine
 	}
-	return h.Addr[:strings.LastIndexByte(h.Addr, ':')]
+	if i := strings.LastIndexByte(h.Addr, ':'); i >= 0 {
+		return h.Addr[:i]
+	}
+	return h.Addr
 }
 
 // A Layout is a cluster to create.

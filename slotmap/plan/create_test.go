@@ -236,6 +236,13 @@ func TestCreateErrors(t *testing.T) {
 	}
 }
 
+// A layout of the caller's may have addresses that Create refuses.
+func TestLayoutOfAnyHosts(t *testing.T) {
+	l := NewLayout([]LayoutShard{{Primary: Host{Addr: "a"}, Replicas: hostsOf("a:1", "", "")}}, 3)
+	require.Contains(t, l.Warnings, "replicas that are on the same host as their primary: a:1 and a")
+	require.Contains(t, l.Warnings, "replicas of the same primary that are on the same host:  and ")
+}
+
 func TestLayoutJSON(t *testing.T) {
 	l, err := Create(hostsOf("a:1", "b:1", "c:1", "d:1"), 1)
 	require.NoError(t, err)

@@ -29,9 +29,12 @@ import (
 //
 // The source authenticates at the target with its own requirepass.
 //
-// The error is an [*InputError] if the view has no version or lacks a node of the plan,
-// or if an id does not have 40 bytes, which Kvrocks refuses.
+// The error is an [*InputError] if the view is nil, has no version or lacks a node of the
+// plan, or if an id does not have 40 bytes, which Kvrocks refuses.
 func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], error) {
+	if view == nil {
+		return nil, &InputError{Field: "view", Reason: "is nil"}
+	}
 	var nodes []Node
 	for _, n := range view.Nodes() {
 		if err := checkKvrocksID(n.ID); err != nil {

@@ -392,6 +392,9 @@ func TestClusterXFails(t *testing.T) {
 		require.ErrorAs(t, err, &input)
 		require.ErrorContains(t, err, want)
 	}
+	_, err := p.ClusterX(nil, false)
+	require.ErrorAs(t, err, &input)
+	require.EqualError(t, err, "plan: view: is nil")
 	seq, err := p.ClusterX(parse(owned(7, 1)), false)
 	require.NoError(t, err)
 	var lines []string

@@ -490,6 +490,21 @@ func TestInputErrors(t *testing.T) {
 	}
 }
 
+// Ids of other servers than Valkey and Redis have capital letters. An id may be the
+// beginning of another.
+func TestWeightsByID(t *testing.T) {
+	c := parse(t, "Ab h:1@2 myself,master - 0 0 1 connected 0-8191\nAbc h:2@3 master - 0 0 2 connected 8192-16383\ncd h:3@4 master - 0 0 3 connected\n")
+	for name, id := range map[string]string{"Ab": "Ab", "Abc": "Abc", "cd": "cd", "CD": "cd", "c": "cd", "C": "cd"} {
+		p, err := Rebalance(c, RebalanceOptions{UseEmpty: true, Weights: []Weight{{name, 3}}})
+		require.NoError(t, err, name)
+		for _, n := range p.Nodes {
+			require.Equal(t, n.ID == id, n.Weight == 3, "%s: %s", name, n.ID)
+		}
+	}
+	_, err := Rebalance(c, RebalanceOptions{Weights: []Weight{{"A", 1}}})
+	require.EqualError(t, err, `plan: Weights[0] "A": 2 node ids begin with this`)
+}
+
 // Views of several nodes that differ are refused.
 func TestMergedViews(t *testing.T) {
 	merge := func(views ...string) *topology.Cluster {

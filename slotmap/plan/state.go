@@ -146,15 +146,9 @@ func (s *state) setWeights(opts RebalanceOptions) error {
 		if !(w.Weight >= 0) || math.IsInf(w.Weight, 0) {
 			return &InputError{Field: field, Value: fmt.Sprint(w.Weight), Reason: "must be a number of at least 0"}
 		}
-		prefix := strings.ToLower(w.ID)
-		var found []*topology.Node
-		for _, n := range s.cluster.Nodes() {
-			if strings.HasPrefix(n.ID, prefix) && n.Role != topology.RoleUnknown {
-				found = append(found, n)
-			}
-		}
+		found := s.named(w.ID)
 		switch {
-		case prefix == "":
+		case w.ID == "":
 			return &InputError{Field: field, Reason: "the node id is missing"}
 		case len(found) == 0:
 			return &InputError{Field: field, Value: w.ID, Reason: "no node id begins with this"}
@@ -175,6 +169,21 @@ func (s *state) setWeights(opts RebalanceOptions) error {
 		}
 	}
 	return nil
+}
+
+// named returns the node that has the id, or else the nodes whose ids begin with it. Ids
+// of Valkey and Redis are in lower case, so a capital letter stands for both.
+func (s *state) named(id string) (found []*topology.Node) {
+	for _, n := range s.cluster.Nodes() {
+		switch {
+		case n.Role == topology.RoleUnknown:
+		case n.ID == id:
+			return []*topology.Node{n}
+		case strings.HasPrefix(n.ID, id), strings.HasPrefix(n.ID, strings.ToLower(id)):
+			found = append(found, n)
+		}
+	}
+	return found
 }
 
 // table returns the owners as a table of ids.
