@@ -183,9 +183,12 @@ func (b *balancer) layout() Layout {
 	return NewLayout(shards, replicas)
 }
 
-// maxChoices bounds the work of keepApart: replicas times the shards that they may go
-// to.
-const maxChoices = 20_000
+// maxChoices and maxWork bound the work of keepApart: the choices are replicas times the
+// shards that they may go to, and each replica may look at all choices once.
+const (
+	maxChoices = 20_000
+	maxWork    = 1000 * maxChoices
+)
 
 // keepApart gives the replicas to primaries by a flow of the least cost. A unit goes
 // from the source to a replica; then, within one shard, to the replica's machine, to its
@@ -262,18 +265,23 @@ func (b *balancer) ways(f *flow, s int, movable []int, at, sink int) (first []in
 	for range room {
 		f.edge(shard, sink, price{})
 	}
+	toMachine, toZone := map[int]int{}, map[int]int{} // the replicas that may go there
+	for _, i := range movable {
+		toMachine[b.nodes[i].machine]++
+		toZone[b.nodes[i].zone]++
+	}
 	machineAt, zoneAt := map[int]int{}, map[int]int{}
 	for k, i := range movable {
 		m := b.nodes[i]
 		if _, ok := zoneAt[m.zone]; !ok {
 			zoneAt[m.zone] = f.node()
-			for more := range room {
+			for more := range min(room, toZone[m.zone]) {
 				f.edge(zoneAt[m.zone], shard, zonePair.times(inZone[m.zone]+more))
 			}
 		}
 		if _, ok := machineAt[m.machine]; !ok {
 			machineAt[m.machine] = f.node()
-			for more := range room {
+			for more := range min(room, toMachine[m.machine]) {
 				f.edge(machineAt[m.machine], zoneAt[m.zone], machinePair.times(onMachine[m.machine]+more))
 			}
 		}
@@ -312,9 +320,12 @@ func (b *balancer) worthwhile() []int {
 		}
 	}
 	total, n := 0, 0
-	for n < len(order) && (total+replicas(order[n]))*(n+1) <= maxChoices {
-		total += replicas(order[n])
-		n++
+	for ; n < len(order); n++ {
+		all := total + replicas(order[n])
+		if choices := all * (n + 1); choices > maxChoices || all*choices > maxWork {
+			break
+		}
+		total = all
 	}
 	order = order[:n]
 	slices.Sort(order)

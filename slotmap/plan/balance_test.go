@@ -266,3 +266,22 @@ func TestBalanceOfManyNodes(t *testing.T) {
 	require.GreaterOrEqual(t, len(s.Moves), 100)
 	require.LessOrEqual(t, len(s.Moves), maxChoices/100)
 }
+
+// One primary may have all the replicas. The work stays in proportion to their number.
+func TestBalanceOfManyReplicas(t *testing.T) {
+	const n = 6000
+	var text strings.Builder
+	fmt.Fprintf(&text, "p 10.1.0.0:1@2 master - 0 0 1 connected 0-8191\nq 10.1.0.1:1@2 master - 0 0 2 connected 8192-16383\n")
+	for i := range n {
+		fmt.Fprintf(&text, "r%d 10.0.%d.%d:1@2 slave p 0 0 1 connected\n", i, i/250, i%250)
+	}
+	b, err := newBalancer(parse(t, text.String()+"s 10.1.0.0:3@4 slave p 0 0 1 connected\n"), BalanceOptions{})
+	require.NoError(t, err)
+	var f flow
+	movable := b.shards[0][1:]
+	at := f.nodes(len(movable) + 1)
+	b.ways(&f, 0, movable, at, at+len(movable))
+	require.LessOrEqual(t, len(f.to)/2, 4*len(movable))
+
+	require.Empty(t, b.worthwhile(), "too many replicas to look at")
+}
