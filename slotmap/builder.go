@@ -249,13 +249,8 @@ func (t *Table[N]) setIndex(b *Builder[N], code []uint16) bool {
 	for block := 0; block < len(t.index); {
 		here := b.end(k)
 		if whole := here >> 4; whole > block && code[k] < leaves>>4 {
-			e := code[k] << 4
-			for eight := eightOf(e); block+8 <= whole; block += 8 {
-				*(*[8]uint16)(t.index[block:]) = eight
-			}
-			for ; block < whole; block++ {
-				t.index[block] = e
-			}
+			fillBlocks(t.index[block:whole], code[k]<<4)
+			block = whole
 			if here&15 == 0 {
 				k++
 			}
@@ -289,6 +284,15 @@ func (t *Table[N]) setIndex(b *Builder[N], code []uint16) bool {
 		t.leaf = slices.Clone(t.leaf) // without the room that append has left
 	}
 	return true
+}
+
+func fillBlocks(index []uint16, e uint16) {
+	for eight := eightOf(e); len(index) >= 8; index = index[8:] {
+		*(*[8]uint16)(index) = eight
+	}
+	for i := range index {
+		index[i] = e
+	}
 }
 
 // A pairTable finds the number at which a pair of owners was put, by a hash of both.

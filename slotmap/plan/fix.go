@@ -696,21 +696,11 @@ func (f *fixer) moves() (steps []Step) {
 // open repeats clusterManagerFixOpenSlot.
 func (f *fixer) open(slot hashslot.Slot) {
 	claimants := f.claimants(slot)
-	var owner, source *fixNode
+	var owner *fixNode
 	if len(claimants) == 1 {
 		owner = claimants[0]
 	}
-	var importers []*fixNode // that say so, or have keys and are not the owner
-	for _, n := range f.nodes {
-		if _, ok := n.migrating[slot]; ok {
-			source = n
-		} else if _, ok := n.importing[slot]; ok || n != owner && n.holds.Contains(slot) {
-			importers = append(importers, n)
-		}
-	}
-	if source != nil && source != owner && owner != nil { // it says that it migrates a slot of another
-		importers, source = append(importers, source), nil
-	}
+	source, importers := f.ends(owner, slot)
 	taken := false
 	if owner == nil || !owner.owns.Contains(slot) {
 		// Nobody, or several. Only an owner migrates, so if there are several
@@ -718,34 +708,17 @@ func (f *fixer) open(slot hashslot.Slot) {
 		if owner == nil {
 			owner = f.most(f.nodes, slot)
 		}
-		importers = slices.DeleteFunc(importers, func(n *fixNode) bool { return n == owner })
-		contested := false
-		for _, n := range claimants {
-			if n == owner {
-				continue
-			}
-			contested = contested || n.owns.Contains(slot)
-			f.giveUp(n, slot)
-			if !slices.Contains(importers, n) {
-				importers = append(importers, n)
-			}
-		}
-		f.closeAt(owner, slot)
-		if contested || !owner.owns.Contains(slot) {
-			f.claim(owner, slotmap.SetOf(one(slot)...), contested)
-			taken = true
-		}
 		source = nil
+		importers, taken = f.choose(owner, claimants, importers, slot)
 	}
 	target := f.targetOf(source, importers, slot)
 	for _, n := range f.nodes {
-		if n == owner || n == target {
-			continue
+		if n != owner && n != target {
+			f.closeAt(n, slot)
 		}
-		f.closeAt(n, slot)
 	}
-	for _, n := range importers {
-		if !taken {
+	if !taken {
+		for _, n := range importers {
 			f.tell(n, owner, slot)
 		}
 	}
@@ -769,6 +742,45 @@ func (f *fixer) open(slot hashslot.Slot) {
 		f.closeAt(owner, slot)
 		f.done(slot, caseCloseSlot, owner)
 	}
+}
+
+// ends returns the node that migrates the slot, and those that import it: they say so, or
+// have keys of it and are not the owner. owner may be nil.
+func (f *fixer) ends(owner *fixNode, slot hashslot.Slot) (source *fixNode, importers []*fixNode) {
+	for _, n := range f.nodes {
+		if _, ok := n.migrating[slot]; ok {
+			source = n
+		} else if _, ok := n.importing[slot]; ok || n != owner && n.holds.Contains(slot) {
+			importers = append(importers, n)
+		}
+	}
+	if source != nil && source != owner && owner != nil { // it says that it migrates a slot of another
+		return nil, append(importers, source)
+	}
+	return source, importers
+}
+
+// choose makes owner the only claimant of the slot. It returns the nodes that import the
+// slot then, the other claimants among them, and whether owner has to take it.
+func (f *fixer) choose(owner *fixNode, claimants, importers []*fixNode, slot hashslot.Slot) (left []*fixNode, taken bool) {
+	left = slices.DeleteFunc(importers, func(n *fixNode) bool { return n == owner })
+	contested := false
+	for _, n := range claimants {
+		if n == owner {
+			continue
+		}
+		contested = contested || n.owns.Contains(slot)
+		f.giveUp(n, slot)
+		if !slices.Contains(left, n) {
+			left = append(left, n)
+		}
+	}
+	f.closeAt(owner, slot)
+	taken = contested || !owner.owns.Contains(slot)
+	if taken {
+		f.claim(owner, slotmap.SetOf(one(slot)...), contested)
+	}
+	return left, taken
 }
 
 // targetOf returns the target of a move that is to be finished: the only node that

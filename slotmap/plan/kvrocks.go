@@ -35,29 +35,21 @@ func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], er
 	if view == nil {
 		return nil, &InputError{Field: "view", Reason: "is nil"}
 	}
-	var nodes []Node
-	for _, n := range view.Nodes() {
-		if err := checkKvrocksID(n.ID); err != nil {
-			return nil, err
-		}
-		nodes = append(nodes, Node{ID: n.ID, Addr: n.Addr()})
+	nodes, err := kvrocksNodes(view)
+	if err != nil {
+		return nil, err
 	}
 	me := view.Myself()
 	if me == nil {
 		return nil, &InputError{Field: "view", Reason: "must be the reply of one node to CLUSTER NODES: no node is marked as myself"}
 	}
-	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
 	at := map[string]Node{}
 	for _, n := range nodes {
 		at[n.ID] = n
 	}
 	moves := p.moves()
-	for _, m := range moves {
-		for _, id := range []string{m.From, m.To} {
-			if n := view.Node(id); id != "" && (n == nil || n.Role != topology.RolePrimary) {
-				return nil, &InputError{Field: "view", Value: id, Reason: "the plan has this node, but it is not a primary of the view"}
-			}
-		}
+	if err := arePrimaries(moves, view); err != nil {
+		return nil, err
 	}
 	return func(yield func(Step) bool) {
 		version, round := me.ConfigEpoch, 0
@@ -78,6 +70,31 @@ func (p *Plan) ClusterX(view *topology.Cluster, ranges bool) (iter.Seq[Step], er
 			}
 		}
 	}, nil
+}
+
+// kvrocksNodes returns the nodes of the view by id, if Kvrocks accepts the ids.
+func kvrocksNodes(view *topology.Cluster) ([]Node, error) {
+	var nodes []Node
+	for _, n := range view.Nodes() {
+		if err := checkKvrocksID(n.ID); err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, Node{ID: n.ID, Addr: n.Addr()})
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
+	return nodes, nil
+}
+
+// arePrimaries returns an error unless all nodes of the moves are primaries of the view.
+func arePrimaries(moves []Move, view *topology.Cluster) error {
+	for _, m := range moves {
+		for _, id := range []string{m.From, m.To} {
+			if n := view.Node(id); id != "" && (n == nil || n.Role != topology.RolePrimary) {
+				return &InputError{Field: "view", Value: id, Reason: "the plan has this node, but it is not a primary of the view"}
+			}
+		}
+	}
+	return nil
 }
 
 // parts iterates over the ranges of the set, or over its slots.

@@ -86,6 +86,7 @@ type applying struct {
 	shards   []*Shard
 	parts    []*part
 	byShard  map[*Shard]*part // by the shard of the map or of the view
+	in       map[string]*part // where a node was put, by its key
 }
 
 // A run is a range of slots that have one owner in the new map.
@@ -201,21 +202,38 @@ type part struct {
 // compose makes the shards of the new map: those of the view, and those of the map
 // that stay. It puts each node into exactly one of them.
 func (a *applying) compose() {
+	a.judgeSuspects()
+	a.byShard = make(map[*Shard]*part, len(a.view.shards))
+	a.keep()
+	a.makeParts()
+
+	a.in = make(map[string]*part)
+	for _, p := range a.parts {
+		if p.owns { // so its primary is no replica
+			a.in[p.primary.key] = p
+		}
+	}
+	a.keepReplicas()
+	a.takeReplicas()
+	for _, p := range a.parts {
+		if a.home(p) == p {
+			a.shards = append(a.shards, a.finish(p))
+		}
+	}
+}
+
+// makeParts makes the parts that keep has not made. The owners of slots come first.
+func (a *applying) makeParts() {
 	ofView := make(map[*Node]*Shard) // by primary
 	if a.refused || a.unsaid {
 		for _, v := range a.view.shards {
 			ofView[v.Primary] = v
 		}
 	}
-	a.judgeSuspects()
-	a.byShard = make(map[*Shard]*part, len(a.view.shards))
-	a.keep()
-
-	// The owners of slots first. One that stays is described by the view if it is a
-	// primary there.
 	for i := range a.runs {
 		r := &a.runs[i]
 		if a.byShard[r.owner] == nil {
+			// An owner that stays is described by the view if it is a primary there.
 			if v := ofView[a.line(r.owner.Primary)]; v != nil {
 				a.byShard[r.owner] = a.part(v)
 			}
@@ -225,22 +243,12 @@ func (a *applying) compose() {
 	for _, v := range a.view.shards {
 		a.part(v)
 	}
+}
 
-	// Owners of slots are primaries. A shard that stays keeps its replicas (rule 10).
-	// The number of nodes that the view lacks is bounded: otherwise wrong views could
-	// make the map grow without end.
-	in := make(map[string]*part)
-	for _, p := range a.parts {
-		if p.owns {
-			in[p.primary.key] = p
-		}
-	}
-	place := func(n *Node, p *part) {
-		if in[n.key] == nil {
-			in[n.key] = p
-			p.replicas = append(p.replicas, n)
-		}
-	}
+// keepReplicas applies rule 10: a shard that stays keeps its replicas. The number of
+// nodes that the view lacks is bounded: otherwise wrong views could make the map grow
+// without end.
+func (a *applying) keepReplicas() {
 	absent := 0
 	for _, p := range a.parts {
 		if a.line(p.primary) == nil {
@@ -257,27 +265,36 @@ func (a *applying) compose() {
 					continue
 				}
 			}
-			place(n, p)
+			a.place(n, p)
 		}
 	}
-	// A primary of the view that owns no slots may be a replica in a shard that
-	// stays. Then its replicas go to that shard too.
-	home := func(p *part) *part { return cmp.Or(in[p.primary.key], p) }
+}
+
+// takeReplicas places the replicas of the view's shards.
+func (a *applying) takeReplicas() {
 	for _, v := range a.view.shards {
 		p := a.byShard[v]
 		if p.kept {
 			continue
 		}
 		for _, n := range v.Replicas {
-			place(n, home(p))
-		}
-	}
-	for _, p := range a.parts {
-		if home(p) == p {
-			a.shards = append(a.shards, a.finish(p))
+			a.place(n, a.home(p))
 		}
 	}
 }
+
+// place makes n a replica of the part, unless it has a place already.
+func (a *applying) place(n *Node, p *part) {
+	if a.in[n.key] == nil {
+		a.in[n.key] = p
+		p.replicas = append(p.replicas, n)
+	}
+}
+
+// home returns the part that the replicas of p go to. A primary of the view that owns
+// no slots may be a replica in a shard that stays. Then its replicas go to that shard
+// too.
+func (a *applying) home(p *part) *part { return cmp.Or(a.in[p.primary.key], p) }
 
 // keep makes the parts of the shards that are the same in the view and in the map,
 // with the same nodes, so no other part can have a node of theirs. In most views

@@ -212,30 +212,21 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 	case old == nil:
 		return taken, nil
 	case next != nil && old.Primary.same(next.Primary):
-		switch {
-		case a.force:
-		case older(next.Primary, old.Primary):
-			return refused, g // rule 1
-		case a.leavesOpen(next):
-			return agreed, g // rule 3
-		}
-		return agreed, g.confirmed()
+		return a.agree(old, g, next)
 	case a.force:
 		return taken, new(ground) // nothing that was known before counts
 	}
 	owner := old.Primary
+	line := a.line(owner) // what the view says of the owner
 	open := next != nil && a.leavesOpen(next)
-	if line := a.line(owner); open && line != nil && line.Role == RolePrimary && line.ShardID == next.ID && !line.down() {
-		return a.silent(g)
-	}
 	late := g.gen > a.seen // asked for before the slot last changed
-	if a.isSource(owner) && !late {
-		if line := a.line(owner); line == nil || !older(line, owner) {
-			return taken, g // rule 2
-		}
-	}
-	if next == nil {
-		return a.silent(g)
+	switch {
+	case open && line != nil && line.Role == RolePrimary && line.ShardID == next.ID && !line.down():
+		return a.silent(g) // rule 3
+	case a.isSource(owner) && !late && (line == nil || !older(line, owner)):
+		return taken, g // rule 2
+	case next == nil:
+		return a.silent(g) // rule 3
 	}
 	claimant := next.Primary
 	known, isKnown := a.s.members.same(claimant)
@@ -248,7 +239,6 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		return refused, g // rule 4
 	}
 	before, contradicted := g.contradicts(claimant)
-	line := a.line(owner)
 	gaveUp := line != nil && line.Role == RolePrimary && !older(line, owner) && !late
 	if g.told {
 		above := func(epoch uint64) bool { return claimant.ConfigEpoch > epoch }
@@ -280,6 +270,18 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		return taken, g // rule 8
 	}
 	return a.outweigh(g)
+}
+
+// agree is the verdict on slots that have the same owner in the map and in the view.
+func (a *applying) agree(old *Shard, g *ground, next *Shard) (verdict, *ground) {
+	switch {
+	case a.force:
+	case older(next.Primary, old.Primary):
+		return refused, g // rule 1
+	case a.leavesOpen(next):
+		return agreed, g // rule 3
+	}
+	return agreed, g.confirmed()
 }
 
 // silent is the verdict on slots of which the view says nothing (rule 3). If a

@@ -278,41 +278,58 @@ func (c *Cluster) Check(slots slotmap.Set) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for slot := range slots.Slots() {
-		owners := c.owners(slot)
-		slices.SortFunc(owners, func(a, b *node) int { return cmp.Compare(b.epoch, a.epoch) })
-		// At the end of a move the target hears of it before the source.
-		if len(owners) == 0 || len(owners) > 2 || len(owners) == 2 && owners[1].migrating[slot] != owners[0] {
-			return &CheckError{slot, fmt.Sprintf("has %d owners", len(owners))}
-		}
-		at := map[string]*node{}
-		for _, n := range c.nodes {
-			if n.primary != nil {
-				continue
-			}
-			for key := range (*n.keys)[slot] {
-				if at[key] != nil {
-					return &CheckError{slot, fmt.Sprintf("has the key %q at %s and at %s", key, at[key].id, n.id)}
-				}
-				at[key] = n
-			}
-		}
-		// Without keys, ask for one that nobody has: any answering node will do.
-		for _, key := range append(slices.Collect(maps.Keys(at)), "{"+slot.Tag()+"}") {
-			for _, n := range c.nodes {
-				if n.down {
-					continue
-				}
-				served, err := c.follow(n, key)
-				if err != nil {
-					return &CheckError{slot, fmt.Sprintf("has the key %q, and a client that asks %s for it gets %v", key, n.id, err)}
-				}
-				if at[key] != nil && served != at[key] {
-					return &CheckError{slot, fmt.Sprintf("has the key %q at %s, and a client that asks %s for it gets to %s", key, at[key].id, n.id, served.id)}
-				}
-			}
+		if reason := c.wrong(slot); reason != "" {
+			return &CheckError{slot, reason}
 		}
 	}
 	return nil
+}
+
+// wrong says what is wrong with the slot.
+func (c *Cluster) wrong(slot hashslot.Slot) (reason string) {
+	owners := c.owners(slot)
+	slices.SortFunc(owners, func(a, b *node) int { return cmp.Compare(b.epoch, a.epoch) })
+	// At the end of a move the target hears of it before the source.
+	if len(owners) == 0 || len(owners) > 2 || len(owners) == 2 && owners[1].migrating[slot] != owners[0] {
+		return fmt.Sprintf("has %d owners", len(owners))
+	}
+	at := map[string]*node{}
+	for _, n := range c.nodes {
+		if n.primary != nil {
+			continue
+		}
+		for key := range (*n.keys)[slot] {
+			if at[key] != nil {
+				return fmt.Sprintf("has the key %q at %s and at %s", key, at[key].id, n.id)
+			}
+			at[key] = n
+		}
+	}
+	// Without keys, ask for one that nobody has: any answering node will do.
+	for _, key := range append(slices.Collect(maps.Keys(at)), "{"+slot.Tag()+"}") {
+		if reason := c.misled(key, at[key]); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+// misled says which node leads a client elsewhere than to the node that has the key. That
+// is nil for a key that nobody has.
+func (c *Cluster) misled(key string, at *node) (reason string) {
+	for _, n := range c.nodes {
+		if n.down {
+			continue
+		}
+		served, err := c.follow(n, key)
+		if err != nil {
+			return fmt.Sprintf("has the key %q, and a client that asks %s for it gets %v", key, n.id, err)
+		}
+		if at != nil && served != at {
+			return fmt.Sprintf("has the key %q at %s, and a client that asks %s for it gets to %s", key, at.id, n.id, served.id)
+		}
+	}
+	return ""
 }
 
 // follow returns the node that serves a read of the key that is first sent to n.

@@ -189,47 +189,54 @@ func (c *Cluster) updateSlots(n *node, m *message) {
 	var taker *node
 	for slot := range m.scope.Slots() {
 		was := n.owner[slot]
-		from, importing := n.importing[slot]
-		if !m.claims.Contains(slot) {
-			if was == m.about {
-				n.silent.Add(slot)
-			}
-			if c.rules == RulesValkey8 && importing && from == m.about && n.primary == nil {
-				delete(n.importing, slot)
-				if was != n {
-					c.change(n, slot, n)
-					c.bump(n)
-				}
-			}
-			continue
-		}
-		if was == m.about {
+		switch {
+		case !m.claims.Contains(slot):
+			c.disclaimed(n, m.about, slot)
+		case was == m.about:
 			n.silent.Remove(slot)
-			continue
-		}
-		if importing && c.rules == RulesClassic {
-			continue
-		}
-		if !c.unclaimed(n, slot) && n.epochOf(was) >= m.epoch {
-			continue
-		}
-		if was == n {
-			delete(*n.keys, slot)
-			delete(n.migrating, slot)
-		}
-		if was == primary {
+		case c.lost(n, m, slot) && was == primary:
 			taker = m.about
 		}
-		if importing && from != m.about {
-			delete(n.importing, slot)
-		}
-		c.change(n, slot, m.about)
 	}
 	if taker != nil && n.primary == nil {
 		if set := n.owns(); set.IsEmpty() {
 			n.follow(taker)
 		}
 	}
+}
+
+// disclaimed is called if n hears that a node does not claim the slot.
+func (c *Cluster) disclaimed(n, about *node, slot hashslot.Slot) {
+	was := n.owner[slot]
+	if was == about {
+		n.silent.Add(slot)
+	}
+	if from, importing := n.importing[slot]; c.rules == RulesValkey8 && importing && from == about && n.primary == nil {
+		delete(n.importing, slot)
+		if was != n {
+			c.change(n, slot, n)
+			c.bump(n)
+		}
+	}
+}
+
+// lost is called if n hears that a node claims the slot of another. It reports whether
+// that node gets the slot.
+func (c *Cluster) lost(n *node, m *message, slot hashslot.Slot) bool {
+	was := n.owner[slot]
+	from, importing := n.importing[slot]
+	if importing && c.rules == RulesClassic || !c.unclaimed(n, slot) && n.epochOf(was) >= m.epoch {
+		return false
+	}
+	if was == n {
+		delete(*n.keys, slot)
+		delete(n.migrating, slot)
+	}
+	if importing && from != m.about {
+		delete(n.importing, slot)
+	}
+	c.change(n, slot, m.about)
+	return true
 }
 
 // epochOf returns the config epoch of a primary as n knows it.

@@ -158,15 +158,27 @@ func reshardTable(sources []*node, n int, capped bool, take func(src *node, slot
 // rebalance is clusterManagerCommandRebalance for the involved primaries
 // in the tool's order.
 func rebalance(involved []*node, threshold float32, capped bool) ([]move, error) {
+	sum, over, err := setBalances(involved, threshold)
+	if err != nil || !over {
+		return nil, err
+	}
+	if err := level(involved, sum); err != nil {
+		return nil, err
+	}
+	return movesOf(involved, capped), nil
+}
+
+// setBalances sets the balance of each node: how many slots it has above its share. It
+// returns their sum, and whether a node is off by more than the threshold.
+func setBalances(involved []*node, threshold float32) (sum int, over bool, err error) {
 	total := float32(0)
 	for _, n := range involved {
 		total = float32(total + n.weight)
 	}
-	sum, over := 0, false
 	for _, n := range involved {
 		share := float32(float32(float32(hashslot.Count)/total) * n.weight)
 		if !(share <= hashslot.Count+1) { // also NaN
-			return nil, &plan.InputError{Field: "Weights", Reason: "the weights exceed the tool's 32-bit arithmetic"}
+			return 0, false, &plan.InputError{Field: "Weights", Reason: "the weights exceed the tool's 32-bit arithmetic"}
 		}
 		expected := int(share)
 		n.balance = n.count - expected
@@ -179,9 +191,12 @@ func rebalance(involved []*node, threshold float32, capped bool) ([]move, error)
 			}
 		}
 	}
-	if !over {
-		return nil, nil
-	}
+	return sum, over, nil
+}
+
+// level lowers balances, a slot in turn, of the nodes that have none above their share,
+// until the sum is 0: shares are rounded down.
+func level(involved []*node, sum int) error {
 	for sum > 0 {
 		before := sum
 		for _, n := range involved {
@@ -191,12 +206,16 @@ func rebalance(involved []*node, threshold float32, capped bool) ([]move, error)
 			}
 		}
 		if sum == before {
-			return nil, ErrEndless
+			return ErrEndless
 		}
 	}
+	return nil
+}
+
+// movesOf moves slots from the nodes with the highest balances to those with the lowest.
+func movesOf(involved []*node, capped bool) (moves []move) {
 	sorted := slices.Clone(involved)
 	slices.SortStableFunc(sorted, func(a, b *node) int { return a.balance - b.balance })
-	var moves []move
 	for d, s := 0, len(sorted)-1; d < s; {
 		dst, src := sorted[d], sorted[s]
 		n := min(abs(dst.balance), abs(src.balance))
@@ -217,7 +236,7 @@ func rebalance(involved []*node, threshold float32, capped bool) ([]move, error)
 			s--
 		}
 	}
-	return moves, nil
+	return moves
 }
 
 func abs(n int) int { return max(n, -n) }
