@@ -477,5 +477,5 @@ func (m *mutator) compile(text, binary string) ([]byte, error) {
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
 		return nil, err
 	}
-	return exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlayFile, "-o", binary, "./"+filepath.Dir(m.file)).CombinedOutput()
+	return exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s", "-overlay", overlayFile, "-o", binary, "./"+filepath.Dir(m.file)).CombinedOutput()
 }

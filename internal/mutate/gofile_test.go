@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -106,4 +107,26 @@ func TestCompileError(t *testing.T) {
 	require.NoError(t, err)
 	m := mutator{file: "m.go", g: g, dir: t.TempDir()}
 	require.NoError(t, m.buildGo(g.all))
+}
+
+// Tests that killed lately run first, then the quick ones. None is left out.
+func TestOrder(t *testing.T) {
+	o := order{took: took([]byte("TestA\nTestB\nTestC\nTestD\nTestE\nBenchmarkF\n"), []byte(
+		"=== RUN   TestA\n--- PASS: TestA (0.00s)\n--- PASS: TestC (2.00s)\n    --- PASS: TestB (9.00s)\n--- PASS: TestD (0.01s)\n--- SKIP: TestE (0.00s)\n"))}
+	words, limits := o.words([]string{"TestE"})
+	assert.Equal(t, []string{"^(TestA|TestD)$", "^(TestB|TestC)$"}, words)
+	assert.Equal(t, []time.Duration{2100 * time.Millisecond, 32 * time.Second}, limits)
+	o.killed([]byte("=== RUN   TestC\n--- FAIL: TestC (0.00s)\n    --- FAIL: TestC/x (0.00s)\n"))
+	o.killed([]byte("panic: far away\n"))
+	o.killed([]byte("--- FAIL: TestD (0.00s)\n"))
+	words, _ = o.words(nil)
+	assert.Equal(t, []string{"^(TestC|TestD)$", "^(TestA|TestE)$", "^(TestB)$"}, words)
+	for range 2 {
+		for test := range o.took {
+			o.killed([]byte("--- FAIL: " + test + " (0.00s)\n"))
+		}
+	}
+	o.killed([]byte("--- FAIL: TestA (0.00s)\n"))
+	assert.Equal(t, "TestA", o.lately[0])
+	assert.ElementsMatch(t, []string{"TestA", "TestB", "TestC", "TestD", "TestE"}, o.lately)
 }

@@ -26,7 +26,10 @@
 //	return    a result becomes zero, or its opposite
 //
 // The sources are not changed: the go command gets the mutants as an overlay, many at a
-// time, and an environment variable tells the tests which one to call. A mutant is killed
+// time, and an environment variable tells the tests which one to call. Of the tests of Go
+// files those run first that killed a mutant lately, then those that take milliseconds, then
+// the others. What the go command builds within a test has no mutant, so such tests find no go
+// command and skip themselves. A mutant is killed
 // if it does not assemble, fails a test, crashes, or takes ten times as long. A mutant that
 // passes shows a missing test, or makes no difference. Those of the second kind are explained in
 // a file of lines
@@ -62,7 +65,7 @@ func main() {
 	n := flag.Int("n", 50, "how many mutants to try, chosen at random; 0 for all")
 	seed := flag.Uint64("seed", 1, "the seed of that choice")
 	part := flag.String("part", "1/1", "try only the i-th of k parts of the chosen mutants: i/k")
-	run := flag.String("run", "", "the tests to run, each word like go test -run; by default, fast proofs for assembly, and all tests for Go")
+	run := flag.String("run", "", "the tests to run, each word like go test -run; by default, fast proofs for assembly, and all tests for Go, quick ones first")
 	execute := flag.String("exec", "", "a command that runs the tests, like go test -exec")
 	explained := flag.String("explained", "internal/mutate/explained.txt", "the explanations of survivors")
 	list := flag.Bool("list", false, "only list the mutants")
@@ -79,11 +82,7 @@ func main() {
 	}
 	for _, file := range files {
 		tests := *run
-		switch {
-		case tests != "":
-		case filepath.Ext(file) == ".go":
-			tests = "."
-		default:
+		if tests == "" && filepath.Ext(file) != ".go" {
 			tests = fastProofs
 		}
 		m := mutator{file: file, exec: strings.Fields(*execute), run: strings.Fields(tests)}
@@ -109,12 +108,14 @@ const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhe
 type mutator struct {
 	file      string
 	run, exec []string
-	limits    []time.Duration // of the words of run: ten times what it takes without a mutant
+	limits    []time.Duration // of the words of run
+	order     order           // of the tests of a Go file, where run is empty
 
 	g      *goFile  // of a Go file
 	chosen []mutant // the mutants of the last build
 	skip   []string // tests that fail in the last build without a mutant
 	output limited  // of the last run of tests
+	idle   bool     // whether that one was out of time and had hardly used any
 
 	lines     []string // the original
 	dir       string   // for temporary files
@@ -383,7 +384,7 @@ func (m *mutator) build(chosen []mutant) error {
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
 		return err
 	}
-	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlayFile, "-o", m.binary(), ".").CombinedOutput()
+	out, err := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s", "-overlay", overlayFile, "-o", m.binary(), ".").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("the tests do not build: %w: %s", err, out)
 	}
@@ -458,31 +459,69 @@ func (m *mutator) test(mutant int) (outcome string, err error) {
 	case m.g == nil && !m.assembled[mutant]:
 		return notBuilt, nil
 	}
-	for i, run := range m.run {
-		limit := time.Hour
-		if i < len(m.limits) {
-			limit = m.limits[i]
+	if mutant == original {
+		return m.measure(binary)
+	}
+	words, limits := m.run, m.limits
+	if len(words) == 0 {
+		words, limits = m.order.words(m.skip)
+	}
+	for i, run := range words {
+		outcome, err = m.runTests(binary, mutant, run, limits[i])
+		if outcome == outOfTime && m.idle { // once more: the machine may have stood still
+			outcome, err = m.runTests(binary, mutant, run, 2*limits[i])
 		}
+		if err != nil || outcome != survived {
+			break
+		}
+	}
+	if outcome == failed {
+		m.order.killed(m.output.Bytes())
+	}
+	return outcome, err
+}
+
+// measure runs the tests with the original, and keeps how long they take.
+func (m *mutator) measure(binary string) (outcome string, err error) {
+	if len(m.run) == 0 {
+		outcome, err = m.runTests(binary, original, ".", time.Hour)
+		if err == nil && outcome == survived && m.order.took == nil {
+			output := m.output.Bytes()
+			if outcome, err = m.runTests(binary, original, ".", time.Hour, "-test.list", "."); err == nil {
+				m.order.took = took(m.output.Bytes(), output)
+			}
+		}
+		return outcome, err
+	}
+	for i, run := range m.run {
 		start := time.Now()
-		if outcome, err := m.runTests(binary, mutant, run, limit); err != nil || outcome != survived {
+		if outcome, err := m.runTests(binary, original, run, time.Hour); err != nil || outcome != survived {
 			return outcome, err
 		}
 		if i == len(m.limits) {
-			m.limits = append(m.limits, 2*time.Second+10*time.Since(start))
+			m.limits = append(m.limits, limit(time.Since(start)))
 		}
 	}
 	return survived, nil
 }
 
-func (m *mutator) runTests(binary string, mutant int, run string, limit time.Duration) (outcome string, err error) {
+func (m *mutator) runTests(binary string, mutant int, run string, limit time.Duration, flags ...string) (outcome string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	args := append(slices.Clone(m.exec), binary, "-test.short", "-test.failfast", "-test.run", run)
+	if mutant == original {
+		args = append(args, "-test.v") // to see how long each takes
+	}
+	args = append(args, flags...)
 	if len(m.skip) > 0 {
 		args = append(args, "-test.skip", "^("+strings.Join(m.skip, "|")+")$")
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, mutant+1))
+	if m.g != nil {
+		// Tests that call the go command skip themselves, for what it builds has no mutant.
+		cmd.Env = append(cmd.Env, "PATH=")
+	}
 	cmd.WaitDelay = time.Second
 	cmd.Dir = filepath.Dir(m.file)
 	m.output = limited{}
@@ -490,6 +529,7 @@ func (m *mutator) runTests(binary string, mutant int, run string, limit time.Dur
 	err = cmd.Run()
 	switch exit := (*exec.ExitError)(nil); {
 	case ctx.Err() != nil:
+		m.idle = cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime() < limit/20
 		return outOfTime, nil
 	case err == nil && bytes.Contains(m.output.Bytes(), []byte("no tests to run")):
 		return "", fmt.Errorf("no tests match %s", run)
