@@ -8,6 +8,7 @@ require (
 	github.com/hashslot/hashslot v0.0.0
 	github.com/klauspost/cpuid/v2 v2.4.2
 	github.com/stretchr/testify v1.12.1
+	github.com/zeebo/xxh3 v1.1.0
 )
 
 require (

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// A function is an assembly function as it was built.
+// A function is a function of assembly, or of Go, as it was built.
 type function struct {
 	name   string
 	code   []instruction
@@ -29,15 +29,22 @@ type instruction struct {
 }
 
 var (
-	listingText  = regexp.MustCompile(`^(\S+) (S[A-Z]+) `)
+	listingText  = regexp.MustCompile(`^(\S.*?) (S[A-Z]{3,}) `)
 	listingLine  = regexp.MustCompile(`^\t0x[0-9a-f]+ (\d+) \((.*):(\d+)\)\t(\S+)\s*(.*)$`)
 	listingBytes = regexp.MustCompile(`^\t0x([0-9a-f]+)((?: [0-9a-f]{2}){1,16})(?:  |$)`)
 )
 
-// build builds the package in dir for an architecture and returns the functions
-// of its assembly.
-func build(dir, arch string) (map[string]*function, error) {
-	cmd := exec.Command("go", "build", "-asmflags=-S", ".")
+// build builds the package in dir for an architecture, and returns the functions of its
+// assembly, and all functions of the other packages, which it imports.
+func build(dir, arch string, others ...string) (map[string]*function, error) {
+	args := []string{"build", "-asmflags=-S"}
+	if others != nil {
+		args = append(args, "-gcflags=-S")
+	}
+	for _, other := range others {
+		args = append(args, "-asmflags="+other+"=-S", "-gcflags="+other+"=-S")
+	}
+	cmd := exec.Command("go", append(args, ".")...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOARCH="+arch, "GOOS=linux", "CGO_ENABLED=0", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
@@ -90,8 +97,7 @@ func parseListing(listing string) (map[string]*function, error) {
 			if f = nil; m[2] != "STEXT" {
 				continue
 			}
-			name := m[1][strings.LastIndexAny(m[1], "./·")+1:]
-			f, bytes, lines = &function{name: name}, nil, map[string][]int{}
+			f, bytes, lines = &function{name: symbol(m[1])}, nil, map[string][]int{}
 		} else if f == nil {
 			continue
 		} else if m := listingLine.FindStringSubmatch(line); m != nil {
@@ -118,6 +124,15 @@ func parseListing(listing string) (map[string]*function, error) {
 		err = fmt.Errorf("no assembly in the listing")
 	}
 	return functions, err
+}
+
+// symbol is the name of a function without its package.
+func symbol(name string) string {
+	name = name[strings.LastIndexAny(name, "/·")+1:]
+	if _, after, ok := strings.Cut(name, "."); ok {
+		return after
+	}
+	return name
 }
 
 func trimZeros(b []byte) []byte {
@@ -147,24 +162,28 @@ func (f *function) findTargets() error {
 		_, operands, _ := strings.Cut(in.text, "\t")
 		target := strings.TrimSpace(operands[strings.LastIndex(operands, ",")+1:])
 		if pc, err := strconv.Atoi(target); err == nil {
-			in.next = slices.IndexFunc(f.code, func(in instruction) bool { return in.pc == pc })
+			in.next = slices.IndexFunc(f.code, func(in instruction) bool { return in.pc >= pc }) // what is there may be no instruction
 			if in.next < 0 {
 				return fmt.Errorf("%s: %s: no instruction at %d", in.where, in.text, pc)
 			}
 		} else if name, ok := strings.CutSuffix(target, "(SB)"); ok {
-			in.tail = name[strings.LastIndexAny(name, "./·")+1:]
+			in.tail = symbol(name)
 		}
 	}
 	return nil
 }
 
-// findLabels finds the labels, which only the source has.
+// findLabels finds the labels, which only the source has. In Go code there is one, loop:
+// where the first loop begins.
 func (f *function) findLabels(lines map[string][]int, sources map[string]*source) error {
 	f.labels = map[string]int{}
 	for where, became := range lines {
 		colon := strings.LastIndexByte(where, ':')
 		file := where[:colon]
 		number, _ := strconv.Atoi(where[colon+1:])
+		if !strings.HasSuffix(file, ".s") {
+			continue
+		}
 		if sources[file] == nil {
 			s, err := readSource(file)
 			if err != nil {
@@ -191,6 +210,13 @@ func (f *function) findLabels(lines map[string][]int, sources map[string]*source
 			case count == len(became):
 				f.labels[label] = became[n]
 			}
+		}
+	}
+	for i := range f.code {
+		in := &f.code[i]
+		// A jump to the start of the function runs it again with a larger stack.
+		if _, has := f.labels["loop"]; !has && 0 < in.next && in.next <= i && !strings.Contains(in.where, ".s:") {
+			f.labels["loop"] = in.next
 		}
 	}
 	// A label that is alone in its line belongs to the next instruction.

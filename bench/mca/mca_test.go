@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func tryAssemble(t *testing.T, arch, text string) (map[string]*function, error) 
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"go.mod":           "module example.com/kernels\n\ngo 1.25\n",
-		"k.go":             "package kernels\n\nfunc f(n int) int\n\nfunc g(n int) int\n\nfunc h(n int) int { return n }\n",
+		"k.go":             "package kernels\n\nfunc f(n int) int\n\nfunc g(n int) int\n\nfunc h(n int) int { return n }\n\nfunc many()\n",
 		"labels.h":         "#define FROM_HEADER(l, k) \\\nl: \\\n\tDECQ k\n",
 		"k_" + arch + ".s": "#include \"textflag.h\"\n#include \"labels.h\"\n" + text,
 	} {
@@ -70,6 +71,17 @@ second:
 	BSWAPQ AX
 	MOVQ AX, ret+8(FP)
 	RET
+
+TEXT ·many(SB), NOSPLIT, $0
+	DECQ AX
+	JZ   out
+	DECQ AX
+	JZ   out
+	DECQ AX
+	JZ   out
+	INCQ AX
+out:
+	RET
 `
 
 func names(code []instruction) string {
@@ -88,6 +100,9 @@ func TestWalk(t *testing.T) {
 		{"f", "over over2", "PUSHQ MOVQ SUBQ MOVQ CMPQ JHI TESTQ JEQ ADDQ TESTQ JEQ ADDQ MOVQ ADDQ POPQ RET", ""},
 		{"f.again", "again", "DECQ NOTQ JNE", ""},
 		{"f.again", "again again", "DECQ NOTQ JNE DECQ NOTQ JNE", ""},
+		{"f.again", "again*3", "DECQ NOTQ JNE DECQ NOTQ JNE DECQ NOTQ JNE", ""},
+		{"many", "out#3", "DECQ JEQ DECQ JEQ DECQ JEQ RET", ""},
+		{"many", "out#4", "", "does not jump to out#4"},
 		{"f.over2", "", "ADDQ MOVQ ADDQ POPQ RET", ""},
 		{"f.long", "", "DECQ NOTQ JNE TESTQ JEQ JMP", ""}, // h is Go code
 		{"f.long", "out first", "DECQ NOTQ JNE TESTQ JEQ JMP MOVQ JMP NEGQ BSWAPQ MOVQ RET", ""},
@@ -97,7 +112,9 @@ func TestWalk(t *testing.T) {
 		{"x", "", "", "no function x"},
 		{"f.x", "", "", "no label x"},
 	} {
-		p := path{tier: "clmul", name: "test", via: strings.Fields(test.via)}
+		via, err := parseVia(test.via)
+		require.NoError(t, err)
+		p := path{tier: "clmul", name: "test", via: via}
 		p.function, p.start, _ = strings.Cut(test.start, ".")
 		code, err := p.walk(functions)
 		if test.err != "" {
@@ -112,7 +129,7 @@ func TestWalkWithoutEnd(t *testing.T) {
 	functions := assemble(t, "amd64", "TEXT ·f(SB), NOSPLIT, $0-16\nagain:\n\tINCQ AX\n\tJMP again\n"+
 		"TEXT ·g(SB), NOSPLIT, $0-16\n\tRET\n")
 	_, err := path{tier: "clmul", name: "test", function: "f"}.walk(functions)
-	assert.ErrorContains(t, err, "more than 5000 instructions")
+	assert.ErrorContains(t, err, "more than 20000 instructions")
 }
 
 func TestWalkOnARM64(t *testing.T) {
@@ -159,6 +176,52 @@ TEXT ·g(SB), NOSPLIT, $0-16
 	}
 }
 
+// TestWalkInGoCode follows a loop of Go through a call of Go and of assembly.
+func TestWalkInGoCode(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module example.com/x/kernels\n\ngo 1.25\n",
+		"k.go": `package kernels
+
+func g(n int) int
+
+func Loop(all []int) (sum int) {
+	for _, n := range all {
+		sum += h(n)
+	}
+	return sum
+}
+
+//go:noinline
+func h(n int) int {
+	if n < 10 {
+		return g(n)
+	}
+	return n * 12345
+}
+`,
+		"k_amd64.s": "#include \"textflag.h\"\nTEXT ·g(SB), NOSPLIT, $0-16\n\tBSWAPQ AX\n\tRET\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	functions, err := build(dir, "amd64", "example.com/x/kernels")
+	require.NoError(t, err)
+	walk := func(via ...string) string {
+		code, err := path{tier: "xxh3", name: "test", function: "Loop", start: "loop", via: via}.walk(functions)
+		require.NoError(t, err)
+		return names(code)
+	}
+	one, other := walk("loop"), walk(":14", "loop")
+	if !strings.Contains(one, "BSWAPQ") { // which of both jumps is the compiler's choice
+		one, other = other, one
+	}
+	assert.Contains(t, one, " BSWAPQ RET ")
+	assert.NotContains(t, one, "CALL")
+	assert.NotContains(t, one, "MUL")
+	assert.Contains(t, other, "MUL")
+	assert.NotContains(t, other, "BSWAPQ")
+}
+
 func TestWalkThroughACall(t *testing.T) {
 	functions := assemble(t, "arm64", `
 TEXT ·f(SB), NOSPLIT, $16-16
@@ -203,16 +266,23 @@ func TestSourcesThatAreNotUnderstood(t *testing.T) {
 	assert.ErrorContains(t, err, "no assembly")
 }
 
-// TestPaths holds that each path of paths.txt is in the kernels.
+// TestPaths holds that each path of paths.txt is in the kernels, and in whole calls as the
+// compiler of the table builds them.
 func TestPaths(t *testing.T) {
 	paths, err := parsePaths(pathsText)
 	require.NoError(t, err)
+	text, err := os.ReadFile(tableFile)
+	require.NoError(t, err)
+	committed, err := parseTable(string(text))
+	require.NoError(t, err)
 	seen := map[string]bool{}
 	for _, arch := range archs {
-		functions, err := build("../..", arch)
+		functions, err := buildAll(arch)
 		require.NoError(t, err)
 		for _, p := range paths {
-			if tiers[p.tier].arch == arch {
+			if p.unit == unitCall && committed.compiler != runtime.Version() {
+				seen[p.tier] = true
+			} else if tiers[p.tier].arch == arch {
 				code, err := p.walk(functions)
 				assert.NoError(t, err)
 				assert.NotEmpty(t, code)
@@ -240,6 +310,8 @@ func TestParsePaths(t *testing.T) {
 		"clmul | a | f | | x keys":                   `"x keys"`,
 		"clmul | a | f | | 0 keys":                   `"0 keys"`,
 		"mmx | a | f | | 1 key":                      `no kernel "mmx"`,
+		"clmul | a | f | x*y | 1 key":                `line 1: "y" is not a number of jumps`,
+		"clmul | a | f | x*0 | 1 key":                `"0" is not a number of jumps`,
 		"clmul | a | f | | 1 key | off 3":            `"off 3" is no recipe`,
 		"clmul | a | f | | 1 key | of":               `"of" is no recipe`,
 		"clmul|a|f||1 key\nclmul | a | g | | 2 keys": "line 2: clmul: a is there twice",
@@ -277,11 +349,18 @@ func TestParseMeasured(t *testing.T) {
 
 func sample(cycles float64) *table {
 	return &table{
-		version: "22.1.8",
-		rows:    []row{{"avx512", "one key", "key"}, {"pmull", "buffers", "64 bytes"}},
+		version:  "22.1.8",
+		compiler: "go1.26.8",
+		rows: []row{{"avx512", "one key", "key"}, {"pmull", "buffers", "64 bytes"},
+			{"avx2", "key of 8 B", "call"}, {"xxh3", "key of 8 B", "call"},
+			{"avx512", "buffer of 1 KiB", "call"}, {"xxh3-avx512", "buffer of 1 KiB", "call"}},
 		cycles: map[string]map[string]float64{
-			"avx512: one key": {"Zen 4": cycles, "Ice Lake": 7.25},
-			"pmull: buffers":  {"Neoverse N1": 6},
+			"avx512: one key":              {"Zen 4": cycles, "Ice Lake": 7.25},
+			"pmull: buffers":               {"Neoverse N1": 6},
+			"avx2: key of 8 B":             {"Skylake": 12, "Zen 3": 10},
+			"xxh3: key of 8 B":             {"Skylake": 10, "Zen 3": 20},
+			"avx512: buffer of 1 KiB":      {"Zen 4": 40},
+			"xxh3-avx512: buffer of 1 KiB": {"Zen 4": 60},
 		},
 	}
 }
@@ -291,6 +370,9 @@ func TestTableIsReadAsItWasWritten(t *testing.T) {
 	assert.Contains(t, text, "not\nmeasurements")
 	assert.Contains(t, text, "| avx512 | one key | here | Zen 4 | 10.00 | 8.00 | 1.25 |\n")
 	assert.Contains(t, text, "| pmull | buffers | there | Neoverse V2 | 3.00 | | |\n")
+	// Beside xxh3: keys by time, buffers by speed.
+	assert.Contains(t, text, "| key of 8 B | 1.15 | 1.11 | 1.20 | | | 0.50 | |\n")
+	assert.Contains(t, text, "| buffer of 1 KiB | 1.50 | 1.54 | | | | | 1.50 |\n")
 	got, err := parseTable(text)
 	require.NoError(t, err)
 	assert.Equal(t, sample(8), got)
@@ -328,12 +410,22 @@ func TestCompare(t *testing.T) {
 	worse, _ = sample(8).compare(fewer)
 	assert.Equal(t, []string{"avx512: one key, Ice Lake: not in the committed table"}, worse)
 	without := sample(8)
-	without.rows = without.rows[:1]
+	without.rows = append(without.rows[:1], without.rows[2:]...)
 	delete(without.cycles, "pmull: buffers")
 	worse, _ = without.compare(sample(8))
 	assert.Equal(t, []string{"pmull: buffers: in the committed table alone"}, worse)
 	worse, _ = sample(8).compare(without)
 	assert.Equal(t, []string{"pmull: buffers: not in the committed table"}, worse)
+	// Whole calls compare only if the same compiler built them.
+	slow := sample(8)
+	slow.cycles["xxh3: key of 8 B"]["Zen 3"] = 30
+	worse, _ = slow.compare(sample(8))
+	assert.Equal(t, []string{"xxh3: key of 8 B, Zen 3: 30.00, was 20.00"}, worse)
+	slow.compiler = "go1.27.4"
+	slow.rows = slow.rows[:5]
+	worse, other := slow.compare(sample(8))
+	assert.Empty(t, worse)
+	assert.Empty(t, other)
 }
 
 func TestReportFailsOnlyForTheSameVersion(t *testing.T) {

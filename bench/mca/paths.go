@@ -14,15 +14,15 @@ type path struct {
 	name     string
 	function string
 	start    string   // a label; "" is the start of the function
-	via      []string // the labels that it jumps to, in order
+	via      []string // the jumps that it takes, in order
 	count    int      // the number of keys or bytes for which it runs once
-	unit     string   // "key" or "64 bytes"
+	unit     string   // "key", "64 bytes" or "call"
 	recipe   string   // what -measure runs; "" if nothing
 }
 
 // parsePaths reads lines of
 //
-//	tier | name | function or function.label | labels | 1 key, 8 keys, 1024 bytes | recipe
+//	tier | name | function or function.label | jumps | 1 key, 8 keys, 1024 bytes, 1 call | recipe
 //
 // that paths.txt explains.
 func parsePaths(text string) (paths []path, err error) {
@@ -41,7 +41,10 @@ func parsePaths(text string) (paths []path, err error) {
 		if len(fields) != 6 {
 			return nil, fmt.Errorf("line %d: %d fields, not 5 or 6", i+1, len(fields))
 		}
-		p := path{tier: fields[0], name: fields[1], via: strings.Fields(fields[3]), recipe: fields[5]}
+		p := path{tier: fields[0], name: fields[1], recipe: fields[5]}
+		if p.via, err = parseVia(fields[3]); err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
 		p.function, p.start, _ = strings.Cut(fields[2], ".")
 		count, unit, _ := strings.Cut(fields[4], " ")
 		if p.count, err = strconv.Atoi(count); err != nil || p.count < 1 {
@@ -52,6 +55,8 @@ func parsePaths(text string) (paths []path, err error) {
 			p.unit = "key"
 		case "bytes":
 			p.unit = "64 bytes"
+		case "call":
+			p.unit = unitCall
 		default:
 			return nil, fmt.Errorf("line %d: %q is not a number of keys or bytes", i+1, fields[4])
 		}
@@ -72,19 +77,45 @@ func parsePaths(text string) (paths []path, err error) {
 	return paths, nil
 }
 
+// unitCall is the unit of whole calls, which compare with those of a peer.
+const unitCall = "call"
+
+// parseVia reads a list of jumps, and repeats those with *n.
+func parseVia(text string) (via []string, err error) {
+	via = []string{}
+	for _, jump := range strings.Fields(text) {
+		jump, times, more := strings.Cut(jump, "*")
+		n := 1
+		if more {
+			if n, err = strconv.Atoi(times); err != nil || n < 1 {
+				return nil, fmt.Errorf("%q is not a number of jumps", times)
+			}
+		}
+		via = append(via, slices.Repeat([]string{jump}, n)...)
+	}
+	return via, nil
+}
+
+// chance returns the jump without #n, and n.
+func chance(jump string) (string, int) {
+	jump, nth, _ := strings.Cut(jump, "#")
+	n, _ := strconv.Atoi(nth)
+	return jump, max(n, 1)
+}
+
 func (p path) id() string { return p.tier + ": " + p.name }
 
 // per returns cycles of the whole path as cycles per key or per 64 bytes.
 func (p path) per(cycles float64) float64 {
-	if p.unit == "key" {
-		return cycles / float64(p.count)
+	if p.unit == "64 bytes" {
+		return cycles * 64 / float64(p.count)
 	}
-	return cycles * 64 / float64(p.count)
+	return cycles / float64(p.count)
 }
 
 // maxPath is the greatest number of instructions of a path. A longer path is in an endless
 // loop, because no label leads out of it.
-const maxPath = 5000
+const maxPath = 20_000
 
 // A place is an instruction of a function.
 type place struct {
@@ -92,8 +123,8 @@ type place struct {
 	at       int
 }
 
-// walk returns the instructions of a path. A conditional jump is taken only if its label is
-// the next one of via. Unconditional jumps and calls are followed, also into other assembly
+// walk returns the instructions of a path. A conditional jump is taken only if it is the
+// next one of via: if it goes to that label, or is in that line of Go. Unconditional jumps and calls are followed, also into other assembly
 // functions. A loop, whose via ends with the label of its start, ends there. Any other path
 // ends where the function returns or goes to Go code.
 func (p path) walk(functions map[string]*function) ([]instruction, error) {
@@ -110,6 +141,7 @@ func (p path) walk(functions map[string]*function) ([]instruction, error) {
 		passed []string // labels of jumps not taken, for the error
 		stack  []place  // where calls return to
 		via    = p.via
+		seen   int // how often via[0] could have been taken
 		at     = start
 	)
 	for len(code) < maxPath {
@@ -150,9 +182,17 @@ func (p path) walk(functions map[string]*function) ([]instruction, error) {
 				f, at, via = functions[name], next, via[1:]
 				continue
 			}
-			if next, ok := f.labels[via[0]]; ok && (target < 0 && in.tail == "" || target == next) {
+			jump, nth := chance(via[0])
+			next, ok := f.labels[jump]
+			if ok = ok && (target < 0 && in.tail == "" || target == next); !ok && !always && jump[0] == ':' {
+				next, ok = target, target >= 0 && strings.HasSuffix(in.where, jump)
+			}
+			if ok {
+				seen++
+			}
+			if ok && seen == nth {
 				target, always = next, true
-				via = via[1:]
+				via, seen = via[1:], 0
 				if len(via) == 0 && f.name == p.function && p.start != "" && target == start {
 					return code, nil
 				}

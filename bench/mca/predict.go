@@ -9,38 +9,57 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// A cpu is a CPU of which LLVM has a model, with the kernels that it can run.
+// A cpu is a CPU of which LLVM has a model, with the kernels that it can run, the best
+// last.
 type cpu struct {
 	name, model, arch string
 	tiers             []string
 }
 
 var cpus = []cpu{
-	{"Skylake", "skylake", "amd64", []string{"clmul", "avx2"}},
-	{"Ice Lake", "icelake-server", "amd64", []string{"clmul", "avx2", "avx2g", "avx512"}},
-	{"Sapphire Rapids", "sapphirerapids", "amd64", []string{"clmul", "avx2", "avx2g", "avx512"}},
-	{"Zen 3", "znver3", "amd64", []string{"clmul", "avx2"}},
-	{"Zen 4", "znver4", "amd64", []string{"clmul", "avx2", "avx2g", "avx512"}},
+	{"Skylake", "skylake", "amd64", []string{"clmul", "avx2", "xxh3", "xxh3-avx2"}},
+	{"Ice Lake", "icelake-server", "amd64", []string{"clmul", "avx2", "avx2g", "avx512", "xxh3", "xxh3-avx512"}},
+	{"Sapphire Rapids", "sapphirerapids", "amd64", []string{"clmul", "avx2", "avx2g", "avx512", "xxh3", "xxh3-avx512"}},
+	{"Zen 3", "znver3", "amd64", []string{"clmul", "avx2", "xxh3", "xxh3-avx2"}},
+	{"Zen 4", "znver4", "amd64", []string{"clmul", "avx2", "avx2g", "avx512", "avx512-256", "xxh3", "xxh3-avx512"}},
 	{"Neoverse N1", "neoverse-n1", "arm64", []string{"pmull"}},
 	{"Neoverse N2", "neoverse-n2", "arm64", []string{"pmull", "pmull-sha3"}},
 	{"Neoverse V1", "neoverse-v1", "arm64", []string{"pmull", "pmull-sha3"}},
 	{"Neoverse V2", "neoverse-v2", "arm64", []string{"pmull", "pmull-sha3"}},
 }
 
+// takes reports whether the CPU takes p for that call: no later one of its tiers, of
+// ours or of the peer, has a path of that name.
+func (c cpu) takes(paths []path, p path) bool {
+	return !slices.ContainsFunc(paths, func(other path) bool {
+		return other.name == p.name && peer(other.tier) == peer(p.tier) &&
+			slices.Index(c.tiers, other.tier) > slices.Index(c.tiers, p.tier)
+	})
+}
+
+// peer reports whether a tier is xxh3.
+func peer(tier string) bool { return strings.HasPrefix(tier, "xxh3") }
+
 // tiers are the kernels, by their names in paths.txt, with their names in package
-// impl. avx2g is avx2 where the CPU has GFNI.
+// impl. avx2g is avx2 where the CPU has GFNI. xxh3 is the peer of whole calls, and has
+// forms for AVX2 and AVX-512.
 var tiers = map[string]struct{ arch, kernel string }{
-	"clmul":      {"amd64", "clmul"},
-	"avx2":       {"amd64", "avx2"},
-	"avx2g":      {"amd64", "avx2"},
-	"avx512":     {"amd64", "avx512"},
-	"pmull":      {"arm64", "pmull"},
-	"pmull-sha3": {"arm64", "pmull-sha3"},
+	"clmul":       {"amd64", "clmul"},
+	"avx2":        {"amd64", "avx2"},
+	"avx2g":       {"amd64", "avx2"},
+	"avx512":      {"amd64", "avx512"},
+	"avx512-256":  {"amd64", "avx512-256"},
+	"xxh3":        {"amd64", ""},
+	"xxh3-avx2":   {"amd64", ""},
+	"xxh3-avx512": {"amd64", ""},
+	"pmull":       {"arm64", "pmull"},
+	"pmull-sha3":  {"arm64", "pmull-sha3"},
 }
 
 // The models of arm64 CPUs do not list their extensions.
@@ -125,36 +144,58 @@ func (l *llvm) disassemble(arch string, code []instruction) (string, error) {
 	return text.String(), nil
 }
 
-// The first iterations fill the pipeline and do not count: cycles are counted from the
-// first of these numbers of iterations to the second.
-const fewIterations, manyIterations = 100, 300
+// How often paths of up to so many instructions run. The first iterations fill the pipeline
+// and do not count: cycles are counted from the end of few to the end of many. The longer
+// a path is, the sooner it is full.
+var iterations = []struct{ instructions, few, many int }{{100, 100, 300}, {1000, 20, 60}, {maxPath, 3, 6}}
 
 // predict returns the cycles of each path on a CPU if the path runs repeatedly.
 func (l *llvm) predict(c cpu, paths map[string]string) (map[string]float64, error) {
-	var input strings.Builder
 	names := slices.Sorted(maps.Keys(paths))
+	cycles := map[string]float64{}
+	more := 0
+	for _, n := range iterations {
+		var some []string
+		for _, name := range names {
+			if length := strings.Count(paths[name], "\n"); more < length && length <= n.instructions {
+				some = append(some, name)
+			}
+		}
+		more = n.instructions
+		if err := l.count(cycles, c, paths, some, n.few, n.many); err != nil {
+			return nil, err
+		}
+	}
+	return cycles, nil
+}
+
+// count counts the cycles of the paths of these names.
+func (l *llvm) count(cycles map[string]float64, c cpu, paths map[string]string, names []string, few, many int) error {
+	if len(names) == 0 {
+		return nil
+	}
+	var input strings.Builder
 	for i, name := range names {
 		fmt.Fprintf(&input, "# LLVM-MCA-BEGIN path%d\n%s# LLVM-MCA-END\n", i, paths[name])
 	}
 	var total [2][]float64
-	for i, n := range []int{fewIterations, manyIterations} {
+	for i, n := range []int{few, many} {
 		out, err := l.run(input.String(), "llvm-mca", append([]string{"-mtriple=" + triples[c.arch], "-mcpu=" + c.model,
 			fmt.Sprintf("-iterations=%d", n), "-instruction-info=false", "-resource-pressure=false"}, mcaOptions[c.arch]...)...)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if total[i], err = totalCycles(out); err != nil {
-			return nil, err
+			return err
 		}
 		if len(total[i]) != len(names) {
-			return nil, fmt.Errorf("llvm-mca has %d figures for %d paths", len(total[i]), len(names))
+			return fmt.Errorf("llvm-mca has %d figures for %d paths", len(total[i]), len(names))
 		}
 	}
-	cycles := map[string]float64{}
 	for i, name := range names {
-		cycles[name] = (total[1][i] - total[0][i]) / (manyIterations - fewIterations)
+		cycles[name] = (total[1][i] - total[0][i]) / float64(many-few)
 	}
-	return cycles, nil
+	return nil
 }
 
 func totalCycles(out string) (cycles []float64, err error) {
@@ -175,7 +216,7 @@ func totalCycles(out string) (cycles []float64, err error) {
 
 // predictAll returns the cycles per key or per 64 bytes of all paths on all CPUs.
 func (l *llvm) predictAll(paths []path, functions map[string]map[string]*function) (*table, error) {
-	t := &table{version: l.version, cycles: map[string]map[string]float64{}}
+	t := &table{version: l.version, compiler: runtime.Version(), cycles: map[string]map[string]float64{}}
 	byArch := map[string]map[string]string{} // architecture, path: its code
 	for _, p := range paths {
 		arch := tiers[p.tier].arch
@@ -197,7 +238,7 @@ func (l *llvm) predictAll(paths []path, functions map[string]map[string]*functio
 	for _, c := range cpus {
 		can := map[string]string{}
 		for _, p := range paths {
-			if slices.Contains(c.tiers, p.tier) {
+			if slices.Contains(c.tiers, p.tier) && (p.unit != unitCall || c.takes(paths, p)) {
 				can[p.id()] = byArch[c.arch][p.id()]
 			}
 		}
