@@ -36,7 +36,11 @@ func runOn(stdin string, args ...string) result { return runWith(strings.NewRead
 
 // TestMain checks that no test writes into the folder of the sources. Only go test itself
 // may write there, if it is asked to: profiles, and inputs that fuzzing found.
+// TestProcess runs the binary as the program.
 func TestMain(m *testing.M) {
+	if os.Getenv(runsMain) != "" {
+		main()
+	}
 	files := func() (names []string) {
 		_ = filepath.WalkDir(".", func(name string, _ os.DirEntry, _ error) error {
 			if name == filepath.Join("testdata", "fuzz") {
