@@ -222,7 +222,11 @@ func TestOutputFails(t *testing.T) {
 	// The command ends before the input does, and no goroutine goes on reading.
 	var errOut bytes.Buffer
 	before := runtime.NumGoroutine()
-	for range 10 {
+	runs := 10
+	if testing.Short() {
+		runs = 2
+	}
+	for range runs {
 		assert.Equal(t, exitFailed, run([]string{"slot"}, &endless{line: "foo\n"}, &failingWriter{1e6, full}, &errOut))
 	}
 	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 10*time.Second, time.Millisecond)
@@ -258,7 +262,7 @@ func TestProgress(t *testing.T) {
 		errOut.Reset()
 		now := time.Unix(0, 0)
 		e := &env{
-			stdin: io.LimitReader(&endless{line: strings.Repeat("x", 999) + "\n"}, 24<<20), stdout: &out, stderr: &errOut,
+			stdin: io.LimitReader(&endless{line: strings.Repeat("x", 999) + "\n"}, 12<<20), stdout: &out, stderr: &errOut,
 			now: func() time.Time { now = now.Add(20 * time.Millisecond); return now },
 			terminal: func(f any) bool {
 				return len(terminals) > 0 && f == terminals[0] || len(terminals) > 1 && f == terminals[1]

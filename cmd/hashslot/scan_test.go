@@ -130,11 +130,17 @@ func (r hooked) ReadAt(p []byte, at int64) (int, error) {
 // When the scan returns, the input belongs to its owner again: nothing reads it after its
 // end.
 func TestScanLeavesTheInput(t *testing.T) {
-	for range 2000 {
+	rounds := 2000
+	if testing.Short() {
+		rounds /= 10
+	}
+	for range rounds {
 		r := &ending{Reader: strings.NewReader("a\nb")}
 		scanBy(scanSplit{workers: 3, block: 8, ahead: 1, window: 3}, r, inputFlags{max: 8}, nil)
 		runtime.Gosched()
-		require.EqualValues(t, 1, r.ends.Load(), "reads at the end of the input")
+		if n := r.ends.Load(); n != 1 {
+			t.Fatalf("%d reads at the end of the input", n)
+		}
 	}
 }
 
@@ -238,7 +244,11 @@ func anySplit(rnd *rand.Rand) scanSplit {
 func TestScanLarge(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var b strings.Builder
-	for b.Len() < 3<<20 {
+	size := 3 << 20
+	if testing.Short() {
+		size /= 3
+	}
+	for b.Len() < size {
 		n := rnd.IntN(40)
 		switch rnd.IntN(2000) {
 		case 0:

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -84,14 +83,19 @@ func TestStat(t *testing.T) {
 // Long and short lines give the same counts, in order.
 func TestStatLong(t *testing.T) {
 	var in strings.Builder
-	for i := range 30 {
-		in.WriteString(strings.Repeat("x", 3*blockSize) + "\n")
+	long := strings.Repeat("x", 3*blockSize) + "\n"
+	n := 30
+	if testing.Short() {
+		n /= 6
+	}
+	for i := range n {
+		in.WriteString(long)
 		for j := range 10_000 {
 			fmt.Fprintf(&in, "{%d}\n", 10_000*i+j)
 		}
 	}
 	want := runOn(in.String(), "stat")
-	assert.Contains(t, want.out, "keys             300030\n  with a tag     300000\n")
+	assert.Contains(t, want.out, fmt.Sprintf("keys             %d\n  with a tag     %d\n", 10_001*n, 10_000*n))
 	assert.Equal(t, want, runOn(in.String(), "stat"))
 }
 
@@ -150,7 +154,9 @@ func TestTopTags(t *testing.T) {
 			tag := strconv.Itoa(draw(i))
 			exact[tag]++
 			top.add([][]byte{[]byte(tag)}, []uint16{0})
-			require.LessOrEqual(t, len(top.entries), 31)
+			if len(top.entries) > 31 {
+				t.Fatalf("%d entries", len(top.entries))
+			}
 		}
 		assert.LessOrEqual(t, top.lost, uint64(n/20))
 		if len(exact) <= 30 {
@@ -162,9 +168,9 @@ func TestTopTags(t *testing.T) {
 		}
 		assert.Len(t, counts, len(top.entries)-1)
 		for tag, want := range exact {
-			got := counts[tag]
-			require.LessOrEqual(t, got, want)
-			require.LessOrEqual(t, want, got+top.lost)
+			if got := counts[tag]; got > want || want > got+top.lost {
+				t.Fatalf("tag %s: %d, want %d, %d are lost", tag, got, want, top.lost)
+			}
 		}
 	}
 	var in strings.Builder
@@ -243,7 +249,6 @@ func readPicture(t *testing.T, svg string, titles ...string) *picture {
 	var texts, fills []string
 	var path []int // slots
 	element, pattern := "", false
-	bar := regexp.MustCompile(`^M(\d+) (\d+)h(\d+)v6h-(\d+)z`)
 	number := func(s string) int {
 		n, err := strconv.Atoi(s)
 		if err != nil {
@@ -301,13 +306,16 @@ func readPicture(t *testing.T, svg string, titles ...string) *picture {
 			case element == "path" && !pattern:
 				mark := attr["class"] == "mark"
 				for d := attr["d"]; d != ""; {
-					m := bar.FindStringSubmatch(d)
-					if m == nil || m[3] != m[4] {
+					bar, rest, ok := strings.Cut(d, "z")
+					left, bar, ok1 := strings.Cut(bar, " ")
+					top, bar, ok2 := strings.Cut(bar, "h")
+					width, back, ok3 := strings.Cut(bar, "v6h-")
+					if !ok || !ok1 || !ok2 || !ok3 || left[:1] != "M" || width != back {
 						t.Fatalf("not a bar: %.30s", d)
 					}
-					d = d[len(m[0]):]
-					for x := 0; x < number(m[3]); x += mapCell {
-						slot := slotAt(number(m[1])+x, number(m[2]))
+					d = rest
+					for x := 0; x < number(width); x += mapCell {
+						slot := slotAt(number(left[1:])+x, number(top))
 						if mark {
 							p.marks[slot] = attr["fill"]
 							continue
