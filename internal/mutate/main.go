@@ -110,6 +110,7 @@ type mutator struct {
 	run, exec []string
 	limits    []time.Duration // of the words of run
 	order     order           // of the tests of a Go file, where run is empty
+	brief     bool            // whether only the first of these run
 
 	g      *goFile  // of a Go file
 	chosen []mutant // the mutants of the last build
@@ -150,6 +151,10 @@ func (m *mutator) main(n int, seed uint64, part, explained string, list bool) er
 	counts := map[string]int{}
 	wrong := 0
 	tried := map[string]bool{}
+	// What is explained is tried only if all are, and Go only by the quick tests.
+	if n != 0 || part != "1/1" {
+		chosen = slices.DeleteFunc(chosen, func(mu mutant) bool { return known[mu.String()] != "" })
+	}
 	for i, mu := range chosen {
 		if i%perBuild == 0 {
 			build := m.build
@@ -166,12 +171,14 @@ func (m *mutator) main(n int, seed uint64, part, explained string, list bool) er
 				return err
 			}
 		}
+		m.brief = known[mu.String()] != ""
 		outcome, err := m.test(i % perBuild)
 		if err != nil {
 			return err
 		}
 		counts[outcome]++
-		tried[mu.String()] = tried[mu.String()] || outcome == survived
+		// Out of time is one that makes no difference but takes longer.
+		tried[mu.String()] = tried[mu.String()] || outcome == survived || outcome == outOfTime
 		switch {
 		case outcome == survived && known[mu.String()] == "":
 			wrong++
@@ -191,7 +198,7 @@ func (m *mutator) main(n int, seed uint64, part, explained string, list bool) er
 			wrong++
 			fmt.Printf("%s: explained, but no mutant: %s\n", m.file, s)
 		}
-		if survivor, ok := tried[s]; ok && !survivor && n == 0 && part == "1/1" {
+		if survivor, ok := tried[s]; ok && !survivor {
 			wrong++
 			fmt.Printf("%s: explained, but killed: %s\n", m.file, s)
 		}
@@ -252,7 +259,7 @@ const (
 )
 
 // perBuild is how many mutants go into one build of the tests.
-const perBuild = 64
+const perBuild = 192
 
 // original is the name of the unchanged file among mutants.
 const original = -1
@@ -464,7 +471,9 @@ func (m *mutator) test(mutant int) (outcome string, err error) {
 	}
 	words, limits := m.run, m.limits
 	if len(words) == 0 {
-		words, limits = m.order.words(m.skip)
+		if words, limits = m.order.words(m.skip); m.brief && len(words) > 1 {
+			words = words[:len(words)-1]
+		}
 	}
 	for i, run := range words {
 		outcome, err = m.runTests(binary, mutant, run, limits[i])

@@ -660,7 +660,7 @@ var specs66 = []spec{
 	{keyword: "keys", use: 658, begin: 2, find: 1, at: -2, last: -1, limit: 0, step: 1},
 }
 
-var rules67 = rules{specs: specs66, own: 10, request: 0, reply: 0}
+var rules67 = rules{specs: specs66, own: 8, request: 0, reply: 0}
 
 // index 1, range -1 2 0, OW update
 var specs68 = []spec{
@@ -763,7 +763,7 @@ var specs95 = []spec{
 	{keyword: "", use: 36, begin: 0, find: 0, at: 0, last: 0, limit: 0, step: 0},
 }
 
-var rules96 = rules{specs: specs95, own: 9, request: 0, reply: 0}
+var rules96 = rules{specs: specs95, own: 7, request: 0, reply: 0}
 
 // index 1, range 0 1 0, RO access; unknown, unknown, RO access
 var specs97 = []spec{
@@ -771,7 +771,7 @@ var specs97 = []spec{
 	{keyword: "", use: 17, begin: 0, find: 0, at: 0, last: 0, limit: 0, step: 0},
 }
 
-var rules98 = rules{specs: specs97, own: 9, request: 0, reply: 0}
+var rules98 = rules{specs: specs97, own: 7, request: 0, reply: 0}
 
 var rules99 = rules{specs: specs16, own: 0, request: 0, reply: 0}
 
@@ -826,14 +826,14 @@ var specs114 = []spec{
 	{keyword: "streams", use: 17, begin: 2, find: 1, at: 1, last: -1, limit: 2, step: 1},
 }
 
-var rules115 = rules{specs: specs114, own: 8, request: 0, reply: 0}
+var rules115 = rules{specs: specs114, own: 0, request: 0, reply: 0}
 
 // keyword STREAMS from 4, range -1 1 2, RO access
 var specs116 = []spec{
 	{keyword: "streams", use: 17, begin: 2, find: 1, at: 4, last: -1, limit: 2, step: 1},
 }
 
-var rules117 = rules{specs: specs116, own: 8, request: 0, reply: 0}
+var rules117 = rules{specs: specs116, own: 0, request: 0, reply: 0}
 
 // index 1, range 0 1 0, OW update; index 2, keynum 0 1 1, RO access
 var specs118 = []spec{

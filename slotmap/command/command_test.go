@@ -29,6 +29,9 @@ func TestKeys(t *testing.T) {
 		"SET a 1 EX 5 GET":                         {{1, UseRW | UseAccess | UseUpdate}},
 		"BITFIELD a GET u8 0":                      {{1, UseRO | UseAccess}},
 		"BITFIELD a SET u8 0 1":                    {{1, UseRW | UseAccess | UseUpdate}},
+		"BITFIELD a GET u8 0 SET":                  {{1, UseRW | UseAccess | UseUpdate}}, // the server refuses it
+		"BITFIELD a GET u8 0 OVERFLOW":             {{1, UseRW | UseAccess | UseUpdate}}, // likewise
+		"BITFIELD a GET u8 0 OVERFLOW WRAP":        {{1, UseRO | UseAccess}},
 		"BLPOP a b 5":                              {{1, UseRW | UseAccess | UseDelete}, {2, UseRW | UseAccess | UseDelete}},
 		"EVAL s 2 a b c":                           {{3, UseRW | UseAccess | UseUpdate}, {4, UseRW | UseAccess | UseUpdate}},
 		"EVAL s 0 a":                               nil,
@@ -61,6 +64,9 @@ func TestKeys(t *testing.T) {
 		assert.NoError(t, err, line)
 		assert.Equal(t, want, keys, line)
 		before := []Key{{7, UseRM}}
+		keys, err = Keys(before, words(line))
+		assert.NoError(t, err, line)
+		assert.Equal(t, append(before, want...), keys, line)
 		keys, err = Keys(before, [][]byte(nil))
 		assert.ErrorIs(t, err, ErrUnknown)
 		assert.Equal(t, before, keys)
@@ -91,8 +97,9 @@ func TestErrors(t *testing.T) {
 		"MIGRATE h 1 a 0 5 KEYS b":     {ErrSyntax, 3, `command: "migrate": argument 3: the key must be empty, because KEYS lists the keys`},
 		"MSETEX x a 1":                 {ErrSyntax, 1, ""},
 	} {
-		keys, err := Keys(nil, words(line))
-		assert.Empty(t, keys, line)
+		before := []Key{{7, UseRM}}
+		keys, err := Keys(before, words(line))
+		assert.Equal(t, before, keys, line)
 		require.ErrorIs(t, err, want.kind, line)
 		var e *Error
 		require.ErrorAs(t, err, &e)
@@ -219,6 +226,79 @@ func TestKeysBeyondTheArguments(t *testing.T) {
 			require.NoError(t, err, line)
 			assert.Equal(t, last, keys[len(keys)-1].Index, line)
 		}
+	}
+}
+
+// A server can describe commands in ways that none of Valkey and Redis has: loaded
+// commands follow their specifications, and an error is that of the first that fails.
+func TestKeysOfLoadedSpecifications(t *testing.T) {
+	index := func(at, last, step, limit int16, use Use) spec {
+		return spec{begin: beginIndex, find: findRange, at: at, last: last, step: step, limit: limit, use: use}
+	}
+	number := func(at, first, step int16) spec {
+		return spec{begin: beginIndex, find: findNumber, at: at, limit: first, step: step}
+	}
+	keyword := func(from, last int16) spec {
+		return spec{begin: beginKeyword, find: findRange, at: from, keyword: "keys", last: last, step: 1}
+	}
+	for _, test := range []struct {
+		name  string
+		flags Flags
+		specs []spec
+		line  string
+		keys  []int
+		at    int
+		why   string
+	}{
+		{"x", FlagModule, []spec{index(1, -1, 1, 0, UseRO|UseIncomplete)}, "x a b", []int{1, 2}, 0, ""},
+		{"x", 0, []spec{index(1, -1, 1, 1, UseRO)}, "x a b c", []int{1, 2, 3}, 0, ""},
+		{"x", 0, []spec{index(1, -1, 3, 0, UseRO)}, "x a . 1 b . 2", []int{1, 4}, 0, ""},
+		{"x", 0, []spec{number(2, 1, 1)}, "x a", nil, 2, "fewer arguments than keys"},
+		{"x", 0, []spec{number(1, 1, 1), index(9, 0, 1, 0, UseRO)}, "x 5 a", nil, 1, "fewer arguments than keys"},
+		{"x", 0, []spec{index(9, 0, 1, 0, UseRO), number(1, 1, 1)}, "x 5 a", nil, 3, "fewer arguments than keys"},
+		{"x", 0, []spec{{begin: beginIndex, at: 1, step: 1}}, "x a", nil, 2, "does not say where"},
+		{"x", 0, []spec{{find: findRange, step: 1}}, "x a", nil, 2, "does not say where"},
+		{"x", 0, []spec{keyword(1, -1)}, "x keys a b", []int{2, 3}, 0, ""},
+		{"x", 0, []spec{keyword(-2, -1)}, "x a keys b", []int{3}, 0, ""},
+		{"x", 0, []spec{keyword(-2, -1)}, "x a keys b keys", []int{3, 4}, 0, ""},
+		{"x", 0, []spec{keyword(-2, -1)}, "x keys a", nil, 3, "the keyword KEYS is missing"}, // not looked at
+		// A number that is read loosely is one that comes first.
+		{"x", 0, []spec{number(1, 1, 2)}, "x +2 a 1 b 2", []int{2, 4}, 0, ""},
+		{"x", 0, []spec{{begin: beginKeyword, keyword: "keys", at: 1, find: findNumber, limit: 1, step: 1}}, "x 1 a keys z b", nil, 4, "is not a number"},
+		{"x", 0, []spec{number(1, 1, 1), keyword(1, 0)}, "x +1 a keys b", []int{2}, 0, ""},
+		// The server's own code is not asked where specifications say all.
+		{"sort", 0, []spec{index(1, 0, 1, 0, UseRM)}, "sort a", []int{1}, 0, ""},
+	} {
+		c := Command{name: test.name, arity: -1, flags: test.flags, rules: &rules{specs: test.specs}}
+		c.complete()
+		table := newTable([]Command{c})
+		keys, err := table.Keys(nil, ArgsOf(unreadable(words(test.line))))
+		if test.why != "" {
+			assert.Empty(t, keys, test.line)
+			assert.ErrorContains(t, err, test.why, test.line)
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, test.at, e.Arg, test.line)
+			continue
+		}
+		require.NoError(t, err, test.line)
+		var at []int
+		for _, k := range keys {
+			at = append(at, k.Index)
+		}
+		assert.Equal(t, test.keys, at, test.line)
+		if test.name == "sort" {
+			assert.Equal(t, UseRM, keys[0].Use)
+		}
+	}
+
+	// A command whose keys have two more arguments each goes to the slots of its keys.
+	c := Command{name: "json.mset", arity: -4, flags: FlagModule, rules: &rules{specs: []spec{index(1, -1, 3, 0, UseOW)}, request: requestMultiShard}}
+	table := newTable([]Command{c})
+	for line, ok := range map[string]bool{"json.mset a $ 1 b $ 2": true, "json.mset a $ 1 b $": false} {
+		target, err := table.Route(ArgsOf(words(line)))
+		assert.Equal(t, ok, err == nil, "%s: %v", line, err)
+		assert.Equal(t, ok, target.To == ToEachSlot, line)
 	}
 }
 

@@ -68,6 +68,9 @@ type run struct {
 	use               Use
 }
 
+// one returns the run of a single key.
+func one(at int, use Use) run { return run{at, at, 1, use} }
+
 // add appends r to dst. It is not inlined, to keep its callers small.
 //
 //go:noinline
@@ -97,12 +100,12 @@ func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
 		dst = c.byOwnCode(dst[:0], args)
 		for _, r := range dst {
 			if r.last >= args.n { // of a server that takes fewer arguments than its code looks at
-				return dst[:0], c.syntaxError(tooFew, args.n)
+				return nil, c.syntaxError(tooFew, args.n)
 			}
 		}
 	}
 	if len(dst) == 0 && !c.mayHaveNone() {
-		return dst, c.syntaxError(why, at)
+		return nil, c.syntaxError(why, at)
 	}
 	return dst, nil
 }
@@ -111,19 +114,20 @@ func (c *Command) runs(dst []run, args Args) ([]run, *Error) {
 func (c *Command) mayHaveNone() bool { return c.flags&FlagNoMandatoryKeys != 0 || !c.rules.haveKeys() }
 
 // search finds the keys of one specification. It repeats getKeysUsingKeySpecs() of
-// Valkey's src/db.c. If it fails, at is the argument that is wrong.
-func (s *spec) search(args Args) (r run, why fault, at int) {
+// Valkey's src/db.c. If it fails for another reason than noKeyword, at is the argument
+// that is wrong.
+func (s *spec) search(args Args) (_ run, why fault, at int) {
 	first := int(s.at)
 	switch s.begin {
 	case beginKeyword:
 		if first = s.after(args); first == 0 {
-			return r, noKeyword, args.n
+			return run{}, noKeyword, 0
 		}
 	case beginUnknown:
-		return r, unspecified, args.n
+		return run{}, unspecified, args.n
 	}
 	step := int(s.step)
-	last := 0
+	var last int
 	switch s.find {
 	case findRange:
 		switch {
@@ -137,27 +141,27 @@ func (s *spec) search(args Args) (r run, why fault, at int) {
 	case findNumber:
 		at = first + int(s.last)
 		if at >= args.n {
-			return r, tooFew, args.n
+			return run{}, tooFew, args.n
 		}
 		n, ok := number(args.at(at))
 		switch {
 		case !ok:
-			return r, noNumber, at
+			return run{}, noNumber, at
 		case n == 0:
-			return r, zeroKeys, at
+			return run{}, zeroKeys, at
 		case n > int64(args.n):
-			return r, tooFew, at
+			return run{}, tooFew, at
 		}
 		first += int(s.limit)
 		last = first + (int(n)-1)*step
 	default:
-		return r, unspecified, args.n
+		return run{}, unspecified, args.n
 	}
-	if last >= args.n || last < first || first >= args.n {
+	if last >= args.n || last < first {
 		if s.find == findRange {
 			at = args.n
 		}
-		return r, tooFew, at
+		return run{}, tooFew, at
 	}
 	if step > 1 { // from the end of the range to the last key
 		last -= (last - first) % step
@@ -176,7 +180,7 @@ func (s *spec) after(args Args) int {
 		}
 		return 0
 	}
-	for i := args.n + int(s.at); i > 1 && i < args.n; i-- {
+	for i := args.n + int(s.at); i > 1; i-- {
 		if is(args.at(i), s.keyword) {
 			return i + 1
 		}
@@ -188,15 +192,13 @@ func (s *spec) after(args Args) int {
 type own uint8
 
 const (
-	ownNone      own = iota
-	ownSet           // SET of Valkey
-	ownSetIf         // SET of Redis since 8.4, where a condition reads the value
-	ownBitfield      // BITFIELD
-	ownDelex         // DELEX of Redis
-	ownNumber        // keys that follow their number, read loosely
-	ownStore         // GEORADIUS and GEORADIUSBYMEMBER of Valkey
-	ownGeoradius     // those of Redis: by the specifications
-	ownStreams       // XREAD, XREADGROUP
+	ownNone     own = iota
+	ownSet          // SET of Valkey
+	ownSetIf        // SET of Redis since 8.4, where a condition reads the value
+	ownBitfield     // BITFIELD
+	ownDelex        // DELEX of Redis
+	ownNumber       // keys that follow their number, read loosely
+	ownStore        // GEORADIUS and GEORADIUSBYMEMBER of Valkey; for those of Redis, specifications are enough
 	ownSort
 	ownMigrate
 )
@@ -254,17 +256,15 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 	case ownNumber: // genericGetKeys()
 		return c.loosely(dst, args)
 	case ownStore: // georadiusGetKeys()
-		dst = add(dst, run{1, 1, 1, UseRO | UseAccess})
+		dst = add(dst, one(1, UseRO|UseAccess))
 		for i := 5; i+1 < args.n; i++ {
 			if s := args.at(i); is(s, "store") || is(s, "storedist") {
 				i++
 				store = i // the last one counts
 			}
 		}
-	case ownStreams:
-		return streams(dst, args)
 	case ownSort: // sortGetKeys()
-		dst = add(dst, run{1, 1, 1, UseRO | UseAccess})
+		dst = add(dst, one(1, UseRO|UseAccess))
 		for i := 2; i < args.n; i++ {
 			switch s := args.at(i); {
 			case is(s, "limit"):
@@ -282,40 +282,19 @@ func (c *Command) byOwnCode(dst []run, args Args) []run {
 		return migrated(dst, args)
 	}
 	if store > 0 {
-		dst = add(dst, run{store, store, 1, UseOW | UseUpdate})
-	}
-	return dst
-}
-
-// streams repeats xreadGetKeys() of the servers.
-func streams(dst []run, args Args) []run {
-	for i := 1; i < args.n; i++ {
-		switch s := args.at(i); {
-		case is(s, "block"), is(s, "count"), is(s, "claim"):
-			i++
-		case is(s, "group"):
-			i += 2
-		case is(s, "noack"):
-		case is(s, "streams"):
-			if n := args.n - i - 1; n > 0 && n%2 == 0 {
-				dst = add(dst, run{i + 1, i + n/2, 1, 0})
-			}
-			return dst
-		default:
-			return dst
-		}
+		dst = add(dst, one(store, UseOW|UseUpdate))
 	}
 	return dst
 }
 
 // migrated repeats migrateGetKeys() of the servers.
 func migrated(dst []run, args Args) []run {
-	r := run{3, 3, 1, UseRW | UseAccess | UseDelete}
+	r := one(3, UseRW|UseAccess|UseDelete)
 	for i := 6; i < args.n; i++ {
 		switch s := args.at(i); {
 		case is(s, "keys"):
 			if args.at(3) != "" { // the server will refuse it
-				return dst
+				return nil
 			}
 			r.first, r.last = i+1, args.n-1
 			i = args.n
@@ -353,7 +332,7 @@ func (c *Command) loosely(dst []run, args Args) []run {
 	}
 	for i := range specs {
 		if s := &specs[i]; s.find == findRange && s.begin == beginIndex {
-			dst = add(dst, run{int(s.at), int(s.at), 1, 0})
+			dst = add(dst, one(int(s.at), 0))
 		}
 	}
 	return dst

@@ -226,8 +226,6 @@ func (c *Command) complete() {
 			if variable {
 				rules.own = ownStore
 			}
-		case "xread", "xreadgroup":
-			rules.own = ownStreams
 		case "sort", "sort_ro":
 			rules.own = ownSort
 		case "migrate":
