@@ -310,7 +310,7 @@ func readPicture(t *testing.T, svg string, titles ...string) *picture {
 					left, bar, ok1 := strings.Cut(bar, " ")
 					top, bar, ok2 := strings.Cut(bar, "h")
 					width, back, ok3 := strings.Cut(bar, "v6h-")
-					if !ok || !ok1 || !ok2 || !ok3 || left[:1] != "M" || width != back {
+					if !ok || !ok1 || !ok2 || !ok3 || !strings.HasPrefix(left, "M") || width != back {
 						t.Fatalf("not a bar: %.30s", d)
 					}
 					d = rest

@@ -80,8 +80,11 @@ func fewRanges(h handout) []piece {
 	tries := min(maxExchanges, exchangesPerPiece*len(h.pieces))
 	best := search(h, tries)
 	rng := rand.New(rand.NewPCG(hashslot.Count, 1))
+	half := handout{surplus: make([]int32, len(h.surplus)), deficit: make([]int32, len(h.deficit))}
 	for range min(maxRounds, 1+maxRoundsCost/(len(h.pieces)*(32+receivers))) {
-		half := handout{surplus: slices.Clone(h.surplus), deficit: slices.Clone(h.deficit)}
+		half.pieces = slices.Grow(half.pieces[:0], len(best))
+		copy(half.surplus, h.surplus)
+		copy(half.deficit, h.deficit)
 		for _, p := range best {
 			if p.was != p.now && rng.IntN(2) == 0 {
 				half.surplus[p.was] -= p.len
@@ -179,6 +182,7 @@ type run struct {
 
 func newSolution(h handout) *solution {
 	s := &solution{given: make([][]int32, len(h.deficit))}
+	s.runs = make([]run, 0, len(h.pieces)+len(h.pieces)/2) // some are cut
 	for i, p := range h.pieces {
 		s.runs = append(s.runs, run{piece: p, prev: int32(i) - 1, next: int32(i) + 1})
 	}
@@ -193,7 +197,7 @@ func newSolution(h handout) *solution {
 }
 
 func (s *solution) result() []piece {
-	var ps []piece
+	ps := make([]piece, 0, len(s.runs)-len(s.free))
 	x := int32(0)
 	for s.runs[x].dead || s.runs[x].prev >= 0 {
 		x++
@@ -549,16 +553,19 @@ type place struct {
 	capacity, cost int32
 }
 
-// better reports whether p is a better place than q for want slots. Among places that are
-// large enough, a smaller one leaves more for others.
-func (p place) better(q place, want int32) bool {
+// noPlace is the cost while no place is found: more than that of any.
+const noPlace = 2
+
+// worse reports whether p is a worse place for want slots than one of that capacity and
+// cost. Among places that are large enough, a smaller one leaves more for others.
+func (p *place) worse(capacity, cost, want int32) bool {
 	switch {
-	case p.cost != q.cost:
-		return p.cost < q.cost
-	case p.capacity >= want && q.capacity >= want:
-		return p.capacity < q.capacity
+	case p.cost != cost:
+		return p.cost > cost
+	case p.capacity >= want && capacity >= want:
+		return p.capacity > capacity
 	}
-	return p.capacity > q.capacity
+	return p.capacity < capacity
 }
 
 // maxLook is the most runs that are looked at to place one range.
@@ -580,32 +587,23 @@ func (g *greedy) seed() bool {
 	if len(g.live) <= maxLook {
 		g.cursor = 0
 	}
-	best, found := place{}, false
-	try := func(p place) {
-		if !found || p.better(best, want) {
-			best, found = p, true
-		}
-	}
-	for i := 0; i < len(g.live) && (i < maxLook || !found); i++ {
+	best := place{cost: noPlace}
+	for i := 0; i < len(g.live) && (i < maxLook || best.cost == noPlace); i++ {
 		x := g.live[g.cursor%len(g.live)]
 		g.cursor++
 		a, p, q := g.gives(x), g.runs[x].prev, g.runs[x].next
 		if a == 0 {
 			continue
 		}
-		if a == g.runs[x].len && a <= want {
-			try(place{x: x, whole: true, capacity: a + g.gives(p) + g.gives(q)})
+		left, right := a+g.gives(p), a+g.gives(q)
+		if capacity := left + right - a; a == g.runs[x].len && a <= want && best.worse(capacity, 0, want) {
+			best = place{x: x, whole: true, capacity: capacity}
 		}
-		for _, left := range [2]bool{true, false} {
-			other := q
-			if left {
-				other = p
-			}
-			at := place{x: x, other: other, left: left, capacity: a + g.gives(other), cost: 1}
-			if other >= 0 && g.runs[other].now == r {
-				at.cost = 0
-			}
-			try(at)
+		if cost := g.costBeside(p, r); best.worse(left, cost, want) {
+			best = place{x: x, other: p, left: true, capacity: left, cost: cost}
+		}
+		if cost := g.costBeside(q, r); best.worse(right, cost, want) {
+			best = place{x: x, other: q, capacity: right, cost: cost}
 		}
 	}
 	switch x := best.x; {
@@ -619,6 +617,14 @@ func (g *greedy) seed() bool {
 		g.plant(x, best.other, r)
 	}
 	return true
+}
+
+// costBeside returns the cost of a range of r beside run x: none if r owns x.
+func (g *greedy) costBeside(x, r int32) int32 {
+	if x >= 0 && g.runs[x].now == r {
+		return 0
+	}
+	return 1
 }
 
 // plant gives r slots from the right end of run p and the left end of run q.

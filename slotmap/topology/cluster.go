@@ -443,6 +443,8 @@ func (c *Cluster) disagree(owners *owners, n *Node) {
 	var ids []int32 // of the others, in the order of the slots
 	slots := map[int32]*slotmap.Set{}
 	var seen [hashslot.Count]bool
+	var last int32 // the owner of the slot before
+	var set *slotmap.Set
 	for _, r := range n.Slots {
 		for s := r.First; s <= r.Last; s++ {
 			o := owners[s]
@@ -450,11 +452,15 @@ func (c *Cluster) disagree(owners *owners, n *Node) {
 				continue
 			}
 			seen[s] = true
-			if slots[o] == nil {
-				ids = append(ids, o)
-				slots[o] = new(slotmap.Set)
+			if o != last {
+				last, set = o, slots[o]
 			}
-			slots[o].Add(s)
+			if set == nil {
+				ids = append(ids, o)
+				set = new(slotmap.Set)
+				slots[o] = set
+			}
+			set.Add(s)
 		}
 	}
 	for _, o := range ids[:min(len(ids), maxDisagreements-len(c.disagreements))] {

@@ -2,7 +2,9 @@ package topology
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,13 @@ import (
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
+
+// TestMain has garbage collected less often: of all that the tests allocate, little lives
+// on.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // bigNodes returns a view of n primaries, from the i-th on. The first 16384 of them
 // have a slot each.
@@ -97,7 +106,11 @@ func TestStepsAreLinear(t *testing.T) {
 			}
 			return all
 		}
-		small, large := costs(400), costs(1600)
+		n := 400
+		if testing.Short() {
+			n /= 4
+		}
+		small, large := costs(n), costs(4*n)
 		for i, step := range bigSteps {
 			assert.Less(t, large[i], 5*small[i], "%s: %s", kind.name, step.name)
 		}
@@ -126,7 +139,11 @@ func TestHugeSteps(t *testing.T) {
 func TestRedirectsKeepOneAddressASlot(t *testing.T) {
 	var r Router
 	r.Apply(threeShards(t), 0)
-	for i := range 4000 {
+	rounds := 4000
+	if testing.Short() {
+		rounds = 500
+	}
+	for i := range rounds {
 		got := r.Moved(Redirect{false, 5, fmt.Sprint("h", i), 1}, nil, r.Generation())
 		require.Equal(t, OutcomeUnknownNode, got.Outcome)
 		require.Len(t, r.load().members.all(), 10)
@@ -147,14 +164,18 @@ func TestRedirectsKeepOneAddressASlot(t *testing.T) {
 // view, and at most 16384 others.
 func TestViewsLeaveFewNodes(t *testing.T) {
 	var r Router
-	for i := range 11 {
-		// Each knows its own shard, with 2000 replicas, and the node z.
+	replicas := []int{2000, 2000, 2000, 2000, 2000, 2000, 2000, 2000, 2000, 2000, 2000}
+	if testing.Short() {
+		replicas = []int{hashslot.Count + 500, 10}
+	}
+	for i, n := range replicas {
+		// Each knows its own shard, with that many replicas, and the node z.
 		lines := []string{"z master 1 16383", fmt.Sprintf("p%d master,myself %d %d", i, 100-i, i)}
-		for k := range 2000 {
+		for k := range n {
 			lines = append(lines, fmt.Sprintf("r%d-%d slave:p%d 0", i, k, i))
 		}
 		r.Apply(view(t, lines...), r.Generation())
-		require.LessOrEqual(t, len(r.load().members.all()), 2002+hashslot.Count)
+		require.LessOrEqual(t, len(r.load().members.all()), n+2+hashslot.Count)
 	}
 	shard, _ := r.For(0)
 	require.Equal(t, "p0", shard.Primary.ID)

@@ -565,7 +565,9 @@ func TestForeignMoved(t *testing.T) {
 			if shard, _ := r.For(hashslot.Slot(s)); shard != nil {
 				got = shard.Primary.Addr()
 			}
-			require.Equal(t, want[s], got, "%s: slot %d", op.Name, s)
+			if got != want[s] {
+				t.Fatalf("%s: slot %d: %q, want %q", op.Name, s, got, want[s])
+			}
 		}
 	}
 }

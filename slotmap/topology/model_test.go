@@ -854,7 +854,7 @@ func (m *model) diff(r *Router) string {
 }
 
 var (
-	sequences = flag.Uint64("sequences", 1500, "how many sequences of events are compared with the model; a third of them with -short")
+	sequences = flag.Uint64("sequences", 1500, "how many sequences of events are compared with the model; a sixth of them with -short")
 	first     = flag.Uint64("first", 0, "the number of the first of them")
 )
 
@@ -862,7 +862,7 @@ var (
 func TestRouterModel(t *testing.T) {
 	rounds := *sequences
 	if testing.Short() {
-		rounds /= 3
+		rounds /= 6
 	}
 	for seed := range rounds {
 		rng := rand.New(rand.NewPCG(*first+seed, 11))

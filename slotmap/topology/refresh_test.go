@@ -245,6 +245,7 @@ func TestRefreshIntervals(t *testing.T) {
 // first refresh.
 func spread(t *testing.T, shards int) (last, mean time.Duration) {
 	router := newRefreshing(t, shards)
+	view := []*topology.Cluster{shardsOf(t, shards, 0)}
 	for seed := range 200 {
 		c := &refreshing{t: t, now: time.Unix(1000, 0)}
 		c.Seed = uint64(seed + 1)
@@ -253,7 +254,7 @@ func spread(t *testing.T, shards int) (last, mean time.Duration) {
 		// The Refresher knows the size of the cluster once it has asked.
 		what := c.Next(&router.router, c.now.Add(3*time.Minute))
 		require.NotEmpty(t, what.Addrs)
-		c.Apply(&router.router, what, []*topology.Cluster{shardsOf(t, shards, 0)}, c.now.Add(3*time.Minute))
+		c.Apply(&router.router, what, view, c.now.Add(3*time.Minute))
 		now := c.now.Add(4 * time.Minute)
 		c.Note(topology.Result{Refresh: true}, now)
 		wait := c.Next(&router.router, now).NotBefore.Sub(now)
@@ -505,10 +506,12 @@ func TestRefreshPatience(t *testing.T) {
 		}, 250 * time.Millisecond, 750*time.Millisecond + most},
 	} {
 		least, last := time.Hour, time.Duration(0)
+		view := shardsOf(t, 3, 0)
 		for seed := range uint64(40) {
-			c := newRefreshing(t, 3)
+			c := &refreshing{t: t, now: time.Unix(1000, 0)}
+			c.router.Apply(view, c.router.Generation())
 			c.Seed = seed + 1
-			c.apply(c.wait(3*time.Minute), shardsOf(t, 3, 0))
+			c.apply(c.wait(3*time.Minute), view)
 			c.now = c.now.Add(time.Second)
 			began := c.now
 			test.wish(c)
@@ -678,6 +681,7 @@ func TestRefreshPeriod(t *testing.T) {
 }
 
 func TestRefreshIsDeterministic(t *testing.T) {
+	view := shardsOf(t, 50, 0)
 	run := func(seed uint64) (log string) {
 		c := newRefreshing(t, 50)
 		c.Seed = seed
@@ -685,7 +689,7 @@ func TestRefreshIsDeterministic(t *testing.T) {
 			c.need()
 			what := c.wait(time.Hour)
 			log += fmt.Sprint(c.now.UnixNano(), what.Addrs)
-			c.apply(what, shardsOf(t, 50, 0))
+			c.apply(what, view)
 		}
 		return log
 	}

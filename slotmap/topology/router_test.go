@@ -705,7 +705,10 @@ func TestSplit(t *testing.T) {
 // and one Result has Refresh set for each time that the map was found wrong.
 func TestRouterConcurrent(t *testing.T) {
 	// In view i, all slots of a shard have the same owner, and its id tells i.
-	const views = 200
+	views := 200
+	if testing.Short() {
+		views = 50
+	}
 	names := []string{"a", "b", "c"}
 	cluster := make([]*Cluster, views)
 	for i := range cluster {
