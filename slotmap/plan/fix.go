@@ -575,8 +575,8 @@ func (f *fixer) claim(n *fixNode, slots slotmap.Set, contested bool) {
 // believes reports whether the node believes that some of the slots belong to another
 // node than the one with the id.
 func (n *fixNode) believes(slots slotmap.Set, not string) bool {
-	for r, s := range n.view.Table().Ranges() {
-		if s.Primary.ID != not && !slots.Intersect(slotmap.SetOf(r)).IsEmpty() {
+	for slot := range slots.Slots() {
+		if id := ownerOf(n.view, slot); id != "" && id != not {
 			return true
 		}
 	}

@@ -192,14 +192,6 @@ func (p *Plan) byID() map[string]Node {
 	return at
 }
 
-func (p *Plan) node(id string) Node {
-	i := slices.IndexFunc(p.Nodes, func(n Node) bool { return n.ID == id })
-	if i < 0 {
-		return Node{ID: id}
-	}
-	return p.Nodes[i]
-}
-
 // Batches divides the plan into a sequence of plans, each of which begins where the one
 // before it ends. In each, no node gives and takes more than most slots, counted together.
 // Nodes with many slots to move go first, so that there are few batches.
@@ -293,12 +285,13 @@ func (p *Plan) Summary() string {
 	if len(p.Moves) > 0 {
 		b.WriteByte('\n')
 	}
+	at := p.byID()
 	for _, m := range p.Moves {
 		from := "(nobody)"
 		if m.From != "" {
-			from = printable(cmp.Or(p.node(m.From).Addr, m.From))
+			from = printable(cmp.Or(at[m.From].Addr, m.From))
 		}
-		fmt.Fprintf(&b, "%5d from %s to %s: %s\n", m.Slots.Len(), from, printable(cmp.Or(p.node(m.To).Addr, m.To)), m.Slots)
+		fmt.Fprintf(&b, "%5d from %s to %s: %s\n", m.Slots.Len(), from, printable(cmp.Or(at[m.To].Addr, m.To)), m.Slots)
 	}
 	writeWarnings(&b, p.Warnings)
 	return b.String()
