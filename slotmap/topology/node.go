@@ -17,7 +17,7 @@ type Origin struct {
 	// Addr is the address that was dialled, "host:port", or the host alone. IPv6
 	// needs brackets if there is a port. A node with port 0 gets this port: a server
 	// that listens for TLS only reports port 0 if it is asked through a proxy that
-	// speaks TLS for the client.
+	// speaks TLS for the client. The path of a Unix socket counts as unknown.
 	Addr string
 
 	// TLS is true if the connection was over TLS.
@@ -36,6 +36,9 @@ type Origin struct {
 
 // asked returns the host and the port that were asked; "" and 0 if they are not known.
 func (o Origin) asked() (host string, port int) {
+	if strings.IndexByte(o.Addr, '/') >= 0 { // a path
+		return "", 0
+	}
 	host = o.Addr
 	if h, text, ok := cutLast(o.Addr, ':'); ok && (strings.IndexByte(h, ':') < 0 || strings.HasSuffix(h, "]")) {
 		host = h

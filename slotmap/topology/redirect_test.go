@@ -119,6 +119,8 @@ func TestRedirectOrigin(t *testing.T) {
 		{":17203", Origin{Addr: "::1"}, "[::1]:17203"},
 		{":17203", Origin{}, ""},
 		{":17203", Origin{Addr: "?"}, ""},
+		{":17203", Origin{Addr: "/run/valkey.sock"}, ""},
+		{"b:0", Origin{Addr: "unix:/run/valkey:7"}, ""},
 		{":0", Origin{Addr: "10.0.0.1:6379"}, ""},
 		{"?:17203", Origin{Addr: "10.0.0.1:6379"}, ""},
 		{"?:0", Origin{Addr: "10.0.0.1:6379"}, ""},

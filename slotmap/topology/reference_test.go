@@ -328,6 +328,9 @@ func refAsked(from Origin) (host string, port int) {
 			port, _ = strconv.Atoi(p)
 		}
 	}
+	if strings.Contains(from.Addr, "/") {
+		return "", 0
+	}
 	if refNoHost(host) {
 		host = ""
 	}

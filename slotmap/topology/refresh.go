@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -565,9 +566,11 @@ func (p *Refresher) below(n int) int {
 	return int(p.random.Uint64() % uint64(n))
 }
 
+// orDefault returns d, or otherwise if d is not above 0. It returns at most a time that
+// can be doubled twice: some 70 years.
 func orDefault(d, otherwise time.Duration) time.Duration {
 	if d > 0 {
-		return d
+		return min(d, math.MaxInt64/4)
 	}
 	return otherwise
 }

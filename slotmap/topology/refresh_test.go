@@ -2,6 +2,7 @@ package topology_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -678,6 +679,19 @@ func TestRefreshPeriod(t *testing.T) {
 	}
 	assert.InDelta(t, 7.5, least.Seconds(), 0.3)
 	assert.InDelta(t, 12.5, most.Seconds(), 0.3)
+}
+
+// A client may want no view without a reason.
+func TestRefreshNever(t *testing.T) {
+	for seed := range uint64(20) {
+		c := newRefreshing(t, 3)
+		c.Seed, c.Period, c.MinInterval = seed+1, math.MaxInt64, math.MaxInt64
+		c.need()
+		c.apply(c.wait(time.Minute), shardsOf(t, 3, 0))
+		c.none(24 * time.Hour)
+		c.need()
+		c.none(24 * time.Hour)
+	}
 }
 
 func TestRefreshIsDeterministic(t *testing.T) {
