@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,7 +73,7 @@ func TestPlanPipe(t *testing.T) {
 			t.Skip("this server moves slots by SETSLOT only")
 		}
 		// A primary that has given all slots away must stay a primary.
-		c, _ := create(t, s, 3, 0, servers.Config{More: func(int) []string { return []string{"cluster-allow-replica-migration", "no"} }})
+		c, _ := create(t, s, 3, 0, servers.Config{Host: ipv6(), More: func(int) []string { return []string{"cluster-allow-replica-migration", "no"} }})
 		sh := newShell(t, c)
 		check := newChecker(redigoStore{client(t, c)}, 200)
 		check.write()
@@ -107,6 +108,17 @@ func TestPlanPipe(t *testing.T) {
 		}
 		check.finish(t)
 	})
+}
+
+// ipv6 returns the loopback address of IPv6, whose brackets a shell has to take off, or ""
+// if this machine has none.
+func ipv6() string {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		return ""
+	}
+	l.Close()
+	return "::1"
 }
 
 // owners returns the slots of each owner, by id, in the view of a node.

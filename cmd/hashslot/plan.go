@@ -56,8 +56,9 @@ refuses it because another step runs: a Redis node imports by one step at a time
     hashslot plan KIND ... -format migrateslots |
     while read -r node command; do
         node=${node%'>'}
+        host=$(echo "${node%:*}" | tr -d '[]')
         while
-            reply=$(valkey-cli -h "${node%:*}" -p "${node##*:}" ${command%%  #*} < /dev/null)
+            reply=$(valkey-cli -h "$host" -p "${node##*:}" ${command%%  #*} < /dev/null)
             echo "$reply" | grep -q 'already in progress'
         do sleep 1; done
         echo "$reply"
@@ -165,7 +166,8 @@ prints no plan but lines with a node and a slot, and the exit status is 1. Appen
 number of keys to each line, and name the file in -counts:
 
     hashslot plan fix *.nodes > ask || while read -r node slot; do
-        echo $node $slot $(valkey-cli -h "${node%:*}" -p "${node##*:}" \
+        host=$(echo "${node%:*}" | tr -d '[]')
+        echo "$node" $slot $(valkey-cli -h "$host" -p "${node##*:}" \
             CLUSTER COUNTKEYSINSLOT $slot < /dev/null)
     done < ask > counts
     hashslot plan fix *.nodes -counts counts
