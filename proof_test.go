@@ -233,12 +233,15 @@ func TestSingleBitsInEveryLane(t *testing.T) {
 		)
 		fill(rng, filler)
 		for n := range maxLen + 1 {
-			if testing.Short() && n > 140 && n%7 != 0 {
+			if testing.Short() && n > 35 && n%7 != 0 {
 				continue
 			}
 			keys, sums := singleBits(n), singleBitSums(n)
 			// Each key of another length at the front moves all keys after it on by a lane.
-			const lanes = 8
+			lanes := 8
+			if hashslot.Kernel() == impl.Generic {
+				lanes = 1 // it does one key after the other
+			}
 			all, text, data = all[:0], text[:0], data[:0]
 			for range lanes - 1 {
 				all = append(all, filler[:rng.IntN(maxLen)])

@@ -205,6 +205,9 @@ func TestMapUnderLoad(t *testing.T) {
 }
 
 func TestVetFindsCopies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("go vet takes long")
+	}
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("the go command is not here")
 	}

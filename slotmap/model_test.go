@@ -430,7 +430,11 @@ func TestEveryStart(t *testing.T) {
 		first, last int
 		owner       string
 	}
-	for s := range hashslot.Count {
+	step := 1
+	if testing.Short() {
+		step = 3 // every place in a block still has its turn
+	}
+	for s := 0; s < hashslot.Count; s += step {
 		first, next := s&^15, s&^15+16
 		for _, edits := range [][]edit{
 			{{0, hashslot.Count - 1, "a"}, {s, hashslot.Count - 1, "b"}},                         // a split

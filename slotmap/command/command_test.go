@@ -644,6 +644,9 @@ func TestAllocations(t *testing.T) {
 // The table is data: at the start of a program, the package only makes the values of its
 // errors.
 func TestNoInit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the compiler takes long")
+	}
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("the go command is not here")
 	}

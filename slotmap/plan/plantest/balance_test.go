@@ -17,7 +17,7 @@ import (
 // the end no key is lost, and the shards are as planned and no worse than before. A second
 // plan makes nothing worse.
 func FuzzBalance(f *testing.F) {
-	for seed := range uint64(8) {
+	for seed := range seeds() {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		data := make([]byte, rng.IntN(120))
 		for i := range data {

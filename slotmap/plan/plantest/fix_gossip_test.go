@@ -120,7 +120,7 @@ func TestFixGossip(t *testing.T) {
 // FuzzFix derives from data how the cluster is broken and in which order nodes talk. It
 // does not look for stray keys, because that takes long.
 func FuzzFix(f *testing.F) {
-	for seed := range uint64(8) {
+	for seed := range seeds() {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		data := make([]byte, 8*rng.IntN(200))
 		for i := range data {
@@ -131,6 +131,14 @@ func FuzzFix(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		repairAtRandom(t, rand.New(&choices{data, rand.NewPCG(1, 2)}), false, map[plan.FixCase]int{})
 	})
+}
+
+// seeds is the number of inputs from which fuzzing starts.
+func seeds() uint64 {
+	if testing.Short() {
+		return 3
+	}
+	return 8
 }
 
 // choices yields the numbers in data, and then random ones.

@@ -221,7 +221,7 @@ func hostsOf(addrs ...string) []plan.Host {
 // fewer ranges in all runs but three, in which no plan can.
 func TestPlanBeatsTheTool(t *testing.T) {
 	plans, fewer, rangesHere, rangesThere := 0, 0, 0, 0
-	lines(t, "rebalance.jsonl", func(line string) {
+	some(t, "rebalance.jsonl", func(line string) {
 		g := unmarshal[rebalanceRun](t, line)
 		c := clusterOf(t, g.Order, g.Nodes)
 		opts := g.options()
@@ -249,7 +249,7 @@ func TestPlanBeatsTheTool(t *testing.T) {
 	require.GreaterOrEqual(t, fewer, plans-3)
 
 	asked, rangesHere, rangesThere := 0, 0, 0
-	lines(t, "reshard.jsonl", func(line string) {
+	some(t, "reshard.jsonl", func(line string) {
 		g := unmarshal[reshardRun](t, line)
 		c := clusterOf(t, g.Order, g.Nodes)
 		p, err := plan.Reshard(c, g.from(), ids(g.Nodes)[g.To], g.Slots)
@@ -371,6 +371,17 @@ func lines(t *testing.T, name string, f func(line string)) {
 	}
 	require.NoError(t, sc.Err())
 	require.Positive(t, n)
+}
+
+// some is lines, or one line in four with -short.
+func some(t *testing.T, name string, f func(line string)) {
+	t.Helper()
+	n := 0
+	lines(t, name, func(line string) {
+		if n++; n%4 == 1 || !testing.Short() {
+			f(line)
+		}
+	})
 }
 
 func unmarshal[T any](t *testing.T, line string) T {
