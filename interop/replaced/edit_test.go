@@ -77,12 +77,13 @@ func TestApplyRefuses(t *testing.T) {
 	assert.Error(t, err)
 }
 
-// TestProjects asserts that each project has a module and tests.
+// TestProjects asserts that each project has a module, tests and edits.
 func TestProjects(t *testing.T) {
 	for _, p := range projects {
 		assert.NotEmpty(t, p.path, p.name)
 		assert.Regexp(t, `^v\d+\.\d+\.\d+$`, p.version, p.name)
 		assert.NotEmpty(t, p.tests, p.name)
+		assert.Positive(t, p.fewest, p.name)
 		assert.NotEmpty(t, p.files, p.name)
 	}
 }

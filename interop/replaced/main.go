@@ -87,6 +87,9 @@ func (p project) replace(checkout string) (row string, broken []string, err erro
 	if err != nil {
 		return "", nil, fmt.Errorf("before the edits: %w", err)
 	}
+	if len(before) < p.fewest {
+		return "", nil, fmt.Errorf("before the edits only %d tests pass, and not %d", len(before), p.fewest)
+	}
 	removed, added := 0, 0
 	for _, name := range slices.Sorted(maps.Keys(p.files)) {
 		path := filepath.Join(dir, filepath.FromSlash(name))

@@ -4,6 +4,7 @@ package main
 type project struct {
 	name, path, version string
 	tests               []string          // arguments of go test, for the tests that run without a server
+	fewest              int               // at least this many pass before the edits
 	files               map[string]file   // by path
 	policy              map[string]string // tests that fail after the edits, and why that is right
 	left                string            // a pattern of the test files that are left out
@@ -12,7 +13,8 @@ type project struct {
 var projects = []project{
 	{
 		name: "redisc", path: "github.com/mna/redisc", version: "v1.4.0",
-		tests: []string{"."},
+		tests:  []string{"."},
+		fewest: 12,
 		files: map[string]file{
 			"hash.go": {
 				imports: []string{module, module + "/slotmap", "slices"},
@@ -40,7 +42,8 @@ func SplitBySlot(keys ...string) [][]string {
 	},
 	{
 		name: "radix", path: "github.com/mediocregopher/radix/v4", version: "v4.1.4",
-		tests: []string{"-run", "Cluster", "."},
+		tests:  []string{"-run", "Cluster", "."},
+		fewest: 16,
 		files: map[string]file{
 			"cluster_crc16.go": {
 				imports: []string{module},
@@ -55,7 +58,8 @@ func SplitBySlot(keys ...string) [][]string {
 	},
 	{
 		name: "go-redis", path: "github.com/redis/go-redis/v9", version: "v9.23.0",
-		tests: []string{"-run", "^Test(Slot|RouteByLatency|LazyReload|NewClusterState|NodeAddress|PickArbitraryNode|ClusterMaintNotifications_S|ClusterNodeHook)", ".", "./internal/hashtag"},
+		tests:  []string{"-run", "^Test(Slot|RouteByLatency|LazyReload|NewClusterState|NodeAddress|PickArbitraryNode|ClusterMaintNotifications_S|ClusterNodeHook)", ".", "./internal/hashtag"},
+		fewest: 42,
 		files: map[string]file{
 			"internal/hashtag/hashtag.go": {
 				imports: []string{module, module + "/hashtag"},
@@ -96,8 +100,9 @@ func Slot(key string) int {
 	},
 	{
 		name: "valkey-go", path: "github.com/valkey-io/valkey-go", version: "v1.0.79",
-		tests: []string{"./internal/cmds"},
-		left:  "internal/cmds/gen_*_test.go", // a megabyte of generated calls; none checks a slot
+		tests:  []string{"./internal/cmds"},
+		fewest: 51,
+		left:   "internal/cmds/gen_*_test.go", // a megabyte of generated calls; none checks a slot
 		files: map[string]file{
 			"internal/cmds/slot.go": {
 				imports: []string{module},
@@ -111,7 +116,8 @@ func Slot(key string) int {
 	},
 	{
 		name: "miniredis", path: "github.com/alicebob/miniredis/v2", version: "v2.40.0",
-		tests: []string{"-run", "Cluster", "."},
+		tests:  []string{"-run", "Cluster", "."},
+		fewest: 5,
 		files: map[string]file{
 			"cmd_cluster.go": {
 				imports: []string{module},
