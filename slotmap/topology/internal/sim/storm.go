@@ -180,17 +180,11 @@ func (s storm) play(seed uint64, shards, first, end int, f format) map[kind]*wea
 	}
 	s.plan(w)
 	var last time.Duration // when an owner changed
-	var changed []int      // the units whose owner changed, the last ones first
+	var changed []int      // by then
 	wrong := make(map[kind][]*client)
 	for w.run(w.now + step); w.now < max(last, calm+30*time.Second)+waits; w.run(w.now + step) {
 		if latest := slices.Max(w.moves); latest > last {
-			last, changed = latest, nil
-			for u, at := range w.moves {
-				if at > 0 {
-					changed = append(changed, u)
-				}
-			}
-			slices.SortFunc(changed, func(a, b int) int { return cmp.Compare(w.moves[b], w.moves[a]) })
+			last, changed = latest, w.changed()
 			for _, k := range stormKinds {
 				wrong[k], result[k].reached = of[k], nil
 			}
@@ -200,13 +194,11 @@ func (s storm) play(seed uint64, shards, first, end int, f format) map[kind]*wea
 		}
 		for _, k := range stormKinds {
 			wrong[k] = slices.DeleteFunc(slices.Clone(wrong[k]), func(c *client) bool {
-				for _, u := range changed {
-					if c.owner(u) != w.truth[u] {
-						return false
-					}
+				right := c.isRight(changed)
+				if right {
+					result[k].reached = append(result[k].reached, w.now-last)
 				}
-				result[k].reached = append(result[k].reached, w.now-last)
-				return true
+				return right
 			})
 		}
 	}
@@ -216,4 +208,20 @@ func (s storm) play(seed uint64, shards, first, end int, f format) map[kind]*wea
 		}
 	}
 	return result
+}
+
+// changed returns the units whose owner changed, the last ones first.
+func (w *world) changed() (units []int) {
+	for u, at := range w.moves {
+		if at > 0 {
+			units = append(units, u)
+		}
+	}
+	slices.SortFunc(units, func(a, b int) int { return cmp.Compare(w.moves[b], w.moves[a]) })
+	return units
+}
+
+// isRight reports whether the client knows the owners of the units.
+func (c *client) isRight(units []int) bool {
+	return !slices.ContainsFunc(units, func(u int) bool { return c.owner(u) != c.w.truth[u] })
 }

@@ -171,52 +171,56 @@ func (s *server) nodesText() string {
 		if !p.known {
 			continue
 		}
-		b = append(append(b, of.id...), ' ')
-		b = append(append(b, of.addr...), "@16379 "...)
-		if of == s {
-			b = append(b, "myself,"...)
-		}
+		b = s.appendNode(b, p, of)
 		if p.primary == nobody {
-			b = append(b, "master"...)
-		} else {
-			b = append(b, "slave"...)
-		}
-		if p.pfail {
-			b = append(b, ",fail?"...)
-		}
-		if p.fail {
-			b = append(b, ",fail"...)
-		}
-		b = append(b, ' ')
-		if p.primary == nobody {
-			b = append(b, '-')
-		} else {
-			b = append(b, s.w.servers[p.primary].id...)
-		}
-		b = append(b, " 0 "...)
-		if of == s {
-			b = append(b, '0')
-		} else {
-			b = strconv.AppendInt(b, s.pong(of), 10)
-		}
-		b = append(b, ' ')
-		b = strconv.AppendUint(b, p.epoch, 10)
-		if of != s && (p.pfail || p.fail || !of.up) {
-			b = append(b, " disconnected"...)
-		} else {
-			b = append(b, " connected"...)
-		}
-		if p.primary == nobody {
-			for _, r := range ranges[i] {
-				b = strconv.AppendInt(append(b, ' '), int64(r[0]), 10)
-				if r[1] > r[0] {
-					b = strconv.AppendInt(append(b, '-'), int64(r[1]), 10)
-				}
-			}
+			b = appendRanges(b, ranges[i])
 		}
 		b = append(b, '\n')
 	}
 	return string(b)
+}
+
+// appendNode appends the line of a server without its slots. p is what s knows of it.
+func (s *server) appendNode(b []byte, p *peer, of *server) []byte {
+	role, primary := "master", "-"
+	if p.primary != nobody {
+		role, primary = "slave", s.w.servers[p.primary].id
+	}
+	b = append(append(b, of.id...), ' ')
+	b = append(append(b, of.addr...), "@16379 "...)
+	if of == s {
+		b = append(b, "myself,"...)
+	}
+	b = append(b, role...)
+	if p.pfail {
+		b = append(b, ",fail?"...)
+	}
+	if p.fail {
+		b = append(b, ",fail"...)
+	}
+	b = append(append(b, ' '), primary...)
+	b = append(b, " 0 "...)
+	if of == s {
+		b = append(b, '0')
+	} else {
+		b = strconv.AppendInt(b, s.pong(of), 10)
+	}
+	b = append(b, ' ')
+	b = strconv.AppendUint(b, p.epoch, 10)
+	if of != s && (p.pfail || p.fail || !of.up) {
+		return append(b, " disconnected"...)
+	}
+	return append(b, " connected"...)
+}
+
+func appendRanges(b []byte, ranges [][2]int) []byte {
+	for _, r := range ranges {
+		b = strconv.AppendInt(append(b, ' '), int64(r[0]), 10)
+		if r[1] > r[0] {
+			b = strconv.AppendInt(append(b, '-'), int64(r[1]), 10)
+		}
+	}
+	return b
 }
 
 // replicas returns the replicas of each primary, by index.
