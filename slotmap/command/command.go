@@ -362,8 +362,8 @@ func hash(first, last uint64, n int, parent uint16) uint {
 	return uint(h>>40 ^ h>>20)
 }
 
-// ends returns the first and the last eight bytes of name. With the length, they
-// determine a name of up to 16 bytes.
+// ends returns the first and the last eight bytes of name, and 0 for a single byte. With
+// the length, they determine a name of 2 to 16 bytes.
 func ends(name string) (first, last uint64) {
 	switch n := len(name); {
 	case n >= 8:
@@ -372,8 +372,6 @@ func ends(name string) (first, last uint64) {
 		return uint64(load4(name)) | uint64(load4(name[n-4:]))<<32, 0
 	case n >= 2:
 		return uint64(load2(name)) | uint64(load2(name[n-2:]))<<16, 0
-	case n == 1:
-		return uint64(name[0]), 0
 	}
 	return 0, 0
 }

@@ -178,6 +178,42 @@ func TestLookup(t *testing.T) {
 	assert.Equal(t, "valkey redis", c.Servers().String())
 }
 
+// A name is the container and the subcommand in two arguments, never in one.
+func TestSubcommandsAreTwoWords(t *testing.T) {
+	for i := range 40 {
+		table := newTable([]Command{{name: "top", flags: hasSubs}, {name: "top|" + strings.Repeat("s", i+1), parent: 1}})
+		c, err := table.Lookup(ArgsOf([]string{"top", strings.Repeat("S", i+1)}))
+		require.NoError(t, err)
+		_, err = table.Lookup(ArgsOf([]string{c.Name()}))
+		assert.ErrorIs(t, err, ErrUnknown, c.Name())
+	}
+}
+
+// Names are those of the servers, and what is none has a name too.
+func TestNames(t *testing.T) {
+	var names []string
+	for r := range ReplySpecial + 2 {
+		names = append(names, r.String())
+	}
+	assert.Equal(t, "default one_succeeded all_succeeded agg_logical_and agg_logical_or agg_min agg_max agg_sum special unknown", strings.Join(names, " "))
+	assert.Equal(t, "RO RW OW RM access update insert delete not_key incomplete variable_flags", (UseVariableFlags<<1 - 1).String())
+	for use, does := range map[Use][2]bool{
+		UseRO: {true, false}, UseRW: {true, true}, UseOW: {false, true}, UseRM: {false, true}, UseAccess: {true, false},
+		UseUpdate | UseInsert | UseDelete | UseNotKey | UseIncomplete | UseVariableFlags: {}, 0: {},
+	} {
+		assert.Equal(t, does, [2]bool{use.Reads(), use.Writes()}, use)
+	}
+}
+
+// The zero Table is the built-in one, and the zero Command takes no arguments.
+func TestZeroValues(t *testing.T) {
+	c, err := new(Table).Lookup(ArgsOf(words("get a")))
+	require.NoError(t, err)
+	assert.Equal(t, "get", c.Name())
+	assert.False(t, new(Command).fits(1))
+	assert.False(t, new(Command).HasKeys())
+}
+
 // The names of modules may be long. Flags of a container do not show the internal bit.
 func TestLongNames(t *testing.T) {
 	name := strings.Repeat("long", 100)

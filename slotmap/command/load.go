@@ -49,7 +49,7 @@ func Load(reply any) (*Table, error) {
 type loader struct{ commands []Command }
 
 // maxCommands is the most commands that a table can have: it numbers them in 16 bits.
-const maxCommands = math.MaxUint16 - 1
+const maxCommands = math.MaxUint16
 
 // The fields of a command in the reply. Redis 6.0 has those up to step or acl.
 const (
@@ -187,7 +187,7 @@ func (c *Command) legacy(f []any) *slotmap.ParseError {
 			return err
 		}
 	}
-	if n[0] <= 0 || n[2] <= 0 {
+	if n[0] <= 0 || n[2] <= 0 || n[1] >= 0 && n[1] < n[0] { // no key
 		if c.flags&FlagMovableKeys != 0 {
 			c.rules.specs = []spec{{}}
 		}
@@ -207,7 +207,6 @@ func (c *Command) legacy(f []any) *slotmap.ParseError {
 // complete sets the fields that follow from the others.
 func (c *Command) complete() {
 	rules := c.rules
-	rules.own = ownNone
 	variable := false
 	number := false
 	for i := range rules.specs {
@@ -263,17 +262,17 @@ func loadSpec(v any) (s spec, err *slotmap.ParseError) {
 		return err
 	})
 	if err != nil {
-		return s, err
+		return spec{}, err
 	}
 	switch begin.kind {
 	case "index":
 		if s.begin, s.at = beginIndex, begin.numbers["index"]; s.at < 1 {
-			return s, bad(".begin_search.spec.index", "the number is less than 1")
+			return spec{}, bad(".begin_search.spec.index", "the number is less than 1")
 		}
 	case "keyword":
 		s.begin, s.at, s.keyword = beginKeyword, begin.numbers["startfrom"], lower(begin.keyword)
 		if s.at == 0 || s.keyword == "" {
-			return s, bad(".begin_search.spec", "the keyword is missing, or the search begins at argument 0")
+			return spec{}, bad(".begin_search.spec", "the keyword is missing, or the search begins at argument 0")
 		}
 	}
 	s.step = find.numbers["keystep"]
@@ -286,13 +285,13 @@ func loadSpec(v any) (s spec, err *slotmap.ParseError) {
 		return s, nil
 	}
 	if s.step < 1 {
-		return s, bad(".find_keys.spec.keystep", "the number is less than 1")
+		return spec{}, bad(".find_keys.spec.keystep", "the number is less than 1")
 	}
 	if s.limit < 0 || s.find == findNumber && s.last < 0 {
-		return s, bad(".find_keys.spec", "a number is negative")
+		return spec{}, bad(".find_keys.spec", "a number is negative")
 	}
 	if s.find == findNumber && s.limit <= s.last {
-		return s, bad(".find_keys.spec.firstkey", "the keys are before their number")
+		return spec{}, bad(".find_keys.spec.firstkey", "the keys are before their number")
 	}
 	return s, nil
 }
