@@ -6,6 +6,7 @@ package redigo
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,20 +44,36 @@ type Command []any
 func (c Command) key() (string, error) {
 	args := make([]string, len(c))
 	for i, arg := range c {
-		switch arg := arg.(type) {
-		case string:
-			args[i] = arg
-		case []byte:
-			args[i] = string(arg)
-		default:
-			args[i] = fmt.Sprint(arg)
+		if a, ok := arg.(redis.Argument); ok {
+			arg = a.RedisArg()
 		}
+		args[i] = sent(arg)
 	}
 	keys, err := command.Keys(nil, args)
 	if err != nil || len(keys) == 0 {
 		return "", err
 	}
 	return args[keys[0].Index], nil
+}
+
+// sent returns what redigo sends for an argument.
+func sent(arg any) string {
+	switch arg := arg.(type) {
+	case string:
+		return arg
+	case []byte:
+		return string(arg)
+	case float64:
+		return strconv.FormatFloat(arg, 'g', -1, 64)
+	case bool:
+		if arg {
+			return "1"
+		}
+		return "0"
+	case nil:
+		return ""
+	}
+	return fmt.Sprint(arg)
 }
 
 // A Reply is the result of a command. Err is a redis.Error if a server has refused the
