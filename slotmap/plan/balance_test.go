@@ -252,6 +252,9 @@ func TestBalanceKeepsItsHandsOff(t *testing.T) {
 // In a large cluster, the nodes of each shard are on one machine. Balance looks at some
 // of the shards and leaves the others as they are, so it does not take long.
 func TestBalanceOfManyNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a thousand shards")
+	}
 	const shards = 1000
 	var text strings.Builder
 	for i := range shards * 2 {

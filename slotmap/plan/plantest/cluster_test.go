@@ -40,9 +40,9 @@ func TestFollowsPlans(t *testing.T) {
 	view := randomCluster(t, 1, 6)
 	p, err := plan.Rebalance(view, plan.RebalanceOptions{UseEmpty: true})
 	require.NoError(t, err)
-	most := 40
+	most, fill := 40, 3000
 	if testing.Short() {
-		most = 8
+		most, fill = 2, 500
 	}
 	batches, err := p.Batches(most)
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func TestFollowsPlans(t *testing.T) {
 	seq, err := first.SetSlots(plan.SetSlotOptions{})
 	require.NoError(t, err)
 	c := New(view)
-	keys := c.Fill(3000, 1)
+	keys := c.Fill(fill, 1)
 	for s := range seq {
 		require.NoError(t, c.Run(s))
 		for _, r := range s.Slots {
