@@ -159,9 +159,14 @@ func TestTagOfEverySlot(t *testing.T) {
 	// The length of a shortest alphanumeric tag of each slot, by trying them all.
 	const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	var shortest [hashslot.Count]int
+	var least [hashslot.Count]string // of those of two characters
 	try := func(tag ...byte) {
-		if s := hashtest.Slot(tag); shortest[s] == 0 || len(tag) < shortest[s] {
+		s := hashtest.Slot(tag)
+		if shortest[s] == 0 || len(tag) < shortest[s] {
 			shortest[s] = len(tag)
+		}
+		if len(tag) == 2 && least[s] == "" {
+			least[s] = string(tag)
 		}
 	}
 	for _, a := range []byte(alphanumeric) {
@@ -179,6 +184,9 @@ func TestTagOfEverySlot(t *testing.T) {
 		lengths[len(tag)]++
 		if len(tag) != shortest[s] || strings.Trim(tag, alphanumeric) != "" {
 			t.Fatalf("slot %d: tag %q, but there is an alphanumeric one of length %d", s, tag, shortest[s])
+		}
+		if len(tag) == 2 && tag != least[s] {
+			t.Fatalf("slot %d: tag %q, which was %q in earlier versions", s, tag, least[s])
 		}
 		for _, key := range []string{tag, "{" + tag + "}x", "user:{" + tag + "}"} {
 			if got := hashslot.Slot(hashtest.Slot([]byte(key))); got != s {
@@ -212,7 +220,8 @@ func TestCommon(t *testing.T) {
 		assert.Equal(t, hashslot.Of("1"), s)
 
 		_, err = hashslot.Common()
-		assert.ErrorIs(t, err, hashslot.ErrNoKeys)
+		assert.Equal(t, hashslot.ErrNoKeys, err)
+		assert.EqualError(t, err, "hashslot: no keys")
 
 		// One key differs, in each place, or two keys do.
 		tag, a := hashslot.Of("tag"), hashslot.Of("a")
@@ -246,6 +255,7 @@ func TestCrossSlotErrorSaysWhatDiffers(t *testing.T) {
 		assert.ErrorContains(t, err, part)
 	}
 	assert.False(t, errors.Is(err, hashslot.ErrNoKeys))
+	assert.EqualError(t, hashslot.ErrCrossSlot, "hashslot: keys do not share a slot")
 }
 
 // TestRequiredKernel fails if HASHSLOT_REQUIRE_KERNEL names another kernel than the one
@@ -323,6 +333,8 @@ func TestParseSlot(t *testing.T) {
 	}
 	_, err := hashslot.ParseSlot("16384")
 	assert.EqualError(t, err, `hashslot: "16384" is not a slot: a slot is at most 16383`)
+	_, err = hashslot.ParseSlot(strings.Repeat("7", 32))
+	assert.EqualError(t, err, `hashslot: "`+strings.Repeat("7", 32)+`" is not a slot: a slot is at most 16383`)
 	_, err = hashslot.ParseSlot(strings.Repeat("7", 33))
 	assert.EqualError(t, err, `hashslot: "`+strings.Repeat("7", 32)+`"... is not a slot: a slot is at most 16383`)
 	text := []byte("16383")

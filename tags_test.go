@@ -15,6 +15,7 @@ func TestTags(t *testing.T) {
 	for _, n := range []int{-1, 0, Count + 1, math.MaxInt} {
 		assert.Nil(t, Tags(n), n)
 	}
+	assert.Len(t, Tags(Count), Count)
 	for n := 1; n <= 1000; n++ {
 		if n > 128 && n%71 != 0 {
 			continue

@@ -42,6 +42,8 @@ func TestKeys(t *testing.T) {
 		"XREAD COUNT 2 STREAMS a b 0 0":            {{4, UseRO | UseAccess}, {5, UseRO | UseAccess}},
 		"XREADGROUP GROUP STREAMS c STREAMS a >":   {{5, UseRO | UseAccess}},
 		"SORT a BY w* LIMIT 0 5 GET # STORE d":     {{1, UseRO | UseAccess}, {10, UseOW | UseUpdate}},
+		"SORT a LIMIT 0 1 STORE d":                 {{1, UseRO | UseAccess}, {6, UseOW | UseUpdate}},
+		"MIGRATE h 1  0 5 AUTH2 u p KEYS a":        {{10, UseRW | UseAccess | UseDelete}},
 		"SORT_RO a BY STORE GET STORE":             {{1, UseRO | UseAccess}},
 		"MIGRATE h 1 a 0 5":                        {{3, UseRW | UseAccess | UseDelete}},
 		"MIGRATE h 1  0 5 COPY AUTH KEYS KEYS a b": {{10, UseRW | UseAccess | UseDelete}, {11, UseRW | UseAccess | UseDelete}},
@@ -300,12 +302,17 @@ func TestKeysOfLoadedSpecifications(t *testing.T) {
 		{"x", 0, []spec{keyword(-2, -1)}, "x keys a", nil, 3, "the keyword KEYS is missing"}, // not looked at
 		// A number that is read loosely is one that comes first.
 		{"x", 0, []spec{number(1, 1, 2)}, "x +2 a 1 b 2", []int{2, 4}, 0, ""},
+		{"x", 0, []spec{number(1, 1, 2)}, "x +2 a 1 b", nil, 1, "is not a number"},
+		{"x", 0, []spec{{begin: beginIndex, find: findNumber, at: 1, last: 1, limit: 2, step: 1}}, "x . +1 a", []int{3}, 0, ""},
 		{"x", 0, []spec{{begin: beginKeyword, keyword: "keys", at: 1, find: findNumber, limit: 1, step: 1}}, "x 1 a keys z b", nil, 4, "is not a number"},
 		{"x", 0, []spec{number(1, 1, 1), keyword(1, 0)}, "x +1 a keys b", []int{2}, 0, ""},
 		// The server's own code is not asked where specifications say all.
 		{"sort", 0, []spec{index(1, 0, 1, 0, UseRM)}, "sort a", []int{1}, 0, ""},
 	} {
 		c := Command{name: test.name, arity: -1, flags: test.flags, rules: &rules{specs: test.specs}}
+		if test.name == "sort" {
+			c.arity = -2 // so the key is always there
+		}
 		c.complete()
 		table := newTable([]Command{c})
 		keys, err := table.Keys(nil, ArgsOf(unreadable(words(test.line))))

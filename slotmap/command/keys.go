@@ -321,11 +321,11 @@ func (c *Command) loosely(dst []run, args Args) []run {
 		}
 		at, first, step := int(s.at)+int(s.last), int(s.at)+int(s.limit), int(s.step)
 		if at >= args.n {
-			return dst
+			return nil
 		}
 		n := looseNumber(args.at(at))
 		if n < 1 || n > (args.n-first)/step {
-			return dst
+			return nil
 		}
 		r = run{first, first + (n-1)*step, step, 0}
 		dst = add(dst, r)

@@ -82,7 +82,7 @@ func (l *loader) command(v any, parent int) *slotmap.ParseError {
 		return err
 	}
 	c.arity = n
-	if c.name, ok = text(f[fieldName]); !ok || c.name == "" {
+	if c.name, _ = text(f[fieldName]); c.name == "" {
 		return bad(".name", kind(f[fieldName])+" is not a name")
 	}
 	if c.name = lower(c.name); parent != 0 {

@@ -120,7 +120,8 @@ func TestLoadForms(t *testing.T) {
 		"begin_search": map[any]any{"type": []byte("index"), "spec": list{"index", "2"}},
 		"find_keys":    list{[]byte("type"), "range", "spec", map[string]any{"lastkey": float64(0), "keystep": 1, "limit": []byte("0")}},
 	}
-	table, err := Load(list{nil, described("X", fieldN{1: []byte("-3"), 2: []string{"write", "new"}, 7: list{"new", "request_policy:all_shards", "response_policy:agg_max"}, 8: list{spec}})})
+	table, err := Load(list{nil, described("X", fieldN{1: []byte("-3"), 2: []string{"write", "new"}, 7: list{"new", "request_policy:all_shards", "response_policy:agg_max"}, 8: list{spec}}),
+		described("u", fieldN{1: []byte("-19"), 7: list{"request_policy:new", "response_policy:"}}), described("least", fieldN{1: -32768}), described("most", fieldN{1: 32767})})
 	require.NoError(t, err)
 	keys, err := table.Keys(nil, ArgsOf(words("x a b c")))
 	require.NoError(t, err)
@@ -131,6 +132,13 @@ func TestLoadForms(t *testing.T) {
 	assert.Equal(t, FlagWrite, c.Flags())
 	assert.Equal(t, ReplyAggMax, c.Reply())
 	assert.Equal(t, requestAllShards, c.rules.request)
+	for name, arity := range map[string]int{"u": -19, "least": -32768, "most": 32767} {
+		c, err = table.Lookup(ArgsOf([]string{name}))
+		require.NoError(t, err)
+		assert.Equal(t, arity, c.Arity())
+		assert.Equal(t, ReplyDefault, c.Reply(), "what is unknown is ignored")
+		assert.Equal(t, requestDefault, c.rules.request)
+	}
 
 	// Lists that are null are empty, and a command with one subcommand has it.
 	table, err = Load(list{described("x", fieldN{1: -2, 2: nil, 7: nil, 8: nil, 9: list{described("x|y", fieldN{9: nil})}}), described("z", fieldN{1: 0})})
@@ -224,11 +232,19 @@ func TestWhoseCodeFindsTheKeys(t *testing.T) {
 	_, err := Load(list{old("delex")})
 	assert.NoError(t, err)
 
+	// A key behind a keyword is not at the same place always.
+	keyword := keySpec(map[string]any{"type": "keyword", "index": nil, "keyword": "KEY", "startfrom": 1}, map[string]any{"lastkey": 0})
+	table, err := Load(list{described("x", fieldN{1: -3, 8: list{keyword}})})
+	require.NoError(t, err)
+	keys, err := table.Keys(nil, ArgsOf(words("x a key b")))
+	require.NoError(t, err)
+	assert.Equal(t, []Key{{3, UseRO | UseAccess}}, keys)
+
 	// A number is read loosely by the servers' own code only.
 	number := func(at int64) list {
 		return list{keySpec(map[string]any{"index": at}, map[string]any{"type": "keynum", "keynumidx": 0, "firstkey": 1}), keySpec(nil, nil)}
 	}
-	table, err := Load(list{
+	table, err = Load(list{
 		described("ours", fieldN{8: number(1)}), described("mod", fieldN{2: list{"module"}, 8: number(1)}), described("msetex", fieldN{8: number(1)}),
 		described("top", fieldN{9: list{described("top|sub", fieldN{8: number(2)})}}),
 	})
