@@ -51,6 +51,11 @@ type matrices struct {
 	// cache.
 	ends [65][64]byte
 
+	// What divide512 multiplies the last 256 bytes by if k zeros are behind them: the
+	// 32 quadwords from k/8 on of [k%8]. Quadword i is (x^n mod P) << 48 with
+	// n = 16 + 64*(31-i) - 8*(k%8).
+	padded [8][40]uint64
+
 	// The fields above fill whole cache lines; those below do not.
 	words [8]uint32  // indexes of the lengths in eight headers, as dwords
 	tops  [65]uint64 // [n] has the n highest bits set
@@ -120,6 +125,12 @@ func newMatrices() *matrices {
 	for i := range 64 {
 		m.sixteen[i] = 16
 	}
+	for k := range m.padded {
+		for i := range m.padded[k] {
+			n := 16 + 64*(31-i) - 8*k // may be less than 0
+			m.padded[k][i] = uint64(powers[(n+order)%order]) << 48
+		}
+	}
 	for n := range m.tops {
 		m.tops[n] = ^(^uint64(0) >> n)
 		for i := range m.ends[n] {
@@ -133,8 +144,11 @@ func newMatrices() *matrices {
 	return m
 }
 
-// powersOfX returns x^n mod P for each n that matrix asks for.
-func powersOfX() (powers [8*64 + 16]uint16) {
+// order is that of x mod P: x^order is 1.
+const order = 1<<15 - 1
+
+// powersOfX returns x^n mod P for all n.
+func powersOfX() (powers [order]uint16) {
 	v := uint16(1)
 	for n := range powers {
 		powers[n] = v
@@ -149,7 +163,7 @@ func powersOfX() (powers [8*64 + 16]uint16) {
 
 // matrix returns the two matrices by which a byte with p bytes behind it is
 // multiplied, to get what it adds to the low and the high byte of the slot.
-func matrix(powers *[8*64 + 16]uint16, p int) (low, high uint64) {
+func matrix(powers *[order]uint16, p int) (low, high uint64) {
 	for m := range 8 {
 		v := powers[8*p+16+m]
 		for i := range 8 {

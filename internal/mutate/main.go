@@ -102,7 +102,7 @@ const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhe
 	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout|" +
 	"TestTagBehindGroupOfAnotherLength|TestBracesInAllPlaces)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
-	"TestEveryFormBetweenGuards|TestEndsOfLongBuffers|TestSingleBitsOfEveryForm|" +
+	"TestEveryFormBetweenGuards|TestEndsOfLongBuffers|TestSingleBitsOfEveryForm|TestSingleBitsAtEveryEnd|" +
 	"TestSingleBitsOfLongBuffers|TestBatchHeadersBetweenGuards|TestWhatSlotsShortTakes)$/kernel=[^g]"
 
 type mutator struct {
