@@ -491,6 +491,11 @@ atEdge:                                    \
 // of the first eight keys of which one has more than 4096 bytes, and behind eight
 // with which the keys of more than 64 bytes have come to 64 KiB.
 //
+// It is one function, because its ways share 16 registers of constants and go on to the
+// next eight keys without a return: a function for each would load these again. Each label
+// begins a way of the five steps above: group and headers lay out, near and long choose,
+// tagged finds what is hashed, store ends. one and what follows takes a single key.
+//
 // Requires: AVX512F, BW, VL, DQ, CD, VBMI, VBMI2, GFNI, VPCLMULQDQ, BMI1, BMI2.
 TEXT ·slots8(SB), NOSPLIT, $240-64
 	MOVQ dst+0(FP), DST

@@ -99,7 +99,7 @@ func main() {
 // mutants. They also cover calls of plain Go.
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere|TestUseOfTellsKernelsApart)$/kernel= " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
-	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout|" +
+	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout|TestBatchAfterZeros|" +
 	"TestTagBehindGroupOfAnotherLength|TestBracesInAllPlaces)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
 	"TestEveryFormBetweenGuards|TestEndsOfLongBuffers|TestSingleBitsOfEveryForm|TestSingleBitsAtEveryEnd|" +
