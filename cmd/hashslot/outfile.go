@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 )
@@ -15,7 +16,7 @@ type outFile struct {
 }
 
 // create opens a file for writing. It is closed when the command ends. "-" is standard
-// output.
+// output. A regular file that is open already is refused: two outputs would mix in it.
 func (e *env) create(name string) (io.Writer, error) {
 	if name == "-" {
 		return e.stdout, nil
@@ -25,8 +26,21 @@ func (e *env) create(name string) (io.Writer, error) {
 	if f.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666); err != nil {
 		return nil, err
 	}
+	for _, other := range e.files {
+		if f.same(other) {
+			_ = f.file.Close()
+			return nil, fmt.Errorf("%s: two outputs have this file", name)
+		}
+	}
 	e.files = append(e.files, f)
 	return f, nil
+}
+
+// same reports whether both are one regular file.
+func (f *outFile) same(other *outFile) bool {
+	a, errA := f.file.Stat()
+	b, errB := other.file.Stat()
+	return errA == nil && errB == nil && a.Mode().IsRegular() && os.SameFile(a, b)
 }
 
 func (f *outFile) Write(p []byte) (int, error) {

@@ -423,6 +423,28 @@ func TestStatSVG(t *testing.T) {
 	assert.Equal(t, "hashslot stat: full\n", errOut.String())
 }
 
+// A report and a picture in one file would destroy each other.
+func TestTwoOutputsToOneFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "out")
+	for _, args := range [][]string{
+		{"stat", "foo", "-o", file, "-svg", file},
+		{"plan", "create", "a:1", "b:1", "c:1", "-o", file, "-draw", file},
+	} {
+		r := runOn("", args...)
+		assert.Equal(t, exitFailed, r.code, args)
+		assert.Contains(t, r.errOut, file+": two outputs have this file\n")
+		assert.NoFileExists(t, file)
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(filepath.Dir(file), "x"), 0o777))
+	require.NoError(t, os.WriteFile(file, []byte("old"), 0o666))
+	r := runOn("", "stat", "foo", "-o", file, "-svg", filepath.Dir(file)+"/x/../out")
+	assert.Contains(t, r.errOut, "two outputs have this file\n")
+	old, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, "old", string(old))
+	assert.Equal(t, exitOK, runOn("", "stat", "foo", "-o", os.DevNull, "-svg", os.DevNull).code)
+}
+
 // The keys of each shard are those of its slots.
 func TestStatNodes(t *testing.T) {
 	captured := captures(t)
