@@ -125,12 +125,7 @@ func newMatrices() *matrices {
 	for i := range 64 {
 		m.sixteen[i] = 16
 	}
-	for k := range m.padded {
-		for i := range m.padded[k] {
-			n := 16 + 64*(31-i) - 8*k // may be less than 0
-			m.padded[k][i] = uint64(powers[(n+order)%order]) << 48
-		}
-	}
+	m.setPadded(&powers)
 	for n := range m.tops {
 		m.tops[n] = ^(^uint64(0) >> n)
 		for i := range m.ends[n] {
@@ -142,6 +137,15 @@ func newMatrices() *matrices {
 		}
 	}
 	return m
+}
+
+func (m *matrices) setPadded(powers *[order]uint16) {
+	for k := range m.padded {
+		for i := range m.padded[k] {
+			n := 16 + 64*(31-i) - 8*k // may be less than 0
+			m.padded[k][i] = uint64(powers[(n+order)%order]) << 48
+		}
+	}
 }
 
 // order is that of x mod P: x^order is 1.
