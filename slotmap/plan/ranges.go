@@ -411,17 +411,27 @@ type greedy struct {
 	live             []int32 // runs that may have slots to give
 	cursor           int     // where in live the next seed begins to look
 	seeds            int     // how many there were
-	needy            []int32 // owners that may want slots
+	needy            needs   // owners that may want slots
 }
 
-// handOut gives every surplus and fills every deficit.
-func (s *solution) handOut(h handout) {
-	g := greedy{solution: s, surplus: slices.Clone(h.surplus), deficit: slices.Clone(h.deficit), needy: slices.Clone(s.receivers)}
+// greedy returns h as nothing is given yet.
+func (s *solution) greedy(h handout) *greedy {
+	g := &greedy{solution: s, surplus: slices.Clone(h.surplus), deficit: slices.Clone(h.deficit)}
+	for _, r := range s.receivers {
+		g.needy = append(g.needy, need{r, g.deficit[r]})
+	}
+	heap.Init(&g.needy)
 	for i, p := range h.pieces {
 		if g.surplus[p.was] > 0 {
 			g.live = append(g.live, int32(i))
 		}
 	}
+	return g
+}
+
+// handOut gives every surplus and fills every deficit.
+func (s *solution) handOut(h handout) {
+	g := s.greedy(h)
 	for _, x := range g.live {
 		g.consider(x)
 	}
@@ -545,6 +555,44 @@ func (g *greedy) shift() {
 	}
 }
 
+// A need is how many slots an owner wanted when that was last looked at. It wants no more
+// than that now.
+type need struct{ owner, slots int32 }
+
+// needs is a heap: most slots first, then the first owner.
+type needs []need
+
+func (n needs) Len() int { return len(n) }
+func (n needs) Less(i, j int) bool {
+	return n[i].slots > n[j].slots || n[i].slots == n[j].slots && n[i].owner < n[j].owner
+}
+func (n needs) Swap(i, j int) { n[i], n[j] = n[j], n[i] }
+func (n *needs) Push(x any)   { *n = append(*n, x.(need)) }
+func (n *needs) Pop() any {
+	last := len(*n) - 1
+	x := (*n)[last]
+	*n = (*n)[:last]
+	return x
+}
+
+// neediest returns the receiver that wants the most slots, the first of equals. If ok is
+// false, none wants any.
+func (g *greedy) neediest() (r int32, ok bool) {
+	for len(g.needy) > 0 {
+		top := &g.needy[0]
+		switch d := g.deficit[top.owner]; d {
+		case top.slots:
+			return top.owner, true
+		case 0:
+			heap.Pop(&g.needy)
+		default:
+			top.slots = d
+			heap.Fix(&g.needy, 0)
+		}
+	}
+	return 0, false
+}
+
 // A place is a start for a new range of a receiver: a border of a donor's run, or all of
 // the run, which costs no range.
 type place struct {
@@ -575,11 +623,10 @@ const maxLook = 1024
 // which is the hardest to place, and lets it grow into both neighbours. It reports
 // whether any receiver wanted slots.
 func (g *greedy) seed() bool {
-	g.needy = slices.DeleteFunc(g.needy, func(i int32) bool { return g.deficit[i] == 0 })
-	if len(g.needy) == 0 {
+	r, ok := g.neediest()
+	if !ok {
 		return false
 	}
-	r := slices.MaxFunc(g.needy, func(a, b int32) int { return int(g.deficit[a]) - int(g.deficit[b]) })
 	want := g.deficit[r]
 	if g.seeds++; g.seeds%16 == 1 || len(g.live) <= maxLook {
 		g.live = slices.DeleteFunc(g.live, func(x int32) bool { return g.gives(x) == 0 })

@@ -199,6 +199,31 @@ func TestPlanningAgainFindsNoFewer(t *testing.T) {
 	}
 }
 
+// The neediest receiver is found in a heap whose entries may be out of date.
+func TestNeediest(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 4))
+	for range 20 {
+		h := handout{pieces: []piece{{0, 16384, 0, 0}}, surplus: make([]int32, 30), deficit: make([]int32, 30)}
+		for range 60 {
+			h.deficit[1+rng.IntN(29)] += rng.Int32N(4)
+		}
+		s := newSolution(h)
+		g := s.greedy(h)
+		for {
+			most := slices.Max(g.deficit)
+			r, ok := g.neediest()
+			require.Equal(t, most > 0, ok)
+			if !ok {
+				break
+			}
+			require.Equal(t, slices.Index(g.deficit, most), int(r))
+			i := rng.IntN(30) // some other, if not this one
+			g.deficit[i] -= rng.Int32N(g.deficit[i] + 1)
+			g.deficit[r] -= rng.Int32N(g.deficit[r] + 1)
+		}
+	}
+}
+
 // ranged returns the problem to even out a cluster of nodes that have the given number of
 // ranges each, together with empty nodes that have none.
 func ranged(rng *rand.Rand, nodes, ranges, empty int) handout {
