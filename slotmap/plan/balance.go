@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -112,14 +113,13 @@ func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]bool{}
-	for _, n := range c.Nodes() {
-		known[n.ID] = true
-	}
-	for field, of := range map[string]map[string]string{"Machines": o.Machines, "Zones": o.Zones} {
-		for id := range of {
-			if !known[id] {
-				return nil, &InputError{Field: field, Value: id, Reason: "no node has this id"}
+	for _, in := range []struct {
+		field string
+		of    map[string]string
+	}{{"Machines", o.Machines}, {"Zones", o.Zones}} {
+		for _, id := range slices.Sorted(maps.Keys(in.of)) { // so that errors do not vary
+			if c.Node(id) == nil {
+				return nil, &InputError{Field: in.field, Value: id, Reason: "no node has this id"}
 			}
 		}
 	}

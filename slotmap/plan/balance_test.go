@@ -231,7 +231,7 @@ func TestBalanceKeepsItsHandsOff(t *testing.T) {
 	s = balance(nodes, BalanceOptions{Machines: map[string]string{"rb": "10.0.0.1"}, Zones: map[string]string{"aa": "x", "ra": "y", "ab": "x", "rb": "x"}})
 	require.Equal(t, []Failover{{"ra", "aa"}}, s.Failovers)
 	for want, o := range map[string]BalanceOptions{
-		`plan: Machines "zz": no node has this id`: {Machines: map[string]string{"zz": "a"}},
+		`plan: Machines "zz": no node has this id`: {Machines: map[string]string{"zz": "a", "zzz": "a", "zzzz": "a"}, Zones: map[string]string{"y": "b"}},
 		`plan: Zones "zz": no node has this id`:    {Zones: map[string]string{"zz": "a"}},
 	} {
 		_, err := Balance(parse(t, nodes), o)
