@@ -47,6 +47,7 @@ func TestKeys(t *testing.T) {
 		"SORT_RO a BY STORE GET STORE":             {{1, UseRO | UseAccess}},
 		"MIGRATE h 1 a 0 5":                        {{3, UseRW | UseAccess | UseDelete}},
 		"MIGRATE h 1  0 5 COPY AUTH KEYS KEYS a b": {{10, UseRW | UseAccess | UseDelete}, {11, UseRW | UseAccess | UseDelete}},
+		"MIGRATE h 1  0 5 KEYS keys b":             {{7, UseRW | UseAccess | UseDelete}, {8, UseRW | UseAccess | UseDelete}},
 		"GEORADIUS a 1 2 3 m STORE b STOREDIST c":  {{1, UseRO | UseAccess}, {9, UseOW | UseUpdate}},
 		"OBJECT ENCODING a":                        {{2, UseRO}},
 		"memory usage a":                           {{2, UseRO}},
