@@ -11,6 +11,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/klauspost/cpuid/v2"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot/internal/hashtest"
@@ -190,4 +192,59 @@ func TestUseOfTellsKernelsApart(t *testing.T) {
 		require.NotNil(t, f, name)
 		require.Contains(t, f.Name(), name)
 	}
+}
+
+// TestKernelsForOtherCPUs checks which kernels a CPU gets, by its features. A kernel that
+// lacks one of its features would crash there; one that is left out is only missed.
+func TestKernelsForOtherCPUs(t *testing.T) {
+	clmul := []cpuid.FeatureID{cpuid.CLMUL, cpuid.SSSE3, cpuid.SSE4}
+	avx2 := append(slices.Clone(clmul), cpuid.AVX2)
+	avx512 := append(slices.Clone(avx2), cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ,
+		cpuid.AVX512CD, cpuid.AVX512VBMI, cpuid.AVX512VBMI2, cpuid.GFNI, cpuid.VPCLMULQDQ)
+	check := func(vendor cpuid.Vendor, family int, features []cpuid.FeatureID, withMatrices bool, want string) {
+		cpu := cpuid.CPUInfo{VendorID: vendor, Family: family}
+		require.True(t, cpu.Enable(features...))
+		kernels, got := kernelsFor(&cpu)
+		var names []string
+		for _, k := range kernels {
+			if k.Supported {
+				names = append(names, k.Name)
+			}
+		}
+		assert.Equal(t, want, strings.Join(names, " "), "%v %#x %v", vendor, family, features)
+		assert.Equal(t, withMatrices, got, "%v", features)
+	}
+	check(cpuid.Intel, 6, nil, false, "generic")
+	check(cpuid.Intel, 6, clmul, false, "clmul generic")
+	check(cpuid.Intel, 6, avx2, false, "avx2 clmul generic")
+	check(cpuid.Intel, 6, append(slices.Clone(avx2), cpuid.GFNI), true, "avx2 clmul generic")
+	check(cpuid.Intel, 6, avx512, true, "avx512 avx512-256 avx2 clmul generic")
+	// Zen 3 has no AVX-512, and is of the family of Zen 4.
+	check(cpuid.AMD, 0x19, avx2, false, "avx2 clmul generic")
+	check(cpuid.AMD, 0x19, avx512, true, "avx512-256 avx512 avx2 clmul generic")
+	check(cpuid.AMD, 0x1a, avx512, true, "avx512 avx512-256 avx2 clmul generic")
+	check(cpuid.AMD, 0x18, avx512, true, "avx512 avx512-256 avx2 clmul generic")
+	check(cpuid.Intel, 0x19, avx512, true, "avx512 avx512-256 avx2 clmul generic")
+	for i, missing := range avx512 {
+		want, withMatrices := "avx2 clmul generic", missing != cpuid.GFNI
+		switch {
+		case i < len(clmul):
+			want, withMatrices = "generic", false
+		case i < len(avx2):
+			want, withMatrices = "clmul generic", false
+		}
+		check(cpuid.Intel, 6, slices.Delete(slices.Clone(avx512), i, i+1), withMatrices, want)
+	}
+}
+
+// TestOnlyAVX512IsNear checks which keys the code of one key hashes of itself. It does
+// that with AVX-512, so any other kernel must leave it none.
+func TestOnlyAVX512IsNear(t *testing.T) {
+	hashtest.EachKernel(t, func(t *testing.T) {
+		want := uint64(0)
+		if impl.Current() == "avx512" {
+			want = 64
+		}
+		assert.Equal(t, want, near)
+	})
 }

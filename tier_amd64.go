@@ -33,33 +33,40 @@ const (
 )
 
 func init() {
+	kernels, withMatrices := kernelsFor(&cpuid.CPU)
+	if withMatrices {
+		gfni = newMatrices()
+	}
+	impl.Register(kernels...)
+}
+
+// kernelsFor returns the kernels, the best for cpu first, and whether cpu can use the
+// matrices of GFNI.
+func kernelsFor(cpu *cpuid.CPUInfo) (kernels []impl.Kernel, withMatrices bool) {
 	use := func(t uint8, n uint64, longer uint8) func() {
 		return func() {
 			tier, near = t, n
 			useOf(longer)
 		}
 	}
-	has := cpuid.CPU.Supports
+	has := cpu.Supports
 	clmul := has(cpuid.CLMUL, cpuid.SSSE3, cpuid.SSE4)
 	avx2 := clmul && has(cpuid.AVX2)
 	avx512 := avx2 && has(cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ, cpuid.AVX512CD,
 		cpuid.AVX512VBMI, cpuid.AVX512VBMI2, cpuid.GFNI, cpuid.VPCLMULQDQ)
-	if avx2 && has(cpuid.GFNI) {
-		gfni = newMatrices()
-	}
 	// One path for all usual lengths is best if vector units have 512 bits. Those of
 	// Zen 4 have 256: there, a path of its own for keys of half a register gains more
 	// than the second path costs.
 	best := impl.Kernel{Name: "avx512", Use: use(tierAVX512, 64, longerOf64), Supported: avx512}
 	other := impl.Kernel{Name: "avx512-256", Use: use(tierAVX512, 0, longerOf32), Supported: avx512}
 	const zen3and4 = 0x19
-	if cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == zen3and4 {
+	if cpu.VendorID == cpuid.AMD && cpu.Family == zen3and4 {
 		best, other = other, best
 	}
-	impl.Register(
+	return []impl.Kernel{
 		best, other,
-		impl.Kernel{Name: "avx2", Use: use(tierAVX2, 0, longerOf16), Supported: avx2},
-		impl.Kernel{Name: "clmul", Use: use(tierCLMUL, 0, longerOf16), Supported: clmul},
-		impl.Kernel{Name: impl.Generic, Use: use(tierGeneric, 0, longerOfPlain), Supported: true},
-	)
+		{Name: "avx2", Use: use(tierAVX2, 0, longerOf16), Supported: avx2},
+		{Name: "clmul", Use: use(tierCLMUL, 0, longerOf16), Supported: clmul},
+		{Name: impl.Generic, Use: use(tierGeneric, 0, longerOfPlain), Supported: true},
+	}, avx2 && has(cpuid.GFNI)
 }
