@@ -257,21 +257,20 @@ func slotsOfPacked(dst []Slot, data []byte, ends []uint32) {
 const chunk = 64
 
 // keyList is a list of keys in one of the three forms that slots8 takes: strings,
-// slices, or the ends of keys in data, of which the first begins at start.
+// slices, or the ends of keys in data.
 type keyList struct {
 	first unsafe.Pointer // the first of these
 	form  uintptr        // the size of one
 	data  *byte
-	start uint32
 }
 
 // at returns the address of element i.
 func (l *keyList) at(i int) unsafe.Pointer { return unsafe.Add(l.first, uintptr(i)*l.form) }
 
-// startOf returns where in data key i begins.
+// startOf returns where in data key i begins. Of another form it returns 0.
 func (l *keyList) startOf(i int) uint32 {
 	if i == 0 || l.data == nil {
-		return l.start
+		return 0
 	}
 	return *(*uint32)(l.at(i - 1))
 }

@@ -83,7 +83,7 @@ func TestShortKeysOfAVX2(t *testing.T) {
 			return
 		}
 		setGFNI(t, new(matrices))
-		keys := slices.Repeat([]string{string(twoPages()[:5])}, 1200)
+		keys := slices.Repeat([]string{unsafe.String(&twoPages()[0], 5)}, 1200)
 		for _, long := range []int{48, 49, 55, 600, 1195} {
 			keys[long] = strings.Repeat("long", 5)
 		}
@@ -172,5 +172,12 @@ func TestWhatSlotsShortTakes(t *testing.T) {
 				p[at] = 'x'
 			}
 		}
+	}
+}
+
+func TestRest(t *testing.T) {
+	r := rest(8)
+	for i, step := range []struct{ done, want int }{{0, 8}, {0, 16}, {0, 32}, {0, 64}, {8, 32}, {1, 16}, {1, 8}, {1, 8}, {0, 16}} {
+		assert.Equal(t, step.want, r.next(step.done), "step %d", i)
 	}
 }

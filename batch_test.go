@@ -89,6 +89,25 @@ func TestBatchLengths(t *testing.T) {
 	})
 }
 
+// TestBatchOfKeysThatNoKernelTakes puts keys of more than 4096 bytes among others. Eight keys
+// with one of these are hashed one by one.
+func TestBatchOfKeysThatNoKernelTakes(t *testing.T) {
+	long := make([]byte, 4097)
+	fill(seeded(22), long)
+	hashtest.EachKernel(t, func(t *testing.T) {
+		for _, n := range []int{8, 9, 19} {
+			others := randomKeys(seeded(23).IntN, n, func() int { return n % 19 }, 60) // of 19, all are empty
+			for i := range n {
+				keys := slices.Clone(others)
+				keys[i] = long
+				checkAppend(t, keys)
+				keys[(i+n/2)%n] = long[:4096+i%2]
+				checkAppend(t, keys)
+			}
+		}
+	})
+}
+
 // randomKeys returns n keys. length gives the length of each, and one in rarity bytes
 // is a brace.
 func randomKeys(intN func(int) int, n int, length func() int, rarity int) [][]byte {

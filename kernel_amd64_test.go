@@ -194,6 +194,47 @@ func TestUseOfTellsKernelsApart(t *testing.T) {
 	}
 }
 
+// TestWhoTakesBatches checks that batches in each form go to the kernel for eight keys
+// wherever the tier has one. The matrices are all zero, so it makes all slots 0. With
+// another kernel all slots would be right, but late.
+func TestWhoTakesBatches(t *testing.T) {
+	if gfni == nil {
+		t.Log("this CPU has no GFNI")
+		return
+	}
+	zero := *gfni
+	clear(zero.at32[:])
+	clear(zero.at64[:])
+	hashtest.EachKernel(t, func(t *testing.T) {
+		setGFNI(t, &zero)
+		for _, n := range []int{7, 8, 9, 72} {
+			// The kernel of AVX2 takes no keys at the end of a page.
+			p := twoPages()
+			for i := range p {
+				p[i] = byte('0' + i%5)
+			}
+			var (
+				keys = slices.Repeat([]string{unsafe.String(&p[0], 5)}, n)
+				raw  = slices.Repeat([][]byte{p[:5]}, n)
+				ends = make([]uint32, n)
+			)
+			for i := range ends {
+				ends[i] = uint32(5 * (i + 1))
+			}
+			eight := tier >= tierAVX2 && n >= 8
+			for form, got := range map[string][]Slot{
+				"strings": AppendOf(nil, keys), "bytes": AppendOfBytes(nil, raw), "packed": AppendOfPacked(nil, p[:5*n], ends),
+			} {
+				for i, slot := range got {
+					if (slot == 0) != eight {
+						t.Fatalf("%d keys, %s: key %d by the kernel for eight: %v, want %v", n, form, i, !eight, eight)
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestKernelsForOtherCPUs checks which kernels a CPU gets, by its features. A kernel that
 // lacks one of its features would crash there; one that is left out is only missed.
 func TestKernelsForOtherCPUs(t *testing.T) {
