@@ -14,7 +14,8 @@ import (
 
 // A Cluster is the view that one node has of its cluster, or, from [Merge], the views
 // of several nodes in one. It never changes, and all methods are safe for concurrent
-// use. What they return belongs to the Cluster and must not be modified.
+// use. What they return belongs to the Cluster and must not be modified. A nil *Cluster
+// is a view without nodes.
 type Cluster struct {
 	command string
 	from    Origin // the zero Origin for merged views
@@ -69,11 +70,19 @@ type Disagreement struct {
 
 // Nodes returns all nodes, including those in handshake, in the order of the reply. Of
 // [Merge] they are in the order of their ids.
-func (c *Cluster) Nodes() []*Node { return c.nodes }
+func (c *Cluster) Nodes() []*Node {
+	if c == nil {
+		return nil
+	}
+	return c.nodes
+}
 
 // Node returns the node with the id, or nil. It takes constant time, unless no node has
 // the id or the reply gives one id to several addresses: then it is linear in the nodes.
 func (c *Cluster) Node(id string) *Node {
+	if c == nil {
+		return nil
+	}
 	if i, ok := c.byKey[id]; ok && c.store[i].ID == id {
 		return c.nodes[i]
 	}
@@ -88,7 +97,12 @@ func (c *Cluster) Node(id string) *Node {
 // Shards returns the shards: first those that own slots, by their first slot,
 // then those that own none, in the order of the reply. A replica whose primary
 // the reply does not have is in no shard.
-func (c *Cluster) Shards() []*Shard { return c.shards }
+func (c *Cluster) Shards() []*Shard {
+	if c == nil {
+		return nil
+	}
+	return c.shards
+}
 
 // Table returns the table of slot owners. It is never nil.
 func (c *Cluster) Table() *slotmap.Table[*Shard] {
@@ -104,12 +118,17 @@ var noTable = new(slotmap.Table[*Shard])
 func (c *Cluster) Unassigned() slotmap.Set { return c.Table().Unassigned() }
 
 // Open returns the slots that are being moved by CLUSTER SETSLOT, ascending.
-func (c *Cluster) Open() []OpenSlot { return c.open }
+func (c *Cluster) Open() []OpenSlot {
+	if c == nil {
+		return nil
+	}
+	return c.open
+}
 
 // Myself returns the node that was asked, or nil if the reply does not say which
 // one it is. Only CLUSTER NODES does.
 func (c *Cluster) Myself() *Node {
-	if c.command == merged {
+	if c == nil || c.command == merged {
 		return nil
 	}
 	for _, n := range c.nodes {
@@ -155,12 +174,20 @@ func (c *Cluster) highestEpoch() uint64 {
 
 // Disagreements returns the slots that more than one node claims and, after
 // [Merge], those that have an owner in some of the views only. There are at most 1000.
-func (c *Cluster) Disagreements() []Disagreement { return c.disagreements }
+func (c *Cluster) Disagreements() []Disagreement {
+	if c == nil {
+		return nil
+	}
+	return c.disagreements
+}
 
 // Warnings returns what was ignored in the reply, each with its place, such as an
 // unknown field, or slots of a node that cannot own any. There are at most 1000
 // warnings, and then one more that counts the rest.
 func (c *Cluster) Warnings() []string {
+	if c == nil {
+		return nil
+	}
 	if c.unkept == 0 {
 		return c.warnings
 	}
