@@ -214,16 +214,16 @@ func TestWhoTakesBatches(t *testing.T) {
 				p[i] = byte('0' + i%5)
 			}
 			var (
-				keys = slices.Repeat([]string{unsafe.String(&p[0], 5)}, n)
-				raw  = slices.Repeat([][]byte{p[:5]}, n)
+				keys = slices.Repeat([]string{unsafe.String(&p[0], 16)}, n)
+				raw  = slices.Repeat([][]byte{p[:16]}, n)
 				ends = make([]uint32, n)
 			)
 			for i := range ends {
-				ends[i] = uint32(5 * (i + 1))
+				ends[i] = uint32(16 * (i + 1))
 			}
 			eight := tier >= tierAVX2 && n >= 8
 			for form, got := range map[string][]Slot{
-				"strings": AppendOf(nil, keys), "bytes": AppendOfBytes(nil, raw), "packed": AppendOfPacked(nil, p[:5*n], ends),
+				"strings": AppendOf(nil, keys), "bytes": AppendOfBytes(nil, raw), "packed": AppendOfPacked(nil, p[:16*n], ends),
 			} {
 				for i, slot := range got {
 					if (slot == 0) != eight {
