@@ -195,44 +195,54 @@ func TestUseOfTellsKernelsApart(t *testing.T) {
 }
 
 // TestWhoTakesBatches checks that batches in each form go to the kernel for eight keys
-// wherever the tier has one. The matrices are all zero, so it makes all slots 0. With
-// another kernel all slots would be right, but late.
+// wherever the tier has one, and there the way for their length. The matrices of this way
+// are all zero, so it makes all slots 0. Any other way gives the right slots, but late.
 func TestWhoTakesBatches(t *testing.T) {
 	if gfni == nil {
 		t.Log("this CPU has no GFNI")
 		return
 	}
-	zero := *gfni
-	clear(zero.at32[:])
-	clear(zero.at64[:])
+	// The kernel of AVX2 takes no keys at the end of a page.
+	p := twoPages()
+	for i := range p {
+		p[i] = byte('0' + i%10)
+	}
 	hashtest.EachKernel(t, func(t *testing.T) {
-		setGFNI(t, &zero)
-		for _, n := range []int{7, 8, 9, 72} {
-			// The kernel of AVX2 takes no keys at the end of a page.
-			p := twoPages()
-			for i := range p {
-				p[i] = byte('0' + i%5)
+		for _, length := range []int{16, 32, 64} {
+			zero := *gfni
+			if length <= 32 {
+				clear(zero.at32[:])
+			} else {
+				clear(zero.at64[:])
 			}
-			var (
-				keys = slices.Repeat([]string{unsafe.String(&p[0], 16)}, n)
-				raw  = slices.Repeat([][]byte{p[:16]}, n)
-				ends = make([]uint32, n)
-			)
-			for i := range ends {
-				ends[i] = uint32(16 * (i + 1))
-			}
-			eight := tier >= tierAVX2 && n >= 8
-			for form, got := range map[string][]Slot{
-				"strings": AppendOf(nil, keys), "bytes": AppendOfBytes(nil, raw), "packed": AppendOfPacked(nil, p[:16*n], ends),
-			} {
-				for i, slot := range got {
-					if (slot == 0) != eight {
-						t.Fatalf("%d keys, %s: key %d by the kernel for eight: %v, want %v", n, form, i, !eight, eight)
-					}
-				}
+			for _, n := range []int{7, 8, 9, 72} {
+				eight := n >= 8 && (tier == tierAVX512 || tier == tierAVX2 && length <= 16)
+				checkTakers(t, &zero, p, n, length, eight)
 			}
 		}
 	})
+}
+
+// checkTakers checks whether the slots of n keys of p are 0 with the matrices m.
+func checkTakers(t *testing.T, m *matrices, p []byte, n, length int, zero bool) {
+	old := gfni
+	gfni = m
+	defer func() { gfni = old }()
+	keys := slices.Repeat([]string{unsafe.String(&p[0], length)}, n)
+	raw := slices.Repeat([][]byte{p[:length]}, n)
+	ends := make([]uint32, n)
+	for i := range ends {
+		ends[i] = uint32(length * (i + 1))
+	}
+	for form, got := range map[string][]Slot{
+		"strings": AppendOf(nil, keys), "bytes": AppendOfBytes(nil, raw), "packed": AppendOfPacked(nil, p[:n*length], ends),
+	} {
+		for i, slot := range got {
+			if (slot == 0) != zero {
+				t.Fatalf("%d keys of %d bytes, %s: key %d by its matrices: %v, want %v", n, length, form, i, !zero, zero)
+			}
+		}
+	}
 }
 
 // TestKernelsForOtherCPUs checks which kernels a CPU gets, by its features. A kernel that
