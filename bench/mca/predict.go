@@ -144,9 +144,9 @@ func (l *llvm) disassemble(arch string, code []instruction) (string, error) {
 	return text.String(), nil
 }
 
-// How often paths of up to so many instructions run. The first iterations fill the pipeline
-// and do not count: cycles are counted from the end of few to the end of many. The longer
-// a path is, the sooner it is full.
+// iterations says how often a path runs, by the number of its instructions: the first row
+// that has at least as many counts. The first runs fill the pipeline, so cycles are counted
+// from the end of run few to the end of run many. A longer path fills it in fewer runs.
 var iterations = []struct{ instructions, few, many int }{{100, 100, 300}, {1000, 20, 60}, {maxPath, 3, 6}}
 
 // predict returns the cycles of each path on a CPU if the path runs repeatedly.

@@ -407,18 +407,18 @@ func (s *solution) countPairs() {
 type greedy struct {
 	*solution
 	surplus, deficit []int32 // what is left of them
-	merges           merges  // whole ranges that could go to a neighbour
+	merges           entries // whole ranges that could go to a neighbour, by mergeKey
 	live             []int32 // runs that may have slots to give
 	cursor           int     // where in live the next seed begins to look
 	seeds            int     // how many there were
-	needy            needs   // owners that may want slots
+	needy            entries // receivers, by minus their deficit; it may have become less since
 }
 
 // greedy returns h as nothing is given yet.
 func (s *solution) greedy(h handout) *greedy {
 	g := &greedy{solution: s, surplus: slices.Clone(h.surplus), deficit: slices.Clone(h.deficit)}
 	for _, r := range s.receivers {
-		g.needy = append(g.needy, need{r, g.deficit[r]})
+		g.needy = append(g.needy, entry{-int64(g.deficit[r]), r})
 	}
 	heap.Init(&g.needy)
 	for i, p := range h.pieces {
@@ -468,32 +468,32 @@ func (g *greedy) hand(x, n, r int32, left bool) int32 {
 	return x
 }
 
-// A merge is a whole run of a donor that can go to a neighbour.
-type merge struct {
-	key int64 // twice its length per range saved
+// An entry is a run or an owner, x, and the key that it had when it was last looked at.
+type entry struct {
+	key int64
 	x   int32
 }
 
-// merges is a heap, the smallest key first.
-type merges []merge
+// entries is a heap: the smallest key first, then the smallest x.
+type entries []entry
 
-func (m merges) Len() int { return len(m) }
-func (m merges) Less(i, j int) bool {
-	return m[i].key < m[j].key || m[i].key == m[j].key && m[i].x < m[j].x
+func (e entries) Len() int { return len(e) }
+func (e entries) Less(i, j int) bool {
+	return e[i].key < e[j].key || e[i].key == e[j].key && e[i].x < e[j].x
 }
-func (m merges) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
-func (m *merges) Push(x any)   { *m = append(*m, x.(merge)) }
-func (m *merges) Pop() any {
-	last := len(*m) - 1
-	x := (*m)[last]
-	*m = (*m)[:last]
+func (e entries) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *entries) Push(x any)   { *e = append(*e, x.(entry)) }
+func (e *entries) Pop() any {
+	last := len(*e) - 1
+	x := (*e)[last]
+	*e = (*e)[:last]
 	return x
 }
 
 // consider adds x to the merges if it can go whole to a neighbour.
 func (g *greedy) consider(x int32) {
 	if key := g.mergeKey(x); key > 0 {
-		heap.Push(&g.merges, merge{key, x})
+		heap.Push(&g.merges, entry{key, x})
 	}
 }
 
@@ -524,7 +524,7 @@ func (g *greedy) mergeKey(x int32) int64 {
 // merge hands whole runs to neighbours, shortest per saved range first.
 func (g *greedy) merge() {
 	for len(g.merges) > 0 {
-		c := heap.Pop(&g.merges).(merge)
+		c := heap.Pop(&g.merges).(entry)
 		key := g.mergeKey(c.x)
 		if key != c.key {
 			g.consider(c.x) // as it is now
@@ -555,38 +555,18 @@ func (g *greedy) shift() {
 	}
 }
 
-// A need is how many slots an owner wanted when that was last looked at. It wants no more
-// than that now.
-type need struct{ owner, slots int32 }
-
-// needs is a heap: most slots first, then the first owner.
-type needs []need
-
-func (n needs) Len() int { return len(n) }
-func (n needs) Less(i, j int) bool {
-	return n[i].slots > n[j].slots || n[i].slots == n[j].slots && n[i].owner < n[j].owner
-}
-func (n needs) Swap(i, j int) { n[i], n[j] = n[j], n[i] }
-func (n *needs) Push(x any)   { *n = append(*n, x.(need)) }
-func (n *needs) Pop() any {
-	last := len(*n) - 1
-	x := (*n)[last]
-	*n = (*n)[:last]
-	return x
-}
-
 // neediest returns the receiver that wants the most slots, the first of equals. If ok is
 // false, none wants any.
 func (g *greedy) neediest() (r int32, ok bool) {
 	for len(g.needy) > 0 {
 		top := &g.needy[0]
-		switch d := g.deficit[top.owner]; d {
-		case top.slots:
-			return top.owner, true
+		switch key := -int64(g.deficit[top.x]); key {
+		case top.key:
+			return top.x, true
 		case 0:
 			heap.Pop(&g.needy)
 		default:
-			top.slots = d
+			top.key = key
 			heap.Fix(&g.needy, 0)
 		}
 	}
