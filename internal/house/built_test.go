@@ -47,6 +47,7 @@ var ways = []way{
 	{by: " windows/amd64 ", goos: "windows", goarch: "amd64", vet: true},
 	{by: " js/wasm)", goos: "js", goarch: "wasm", vet: true},
 	{by: "(cd bench/compare && GOOS=darwin GOARCH=arm64 go vet .)", goos: "darwin", goarch: "arm64", vet: true, in: "bench/compare"},
+	{by: "(cd internal/mutate && GOOS=darwin GOARCH=arm64 go vet .)", goos: "darwin", goarch: "arm64", vet: true, in: "internal/mutate"},
 	{by: "(cd interop && GOOS=darwin GOARCH=arm64 go vet ./internal/servers)", goos: "darwin", goarch: "arm64", vet: true, in: "interop/internal/servers"},
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -10,7 +11,6 @@ import (
 	"go/token"
 	"go/types"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -426,10 +426,10 @@ const goVariable = "hashslotMutant"
 
 // buildGo builds the tests with the original and the mutants that can be chosen at run
 // time. Mutants that break this build are built alone later.
-func (m *mutator) buildGo(chosen []mutant) error {
+func (m *mutator) buildGo(ctx context.Context, chosen []mutant) error {
 	m.chosen = slices.Clone(chosen)
 	for {
-		out, err := m.compile(m.g.combined(m.chosen), m.binary())
+		out, err := m.compile(ctx, m.g.combined(m.chosen), m.binary())
 		if err == nil {
 			return nil
 		}
@@ -453,7 +453,7 @@ func (m *mutator) buildGo(chosen []mutant) error {
 var compileError = regexp.MustCompile(`(?m)^\S+\.go:(\d+)(?::\d+)?: `)
 
 // compile builds the tests with text instead of the file.
-func (m *mutator) compile(text, binary string) ([]byte, error) {
+func (m *mutator) compile(ctx context.Context, text, binary string) ([]byte, error) {
 	source, err := filepath.Abs(m.file)
 	if err != nil {
 		return nil, err
@@ -477,5 +477,5 @@ func (m *mutator) compile(text, binary string) ([]byte, error) {
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
 		return nil, err
 	}
-	return exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s", "-overlay", overlayFile, "-o", binary, "./"+filepath.Dir(m.file)).CombinedOutput()
+	return m.goCommand(ctx, "test", "-c", "-vet=off", "-ldflags=-s", "-overlay", overlayFile, "-o", binary, "./"+filepath.Dir(m.file)).CombinedOutput()
 }

@@ -73,17 +73,17 @@ func TestMutantsOfGo(t *testing.T) {
 	})
 	// All of them build together, and the number 0 is the original.
 	m := mutator{file: "m.go", g: g, dir: t.TempDir()}
-	require.NoError(t, m.buildGo(g.all))
+	require.NoError(t, m.buildGo(t.Context(), g.all))
 	for _, mu := range m.chosen {
 		assert.Equal(t, mu.line == 2, mu.edit.choice == alone, mu)
 	}
 	outcomes := map[string]string{}
 	m.run = []string{"."}
-	outcome, err := m.test(original)
+	outcome, err := m.test(t.Context(), original)
 	require.NoError(t, err)
 	require.Equal(t, survived, outcome)
 	for i, mu := range m.chosen {
-		outcome, err := m.test(i)
+		outcome, err := m.test(t.Context(), i)
 		require.NoError(t, err)
 		outcomes[mu.String()] = outcome
 	}
@@ -106,7 +106,7 @@ func TestCompileError(t *testing.T) {
 	g, err := readGo("m.go")
 	require.NoError(t, err)
 	m := mutator{file: "m.go", g: g, dir: t.TempDir()}
-	require.NoError(t, m.buildGo(g.all))
+	require.NoError(t, m.buildGo(t.Context(), g.all))
 }
 
 // Tests that killed lately run first, then the quick ones. None is left out.

@@ -44,6 +44,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,36 +63,59 @@ import (
 
 func main() {
 	pattern := flag.String("file", "", "what to mutate: .s files of the root package, or Go files, as a pattern")
-	n := flag.Int("n", 50, "how many mutants to try, chosen at random; 0 for all")
-	seed := flag.Uint64("seed", 1, "the seed of that choice")
-	part := flag.String("part", "1/1", "try only the i-th of k parts of the chosen mutants: i/k")
+	var o options
+	flag.IntVar(&o.n, "n", 50, "how many mutants to try, chosen at random; 0 for all")
+	flag.Uint64Var(&o.seed, "seed", 1, "the seed of that choice")
+	flag.StringVar(&o.part, "part", "1/1", "try only the i-th of k parts of the chosen mutants: i/k")
 	run := flag.String("run", "", "the tests to run, each word like go test -run; by default, fast proofs for assembly, and all tests for Go, quick ones first")
 	execute := flag.String("exec", "", "a command that runs the tests, like go test -exec")
-	explained := flag.String("explained", "internal/mutate/explained.txt", "the explanations of survivors")
-	list := flag.Bool("list", false, "only list the mutants")
+	flag.StringVar(&o.explained, "explained", "internal/mutate/explained.txt", "the explanations of survivors")
+	flag.BoolVar(&o.list, "list", false, "only list the mutants")
 	root := flag.String("root", "../..", "the folder of the module to mutate, from which files are named")
 	flag.Parse()
-	if err := os.Chdir(*root); err != nil {
-		fmt.Fprintln(os.Stderr, "mutate:", err)
-		os.Exit(2)
-	}
-	files, err := filepath.Glob(*pattern)
-	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, "_test.go") })
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("no such file: %s", *pattern)
-	}
-	for _, file := range files {
-		tests := *run
-		if tests == "" && filepath.Ext(file) != ".go" {
-			tests = fastProofs
-		}
-		m := mutator{file: file, exec: strings.Fields(*execute), run: strings.Fields(tests)}
-		err = errors.Join(err, m.main(*n, *seed, *part, *explained, *list))
-	}
-	if err != nil {
+	if err := mutate(*root, *pattern, *run, *execute, o); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
+}
+
+// options say which mutants of a file to try.
+type options struct {
+	n         int
+	seed      uint64
+	part      string // i/k
+	explained string // the file of explanations
+	list      bool   // only list them
+}
+
+// mutate tries the mutants of the files that match the pattern.
+func mutate(root, pattern, run, execute string, o options) error {
+	ctx, cancel := untilSignal(context.Background())
+	defer cancel()
+	if err := os.Chdir(root); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		return err
+	}
+	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, "_test.go") })
+	if len(files) == 0 {
+		return fmt.Errorf("no such file: %s", pattern)
+	}
+	var wrong []error
+	for _, file := range files {
+		tests := run
+		if tests == "" && filepath.Ext(file) != ".go" {
+			tests = fastProofs
+		}
+		m := mutator{file: file, exec: strings.Fields(execute), run: strings.Fields(tests)}
+		wrong = append(wrong, m.main(ctx, o))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // fastProofs are tests that take seconds and together cover every kernel except plain Go,
@@ -124,22 +148,22 @@ type mutator struct {
 	assembled []bool   // which mutants of the last build are in the tests
 }
 
-func (m *mutator) main(n int, seed uint64, part, explained string, list bool) error {
+func (m *mutator) main(ctx context.Context, o options) error {
 	all, err := m.read()
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(all, n, seed, part)
+	chosen, err := choose(all, o.n, o.seed, o.part)
 	if err != nil {
 		return err
 	}
-	if list {
+	if o.list {
 		for _, mu := range chosen {
 			fmt.Println(m.place(mu), mu)
 		}
 		return nil
 	}
-	known, err := readExplained(explained, m.file)
+	known, err := readExplained(o.explained, m.file)
 	if err != nil {
 		return err
 	}
@@ -148,66 +172,76 @@ func (m *mutator) main(n int, seed uint64, part, explained string, list bool) er
 	}
 	defer os.RemoveAll(m.dir)
 
-	counts := map[string]int{}
-	wrong := 0
-	tried := map[string]bool{}
 	// What is explained is tried only if all are, and Go only by the quick tests.
-	if n != 0 || part != "1/1" {
+	if o.n != 0 || o.part != "1/1" {
 		chosen = slices.DeleteFunc(chosen, func(mu mutant) bool { return known[mu.String()] != "" })
 	}
+	counts := map[string]int{}
+	lives := map[string]bool{} // whether the tests pass with a mutant, by its text
+	unexplained := 0
 	for i, mu := range chosen {
 		if i%perBuild == 0 {
-			build := m.build
-			if m.g != nil {
-				build = m.buildGo
-			}
-			if err := build(chosen[i:min(i+perBuild, len(chosen))]); err != nil {
+			if err := m.buildTests(ctx, chosen[i:min(i+perBuild, len(chosen))]); err != nil {
 				return err
 			}
 		}
-		if i%perBuild == 0 {
-			// Tests that fail anyway would kill every mutant.
-			if err := m.testOriginal(); err != nil {
-				return err
-			}
-		}
-		m.brief = known[mu.String()] != ""
-		outcome, err := m.test(i % perBuild)
-		if err != nil {
+		why := known[mu.String()]
+		m.brief = why != ""
+		outcome, err := m.test(ctx, i%perBuild)
+		if err := cmp.Or(err, ctx.Err()); err != nil {
 			return err
 		}
 		counts[outcome]++
 		// Out of time is one that makes no difference but takes longer.
-		tried[mu.String()] = tried[mu.String()] || outcome == survived || outcome == outOfTime
+		lives[mu.String()] = lives[mu.String()] || outcome == survived || outcome == outOfTime
 		switch {
-		case outcome == survived && known[mu.String()] == "":
-			wrong++
+		case outcome == survived && why == "":
+			unexplained++
 			fmt.Println(m.place(mu), "SURVIVED", mu)
 		case outcome == survived:
-			fmt.Println(m.place(mu), "survived", mu, "//", known[mu.String()])
+			fmt.Println(m.place(mu), "survived", mu, "//", why)
 		default:
 			fmt.Println(m.place(mu), outcome, mu)
 		}
 	}
+	wrong := unexplained + m.stale(all, known, lives)
+	fmt.Printf("%s: %d of %d mutants: %v\n", m.file, len(chosen), len(all), counts)
+	if wrong != 0 {
+		return fmt.Errorf("%s: %d to look at", m.file, wrong)
+	}
+	return nil
+}
+
+// buildTests builds the tests with these mutants, and checks that they pass without one.
+func (m *mutator) buildTests(ctx context.Context, chosen []mutant) error {
+	build := m.build
+	if m.g != nil {
+		build = m.buildGo
+	}
+	if err := build(ctx, chosen); err != nil {
+		return err
+	}
+	// Tests that fail anyway would kill every mutant.
+	return m.testOriginal(ctx)
+}
+
+// stale prints and counts the explanations of what is no mutant or was killed.
+func (m *mutator) stale(all []mutant, known map[string]string, lives map[string]bool) (n int) {
 	exists := map[string]bool{}
 	for _, mu := range all {
 		exists[mu.String()] = true
 	}
 	for s := range known {
 		if !exists[s] {
-			wrong++
+			n++
 			fmt.Printf("%s: explained, but no mutant: %s\n", m.file, s)
 		}
-		if survivor, ok := tried[s]; ok && !survivor {
-			wrong++
+		if survivor, ok := lives[s]; ok && !survivor {
+			n++
 			fmt.Printf("%s: explained, but killed: %s\n", m.file, s)
 		}
 	}
-	fmt.Printf("%s: %d of %d mutants: %v\n", m.file, len(chosen), len(all), counts)
-	if wrong != 0 {
-		return fmt.Errorf("%s: %d to look at", m.file, wrong)
-	}
-	return nil
+	return n
 }
 
 // read returns the mutants of the file.
@@ -314,7 +348,7 @@ var (
 
 // build builds the tests with the original and those of the mutants that
 // assemble. Each has its functions under names of its own.
-func (m *mutator) build(chosen []mutant) error {
+func (m *mutator) build(ctx context.Context, chosen []mutant) error {
 	arch := build.Default.GOARCH
 	if call[arch] == "" {
 		return fmt.Errorf("GOARCH %s is not supported", arch)
@@ -348,7 +382,7 @@ func (m *mutator) build(chosen []mutant) error {
 		return err
 	}
 	if m.include == "" {
-		if m.include, err = m.header(); err != nil {
+		if m.include, err = m.header(ctx); err != nil {
 			return err
 		}
 	}
@@ -359,7 +393,7 @@ func (m *mutator) build(chosen []mutant) error {
 			return err
 		}
 		object := filepath.Join(m.dir, "mutant.o")
-		err = exec.Command("go", "tool", "asm", "-p", "hashslot", "-I", filepath.Join(build.Default.GOROOT, "pkg", "include"),
+		err = m.goCommand(ctx, "tool", "asm", "-p", "hashslot", "-I", filepath.Join(build.Default.GOROOT, "pkg", "include"),
 			"-I", m.include, "-o", object, file).Run()
 		if m.assembled[i] = err == nil; err != nil {
 			delete(replace, filepath.Join(filepath.Dir(source), filepath.Base(file)))
@@ -391,7 +425,7 @@ func (m *mutator) build(chosen []mutant) error {
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
 		return err
 	}
-	out, err := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s", "-overlay", overlayFile, "-o", m.binary(), ".").CombinedOutput()
+	out, err := m.goCommand(ctx, "test", "-c", "-vet=off", "-ldflags=-s", "-overlay", overlayFile, "-o", m.binary(), ".").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("the tests do not build: %w: %s", err, out)
 	}
@@ -399,7 +433,7 @@ func (m *mutator) build(chosen []mutant) error {
 }
 
 // header makes the go command write go_asm.h, and returns its folder.
-func (m *mutator) header() (folder string, err error) {
+func (m *mutator) header(ctx context.Context) (folder string, err error) {
 	// The go command keeps it in its work folder, and writes it only if something is new.
 	name, err := filepath.Abs("mutant_new.go")
 	if err != nil {
@@ -417,9 +451,7 @@ func (m *mutator) header() (folder string, err error) {
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-work", "-overlay", file, ".")
-	cmd.Env = append(os.Environ(), "GOTMPDIR="+m.dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := m.goCommand(ctx, "build", "-work", "-overlay", file, ".").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("the package does not build: %w: %s", err, out)
 	}
 	found, err := filepath.Glob(filepath.Join(m.dir, "go-build*", "*", "go_asm.h"))
@@ -434,10 +466,10 @@ func (m *mutator) binary() string { return filepath.Join(m.dir, "mutant.test") }
 // testOriginal checks that the tests pass without a mutant. The code that a build adds to
 // a Go file can make a test fail, because a function that is no longer inlined allocates.
 // Such tests are left out for that build.
-func (m *mutator) testOriginal() error {
+func (m *mutator) testOriginal(ctx context.Context) error {
 	m.skip = nil
 	for {
-		outcome, err := m.test(original)
+		outcome, err := m.test(ctx, original)
 		if err != nil || outcome == survived {
 			return err
 		}
@@ -454,20 +486,20 @@ var failure = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
 
 // test runs the tests with a mutant of the last build, or with the original. An error is
 // an error of the tool, not of the mutant.
-func (m *mutator) test(mutant int) (outcome string, err error) {
+func (m *mutator) test(ctx context.Context, mutant int) (outcome string, err error) {
 	binary := m.binary()
 	switch {
 	case mutant == original:
 	case m.g != nil && m.chosen[mutant].edit.choice == alone:
 		binary += ".alone"
-		if _, err := m.compile(m.g.applied(m.chosen[mutant].edit), binary); err != nil {
+		if _, err := m.compile(ctx, m.g.applied(m.chosen[mutant].edit), binary); err != nil {
 			return notBuilt, nil
 		}
 	case m.g == nil && !m.assembled[mutant]:
 		return notBuilt, nil
 	}
 	if mutant == original {
-		return m.measure(binary)
+		return m.measure(ctx, binary)
 	}
 	words, limits := m.run, m.limits
 	if len(words) == 0 {
@@ -476,9 +508,9 @@ func (m *mutator) test(mutant int) (outcome string, err error) {
 		}
 	}
 	for i, run := range words {
-		outcome, err = m.runTests(binary, mutant, run, limits[i])
+		outcome, err = m.runTests(ctx, binary, mutant, run, limits[i])
 		if outcome == outOfTime && m.idle { // once more: the machine may have stood still
-			outcome, err = m.runTests(binary, mutant, run, 2*limits[i])
+			outcome, err = m.runTests(ctx, binary, mutant, run, 2*limits[i])
 		}
 		if err != nil || outcome != survived {
 			break
@@ -491,12 +523,12 @@ func (m *mutator) test(mutant int) (outcome string, err error) {
 }
 
 // measure runs the tests with the original, and keeps how long they take.
-func (m *mutator) measure(binary string) (outcome string, err error) {
+func (m *mutator) measure(ctx context.Context, binary string) (outcome string, err error) {
 	if len(m.run) == 0 {
-		outcome, err = m.runTests(binary, original, ".", time.Hour)
+		outcome, err = m.runTests(ctx, binary, original, ".", time.Hour)
 		if err == nil && outcome == survived && m.order.took == nil {
 			output := m.output.Bytes()
-			if outcome, err = m.runTests(binary, original, ".", time.Hour, "-test.list", "."); err == nil {
+			if outcome, err = m.runTests(ctx, binary, original, ".", time.Hour, "-test.list", "."); err == nil {
 				m.order.took = took(m.output.Bytes(), output)
 			}
 		}
@@ -504,7 +536,7 @@ func (m *mutator) measure(binary string) (outcome string, err error) {
 	}
 	for i, run := range m.run {
 		start := time.Now()
-		if outcome, err := m.runTests(binary, original, run, time.Hour); err != nil || outcome != survived {
+		if outcome, err := m.runTests(ctx, binary, original, run, time.Hour); err != nil || outcome != survived {
 			return outcome, err
 		}
 		if i == len(m.limits) {
@@ -514,8 +546,8 @@ func (m *mutator) measure(binary string) (outcome string, err error) {
 	return survived, nil
 }
 
-func (m *mutator) runTests(binary string, mutant int, run string, limit time.Duration, flags ...string) (outcome string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+func (m *mutator) runTests(ctx context.Context, binary string, mutant int, run string, limit time.Duration, flags ...string) (outcome string, err error) {
+	inTime, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	args := append(slices.Clone(m.exec), binary, "-test.short", "-test.failfast", "-test.run", run)
 	if mutant == original {
@@ -525,8 +557,9 @@ func (m *mutator) runTests(binary string, mutant int, run string, limit time.Dur
 	if len(m.skip) > 0 {
 		args = append(args, "-test.skip", "^("+strings.Join(m.skip, "|")+")$")
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, mutant+1))
+	cmd := exec.CommandContext(inTime, args[0], args[1:]...)
+	endWithParent(cmd)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, mutant+1), "TMPDIR="+m.dir)
 	if m.g != nil {
 		// Tests that call the go command skip themselves, for what it builds has no mutant.
 		cmd.Env = append(cmd.Env, "PATH=")
@@ -538,6 +571,8 @@ func (m *mutator) runTests(binary string, mutant int, run string, limit time.Dur
 	err = cmd.Run()
 	switch exit := (*exec.ExitError)(nil); {
 	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case inTime.Err() != nil:
 		m.idle = cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime() < limit/20
 		return outOfTime, nil
 	case err == nil && bytes.Contains(m.output.Bytes(), []byte("no tests to run")):
