@@ -17,16 +17,22 @@ import "slices"
 // ends.
 func inRounds(steps []Step) {
 	edges := map[string]map[int]int{} // of each node: the step with the colour
+	least := map[string]int{}         // of each node: all colours below are used
 	free := func(node string, from int) int {
-		for edges[node] == nil {
-			edges[node] = map[int]int{}
-		}
 		for {
 			if _, used := edges[node][from]; !used {
 				return from
 			}
 			from++
 		}
+	}
+	// lowest returns the first colour that is free at the node.
+	lowest := func(node string) int {
+		if edges[node] == nil {
+			edges[node] = map[int]int{}
+		}
+		least[node] = free(node, max(least[node], 1))
+		return least[node]
 	}
 	other := func(i int, node string) string {
 		if steps[i].Node == node {
@@ -39,7 +45,7 @@ func inRounds(steps []Step) {
 		if s.Kind != KindImport {
 			continue
 		}
-		a, b := free(s.Node, 1), free(s.Peer, 1)
+		a, b := lowest(s.Node), lowest(s.Peer)
 		// Walk from the peer along a, b, a ...
 		path, at := []int(nil), s.Peer
 		for colour := a; a != b; colour = a + b - colour {
@@ -63,6 +69,9 @@ func inRounds(steps []Step) {
 			steps[k].Round = a + b - steps[k].Round
 			edges[steps[k].Node][steps[k].Round] = k
 			edges[steps[k].Peer][steps[k].Round] = k
+		}
+		if len(path) > 0 { // the end of the path has one colour less, and another more
+			least[at] = min(least[at], a, b)
 		}
 		s.Round = a
 		edges[s.Node][a], edges[s.Peer][a] = i, i
