@@ -155,7 +155,7 @@ func FuzzPlan(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, b := range batches {
+			for b := range batches {
 				checkMoves(t, b)
 			}
 		}

@@ -3,6 +3,7 @@ package interop_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,7 +110,7 @@ func TestClientOnPaper(t *testing.T) {
 	require.NoError(t, err)
 	batches, err := p.Batches(150)
 	require.NoError(t, err)
-	p = batches[0]
+	p = slices.Collect(batches)[0]
 	steps, err := p.SetSlots(plan.SetSlotOptions{Keys: 1})
 	require.NoError(t, err)
 	n := 0

@@ -100,7 +100,7 @@ func reshard(t *testing.T, s servers.Server, do render, most int) *redigo.Client
 	require.GreaterOrEqual(t, p.SlotCount(), hashslot.Count*2/5-1)
 	batches, err := p.Batches(most)
 	require.NoError(t, err)
-	p = batches[0]
+	p = slices.Collect(batches)[0]
 	move(t, c, cl, &p, do)
 	require.GreaterOrEqual(t, cl.Errors[topology.ActionMoved].Load(), int64(1))
 	learns(t, c, before, &p, check.keys)

@@ -578,20 +578,24 @@ func writeSteps(b *strings.Builder, steps iter.Seq[plan.Step], all string) {
 
 // commands prints the steps as commands, and nothing else.
 func (f *planFlags) commands(e *env, p plan.Plan, steps func(plan.Plan, string) (iter.Seq[plan.Step], error)) int {
-	batches := []plan.Plan{p}
+	batches, all := slices.Values([]plan.Plan{p}), 0
 	if f.batch > 0 {
 		var err error
 		if batches, err = p.Batches(f.batch); err != nil {
 			return e.noPlan(err)
+		}
+		for range batches {
+			all++
 		}
 	}
 	for _, w := range p.Warnings {
 		fmt.Fprintf(e.stderr, "%s: warning: %s\n", e.title(), harmless(w))
 	}
 	out := bufio.NewWriter(e.stdout)
-	for i, b := range batches {
-		if f.batch > 0 {
-			fmt.Fprintf(out, "# batch %d of %d\n", i+1, len(batches))
+	n := 0
+	for b := range batches {
+		if n++; f.batch > 0 {
+			fmt.Fprintf(out, "# batch %d of %d\n", n, all)
 		}
 		list, err := steps(b, f.format)
 		if err != nil {

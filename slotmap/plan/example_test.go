@@ -187,8 +187,10 @@ func ExamplePlan_Batches() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for i, batch := range batches {
-		fmt.Print("batch ", i+1, ":")
+	n := 0
+	for batch := range batches {
+		n++
+		fmt.Print("batch ", n, ":")
 		for _, move := range batch.Moves {
 			fmt.Printf(" %d slots from %.8s", move.Slots.Len(), move.From)
 		}

@@ -737,8 +737,9 @@ func TestPlansAtScale(t *testing.T) {
 			if len(p.Moves) == 0 {
 				return moved
 			}
-			batches, err := p.Batches(4)
+			divided, err := p.Batches(4)
 			require.NoError(t, err)
+			batches := slices.Collect(divided)
 			if failures > 0 {
 				batches = batches[:(len(batches)+1)/2]
 			}

@@ -193,7 +193,7 @@ func TestPlanningAgainFindsNoFewer(t *testing.T) {
 				}
 				batches, err := plan.Batches(c.most)
 				require.NoError(t, err)
-				p = p.do(batches[0].Moves)
+				p = p.do(slices.Collect(batches)[0].Moves)
 			}
 		}
 	}

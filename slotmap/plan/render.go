@@ -196,63 +196,126 @@ func (p *Plan) byID() map[string]Node {
 // before it ends. In each, no node gives and takes more than most slots, counted together.
 // Nodes with many slots to move go first, so that there are few batches.
 //
+// A node that has given its last slot in an earlier batch, and gets none again, is not
+// among the Nodes of later batches: it can be a replica by then.
+//
+// Each batch is made when the iteration comes to it. It takes time in proportion to the
+// moves that are left and to the ranges, and it is all that is held in memory.
+//
 // The error is an [*InputError] if most is less than 1.
-func (p *Plan) Batches(most int) ([]Plan, error) {
+func (p *Plan) Batches(most int) (iter.Seq[Plan], error) {
 	if most < 1 {
 		return nil, &InputError{Field: "most", Value: strconv.Itoa(most), Reason: "must be at least 1"}
 	}
-	var b slotmap.Builder[string]
-	for r, id := range p.Before.Ranges() {
-		b.Assign(r, id)
-	}
-	todo := slices.Clone(p.Moves)
-	var batches []Plan
-	before := p.Before
-	for len(todo) > 0 {
-		work := map[string]int{}
-		for _, m := range todo {
-			n := m.Slots.Len()
-			work[m.To] += n
-			if m.From != "" {
-				work[m.From] += n
-			}
+	return func(yield func(Plan) bool) {
+		var b slotmap.Builder[string]
+		has := map[string]int{} // slots that a node has, or will get
+		for r, id := range p.Before.Ranges() {
+			b.Assign(r, id)
+			has[id] += r.Len()
 		}
-		slices.SortStableFunc(todo, func(a, b Move) int {
-			return max(work[b.From], work[b.To]) - max(work[a.From], work[a.To])
-		})
-		batch := Plan{Before: before, Warnings: p.Warnings, Nodes: p.Nodes, Load: p.Load}
-		used := map[string]int{}
-		for i := range todo {
-			m := &todo[i]
-			n := most - used[m.To]
-			if m.From != "" {
-				n = min(n, most-used[m.From])
-			}
-			now := Move{From: m.From, To: m.To}
-			for slot := range m.Slots.Slots() {
-				if n == 0 {
-					break
+		for _, m := range p.Moves {
+			has[m.To] += m.Slots.Len()
+		}
+		d := newDivision(p.Moves, most)
+		batch := Plan{After: p.Before, Warnings: p.Warnings, Nodes: p.Nodes, Load: p.Load}
+		for moves := d.next(); len(moves) > 0; moves = d.next() {
+			batch.Moves, batch.Before = moves, batch.After
+			var emptied []string
+			for _, m := range moves {
+				for r := range m.Slots.Ranges() {
+					b.Assign(r, m.To)
 				}
-				n--
-				now.Slots.Add(slot)
-				m.Slots.Remove(slot)
-				b.Assign(slotmap.Range{First: slot, Last: slot}, m.To)
+				if has[m.From] -= m.Slots.Len(); m.From != "" && has[m.From] == 0 {
+					emptied = append(emptied, m.From)
+				}
 			}
-			if now.Slots.IsEmpty() {
-				continue
+			batch.After = b.Build()
+			if !yield(batch) {
+				return
 			}
-			used[m.To] += now.Slots.Len()
-			if m.From != "" {
-				used[m.From] += now.Slots.Len()
+			if len(emptied) > 0 {
+				batch.Nodes = slices.DeleteFunc(slices.Clone(batch.Nodes), func(n Node) bool { return slices.Contains(emptied, n.ID) })
 			}
-			batch.Moves = append(batch.Moves, now)
 		}
-		todo = slices.DeleteFunc(todo, func(m Move) bool { return m.Slots.IsEmpty() })
-		batch.After = b.Build()
-		before = batch.After
-		batches = append(batches, batch)
+	}, nil
+}
+
+// A division is what is left of a plan's moves while they are divided into batches.
+type division struct {
+	most  int
+	moves []Move // each with the slots that are left
+	todo  []part
+	work  []int // by node: the slots that it has to give and to take
+	used  []int // by node: those of this batch
+}
+
+// A part stands for a move, so that moves can be sorted without copies of their sets.
+type part struct {
+	move     int // its index
+	from, to int // nodes by number
+	left     int // the number of slots
+}
+
+// noNode is the number that unassigned slots come from.
+const noNode = 0
+
+func newDivision(moves []Move, most int) *division {
+	d := &division{most: most, moves: slices.Clone(moves)}
+	numbers := map[string]int{"": noNode}
+	for i := range d.moves {
+		m := &d.moves[i]
+		d.todo = append(d.todo, part{i, number(numbers, m.From), number(numbers, m.To), m.Slots.Len()})
 	}
-	return batches, nil
+	d.work, d.used = make([]int, len(numbers)), make([]int, len(numbers))
+	for _, x := range d.todo {
+		d.work[x.from] += x.left
+		d.work[x.to] += x.left
+	}
+	d.work[noNode] = 0
+	return d
+}
+
+// next returns the moves of the next batch, or none if nothing is left.
+func (d *division) next() (moves []Move) {
+	byWork := func(a, b part) int {
+		return max(d.work[b.from], d.work[b.to]) - max(d.work[a.from], d.work[a.to])
+	}
+	if !slices.IsSortedFunc(d.todo, byWork) { // there can be many batches, and few of them change the order
+		slices.SortStableFunc(d.todo, byWork)
+	}
+	clear(d.used)
+	for i := range d.todo {
+		x := &d.todo[i]
+		n := min(x.left, d.most-d.used[x.to], d.most-d.used[x.from])
+		if n == 0 {
+			continue
+		}
+		m := &d.moves[x.move]
+		moves = append(moves, Move{From: m.From, To: m.To, Slots: firstOf(m.Slots, n)})
+		m.Slots = m.Slots.Subtract(moves[len(moves)-1].Slots)
+		x.left -= n
+		for _, node := range [2]int{x.from, x.to} {
+			if node != noNode {
+				d.used[node] += n
+				d.work[node] -= n
+			}
+		}
+	}
+	d.todo = slices.DeleteFunc(d.todo, func(x part) bool { return x.left == 0 })
+	return moves
+}
+
+// firstOf returns the first n slots of a set.
+func firstOf(set slotmap.Set, n int) (first slotmap.Set) {
+	for slot := range set.Slots() {
+		if n == 0 {
+			break
+		}
+		n--
+		first.Add(slot)
+	}
+	return first
 }
 
 // Summary returns the plan as text for people: the slots of every node before and after,

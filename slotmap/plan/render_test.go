@@ -2,6 +2,7 @@ package plan
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,7 +121,7 @@ func TestZeroPlan(t *testing.T) {
 	}
 	batches, err := p.Batches(1)
 	require.NoError(t, err)
-	require.Empty(t, batches)
+	require.Empty(t, slices.Collect(batches))
 	require.Zero(t, p.SlotCount())
 }
 
@@ -173,8 +174,9 @@ func TestBatchesWhileCollecting(t *testing.T) {
 		}
 		all := slotmap.MustParseSet("0-16383")
 		p.Moves[255].Slots = all
-		batches, err := p.Batches(hashslot.Count)
+		divided, err := p.Batches(hashslot.Count)
 		require.NoError(t, err)
+		batches := slices.Collect(divided)
 		require.Len(t, batches, 1)
 		require.Equal(t, []Move{{To: "a", Slots: all}}, batches[0].Moves)
 	}
@@ -191,8 +193,9 @@ func TestBatches(t *testing.T) {
 		if testing.Short() && most < 100 {
 			continue
 		}
-		batches, err := p.Batches(most)
+		divided, err := p.Batches(most)
 		require.NoError(t, err)
+		batches := slices.Collect(divided)
 		before := p.Before
 		var all slotmap.Set
 		for _, b := range batches {
@@ -228,4 +231,64 @@ func TestBatches(t *testing.T) {
 	}
 	_, err := p.Batches(0)
 	require.EqualError(t, err, `plan: most "0": must be at least 1`)
+}
+
+// A batch is made when the iteration comes to it. A plan that is divided into 8192
+// batches, each with a table of 16384 ranges, does not have all of these in memory.
+func TestBatchesOneByOne(t *testing.T) {
+	var b slotmap.Builder[string]
+	var even slotmap.Set
+	for slot := range hashslot.Slot(hashslot.Count) {
+		id := "a"
+		if slot%2 == 1 {
+			id = "b"
+		} else {
+			even.Add(slot)
+		}
+		b.Assign(slotmap.Range{First: slot, Last: slot}, id)
+	}
+	p := Plan{Before: b.Build(), Moves: []Move{{From: "a", To: "b", Slots: even}}}
+	batches, err := p.Batches(1)
+	require.NoError(t, err)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n := 0
+	for batch := range batches {
+		require.Equal(t, 1, batch.SlotCount())
+		if n++; n == 10 {
+			break
+		}
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4<<20), "10 batches")
+}
+
+// A primary that an earlier batch has emptied can be a replica, so later batches send it
+// nothing, unless they give it slots again.
+func TestBatchesWithoutEmptied(t *testing.T) {
+	c := parse(t, "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-1\n"+
+		"b 10.0.0.2:1@2 master - 0 0 2 connected 2-9\nc 10.0.0.3:1@2 master - 0 0 3 connected 10-16383\n"+
+		"d 10.0.0.4:1@2 master - 0 0 4 connected\n")
+	ids := func(moves ...Move) (list []string) {
+		p, err := New(c, moves)
+		require.NoError(t, err)
+		batches, err := p.Batches(2)
+		require.NoError(t, err)
+		for batch := range batches {
+			var s []string
+			for _, n := range batch.Nodes {
+				s = append(s, n.ID)
+			}
+			list = append(list, strings.Join(s, ""))
+			steps, err := batch.SetSlots(SetSlotOptions{})
+			require.NoError(t, err)
+			for step := range steps {
+				require.Contains(t, s, step.Node)
+			}
+		}
+		return list
+	}
+	set := slotmap.MustParseSet
+	require.Equal(t, []string{"abcd", "bcd", "bcd"}, ids(Move{set("0-1"), "a", "c"}, Move{set("2-5"), "b", "c"}))
+	require.Equal(t, []string{"abcd", "abcd", "abcd"}, ids(Move{set("0-1"), "a", "c"}, Move{set("2-5"), "b", "a"}))
 }

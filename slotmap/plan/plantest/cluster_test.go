@@ -46,7 +46,7 @@ func TestFollowsPlans(t *testing.T) {
 	}
 	batches, err := p.Batches(most)
 	require.NoError(t, err)
-	first := batches[0]
+	first := slices.Collect(batches)[0]
 	seq, err := first.SetSlots(plan.SetSlotOptions{})
 	require.NoError(t, err)
 	c := New(view)
