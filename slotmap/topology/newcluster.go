@@ -128,8 +128,13 @@ func (n *Node) adopt() *fault {
 	if n.EndpointPort == 0 {
 		n.EndpointPort = n.Port
 	}
-	if n.IP == "" && isIP(n.Host) {
-		n.IP = n.Host
+	n.mapped = n.Port != n.EndpointPort && n.Port != n.TLSPort
+	host := n.Host
+	if n.mapped {
+		host = n.Endpoint
+	}
+	if n.IP == "" && isIP(host) {
+		n.IP = host
 	}
 	if wildcard(n.Host) || n.Host == "?" {
 		n.Host = ""
@@ -140,5 +145,6 @@ func (n *Node) adopt() *fault {
 	if n.Port != 0 {
 		n.addr = joinHostPort(n.Host, n.Port)
 	}
+	n.mapped = n.mapped || n.Host != n.Endpoint && n.Host != n.IP && n.Host != n.Hostname
 	return nil
 }

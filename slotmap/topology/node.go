@@ -217,6 +217,7 @@ type Node struct {
 
 	versioned bool // ConfigEpoch is known
 	stranger  bool // the node is known only from a redirect
+	mapped    bool // Host and Port are what Origin.Map made of another address
 
 	primary int32 // of a replica: the place of its primary in Cluster.store, from 1; 0 if it is not there
 }
@@ -306,6 +307,7 @@ func (n *Node) resolve(from Origin, asked string, askedPort int, tls bool) {
 		if n.Host, n.Port = from.reach(host, port); n.Port != 0 {
 			n.addr = joinHostPort(n.Host, n.Port)
 		}
+		n.mapped = n.Host != host || n.Port != port
 	}
 	if n.key == "" || n.key != n.ID {
 		n.key = n.addr
@@ -317,7 +319,7 @@ func (n *Node) resolve(from Origin, asked string, askedPort int, tls bool) {
 
 // relocate gives n the address of m, which is the same node.
 func (n *Node) relocate(m *Node) {
-	n.Host, n.addr, n.told = m.Host, m.addr, m.told
+	n.Host, n.addr, n.told, n.mapped = m.Host, m.addr, m.told, m.mapped
 	n.Endpoint, n.Port, n.EndpointPort, n.TLSPort = m.Endpoint, m.Port, m.EndpointPort, m.TLSPort
 	n.IP, n.Hostname = m.IP, m.Hostname
 	n.Flags = n.Flags&^FlagNoAddr | m.Flags&FlagNoAddr

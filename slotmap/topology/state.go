@@ -361,19 +361,24 @@ func (c *Change) compare(s, next *state, before, after []*Shard) {
 }
 
 // addrs yields the addresses by which a redirect may name n: a redirect has the
-// endpoint that the server prefers for its connection, and a view may have another.
+// endpoint that the server prefers for its connection, and a view may have another. A
+// host and a port belong together only if both are what Origin.Map was given, or both
+// what it returned: any other pair may be the address of another node.
 func (n *Node) addrs(yield func(string) bool) {
 	if n.addr != "" && !yield(n.addr) {
 		return
 	}
 	hosts := [...]string{n.Host, n.Endpoint, n.IP, n.Hostname}
 	ports := [...]int{n.Port, n.EndpointPort, n.TLSPort}
+	if n.mapped {
+		hosts[0], ports[0] = "", 0
+	}
 	for i, host := range hosts {
 		if wildcard(host) || host == "?" || slices.Contains(hosts[:i], host) {
 			continue
 		}
 		for j, port := range ports {
-			if port == 0 || slices.Contains(ports[:j], port) || i == 0 && j == 0 && n.addr != "" {
+			if port == 0 || slices.Contains(ports[:j], port) || host == n.Host && port == n.Port && n.addr != "" {
 				continue
 			}
 			if !yield(joinHostPort(host, port)) {

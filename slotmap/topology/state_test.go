@@ -183,6 +183,8 @@ func TestNodeAddrs(t *testing.T) {
 		{Node{addr: "h:1", Host: "h", Port: 1, Endpoint: "?", IP: "10.0.0.1", Hostname: "0.0.0.0", TLSPort: 2}, []string{"h:1", "h:2", "10.0.0.1:1", "10.0.0.1:2"}},
 		{Node{addr: "h:1", Host: "h", Port: 1, Endpoint: "e", EndpointPort: 3, TLSPort: 3}, []string{"h:1", "h:3", "e:1", "e:3"}},
 		{Node{Endpoint: "e", EndpointPort: 3}, []string{"e:3"}},
+		{Node{addr: "nat:1", Host: "nat", Port: 1, Endpoint: "10.0.0.1", EndpointPort: 3, IP: "10.0.0.1", Hostname: "nat", mapped: true}, []string{"nat:1", "10.0.0.1:3", "nat:3"}},
+		{Node{addr: "nat:3", Host: "nat", Port: 3, Endpoint: "10.0.0.1", EndpointPort: 3, TLSPort: 4, Hostname: "nat", mapped: true}, []string{"nat:3", "10.0.0.1:3", "10.0.0.1:4", "nat:4"}},
 	} {
 		var got []string
 		for a := range c.n.addrs {
