@@ -1,8 +1,11 @@
 package topology
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -76,4 +79,105 @@ func TestMappedAddressOfALostNode(t *testing.T) {
 	assert.Equal(t, "nat:2", r.Node("b").Addr())
 	assert.Same(t, r.Node("b"), r.NodeByAddr("10.0.0.2:6379"))
 	assert.Nil(t, r.NodeByAddr("nat:6379"))
+}
+
+// A client keeps the node that a redirect named, with its connection. Views then show
+// the node with an id. What the client reports of it still counts.
+func TestNodeThatGetsAnID(t *testing.T) {
+	start := func() (*Router, *Node) {
+		r := new(Router)
+		r.Apply(view(t, "a master 1 0-99", "b master 2 100-16383"), 0)
+		n := r.Moved(moved(5, "c"), r.Node("a"), r.Generation()).Node
+		require.Equal(t, "", n.ID)
+		return r, n
+	}
+	shown := view(t, "a master 1 0-4 6-99", "b master 2 100-16383", "c master 3 5", "d slave:c 0")
+
+	r, old := start()
+	r.Apply(shown, r.Generation())
+	got := r.Failed(old)
+	assert.Equal(t, OutcomeSuspected, got.Outcome)
+	assert.Same(t, r.Node("c"), got.Node)
+	assert.False(t, r.Node("c").Serves())
+	got = r.Succeeded(old)
+	assert.Equal(t, OutcomeRecovered, got.Outcome)
+	assert.Same(t, r.Node("c"), got.Node)
+
+	r, old = start()
+	assert.Equal(t, OutcomeSuspected, r.Failed(old).Outcome)
+	r.Apply(shown, r.Generation())
+	require.False(t, r.Node("c").Serves())
+	assert.Equal(t, OutcomeRecovered, r.Succeeded(old).Outcome)
+	assert.True(t, r.Node("c").Serves())
+	assert.Equal(t, OutcomeUnchanged, r.Succeeded(old).Outcome)
+
+	r, old = start()
+	r.Apply(view(t, "a master 1 0-99", "b master 2 100-16383", "c slave:a 0"), r.Generation())
+	r.Apply(viewOf(t, "a", "a master 4 0-99", "b master 2 100-16383", "c slave:a 0"), r.Generation())
+	require.Equal(t, RoleReplica, r.Node("c").Role)
+	assert.Equal(t, OutcomeFailedOver, r.Promote(old).Outcome)
+}
+
+// The Refresher tries a node again that has got its id in the meantime.
+func TestRefresherTriesANodeThatGetsAnID(t *testing.T) {
+	var r Router
+	p := Refresher{Seed: 1}
+	now := time.Unix(1000, 0)
+	r.Apply(view(t, "a master 1 0-99", "b master 2 100-16383"), 0)
+	n := r.Moved(moved(5, "c"), nil, r.Generation()).Node
+	p.Note(r.Failed(n), now)
+	for range 100 {
+		what := p.Next(&r, now)
+		if len(what.Addrs) > 0 {
+			p.Apply(&r, what, []*Cluster{view(t, "a master 1 0-4 6-99", "b master 2 100-16383", "c master 3 5")}, now)
+		}
+		now = now.Add(time.Second)
+	}
+	assert.True(t, r.Node("c").Serves())
+}
+
+// A redirect's text may be long. The map keeps the address alone.
+func TestStrangerKeepsNoMessage(t *testing.T) {
+	var r Router
+	r.Apply(view(t, "a master 1 0-16383"), 0)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for slot := range 40 {
+		rd, err := ParseRedirect(fmt.Sprintf("MOVED %d h%d.example:1%s", slot, slot, strings.Repeat(" ", 1<<20)), Origin{})
+		require.NoError(t, err)
+		require.Equal(t, OutcomeUnknownNode, r.Moved(rd, nil, r.Generation()).Outcome)
+	}
+	assert.Less(t, heap(), before+10<<20)
+	runtime.KeepAlive(&r)
+}
+
+// While no view comes, nodes that fail and recover again and again are remembered once.
+func TestRefresherRemembersANodeOnce(t *testing.T) {
+	var r Router
+	p := Refresher{Seed: 1}
+	now := time.Unix(1000, 0)
+	r.Apply(view(t, "a master 1 0-99", "b master 2 100-16383", "a1 slave:a 0"), 0)
+	for range 50 {
+		r.Succeeded(r.Node("a1"))
+		p.Note(r.Failed(r.Node("a1")), now)
+		for range 60 {
+			now = now.Add(time.Second)
+			if what := p.Next(&r, now); len(what.Addrs) > 0 {
+				p.Apply(&r, what, nil, now)
+			}
+		}
+		require.LessOrEqual(t, len(p.retries)+len(p.suspects), 1)
+	}
+	what := p.Next(&r, now)
+	for ; len(what.Addrs) == 0; what = p.Next(&r, now) {
+		now = what.NotBefore
+	}
+	p.Apply(&r, what, []*Cluster{view(t, "a master 1 0-99", "b master 2 100-16383", "a1 slave:a 0")}, now)
+	assert.True(t, r.Node("a1").Serves())
 }

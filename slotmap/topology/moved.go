@@ -172,14 +172,13 @@ func (e promoted) step(s *state) (*state, Result) {
 	return s.promote(m, name{})
 }
 
-// member returns the member of the map for n, which is from a caller: it may be nil,
-// or from an earlier map.
+// member returns the member of the map for n, which is from a caller: it may be nil, or
+// from an earlier map, in which only its address was known.
 func (s *state) member(n *Node) (member, bool) {
 	if n == nil {
 		return member{}, false
 	}
-	m, ok := s.members.byKey.get(n.key)
-	return m, ok
+	return s.members.same(n)
 }
 
 // promote makes the replica m the primary of its shard. source is the node that said

@@ -297,7 +297,8 @@ func (p *Refresher) correct(now time.Time) {
 
 // suspect notes when a node that failed is to be tried again.
 func (p *Refresher) suspect(n *Node, now time.Time) {
-	p.suspects = slices.DeleteFunc(p.suspects, func(s suspect) bool { return s.node.key == n.key })
+	p.suspects = slices.DeleteFunc(p.suspects, func(s suspect) bool { return s.node.same(n) })
+	p.retries = slices.DeleteFunc(p.retries, n.same)
 	p.suspects = append(p.suspects, suspect{n, now.Add(orDefault(p.MaxInterval, defaultMaxInterval))})
 	p.schedule(now)
 }
@@ -305,7 +306,14 @@ func (p *Refresher) suspect(n *Node, now time.Time) {
 // retry ends the suspicions whose time is over, except those of nodes that are down in
 // one of the views: these wait again.
 func (p *Refresher) retry(r *Router, views []*Cluster, now time.Time) {
-	for _, n := range p.retries {
+	retries := p.retries
+	p.retries = nil
+	for _, n := range retries {
+		m, ok := r.load().member(n)
+		if !ok {
+			continue
+		}
+		n = m.node
 		down := slices.ContainsFunc(views, func(view *Cluster) bool {
 			if view == nil {
 				return false
@@ -319,7 +327,6 @@ func (p *Refresher) retry(r *Router, views []*Cluster, now time.Time) {
 			r.Succeeded(n)
 		}
 	}
-	p.retries = nil
 }
 
 // start makes the time of the first call the base.
@@ -364,13 +371,14 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.start(now)
-	for len(p.suspects) > 0 && !p.suspects[0].until.After(now) {
-		if n := p.suspects[0].node; r.load().suspects[n.key] != nil {
-			p.retries = append(p.retries, n)
+	over := 0
+	for s := r.load(); over < len(p.suspects) && !p.suspects[over].until.After(now); over++ {
+		if m, ok := s.member(p.suspects[over].node); ok && s.suspects[m.node.key] != nil {
+			p.retries = append(p.retries, m.node)
 			p.want(idle, "", now)
 		}
-		p.suspects = slices.Delete(p.suspects, 0, 1)
 	}
+	p.suspects = slices.Delete(p.suspects, 0, over)
 	if p.open != 0 && !p.next.After(now) {
 		p.lost++
 		p.wanted.Store(uint32(urgent))

@@ -290,8 +290,11 @@ func (r *Router) Failed(node *Node) Result { return r.step(failed{node}) }
 // [Router.Failed] or [Router.Moved]. While the node is not suspected, it takes no lock
 // and allocates nothing, so it may be called with every answer.
 func (r *Router) Succeeded(node *Node) Result {
-	if s := r.load(); node == nil || s.suspects[node.key] == nil {
-		return Result{Node: node, Seen: s.gen}
+	s := r.load()
+	if len(s.suspects) > 0 {
+		if m, ok := s.member(node); ok && s.suspects[m.node.key] != nil {
+			return r.step(succeeded{node})
+		}
 	}
-	return r.step(succeeded{node})
+	return Result{Node: node, Seen: s.gen}
 }

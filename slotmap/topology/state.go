@@ -400,9 +400,10 @@ func (n *Node) hasAddr(addr string) bool {
 // stranger returns a node of which only the address is known, from a redirect.
 func stranger(rd Redirect) *Node {
 	addr := rd.Addr()
-	n := &Node{Host: rd.Host, Endpoint: rd.Host, Port: rd.Port, EndpointPort: rd.Port, Role: RolePrimary, Flags: FlagPrimary, key: addr, addr: addr, told: endpointTold, stranger: true}
-	if isIP(rd.Host) {
-		n.IP = rd.Host
+	host := strings.Clone(rd.Host) // which is part of a message
+	n := &Node{Host: host, Endpoint: host, Port: rd.Port, EndpointPort: rd.Port, Role: RolePrimary, Flags: FlagPrimary, key: addr, addr: addr, told: endpointTold, stranger: true}
+	if isIP(host) {
+		n.IP = host
 	}
 	return n
 }
