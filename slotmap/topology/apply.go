@@ -114,6 +114,18 @@ func (a *applying) covers() bool {
 	return true
 }
 
+// isNode reports whether n, a node of the view, is m, a node of the map, by the rule of
+// [Node.same]. An address that the map knows to be older does not count.
+func (a *applying) isNode(n, m *Node) bool {
+	return n.key == m.key || n.same(m) && a.addrOf(n) == m.addr
+}
+
+// addrOf returns the address that the new map has for n, a node of the view.
+func (a *applying) addrOf(n *Node) string {
+	m, _ := a.s.members.same(n)
+	return a.located(n, m.node).addr
+}
+
 // isSource reports whether n is the source of the view.
 func (a *applying) isSource(n *Node) bool { return a.myself.same(n) }
 
@@ -135,7 +147,7 @@ func (a *applying) line(n *Node) *Node {
 			}
 		}
 	}
-	if m := a.byAddr[n.addr]; m != nil && m.same(n) {
+	if m := a.byAddr[n.addr]; m != nil && a.isNode(m, n) {
 		return m
 	}
 	return nil
@@ -164,6 +176,8 @@ func (a *applying) decide() {
 		switch verdict {
 		case agreed:
 			owner = next
+			// The client cannot reach the owner where the map has it.
+			a.taken = a.taken || a.s.suspects[old.Primary.key] != nil && next.Primary.routable() && a.addrOf(next.Primary) != old.Primary.addr
 		case taken:
 			owner = next
 			a.taken = true
@@ -411,10 +425,11 @@ func (a *applying) describe(n *Node, stays bool) *Node {
 }
 
 // located applies rule 11: it returns n, a node of the view, with the address of m,
-// the same node in the map, if that address is known to be newer. Else it returns n.
+// the same node in the map or nil, if that address is known to be newer. Else it
+// returns n.
 func (a *applying) located(n, m *Node) *Node {
 	lost := n.down() || n.LinkState == "disconnected"
-	if !m.routable() || !lost || a.isSource(n) {
+	if m == nil || !m.routable() || !lost || a.isSource(n) {
 		return n
 	}
 	pong := m.PongReceived

@@ -843,7 +843,7 @@ func TestLineOfANode(t *testing.T) {
 	} {
 		c, err := ParseSlots(entries, Origin{})
 		require.NoError(t, err)
-		a := &applying{viewed: viewed{view: c}}
+		a := &applying{s: noState, viewed: viewed{view: c}}
 		node := func(id, addr string) *Node { return &Node{ID: id, key: id, addr: addr} }
 		require.NotNil(t, a.line(node("a", "p:1")))
 		assert.Empty(t, a.line(node("a", "p:1")).ID, "one with another id is another")

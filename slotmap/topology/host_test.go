@@ -181,3 +181,146 @@ func TestRefresherRemembersANodeOnce(t *testing.T) {
 	p.Apply(&r, what, []*Cluster{view(t, "a master 1 0-99", "b master 2 100-16383", "a1 slave:a 0")}, now)
 	assert.True(t, r.Node("a1").Serves())
 }
+
+// A redirect names an address. If the map has an earlier node there, a view that names
+// the one that is there now confirms the redirect.
+func TestRedirectToANodeThatHasMoved(t *testing.T) {
+	var r Router
+	r.Apply(replyOf(t, "c", "0-99 a", "100-199 b", "200-16383 c"), 0)
+	// a and b have changed places. b, where the map has a, says where a is.
+	got := r.Moved(moved(5, "b"), r.Node("a"), r.Generation())
+	require.Equal(t, OutcomePatched, got.Outcome)
+	now := slotsOf(t, "c.example:6379", "0-99 b/a", "100-199 a/b", "200-16383 c/c")
+	got = r.Apply(now, 1) // late, but it says the same
+	assert.Equal(t, OutcomeApplied, got.Outcome)
+	assert.Equal(t, "0-99 a, 100-199 b, 200-16383 c", ownersOf(&r))
+	assert.Equal(t, "b.example:6379", r.Node("a").Addr())
+	assert.True(t, got.Change.Slots.Contains(5))
+
+	// By an older epoch it is an older view.
+	r = Router{}
+	r.Apply(view(t, "a master 7 0-99", "b master 8 100-199", "c master 9 200-16383"), 0)
+	r.Moved(moved(5, "b"), r.Node("a"), r.Generation())
+	old := "a b.example:6379@1 master - 0 0 6 connected 0-99\nb a.example:6379@1 master - 0 0 8 connected 100-199\nc c.example:6379@1 myself,master - 0 0 9 connected 200-16383\n"
+	c, err := ParseNodes(old, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, OutcomeStale, r.Apply(c, r.Generation()).Outcome)
+	assert.Equal(t, "0-4 a, 5 b, 6-99 a, 100-199 b, 200-16383 c", ownersOf(&r))
+}
+
+// A view that is older than a redirect still shows where an owner is that the client
+// cannot reach.
+func TestStaleViewWithANewAddress(t *testing.T) {
+	later := func() *Cluster { return slotsOf(t, "b.example:6379", "0-99 x/a", "100-199 b/b", "200-16383 c/c") }
+	start := func() *Router {
+		r := new(Router)
+		r.Apply(replyOf(t, "c", "0-99 a", "100-199 b", "200-16383 c"), 0)
+		r.Moved(moved(100, "c"), nil, r.Generation())
+		return r
+	}
+	r := start()
+	assert.Equal(t, OutcomeStale, r.Apply(later(), r.Generation()).Outcome)
+	assert.Equal(t, "a.example:6379", r.Node("a").Addr())
+	r.Failed(r.Node("a"))
+	assert.Equal(t, OutcomePartly, r.Apply(later(), r.Generation()).Outcome)
+	assert.Equal(t, "x.example:6379", r.Node("a").Addr())
+	assert.Equal(t, "0-99 a, 100 c, 101-199 b, 200-16383 c", ownersOf(r))
+	assert.Equal(t, OutcomeStale, r.Apply(later(), r.Generation()).Outcome)
+
+	// No address, or the same one, is no news.
+	r = start()
+	r.Failed(r.Node("a"))
+	for _, host := range []string{"?", "a.example"} {
+		c, err := ParseSlots([]any{[]any{0, 99, []any{host, 6379, "a"}}, []any{100, 199, []any{"b.example", 6379, "b"}}, []any{200, 16383, []any{"c.example", 6379, "c"}}}, Origin{Addr: "b.example:6379"})
+		require.NoError(t, err)
+		assert.Equal(t, OutcomeStale, r.Apply(c, r.Generation()).Outcome, host)
+	}
+	assert.Equal(t, "a.example:6379", r.Node("a").Addr())
+}
+
+// A source that has lost a node repeats the node's last address. There may be another
+// node by now, of which the map has the address only: that is not the lost one.
+func TestLostNodeAtTheAddressOfAnother(t *testing.T) {
+	var r Router
+	first, err := ParseNodes("a h:1@1 master - 0 9000 1 connected 0-99\nb h:2@1 myself,master - 0 0 2 connected 100-16383\nd h:4@1 master - 0 9000 3 connected\n", Origin{})
+	require.NoError(t, err)
+	r.Apply(first, 0)
+	told := tell(&r)
+	told.node, told.gen = map[string]*Node{"a": r.Node("a"), "b": r.Node("b"), "d": r.Node("d")}, 1
+	r.Moved(Redirect{Slot: 5, Host: "h", Port: 3}, r.Node("a"), r.Generation())
+	require.Equal(t, "0-4 a, 5 h:3, 6-99 a, 100-16383 b", ownersOf(&r))
+	lost, err := ParseNodes("a h:1@1 master - 0 9000 1 connected 0-4 6-99\nb h:2@1 myself,master - 0 0 2 connected 100-16383\nd h:3@1 master - 0 1000 3 disconnected 5\n", Origin{})
+	require.NoError(t, err)
+	got := r.Apply(lost, r.Generation())
+	require.Equal(t, OutcomeApplied, got.Outcome)
+	owner, _ := r.For(5)
+	assert.Equal(t, "d h:4", owner.Primary.String())
+	assert.True(t, got.Change.Slots.Contains(5))
+	told.check(t)
+	checkMap(t, &r)
+}
+
+// Views of sources that are not known cannot be told apart. In the end they are believed.
+func TestUnknownSourcesInsist(t *testing.T) {
+	was, is := replyOf(t, "", "0-99 a", "100-16383 b"), replyOf(t, "", "0-4 a", "5 b", "6-99 a", "100-16383 b")
+	var r Router
+	r.Apply(was, 0)
+	r.Moved(moved(5, "b"), r.Node("a"), r.Generation())
+	apply := func(n int, want Outcome, v *Cluster) {
+		t.Helper()
+		for range n {
+			require.Equal(t, want, r.Apply(v, r.Generation()).Outcome)
+		}
+	}
+	apply(8, OutcomeStale, was)
+	apply(1, OutcomeUnchanged, is)
+	r.Moved(moved(6, "b"), r.Node("a"), r.Generation())
+	apply(1, OutcomeStale, is)
+	apply(7, OutcomeStale, is)
+	apply(1, OutcomeApplied, is)
+	require.Equal(t, "0-4 a, 5 b, 6-99 a, 100-16383 b", ownersOf(&r))
+
+	// One that is known is one, however often it says so.
+	r.Moved(moved(6, "b"), r.Node("a"), r.Generation())
+	apply(50, OutcomeStale, replyOf(t, "c", "0-4 a", "5 b", "6-99 a", "100-16383 b"))
+}
+
+// If the last view contradicts the map, and nothing is urgent, nodes are asked that the
+// map has as failed: it may be wrong about them too.
+func TestRefresherDoubtsTheMap(t *testing.T) {
+	shards := func(c string) *Cluster {
+		return shardsOf(t, "0-99 a:master:online c:replica:"+c, "100-16383 b:master:online d:replica:"+c)
+	}
+	for _, contradicts := range []bool{false, true} {
+		var r Router
+		p := Refresher{Seed: 1}
+		now := time.Unix(1000, 0)
+		r.Apply(shards("fail"), 0)
+		if contradicts {
+			r.Moved(moved(5, "b"), r.Node("a"), r.Generation())
+			r.RefreshFailed()
+		}
+		asked := map[string]int{}
+		for now.Before(time.Unix(5000, 0)) {
+			what := p.Next(&r, now)
+			if len(what.Addrs) == 0 {
+				now = what.NotBefore
+				continue
+			}
+			for _, addr := range what.Addrs {
+				asked[addr]++
+			}
+			p.Apply(&r, what, []*Cluster{shards("online")}, now)
+			if !contradicts {
+				r.Replace(shards("fail"))
+			}
+		}
+		require.Positive(t, asked["a.example:6379"])
+		if contradicts {
+			assert.Positive(t, asked["c.example:6379"])
+			assert.Positive(t, asked["d.example:6379"])
+		} else {
+			assert.Len(t, asked, 2)
+		}
+	}
+}

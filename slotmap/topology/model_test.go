@@ -58,6 +58,7 @@ type modelSlot struct {
 	rival   string // who may have it as well, of a guess
 	claims  []modelClaim
 	deniers map[string]bool
+	again   int // views of unknown sources after the first
 }
 
 type modelSuspicion struct {
@@ -305,7 +306,7 @@ func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force
 		return -1
 	}
 	confirmed := s
-	confirmed.told, confirmed.from, confirmed.rival, confirmed.deniers = false, "", "", nil
+	confirmed.told, confirmed.from, confirmed.rival, confirmed.deniers, confirmed.again = false, "", "", nil, 0
 	switch {
 	case owner == "" && claimant == "":
 		return "nothing", s
@@ -359,6 +360,12 @@ func (m *model) judge(s modelSlot, v modelView, claimant string, seen int, force
 		}
 	}
 	count := func() (string, modelSlot) {
+		if v.source == "" && s.deniers[""] {
+			if s.again++; s.again == 8 {
+				return "take", s
+			}
+			return "refuse", s
+		}
 		denied := maps.Clone(s.deniers)
 		if denied == nil {
 			denied = map[string]bool{}

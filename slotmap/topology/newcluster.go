@@ -121,6 +121,13 @@ func (n *Node) adopt() *fault {
 	n.Migrating, n.Importing = slices.Clone(n.Migrating), slices.Clone(n.Importing)
 
 	n.key, n.addr, n.told, n.versioned, n.primary = n.ID, "", endpointIP, true, 0
+	n.locate()
+	return nil
+}
+
+// locate sets the address of a node that the caller has described, and fills in the fields
+// that follow from it.
+func (n *Node) locate() {
 	n.Host = unbracket(n.Host)
 	if n.Endpoint == "" {
 		n.Endpoint = n.Host
@@ -146,5 +153,4 @@ func (n *Node) adopt() *fault {
 		n.addr = joinHostPort(n.Host, n.Port)
 	}
 	n.mapped = n.mapped || n.Host != n.Endpoint && n.Host != n.IP && n.Host != n.Hostname
-	return nil
 }

@@ -70,7 +70,8 @@ const (
 //     map.
 //   - Seeds are asked if no node of the map serves, and beside a node of the map after
 //     two refreshes in a row without an answer. A node that does not serve is asked
-//     only if there is no seed.
+//     only if there is no seed; or if the last view contradicted the map and there is
+//     no wish: then the map may be wrong about the node as well.
 //   - A node that failed is tried again after MaxInterval, once a view has shown
 //     where it is now: [Refresher.Apply] then calls [Router.Succeeded], unless the
 //     view shows the node as failed. Not every view can show that a node is well.
@@ -115,6 +116,7 @@ type Refresher struct {
 	patches      int           // how many did so for one slot, to a primary of the map
 	age          time.Duration // secondLook if slots have moved, until the next view; else 0
 	contradicted int           // refreshes in a row that contradicted the map
+	doubted      bool          // the last view contradicted the map
 	nodes        int           // of the map, at the last refresh
 	hint         string        // address of the node that a redirect named, or ""
 	asked        []string      // the last addresses that were asked since wishes began
@@ -421,7 +423,7 @@ func (p *Refresher) choose(r *Router) []string {
 		p.nodes++
 		switch {
 		case n.addr == "":
-		case !n.Serves():
+		case !n.Serves() && !(p.doubted && p.wish() == none):
 			rest = append(rest, n.addr)
 		case slices.Contains(p.asked, n.addr):
 			again = append(again, n.addr)
@@ -519,7 +521,8 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 		if res.Outcome == OutcomeUnchanged && p.tries == 1 {
 			p.tries = unheard
 		}
-		if res.Refresh && (res.Outcome == OutcomeStale || res.Outcome == OutcomePartly) {
+		p.doubted = res.Outcome == OutcomeStale || res.Outcome == OutcomePartly
+		if res.Refresh && p.doubted {
 			p.contradicted++
 		} else {
 			p.contradicted = 0

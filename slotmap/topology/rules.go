@@ -54,8 +54,12 @@ import (
 //	     b. a claim that is not contradicted, with a higher epoch than those that are;
 //	     c. a contradicted claimant's own view, with a higher epoch than before;
 //	     d. three different nodes in a row that do not agree with the map: they outweigh
-//	        the one that redirected. All unknown sources count as one node;
-//	     e. any claim that is neither older (1) nor late (5), if the owner is lost.
+//	        the one that redirected. All unknown sources count as one node, but eight
+//	        more of their views outweigh too: without a redirect, the map of a client
+//	        that cannot name its sources would never be right;
+//	     e. any claim that is neither older (1) nor late (5), if the owner is lost;
+//	     f. a claim of a node that has the owner's address: a redirect names no more than
+//	        the address, and the map has an earlier node there. It may be late (5).
 //	    An owner that does not have the slot says so itself, by a redirect.
 //	 7. If both claims have epochs, the higher one wins. But servers show a slot at the
 //	    node that had it until another one claims it, even if that node has a newer
@@ -95,6 +99,9 @@ const pingPeriod = 1000
 // believe is how many different nodes outweigh one.
 const believe = 3
 
+// insist is how many more views of unknown sources outweigh a node.
+const insist = 8
+
 // A name says which node is meant, and keeps no view of it alive.
 type name struct{ key, addr string }
 
@@ -118,6 +125,7 @@ type ground struct {
 	rival        name       // if the owner is a guess: the node that may have the slot instead
 	contradicted []claim    // the latest first, at most maxContradicted
 	deniers      []name     // the sources that do not agree, since the last one that did; fewer than believe
+	again        uint8      // how many more views of unknown sources do not; fewer than insist
 }
 
 // maxContradicted bounds the claims of a ground. A slot seldom has more owners in
@@ -161,14 +169,19 @@ func (g *ground) alike(h *ground) bool {
 	return g.rival == h.rival && g.contradicted[0].node == h.contradicted[0].node
 }
 
-// denied returns g after a view of source that does not agree. It returns nil and
-// true if the sources that do not agree outweigh g now.
+// denied returns g after a view of source that does not agree, and whether the sources
+// that do not agree outweigh g now.
 func (g *ground) denied(source *Node) (*ground, bool) {
 	if isAny(g.deniers, source) {
-		return g, false
+		if source.key != "" {
+			return g, false
+		}
+		n := *g
+		n.again++
+		return &n, n.again == insist
 	}
 	if len(g.deniers) == believe-1 {
-		return nil, true
+		return g, true
 	}
 	n := *g
 	n.deniers = append(slices.Clip(g.deniers), source.name())
@@ -211,7 +224,7 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		return unsaid, nil
 	case old == nil:
 		return taken, nil
-	case next != nil && old.Primary.same(next.Primary):
+	case next != nil && a.isNode(next.Primary, old.Primary):
 		return a.agree(old, g, next)
 	case a.force:
 		return taken, new(ground) // nothing that was known before counts
@@ -245,6 +258,8 @@ func (a *applying) judge(old *Shard, g *ground, next *Shard) (verdict, *ground) 
 		switch {
 		case claimant.versioned && claimant.ConfigEpoch < g.epoch() && !gaveUp:
 			return refused, g // rule 1
+		case owner.routable() && owner.addr == a.addrOf(claimant): // rule 6f
+			return taken, g
 		case late:
 			return refused, g // rule 5
 		case g.from.is(a.myself) && !open, // rule 6a
