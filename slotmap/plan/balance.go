@@ -65,6 +65,8 @@ type Failover struct {
 // must be in sync before the next step; a shard with one replica may have none
 // meanwhile. In a CLUSTER FAILOVER the primary then waits until its replica has all data.
 //
+// After a crash, begin again with the last step that was begun, or plan again.
+//
 // Balance moves no slots, so it does not need running jobs. But a failover at an end of
 // a job can break the job off: wait until jobs have ended.
 //

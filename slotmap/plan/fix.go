@@ -118,8 +118,8 @@ type SlotRepair struct {
 // has two owners, clients write to both. A key that both have stops the repair, unless
 // FixOptions.SetSlots.Replace is set.
 //
-// Steps can be repeated. If the progress is not known, plan again with
-// FixOptions.StrayKeys: keys may be at a node that has closed their slot.
+// After a crash, begin again with the last step that was begun. If it is not known, plan
+// again with FixOptions.StrayKeys: keys may be at a node that has closed their slot.
 //
 // The steps wait for the nodes whose views were given. If replicas are not among them, the
 // repair relies on replicas to hear of changes as soon as primaries do.
@@ -451,11 +451,16 @@ func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
 	for slot := range t.taken.Slots() {
 		steps = append(steps, owned(n.Node, n.Node, slot))
 	}
-	if !t.covered.IsEmpty() {
-		if known := t.covered.Subtract(n.view.Unassigned()); !known.IsEmpty() {
-			steps = append(steps, unassigned(n.Node, rangesOf(known), f.o.SetSlots.AddSlots))
-		}
-		steps = append(steps, assigned(n.Node, rangesOf(t.covered), f.o.SetSlots.AddSlots))
+	// Slots of which n believes in an owner have commands of their own. If these are
+	// repeated, n gives up and takes the same slots.
+	free := t.covered.Intersect(n.view.Unassigned())
+	if known := t.covered.Subtract(free); !known.IsEmpty() {
+		steps = append(steps,
+			unassigned(n.Node, rangesOf(known), f.o.SetSlots.AddSlots),
+			assigned(n.Node, rangesOf(known), f.o.SetSlots.AddSlots))
+	}
+	if !free.IsEmpty() {
+		steps = append(steps, assigned(n.Node, rangesOf(free), f.o.SetSlots.AddSlots))
 	}
 	if t.bump {
 		steps = append(steps, f.heard(n, t.kept.Union(t.taken).Union(t.covered))...)

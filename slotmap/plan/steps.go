@@ -105,9 +105,12 @@ func (p Progress) String() string {
 // A step of the kind [KindMoveKeys] begins at 2. As long as there are keys, send the
 // command of [Step.Migrate].
 //
-// Every step can be repeated. After a crash, begin again with any earlier step, even the
-// first: steps that were done before are seen to be done. Two programs must not carry out
-// the same steps at once.
+// Every step can be repeated. After a crash, begin again with the last step that was begun
+// or, if it has a Round, with the first step of that round. The steps of a [Plan] or a
+// [Layout] can begin again with any earlier step, even the first: steps that were done
+// before are seen to be done. Those of [Fix] and [Balance] cannot, because later steps change
+// what earlier ones wait for. If their progress is not known, plan again. Two programs must
+// not carry out the same steps at once.
 type Step struct {
 	Kind     Kind
 	Node     string          // id of the node to send Command to
