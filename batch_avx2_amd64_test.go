@@ -27,8 +27,9 @@ func setGFNI(t *testing.T, m *matrices) {
 func shortAndLong(n int) []string {
 	rng := rand.New(rand.NewPCG(uint64(n), 30))
 	keys := make([]string, n)
+	digits := []byte(strings.Repeat("0123456789", 4))
 	for i := range keys {
-		key := []byte(strings.Repeat("0123456789", 4))[:1+rng.IntN(16)]
+		key := slices.Clone(digits)[:1+rng.IntN(16)]
 		if rng.IntN(2*n) < i-100 {
 			key = key[:cap(key)][:rng.IntN(25)]
 			if rng.IntN(2) == 0 {
@@ -40,7 +41,7 @@ func shortAndLong(n int) []string {
 				key[j] += byte(rng.IntN(50)) // '0' to 'j'
 			}
 		}
-		keys[i] = string(key)
+		keys[i] = unsafe.String(&key[:1][0], len(key))
 	}
 	return keys
 }
@@ -51,21 +52,22 @@ func TestAVX2WithAndWithoutGFNI(t *testing.T) {
 		if tier != tierAVX2 {
 			return
 		}
-		for _, m := range []*matrices{present, nil} {
-			setGFNI(t, m)
-			for n := range 700 {
-				if testing.Short() && n > 70 && n%11 != 0 {
-					continue
-				}
-				keys := shortAndLong(n)
-				got, want := make([]Slot, n), make([]Slot, n)
-				for i, key := range keys {
-					want[i] = Slot(hashtest.Slot([]byte(key)))
-				}
+		setGFNI(t, present)
+		for n := range 700 {
+			if testing.Short() && n > 70 && n%11 != 0 {
+				continue
+			}
+			keys := shortAndLong(n)
+			got, want := make([]Slot, n), make([]Slot, n)
+			for i, key := range keys {
+				want[i] = Slot(hashtest.Slot([]byte(key)))
+			}
+			for _, gfni = range []*matrices{present, nil} {
 				slotsOf(got, keys)
 				if !slices.Equal(got, want) {
-					t.Fatalf("%d keys, GFNI %v: %v, want %v", n, m != nil, got, want)
+					t.Fatalf("%d keys, GFNI %v: %v, want %v", n, gfni != nil, got, want)
 				}
+				clear(got)
 			}
 		}
 	})

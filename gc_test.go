@@ -2,7 +2,9 @@ package hashslot_test
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +12,13 @@ import (
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/internal/hashtest"
 )
+
+// TestMain has garbage collected less often: of all that the tests allocate, little lives
+// on.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // TestWhileGarbageIsCollected hashes keys that become garbage at once and keys on
 // stacks that move, while garbage collections run one after the other.

@@ -29,23 +29,10 @@ func everyLength() (lengths []int) {
 	return lengths
 }
 
-// border reports whether the first block of a buffer of n bytes has a length at which
-// something changes: the checksum so far covers one byte of the block or two, or the
-// block fills a register of 16, 32 or 64 bytes or exceeds it by a byte.
-func border(n int) bool {
-	switch (n-1)%64 + 1 {
-	case 1, 2, 3, 16, 17, 18, 32, 33, 34, 48, 49, 63, 64:
-		return true
-	}
-	return false
-}
-
-// TestSingleBitsOfEveryForm proves each form at each of its entries. It tries every bit
-// of the lengths at a border, and every bit of the checksum so far for all lengths.
-// (All bits of all lengths take ten times as long.)
-func TestSingleBitsOfEveryForm(t *testing.T) {
+// TestEveryForm proves each form at each of its entries.
+func TestEveryForm(t *testing.T) {
+	inputs, sums := randomInputs(seeded(10), proof, maxForm)
 	var (
-		all  = singleBitSums(maxForm)
 		zero = make([]byte, maxForm)
 		so   [maxForm + 1][16]uint16 // so[n][bit]: the checksum 1<<bit, after n more zero bytes
 	)
@@ -61,23 +48,16 @@ func TestSingleBitsOfEveryForm(t *testing.T) {
 			if hashslot.Kernel() == impl.Generic && n%8 != 1 {
 				continue // it has one form, which the tests of crc16 prove
 			}
-			p, sums := zero[:n], all[8*(maxForm-n):]
-			if got := hashslot.Checksum(p); got != 0 {
+			if got := hashslot.Checksum(zero[:n]); got != 0 {
 				t.Fatalf("Checksum, length %d, no bit set: %#04x", n, got)
 			}
-			if !border(n) {
-				sums = nil
-			}
-			for i, want := range sums {
-				p[i/8] = 1 << (i % 8)
-				got := hashslot.Checksum(p)
-				p[i/8] = 0
-				if got != want {
-					t.Fatalf("Checksum, length %d, byte %d, bit %d: %#04x, want %#04x", n, i/8, i%8, got, want)
+			for i, p := range inputs {
+				if got, want := hashslot.Checksum(p[:n]), sums[i][n]; got != want {
+					t.Fatalf("Checksum, length %d, input %d: %#04x, want %#04x", n, i, got, want)
 				}
 			}
 			for bit, want := range so[n] {
-				if got := hashslot.Update(1<<bit, p); got != want {
+				if got := hashslot.Update(1<<bit, zero[:n]); got != want {
 					t.Fatalf("Update(%#04x), length %d: %#04x, want %#04x", 1<<bit, n, got, want)
 				}
 			}

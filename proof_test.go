@@ -1,7 +1,6 @@
 package hashslot_test
 
 import (
-	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -9,7 +8,6 @@ import (
 	"unsafe"
 
 	"github.com/hashslot/hashslot"
-	"github.com/hashslot/hashslot/crc16"
 	"github.com/hashslot/hashslot/internal/guard"
 	"github.com/hashslot/hashslot/internal/hashtest"
 	"github.com/hashslot/hashslot/internal/impl"
@@ -19,7 +17,12 @@ import (
 // The tests of this file prove that every kernel equals the definition. A checksum is
 // linear over GF(2), and so is a kernel whose branches depend on nothing but lengths,
 // addresses and braces. For one length, the inputs with a single bit set then determine
-// the results of all inputs.
+// the results of all inputs. So do random inputs, with less work: two linear functions
+// that differ at all differ for at least half of the inputs, so 64 random inputs do not
+// show that with a probability of 2^-64.
+
+// proof is how many random inputs are enough.
+const proof = 64
 
 // maxLen is the length up to which every length is tried.
 const maxLen = 300
@@ -27,17 +30,22 @@ const maxLen = 300
 // seeded returns the random numbers of one test, the same in every run.
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 16)) }
 
-// fill sets p to random bytes without braces.
-func fill(rng *rand.Rand, p []byte) {
-	var word [8]byte
-	for i := 0; i < len(p); i += len(word) {
-		binary.LittleEndian.PutUint64(word[:], rng.Uint64())
-		copy(p[i:], word[:])
-	}
-	for i, b := range p {
-		if b == '{' || b == '}' {
-			p[i] = b ^ 0x80
+// noise is random bytes without braces.
+var noise = func() []byte {
+	p, rng := make([]byte, 1<<16), seeded(0)
+	for i := range p {
+		p[i] = byte(rng.Uint32())
+		if p[i] == '{' || p[i] == '}' {
+			p[i] ^= 0x80
 		}
+	}
+	return p
+}()
+
+// fill sets p to random bytes without braces. They are pieces of noise.
+func fill(rng *rand.Rand, p []byte) {
+	for len(p) > 0 {
+		p = p[copy(p, noise[rng.IntN(len(noise)/2):]):]
 	}
 }
 
@@ -75,7 +83,7 @@ func checkSum(t *testing.T, p []byte, crc uint16) {
 	if got := hashslot.ChecksumString(str(p)); got != want {
 		t.Fatalf("ChecksumString(%.300q), length %d: %#04x, want %#04x", p, len(p), got, want)
 	}
-	want ^= crc16.Combine(crc, 0, len(p))
+	want = xmodem.TableUpdate(crc, p)
 	if got := hashslot.Update(crc, p); got != want {
 		t.Fatalf("Update(%#04x, %.300q), length %d: %#04x, want %#04x", crc, p, len(p), got, want)
 	}
@@ -198,6 +206,9 @@ func TestSingleBitSums(t *testing.T) {
 func TestSingleBits(t *testing.T) {
 	hashtest.EachKernel(t, func(t *testing.T) {
 		for n := range maxLen + 1 {
+			if testing.Short() && n > 140 && n%7 != 0 {
+				continue
+			}
 			zero := make([]byte, n)
 			if got := hashslot.OfBytes(zero); got != 0 {
 				t.Fatalf("Of, length %d, no bit set: %d", n, got)
@@ -220,63 +231,62 @@ func TestSingleBits(t *testing.T) {
 	})
 }
 
-func TestSingleBitsInEveryLane(t *testing.T) {
+// randomInputs returns n inputs of the given length, and the checksums of all their
+// beginnings: sums[i][l] is that of inputs[i][:l].
+func randomInputs(rng *rand.Rand, n, length int) (inputs [][]byte, sums [][]uint16) {
+	for range n {
+		p, sum := make([]byte, length), make([]uint16, length+1)
+		fill(rng, p)
+		for i := range p {
+			sum[i+1] = xmodem.TableUpdate(sum[i], p[i:i+1])
+		}
+		inputs, sums = append(inputs, p), append(sums, sum)
+	}
+	return inputs, sums
+}
+
+func TestEveryLengthInEveryLane(t *testing.T) {
+	inputs, sums := randomInputs(seeded(3), 8*proof, maxLen)
 	hashtest.EachKernel(t, func(t *testing.T) {
 		var (
-			rng    = seeded(3)
-			filler = make([]byte, maxLen)
-			got    []hashslot.Slot
-			all    [][]byte
-			text   []string
-			data   []byte
-			ends   []uint32
+			rng  = seeded(3)
+			got  []hashslot.Slot
+			all  [][]byte
+			text []string
+			data []byte
+			ends []uint32
 		)
-		fill(rng, filler)
+		lanes := 8
+		if hashslot.Kernel() == impl.Generic {
+			lanes = 1 // it does one key after the other
+		}
 		for n := range maxLen + 1 {
 			if testing.Short() && n > 35 && n%7 != 0 {
 				continue
 			}
-			keys, sums := singleBits(n), singleBitSums(n)
-			// Each key of another length at the front moves all keys after it on by a lane.
-			lanes := 8
-			if hashslot.Kernel() == impl.Generic {
-				lanes = 1 // it does one key after the other
-			}
-			all, text, data = all[:0], text[:0], data[:0]
-			for range lanes - 1 {
-				all = append(all, filler[:rng.IntN(maxLen)])
-			}
-			all = append(all, keys...)
-			for _, key := range all {
-				text = append(text, str(key))
-				data = append(data, key...)
-			}
-			for lane := range lanes {
-				all, text, data := all[lanes-1-lane:], text[lanes-1-lane:], data
-				size := 0
-				ends = ends[:0]
-				for _, key := range all {
-					size += len(key)
-					ends = append(ends, uint32(size))
+			all, text, data, ends = all[:0], text[:0], data[:0], ends[:0]
+			others := rng.IntN(lanes) // of any length
+			for i := range others + lanes*proof {
+				key := inputs[i%len(inputs)][:rng.IntN(maxLen)]
+				if i >= others {
+					key = inputs[i-others][:n]
 				}
-				data = data[len(data)-size:]
-				for _, form := range []struct {
-					name string
-					run  func() []hashslot.Slot
-				}{
-					{"AppendOf", func() []hashslot.Slot { return hashslot.AppendOf(got[:0], text) }},
-					{"AppendOfBytes", func() []hashslot.Slot { return hashslot.AppendOfBytes(got[:0], all) }},
-					{"AppendOfPacked", func() []hashslot.Slot { return hashslot.AppendOfPacked(got[:0], data, ends) }},
-				} {
-					got = form.run()
-					for i, sum := range sums {
-						if got, want := got[lane+i], hashslot.Slot(sum&0x3fff); got != want {
-							t.Fatalf("%s, length %d, byte %d, bit %d, moved by %d: %d, want %d",
-								form.name, n, i/8, i%8, lane, got, want)
-						}
+				all, text, data = append(all, key), append(text, str(key)), append(data, key...)
+				ends = append(ends, uint32(len(data)))
+			}
+			check := func(form string, got []hashslot.Slot) {
+				for i, got := range got[others:] {
+					if want := hashslot.Slot(sums[i][n] & 0x3fff); got != want {
+						t.Fatalf("%s, length %d, input %d after %d keys: %d, want %d", form, n, i, others, got, want)
 					}
 				}
 			}
+			got = hashslot.AppendOf(got[:0], text)
+			check("AppendOf", got)
+			got = hashslot.AppendOfBytes(got[:0], all)
+			check("AppendOfBytes", got)
+			got = hashslot.AppendOfPacked(got[:0], data, ends)
+			check("AppendOfPacked", got)
 		}
 	})
 }
@@ -299,36 +309,17 @@ func longLengths() []int {
 	return lengths
 }
 
-func TestSingleBitsOfLongBuffers(t *testing.T) {
+func TestEveryLongLength(t *testing.T) {
 	lengths := longLengths()
-	longest := slices.Max(lengths)
-	all, zero := singleBitSums(longest), make([]byte, longest)
+	inputs, sums := randomInputs(seeded(4), proof, slices.Max(lengths))
 	hashtest.EachKernel(t, func(t *testing.T) {
-		rng := seeded(4)
-		for _, n := range lengths {
-			var (
-				sums = all[8*(longest-n):]
-				p    = zero[:n]
-				step = 1
-				bits = 8 * n
-			)
-			// All bits where that is cheap, some of them where it is not.
-			budget := 8 * 4100 * 4100 // bytes to sum
-			switch {
-			case testing.Short(), hashslot.Kernel() == impl.Generic: // which the tests of crc16 prove
-				budget = 1 << 18
-			case bits*n > budget:
-				budget = 16 << 20
+		for i, p := range inputs {
+			if (testing.Short() || hashslot.Kernel() == impl.Generic) && i%8 != 0 {
+				continue // plain Go is proven by the tests of crc16
 			}
-			if most := max(1, budget/n); bits > most {
-				step = bits / most
-			}
-			for i := rng.IntN(step); i < bits; i += 1 + rng.IntN(2*step-1) {
-				p[i/8] = 1 << (i % 8)
-				got := hashslot.Checksum(p)
-				p[i/8] = 0
-				if got != sums[i] {
-					t.Fatalf("Checksum, length %d, byte %d, bit %d: %#04x, want %#04x", n, i/8, i%8, got, sums[i])
+			for _, n := range lengths {
+				if got := hashslot.Checksum(p[:n]); got != sums[i][n] {
+					t.Fatalf("Checksum, length %d, input %d: %#04x, want %#04x", n, i, got, sums[i][n])
 				}
 			}
 		}

@@ -48,7 +48,9 @@ func TestTags(t *testing.T) {
 	}
 	all := Tags(Count)
 	for i, tag := range all {
-		require.Equal(t, Slot(i).Tag(), tag)
+		if want := Slot(i).Tag(); tag != want {
+			t.Fatalf("the tag of slot %d: %q, want %q", i, tag, want)
+		}
 	}
 	assert.Equal(t, []string{Slot(4096).Tag(), Slot(12288).Tag()}, Tags(2))
 	assert.EqualValues(t, 2, testing.AllocsPerRun(10, func() { Tags(64) }))

@@ -43,9 +43,12 @@ var tables = func() (t [16][256]uint16) {
 // Table returns the checksum of p by table lookup, sixteen bytes a step ("slicing by
 // 16"). Its 8 KiB of tables are fast for short messages while they are in the cache, but
 // push other data out of it.
-func Table(p []byte) uint16 {
+func Table(p []byte) uint16 { return TableUpdate(0, p) }
+
+// TableUpdate returns the checksum of a message whose first part has the checksum crc and
+// whose rest is p, as Table does.
+func TableUpdate(crc uint16, p []byte) uint16 {
 	t := &tables
-	var crc uint16
 	for len(p) >= 16 {
 		crc = t[15][p[0]^byte(crc>>8)] ^ t[14][p[1]^byte(crc)] ^
 			t[13][p[2]] ^ t[12][p[3]] ^ t[11][p[4]] ^ t[10][p[5]] ^
