@@ -176,10 +176,14 @@ func TestMapUnderLoad(t *testing.T) {
 			}
 		})
 	}
+	rounds := 120
+	if testing.Short() {
+		rounds = 40
+	}
 	for w := range 3 {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(2, uint64(w)))
-			for i := range 120 {
+			for i := range rounds {
 				g := rng.IntN(groups(size))
 				switch {
 				case i%20 == 0:

@@ -248,7 +248,11 @@ func TestTableIsTheModel(t *testing.T) {
 // With ranges of 16 slots and more, a block has at most two owners. The second may be any
 // owner.
 func TestPairs(t *testing.T) {
-	for seed := range uint64(40) {
+	seeds := uint64(40)
+	if testing.Short() {
+		seeds = 12 // each number of owners with each length, and gaps
+	}
+	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		owners := []int{2, 3, 20, 100, 300, 1000}[seed%6]
 		longest := []int{16, 17, 40}[seed%3]
@@ -381,7 +385,11 @@ func TestOneSlotDiffers(t *testing.T) {
 		for i := range 20 {
 			b.Assign(Range{hashslot.Slot(i * 819), hashslot.Slot(i*819 + 818)}, fmt.Sprint("n", i%shape.owners))
 		}
-		for edits := range 300 {
+		edits := 300
+		if testing.Short() {
+			edits = 100
+		}
+		for edits := range edits {
 			first := rng.IntN(hashslot.Count)
 			last := min(first+rng.IntN(shape.length), hashslot.Count-1)
 			b.Assign(Range{hashslot.Slot(first), hashslot.Slot(last)}, fmt.Sprint("n", rng.IntN(shape.owners)))
@@ -432,7 +440,7 @@ func TestEveryStart(t *testing.T) {
 	}
 	step := 1
 	if testing.Short() {
-		step = 3 // every place in a block still has its turn
+		step = 7 // every place in a block still has its turn
 	}
 	for s := 0; s < hashslot.Count; s += step {
 		first, next := s&^15, s&^15+16

@@ -311,7 +311,7 @@ func grown(make func() any) float64 {
 }
 
 func grownOnce(make func() any) float64 {
-	values := [50]any{}
+	values := [20]any{}
 	heap := func() int64 {
 		var s runtime.MemStats
 		runtime.GC()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -36,11 +37,13 @@ func runOn(stdin string, args ...string) result { return runWith(strings.NewRead
 
 // TestMain checks that no test writes into the folder of the sources. Only go test itself
 // may write there, if it is asked to: profiles, and inputs that fuzzing found.
-// TestProcess runs the binary as the program.
+// TestProcess runs the binary as the program. Garbage is collected less often: of all that
+// the tests allocate, little lives on.
 func TestMain(m *testing.M) {
 	if os.Getenv(runsMain) != "" {
 		main()
 	}
+	debug.SetGCPercent(400)
 	files := func() (names []string) {
 		_ = filepath.WalkDir(".", func(name string, _ os.DirEntry, _ error) error {
 			if name == filepath.Join("testdata", "fuzz") {

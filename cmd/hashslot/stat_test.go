@@ -84,9 +84,9 @@ func TestStat(t *testing.T) {
 func TestStatLong(t *testing.T) {
 	var in strings.Builder
 	long := strings.Repeat("x", 3*blockSize) + "\n"
-	n := 30
+	n := 15
 	if testing.Short() {
-		n /= 6
+		n = 3
 	}
 	for i := range n {
 		in.WriteString(long)

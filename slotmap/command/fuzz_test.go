@@ -2,12 +2,21 @@ package command
 
 import (
 	"encoding/json"
+	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
+
+// TestMain has garbage collected less often: of all that the tests allocate, little lives
+// on.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // FuzzKeys compares Keys of both servers' tables with the reference, and Route, Split
 // and Block with Keys. The input has one argument per line.
