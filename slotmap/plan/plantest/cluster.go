@@ -165,13 +165,28 @@ func (c *Cluster) Table() *slotmap.Table[string] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var b slotmap.Builder[string]
-	for slot := range hashslot.Slot(hashslot.Count) {
-		if owners := c.owners(slot); len(owners) > 0 {
-			best := slices.MaxFunc(owners, func(a, b *node) int { return cmp.Compare(a.epoch, b.epoch) })
-			b.Assign(slotmap.Range{First: slot, Last: slot}, best.id)
+	for first := 0; first < hashslot.Count; {
+		owner, next := c.owner(hashslot.Slot(first)), first+1
+		for next < hashslot.Count && c.owner(hashslot.Slot(next)) == owner {
+			next++
 		}
+		if owner != nil {
+			b.Assign(slotmap.Range{First: hashslot.Slot(first), Last: hashslot.Slot(next - 1)}, owner.id)
+		}
+		first = next
 	}
 	return b.Build()
+}
+
+// owner returns the primary that claims the slot, that of the greatest epoch if there are
+// several, or nil.
+func (c *Cluster) owner(slot hashslot.Slot) (owner *node) {
+	for _, n := range c.nodes {
+		if n.primary == nil && n.owner[slot] == n && (owner == nil || n.epoch > owner.epoch) {
+			owner = n
+		}
+	}
+	return owner
 }
 
 // owners returns the primaries that claim a slot.

@@ -70,10 +70,14 @@ func TestFollowsPlans(t *testing.T) {
 		for _, s := range steps {
 			require.NoError(t, c.Run(s), name)
 			c.Gossip()
-			require.NoError(t, c.Check(slotmap.SetOf(s.Slots...)), name)
+			if !testing.Short() || rng.IntN(5) == 0 {
+				require.NoError(t, c.Check(slotmap.SetOf(s.Slots...)), name)
+			}
 		}
 		require.True(t, p.After.Equal(c.Table()), name)
-		require.NoError(t, c.Check(all), name)
+		if !testing.Short() {
+			require.NoError(t, c.Check(all), name)
+		}
 	}
 }
 

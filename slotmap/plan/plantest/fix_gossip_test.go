@@ -3,6 +3,8 @@ package plantest
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -101,7 +103,7 @@ func breakAtRandom(c *Cluster, rng *rand.Rand, stray bool) {
 // versions, no repair loses a key. A repair may break off at any step and go on later, or
 // be planned anew.
 func TestFixGossip(t *testing.T) {
-	seeds := uint64(80)
+	seeds := uint64(64)
 	if testing.Short() {
 		seeds = 8
 	}
@@ -131,6 +133,13 @@ func FuzzFix(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		repairAtRandom(t, rand.New(&choices{data, rand.NewPCG(1, 2)}), false, map[plan.FixCase]int{})
 	})
+}
+
+// TestMain has garbage collected less often: of all that the tests allocate, little lives
+// on.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
 }
 
 // seeds is the number of inputs from which fuzzing starts.
