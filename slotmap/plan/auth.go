@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hashslot/hashslot/internal/reply"
 )
@@ -57,9 +58,9 @@ func (s Step) Keys(listed any) ([]string, error) {
 // Migrate returns the command of a step of the kind [KindMoveKeys] for some keys. Its
 // arguments contain the password of auth: do not log them.
 func (s Step) Migrate(keys []string, auth Auth) []string {
-	command := append(make([]string, 0, len(s.Command)+4+len(keys)), s.Command...)
+	var authenticate []string
 	if auth.args != nil {
-		command = append(command, auth.args()...)
+		authenticate = auth.args()
 	}
-	return append(append(command, "KEYS"), keys...)
+	return slices.Concat(s.Command, authenticate, []string{"KEYS"}, keys)
 }

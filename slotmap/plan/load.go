@@ -155,7 +155,8 @@ func (u *units) nearest(after *owners, over, under, goal, heaviest int) int {
 		if int(o) != over {
 			continue
 		}
-		cost := 4 * abs(goal-int(u.size[slot])) / (heaviest + 1) * 4
+		off := goal - int(u.size[slot])
+		cost := 4 * max(off, -off) / (heaviest + 1) * 4
 		for _, nb := range [2]int{slot - 1, slot + 1} {
 			if nb < 0 || nb >= hashslot.Count || after[nb] != after[slot] {
 				cost--

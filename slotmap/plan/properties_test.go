@@ -212,6 +212,26 @@ func TestSharesMoveTheLeast(t *testing.T) {
 	}
 }
 
+func TestSharesRoundedUp(t *testing.T) {
+	for _, tc := range []struct {
+		have    []int
+		weights []float64
+		total   int
+		want    []int
+	}{
+		{[]int{0, 0}, []float64{2, 1}, 2, []int{1, 1}}, // the larger remainder
+		{[]int{0, 2}, []float64{1, 2}, 2, []int{0, 2}}, // rather a slot less to move
+		{[]int{3, 2}, []float64{1, 1}, 5, []int{3, 2}},
+		{[]int{4, 3}, []float64{1, 1}, 5, []int{2, 3}}, // the second keeps all that it has
+		{[]int{3, 4}, []float64{1, 1}, 5, []int{3, 2}},
+		{[]int{5, 4}, []float64{1, 1}, 5, []int{3, 2}}, // both give slots away
+		{[]int{2, 1}, []float64{1, 1}, 5, []int{2, 3}}, // the first stays as it is
+		{[]int{1, 0}, []float64{1, 1}, 5, []int{3, 2}}, // both get slots
+	} {
+		require.Equal(t, tc.want, shares(tc.have, tc.weights, tc.total), "%v", tc)
+	}
+}
+
 // Weights far from one another, and sums that are not exact binary fractions.
 func TestSharesOfOddWeights(t *testing.T) {
 	for _, weights := range [][]float64{

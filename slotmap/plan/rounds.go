@@ -56,8 +56,9 @@ func inRounds(steps []Step) {
 			path = append(path, k)
 			at = other(k, at)
 		}
-		if at == s.Node && len(path) > 0 {
-			for a = 1; free(s.Node, a) != a || free(s.Peer, a) != a; a++ {
+		if at == s.Node {
+			for free(s.Node, a) != a || free(s.Peer, a) != a {
+				a++
 			}
 			path = nil
 		}

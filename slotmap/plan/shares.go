@@ -19,6 +19,7 @@ func shares(have []int, weights []float64, total int) []int {
 	want := make([]int, len(have))
 	type fraction struct {
 		i    int
+		over int // the slots that the node has above its lower share, from -1 to 2
 		rest float64
 	}
 	var up []fraction // the shares that are not whole numbers
@@ -30,39 +31,22 @@ func shares(have []int, weights []float64, total int) []int {
 		whole := math.Round(q)
 		if math.Abs(q-whole) > 1e-6 {
 			whole = math.Floor(q)
-			up = append(up, fraction{i, q - whole})
+			up = append(up, fraction{i, max(-1, min(have[i]-int(whole), 2)), q - whole})
 		}
 		want[i] = int(whole)
 		left -= want[i]
 	}
-	saves := func(f fraction) int {
-		if have[f.i] > want[f.i] {
-			return 0 // a slot less to move
-		}
-		return 1
-	}
-	// A node one slot above its lower share need not take part at all when it may
-	// keep it. A node exactly at its lower share should not be drawn in.
-	disturbs := func(f fraction) int {
-		switch have[f.i] - want[f.i] {
-		case 1:
-			return 0
-		case 0:
-			return 2
-		}
-		return 1
-	}
-	slices.SortFunc(up, func(a, b fraction) int {
-		if c := cmp.Compare(saves(a), saves(b)); c != 0 {
-			return c
+	slices.SortStableFunc(up, func(a, b fraction) int {
+		// Rounded up, a node that has more than its lower share gives a slot less away.
+		if saves := a.over > 0; saves != (b.over > 0) {
+			return b.over - a.over
 		}
 		if math.Abs(a.rest-b.rest) > 1e-6 {
 			return cmp.Compare(b.rest, a.rest)
 		}
-		if c := cmp.Compare(disturbs(a), disturbs(b)); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.i, b.i)
+		// A node one slot above its lower share need not take part at all if it keeps
+		// that slot. A node exactly at its lower share should not be drawn in.
+		return a.over - b.over
 	})
 	for _, f := range up {
 		if left <= 0 {
@@ -73,5 +57,3 @@ func shares(have []int, weights []float64, total int) []int {
 	}
 	return want
 }
-
-func abs(n int) int { return max(n, -n) }

@@ -152,6 +152,13 @@ func TestMigrateCommand(t *testing.T) {
 	}
 }
 
+func TestKeysErrors(t *testing.T) {
+	_, err := Step{}.Keys([]any{"a", int64(5)})
+	var input *InputError
+	require.ErrorAs(t, err, &input)
+	require.EqualError(t, err, "plan: keys[1]: is the number 5, not text")
+}
+
 // A password is never shown, however an Auth is printed or encoded.
 func TestAuthHidesThePassword(t *testing.T) {
 	auth := NewAuth("bob", "s3cret")
@@ -176,6 +183,25 @@ func TestAuthHidesThePassword(t *testing.T) {
 	require.Contains(t, log.String(), "AUTH2 ***")
 	require.Equal(t, "AUTH ***", NewAuth("", "s3cret").String())
 	require.Empty(t, Auth{}.String())
+	require.Equal(t, "AUTH2 ***", fmt.Sprint(auth))
+	text, err = json.Marshal(auth)
+	require.NoError(t, err)
+	require.Equal(t, `"AUTH2 ***"`, string(text))
+}
+
+func TestPrintable(t *testing.T) {
+	for s, want := range map[string]string{
+		"": `""`, "a.b:1": "a.b:1", "\u00e9": "\u00e9", "a b": `"a b"`, `a"`: `"a\""`, "a'": `"a'"`, "#": `"#"`, `a\b`: `"a\\b"`, "\xff": `"\xff"`, "\n": `"\n"`,
+	} {
+		require.Equal(t, want, printable(s))
+	}
+	require.Empty(t, printableAddr(""))
+	require.Equal(t, `"a b"`, printableAddr("a b"))
+	for s, want := range map[string]string{
+		"": "", `a "b" \`: `a "b" \`, "\xff": `\xff`, "\x1b": `\x1b`, "a \"b\" \\ \n": `a 'b' \ \n`,
+	} {
+		require.Equal(t, want, printableText(s))
+	}
 }
 
 // Control characters in ids and addresses do not reach a terminal.
