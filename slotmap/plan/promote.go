@@ -50,9 +50,9 @@ func Promote(c *topology.Cluster, lost []string) ([]Promotion, error) {
 	for i, id := range lost {
 		s := byID[id]
 		switch {
-		case s == nil && c.Node(id) == nil:
+		case id == "" || c.Node(id) == nil:
 			return nil, &InputError{Field: fmt.Sprintf("lost[%d]", i), Value: id, Reason: "no node has this id"}
-		case s == nil || id == "":
+		case s == nil:
 			return nil, &InputError{Field: fmt.Sprintf("lost[%d]", i), Value: id, Reason: "is not a primary"}
 		case gone[s] != nil:
 			return nil, &InputError{Field: fmt.Sprintf("lost[%d]", i), Value: id, Reason: "is named twice"}

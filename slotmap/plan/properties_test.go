@@ -447,14 +447,42 @@ func TestStateErrors(t *testing.T) {
 		require.EqualError(t, err, c.want)
 	}
 	// A failed primary without slots is left out, and the plan says so.
-	p, err := Rebalance(parse(t, "a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@3 master,fail - 0 0 2 disconnected\n"), RebalanceOptions{UseEmpty: true})
+	p, err := Rebalance(parse(t, "a h:1@2 myself,master - 0 0 1 connected 0-16383\nc h:3@4 master,fail? - 0 0 2 disconnected\nb h:2@3 master,fail - 0 0 2 disconnected\n"), RebalanceOptions{UseEmpty: true})
 	require.NoError(t, err)
 	require.Empty(t, p.Moves)
-	require.Equal(t, []string{"left out: primary b has no slots and is not reachable (master,fail)"}, p.Warnings)
+	require.Equal(t, []string{"left out: primary b has no slots and is not reachable (master,fail)", "left out: primary c has no slots and is not reachable (master,fail?)"}, p.Warnings)
+}
+
+// Replies to CLUSTER SLOTS can lack ids, or give two nodes the same.
+func TestNodeIDErrors(t *testing.T) {
+	for want, ids := range map[string][2][]any{
+		"plan: node ids (10.0.0.1:1): a primary has no id":   {{}, {"b"}},
+		"plan: node ids (a): two primaries have the same id": {{"a"}, {"a"}},
+	} {
+		c, err := topology.ParseSlots([]any{
+			[]any{int64(0), int64(99), append([]any{"10.0.0.1", int64(1)}, ids[0]...)},
+			[]any{int64(100), int64(16383), append([]any{"10.0.0.2", int64(2)}, ids[1]...)},
+		}, topology.Origin{})
+		require.NoError(t, err)
+		_, err = Rebalance(c, RebalanceOptions{})
+		var state *StateError
+		require.ErrorAs(t, err, &state)
+		require.EqualError(t, err, want)
+		require.Equal(t, ProblemNodeIDs, state.Problem)
+	}
+}
+
+func TestDown(t *testing.T) {
+	for _, n := range []topology.Node{{}, {Flags: topology.FlagMyself | topology.FlagPrimary}, {Health: topology.HealthOnline}} {
+		require.False(t, down(&n), "%+v", n)
+	}
+	for _, n := range []topology.Node{{Flags: topology.FlagFail}, {Flags: topology.FlagPFail}, {Flags: topology.FlagNoAddr}, {Flags: topology.FlagHandshake}, {Health: topology.HealthLoading}} {
+		require.True(t, down(&n), "%+v", n)
+	}
 }
 
 func TestInputErrors(t *testing.T) {
-	c := parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-8191\nab h:2@3 master - 0 0 2 connected 8192-16383\nr h:3@4 slave aa 0 0 1 connected\nd h:4@5 master,fail - 0 0 3 connected\n")
+	c := parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-8191\nab h:2@3 master - 0 0 2 connected 8192-16383\nr h:3@4 slave aa 0 0 1 connected\nd h:4@5 master,fail - 0 0 3 connected\nu h:5@6 noaddr - 0 0 4 connected\n")
 	rebalance := func(o RebalanceOptions) func() (Plan, error) { return func() (Plan, error) { return Rebalance(c, o) } }
 	weight := func(id string, w float64) func() (Plan, error) {
 		return rebalance(RebalanceOptions{Weights: []Weight{{id, w}}})
@@ -492,6 +520,7 @@ func TestInputErrors(t *testing.T) {
 		{`plan: nodes: no node to drain`, drain(DrainOptions{})},
 		{`plan: nodes[0] "zz": no node has this id`, drain(DrainOptions{}, "zz")},
 		{`plan: nodes[0] "r": is a replica of aa`, drain(DrainOptions{}, "r")},
+		{`plan: nodes[0] "u": is not a primary`, drain(DrainOptions{}, "u")},
 		{`plan: nodes[1] "d": is not reachable`, drain(DrainOptions{}, "aa", "d")},
 		{`plan: Receivers: no primary is left to take the slots: name receivers, or set UseEmpty for primaries without slots`, drain(DrainOptions{}, "aa", "ab")},
 		{`plan: Receivers[0] "aa": is also a node to drain`, drain(DrainOptions{Receivers: []string{"aa"}}, "aa")},
@@ -524,10 +553,18 @@ func TestInputErrors(t *testing.T) {
 func TestWeightsByID(t *testing.T) {
 	c := parse(t, "Ab h:1@2 myself,master - 0 0 1 connected 0-8191\nAbc h:2@3 master - 0 0 2 connected 8192-16383\ncd h:3@4 master - 0 0 3 connected\n")
 	for name, id := range map[string]string{"Ab": "Ab", "Abc": "Abc", "cd": "cd", "CD": "cd", "c": "cd", "C": "cd"} {
-		p, err := Rebalance(c, RebalanceOptions{UseEmpty: true, Weights: []Weight{{name, 3}}})
+		p, err := Rebalance(c, RebalanceOptions{UseEmpty: true, Weights: []Weight{{name, 0.5}}})
 		require.NoError(t, err, name)
+		require.Empty(t, p.Warnings)
 		for _, n := range p.Nodes {
-			require.Equal(t, n.ID == id, n.Weight == 3, "%s: %s", name, n.ID)
+			require.Equal(t, n.ID == id, n.Weight == 0.5, "%s: %s", name, n.ID)
+		}
+		p, err = Rebalance(c, RebalanceOptions{Weights: []Weight{{name, 0.5}}})
+		require.NoError(t, err, name)
+		if id == "cd" {
+			require.Equal(t, []string{"the weight of cd has no effect: primaries without slots are left out"}, p.Warnings)
+		} else {
+			require.Empty(t, p.Warnings)
 		}
 	}
 	_, err := Rebalance(c, RebalanceOptions{Weights: []Weight{{"A", 1}}})

@@ -66,7 +66,6 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 	if free := c.Unassigned(); !free.IsEmpty() && !assign {
 		return nil, &StateError{Problem: ProblemUnassigned, Slots: free, Advice: "find out first whether their data is lost, then set AssignUnassigned"}
 	}
-	unreachable := &StateError{Problem: ProblemUnreachable, Advice: "their slots cannot be moved; let a replica take over first"}
 	for _, sh := range c.Shards() {
 		p := sh.Primary
 		if p.ID == "" {
@@ -76,20 +75,11 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 			return nil, &StateError{Problem: ProblemNodeIDs, Nodes: []string{p.ID}, Advice: "two primaries have the same id"}
 		}
 		s.index[p.ID] = nobody
-		if down(p) {
-			slots := c.Table().SlotsOf(sh)
-			if slots.IsEmpty() {
-				s.warnings = append(s.warnings, fmt.Sprintf("left out: primary %s has no slots and is not reachable (%s)", p.ID, p.Flags))
-				continue
-			}
-			unreachable.Slots = unreachable.Slots.Union(slots)
-			unreachable.Nodes = append(unreachable.Nodes, p.ID)
+		if down(p) { // with slots it is an error, below
+			s.warnings = append(s.warnings, fmt.Sprintf("left out: primary %s has no slots and is not reachable (%s)", p.ID, p.Flags))
 			continue
 		}
 		s.nodes = append(s.nodes, node{id: p.ID, addr: p.Addr(), weight: 1, shard: sh})
-	}
-	if len(unreachable.Nodes) > 0 {
-		return nil, unreachable.compact()
 	}
 	slices.Sort(s.warnings)
 	slices.SortFunc(s.nodes, func(a, b node) int { return cmp.Compare(a.id, b.id) })
@@ -99,12 +89,21 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 	for i := range s.owner {
 		s.owner[i] = nobody
 	}
+	unreachable := &StateError{Problem: ProblemUnreachable, Advice: "their slots cannot be moved; let a replica take over first"}
 	for r, sh := range c.Table().Ranges() {
 		i := s.index[sh.Primary.ID]
+		if i == nobody {
+			unreachable.Slots.AddRange(r)
+			unreachable.Nodes = append(unreachable.Nodes, sh.Primary.ID)
+			continue
+		}
 		s.nodes[i].slots += r.Len()
 		for slot := r.First; slot <= r.Last; slot++ {
 			s.owner[slot] = int32(i)
 		}
+	}
+	if len(unreachable.Nodes) > 0 {
+		return nil, unreachable.compact()
 	}
 	return s, s.apply(jobs)
 }
@@ -189,26 +188,15 @@ func (s *state) named(id string) (found []*topology.Node) {
 // table returns the owners as a table of ids.
 func (s *state) table(o *owners) *slotmap.Table[string] {
 	var b slotmap.Builder[string]
-	for r, i := range o.ranges() {
-		if i != nobody {
-			b.Assign(r, s.nodes[i].id) // r is valid
+	for first := 0; first < len(o); {
+		end := first
+		for end < len(o) && o[end] == o[first] {
+			end++
 		}
+		if i := o[first]; i != nobody {
+			b.Assign(slotmap.Range{First: hashslot.Slot(first), Last: hashslot.Slot(end - 1)}, s.nodes[i].id)
+		}
+		first = end
 	}
 	return b.Build()
-}
-
-// ranges yields the maximal ranges of slots with one owner, or nobody.
-func (o *owners) ranges() func(func(slotmap.Range, int32) bool) {
-	return func(yield func(slotmap.Range, int32) bool) {
-		for first := 0; first < len(o); {
-			last := first
-			for last+1 < len(o) && o[last+1] == o[first] {
-				last++
-			}
-			if !yield(slotmap.Range{First: hashslot.Slot(first), Last: hashslot.Slot(last)}, o[first]) {
-				return
-			}
-			first = last + 1
-		}
-	}
 }
