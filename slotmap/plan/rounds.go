@@ -60,7 +60,7 @@ func inRounds(steps []Step) {
 			for free(s.Node, a) != a || free(s.Peer, a) != a {
 				a++
 			}
-			path = nil
+			path, at = nil, s.Peer
 		}
 		for _, k := range path {
 			delete(edges[steps[k].Node], steps[k].Round)
@@ -71,9 +71,8 @@ func inRounds(steps []Step) {
 			edges[steps[k].Node][steps[k].Round] = k
 			edges[steps[k].Peer][steps[k].Round] = k
 		}
-		if len(path) > 0 { // the end of the path has one colour less, and another more
-			least[at] = min(least[at], a, b)
-		}
+		// The end of the path has one colour less, and another more.
+		least[at] = min(least[at], a, b)
 		s.Round = a
 		edges[s.Node][a], edges[s.Peer][a] = i, i
 	}
