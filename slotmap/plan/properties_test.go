@@ -469,6 +469,8 @@ func TestNodeIDErrors(t *testing.T) {
 		require.ErrorAs(t, err, &state)
 		require.EqualError(t, err, want)
 		require.Equal(t, ProblemNodeIDs, state.Problem)
+		_, err = Promote(c, []string{""})
+		require.EqualError(t, err, "plan: lost[0]: no node has this id")
 	}
 }
 

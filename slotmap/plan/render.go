@@ -173,11 +173,15 @@ func (p *Plan) MigrationImport() []Step {
 
 // moves returns the moves, those of unassigned slots first.
 func (p *Plan) moves() []Move {
-	moves := slices.Clone(p.Moves)
-	slices.SortStableFunc(moves, func(a, b Move) int {
-		return min(len(a.From), 1) - min(len(b.From), 1)
-	})
-	return moves
+	var first, then []Move
+	for _, m := range p.Moves {
+		if m.From == "" {
+			first = append(first, m)
+		} else {
+			then = append(then, m)
+		}
+	}
+	return append(first, then...)
 }
 
 // byID returns the nodes of the plan, and those of its moves that Nodes lacks.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -145,10 +146,28 @@ func TestMigrateCommand(t *testing.T) {
 	require.Equal(t, "MIGRATE|::1|7000||2|1500|REPLACE|AUTH|s3cret|KEYS|k1|k2", join(NewAuth("", "s3cret")))
 	require.Equal(t, "MIGRATE|::1|7000||2|1500|REPLACE|AUTH2|bob|s3cret|KEYS|k1|k2", join(NewAuth("bob", "s3cret")))
 	require.Equal(t, "MIGRATE|::1|7000||2|1500|REPLACE", strings.Join(s.Command, "|"), "the step is as before")
-	for _, o := range []SetSlotOptions{{Keys: -1}, {Timeout: 1}, {Timeout: -1}, {Timeout: 1 << 62}, {Databases: -1}} {
+}
+
+func TestSetSlotOptions(t *testing.T) {
+	const longest = math.MaxInt32 * time.Millisecond
+	for _, o := range []SetSlotOptions{{}, {Keys: 1, Timeout: time.Millisecond, Databases: 1}, {Timeout: longest}} {
 		_, err := new(Plan).SetSlots(o)
+		require.NoError(t, err, "%+v", o)
+	}
+	for _, tc := range []struct {
+		o    SetSlotOptions
+		want string
+	}{
+		{SetSlotOptions{Keys: -1}, `plan: Keys "-1": must be at least 1, or 0 for the default, 100`},
+		{SetSlotOptions{Timeout: time.Millisecond - 1}, `plan: Timeout "999.999µs": must be from 1ms to 24 days, or 0 for the default, 1m`},
+		{SetSlotOptions{Timeout: -1}, `plan: Timeout "-1ns": must be from 1ms to 24 days, or 0 for the default, 1m`},
+		{SetSlotOptions{Timeout: longest + 1}, `plan: Timeout "596h31m23.647000001s": must be from 1ms to 24 days, or 0 for the default, 1m`},
+		{SetSlotOptions{Databases: -1}, `plan: Databases "-1": must be at least 1, or 0 for the default, 1`},
+	} {
+		_, err := new(Plan).SetSlots(tc.o)
 		var input *InputError
-		require.ErrorAs(t, err, &input, "%+v", o)
+		require.ErrorAs(t, err, &input)
+		require.EqualError(t, err, tc.want)
 	}
 }
 
