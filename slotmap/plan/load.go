@@ -27,11 +27,11 @@ func checkLoad(load []float64) error {
 		return &InputError{Field: "Load", Reason: fmt.Sprintf("must have one number for each slot, %[2]d, not %[1]d", len(load), hashslot.Count)}
 	}
 	for slot, l := range load {
-		if !(l >= 0) || math.IsInf(l, 0) {
+		if !finite(l) {
 			return &InputError{Field: fmt.Sprintf("Load[%d]", slot), Value: fmt.Sprint(l), Reason: "must be a number of at least 0"}
 		}
 	}
-	if total := sum(load); total == 0 || math.IsInf(total, 0) {
+	if total := sum(load); total == 0 || !finite(total) {
 		return &InputError{Field: "Load", Value: fmt.Sprint(total), Reason: "the sum of the loads must be above 0 and finite"}
 	}
 	return nil

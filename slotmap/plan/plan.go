@@ -199,7 +199,7 @@ func (p *Plan) SlotCount() int {
 // The error is a [*StateError] if moving slots of c could lose data, or if slots of
 // running jobs would have to move. It is an [*InputError] for bad options.
 func Rebalance(c *topology.Cluster, opts RebalanceOptions, jobs ...Job) (Plan, error) {
-	if !(opts.Threshold >= 0) || math.IsInf(opts.Threshold, 0) {
+	if !finite(opts.Threshold) {
 		return Plan{}, &InputError{Field: "Threshold", Value: fmt.Sprint(opts.Threshold), Reason: "must be a percentage of at least 0"}
 	}
 	s, err := start(c, opts, jobs)

@@ -483,6 +483,15 @@ func TestDown(t *testing.T) {
 	}
 }
 
+func TestFinite(t *testing.T) {
+	for _, f := range []float64{0, 0.5, math.MaxFloat64} {
+		require.True(t, finite(f), f)
+	}
+	for _, f := range []float64{-0.5, math.NaN(), math.Inf(1), math.Inf(-1)} {
+		require.False(t, finite(f), f)
+	}
+}
+
 func TestInputErrors(t *testing.T) {
 	c := parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-8191\nab h:2@3 master - 0 0 2 connected 8192-16383\nr h:3@4 slave aa 0 0 1 connected\nd h:4@5 master,fail - 0 0 3 connected\nu h:5@6 noaddr - 0 0 4 connected\n")
 	rebalance := func(o RebalanceOptions) func() (Plan, error) { return func() (Plan, error) { return Rebalance(c, o) } }

@@ -142,7 +142,7 @@ func (s *state) setWeights(opts RebalanceOptions) error {
 	given := map[string]int{}
 	for i, w := range opts.Weights {
 		field := fmt.Sprintf("Weights[%d]", i)
-		if !(w.Weight >= 0) || math.IsInf(w.Weight, 0) {
+		if !finite(w.Weight) {
 			return &InputError{Field: field, Value: fmt.Sprint(w.Weight), Reason: "must be a number of at least 0"}
 		}
 		found := s.named(w.ID)
@@ -169,6 +169,9 @@ func (s *state) setWeights(opts RebalanceOptions) error {
 	}
 	return nil
 }
+
+// finite reports whether f is a number of at least 0, and not infinite.
+func finite(f float64) bool { return f >= 0 && f <= math.MaxFloat64 }
 
 // named returns the node that has the id, or else the nodes whose ids begin with it. Ids
 // of Valkey and Redis are in lower case, so a capital letter stands for both.
