@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,12 +101,12 @@ func asNumber(v any) (float64, bool) {
 		return parseNumber(text)
 	}
 	f, ok := v.(float64)
-	return f, ok && f >= 0 && !math.IsInf(f, 0)
+	return f, ok && finite(f)
 }
 
 func parseNumber(text string) (float64, bool) {
 	f, err := strconv.ParseFloat(text, 64)
-	return f, err == nil && f >= 0 && !math.IsInf(f, 0)
+	return f, err == nil && finite(f)
 }
 
 // add reports whether there was room for the metric.
