@@ -14,7 +14,7 @@ import (
 var ErrNoViews = errors.New("topology: no views to merge")
 
 // Merge combines the views of several nodes into one. Views of different commands
-// can be merged, and their order does not matter.
+// can be merged. Their order does not matter, except for that of the warnings.
 //
 // Of each node, only the claims with its highest config epoch count; those with a lower
 // one are outdated. If several nodes then claim a slot, it goes to
@@ -34,8 +34,8 @@ var ErrNoViews = errors.New("topology: no views to merge")
 // nodes are in the order of their ids.
 //
 // Merge of one view is that view. A nil view is an error. The time is O(n log n) for
-// the n nodes of all views, linear in the number of views for each of the 16384 slots,
-// and at most quadratic in it for each range in which no owner changes.
+// the n nodes and open slots of all views, and O(v log v) for each of the 16384 slots, if
+// there are v views.
 func Merge(views ...*Cluster) (*Cluster, error) {
 	if len(views) == 0 {
 		return nil, ErrNoViews
@@ -85,6 +85,8 @@ type mergedNode struct {
 	epoch uint64 // the highest of all views
 	slots slotmap.Set
 	place int32 // in the result's store, from 1
+
+	candidate *candidate // while vote runs
 }
 
 // A line is one view's description of a node.
@@ -158,12 +160,12 @@ func (m *merger) vote(owners []*Shard) (winner *mergedNode, rivals []mergedDisag
 		if n.versioned && n.ConfigEpoch < node.epoch {
 			continue // outdated
 		}
-		j := slices.IndexFunc(candidates, func(c *candidate) bool { return c.node == node })
-		if j < 0 {
-			j = len(candidates)
-			candidates = append(candidates, &candidate{node: node})
+		c := node.candidate
+		if c == nil {
+			c = &candidate{node: node}
+			node.candidate = c
+			candidates = append(candidates, c)
 		}
-		c := candidates[j]
 		c.votes++
 		if n.versioned {
 			c.epoch = max(c.epoch, n.ConfigEpoch+1)
@@ -175,12 +177,13 @@ func (m *merger) vote(owners []*Shard) (winner *mergedNode, rivals []mergedDisag
 	if len(candidates) == 0 {
 		return nil, nil
 	}
-	best := slices.MaxFunc(candidates, func(a, b *candidate) int { order, _ := compareCandidates(a, b); return order })
-	for _, c := range candidates {
-		if c != best {
-			_, reason := compareCandidates(best, c)
-			rivals = append(rivals, mergedDisagreement{best.node, c.node, reason, nil})
-		}
+	slices.SortFunc(candidates, func(a, b *candidate) int { order, _ := compareCandidates(b, a); return order })
+	best := candidates[0]
+	best.node.candidate = nil
+	for _, c := range candidates[1:] {
+		c.node.candidate = nil
+		_, reason := compareCandidates(best, c)
+		rivals = append(rivals, mergedDisagreement{best.node, c.node, reason, nil})
 	}
 	if nobody > 0 {
 		rivals = append(rivals, mergedDisagreement{best.node, nil, fmt.Sprintf("nobody in %d of %d views", nobody, len(owners)), nil})
@@ -236,63 +239,81 @@ func (m *merger) build() *Cluster {
 		}
 		c.disagreements = append(c.disagreements, Disagreement{*d.slots, c.nodes[d.owner.place-1], other, d.reason})
 	}
+	var own []*Disagreement // of the views
 	for _, v := range m.views {
-		for _, d := range v.disagreements {
-			if len(c.disagreements) == maxDisagreements {
-				break
-			}
-			d.Owner = c.nodes[m.byKey[d.Owner.key].place-1]
-			if d.Other != nil {
-				d.Other = c.nodes[m.byKey[d.Other.key].place-1]
-			}
-			c.disagreements = append(c.disagreements, d)
+		for i := range v.disagreements {
+			own = append(own, &v.disagreements[i])
 		}
+	}
+	slices.SortFunc(own, compareDisagreements)
+	for _, d := range own[:min(len(own), maxDisagreements-len(c.disagreements))] {
+		d := *d
+		d.Owner = c.nodes[m.byKey[d.Owner.key].place-1]
+		if d.Other != nil {
+			d.Other = c.nodes[m.byKey[d.Other.key].place-1]
+		}
+		c.disagreements = append(c.disagreements, d)
 	}
 	return c
 }
 
+// compareDisagreements orders disagreements by what they are about.
+func compareDisagreements(a, b *Disagreement) int {
+	other := func(d *Disagreement) string {
+		if d.Other == nil {
+			return ""
+		}
+		return d.Other.key
+	}
+	order := cmp.Or(cmp.Compare(a.Owner.key, b.Owner.key), cmp.Compare(other(a), other(b)), cmp.Compare(a.Reason, b.Reason))
+	if order == 0 && a.Slots != b.Slots {
+		return cmp.Compare(a.Slots.String(), b.Slots.String())
+	}
+	return order
+}
+
 // describe merges the views' descriptions of a node.
 func (m *merger) describe(node *mergedNode) Node {
-	best := slices.MaxFunc(node.lines, func(a, b line) int {
-		n, o := a.node, b.node
-		return cmp.Or(
-			compareBool(n.Role != RoleUnknown, o.Role != RoleUnknown),
-			compareBool(n.versioned, o.versioned),
-			cmp.Compare(n.ConfigEpoch, o.ConfigEpoch),
-			compareBool(n.myself(), o.myself()),
-			compareBool(n.routable(), o.routable()),
-			cmp.Compare(m.assigned[a.view], m.assigned[b.view]),
-			cmp.Compare(o.addr, n.addr),
-			compareBool(n.Role == RolePrimary, o.Role == RolePrimary),
-			cmp.Compare(o.PrimaryID, n.PrimaryID))
-	})
+	best := slices.MaxFunc(node.lines, m.compareLines)
 	n := *best.node
-	if p := best.node.primary; p != 0 {
-		n.primary = m.byKey[m.views[best.view].store[p-1].key].place
+	if key := m.primaryOf(best); key != "" {
+		n.primary = m.byKey[key].place
 	}
 	failed, suspected := 0, false
-	var address *Node
+	var address line
+	var migrating, importing []Peer
 	for _, l := range node.lines {
 		o := l.node
 		if o.failed() {
 			failed++
 		}
 		suspected = suspected || o.Flags&(FlagFail|FlagPFail) != 0
-		if o.routable() && (address == nil || o.addr < address.addr) {
-			address = o
+		if o.routable() && (address.node == nil || cmp.Or(cmp.Compare(o.addr, address.node.addr), m.compareLines(address, l)) < 0) {
+			address = l
 		}
-		n.IP = cmp.Or(n.IP, o.IP)
-		n.Hostname = cmp.Or(n.Hostname, o.Hostname)
-		n.AvailabilityZone = cmp.Or(n.AvailabilityZone, o.AvailabilityZone)
-		n.ShardID = cmp.Or(n.ShardID, o.ShardID)
-		n.ReplicaPriority = cmp.Or(n.ReplicaPriority, o.ReplicaPriority)
-		n.Health = cmp.Or(n.Health, o.Health)
-		n.Migrating = mergePeers(n.Migrating, o.Migrating)
-		n.Importing = mergePeers(n.Importing, o.Importing)
+		for _, f := range [...]struct {
+			to          *string
+			best, other string
+		}{
+			{&n.IP, best.node.IP, o.IP},
+			{&n.Hostname, best.node.Hostname, o.Hostname},
+			{&n.AvailabilityZone, best.node.AvailabilityZone, o.AvailabilityZone},
+			{&n.ShardID, best.node.ShardID, o.ShardID},
+			{(*string)(&n.Health), string(best.node.Health), string(o.Health)},
+		} {
+			if f.best == "" && f.other != "" && (*f.to == "" || f.other < *f.to) {
+				*f.to = f.other
+			}
+		}
+		if p := o.ReplicaPriority; best.node.ReplicaPriority == 0 && p != 0 && (n.ReplicaPriority == 0 || p < n.ReplicaPriority) {
+			n.ReplicaPriority = p
+		}
+		migrating, importing = append(migrating, o.Migrating...), append(importing, o.Importing...)
 	}
-	if !n.routable() && address != nil {
-		n.Host, n.addr = address.Host, address.addr
-		n.Endpoint, n.Port, n.EndpointPort, n.TLSPort = address.Endpoint, address.Port, address.EndpointPort, address.TLSPort
+	n.Migrating, n.Importing = mergedPeers(migrating), mergedPeers(importing)
+	if o := address.node; !n.routable() && o != nil {
+		n.Host, n.addr, n.mapped = o.Host, o.addr, o.mapped
+		n.Endpoint, n.Port, n.EndpointPort, n.TLSPort = o.Endpoint, o.Port, o.EndpointPort, o.TLSPort
 		n.Flags &^= FlagNoAddr
 	}
 	n.Flags &^= FlagMyself | FlagFail | FlagPFail
@@ -309,12 +330,64 @@ func (m *merger) describe(node *mergedNode) Node {
 	return n
 }
 
-// mergePeers returns the union of a and b, ascending.
-func mergePeers(a, b []Peer) []Peer {
-	if len(b) == 0 {
-		return a
+// primaryOf returns the key of the replica's primary, or "".
+func (m *merger) primaryOf(l line) string {
+	if l.node.primary == 0 {
+		return ""
 	}
-	all := append(slices.Clone(a), b...)
-	slices.SortFunc(all, func(p, q Peer) int { return cmp.Or(cmp.Compare(p.Slot, q.Slot), cmp.Compare(p.Node, q.Node)) })
-	return slices.Compact(all)
+	return m.views[l.view].store[l.node.primary-1].key
+}
+
+// mergedPeers returns peers ascending, each once.
+func mergedPeers(peers []Peer) []Peer {
+	slices.SortFunc(peers, comparePeers)
+	return slices.Compact(peers)
+}
+
+func comparePeers(p, q Peer) int {
+	return cmp.Or(cmp.Compare(p.Slot, q.Slot), cmp.Compare(p.Node, q.Node))
+}
+
+// compareLines returns a positive number if a is the better description of a node. It is 0
+// only if both are the same.
+func (m *merger) compareLines(a, b line) int {
+	n, o := a.node, b.node
+	order := cmp.Or(
+		compareBool(n.Role != RoleUnknown, o.Role != RoleUnknown),
+		compareBool(n.versioned, o.versioned),
+		cmp.Compare(n.ConfigEpoch, o.ConfigEpoch),
+		compareBool(n.myself(), o.myself()),
+		compareBool(n.routable(), o.routable()),
+		cmp.Compare(m.assigned[a.view], m.assigned[b.view]),
+		cmp.Compare(o.addr, n.addr),
+		compareBool(n.Role == RolePrimary, o.Role == RolePrimary),
+		cmp.Compare(o.PrimaryID, n.PrimaryID),
+		cmp.Compare(m.primaryOf(b), m.primaryOf(a)))
+	if order != 0 {
+		return order
+	}
+	// From here on it matters only that the order of the views does not.
+	order = cmp.Or(
+		cmp.Compare(n.PongReceived, o.PongReceived),
+		cmp.Compare(n.PingSent, o.PingSent),
+		cmp.Compare(n.LinkState, o.LinkState),
+		cmp.Compare(n.ReplicationOffset, o.ReplicationOffset),
+		cmp.Compare(n.Health, o.Health),
+		cmp.Compare(n.Flags, o.Flags),
+		cmp.Compare(n.EndpointPort, o.EndpointPort),
+		cmp.Compare(n.TLSPort, o.TLSPort),
+		cmp.Compare(n.BusPort, o.BusPort),
+		cmp.Compare(n.Endpoint, o.Endpoint),
+		cmp.Compare(n.IP, o.IP),
+		cmp.Compare(n.Hostname, o.Hostname),
+		cmp.Compare(n.AvailabilityZone, o.AvailabilityZone),
+		cmp.Compare(n.ShardID, o.ShardID),
+		cmp.Compare(n.ReplicaPriority, o.ReplicaPriority),
+		cmp.Compare(n.told, o.told),
+		compareBool(n.mapped, o.mapped),
+		cmp.Compare(len(n.Extra), len(o.Extra)))
+	if order == 0 && len(n.Extra) > 0 {
+		return cmp.Compare(fmt.Sprint(n.Extra), fmt.Sprint(o.Extra)) // which sorts the names
+	}
+	return order
 }

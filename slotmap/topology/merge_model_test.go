@@ -2,10 +2,13 @@ package topology
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -106,11 +109,6 @@ func checkMerge(t testing.TB, pick picker) {
 		require.Equal(t, down > 0 && 2*down <= of, flags.Has(FlagPFail), x)
 		require.False(t, flags.Has(FlagMyself))
 	}
-	slices.Reverse(views)
-	again, err := Merge(views...)
-	require.NoError(t, err)
-	require.True(t, c.Equal(again))
-	require.Len(t, again.Disagreements(), len(c.Disagreements()))
 }
 
 func TestMergeModel(t *testing.T) {
@@ -142,4 +140,91 @@ func FuzzMerge(f *testing.F) {
 			return int(b) % n
 		})
 	})
+}
+
+// The order of the views does not matter, whatever they say of the nodes.
+func TestMergeInAnyOrder(t *testing.T) {
+	rounds := uint64(300)
+	if testing.Short() {
+		rounds = 60
+	}
+	for seed := range rounds {
+		rng := rand.New(rand.NewPCG(seed, 21))
+		pick := func(words ...string) string { return words[rng.IntN(len(words))] }
+		var views []*Cluster
+		for range 2 + rng.IntN(3) {
+			if rng.IntN(3) == 0 {
+				var nodes []any
+				for _, id := range []string{"a", "b"} {
+					n := map[string]any{"id": id, "endpoint": pick("h", "i", "?"), "port": 1 + rng.IntN(2), "ip": pick("10.0.0.1", "10.0.0.2"), "role": pick("master", "replica"),
+						"health": pick("online", "loading", "fail"), "replication-offset": rng.IntN(2), "availability-zone": pick("x", "y"), "tls-port": rng.IntN(2), "odd": pick("1", "2")}
+					nodes = append(nodes, n)
+				}
+				c, err := ParseShards([]any{map[string]any{"id": pick("s", "t"), "slots": []any{0, rng.IntN(3)}, "nodes": nodes}}, Origin{TLS: rng.IntN(2) == 0})
+				require.NoError(t, err)
+				views = append(views, c)
+				continue
+			}
+			var b strings.Builder
+			for _, id := range []string{"a", "b", "c"} {
+				flags, primary := pick("master", "myself,master", "master,fail?"), "-"
+				if rng.IntN(3) == 0 {
+					flags, primary = pick("slave", "slave,nofailover"), pick("a", "b", "c")
+				}
+				fmt.Fprintf(&b, "%s %s:%d@%d%s %s %s %d %d %d %s", id, pick("h", "i", ""), 1+rng.IntN(2), 1+rng.IntN(2),
+					pick("", ",host", ",other,availability-zone=z", ",,shard-id=1,nodename=n", ",,shard-id=2,nodename=m,tls-port=7", ",,replica-priority=3"),
+					flags, primary, rng.IntN(2), rng.IntN(2), rng.IntN(2), pick("connected", "disconnected"))
+				fmt.Fprintf(&b, " %d %s\n", rng.IntN(3), pick("", "[5->-a]", "[5->-b] [4->-a]", "[6-<-c]"))
+			}
+			c, err := ParseNodes(b.String(), Origin{})
+			require.NoError(t, err)
+			views = append(views, c)
+		}
+		first, err := Merge(views...)
+		require.NoError(t, err)
+		for range 3 {
+			rng.Shuffle(len(views), func(i, j int) { views[i], views[j] = views[j], views[i] })
+			again, err := Merge(views...)
+			require.NoError(t, err)
+			require.Equal(t, first.Nodes(), again.Nodes(), seed)
+			require.Equal(t, first.Disagreements(), again.Disagreements(), seed)
+			require.Equal(t, first.Open(), again.Open(), seed)
+			require.ElementsMatch(t, first.Warnings(), again.Warnings(), seed)
+			require.True(t, first.Table().Unassigned() == again.Table().Unassigned() && first.Equal(again), seed)
+		}
+	}
+}
+
+// What another view adds is taken if the best one lacks it, the smallest text of several.
+func TestMergeFillsIn(t *testing.T) {
+	view := func(host string) *Cluster {
+		c, err := ParseNodes("a 10.0.0.1:6379@1,"+host+" master - 0 0 1 connected 0-99\n", Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	best, err := ParseNodes("a 10.0.0.1:6379@1 master - 0 0 2 connected 0-99\n", Origin{})
+	require.NoError(t, err)
+	for _, views := range [][]*Cluster{{view("y"), best, view("x"), view("")}, {view("x"), view(""), view("y"), best}} {
+		c, err := Merge(views...)
+		require.NoError(t, err)
+		assert.Equal(t, "x", c.Node("a").Hostname)
+	}
+}
+
+// All open slots of all views are in the result, ascending.
+func TestMergeOpenSlots(t *testing.T) {
+	open := make([]*Cluster, 5)
+	for i := range open {
+		var b strings.Builder
+		b.WriteString("a master 1 0-16383")
+		for slot := range 20 {
+			fmt.Fprintf(&b, " [%d->-x%d] [%d-<-y]", slot, i, slot)
+		}
+		open[i] = view(t, b.String())
+	}
+	c, err := Merge(open...)
+	require.NoError(t, err)
+	assert.Len(t, c.Node("a").Migrating, 100)
+	assert.True(t, slices.IsSortedFunc(c.Node("a").Migrating, comparePeers))
+	assert.Len(t, c.Node("a").Importing, 20)
 }
