@@ -34,7 +34,7 @@ func everyCapture(t *testing.T, several int, try func(path string, c *topology.C
 // says what to do. The steps of plans survive JSON.
 func TestEveryPlannerOnEveryState(t *testing.T) {
 	plans, refusals, problems := map[string]int{}, map[string]int{}, map[Problem]int{}
-	everyCapture(t, 7, func(path string, c *topology.Cluster) {
+	everyCapture(t, 13, func(path string, c *topology.Cluster) {
 		check := func(planner string, err error) {
 			var state *StateError
 			var input *InputError

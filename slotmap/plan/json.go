@@ -240,7 +240,7 @@ func (p *Plan) UnmarshalJSON(text []byte) error {
 	if read.Before, err = readTable("before", j.Before); err != nil {
 		return err
 	}
-	owner := map[hashslot.Slot]string{}
+	owner := make([]string, hashslot.Count)
 	for r, id := range read.Before.Ranges() {
 		for slot := r.First; slot <= r.Last; slot++ {
 			owner[slot] = id

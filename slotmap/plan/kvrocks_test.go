@@ -186,11 +186,15 @@ func (k *kvrocks) migrate(c kvrocksCluster) {
 
 func (k *kvrocks) text() string {
 	slots := map[string]*slotmap.Set{}
+	last, set := "", (*slotmap.Set)(nil)
 	for slot, id := range k.owner {
-		if slots[id] == nil {
-			slots[id] = new(slotmap.Set)
+		if id != last || set == nil {
+			if last, set = id, slots[id]; set == nil {
+				set = new(slotmap.Set)
+				slots[id] = set
+			}
 		}
-		slots[id].Add(hashslot.Slot(slot))
+		set.Add(hashslot.Slot(slot))
 	}
 	var b strings.Builder
 	for id, n := range k.nodes {

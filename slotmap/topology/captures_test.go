@@ -50,7 +50,7 @@ func someCaptures(t testing.TB) []capture {
 	cs := captures(t)
 	if testing.Short() {
 		i := 0
-		cs = slices.DeleteFunc(cs, func(capture) bool { i++; return i%4 != 1 })
+		cs = slices.DeleteFunc(cs, func(capture) bool { i++; return i%7 != 1 })
 	}
 	return cs
 }

@@ -120,7 +120,7 @@ func TestStepsAreLinear(t *testing.T) {
 // A step that is quadratic in one of these numbers would take some seconds, and there
 // are many steps.
 func TestHugeSteps(t *testing.T) {
-	n := maxNodes / 8
+	n := maxNodes / 16
 	if testing.Short() {
 		n /= 8
 	}

@@ -869,7 +869,7 @@ var (
 func TestRouterModel(t *testing.T) {
 	rounds := *sequences
 	if testing.Short() {
-		rounds /= 6
+		rounds /= 12
 	}
 	for seed := range rounds {
 		rng := rand.New(rand.NewPCG(*first+seed, 11))

@@ -802,7 +802,7 @@ func TestEqual(t *testing.T) {
 
 // A reply of some megabytes must not cost the client much more memory than that.
 func TestHostileReplies(t *testing.T) {
-	size := 1 << 17
+	size := 1 << 16
 	if testing.Short() {
 		size >>= 5
 	}

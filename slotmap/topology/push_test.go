@@ -210,9 +210,9 @@ func TestMigratedToManyReplicas(t *testing.T) {
 
 // Random pushes, slot by slot.
 func TestMigratedModel(t *testing.T) {
-	rounds := 300
+	rounds := 200
 	if testing.Short() {
-		rounds = 30
+		rounds = 20
 	}
 	for seed := range rounds {
 		rng := rand.New(rand.NewPCG(5, uint64(seed)))

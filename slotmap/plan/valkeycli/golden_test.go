@@ -378,7 +378,7 @@ func some(t *testing.T, name string, f func(line string)) {
 	t.Helper()
 	n := 0
 	lines(t, name, func(line string) {
-		if n++; n%4 == 1 || !testing.Short() {
+		if n++; n%10 == 1 || !testing.Short() {
 			f(line)
 		}
 	})
