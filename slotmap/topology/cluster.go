@@ -279,11 +279,7 @@ func (c *Cluster) unify() {
 		if n.primary != 0 {
 			n.primary = places[n.primary-1]
 		}
-		total := 0
-		for _, r := range n.Slots {
-			total += r.Len()
-		}
-		n.dedupe(total)
+		n.dedupe()
 	}
 }
 

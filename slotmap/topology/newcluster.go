@@ -51,12 +51,8 @@ func NewCluster(nodes []Node) (*Cluster, error) {
 			return fail(index("nodes", i)+".ID", "a second node "+reply.Quote(n.ID))
 		}
 		c.byKey[n.ID] = int32(i)
-		total := 0
-		for _, r := range n.Slots {
-			total += r.Len()
-		}
 		at := location{path: index("nodes", i)}
-		if n.dedupe(total) {
+		if n.dedupe() {
 			c.warn(at, "slots more than once")
 		}
 		if len(n.Slots) > 0 && n.Role != RolePrimary {

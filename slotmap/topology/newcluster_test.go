@@ -109,6 +109,19 @@ func TestNewCluster(t *testing.T) {
 		`nodes[1]: a second node is myself`,
 	}, c.Warnings())
 	assert.Equal(t, []slotmap.Range{{First: 0, Last: 16383}}, c.Node("b").Slots)
+
+	// What is given stays as it is.
+	halves := []slotmap.Range{{First: 0, Last: 8191}, {First: 8192, Last: 16383}}
+	c, err = NewCluster([]Node{
+		{ID: "a", Host: "name", Port: 65535, Role: RolePrimary, Slots: halves, Flags: FlagMyself},
+		{ID: "b", Host: "10.0.0.1", Port: 1, IP: "10.0.0.2"},
+		{ID: "c", Host: "?", Port: 1, Flags: FlagMyself},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"nodes[2]: a second node is myself"}, c.Warnings())
+	assert.Equal(t, []any{"name:65535", "", halves}, []any{c.Node("a").Addr(), c.Node("a").IP, c.Node("a").Slots})
+	assert.Equal(t, []any{"10.0.0.1:1", "10.0.0.2", Flags(0)}, []any{c.Node("b").Addr(), c.Node("b").IP, c.Node("b").Flags})
+	assert.Equal(t, []any{"", "", "?"}, []any{c.Node("c").Addr(), c.Node("c").Host, c.Node("c").Endpoint})
 }
 
 func TestNewClusterErrors(t *testing.T) {
@@ -125,6 +138,8 @@ func TestNewClusterErrors(t *testing.T) {
 		{Node{ID: "b", Flags: FlagReplica}, "nodes[1].Flags: are slave, but the role is unknown"},
 		{Node{ID: "b", Role: RolePrimary, PrimaryID: "a"}, `nodes[1].PrimaryID: is "a", but the node is no replica`},
 		{Node{ID: "b", Port: 65536}, "nodes[1].Port: is 65536, not a number from 0 to 65535"},
+		{Node{ID: "b", EndpointPort: -1}, "nodes[1].EndpointPort: is -1, not a number from 0 to 65535"},
+		{Node{ID: "b", TLSPort: -1}, "nodes[1].TLSPort: is -1, not a number from 0 to 65535"},
 		{Node{ID: "b", BusPort: -1}, "nodes[1].BusPort: is -1, not a number from 0 to 65535"},
 		{Node{ID: "b", Slots: []slotmap.Range{{First: 0, Last: 1}, {First: 5, Last: 4}}}, "nodes[1].Slots[1]: 5-4 is not a range of slots from 0 to 16383"},
 		{Node{ID: "b", Slots: []slotmap.Range{{First: 0, Last: 16384}}}, "nodes[1].Slots[0]: 0-16384 is not a range of slots from 0 to 16383"},

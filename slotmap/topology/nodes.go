@@ -509,7 +509,6 @@ func (p *nodesParser) parseFlags(n *Node, flags string, at int) *fault {
 // "[5-<-id]", and, of Kvrocks, "[5-9->-id]" and "[5-9-<-id]".
 func (p *nodesParser) parseSlots(n *Node) *fault {
 	room := min(strings.Count(p.line[p.at:], " "), hashslot.Count)
-	total := 0
 	for {
 		s, at := p.token()
 		if s == "" {
@@ -531,9 +530,8 @@ func (p *nodesParser) parseSlots(n *Node) *fault {
 			n.Slots = make([]slotmap.Range, 0, room)
 		}
 		n.Slots = append(n.Slots, r)
-		total += r.Len()
 	}
-	if n.dedupe(total) {
+	if n.dedupe() {
 		p.warn(0, "slots more than once")
 	}
 	if max(len(n.Migrating), len(n.Importing)) > hashslot.Count || max(cap(n.Migrating), cap(n.Importing)) > 2*hashslot.Count {
@@ -546,9 +544,13 @@ func (p *nodesParser) parseSlots(n *Node) *fault {
 	return nil
 }
 
-// dedupe removes repetitions from n.Slots if total, the number of slots in it with
-// repetitions, is more than 16384. It reports whether it did.
-func (n *Node) dedupe(total int) bool {
+// dedupe removes repetitions from n.Slots if it has more than 16384 slots with them. It
+// reports whether it did.
+func (n *Node) dedupe() bool {
+	total := 0
+	for _, r := range n.Slots {
+		total += r.Len()
+	}
 	if total <= hashslot.Count {
 		return false
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -399,6 +398,7 @@ func TestParseReplyErrors(t *testing.T) {
 		{[]any{[]any{0, 1, []any{"h", 65536}}}, "slots[0].nodes[0].port: is the number 65536, not a number from 0 to 65535"},
 		{[]any{[]any{0, 1, []any{"h", -1}}}, "slots[0].nodes[0].port: is the number -1, not a number from 0 to 65535"},
 		{[]any{[]any{0, 1, []any{"h", 1, 7}}}, "slots[0].nodes[0].id: is the number 7, not text"},
+		{make([]any, 1<<16), "slots[0]: 0 elements are not two slots and a primary"},
 		{make([]any, 1<<16+1), "reply: more than 65536 entries"},
 	} {
 		_, err := ParseSlots(c.reply, Origin{})
@@ -429,7 +429,9 @@ func TestParseReplyErrors(t *testing.T) {
 		{shard([]any{"role", 7}), `shards[0].nodes[0].role: is the number 7, not text`},
 		{append(shard(), append(shard(), shard([]any{"role", "master"}, map[string]any{"role": "master", "port": 70000})...)...), "shards[2].nodes[1].port: is the number 70000, not a number from 0 to 65535"},
 		{shard([]any{"role", "master", "replication-offset", -1}), "shards[0].nodes[0].replication-offset: is the number -1, not a number from 0 to 9223372036854775807"},
+		{shard([]any{"role", "master", "tls-port", 65536}), "shards[0].nodes[0].tls-port: is the number 65536, not a number from 0 to 65535"},
 		{shard([]any{"role", "master", "hostname", 7}), "shards[0].nodes[0].hostname: is the number 7, not text"},
+		{make([]any, maxNodes), "shards[0]: is null, not a shard"},
 		{make([]any, maxNodes+1), "reply: more than 65536 shards"},
 	} {
 		_, err := ParseShards(c.reply, Origin{})
@@ -527,18 +529,18 @@ func TestTwoPrimaries(t *testing.T) {
 		return map[string]any{"id": id, "role": role, "health": health, "endpoint": id, "port": 1, "replication-offset": offset}
 	}
 	for _, c := range []struct {
-		name  string
-		nodes []any
-		owner string
-		warns bool
+		name    string
+		nodes   []any
+		owner   string
+		warning string
 	}{
-		{"the dead one is listed first", []any{node("a", "master", "fail", 9), node("b", "master", "online", 9), node("c", "replica", "online", 9)}, "b", false},
-		{"the dead one is listed last", []any{node("c", "replica", "online", 9), node("b", "master", "online", 1), node("a", "master", "fail", 9)}, "b", false},
-		{"both live", []any{node("a", "master", "online", 7), node("b", "master", "online", 9)}, "b", true},
-		{"both live, at the same offset", []any{node("b", "master", "online", 9), node("a", "master", "online", 9)}, "a", true},
-		{"both dead", []any{node("b", "master", "fail", 9), node("a", "master", "fail", 8)}, "b", true},
-		{"the only one is dead", []any{node("a", "master", "fail", 9), node("c", "replica", "online", 9)}, "a", false},
-		{"none", []any{node("c", "replica", "online", 9)}, "", true},
+		{"the dead one is listed first", []any{node("a", "master", "fail", 9), node("b", "master", "online", 9), node("c", "replica", "online", 9)}, "b", ""},
+		{"the dead one is listed last", []any{node("c", "replica", "online", 9), node("b", "master", "online", 1), node("a", "master", "fail", 9)}, "b", ""},
+		{"both live", []any{node("a", "master", "online", 7), node("b", "master", "online", 9)}, "b", `more than one primary: "b" is taken`},
+		{"both live, at the same offset", []any{node("b", "master", "online", 9), node("a", "master", "online", 9)}, "a", `more than one primary: "a" is taken`},
+		{"both dead", []any{node("b", "master", "fail", 9), node("a", "master", "fail", 8)}, "b", `more than one primary: "b" is taken`},
+		{"the only one is dead", []any{node("a", "master", "fail", 9), node("c", "replica", "online", 9)}, "a", ""},
+		{"none", []any{node("c", "replica", "online", 9)}, "", "slots without a primary"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cluster, err := ParseShards([]any{map[string]any{"slots": []any{5, 6}, "nodes": c.nodes}}, Origin{})
@@ -551,7 +553,15 @@ func TestTwoPrimaries(t *testing.T) {
 					assert.Equal(t, c.owner, n.PrimaryID)
 				}
 			}
-			assert.Equal(t, c.warns, len(cluster.Warnings()) > 0, cluster.Warnings())
+			var want []string
+			if c.warning != "" {
+				want = []string{"shards[0]: " + c.warning}
+			}
+			assert.Equal(t, want, cluster.Warnings())
+			// Without slots, it does not matter.
+			cluster, err = ParseShards([]any{map[string]any{"slots": []any{}, "nodes": c.nodes}}, Origin{})
+			require.NoError(t, err)
+			assert.Empty(t, cluster.Warnings())
 		})
 	}
 }
@@ -640,12 +650,47 @@ func TestCommonFields(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "10.0.0.1", c.Nodes()[0].IP)
 	assert.Equal(t, "120", c.Nodes()[0].Extra["odd"])
+	c, err = parse("health", "odd")
+	require.NoError(t, err)
+	assert.Equal(t, Health("odd"), c.Nodes()[0].Health)
+	assert.Equal(t, []string{`shards[0].nodes[0]: unknown health "odd"`}, c.Warnings())
 	c, err = parse("ip", "here")
 	require.NoError(t, err)
 	assert.Equal(t, "10.9.9.9", c.Nodes()[0].IP)
 	assert.Equal(t, []string{`shards[0].nodes[0]: unknown field "ip"`}, c.Warnings())
 	_, err = parse("hostname", 7)
 	assert.ErrorContains(t, err, "hostname")
+}
+
+// Nodes without an id differ by their hosts and ports, whichever the reply has.
+func TestNamelessShards(t *testing.T) {
+	parse := func(nodes ...[]any) *Cluster {
+		var all []any
+		for _, n := range nodes {
+			all = append(all, append([]any{"role", "replica", "id", ""}, n...))
+		}
+		c, err := ParseShards([]any{[]any{"slots", []any{}, "nodes", all}}, Origin{TLS: true})
+		require.NoError(t, err)
+		assert.Empty(t, c.Warnings())
+		return c
+	}
+	c := parse([]any{"endpoint", "h", "tls-port", 0, "port", 65534}, []any{"endpoint", "h", "tls-port", 65535, "port", nil}, []any{"endpoint", "h", "tls-port", 2},
+		[]any{"ip", "10.0.0.1", "tls-port", 1}, []any{"ip", "10.0.0.2", "tls-port", 1}, []any{"hostname", "g", "ip", "10.0.0.1", "tls-port", 1})
+	assert.Len(t, c.Nodes(), 6)
+	assert.Equal(t, FlagReplica, c.Nodes()[0].Flags)
+	// Of Garnet, the address is a name or an IP address.
+	c = parse([]any{"address", "name", "port", 1}, []any{"address", "10.0.0.1", "port", 1})
+	assert.Equal(t, []string{"name", "", "", "10.0.0.1"}, []string{c.Nodes()[0].Hostname, c.Nodes()[0].IP, c.Nodes()[1].Hostname, c.Nodes()[1].IP})
+}
+
+// There is a limit on the nodes of a reply.
+func TestTooManyNodesOfAReply(t *testing.T) {
+	r := newReplyNodes(slotsCommand, 1)
+	r.c.store, r.names = make([]Node, maxNodes-1), make([]nodeName, maxNodes-1)
+	err := r.slotsEntry(0, []any{0, 9, []any{"h", 1}, []any{"h", 2}})
+	assert.EqualError(t, err.of(slotsCommand), "CLUSTER SLOTS: nodes[1]: more than 65536 nodes")
+	err = r.parseShard(0, []any{"slots", []any{}, "nodes", []any{[]any{"role", "replica"}}})
+	assert.EqualError(t, err.of(shardsCommand), "CLUSTER SHARDS: nodes[0]: more than 65536 nodes")
 }
 
 // Nodes without an id that have one address are one node.
@@ -694,6 +739,11 @@ func TestInconsistentSlots(t *testing.T) {
 	}, cluster.Warnings())
 	assert.Equal(t, RolePrimary, cluster.Node("b").Role)
 	assert.Equal(t, "a", cluster.Node("c").PrimaryID)
+	// A node that is there twice says nothing new, and an odd replica nothing of others.
+	cluster, err = ParseSlots([]any{[]any{0, 1, a, b, a, b}, []any{2, 3, c, nil}}, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"slots[1].nodes[1]: is null, not a list"}, cluster.Warnings())
+	assert.Equal(t, "a", cluster.Node("b").PrimaryID)
 
 	cluster, err = ParseShards([]any{
 		[]any{"slots", []any{0, 1}, "nodes", []any{[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1}}},
@@ -756,13 +806,6 @@ func TestOddNodes(t *testing.T) {
 			"slots[0].nodes[0].metadata.ip: is the number 7, not text",
 		}, c.Warnings())
 	}
-	many := make([]any, maxNodes+2)
-	for i := range many {
-		many[i] = []any{"h", 1, strconv.Itoa(i)}
-	}
-	many[0], many[1] = 0, 9
-	_, err = ParseSlots([]any{good, many}, Origin{})
-	assert.EqualError(t, err, "CLUSTER SLOTS: slots[1].nodes[65534]: more than 65536 nodes")
 }
 
 // Types that a program defines are read like their underlying types.
@@ -912,6 +955,18 @@ func TestRoomForNodes(t *testing.T) {
 	r.c.store, r.done = make([]Node, 17000), 1
 	r.grow()
 	assert.Less(t, cap(r.c.store), maxNodes*9/8)
+	// Both replies count what was read.
+	var slots, shards []any
+	for i := range 300 {
+		slots = append(slots, []any{i, i, []any{"h", i}})
+		shards = append(shards, []any{"slots", []any{i, i}, "nodes", []any{[]any{"role", "master", "endpoint", "h", "port", i}}})
+	}
+	c, err := ParseSlots(slots, Origin{})
+	require.NoError(t, err)
+	assert.Less(t, cap(c.store), 300*5/4)
+	c, err = ParseShards(shards, Origin{})
+	require.NoError(t, err)
+	assert.Less(t, cap(c.store), 300*5/4)
 }
 
 // Node finds the nodes of a reply, of whatever ids.

@@ -36,9 +36,8 @@ func (r *Router) Resubscribe(c *Change, channels []string) (groups []slotmap.Own
 	var places []int // in channels
 	for i, slot := range hashslot.AppendOf(nil, channels) {
 		again := c.Slots.Contains(slot)
-		if !again && len(readdressed) > 0 {
-			shard, _ := table.Lookup(slot)
-			again = shard != nil && readdressed[shard.Primary.key]
+		if shard, ok := table.Lookup(slot); ok && readdressed[shard.Primary.key] {
+			again = true
 		}
 		if again {
 			names, places = append(names, channels[i]), append(places, i)

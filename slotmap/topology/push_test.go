@@ -424,6 +424,7 @@ func TestResubscribe(t *testing.T) {
 			owner, _ := r.For(s.Slot)
 			require.Nil(t, owner)
 			for _, k := range s.Keys {
+				require.Equal(t, s.Slot, hashslot.Of(channels[k]))
 				got[k] = true
 			}
 		}
@@ -431,7 +432,6 @@ func TestResubscribe(t *testing.T) {
 			require.Equal(t, want(hashslot.Of(channel)), got[k], channel)
 		}
 	}
-	a, _ := r.For(0)
 	r.Migrated(migratedPush(1, at("a")+" "+at("b")+" 0-2000"))
 	check(func(slot hashslot.Slot) bool { return slot <= 2000 })
 	// A failover: all of the shard.
@@ -445,13 +445,17 @@ func TestResubscribe(t *testing.T) {
 	check(func(hashslot.Slot) bool { return false })
 	r.Succeeded(r.Node("a"))
 	// Another address of an owner, and slots that nobody has any more.
-	table, _ := r.Table()
-	slots := table.SlotsOf(a)
-	view, err := NewCluster([]Node{{ID: "a", Host: "elsewhere", Port: 9, Role: RolePrimary, ConfigEpoch: 99, Slots: []slotmap.Range{{First: 2001, Last: 5460}}}})
-	require.NoError(t, err)
-	r.Replace(view)
-	_ = slots
-	check(func(slot hashslot.Slot) bool { return true })
+	view := func(host string) *Cluster {
+		c, err := NewCluster([]Node{
+			{ID: "a", Host: host, Port: 9, Role: RolePrimary, Slots: []slotmap.Range{{First: 2001, Last: 5460}}},
+			{ID: "b", Host: "b.example", Port: 6379, Role: RolePrimary, Slots: []slotmap.Range{{First: 0, Last: 2000}, {First: 5461, Last: 10922}}}})
+		require.NoError(t, err)
+		return c
+	}
+	r.Replace(view("elsewhere"))
+	check(func(slot hashslot.Slot) bool { return slot > 10922 || slot > 2000 && slot <= 5460 })
+	r.Replace(view("back"))
+	check(func(slot hashslot.Slot) bool { return slot > 2000 && slot <= 5460 })
 	groups, unassigned := r.Resubscribe(nil, channels)
 	assert.Empty(t, groups)
 	assert.Empty(t, unassigned)
@@ -513,7 +517,7 @@ func TestScanCursor(t *testing.T) {
 	assert.Nil(t, shard)
 	assert.Equal(t, ScanAt(5), c)
 	r.Apply(view(t, "a master 1 10-19", "b master 2 100"), 0)
-	for from, want := range map[hashslot.Slot]string{0: "a 10", 10: "a 10", 19: "a 19", 20: "b 100", 100: "b 100", 101: "none 101"} {
+	for from, want := range map[hashslot.Slot]string{0: "a 10", 9: "a 10", 10: "a 10", 19: "a 19", 20: "b 100", 100: "b 100", 101: "none 101"} {
 		shard, c, seen := r.Scan(ScanAt(from))
 		name := "none"
 		if shard != nil {

@@ -147,15 +147,15 @@ func (r *Router) Pick(shard *Shard, policy ReadPolicy) *Node {
 	switch policy {
 	case ReadAny:
 		c.add(shard.Primary)
-		c.addAll(shard.Replicas, "")
+		c.addAll(shard.Replicas, "", true)
 	case ReadReplica, ReadSameZone:
-		c.addAll(shard.Replicas, zone)
+		c.addAll(shard.Replicas, zone, true)
 		if c.node == nil && zone != "" {
 			if shard.Primary.AvailabilityZone == zone {
 				c.add(shard.Primary)
 			}
 			if c.node == nil {
-				c.addAll(shard.Replicas, "")
+				c.addAll(shard.Replicas, zone, false)
 			}
 		}
 	}
@@ -189,10 +189,11 @@ func (c *choice) add(n *Node) {
 	}
 }
 
-// addAll adds the nodes that are in the zone, or all of them if it is "".
-func (c *choice) addAll(nodes []*Node, zone string) {
+// addAll adds the nodes that are in the zone, or those that are not. All nodes are in
+// the zone "".
+func (c *choice) addAll(nodes []*Node, zone string, in bool) {
 	for _, n := range nodes {
-		if zone == "" || n.AvailabilityZone == zone {
+		if (zone == "" || n.AvailabilityZone == zone) == in {
 			c.add(n)
 		}
 	}
@@ -214,7 +215,7 @@ func (r *Router) Any(policy ReadPolicy) *Node {
 		switch {
 		case n.Serves():
 			return n
-		case n.routable() && last == nil:
+		case n.routable():
 			last = n
 		}
 	}

@@ -127,6 +127,38 @@ func TestWeight(t *testing.T) {
 	}
 }
 
+// A read asks for the weight of a node once, even if no node is eligible.
+func TestWeightOnce(t *testing.T) {
+	var asked []string
+	weight := func(n *Node) uint32 {
+		asked = append(asked, n.ID)
+		return 0
+	}
+	for _, zone := range []string{"", "x", "y", "z"} {
+		for policy, want := range map[ReadPolicy]string{ReadPrimary: "", ReadReplica: "bcd", ReadAny: "abcd", ReadSameZone: "bcd"} {
+			if zone == "x" && policy == ReadSameZone {
+				want = "abcd" // the primary is in that zone
+			}
+			asked = nil
+			r := Router{Zone: zone, Weight: weight}
+			r.Apply(zoned(t), 0)
+			n, _ := r.Read(0, policy)
+			assert.Equal(t, "a", n.ID)
+			slices.Sort(asked)
+			assert.Equal(t, want, strings.Join(asked, ""), "%v %s", policy, zone)
+		}
+	}
+	asked = nil
+	r := Router{Weight: weight}
+	r.Apply(view(t, "a master 1 0-16383", "b slave:a 1"), 0)
+	r.Read(0, ReadSameZone)
+	assert.Equal(t, []string{"b"}, asked, "without a zone, the primary is no candidate")
+}
+
+func TestReadPolicyNames(t *testing.T) {
+	assert.Equal(t, "[primary replica any same zone unknown read policy]", fmt.Sprint([]ReadPolicy{ReadPrimary, ReadReplica, ReadAny, ReadSameZone, ReadSameZone + 1}))
+}
+
 // A command without keys may go to any shard.
 func TestAny(t *testing.T) {
 	var r Router
@@ -206,6 +238,9 @@ func TestNodesOfRouter(t *testing.T) {
 	}
 	assert.Equal(t, []string{"b", "a", "z"}, seen)
 	assert.Equal(t, "new", all(r.Primaries()))
+	r.Moved(moved(5, "x"), nil, r.Generation())
+	assert.NotNil(t, r.NodeByAddr(at("x")))
+	assert.Nil(t, r.Node(at("x")), "an address is no id")
 }
 
 // Behind NAT the map has the addresses that are reached, and redirects find them.

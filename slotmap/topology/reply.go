@@ -71,7 +71,6 @@ type replyNodes struct {
 	done, all int // entries or shards of the reply: read before the current one, and in total
 
 	fields, shard []reply.Field // scratch
-	members       []int32
 }
 
 func newReplyNodes(command string, entries int) *replyNodes {
@@ -150,11 +149,7 @@ func (r *replyNodes) finish(from Origin) *Cluster {
 		if n.primary != 0 {
 			n.PrimaryID = r.c.store[n.primary-1].ID
 		}
-		total := 0
-		for _, s := range n.Slots {
-			total += s.Len()
-		}
-		n.dedupe(total)
+		n.dedupe()
 		if n.IP == "" && isIP(n.Endpoint) {
 			n.IP = n.Endpoint
 		}

@@ -91,6 +91,14 @@ func TestRouterZero(t *testing.T) {
 	shard, seen := r.For(0)
 	assert.Nil(t, shard)
 	assert.Zero(t, seen)
+	for _, seen := range []func() (*Shard, Generation){
+		func() (*Shard, Generation) { return r.ForKey("a") },
+		func() (*Shard, Generation) { return r.ForKeyBytes([]byte("a")) },
+	} {
+		shard, seen := seen()
+		assert.Nil(t, shard)
+		assert.Zero(t, seen)
+	}
 	n, _ := r.Read(0, ReadAny)
 	assert.Nil(t, n)
 	assert.Zero(t, r.Generation())

@@ -53,11 +53,11 @@ func ParseScanCursor(text string) (c ScanCursor, more bool, err error) {
 		return ScanCursor{}, false, (&fault{location{line: 1, offset: at}, reason}).of(scanCommand)
 	}
 	open, end := strings.IndexByte(text, '-'), strings.LastIndexByte(text, '-')
-	if open < 0 || open == end {
+	if open == end { // none, or only one
 		return fail(0, reply.Quote(text)+" is not a cursor, fingerprint-{tag}-position")
 	}
 	tag := text[open+1 : end]
-	if len(tag) < 3 || tag[0] != '{' || strings.IndexByte(tag, '}') != len(tag)-1 || strings.IndexByte(text, '{') != open+1 {
+	if strings.IndexByte(text, '{') != open+1 || strings.IndexByte(tag, '}') != len(tag)-1 || tag == "{}" {
 		return fail(open+1, reply.Quote(tag)+" is not a hash tag in braces")
 	}
 	position, bad := strconv.ParseUint(text[end+1:], 10, 64)
@@ -91,12 +91,12 @@ func (c ScanCursor) String() string {
 // Scan takes time linear in the number of slots that it skips.
 func (r *Router) Scan(c ScanCursor) (*Shard, ScanCursor, Generation) {
 	table, seen := r.Table()
-	if shard, ok := table.Lookup(c.slot); ok {
-		return shard, c, seen
-	}
-	for slot := c.slot + 1; slot.Valid(); slot++ {
+	for slot := c.slot; slot.Valid(); slot++ {
 		if shard, ok := table.Lookup(slot); ok {
-			return shard, ScanAt(slot), seen
+			if slot != c.slot {
+				c = ScanAt(slot)
+			}
+			return shard, c, seen
 		}
 	}
 	return nil, c, seen

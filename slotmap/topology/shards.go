@@ -33,7 +33,7 @@ import (
 // The format is that of clusterCommandShards in Valkey's cluster_legacy.c.
 func ParseShards(reply any, from Origin) (*Cluster, error) {
 	shards, err := list(reply)
-	if err == nil && len(shards) > maxNodes {
+	if len(shards) > maxNodes {
 		err = &fault{reason: "more than 65536 shards"}
 	}
 	if err != nil {
@@ -170,7 +170,6 @@ func (r *replyNodes) shardNodes(i int, v any) (members []int32, odd, err *fault)
 	if err != nil {
 		return nil, nil, err.in("nodes")
 	}
-	members = r.members[:0]
 	for j, v := range nodes {
 		place, err := r.shardNode(i, j, v)
 		if r.full {
@@ -186,20 +185,19 @@ func (r *replyNodes) shardNodes(i int, v any) (members []int32, odd, err *fault)
 			odd = err.in(index("nodes", j))
 		}
 	}
-	r.members = members
 	return members, odd, nil
 }
 
 // saysReplica reports whether a node that cannot be read has the role of a replica.
 func saysReplica(v any) bool {
-	fields, err := appendFields(nil, v)
 	role := RoleUnknown
+	fields, _ := appendFields(nil, v)
 	for _, f := range fields {
 		if f.Name == "role" {
 			role, _ = shardRole(f.Value)
 		}
 	}
-	return err == nil && role == RoleReplica
+	return role == RoleReplica
 }
 
 // shardRole reads a role. Garnet writes its roles in capitals.

@@ -32,7 +32,7 @@ import (
 // The format is that of generateClusterSlotResponse in Valkey's cluster.c.
 func ParseSlots(reply any, from Origin) (*Cluster, error) {
 	entries, err := list(reply)
-	if err == nil && len(entries) > 1<<16 {
+	if len(entries) > 1<<16 {
 		err = &fault{reason: "more than 65536 entries"}
 	}
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *replyNodes) slotsEntry(i int, v any) *fault {
 	if err != nil {
 		return err
 	}
-	primary := int32(-1)
+	var primary int32 // the place of the first node
 	for j, v := range entry[2:] {
 		place, err := r.slotsNode(i, j, v)
 		if r.full {
@@ -142,14 +142,13 @@ func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *fault) {
 		}
 	}
 	place, isNew, err := r.add(id, endpoint, int(port))
-	if err != nil || !isNew || len(node) < 4 {
+	if !isNew || len(node) < 4 {
 		return place, err
 	}
 	path := func() string { return fmt.Sprintf("slots[%d].nodes[%d].metadata", i, j) }
 	fields, err := appendFields(r.fields[:0], node[3])
 	if err != nil {
 		r.c.warn(location{path: path()}, err.reason)
-		fields = fields[:0]
 	}
 	// The fields of a map have no order. Sort them, so that the warnings have one.
 	slices.SortStableFunc(fields, func(a, b reply.Field) int { return strings.Compare(a.Name, b.Name) })
