@@ -146,16 +146,14 @@ func (r *replyNodes) slotsNode(i, j int, v any) (place int32, err *fault) {
 		return place, err
 	}
 	path := func() string { return fmt.Sprintf("slots[%d].nodes[%d].metadata", i, j) }
-	fields, err := appendFields(r.fields[:0], node[3])
-	if err != nil {
+	if r.fields, err = appendFields(r.fields[:0], node[3]); err != nil {
 		r.c.warn(location{path: path()}, err.reason)
 	}
 	// The fields of a map have no order. Sort them, so that the warnings have one.
-	slices.SortStableFunc(fields, func(a, b reply.Field) int { return strings.Compare(a.Name, b.Name) })
-	r.fields = fields
+	slices.SortStableFunc(r.fields, func(a, b reply.Field) int { return strings.Compare(a.Name, b.Name) })
 	n := &r.c.store[place]
-	unknown := fields[:0]
-	for _, f := range fields {
+	unknown := r.fields[:0]
+	for _, f := range r.fields {
 		known, err := n.common(f)
 		if err != nil {
 			r.c.warn(location{path: path() + "." + f.Name}, err.reason)
@@ -182,11 +180,11 @@ func slotRange(first, last any, firstPath, lastPath string) (r slotmap.Range, er
 			*end.to, ok = hashslot.SlotFromInt(n)
 		}
 		if !ok {
-			return r, wrong("is", end.v, "not a slot from 0 to 16383").in(end.path)
+			return slotmap.Range{}, wrong("is", end.v, "not a slot from 0 to 16383").in(end.path)
 		}
 	}
 	if r.First > r.Last {
-		return r, (&fault{reason: fmt.Sprintf("the first slot, %d, is greater than the last, %d", r.First, r.Last)}).in(firstPath)
+		return slotmap.Range{}, (&fault{reason: fmt.Sprintf("the first slot, %d, is greater than the last, %d", r.First, r.Last)}).in(firstPath)
 	}
 	return r, nil
 }
