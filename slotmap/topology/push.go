@@ -56,8 +56,8 @@ const migrationPush = "SMIGRATED"
 // slot, no slots, or a slot that moves twice. ParseMigration takes time and memory
 // linear in the push.
 func ParseMigration(push any, from Origin) (Migration, error) {
-	elements, ok := reply.List(push)
-	if !ok || len(elements) == 0 {
+	elements, _ := reply.List(push)
+	if len(elements) == 0 {
 		return Migration{}, ErrNotMigration
 	}
 	var m Migration
@@ -90,7 +90,7 @@ func (m *Migration) parse(elements []any, from Origin) *fault {
 		return nil
 	}
 	moves, path := elements[2:], 2
-	if inner, ok := reply.List(elements[2]); ok && len(inner) > 0 {
+	if inner, _ := reply.List(elements[2]); len(inner) > 0 {
 		if _, ok := reply.List(inner[0]); ok {
 			moves, path = inner, 0
 		}
@@ -119,20 +119,20 @@ func (m *Migration) parse(elements []any, from Origin) *fault {
 func readMove(v any, from Origin) (move SlotMove, err *fault) {
 	parts, err := list(v)
 	if err != nil {
-		return move, err
+		return SlotMove{}, err
 	}
 	if len(parts) < 3 {
-		return move, &fault{reason: "is not a source, a target and slots"}
+		return SlotMove{}, &fault{reason: "is not a source, a target and slots"}
 	}
 	for i, to := range []*string{&move.From, &move.To} {
 		s, err := text(parts[i])
 		if err != nil {
-			return move, err.in(index("", i))
+			return SlotMove{}, err.in(index("", i))
 		}
 		*to = from.address(s)
 	}
 	if move.Slots, err = moving(parts[2]); err != nil {
-		return move, err.in("[2]")
+		return SlotMove{}, err.in("[2]")
 	}
 	return move, nil
 }
@@ -140,12 +140,12 @@ func readMove(v any, from Origin) (move SlotMove, err *fault) {
 // address returns where to dial an address of a push, or "" if it cannot be dialled.
 func (o Origin) address(s string) string {
 	host, port, _ := cutLast(s, ':')
-	number, ok := parsePort(port)
+	number, _ := parsePort(port)
 	host = unbracket(host)
 	if wildcard(host) {
 		host, _ = o.asked()
 	}
-	if !ok || number == 0 || host == "" || host == "?" {
+	if number == 0 || host == "" || host == "?" {
 		return ""
 	}
 	if host, number = o.reach(host, number); number == 0 {
@@ -161,12 +161,12 @@ func moving(v any) (set slotmap.Set, err *fault) {
 		s, ok = slotText(n), true
 	}
 	if !ok {
-		return set, wrong("is", v, "not slots")
+		return slotmap.Set{}, wrong("is", v, "not slots")
 	}
 	for part := range strings.SplitSeq(s, ",") {
 		r, err := slotmap.ParseRange(strings.TrimSpace(part))
 		if err != nil {
-			return set, &fault{reason: reply.Quote(part) + " is not a slot or a range of slots from 0 to 16383"}
+			return slotmap.Set{}, &fault{reason: reply.Quote(part) + " is not a slot or a range of slots from 0 to 16383"}
 		}
 		set.AddRange(r)
 	}
@@ -210,13 +210,11 @@ const remembers = 16
 type migrated struct{ Migration }
 
 func (e migrated) step(s *state) (*state, Result) {
-	if !e.Done || slices.Contains(s.pushes, e.Seq) {
+	switch at, taken := slices.BinarySearch(s.pushes, e.Seq); { // they ascend
+	case !e.Done || taken:
 		return s, Result{}
-	}
-	for _, seq := range s.pushes {
-		if seq > e.Seq {
-			return s.result(OutcomeStale, nil, nil)
-		}
+	case at < len(s.pushes):
+		return s.result(OutcomeStale, nil, nil)
 	}
 	next := *s
 	next.pushes = append(slices.Clone(s.pushes[max(0, len(s.pushes)-remembers+1):]), e.Seq)
@@ -281,9 +279,9 @@ func (t *transfer) judge(move SlotMove) (at, already slotmap.Set) {
 		p, ok := is[shard]
 		if !ok {
 			switch {
-			case shard == nil, move.From != "" && shard.Primary.hasAddr(move.From):
+			case shard == nil, shard.Primary.hasAddr(move.From):
 				p = atSource
-			case move.To != "" && shard.Primary.hasAddr(move.To):
+			case shard.Primary.hasAddr(move.To):
 				p = atTarget
 			}
 			is[shard] = p

@@ -34,6 +34,7 @@ func TestParseMigration(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, Migration{Done: true, Seq: 8, Slots: slotmap.MustParseSet("0-7 9"), Moves: want}, m)
 	}
+	assert.EqualError(t, ErrNotMigration, "topology: not a push about a migration")
 	for _, push := range []any{nil, "SMIGRATED", []any{}, []any{"invalidate", nil}, []any{7, 1, "5"}, errors.New("SMIGRATED")} {
 		_, err := ParseMigration(push, Origin{})
 		assert.Equal(t, ErrNotMigration, err, push)
@@ -45,6 +46,8 @@ func TestParseMigration(t *testing.T) {
 		`[2]: "" is not a slot or a range of slots from 0 to 16383`:          {"SMIGRATING", 1, ""},
 		`[2]: "-" is not a slot or a range of slots from 0 to 16383`:         {"SMIGRATING", 1, 16384},
 		`[2]: "16384" is not a slot or a range of slots from 0 to 16383`:     {"SMIGRATING", 1, "5,16384"},
+		`[2]: "05" is not a slot or a range of slots from 0 to 16383`:        {"SMIGRATING", 1, "05"},
+		`[2]: is not a source, a target and slots`:                           {"SMIGRATED", 1, []any{}},
 		`[2][0]: is not a source, a target and slots`:                        {"SMIGRATED", 1, []any{[]any{"a:1", "b:1"}}},
 		`[2][1][1]: is the number 7, not text`:                               {"SMIGRATED", 1, []any{[]any{"a:1", "b:1", "5"}, []any{"a:1", 7, "6"}}},
 		`[2][0][2]: "9-8" is not a slot or a range of slots from 0 to 16383`: {"SMIGRATED", 1, []any{[]any{"a:1", "b:1", "5,9-8"}}},
@@ -55,6 +58,23 @@ func TestParseMigration(t *testing.T) {
 		var e *slotmap.ParseError
 		require.ErrorAs(t, err, &e, want)
 		assert.EqualError(t, err, "SMIGRATED: "+want)
+	}
+}
+
+// The addresses of a push are what to dial, or "".
+func TestAddressOfAPush(t *testing.T) {
+	nothing := func(addr string) string { panic("nothing to map: " + addr) }
+	for _, c := range []struct {
+		addr string
+		from Origin
+		want string
+	}{
+		{"a:1", Origin{}, "a:1"}, {"::1:1", Origin{}, "[::1]:1"}, {"[::1]:1", Origin{}, "[::1]:1"},
+		{":1", Origin{Addr: "asked:9"}, "asked:1"}, {"0.0.0.0:1", Origin{Addr: "asked:9"}, "asked:1"}, {"[::]:1", Origin{Addr: "asked:9"}, "asked:1"},
+		{":1", Origin{Map: nothing}, ""}, {"?:1", Origin{Map: nothing}, ""}, {"a:0", Origin{Map: nothing}, ""}, {"a:x", Origin{Map: nothing}, ""}, {"a", Origin{Map: nothing}, ""},
+		{"a:1", Origin{Map: func(string) string { return "nat:2" }}, "nat:2"}, {"a:1", Origin{Map: func(string) string { return "" }}, ""},
+	} {
+		assert.Equal(t, c.want, c.from.address(c.addr), c.addr)
 	}
 }
 
@@ -101,9 +121,11 @@ func TestMigrated(t *testing.T) {
 	assert.Equal(t, after, ownersOf(&r))
 	// A view that was asked for before the push does not undo it, nor does one of a node
 	// that has not heard of it.
-	got = r.Apply(threeShards(t), 1)
-	assert.Equal(t, OutcomeStale, got.Outcome)
-	assert.Equal(t, after, ownersOf(&r))
+	for _, seen := range []Generation{1, 2} {
+		got = r.Apply(threeShards(t), seen)
+		assert.Equal(t, OutcomeStale, got.Outcome)
+		assert.Equal(t, after, ownersOf(&r))
+	}
 
 	// Slots that the map has elsewhere are refused.
 	r.RefreshFailed()
@@ -160,6 +182,43 @@ func TestMigrated(t *testing.T) {
 	assert.Equal(t, OutcomeUnknownNode, got.Outcome)
 	assert.Equal(t, "5-6 h:2", ownersOf(&empty))
 	checkMap(t, &empty)
+}
+
+// What becomes of the rest of the map: views before and after the push, the other
+// shards, and the state that readers have.
+func TestMigratedLeavesTheRest(t *testing.T) {
+	var r Router
+	r.Apply(threeShards(t), 0)
+	r.Migrated(migratedPush(1, at("a")+" "+at("b")+" 0-9"))
+	taken := view(t, "a master,myself 9 0-5460", "a1 slave:a 1", "a2 slave:a 1", "b master 2 5461-10922", "b1 slave:b 2", "b2 slave:b 2", "c master 3 10923-16383", "c1 slave:c 3", "c2 slave:c 3")
+	assert.Equal(t, OutcomeStale, r.Apply(taken, 1).Outcome, "a may have had that epoch before")
+	assert.Equal(t, OutcomeApplied, r.Apply(taken, 2).Outcome)
+	assert.Equal(t, "0-5460 a, 5461-10922 b, 10923-16383 c", ownersOf(&r))
+
+	r.Failed(r.Node("c1"))
+	before := r.load()
+	a, _ := r.For(0)
+	r.Migrated(migratedPush(2, at("b")+" "+at("c1")+" 6000"))
+	same, _ := r.For(0)
+	assert.Same(t, a, same)
+	assert.NotNil(t, before.suspects["c1"])
+	assert.Nil(t, r.load().suspects["c1"])
+
+	// Two moves of one slot: the last one counts, and no node is lost.
+	var slot slotmap.Set
+	slot.Add(5)
+	r.Migrated(Migration{Done: true, Seq: 3, Moves: []SlotMove{{at("a"), at("a1"), slot}, {at("a"), at("b"), slot}}})
+	shard, _ := r.For(5)
+	assert.Equal(t, "b", shard.Primary.ID)
+	assert.Equal(t, RolePrimary, r.Node("a1").Role)
+	checkMap(t, &r)
+
+	// 16 pushes are remembered.
+	for i := range int64(17) {
+		r.Migrated(migratedPush(100+i, at("a")+" "+at("b")+" 5"))
+	}
+	assert.Equal(t, OutcomeStale, r.Migrated(migratedPush(100, at("a")+" "+at("b")+" 5")).Outcome)
+	assert.Equal(t, OutcomeUnchanged, r.Migrated(migratedPush(101, at("a")+" "+at("b")+" 5")).Outcome)
 }
 
 // A push may name one node by two of its addresses.

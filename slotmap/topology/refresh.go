@@ -114,7 +114,6 @@ type Refresher struct {
 	lost         int           // refreshes in a row without an answer
 	corrected    bool          // a redirect has corrected the map since the last refresh ended
 	patches      int           // how many did so for one slot, to a primary of the map
-	age          time.Duration // secondLook if slots have moved, until the next view; else 0
 	contradicted int           // refreshes in a row that contradicted the map
 	doubted      bool          // the last view contradicted the map
 	nodes        int           // of the map, at the last refresh
@@ -278,15 +277,13 @@ func (p *Refresher) grant(now time.Time) {
 // patient one, since a view of this moment would be from before the news.
 func (p *Refresher) correct(now time.Time) {
 	p.tries = min(p.tries, progress)
-	p.age = secondLook
-	first := !p.corrected
 	p.corrected = true
 	if p.open != 0 || p.wish() == none {
 		return
 	}
 	before := p.next
 	p.draw()
-	putOff := first && p.wish() == urgent
+	putOff := p.wish() == urgent
 	if putOff {
 		p.wanted.Store(uint32(patient))
 	}
@@ -302,7 +299,6 @@ func (p *Refresher) suspect(n *Node, now time.Time) {
 	p.suspects = slices.DeleteFunc(p.suspects, func(s suspect) bool { return s.node.same(n) })
 	p.retries = slices.DeleteFunc(p.retries, n.same)
 	p.suspects = append(p.suspects, suspect{n, now.Add(orDefault(p.MaxInterval, defaultMaxInterval))})
-	p.schedule(now)
 }
 
 // retry ends the suspicions whose time is over, except those of nodes that are down in
@@ -342,7 +338,7 @@ func (p *Refresher) start(now time.Time) {
 	}
 	p.random.Seed(seed, 0)
 	p.base, p.last = now.Add(-1), now // -1, so that due is never 0
-	p.next = now.Add(p.period())
+	p.next = now.Add(p.period(false))
 	p.schedule(now)
 }
 
@@ -382,16 +378,14 @@ func (p *Refresher) Next(r *Router, now time.Time) Refresh {
 	}
 	p.suspects = slices.Delete(p.suspects, 0, over)
 	if p.open != 0 && !p.next.After(now) {
-		p.lost++
-		p.wanted.Store(uint32(urgent))
-		p.end(now)
+		p.fail(now)
 	}
 	seen := r.Generation()
 	if seen == 0 && p.count == 0 {
 		p.next = now
 	}
 	var addrs []string
-	if p.open == 0 && !p.next.After(now) {
+	if !p.next.After(now) {
 		if addrs = p.choose(r); len(addrs) == 0 {
 			p.next = now.Add(orDefault(p.MinInterval, defaultMinInterval))
 		}
@@ -463,11 +457,9 @@ func (p *Refresher) choose(r *Router) []string {
 	}
 	if p.lost >= unanswered || len(addrs) == 0 {
 		seeds := slices.DeleteFunc(slices.Clone(p.Seeds), func(addr string) bool { return slices.Contains(addrs, addr) })
-		if len(addrs) == 0 && len(seeds) > 1 {
-			// A seed that was asked is asked again only once all others were.
-			if next := slices.DeleteFunc(slices.Clone(seeds), func(addr string) bool { return slices.Contains(p.asked, addr) }); len(next) > 0 {
-				seeds = next
-			}
+		// A seed that was asked is asked again only once all others were.
+		if next := slices.DeleteFunc(slices.Clone(seeds), func(addr string) bool { return slices.Contains(p.asked, addr) }); len(next) > 0 {
+			seeds = next
 		}
 		count = len(addrs) + 1
 		draw(seeds)
@@ -500,46 +492,45 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 	if what.number == 0 || what.number != p.open {
 		return res
 	}
+	if answers == 0 {
+		p.fail(now)
+		return res
+	}
+	p.lost = 0
+	p.retry(r, views, now)
 	switch {
 	case moved:
-		p.tries, p.age = min(p.tries, progress), secondLook
-	case answers > 0:
-		p.age = 0
+		p.tries = min(p.tries, progress)
+	case res.Outcome == OutcomeUnchanged && p.tries == 1:
+		p.tries = unheard
 	}
-	if answers > 0 {
-		p.retry(r, views, now)
-	}
-	switch {
-	case answers == 0:
-		p.lost++
+	p.doubted = res.Outcome == OutcomeStale || res.Outcome == OutcomePartly
+	if res.Refresh { // the view contradicts the map
+		p.contradicted++
 		p.wanted.Store(uint32(urgent))
-	default:
-		p.lost = 0
-		if res.Refresh {
-			p.wanted.Store(uint32(urgent))
-		}
-		if res.Outcome == OutcomeUnchanged && p.tries == 1 {
-			p.tries = unheard
-		}
-		p.doubted = res.Outcome == OutcomeStale || res.Outcome == OutcomePartly
-		if res.Refresh && p.doubted {
-			p.contradicted++
-		} else {
-			p.contradicted = 0
-		}
+	} else {
+		p.contradicted = 0
 	}
-	p.end(now)
+	p.end(now, moved)
 	return res
 }
 
-// end ends the open Refresh, and draws when the next one is due.
-func (p *Refresher) end(now time.Time) {
+// fail ends the open Refresh, to which nobody has answered.
+func (p *Refresher) fail(now time.Time) {
+	p.lost++
+	p.wanted.Store(uint32(urgent))
+	p.end(now, false)
+}
+
+// end ends the open Refresh, and draws when the next one is due. moved means that its
+// views have moved slots.
+func (p *Refresher) end(now time.Time, moved bool) {
 	p.open, p.last, p.corrected, p.patches = 0, now, false, 0
 	p.draw()
 	if p.wish() != none {
 		p.grant(now)
 	} else {
-		p.next = now.Add(p.period())
+		p.next = now.Add(p.period(moved))
 	}
 	p.schedule(now)
 }
@@ -548,21 +539,19 @@ func (p *Refresher) end(now time.Time) {
 func (p *Refresher) draw() {
 	interval := orDefault(p.MinInterval, defaultMinInterval)
 	limit := max(interval, orDefault(p.MaxInterval, defaultMaxInterval))
-	for range max(p.tries, p.lost) - 1 {
-		if interval >= limit/2 {
-			interval = limit
-			break
-		}
+	for n := max(p.tries, p.lost); n > 1 && interval < limit; n-- {
 		interval *= 2
 	}
+	interval = min(interval, limit)
 	p.wait = interval + p.upTo(interval/4)
 }
 
-// period draws the age at which a view is renewed without a wish.
-func (p *Refresher) period() time.Duration {
+// period draws the age at which a view is renewed without a wish. moved means that it has
+// moved slots.
+func (p *Refresher) period(moved bool) time.Duration {
 	d := orDefault(p.Period, defaultPeriod)
-	if p.age > 0 {
-		d = min(d, p.age)
+	if moved {
+		d = min(d, secondLook)
 	}
 	return d - d/4 + p.upTo(d/2)
 }
