@@ -128,7 +128,7 @@ func (c *Cluster) Open() []OpenSlot {
 // Myself returns the node that was asked, or nil if the reply does not say which
 // one it is. Only CLUSTER NODES does.
 func (c *Cluster) Myself() *Node {
-	if c == nil || c.command == merged {
+	if c == nil {
 		return nil
 	}
 	for _, n := range c.nodes {
@@ -142,9 +142,6 @@ func (c *Cluster) Myself() *Node {
 // source returns the node that gave the view: the one with the flag "myself", else the
 // one with the address that was asked. If neither is known, it is a Node without a key.
 func (c *Cluster) source() *Node {
-	if c.command == merged {
-		return new(Node)
-	}
 	if n := c.Myself(); n != nil {
 		return n
 	}

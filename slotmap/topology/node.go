@@ -40,7 +40,7 @@ func (o Origin) asked() (host string, port int) {
 		return "", 0
 	}
 	host = o.Addr
-	if h, text, ok := cutLast(o.Addr, ':'); ok && (strings.IndexByte(h, ':') < 0 || strings.HasSuffix(h, "]")) {
+	if h, text, _ := cutLast(o.Addr, ':'); strings.IndexByte(h, ':') < 0 || strings.HasSuffix(h, "]") {
 		host = h
 		port, _ = parsePort(text)
 	}
@@ -55,26 +55,27 @@ func (o Origin) asked() (host string, port int) {
 // cannot be dialled.
 func (o Origin) reach(host string, port int) (string, int) {
 	if o.Map != nil {
-		host, port, _ = splitHostPort(o.Map(joinHostPort(host, port)))
+		host, port = splitHostPort(o.Map(joinHostPort(host, port)))
 	}
 	return host, port
 }
 
-// splitHostPort splits an address "host:port". ok is false if it cannot be dialled.
-func splitHostPort(addr string) (host string, port int, ok bool) {
+// splitHostPort splits an address "host:port". It returns "" and 0 if the address cannot
+// be dialled.
+func splitHostPort(addr string) (host string, port int) {
 	host, text, _ := cutLast(addr, ':')
-	port, ok = parsePort(text)
+	port, _ = parsePort(text)
 	bare := unbracket(host)
-	if !ok || port == 0 || bare == "" || bare == host && strings.IndexByte(host, ':') >= 0 {
-		return "", 0, false
+	if port == 0 || bare == "" || bare == host && strings.IndexByte(host, ':') >= 0 {
+		return "", 0
 	}
-	return bare, port, true
+	return bare, port
 }
 
 // unbracket takes the brackets off an IPv6 host.
 func unbracket(host string) string {
-	if n := len(host); n > 1 && host[0] == '[' && host[n-1] == ']' {
-		return host[1 : n-1]
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		return host[1 : len(host)-1]
 	}
 	return host
 }
@@ -291,7 +292,7 @@ func (n *Node) resolve(from Origin, asked string, askedPort int, tls bool) {
 			host = asked
 		}
 	}
-	if port == 0 && !(tls && n.EndpointPort != 0) { // a node with a plain port only does not speak TLS
+	if port == 0 && n.EndpointPort == 0 { // a node with a plain port only does not speak TLS
 		port = askedPort
 	}
 	n.Host, n.Port, n.addr = host, port, ""
@@ -309,7 +310,7 @@ func (n *Node) resolve(from Origin, asked string, askedPort int, tls bool) {
 		}
 		n.mapped = n.Host != host || n.Port != port
 	}
-	if n.key == "" || n.key != n.ID {
+	if n.key == "" {
 		n.key = n.addr
 		if n.key == "" {
 			n.key = n.Endpoint + ":" + strconv.Itoa(told)
@@ -329,7 +330,7 @@ func (n *Node) relocate(m *Node) {
 func wildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 func joinHostPort(host string, port int) string {
-	if len(host) > 240 || strings.IndexByte(host, ':') >= 0 {
+	if strings.IndexByte(host, ':') >= 0 {
 		return net.JoinHostPort(host, strconv.Itoa(port))
 	}
 	var buf [256]byte

@@ -326,7 +326,7 @@ func (t *transfer) target(addr string, m member) *Shard {
 	var n *Node
 	switch {
 	case m.node == nil:
-		host, port, _ := splitHostPort(addr)
+		host, port := splitHostPort(addr)
 		n = stranger(Redirect{Host: host, Port: port})
 	case m.node == m.shard.Primary:
 		return m.shard
