@@ -129,15 +129,36 @@ func describe(c *clusterView) clusterJSON {
 	return d
 }
 
-// line returns v as one line of JSON.
+// line returns v, which is no part of a plan, as one line of JSON.
 func line(v any) []byte {
+	text, err := encode(v)
+	if err != nil {
+		panic(err) // no type used here fails
+	}
+	return text
+}
+
+// encode returns v as one line of JSON. A plan with text that is not UTF-8 is an error.
+func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic(err) // no type used here fails
+		return nil, err
 	}
-	return harmlessJSON(b.Bytes())
+	return harmlessJSON(b.Bytes()), nil
+}
+
+// printJSON prints v as one line of JSON.
+func (e *env) printJSON(v any) int {
+	text, err := encode(v)
+	if err != nil {
+		if marshal := (*json.MarshalerError)(nil); errors.As(err, &marshal) {
+			err = marshal.Unwrap() // without the Go type
+		}
+		return e.fail(errors.New(strings.TrimPrefix(err.Error(), "plan: ")))
+	}
+	return e.print(string(text))
 }
 
 // columns writes rows in columns. The last column is not padded.

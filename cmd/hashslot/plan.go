@@ -387,7 +387,7 @@ func runPlanCreate(e *env) int {
 		return code
 	}
 	if f.format == "json" {
-		return e.print(string(line(layout)))
+		return e.printJSON(layout)
 	}
 	return e.print(layout.Summary() + nothingSent)
 }
@@ -550,7 +550,7 @@ func (f *planFlags) plan(e *env, newPlan func(*topology.Cluster, plan.RebalanceO
 	}
 	if f.format == "json" {
 		p.Steps = slices.AppendSeq([]plan.Step{}, list)
-		return e.print(string(line(p)))
+		return e.printJSON(p)
 	}
 	var b strings.Builder
 	b.WriteString(p.Summary())
@@ -721,7 +721,7 @@ func runPlanFix(e *env) int {
 	}
 	if form.json() {
 		r.Slots, r.Steps, r.Warnings = append([]plan.SlotRepair{}, r.Slots...), append([]plan.Step{}, r.Steps...), append([]string{}, r.Warnings...)
-		return e.print(string(line(r)))
+		return e.printJSON(r)
 	}
 	var b strings.Builder
 	b.WriteString(r.Summary())
@@ -852,16 +852,15 @@ func runPlanPromote(e *env) int {
 		list = append(list, j)
 	}
 	b.WriteString(nothingSent)
-	text := b.String()
+	printed := exitOK
 	if form.json() {
-		text = string(line(struct {
+		printed = e.printJSON(struct {
 			Promotions []promotionJSON `json:"promotions"`
-		}{list}))
+		}{list})
+	} else {
+		printed = e.print(b.String())
 	}
-	if e.print(text) != exitOK {
-		return exitFailed
-	}
-	return code
+	return max(code, printed)
 }
 
 func runPlanBalance(e *env) int {
@@ -912,7 +911,7 @@ func runPlanBalance(e *env) int {
 	if form.json() {
 		p.Moves, p.Failovers = append([]plan.ReplicaMove{}, p.Moves...), append([]plan.Failover{}, p.Failovers...)
 		p.Steps, p.Warnings = append([]plan.Step{}, p.Steps...), append([]string{}, p.Warnings...)
-		return e.print(string(line(p)))
+		return e.printJSON(p)
 	}
 	var b strings.Builder
 	b.WriteString(p.Summary())

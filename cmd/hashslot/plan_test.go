@@ -450,3 +450,20 @@ func TestDash(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, left)
 }
+
+// JSON cannot have the id of a node that is not UTF-8. Text has it in quotes.
+func TestPlanOfOddIDs(t *testing.T) {
+	const view = "a\xff11 10.0.0.1:6379@1 myself,master - 0 0 1 connected 0-9000\nbbbb 10.0.0.2:6379@1 master - 0 0 2 connected 9001-16383\n" +
+		"c\xff11 10.0.0.2:6380@1 slave bbbb 0 0 2 connected\n\xff 10.0.0.1:6380@1 slave a\xff11 0 0 1 connected\n"
+	for _, args := range []string{"rebalance", "drain -node bbbb", "reshard -from all -to bbbb -slots 5", "promote -lost bbbb", "balance"} {
+		words := append([]string{"plan"}, strings.Fields(args+" - -format")...)
+		r := runOn(view, append(words, "text")...)
+		require.Equal(t, exitOK, r.code, args)
+		require.Contains(t, r.out, `\xff`)
+		r = runOn(view, append(words, "json")...)
+		require.Equal(t, exitFailed, r.code, args)
+		require.Empty(t, r.out, args)
+		require.Contains(t, r.errOut, `must be UTF-8, because JSON is`)
+		require.Equal(t, 1, strings.Count(r.errOut, "\n"), r.errOut)
+	}
+}

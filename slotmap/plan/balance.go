@@ -140,7 +140,7 @@ func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
 		// Machines of one name in two zones are two machines.
 		m.machine, m.zone = number(machines, m.host.Machine+"\x00"+m.host.Zone), number(zones, m.host.Zone)
 		if !m.able {
-			b.warnings = append(b.warnings, fmt.Sprintf("replica %s is not reachable (%s) and keeps its primary", n.ID, n.Flags))
+			b.warnings = append(b.warnings, fmt.Sprintf("replica %s is not reachable (%s) and keeps its primary", printable(n.ID), n.Flags))
 		}
 		b.shards[shard] = append(b.shards[shard], len(b.nodes))
 		b.nodes = append(b.nodes, m)

@@ -467,9 +467,9 @@ func (l *Layout) warnShared(what string, of func(Host) string) {
 		other := map[string]string{}
 		for _, r := range s.Replicas {
 			if of(r) == of(s.Primary) {
-				withPrimary = append(withPrimary, r.Addr+" and "+s.Primary.Addr)
+				withPrimary = append(withPrimary, printableAddr(r.Addr)+" and "+printableAddr(s.Primary.Addr))
 			} else if o, ok := other[of(r)]; ok {
-				together = append(together, r.Addr+" and "+o)
+				together = append(together, printableAddr(r.Addr)+" and "+printableAddr(o))
 			} else {
 				other[of(r)] = r.Addr
 			}
@@ -508,12 +508,13 @@ func (l *Layout) warnMajority(what string, of func(Host) string) {
 	}
 	for _, name := range names {
 		if n := count[name]; 2*n >= len(l.Shards) {
-			l.Warnings = append(l.Warnings, fmt.Sprintf("%s %s has %d of %d primaries: if it fails, no majority is left and no failover is possible", what, name, n, len(l.Shards)))
+			l.Warnings = append(l.Warnings, fmt.Sprintf("%s %s has %d of %d primaries: if it fails, no majority is left and no failover is possible", what, printable(name), n, len(l.Shards)))
 		}
 	}
 }
 
 // MarshalJSON returns the layout as {"shards":[{"primary","replicas","slots"}],"warnings":[...]}.
+// The error is an [*InputError]: JSON cannot have text that is not UTF-8.
 func (l Layout) MarshalJSON() ([]byte, error) {
 	type shard struct {
 		Primary  string      `json:"primary"`
@@ -524,10 +525,16 @@ func (l Layout) MarshalJSON() ([]byte, error) {
 		Shards   []shard  `json:"shards"`
 		Warnings []string `json:"warnings"`
 	}{[]shard{}, append([]string{}, l.Warnings...)}
-	for _, s := range l.Shards {
+	if err := encodable("warnings", l.Warnings...); err != nil {
+		return nil, err
+	}
+	for i, s := range l.Shards {
 		j := shard{s.Primary.Addr, []string{}, s.Slots}
 		for _, r := range s.Replicas {
 			j.Replicas = append(j.Replicas, r.Addr)
+		}
+		if err := encodable(fmt.Sprintf("shards[%d]", i), append(j.Replicas, j.Primary)...); err != nil {
+			return nil, err
 		}
 		out.Shards = append(out.Shards, j)
 	}

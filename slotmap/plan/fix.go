@@ -279,7 +279,7 @@ func (f *fixer) checkAsked(views []*topology.Cluster, asked map[string]bool) err
 		return e
 	}
 	for _, id := range e.Nodes {
-		f.Warnings = append(f.Warnings, "primary "+id+" was not asked: keys that only it has are lost")
+		f.Warnings = append(f.Warnings, "primary "+printable(id)+" was not asked: keys that only it has are lost")
 	}
 	return nil
 }

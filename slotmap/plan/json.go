@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -84,6 +85,8 @@ func (s *Step) UnmarshalJSON(text []byte) error {
 		return &InputError{Field: "command", Reason: "is missing, and \"ask\" is missing too"}
 	case j.Command != nil && (len(j.Command) == 0 || j.Command[0] == ""):
 		return &InputError{Field: "command", Reason: "has no name"}
+	case len(j.Ask) == 0 && !read.immediate(): // it would count as done
+		return &InputError{Field: "ask", Reason: "is missing"}
 	case j.Database < 0:
 		return &InputError{Field: "database", Value: fmt.Sprint(j.Database), Reason: "must be at least 0"}
 	case j.Round < 0:
@@ -160,7 +163,7 @@ type holdingJSON struct {
 // before and after have all primaries that can take part: those that own slots in the
 // order of their first slots, then the others. steps are those of [Step.MarshalJSON].
 // load is present only if it was balanced. The error is an [*InputError]: JSON cannot
-// have text that is not UTF-8.
+// have text that is not UTF-8, or numbers that are not finite.
 func (p Plan) MarshalJSON() ([]byte, error) {
 	out := struct {
 		Moves    []moveJSON    `json:"moves"`
@@ -171,6 +174,14 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 		Load     []float64     `json:"load,omitempty"`
 		Warnings []string      `json:"warnings"`
 	}{[]moveJSON{}, p.list(p.Before), p.list(p.After), []nodeJSON{}, append([]Step{}, p.Steps...), p.Load, append([]string{}, p.Warnings...)}
+	if err := encodable("warnings", p.Warnings...); err != nil {
+		return nil, err
+	}
+	if len(p.Load) > 0 {
+		if err := checkLoad(p.Load); err != nil {
+			return nil, err
+		}
+	}
 	for i, m := range p.Moves {
 		if err := encodable(fmt.Sprintf("moves[%d]", i), m.From, m.To); err != nil {
 			return nil, err
@@ -180,6 +191,9 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 	for i, n := range p.Nodes {
 		if err := encodable(fmt.Sprintf("nodes[%d]", i), n.ID, n.Addr); err != nil {
 			return nil, err
+		}
+		if math.IsNaN(n.Weight) || math.IsInf(n.Weight, 0) {
+			return nil, &InputError{Field: fmt.Sprintf("nodes[%d].weight", i), Value: fmt.Sprint(n.Weight), Reason: "must be finite"}
 		}
 		out.Nodes = append(out.Nodes, nodeJSON(n))
 	}

@@ -3,13 +3,16 @@ package plan
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 // requireReadsBack writes the plan as JSON, reads it, and requires an equal plan.
@@ -85,6 +88,8 @@ func TestJSONErrors(t *testing.T) {
 		{`{"steps":[{"kind":"wai\u001bt"}]}`, `plan: steps[0].kind "wai\x1bt": is not a kind of step`},
 		{`{"steps":[{"kind":"wait","until":"x"}]}`, `plan: steps[0].until "x": is not a condition`},
 		{`{"steps":[{"kind":"wait","until":"is a primary"}]}`, `plan: steps[0].command: is missing, and "ask" is missing too`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[]}]}`, `plan: steps[0].ask: is missing`},
+		{`{"steps":[{"kind":"move keys","until":"has no keys of the slot","command":["MIGRATE"]}]}`, `plan: steps[0].ask: is missing`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","command":[""]}]}`, `plan: steps[0].command: has no name`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"],[]]}]}`, `plan: steps[0].ask[1]: has no name`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"slots":"7-5"}]}`, `plan: steps[0].slots "7-5": slots: `},
@@ -101,9 +106,23 @@ func TestJSONErrors(t *testing.T) {
 		require.Equal(t, Plan{Warnings: []string{"as before"}}, p)
 	}
 	require.EqualError(t, new(Plan).UnmarshalJSON([]byte(`{"moves":`)), `plan: byte 9: unexpected end of JSON input`)
-	for _, p := range []Plan{{Steps: []Step{{Node: "\xff"}}}, {Nodes: []Node{{Addr: "\xff"}}}, {Moves: []Move{{To: "\xff"}}}} {
-		_, err := json.Marshal(p)
+	for _, v := range []any{Plan{Steps: []Step{{Node: "\xff"}}}, Plan{Nodes: []Node{{Addr: "\xff"}}}, Plan{Moves: []Move{{To: "\xff"}}}, Plan{Warnings: []string{"\xff"}},
+		Layout{Shards: []LayoutShard{{Primary: Host{Addr: "\xff"}}}}, Layout{Shards: []LayoutShard{{Replicas: []Host{{Addr: "\xff"}}}}}, Layout{Warnings: []string{"\xff"}}} {
+		_, err := json.Marshal(v)
 		require.ErrorContains(t, err, `"\xff": must be UTF-8`)
+	}
+	for _, tc := range []struct {
+		p    Plan
+		want string
+	}{
+		{Plan{Nodes: []Node{{}, {Weight: math.NaN()}}}, `plan: nodes[1].weight "NaN": must be finite`},
+		{Plan{Nodes: []Node{{Weight: math.Inf(1)}}}, `plan: nodes[0].weight "+Inf": must be finite`},
+		{Plan{Load: []float64{1}}, `plan: Load: must have one number for each slot, 16384, not 1`},
+	} {
+		_, err := tc.p.MarshalJSON()
+		require.EqualError(t, err, tc.want)
+		var input *InputError
+		require.ErrorAs(t, err, &input)
 	}
 }
 
@@ -117,4 +136,32 @@ func TestJSONIsBounded(t *testing.T) {
 	require.Equal(t, "steps[0].kind", input.Field)
 	text = `{"moves":[` + strings.TrimSuffix(strings.Repeat(`{"to":"a"},`, 1e5), ",") + `]}`
 	require.ErrorContains(t, json.Unmarshal([]byte(text), &p), "moves[0].slots: are missing")
+}
+
+// The warnings of a plan are UTF-8 even if the names in them are not.
+func TestWarningsAreUTF8(t *testing.T) {
+	c := parse(t, "a\xff 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-16383\nb\xff 10.0.0.2:1@2 master,fail - 0 0 2 connected\n"+
+		"c\xff 10.0.0.3:1@2 master - 0 0 3 connected\nd\xff 10.0.0.4:1@2 slave,fail a\xff 0 0 3 connected\n")
+	p, err := Rebalance(c, RebalanceOptions{Weights: []Weight{{"c", 2}}})
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		`left out: primary "b\xff" has no slots and is not reachable (master,fail)`,
+		`the weight of "c\xff" has no effect: primaries without slots are left out`}, p.Warnings)
+	p, err = Drain(c, []string{"a\xff"}, DrainOptions{Receivers: []string{"c\xff"}})
+	require.NoError(t, err)
+	require.Contains(t, p.Warnings, `"a\xff" gives away its last slots: unless cluster-allow-replica-migration is no, it then becomes a replica of the receiver`)
+	s, err := Balance(c, BalanceOptions{})
+	require.NoError(t, err)
+	require.Contains(t, s.Warnings, `replica "d\xff" is not reachable (slave,fail) and keeps its primary`)
+	r, err := Fix([]*topology.Cluster{c}, nil, FixOptions{Unreachable: true})
+	require.NoError(t, err)
+	require.Contains(t, r.Warnings, `primary "b\xff" was not asked: keys that only it has are lost`)
+	l := NewLayout([]LayoutShard{
+		{Primary: Host{Addr: "a\xff:1", Zone: "x\xff"}, Replicas: []Host{{Addr: "a\xff:2", Zone: "x\xff"}}},
+		{Primary: Host{Addr: "b:1", Zone: "x\xff"}, Replicas: []Host{{Addr: "c:1"}, {Addr: "d:1"}}},
+		{Primary: Host{Addr: "e:1", Zone: "x\xff"}, Replicas: []Host{{Addr: "c\xff:2", Machine: "m"}, {Addr: "d:2", Machine: "m"}}}}, 1)
+	require.Len(t, l.Warnings, 5)
+	for _, w := range l.Warnings {
+		require.True(t, utf8.ValidString(w), "%q", w)
+	}
 }

@@ -473,7 +473,7 @@ func (s *state) plan(after *owners, load []float64) (Plan, error) {
 	}
 	for i, n := range s.nodes {
 		if n.slots > 0 && left[i] == 0 {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("%s gives away its last slots: unless cluster-allow-replica-migration is no, it then becomes a replica of the receiver", n.id))
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s gives away its last slots: unless cluster-allow-replica-migration is no, it then becomes a replica of the receiver", printable(n.id)))
 		}
 	}
 	return p, nil

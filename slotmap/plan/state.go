@@ -76,7 +76,7 @@ func newState(c *topology.Cluster, assign bool, jobs []Job) (*state, error) {
 		}
 		s.index[p.ID] = nobody
 		if down(p) { // with slots it is an error, below
-			s.warnings = append(s.warnings, fmt.Sprintf("left out: primary %s has no slots and is not reachable (%s)", p.ID, p.Flags))
+			s.warnings = append(s.warnings, fmt.Sprintf("left out: primary %s has no slots and is not reachable (%s)", printable(p.ID), p.Flags))
 			continue
 		}
 		s.nodes = append(s.nodes, node{id: p.ID, addr: p.Addr(), weight: 1, shard: sh})
@@ -164,7 +164,7 @@ func (s *state) setWeights(opts RebalanceOptions) error {
 		given[found[0].ID] = i
 		s.nodes[at].weight = w.Weight
 		if s.nodes[at].slots == 0 && !opts.UseEmpty {
-			s.warnings = append(s.warnings, fmt.Sprintf("the weight of %s has no effect: primaries without slots are left out", s.nodes[at].id))
+			s.warnings = append(s.warnings, fmt.Sprintf("the weight of %s has no effect: primaries without slots are left out", printable(s.nodes[at].id)))
 		}
 	}
 	return nil
