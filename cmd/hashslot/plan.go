@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"iter"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -643,6 +644,9 @@ func (f *planFlags) readLoad(e *env) ([]float64, error) {
 	metric := f.metric
 	if metric == "" {
 		all := s.Metrics()
+		if len(all) == 0 {
+			return nil, errors.New("-load: has no numbers")
+		}
 		if len(all) > 1 {
 			return nil, useError{fmt.Errorf("choose the load by -metric: %s", strings.Join(all, ", "))}
 		}
@@ -898,6 +902,9 @@ func runPlanBalance(e *env) int {
 			if err != nil {
 				return e.badUse(err)
 			}
+			if _, twice := side.to[id]; twice {
+				return e.badUse(fmt.Errorf("-%s %q: the node is named twice", side.name, pair))
+			}
 			side.to[id] = place
 		}
 	}
@@ -925,29 +932,51 @@ func runPlanBalance(e *env) int {
 var fieldOptions = map[string]string{
 	"Weights": "-weight", "Receivers": "-receiver", "Threshold": "-threshold", "UseEmpty": "-use-empty", "Load": "-load",
 	"nodes": "-node", "from": "-from", "to": "-to", "slots": "-slots", "lost": "-lost", "metric": "-metric", "most": "-batch",
-	"replicas": "-replicas", "tool": "-tool", "hosts": "HOST:PORT", "views": "FILE",
+	"replicas": "-replicas", "tool": "-tool", "hosts": "HOST:PORT", "views": "FILE", "Cluster": "the cluster", "Plan": "node",
 }
 
-// noPlan prints why there is no plan. An error in an argument is bad use.
+// ofInput are the fields that come from the content of the input, not from options.
+var ofInput = []string{"views", "Cluster", "Plan", "Load"}
+
+// indexed is a parameter or field with an index, in the reason of an error.
+var indexed = regexp.MustCompile(`(\w+)\[(\d+)\]`)
+
+// noPlan prints why there is no plan. An error in an option or argument is bad use.
 func (e *env) noPlan(err error) int {
 	var input *plan.InputError
 	var use useError
+	content := false
 	if errors.As(err, &input) {
 		named := *input
-		field, index, _ := strings.Cut(input.Field, "[")
+		field, _, _ := strings.Cut(input.Field, "[")
+		content = slices.Contains(ofInput, field)
 		if option, ok := fieldOptions[field]; ok {
 			named.Field = option
-			if i, notNumber := strconv.Atoi(strings.TrimSuffix(index, "]")); notNumber == nil && named.Value == "" {
-				named.Field = fmt.Sprintf("%s %d", option, i+1)
+			if named.Value == "" && field != input.Field {
+				named.Field = numbered(input.Field)
 			}
 		}
+		named.Reason = numbered(input.Reason)
 		err = &named
 	}
 	text := errors.New(strings.NewReplacer("UseEmpty", "-use-empty", "AssignUnassigned", "-assign-unassigned").Replace(strings.TrimPrefix(err.Error(), "plan: ")))
-	if errors.As(err, &input) || errors.As(err, &use) {
+	if input != nil && !content || errors.As(err, &use) {
 		return e.badUse(text)
 	}
 	return e.fail(text)
+}
+
+// numbered writes options as a person counts them in place of fields with an index:
+// "-weight 1" in place of "Weights[0]".
+func numbered(text string) string {
+	return indexed.ReplaceAllStringFunc(text, func(field string) string {
+		parts := indexed.FindStringSubmatch(field)
+		i, err := strconv.Atoi(parts[2])
+		if option, ok := fieldOptions[parts[1]]; ok && err == nil {
+			return fmt.Sprintf("%s %d", option, i+1)
+		}
+		return field
+	})
 }
 
 // nodeAt returns the node with the address, or nil.

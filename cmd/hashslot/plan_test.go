@@ -179,6 +179,9 @@ func TestPlan(t *testing.T) {
 	require.NoError(t, os.WriteFile(load, []byte("0 30\n\n1 10\n8192 2\n"), 0o666))
 	badLoad := filepath.Join(t.TempDir(), "bad")
 	require.NoError(t, os.WriteFile(badLoad, []byte("0 30\n16384 1\n"), 0o666))
+	noLoad, zeroLoad := filepath.Join(t.TempDir(), "none"), filepath.Join(t.TempDir(), "zero")
+	require.NoError(t, os.WriteFile(noLoad, nil, 0o666))
+	require.NoError(t, os.WriteFile(zeroLoad, []byte("0 0\n"), 0o666))
 	three, err := os.ReadFile("testdata/three.nodes")
 	require.NoError(t, err)
 	const a, b, c = "07c37dfeb235213a872192d90877d0cd55635b91", "67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1", "292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f"
@@ -197,7 +200,14 @@ func TestPlan(t *testing.T) {
 		{"plan create -use-empty a:1", "", 2, "", "unknown option -use-empty (hashslot plan create -h for help)"},
 		{"plan create -format setslot a:1", "", 2, "", `-format must be text or json, not "setslot" (hashslot plan -h for help)`},
 		{"plan create a", "", 2, "", `HOST:PORT "a": must be host:port (hashslot plan -h for help)`},
-		{"plan fix -", "a h:1@2 master - 0 0 1 connected 0-16383\n", 2, "", "FILE 1: must be the reply of one node to CLUSTER NODES: no node is marked as myself (hashslot plan -h for help)"},
+		{"plan create a:1 b:1 a:1", "", 2, "", `HOST:PORT "a:1": is the same address as HOST:PORT 1 (hashslot plan -h for help)`},
+		{"plan rebalance -nodes - -weight a=1 -weight a=2", "a h:1@2 master - 0 0 1 connected 0-16383\n", 2, "", `-weight "a": is the same node as in -weight 1 (hashslot plan -h for help)`},
+		{"plan fix -", "a h:1@2 master - 0 0 1 connected 0-16383\n", 1, "", "FILE 1: must be the reply of one node to CLUSTER NODES: no node is marked as myself"},
+		{"plan balance -", "a h:1@2 myself,master - 0 0 1 connected\n", 1, "", "the cluster: no primary has slots"},
+		{"plan rebalance -nodes - -use-empty -format setslot", "a h:1@2 myself,master - 0 0 1 connected 0-16383\nb :0@0 master - 0 0 2 connected\n", 1, "", `node "b": the view has no address of this node, and MIGRATE needs it`},
+		{"plan rebalance -nodes - -load " + noLoad, string(three), 1, "", "-load: has no numbers"},
+		{"plan rebalance -nodes - -load " + zeroLoad, string(three), 1, "", `-load "0": the sum of the loads must be above 0 and finite`},
+		{"plan rebalance -nodes - -load " + load + " -metric x", string(three), 2, "", `-metric "x": must be one of load (hashslot plan -h for help)`},
 		{"plan create -format json a:1=x b:1=y", "", 0, `{"shards":[{"primary":"a:1","replicas":[],"slots":"0-8191"},{"primary":"b:1","replicas":[],"slots":"8192-16383"}],"warnings":["2 primaries: `, ""},
 		{"plan rebalance", "", 2, "", "name a FILE with a view of the cluster, or - for standard input (hashslot plan -h for help)"},
 		{"plan rebalance - -nodes -", "", 2, "", "standard input (-) can be read only once (hashslot plan rebalance -h for help)"},
@@ -369,6 +379,9 @@ func TestPlanOthers(t *testing.T) {
 	r = runOn(healthy, "plan", "balance", "-", "-machine", "e=x", "-machine", "d=y", "-format", "json")
 	assert.True(t, strings.HasPrefix(r.out, `{"moves":[],"failovers":[`), r.out)
 	assert.Equal(t, exitUsage, runOn(healthy, "plan", "balance", "-", "-zone", "e").code)
+	twice := runOn(healthy, "plan", "balance", "-", "-zone", "10.0.0.1:1=x", "-zone", "10.0.0.1:1=y")
+	assert.Equal(t, exitUsage, twice.code)
+	assert.Contains(t, twice.errOut, `-zone "10.0.0.1:1=y": the node is named twice`)
 	assert.Equal(t, exitUsage, runOn(healthy, "plan", "balance", "-", "-zone", "y=x").code)
 }
 

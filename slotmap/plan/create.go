@@ -52,7 +52,7 @@ func CheckHosts(hosts []Host, replicas int) error {
 		return &InputError{Field: "replicas", Value: fmt.Sprint(replicas), Reason: "must be at least 0"}
 	}
 	if replicas >= len(hosts) {
-		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a shard with %d replicas needs %d hosts, not %d", replicas, replicas+1, len(hosts))}
+		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a shard with %d replicas needs %d hosts, not %d", replicas, uint(replicas)+1, len(hosts))}
 	}
 	if len(hosts)/(replicas+1) > hashslot.Count {
 		return &InputError{Field: "hosts", Reason: fmt.Sprintf("a cluster has at most %d primaries, one for each slot", hashslot.Count)}
@@ -61,20 +61,34 @@ func CheckHosts(hosts []Host, replicas int) error {
 	zone := map[string]string{}
 	for i, h := range hosts {
 		field := fmt.Sprintf("hosts[%d]", i)
-		host, port, err := net.SplitHostPort(h.Addr)
-		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
+		addr, ok := canonical(h.Addr)
+		if !ok {
 			return &InputError{Field: field, Value: h.Addr, Reason: "must be host:port"}
 		}
-		if at, twice := first[h.Addr]; twice {
+		if at, twice := first[addr]; twice {
 			return &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("is the same address as hosts[%d]", at)}
 		}
-		first[h.Addr] = i
+		first[addr] = i
 		if z, known := zone[h.machine()]; known && z != h.Zone {
 			return &InputError{Field: field, Value: h.Addr, Reason: fmt.Sprintf("the machine %s is in two zones, %q and %q", h.machine(), z, h.Zone)}
 		}
 		zone[h.machine()] = h.Zone
 	}
 	return nil
+}
+
+// canonical returns an address in the form that all ways of writing it have in common. ok
+// is false if it is not that of a server.
+func canonical(addr string) (same string, ok bool) {
+	host, port, err := net.SplitHostPort(addr)
+	n, bad := strconv.ParseUint(port, 10, 16)
+	if err != nil || host == "" || host != printable(host) || bad != nil || n == 0 || port[0] == '0' {
+		return "", false
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.Unmap().String()
+	}
+	return net.JoinHostPort(strings.ToLower(host), port), true
 }
 
 // NewLayout returns the layout of the given shards, in their order, with its warnings.
@@ -605,12 +619,9 @@ func (l *Layout) Steps(o LayoutOptions) ([]Step, error) {
 	first := map[string]string{}
 	add := func(h Host) (Node, error) {
 		n := Node{ID: h.ID, Addr: h.Addr}
-		ip, _, err := net.SplitHostPort(h.Addr)
-		if err == nil {
-			_, err = netip.ParseAddr(ip)
-		}
+		ip, err := netip.ParseAddrPort(h.Addr)
 		switch at, twice := first[h.ID]; {
-		case err != nil:
+		case err != nil || ip.Addr().Zone() != "": // a node could not tell the zone to others
 			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: "must be an IP address and a port, for CLUSTER MEET"}
 		case h.ID == "":
 			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: "the ID is missing: ask the node by CLUSTER MYID"}

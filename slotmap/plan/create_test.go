@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -225,6 +226,13 @@ func TestCreateErrors(t *testing.T) {
 		{`plan: hosts[0] ":1": must be host:port`, hostsOf(":1"), 0},
 		{`plan: hosts[0] "a:0": must be host:port`, hostsOf("a:0"), 0},
 		{`plan: hosts[0] "a:65536": must be host:port`, hostsOf("a:65536"), 0},
+		{`plan: hosts[0] "a:0001": must be host:port`, hostsOf("a:0001"), 0}, // MEET does not take it
+		{`plan: hosts[0] "a b:1": must be host:port`, hostsOf("a b:1"), 0},
+		{`plan: hosts[0] "a\xff:1": must be host:port`, hostsOf("a\xff:1"), 0},
+		{`plan: hosts[1] "[0::1]:1": is the same address as hosts[0]`, hostsOf("[::1]:1", "[0::1]:1"), 0},
+		{`plan: hosts[1] "[::ffff:10.0.0.1]:1": is the same address as hosts[0]`, hostsOf("10.0.0.1:1", "[::ffff:10.0.0.1]:1"), 0},
+		{`plan: hosts[1] "Node-A:1": is the same address as hosts[0]`, hostsOf("node-a:1", "Node-A:1"), 0},
+		{fmt.Sprintf("plan: hosts: a shard with %d replicas needs %d hosts, not 1", math.MaxInt, uint64(math.MaxInt)+1), hostsOf("a:1"), math.MaxInt},
 		{`plan: hosts[2] "a:1": is the same address as hosts[0]`, hostsOf("a:1", "b:1", "a:1"), 0},
 		{`plan: hosts[1] "a:2": the machine a is in two zones, "x" and "y"`, []Host{{Addr: "a:1", Zone: "x"}, {Addr: "a:2", Zone: "y"}}, 0},
 		{`plan: hosts: a cluster has at most 16384 primaries, one for each slot`, many, 0},

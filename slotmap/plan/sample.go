@@ -109,6 +109,12 @@ func parseNumber(text string) (float64, bool) {
 	return f, err == nil && finite(f)
 }
 
+// isNumeral reports whether text is a number, of any size and sign, or NaN.
+func isNumeral(text string) bool {
+	_, err := strconv.ParseFloat(text, 64)
+	return err == nil || errors.Is(err, strconv.ErrRange)
+}
+
 // add reports whether there was room for the metric.
 func (s *Sample) add(slot hashslot.Slot, metric string, n float64) bool {
 	column := s.metrics[metric]
@@ -217,6 +223,8 @@ func (r *statsReader) line(line string) (reason string) {
 				return fmt.Sprintf("more than %d metrics", maxMetrics)
 			}
 			r.metric = ""
+		case !isNumber && isNumeral(word):
+			return reply.Quote(word) + " is not a number of at least 0"
 		case isNumber && words == 1:
 			if !r.s.add(r.slot, "load", number) {
 				return fmt.Sprintf("more than %d metrics", maxMetrics)

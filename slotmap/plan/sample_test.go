@@ -106,6 +106,9 @@ func TestSlotStatsErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"ERR unknown command":        `plan: line 1 "ERR unknown command": "ERR" is not a slot from 0 to 16383`,
 		"5\ncpu-usec 1\n16384\n":     `plan: line 3 "16384": "16384" is not a slot from 0 to 16383`,
+		"5 1e400":                    `plan: line 1 "5 1e400": "1e400" is not a number of at least 0`,
+		"5 -1":                       `plan: line 1 "5 -1": "-1" is not a number of at least 0`,
+		"5 inf":                      `plan: line 1 "5 inf": "inf" is not a number of at least 0`,
 		"5\ncpu-usec x":              `plan: line 2 "cpu-usec x": "x" is not a number of at least 0, but "cpu-usec" needs one`,
 		"5\ncpu-usec -1":             `plan: line 2 "cpu-usec -1": "-1" is not a number of at least 0, but "cpu-usec" needs one`,
 		"5\ncpu-usec NaN":            `plan: line 2 "cpu-usec NaN": "NaN" is not a number of at least 0, but "cpu-usec" needs one`,
