@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
@@ -91,8 +93,9 @@ func Balance(c *topology.Cluster, o BalanceOptions) (Spread, error) {
 
 // A balancer makes a Spread. Nodes are indexes.
 type balancer struct {
-	nodes  []member // by id
-	shards [][]int  // the primary first, then the replicas by id; by the primary's id
+	nodes  []member      // by id
+	shards [][]int       // the primary first, then the replicas by id; by the primary's id
+	slots  []slotmap.Set // of the shards
 
 	moves     []ReplicaMove
 	failovers []Failover
@@ -145,10 +148,12 @@ func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
 		b.shards[shard] = append(b.shards[shard], len(b.nodes))
 		b.nodes = append(b.nodes, m)
 	}
-	for _, n := range s.nodes {
+	at := make([]int, len(s.nodes)) // by node: its shard
+	for i, n := range s.nodes {
 		if n.slots == 0 {
 			continue
 		}
+		at[i] = len(b.shards)
 		b.shards = append(b.shards, nil)
 		add(n.shard.Primary, len(b.shards)-1)
 		replicas := slices.Clone(n.shard.Replicas)
@@ -159,6 +164,12 @@ func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
 	}
 	if len(b.shards) == 0 {
 		return nil, &InputError{Field: "Cluster", Reason: "no primary has slots"}
+	}
+	b.slots = make([]slotmap.Set, len(b.shards))
+	for slot, i := range s.owner {
+		if i != nobody {
+			b.slots[at[i]].Add(hashslot.Slot(slot))
+		}
 	}
 	return b, nil
 }
@@ -174,10 +185,10 @@ func number(of map[string]int, name string) int {
 func (b *balancer) layout() Layout {
 	var shards []LayoutShard
 	replicas := 0
-	for _, list := range b.shards {
-		s := LayoutShard{Primary: b.nodes[list[0]].host}
-		for _, i := range list[1:] {
-			s.Replicas = append(s.Replicas, b.nodes[i].host)
+	for i, list := range b.shards {
+		s := LayoutShard{Primary: b.nodes[list[0]].host, Slots: b.slots[i]}
+		for _, r := range list[1:] {
+			s.Replicas = append(s.Replicas, b.nodes[r].host)
 		}
 		replicas = max(replicas, len(s.Replicas))
 		shards = append(shards, s)

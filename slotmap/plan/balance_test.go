@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
@@ -287,4 +288,18 @@ func TestBalanceOfManyReplicas(t *testing.T) {
 	require.LessOrEqual(t, len(f.to)/2, 4*len(movable))
 
 	require.Empty(t, b.worthwhile(), "too many replicas to look at")
+}
+
+// The layouts before and after have the slots of the shards.
+func TestBalanceLayoutsHaveSlots(t *testing.T) {
+	c := parse(t, "b 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5 9\na 10.0.0.2:1@2 master - 0 0 2 connected 6-8 10-16383\n"+
+		"d 10.0.0.1:2@2 slave b 0 0 1 connected\ne 10.0.0.2:2@2 slave a 0 0 2 connected\n")
+	p, err := Balance(c, BalanceOptions{})
+	require.NoError(t, err)
+	require.Len(t, p.Moves, 2)
+	for _, l := range []Layout{p.Before, p.After} {
+		require.Len(t, l.Shards, 2)
+		require.Equal(t, slotmap.MustParseSet("6-8 10-16383"), l.Shards[0].Slots)
+		require.Equal(t, slotmap.MustParseSet("0-5 9"), l.Shards[1].Slots)
+	}
 }
