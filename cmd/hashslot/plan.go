@@ -856,15 +856,12 @@ func runPlanPromote(e *env) int {
 		list = append(list, j)
 	}
 	b.WriteString(nothingSent)
-	printed := exitOK
 	if form.json() {
-		printed = e.printJSON(struct {
+		return max(code, e.printJSON(struct {
 			Promotions []promotionJSON `json:"promotions"`
-		}{list})
-	} else {
-		printed = e.print(b.String())
+		}{list}))
 	}
-	return max(code, printed)
+	return max(code, e.print(b.String()))
 }
 
 func runPlanBalance(e *env) int {
