@@ -324,3 +324,28 @@ func TestRefresherDoubtsTheMap(t *testing.T) {
 		}
 	}
 }
+
+// A change is one, however many nodes it adds and updates.
+func TestChangeOfAsManyNodes(t *testing.T) {
+	var r Router
+	r.Apply(view(t, "a master 1 0-16383", "b slave:a 0"), 0)
+	got := r.Apply(view(t, "a master 1 0-16383", "b slave:a,nofailover 0", "c slave:a 0"), 1)
+	require.NotNil(t, got.Change)
+	assert.Equal(t, "c", ids(got.Change.Added))
+	assert.Equal(t, "b", updates(got.Change))
+}
+
+// Two nodes without an address are not at the same one.
+func TestPromotedNodeWithoutAnAddress(t *testing.T) {
+	c := func(a, b string) *Cluster {
+		c, err := ParseNodes("a :0@0 "+a+"\nb :0@0 "+b+"\nc h:3@1 master - 0 0 2 connected 100-199\n", Origin{})
+		require.NoError(t, err)
+		return c
+	}
+	was := c("master,noaddr - 0 0 1 connected 0-99", "slave,noaddr a 0 0 1 connected")
+	var r Router
+	r.Apply(was, 0)
+	require.Equal(t, OutcomeFailedOver, r.Promote(r.Node("b")).Outcome)
+	assert.Equal(t, OutcomeStale, r.Apply(was, r.Generation()).Outcome)
+	assert.Equal(t, "0-99 b, 100-199 c", ownersOf(&r))
+}

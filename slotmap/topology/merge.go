@@ -14,7 +14,8 @@ import (
 var ErrNoViews = errors.New("topology: no views to merge")
 
 // Merge combines the views of several nodes into one. Views of different commands
-// can be merged. Their order does not matter, except for that of the warnings.
+// can be merged. Their order does not matter, except for that of warnings and of the
+// disagreements within one view.
 //
 // Of each node, only the claims with its highest config epoch count; those with a lower
 // one are outdated. If several nodes then claim a slot, it goes to
@@ -30,7 +31,8 @@ var ErrNoViews = errors.New("topology: no views to merge")
 // If a slot has an owner in some of the views only, it goes to that owner.
 // [Cluster.Disagreements] has the slots about which the views differ, each with the
 // reason for the choice. A node has failed if most of the views that list it say so;
-// else it is suspected (FlagPFail) if any of them has it as failed or suspected. The
+// else it is suspected (FlagPFail) if any of them has it as failed or suspected. What the
+// best description of a node lacks, such as its zone, comes from the others. The
 // nodes are in the order of their ids.
 //
 // Merge of one view is that view. A nil view is an error. The time is O(n log n) for
@@ -239,37 +241,19 @@ func (m *merger) build() *Cluster {
 		}
 		c.disagreements = append(c.disagreements, Disagreement{*d.slots, c.nodes[d.owner.place-1], other, d.reason})
 	}
-	var own []*Disagreement // of the views
 	for _, v := range m.views {
-		for i := range v.disagreements {
-			own = append(own, &v.disagreements[i])
+		for _, d := range v.disagreements {
+			if len(c.disagreements) == maxDisagreements {
+				break
+			}
+			d.Owner = c.nodes[m.byKey[d.Owner.key].place-1]
+			if d.Other != nil {
+				d.Other = c.nodes[m.byKey[d.Other.key].place-1]
+			}
+			c.disagreements = append(c.disagreements, d)
 		}
-	}
-	slices.SortFunc(own, compareDisagreements)
-	for _, d := range own[:min(len(own), maxDisagreements-len(c.disagreements))] {
-		d := *d
-		d.Owner = c.nodes[m.byKey[d.Owner.key].place-1]
-		if d.Other != nil {
-			d.Other = c.nodes[m.byKey[d.Other.key].place-1]
-		}
-		c.disagreements = append(c.disagreements, d)
 	}
 	return c
-}
-
-// compareDisagreements orders disagreements by what they are about.
-func compareDisagreements(a, b *Disagreement) int {
-	other := func(d *Disagreement) string {
-		if d.Other == nil {
-			return ""
-		}
-		return d.Other.key
-	}
-	order := cmp.Or(cmp.Compare(a.Owner.key, b.Owner.key), cmp.Compare(other(a), other(b)), cmp.Compare(a.Reason, b.Reason))
-	if order == 0 && a.Slots != b.Slots {
-		return cmp.Compare(a.Slots.String(), b.Slots.String())
-	}
-	return order
 }
 
 // describe merges the views' descriptions of a node.
@@ -280,41 +264,34 @@ func (m *merger) describe(node *mergedNode) Node {
 		n.primary = m.byKey[key].place
 	}
 	failed, suspected := 0, false
-	var address line
-	var migrating, importing []Peer
+	var most Node // of each text, the greatest that a view has
+	n.Migrating, n.Importing, n.Extra = nil, nil, nil
 	for _, l := range node.lines {
 		o := l.node
 		if o.failed() {
 			failed++
 		}
 		suspected = suspected || o.Flags&(FlagFail|FlagPFail) != 0
-		if o.routable() && (address.node == nil || cmp.Or(cmp.Compare(o.addr, address.node.addr), m.compareLines(address, l)) < 0) {
-			address = l
+		most.IP = max(most.IP, o.IP)
+		most.Hostname = max(most.Hostname, o.Hostname)
+		most.AvailabilityZone = max(most.AvailabilityZone, o.AvailabilityZone)
+		most.ShardID = max(most.ShardID, o.ShardID)
+		most.ReplicaPriority = max(most.ReplicaPriority, o.ReplicaPriority)
+		most.Health = max(most.Health, o.Health)
+		for name, value := range o.Extra {
+			n.setExtra(name, max(n.Extra[name], value))
 		}
-		for _, f := range [...]struct {
-			to          *string
-			best, other string
-		}{
-			{&n.IP, best.node.IP, o.IP},
-			{&n.Hostname, best.node.Hostname, o.Hostname},
-			{&n.AvailabilityZone, best.node.AvailabilityZone, o.AvailabilityZone},
-			{&n.ShardID, best.node.ShardID, o.ShardID},
-			{(*string)(&n.Health), string(best.node.Health), string(o.Health)},
-		} {
-			if f.best == "" && f.other != "" && (*f.to == "" || f.other < *f.to) {
-				*f.to = f.other
-			}
-		}
-		if p := o.ReplicaPriority; best.node.ReplicaPriority == 0 && p != 0 && (n.ReplicaPriority == 0 || p < n.ReplicaPriority) {
-			n.ReplicaPriority = p
-		}
-		migrating, importing = append(migrating, o.Migrating...), append(importing, o.Importing...)
+		n.Migrating, n.Importing = append(n.Migrating, o.Migrating...), append(n.Importing, o.Importing...)
 	}
-	n.Migrating, n.Importing = mergedPeers(migrating), mergedPeers(importing)
-	if o := address.node; !n.routable() && o != nil {
-		n.Host, n.addr, n.mapped = o.Host, o.addr, o.mapped
-		n.Endpoint, n.Port, n.EndpointPort, n.TLSPort = o.Endpoint, o.Port, o.EndpointPort, o.TLSPort
-		n.Flags &^= FlagNoAddr
+	n.IP = cmp.Or(n.IP, most.IP)
+	n.Hostname = cmp.Or(n.Hostname, most.Hostname)
+	n.AvailabilityZone = cmp.Or(n.AvailabilityZone, most.AvailabilityZone)
+	n.ShardID = cmp.Or(n.ShardID, most.ShardID)
+	n.ReplicaPriority = cmp.Or(n.ReplicaPriority, most.ReplicaPriority)
+	n.Health = cmp.Or(n.Health, most.Health)
+	n.Migrating, n.Importing = mergedPeers(n.Migrating), mergedPeers(n.Importing)
+	if !n.routable() {
+		m.locate(&n, node.lines)
 	}
 	n.Flags &^= FlagMyself | FlagFail | FlagPFail
 	switch {
@@ -348,8 +325,22 @@ func comparePeers(p, q Peer) int {
 	return cmp.Or(cmp.Compare(p.Slot, q.Slot), cmp.Compare(p.Node, q.Node))
 }
 
+// locate gives n, which has no address in its best description, the smallest one of the
+// others.
+func (m *merger) locate(n *Node, lines []line) {
+	o := slices.MaxFunc(lines, func(a, b line) int {
+		return cmp.Or(compareBool(a.node.routable(), b.node.routable()), cmp.Compare(b.node.addr, a.node.addr), m.compareLines(a, b))
+	}).node
+	if !o.routable() {
+		return
+	}
+	n.Host, n.addr, n.mapped = o.Host, o.addr, o.mapped
+	n.Endpoint, n.Port, n.EndpointPort, n.TLSPort = o.Endpoint, o.Port, o.EndpointPort, o.TLSPort
+	n.Flags &^= FlagNoAddr
+}
+
 // compareLines returns a positive number if a is the better description of a node. It is 0
-// only if both are the same.
+// only if both are the same, but for open slots and extra fields.
 func (m *merger) compareLines(a, b line) int {
 	n, o := a.node, b.node
 	order := cmp.Or(
@@ -367,7 +358,7 @@ func (m *merger) compareLines(a, b line) int {
 		return order
 	}
 	// From here on it matters only that the order of the views does not.
-	order = cmp.Or(
+	return cmp.Or(
 		cmp.Compare(n.PongReceived, o.PongReceived),
 		cmp.Compare(n.PingSent, o.PingSent),
 		cmp.Compare(n.LinkState, o.LinkState),
@@ -384,10 +375,5 @@ func (m *merger) compareLines(a, b line) int {
 		cmp.Compare(n.ShardID, o.ShardID),
 		cmp.Compare(n.ReplicaPriority, o.ReplicaPriority),
 		cmp.Compare(n.told, o.told),
-		compareBool(n.mapped, o.mapped),
-		cmp.Compare(len(n.Extra), len(o.Extra)))
-	if order == 0 && len(n.Extra) > 0 {
-		return cmp.Compare(fmt.Sprint(n.Extra), fmt.Sprint(o.Extra)) // which sorts the names
-	}
-	return order
+		compareBool(n.mapped, o.mapped))
 }

@@ -181,7 +181,7 @@ func (g *ground) denied(source *Node) (*ground, bool) {
 		return &n, n.again == insist
 	}
 	if len(g.deniers) == believe-1 {
-		return g, true
+		return nil, true
 	}
 	n := *g
 	n.deniers = append(slices.Clip(g.deniers), source.name())
