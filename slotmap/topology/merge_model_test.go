@@ -213,9 +213,9 @@ func TestMergeFillsIn(t *testing.T) {
 	for _, views := range [][]*Cluster{{y, view(2, ""), x}, {x, y, view(2, "")}} {
 		assert.Equal(t, []any{"y", "2", "2", 2, "2", "2"}, texts(views...))
 	}
-	best := view(2, ",w,shard-id=0,availability-zone=0,replica-priority=1")
+	best := view(2, ",w,shard-id=0,availability-zone=0,replica-priority=1,nodename=0")
 	assert.Equal(t, []any{"w", "0", "0", 1, "2", "2"}, texts(x, best, y))
-	assert.Empty(t, best.Node("a").Extra)
+	assert.Equal(t, map[string]string{"nodename": "0"}, best.Node("a").Extra, "a view does not change")
 }
 
 // All open slots of all views are in the result, ascending.
@@ -225,7 +225,7 @@ func TestMergeOpenSlots(t *testing.T) {
 		var b strings.Builder
 		b.WriteString("a master 1 0-16383")
 		for slot := range 20 {
-			fmt.Fprintf(&b, " [%d->-x%d] [%d-<-y]", slot, i, slot)
+			fmt.Fprintf(&b, " [%d->-x%d] [%d-<-y]", 20-slot, i, slot)
 		}
 		open[i] = view(t, b.String())
 	}
@@ -234,4 +234,5 @@ func TestMergeOpenSlots(t *testing.T) {
 	assert.Len(t, c.Node("a").Migrating, 100)
 	assert.True(t, slices.IsSortedFunc(c.Node("a").Migrating, comparePeers))
 	assert.Len(t, c.Node("a").Importing, 20)
+	assert.Equal(t, Peer{20, "x0"}, open[0].Node("a").Migrating[0], "a view does not change")
 }
