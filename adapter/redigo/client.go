@@ -6,6 +6,7 @@ package redigo
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -169,6 +170,22 @@ func (c *Client) send(addr string, lines ...Command) []Reply {
 	return replies
 }
 
+// Close closes all connections that are not in use; those in use are closed after it. The
+// client can still be used, and then connects again.
+func (c *Client) Close() {
+	c.closeIf(func(string) bool { return true })
+}
+
+// closeIf closes the pools of some addresses.
+func (c *Client) closeIf(over func(addr string) bool) {
+	c.pools.Range(func(addr, pool any) bool {
+		if over(addr.(string)) && c.pools.CompareAndDelete(addr, pool) {
+			pool.(*redis.Pool).Close()
+		}
+		return true
+	})
+}
+
 // follow returns the reply of node to a command that was sent by the map of the generation
 // seen. If the reply is an error that asks for it, follow retries the command. owner is
 // node if node was expected to own the slot.
@@ -234,6 +251,10 @@ func (c *Client) ask(due topology.Refresh) (err error) {
 			views[i], err = topology.ParseNodes(text, topology.Origin{Addr: addr})
 		}
 	}
-	c.Refresher.Apply(&c.Router, due, views, time.Now())
+	if res := c.Refresher.Apply(&c.Router, due, views, time.Now()); res.Change != nil {
+		c.closeIf(func(addr string) bool {
+			return c.Router.NodeByAddr(addr) == nil && !slices.Contains(c.Refresher.Seeds, addr)
+		})
+	}
 	return err
 }

@@ -1,6 +1,8 @@
 package redigo_test
 
 import (
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
@@ -32,4 +34,62 @@ func TestKeysOfAllTypes(t *testing.T) {
 	if moved := client.Errors[topology.ActionMoved].Load(); moved > 0 {
 		t.Errorf("%d redirects", moved)
 	}
+}
+
+// The connections to an address end when no node has it any more, and all of them when the
+// client is closed.
+func TestConnectionsEnd(t *testing.T) {
+	open := map[string]int{}
+	var mu sync.Mutex
+	count := func(addr string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return open[addr]
+	}
+	client := &redigo.Client{Refresher: topology.Refresher{Seeds: []string{"10.0.0.1:6379"}}, Dial: func(addr string) (redis.Conn, error) {
+		conn, err := dial(strings.Replace(addr, "10.0.0.9", "10.0.0.2", 1))
+		mu.Lock()
+		defer mu.Unlock()
+		open[addr]++
+		return &counted{conn, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			open[addr]--
+		}}, err
+	}}
+	view, err := topology.ParseNodes("a 10.0.0.1:6379@1 master - 0 0 1 connected 0-8191\nb 10.0.0.9:6379@1 master - 0 0 2 connected 8192-16383\n", topology.Origin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Router.Apply(view, 0)
+	client.Do(redigo.Command{"EXISTS", "foo"}) // at an address of b that b does not tell
+	if count("10.0.0.9:6379") == 0 {
+		t.Fatal("no connection")
+	}
+	if err := client.Refresh(); err != nil { // b is at 10.0.0.2
+		t.Fatal(err)
+	}
+	if n := count("10.0.0.9:6379"); n != 0 {
+		t.Errorf("%d connections to an address that no node has", n)
+	}
+	if reply := client.Do(redigo.Command{"EXISTS", "foo"}); reply.Err != nil {
+		t.Fatal(reply.Err)
+	}
+	client.Close()
+	for addr := range open {
+		if n := count(addr); n != 0 {
+			t.Errorf("%d connections to %s", n, addr)
+		}
+	}
+}
+
+// counted is a connection whose end is counted.
+type counted struct {
+	redis.Conn
+	closed func()
+}
+
+func (c *counted) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }

@@ -47,9 +47,10 @@ func New(ctx context.Context, opt valkey.ClientOption) (*Client, error) {
 	c.opt.ForceSingleClient, c.opt.DisableRetry = true, true // follow decides about retries
 	c.Router.OnChange = func(change *topology.Change) {
 		for _, n := range change.Removed {
-			if node, ok := c.nodes.Load(n.Addr()); ok && c.Router.NodeByAddr(n.Addr()) == nil && c.nodes.CompareAndDelete(n.Addr(), node) {
-				node.(valkey.Client).Close()
-			}
+			c.leave(n.Addr())
+		}
+		for _, u := range change.Updated {
+			c.leave(u.Before.Addr())
 		}
 	}
 	var err error
@@ -69,6 +70,13 @@ func New(ctx context.Context, opt valkey.ClientOption) (*Client, error) {
 // Close closes all connections.
 func (c *Client) Close() {
 	c.nodes.Range(func(_, node any) bool { node.(valkey.Client).Close(); return true })
+}
+
+// leave closes the connections to an address that no node has any more.
+func (c *Client) leave(addr string) {
+	if node, ok := c.nodes.Load(addr); ok && c.Router.NodeByAddr(addr) == nil && c.nodes.CompareAndDelete(addr, node) {
+		node.(valkey.Client).Close()
+	}
 }
 
 // node returns the client for an address, and connects the first time.
@@ -231,6 +239,8 @@ func (c *Client) react(ctx context.Context, node, owner *topology.Node, seen top
 		return nil, false
 	case errors.Is(err, ErrNoNode):
 		c.Refresher.Want(now)
+	case !answered && (ctx.Err() != nil || errors.Is(err, valkey.ErrClosing)):
+		return nil, false // the caller has given up: this says nothing of the node
 	case !answered: // the node is not there
 		c.Refresher.Note(c.Router.Failed(node), now)
 		var op *net.OpError // without a connection, the command was not sent
