@@ -160,7 +160,8 @@ var planFix = command{
 	run:   runPlanFix,
 	doc: nodesDoc + `
 The plan is what valkey-cli --cluster fix does, case by case. It needs CLUSTER NODES of
-every primary, each in its own FILE.
+every primary, each in its own FILE. Give that of every replica, too: the steps wait only
+for the nodes in FILEs, and a node that has not heard of a step can cause a loss of keys.
 
 The repair of a slot may depend on the number of keys that nodes have in it. Then fix
 prints no plan but lines with a node and a slot, and the exit status is 1. Append the

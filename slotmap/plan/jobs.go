@@ -302,12 +302,20 @@ type MoveProgress struct {
 //
 // To go on, give [New] the moves that are [ProgressNotStarted], each with the slots of Left.
 //
-// Match takes time in proportion to the slots, and to the jobs for each move.
+// Match takes time in proportion to the slots and the jobs and, for each move, to the jobs
+// with its source and target.
 func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
 	var owner [hashslot.Count]string
 	for r, shard := range c.Table().Ranges() {
 		for slot := r.First; slot <= r.Last; slot++ {
 			owner[slot] = shard.Primary.ID
+		}
+	}
+	between := map[[2]string][]*Job{} // by source and target
+	for i := range jobs {
+		j := &jobs[i]
+		if pair := [2]string{j.Source, j.Target}; j.Source != "" { // a replica's job does not name its nodes
+			between[pair] = append(between[pair], j)
 		}
 	}
 	moves := make([]MoveProgress, len(p.Moves))
@@ -323,9 +331,8 @@ func (p *Plan) Match(c *topology.Cluster, jobs []Job) []MoveProgress {
 			}
 		}
 		running := false
-		for k := range jobs {
-			j := &jobs[k]
-			if j.Source != m.From || j.Target != m.To || m.From == "" || disjoint(&j.Slots, &m.Slots) {
+		for _, j := range between[[2]string{m.From, m.To}] {
+			if disjoint(&j.Slots, &m.Slots) {
 				continue
 			}
 			if j.Progress == ProgressRunning {
