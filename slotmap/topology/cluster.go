@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"iter"
@@ -311,8 +310,7 @@ func (c *Cluster) build() {
 	}
 	for i := range c.store {
 		n := &c.store[i]
-		if n.told == endpointIP && n.Role == RoleReplica && n.PrimaryID != "" {
-			n.primary = 0
+		if n.told == endpointIP && n.PrimaryID != "" {
 			if p, ok := c.byKey[n.PrimaryID]; ok {
 				n.primary = p + 1
 			}
@@ -391,7 +389,7 @@ func (o *owners) ranges() iter.Seq2[slotmap.Range, int32] {
 }
 
 // claim gives each primary the slots that it claims. It stops and reports false at the
-// first slot that two of them claim.
+// first slot that is claimed twice.
 func (c *Cluster) claim(owners *owners) bool {
 	for i := range c.store {
 		n := &c.store[i]
@@ -401,7 +399,7 @@ func (c *Cluster) claim(owners *owners) bool {
 		for _, r := range n.Slots {
 			part := owners[r.First : r.Last+1]
 			for j := range part {
-				if part[j] != 0 && part[j] != int32(i)+1 {
+				if part[j] != 0 {
 					return false
 				}
 				part[j] = int32(i) + 1
@@ -411,12 +409,12 @@ func (c *Cluster) claim(owners *owners) bool {
 	return true
 }
 
-// settle is claim for the case that primaries claim the same slots.
+// settle is claim for the case that slots are claimed twice.
 func (c *Cluster) settle(owners *owners) {
 	*owners = [hashslot.Count]int32{}
 	var order []int32
 	for i := range c.store {
-		if n := &c.store[i]; n.Role == RolePrimary && len(n.Slots) > 0 {
+		if c.store[i].Role == RolePrimary {
 			order = append(order, int32(i))
 		}
 	}
@@ -462,16 +460,14 @@ const maxDisagreements = 1000
 func (c *Cluster) disagree(owners *owners, n *Node) {
 	var ids []int32 // of the others, in the order of the slots
 	slots := map[int32]*slotmap.Set{}
-	var seen [hashslot.Count]bool
 	var last int32 // the owner of the slot before
 	var set *slotmap.Set
 	for _, r := range n.Slots {
 		for s := r.First; s <= r.Last; s++ {
 			o := owners[s]
-			if o == 0 || seen[s] {
+			if o == 0 {
 				continue
 			}
-			seen[s] = true
 			if o != last {
 				last, set = o, slots[o]
 			}
@@ -513,7 +509,7 @@ func (c *Cluster) addOpen(n *Node) {
 	// In Valkey, a replica reports the open slots of its primary too. The end of the
 	// move is the primary.
 	id := n.ID
-	if n.Role == RoleReplica && n.PrimaryID != "" {
+	if n.PrimaryID != "" {
 		id = n.PrimaryID
 	}
 	for _, p := range n.Migrating {
@@ -539,10 +535,7 @@ func (c *Cluster) sortOpen() {
 		c.open[n] = o
 		n++
 	}
-	if c.open = c.open[:n]; n <= cap(c.open)/2 {
-		c.open = slices.Clone(c.open)
-	}
-	c.open = slices.Clip(c.open)
+	c.open = slices.Clone(c.open[:n])
 }
 
 // primaryOf returns the place, from 1, of the primary of the replica n's shard,
@@ -572,27 +565,34 @@ func (c *Cluster) primaryOf(n *Node) int32 {
 // from the same command should be compared. A nil Cluster equals one without
 // nodes. Equal takes O(n log n) time for n nodes and ranges.
 func (c *Cluster) Equal(other *Cluster) bool {
-	return c == other || bytes.Equal(c.canonical(), other.canonical())
+	return slices.Equal(c.canonical(), other.canonical())
+}
+
+// A canonical is a node with a role, or a range of slots and the key of its owner.
+type canonical struct {
+	key, primary string
+	role         Role
+	slots        slotmap.Range
 }
 
 // canonical returns c in the form that Equal compares.
-func (c *Cluster) canonical() []byte {
+func (c *Cluster) canonical() (all []canonical) {
 	if c == nil {
 		return nil
 	}
-	nodes := slices.DeleteFunc(slices.Clone(c.nodes), func(n *Node) bool { return n.Role == RoleUnknown })
-	slices.SortFunc(nodes, func(a, b *Node) int { return cmp.Compare(a.key, b.key) })
-	var b []byte
-	for _, n := range nodes {
-		b = append(append(b, n.key...), 0, byte(n.Role))
-		if p := c.primaryOf(n); n.Role == RoleReplica && p != 0 {
-			b = append(b, c.store[p-1].key...)
+	for _, n := range c.nodes {
+		if n.Role == RoleUnknown {
+			continue
 		}
-		b = append(b, '\n')
+		line := canonical{key: n.key, role: n.Role}
+		if p := c.primaryOf(n); p != 0 {
+			line.primary = c.store[p-1].key
+		}
+		all = append(all, line)
 	}
+	slices.SortFunc(all, func(a, b canonical) int { return cmp.Compare(a.key, b.key) })
 	for r, shard := range c.Table().Ranges() {
-		b = append(b, r.String()...)
-		b = append(append(append(b, ' '), shard.Primary.key...), '\n')
+		all = append(all, canonical{key: shard.Primary.key, slots: r})
 	}
-	return b
+	return all
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestAddresses(t *testing.T) {
 	port := Origin{Addr: "asked:7"}
 	v6port := Origin{Addr: "[fe80::1]:7", TLS: true}
 	nat := Origin{Addr: "asked", Map: func(addr string) string {
-		return map[string]string{"10.0.0.1:6379": "nat:1", "[2001:db8::1]:6379": "[::2]:2", "asked:6379": "nat:3", "10.0.0.3:6379": "::4:4", "10.0.0.4:6379": "nat:0"}[addr]
+		return map[string]string{"10.0.0.1:6379": "nat:1", "[2001:db8::1]:6379": "[::2]:2", "asked:6379": "nat:3", "10.0.0.3:6379": "::4:4", "10.0.0.4:6379": "nat:0", "10.0.0.5:6379": ":5"}[addr]
 	}}
 	for _, c := range []struct {
 		field  string // of CLUSTER NODES
@@ -67,6 +68,7 @@ func TestAddresses(t *testing.T) {
 		{"10.0.0.2:6379@16379", "master", nat, "", ""},
 		{"10.0.0.3:6379@16379", "master", nat, "", ""},
 		{"10.0.0.4:6379@16379", "master", nat, "", ""},
+		{"10.0.0.5:6379@16379", "master", nat, "", ""},
 		// The empty address of another node is unknown.
 		{":6379@16379", "master", plain, "", ""},
 		{":6379@16379", "slave", plain, "", ""},
@@ -125,6 +127,7 @@ func TestAddresses(t *testing.T) {
 		{[]any{"10.0.0.1", 0, "a"}, plain, "10.0.0.1", ""},
 		{[]any{"?", 6379, "a", []any{"ip", "10.0.0.1"}}, plain, "", ""},
 		{[]any{"?", 6379, "a", []any{"ip", "10.0.0.1", "hostname", "name"}}, plain, "name", "name:6379"},
+		{[]any{"?", 6379, "a", []any{"hostname", "?"}}, plain, "", ""},
 		{[]any{"?", 6379, "a"}, plain, "", ""},
 		{[]any{"10.0.0.1", 6379, "a"}, tls, "10.0.0.1", "10.0.0.1:6379"},
 	} {
@@ -148,6 +151,7 @@ func TestAddresses(t *testing.T) {
 		{"endpoint=10.0.0.1 port=6379", tls, "10.0.0.1:6379"}, // TLS is not the servers' matter
 		{"endpoint=10.0.0.1 tls-port=6380", zero, ""},
 		{"endpoint=10.0.0.1 tls-port=6380", port, "10.0.0.1:7"}, // something speaks TLS for the client
+		{"endpoint=10.0.0.1 tls-port=6380", v6port, "10.0.0.1:6380"},
 		{"endpoint= tls-port=6380", port, ""},
 		{"endpoint=10.0.0.1 port=6379", nat, "nat:1"},
 		{"endpoint=name ip=10.0.0.1 hostname=name port=6379", zero, "name:6379"},
@@ -174,10 +178,70 @@ func TestAddresses(t *testing.T) {
 	for _, from := range []Origin{tls, v6port} {
 		cluster, err := ParseShards([]any{[]any{"slots", []any{}, "nodes", []any{
 			[]any{"id", "a", "role", "master", "endpoint", "h", "port", 1, "tls-port", 2},
-			[]any{"id", "b", "role", "replica", "endpoint", "h", "port", 3}}}}, from)
+			[]any{"id", "b", "role", "replica", "endpoint", "h", "port", 3},
+			[]any{"id", "c", "role", "replica", "endpoint", "h"}}}}, from)
 		require.NoError(t, err)
 		assert.Equal(t, "h:2", cluster.Node("a").Addr())
 		assert.Equal(t, "", cluster.Node("b").Addr())
+		assert.Equal(t, from.Addr == "[fe80::1]:7", cluster.Node("c").Addr() == "h:7", "the port that was asked")
+	}
+	// In nodes.conf, each node is for itself.
+	cluster, err := ParseNodes("a h:1@9,,tls-port=2 master - 0 0 1 connected\nb h:3@9 master - 0 0 1 connected\n", tls)
+	require.NoError(t, err)
+	assert.Equal(t, "a h:2 b h:3", fmt.Sprint(cluster.Node("a"), " ", cluster.Node("b")))
+	for host, bare := range map[string]string{"": "", "[": "[", "[]": "", "[::1]": "::1", "[a": "[a", "a]": "a]", "h": "h"} {
+		assert.Equal(t, bare, unbracket(host))
+	}
+}
+
+// What nodes, flags and shards are called, and what serves.
+func TestNodeInWords(t *testing.T) {
+	assert.Equal(t, "noflags", Flags(0).String())
+	assert.Equal(t, "myself,master,slave,fail?,fail,handshake,noaddr,nofailover", Flags(1<<8-1).String())
+	assert.Equal(t, "h:1", (&Node{key: "h:1", addr: "h:1"}).String())
+	assert.Equal(t, "a", (&Node{ID: "a"}).String())
+	assert.Equal(t, "a h:1", (&Shard{ID: "s", Primary: &Node{ID: "a", addr: "h:1"}}).String())
+	assert.Equal(t, "s", (&Shard{ID: "s"}).String())
+	for n, serves := range map[*Node]bool{
+		{addr: "h:1"}: false, {Role: RolePrimary}: false, {Role: RoleReplica, addr: "h:1"}: true, {Role: RoleReplica, addr: "h:1", Health: HealthOnline}: true,
+		{Role: RoleReplica, addr: "h:1", Health: HealthLoading}: false, {Role: RolePrimary, addr: "h:1", Flags: FlagPFail}: false, {Role: RolePrimary, addr: "h:1", Flags: FlagFail}: false,
+	} {
+		assert.Equal(t, serves, n.Serves(), n)
+	}
+}
+
+// A node that moves has all that its new address goes by.
+func TestRelocate(t *testing.T) {
+	a := Node{ID: "a", Flags: FlagNoAddr | FlagPFail, ShardID: "s", Host: "x", IP: "y", Hostname: "z", Port: 9, told: endpointAbsent}
+	b := Node{ID: "b", Flags: FlagFail, Host: "h", addr: "h:1", told: endpointTold, Endpoint: "h", Port: 1, EndpointPort: 2, TLSPort: 3, IP: "10.0.0.1", Hostname: "n"}
+	got := a
+	got.relocate(&b)
+	want := b
+	want.ID, want.Flags, want.ShardID = "a", FlagPFail, "s"
+	assert.Equal(t, want, got)
+	got.relocate(&a)
+	assert.Equal(t, a, got)
+}
+
+// Which node gave a view, and its highest epoch.
+func TestSourceOfAView(t *testing.T) {
+	for addr, want := range map[string]string{"": "", "h": "", ":7": "", "h:1": "h:1", "a.example:6379": "a"} {
+		c, err := ParseSlots([]any{[]any{0, 1, []any{"a.example", 6379, "a"}}}, Origin{Addr: addr})
+		require.NoError(t, err)
+		assert.Equal(t, want, c.source().key, addr)
+		assert.Zero(t, c.highestEpoch())
+	}
+	c := view(t, "a master 3 0-5", "b master,myself 5", "c master 4")
+	assert.Equal(t, "b", c.source().key)
+	assert.Equal(t, uint64(5), c.highestEpoch())
+	assert.NotNil(t, new(Cluster).Table())
+	assert.NotNil(t, (*Cluster)(nil).Table())
+	for extra, last := range map[int]string{1000: "line 1, byte 2031: unknown field \"x\"", 1003: "3 more warnings"} {
+		c, err := ParseNodes("a 1:1@2 master - 0 0 1 connected"+strings.Repeat(" x", extra), Origin{})
+		require.NoError(t, err)
+		w := c.Warnings()
+		assert.Len(t, w, min(extra, 1001))
+		assert.Equal(t, last, w[len(w)-1])
 	}
 }
 
@@ -501,6 +565,20 @@ func TestOwnAddress(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, c.Warnings(), name)
 	}
+	for want, node := range map[bool][]any{
+		true:  {"endpoint", "", "port", 5, "tls-port", 5},
+		false: {"endpoint", "", "port", 0, "tls-port", 0},
+	} {
+		for _, name := range []string{"endpoint", "ip"} {
+			node[0] = name
+			c, err := ParseShards([]any{[]any{"slots", []any{0, 16383}, "nodes", []any{append([]any{"id", "a", "role", "master"}, node...)}}}, Origin{})
+			require.NoError(t, err)
+			assert.Equal(t, want, slices.Contains(c.Warnings(), warning), "%s %v", name, node)
+		}
+	}
+	c, err := ParseShards([]any{[]any{"slots", []any{0, 16383}, "nodes", []any{[]any{"id", "a", "role", "master", "hostname", "h", "port", 1}}}}, Origin{})
+	require.NoError(t, err)
+	assert.Empty(t, c.Warnings())
 	for _, text := range []string{":0@1 myself,master,noaddr", "?:1@2 myself,master", "10.0.0.1:1@2 myself,master", ":1@2 master"} {
 		c, err := ParseNodes("a "+text+" - 0 0 1 connected 0-16383", Origin{})
 		require.NoError(t, err)
@@ -516,11 +594,20 @@ func TestReplicas(t *testing.T) {
 	assert.Equal(t, "r2", c.Node("r3").PrimaryID, "as the reply has it")
 	assert.Equal(t, RoleUnknown, c.Node("h").Role)
 
+	lines := []string{"a master 1 0-9", "r1 slave:a 1"}
+	for i := 2; i <= 9; i++ {
+		lines = append(lines, fmt.Sprintf("r%d slave:r%d 1", i, i-1))
+	}
+	assert.Equal(t, "r1 r2 r3 r4 r5 r6 r7 r8", ids(view(t, lines...).Shards()[0].Replicas), "of a chain, eight")
+
 	// In Valkey, a replica shows the open slots of its primary.
 	c, err := ParseNodes("a 1:1@2 master - 0 0 1 connected 0-9\nr 1:2@2 myself,slave a 0 0 1 connected [5->-b] [12-<-b]\nb 1:3@2 master - 0 0 2 connected 10-19", Origin{})
 	require.NoError(t, err)
 	assert.Empty(t, c.Warnings())
 	assert.Equal(t, []OpenSlot{{5, "a", "b", true, false}, {12, "b", "a", false, true}}, c.Open())
+	// The two ends of a move are one, in whatever order; others are not.
+	c = view(t, "a master 1 0-9 [5->-b] [5->-d] [6-<-b]", "b master 1 [5-<-a] [6->-a] [7->-a] [8-<-a]", "c master 1 [5->-b]")
+	assert.Equal(t, []OpenSlot{{5, "a", "b", true, true}, {5, "a", "d", true, false}, {5, "c", "b", true, false}, {6, "b", "a", true, true}, {7, "b", "a", true, false}, {8, "a", "b", false, true}}, c.Open())
 }
 
 // Of two primaries of a shard, one owns its slots.
@@ -578,6 +665,15 @@ func TestDisagreementsInOneReply(t *testing.T) {
 	}, got)
 	assert.Equal(t, "0-4 c, 5-9 b, 10-19 a", func() string { var r Router; r.Apply(c, r.Generation()); return ownersOf(&r) }())
 
+	// A node that claims the slots of many others.
+	lines := []string{"z master 1 0-1199"}
+	for i := range 1200 {
+		lines = append(lines, fmt.Sprintf("n%d master 2 %d", i, i))
+	}
+	assert.Len(t, view(t, lines...).Disagreements(), 1000)
+	lines = append(lines, "y master 1 0-599")
+	assert.Len(t, view(t, lines...).Disagreements(), 1000)
+
 	c, err := ParseSlots([]any{[]any{0, 0, []any{"", 4, ""}, []any{"?", 1, ""}}, []any{0, 0, []any{"?", 4, ""}}}, Origin{Addr: "h"})
 	require.NoError(t, err)
 	require.Len(t, c.Disagreements(), 1)
@@ -601,6 +697,9 @@ func TestSharedIDs(t *testing.T) {
 		assert.Equal(t, "h1:1", a.Primary.Addr())
 		assert.Equal(t, "h2:1", b.Primary.Addr())
 		assert.Equal(t, "h3:1", a.Replicas[0].Addr())
+		require.NotNil(t, c.Node("x"))
+		assert.Equal(t, "x", c.Node("x").ID, "any of them")
+		assert.Nil(t, c.Node("h1:1"), "an address is no id")
 	}
 }
 
@@ -710,6 +809,16 @@ func TestSharedAddresses(t *testing.T) {
 	assert.Equal(t, "0-3 proxy:1, 4-5 id", ownersOf(&r))
 	checkMap(t, &r)
 
+	// The places of the others change, and slots that both have are there once.
+	proxy.Map = func(addr string) string { return strings.NewReplacer("a:1", "proxy:1", "b:1", "proxy:1").Replace(addr) }
+	c, err = ParseSlots([]any{[]any{0, 16383, []any{"a", 1}}, []any{0, 16383, []any{"b", 1}}, []any{5, 5, []any{"c", 1}, []any{"d", 1}}}, proxy)
+	require.NoError(t, err)
+	assert.Equal(t, "proxy:1 c:1 d:1", ids(c.Nodes()))
+	assert.Equal(t, "[0-16383]", fmt.Sprint(c.Nodes()[0].Slots))
+	require.Len(t, c.Shards(), 2)
+	assert.Equal(t, "d:1", ids(slices.Concat(c.Shards()[0].Replicas, c.Shards()[1].Replicas)))
+	assert.Equal(t, FlagPrimary, c.Nodes()[0].Flags)
+
 	// "" and 0.0.0.0 are the host that was asked; the replica's address is its primary's.
 	c, err = ParseSlots([]any{[]any{0, 1, []any{"h", 1}, []any{"", 7}}, []any{2, 3, []any{"0.0.0.0", 7}, []any{"h", 1}}}, Origin{Addr: "asked"})
 	require.NoError(t, err)
@@ -725,6 +834,10 @@ func TestSharedAddresses(t *testing.T) {
 	assert.Equal(t, "[3 6-12] 7", fmt.Sprint(n.Slots, n.ConfigEpoch))
 	assert.True(t, n.myself())
 	assert.Equal(t, []OpenSlot{{6, "", "x", true, false}}, c.Open())
+
+	c, err = ParseNodes(":1@1 master - 0 0 3 connected 3\n:1 slave x 0 0 9 connected 7\n", Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, "[3] 3", fmt.Sprint(c.Nodes()[0].Slots, c.Nodes()[0].ConfigEpoch))
 }
 
 // A node that has different roles in different entries.
@@ -833,6 +946,8 @@ func TestEqual(t *testing.T) {
 		view(t, "a master 1 0-5", "c master 2 6-16383"),
 		view(t, "a master 1 0-5", "b slave:a 1", "c master 2 6-16383", "d slave:a 1"),
 		view(t, "a master 1 0-5", "b slave:a 1", "d master 2 6-16383"),
+		view(t, "a master 1 0-5", "x slave:a 1", "c master 2 6-16383"),
+		view(t, "c master 1 0-5", "b slave:a 1", "a master 2 6-16383"),
 		view(t, "a master 1 0-5", "b slave:a 1", "c master 2 6-16382"),
 	}
 	for i, b := range same {
