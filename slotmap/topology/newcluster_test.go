@@ -162,3 +162,22 @@ func TestNewClusterErrors(t *testing.T) {
 	_, err = NewCluster(many[:maxNodes])
 	assert.NoError(t, err)
 }
+
+// Whether a program gives what it dials, or what the servers call the node.
+func TestLocate(t *testing.T) {
+	for _, c := range []struct {
+		node   Node
+		mapped bool
+		ip     string
+	}{
+		{Node{Host: "h", Port: 1}, false, ""},
+		{Node{Host: "10.0.0.1", Port: 2, EndpointPort: 1, TLSPort: 2}, false, "10.0.0.1"},
+		{Node{Host: "10.0.0.1", Port: 3, EndpointPort: 1, TLSPort: 2, Endpoint: "10.0.0.2"}, true, "10.0.0.2"},
+		{Node{Host: "h", Port: 1, Endpoint: "e"}, true, ""},
+		{Node{Host: "h", Port: 1, Endpoint: "e", Hostname: "h"}, false, ""},
+		{Node{Host: "10.0.0.1", Port: 1, Endpoint: "e", IP: "10.0.0.1"}, false, "10.0.0.1"},
+	} {
+		c.node.locate()
+		assert.Equal(t, []any{c.mapped, c.ip}, []any{c.node.mapped, c.node.IP}, c.node)
+	}
+}
