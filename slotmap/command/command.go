@@ -363,9 +363,16 @@ func hash(first, last uint64, n int, parent uint16) uint {
 }
 
 // ends returns the first and the last eight bytes of name, and 0 for a single byte. With
-// the length, they determine a name of 2 to 16 bytes.
+// the length, they determine a name of 2 to 16 bytes. Of a longer name, all further bytes
+// are mixed into the last ones, in lower case.
 func ends(name string) (first, last uint64) {
 	switch n := len(name); {
+	case n > 16:
+		last = lower8(load8(name[n-8:]))
+		for i := 8; i < n-8; i += 8 {
+			last = last*0x9e3779b185ebca87 + lower8(load8(name[i:]))
+		}
+		return load8(name), lower8(last) // which callers do, too
 	case n >= 8:
 		return load8(name), load8(name[n-8:])
 	case n >= 4:
@@ -400,8 +407,13 @@ func load2(s string) uint16 {
 	return uint16(s[0]) | uint16(s[1])<<8
 }
 
+// maxProbe is the most places that a lookup tries, and more than it does unless the names
+// were made to have the same hash.
+const maxProbe = 1000
+
 // newTable makes a table of commands, and keeps the slice. Their parents are set. Of
-// two commands with one name, lookups find the first.
+// two commands with one name, lookups find the first. It returns nil if a command would
+// not be found within maxProbe places.
 func newTable(commands []Command) *Table {
 	size := 4
 	for size < 2*len(commands) {
@@ -418,8 +430,12 @@ func newTable(commands []Command) *Table {
 				continue
 			}
 			first, last := ends(own)
-			at := hash(first, last, len(own), c.parent)
+			home := hash(first, last, len(own), c.parent)
+			at := home
 			for ; t.index[at&uint(size-1)] != 0; at++ {
+				if at-home == maxProbe {
+					return nil
+				}
 			}
 			t.index[at&uint(size-1)] = uint16(i + 1)
 		}

@@ -40,6 +40,9 @@ func Load(reply any) (*Table, error) {
 		}
 	}
 	t := newTable(l.commands)
+	if t == nil {
+		return nil, bad("reply", "too many names have the same hash")
+	}
 	if set, delex := t.lookup("set", 0), t.lookup("delex", 0); set != 0 && delex != 0 && t.commands[set-1].rules.own == ownSet {
 		t.commands[set-1].rules.own = ownSetIf // SET got its conditions with DELEX
 	}
@@ -50,6 +53,10 @@ type loader struct{ commands []Command }
 
 // maxCommands is the most commands that a table can have: it numbers them in 16 bits.
 const maxCommands = math.MaxUint16
+
+// maxSpecs is the most specifications of a command. Servers have up to three. Each costs
+// a search for the keys of every command that is sent.
+const maxSpecs = 64
 
 // The fields of a command in the reply. Redis 6.0 has those up to step or acl.
 const (
@@ -135,6 +142,9 @@ func (r *rules) loadSpecs(v any) *slotmap.ParseError {
 	list, ok := v.([]any)
 	if !ok && v != nil {
 		return bad(".specs", kind(v)+" is not a list")
+	}
+	if len(list) > maxSpecs {
+		return bad(".specs", fmt.Sprintf("there are more than %d specifications", maxSpecs))
 	}
 	r.specs = make([]spec, 0, len(list))
 	for i, v := range list {

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -257,4 +259,62 @@ func TestWhoseCodeFindsTheKeys(t *testing.T) {
 	georadius := Command{name: "georadius", rules: &rules{specs: []spec{{use: UseVariableFlags}, {use: UseRO}}}}
 	georadius.complete()
 	assert.Equal(t, ownStore, georadius.rules.own)
+}
+
+// Names that are long and alike are found as fast as others. Names that were made to
+// collide are refused: each would make the search for all of them longer.
+func TestLoadNamesThatAreAlike(t *testing.T) {
+	reply := func(names ...string) any {
+		var list []any
+		for _, name := range names {
+			list = append(list, []any{name, int64(-2), []any{}, int64(1), int64(1), int64(1)})
+		}
+		return list
+	}
+	alike := make([]string, 3000)
+	for i := range alike {
+		alike[i] = fmt.Sprintf("module.%07d%07dcommand", i%50, i/50)
+	}
+	table, err := Load(reply(alike...))
+	require.NoError(t, err)
+	for _, name := range alike {
+		c, err := table.Lookup(ArgsOf([]string{strings.ToUpper(name), "key"}))
+		require.NoError(t, err)
+		require.Equal(t, name, c.Name())
+	}
+	longest := 0
+	for at, n := 0, 0; at < 2*len(table.index); at++ {
+		if n++; table.index[at%len(table.index)] == 0 {
+			n = 0
+		}
+		longest = max(longest, n)
+	}
+	require.Less(t, longest, 100)
+
+	var collide []string
+	for i := uint64(0); len(collide) < maxProbe+2; i++ {
+		name := fmt.Sprintf("n%07d", i)
+		if first, last := ends(name); hash(first, last, 8, 0)%4096 == 5 {
+			collide = append(collide, name)
+		}
+	}
+	_, err = Load(reply(collide[:maxProbe]...))
+	require.NoError(t, err)
+	_, err = Load(reply(collide...))
+	require.EqualError(t, err, "COMMAND: reply: too many names have the same hash")
+	var bad *slotmap.ParseError
+	require.ErrorAs(t, err, &bad)
+}
+
+// Each key specification costs a search, for every command that is sent.
+func TestLoadManySpecifications(t *testing.T) {
+	spec := map[string]any{"begin_search": map[string]any{"type": "keyword", "spec": map[string]any{"keyword": "k", "startfrom": int64(1)}},
+		"find_keys": map[string]any{"type": "range", "spec": map[string]any{"lastkey": int64(-1), "keystep": int64(1)}}}
+	reply := func(n int) any {
+		return []any{[]any{"c", int64(-2), nil, int64(1), int64(1), int64(1), nil, nil, slices.Repeat([]any{spec}, n)}}
+	}
+	_, err := Load(reply(64))
+	require.NoError(t, err)
+	_, err = Load(reply(65))
+	require.EqualError(t, err, "COMMAND: [0].specs: there are more than 64 specifications")
 }
