@@ -486,6 +486,8 @@ func TestParseReplyErrors(t *testing.T) {
 		{[]any{[]any{"slots", []any{0, 1, 7, 16384}, "nodes", []any{}}}, "shards[0].slots[2]: is the number 16384, not a slot from 0 to 16383"},
 		{[]any{[]any{"slots", []any{0, 1, 7, 6}, "nodes", []any{}}}, "shards[0].slots[2]: the first slot, 7, is greater than the last, 6"},
 		{[]any{[]any{"slots", []any{}, "nodes", "x"}}, `shards[0].nodes: is the text "x", not a list`},
+		{[]any{[]any{"slots", []any{0, 1}, "nodes", []any{}, "SLOTS", []any{2, 3}}}, "shards[0].slots: is there twice"},
+		{[]any{[]any{"nodes", []any{}, "nodes", []any{}}}, "shards[0].nodes: is there twice"},
 		{shard(nil), "shards[0].nodes[0]: is null, not a node"},
 		{shard("x"), `shards[0].nodes[0]: is the text "x", neither a map nor a list of names and values`},
 		{shard([]any{"id", "a"}), "shards[0].nodes[0]: has no role"},

@@ -751,6 +751,9 @@ func refShardsReply(reply any, from Origin) (*refCluster, error) {
 		for _, f := range fields {
 			switch f.name {
 			case "slots":
+				if hasSlots {
+					return nil, fmt.Errorf("slots twice")
+				}
 				hasSlots = true
 				slots = nil
 				if f.value != nil {
@@ -768,7 +771,7 @@ func refShardsReply(reply any, from Origin) (*refCluster, error) {
 				}
 			case "nodes":
 				if hasNodes {
-					return nil, errRefTwice
+					return nil, fmt.Errorf("nodes twice")
 				}
 				hasNodes = true
 				if members, err = refList(f.value); err != nil {

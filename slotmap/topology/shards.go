@@ -26,8 +26,8 @@ import (
 // Unknown fields cause a warning; those of nodes that are text or numbers are kept in
 // [Node.Extra]. A replica that cannot be read is skipped with a warning, and so is any
 // such node of a shard without slots. Slots that cannot be read are an error, a
-// [*slotmap.ParseError]. So is any other node that cannot be read in a shard with slots,
-// since it may be their owner. The Cluster keeps the strings of reply in memory.
+// [*slotmap.ParseError], and so are slots or nodes that a shard has twice. So is any other
+// node that cannot be read in a shard with slots, since it may be their owner. The Cluster keeps the strings of reply in memory.
 // ParseShards takes time and memory linear in reply.
 //
 // The format is that of clusterCommandShards in Valkey's cluster_legacy.c.
@@ -67,6 +67,9 @@ func (r *replyNodes) parseShard(i int, v any) (err *fault) {
 	hasSlots, hasNodes := false, false
 	unknown := r.shard[:0]
 	for _, f := range r.shard {
+		if f.Name == "slots" && hasSlots || f.Name == "nodes" && hasNodes {
+			return (&fault{reason: "is there twice"}).in(f.Name)
+		}
 		switch f.Name {
 		case "slots":
 			hasSlots = true
