@@ -118,22 +118,13 @@ func decode(text []byte, v any) error {
 	return &InputError{Reason: err.Error()}
 }
 
-// in prefixes the field of an InputError with the place.
+// in prefixes the field of an error of decode or [Step.UnmarshalJSON] with the place.
 func in(place string, err error) error {
 	var e *InputError
-	if errors.As(err, &e) {
-		at := *e
-		switch {
-		case at.Field == "":
-			at.Field = place
-		case strings.HasPrefix(at.Field, "["):
-			at.Field = place + at.Field
-		default:
-			at.Field = place + "." + at.Field
-		}
-		return &at
-	}
-	return &InputError{Field: place, Reason: err.Error()}
+	errors.As(err, &e)
+	at := *e
+	at.Field = strings.TrimSuffix(place+"."+at.Field, ".")
+	return &at
 }
 
 type moveJSON struct {
@@ -178,7 +169,7 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	if len(p.Load) > 0 {
-		if err := checkLoad(p.Load); err != nil {
+		if err := checkLoad("Load", p.Load); err != nil {
 			return nil, err
 		}
 	}
@@ -241,16 +232,16 @@ func (p *Plan) UnmarshalJSON(text []byte) error {
 	if err := decode(text, &j); err != nil {
 		return err
 	}
-	read := Plan{Load: j.Load, Warnings: nonempty(j.Warnings)}
+	read := Plan{Load: nonempty(j.Load), Warnings: nonempty(j.Warnings)}
 	for _, n := range j.Nodes {
 		read.Nodes = append(read.Nodes, Node(n))
 	}
-	if len(j.Load) == 0 {
-		read.Load = nil
-	} else if err := checkLoad(read.Load); err != nil {
-		return in("load", err)
-	}
 	var err error
+	if read.Load != nil {
+		if err = checkLoad("load", read.Load); err != nil {
+			return err
+		}
+	}
 	if read.Before, err = readTable("before", j.Before); err != nil {
 		return err
 	}
@@ -313,7 +304,7 @@ func orNobody(id string) string {
 	return printable(id)
 }
 
-func nonempty(list []string) []string {
+func nonempty[T any](list []T) []T {
 	if len(list) == 0 {
 		return nil
 	}
@@ -341,5 +332,5 @@ func readTable(name string, list []json.RawMessage) (*slotmap.Table[string], err
 			b.Assign(r, h.ID)
 		}
 	}
-	return b.Build(), b.Err()
+	return b.Build(), nil
 }

@@ -63,6 +63,7 @@ func TestPlanJSONOfAllKinds(t *testing.T) {
 	p.After = p.Before // fiveMoves has other moves than the plan
 	p.Moves = nil
 	require.Contains(t, requireReadsBack(t, p), `"database":1`)
+	require.NotContains(t, conditions, Condition(""))
 	for _, s := range all {
 		require.Contains(t, kinds, s.Kind)
 		require.Contains(t, conditions, s.Until.Condition)
@@ -96,7 +97,11 @@ func TestJSONErrors(t *testing.T) {
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"round":-1}]}`, `plan: steps[0].round "-1": must be at least 0`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"database":-1}]}`, `plan: steps[0].database "-1": must be at least 0`},
 		{`{"steps":[{"kind":5}]}`, `plan: steps[0].kind: cannot be a JSON number`},
-		{`{"load":[1]}`, `plan: load.Load: must have one number for each slot, 16384, not 1`},
+		{`{"moves":[7]}`, `plan: moves[0]: cannot be a JSON number`},
+		{`{"after":[{"slots":"0-5"}]}`, `plan: after[0].id: is missing`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","command":[]}]}`, `plan: steps[0].command: has no name`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[[""]]}]}`, `plan: steps[0].ask[0]: has no name`},
+		{`{"load":[1]}`, `plan: load: must have one number for each slot, 16384, not 1`},
 	} {
 		p := Plan{Warnings: []string{"as before"}}
 		err := json.Unmarshal([]byte(tc.text), &p)
@@ -117,6 +122,7 @@ func TestJSONErrors(t *testing.T) {
 	}{
 		{Plan{Nodes: []Node{{}, {Weight: math.NaN()}}}, `plan: nodes[1].weight "NaN": must be finite`},
 		{Plan{Nodes: []Node{{Weight: math.Inf(1)}}}, `plan: nodes[0].weight "+Inf": must be finite`},
+		{Plan{Nodes: []Node{{Weight: math.Inf(-1)}}}, `plan: nodes[0].weight "-Inf": must be finite`},
 		{Plan{Load: []float64{1}}, `plan: Load: must have one number for each slot, 16384, not 1`},
 	} {
 		_, err := tc.p.MarshalJSON()
@@ -124,6 +130,23 @@ func TestJSONErrors(t *testing.T) {
 		var input *InputError
 		require.ErrorAs(t, err, &input)
 	}
+	for want, v := range map[string]json.Marshaler{
+		`plan: step "\xff": must be UTF-8, because JSON is`:     Step{Node: "\xff"},
+		`plan: nodes[0] "\xff": must be UTF-8, because JSON is`: Plan{Nodes: []Node{{Addr: "\xff"}}},
+		`plan: moves[0] "\xff": must be UTF-8, because JSON is`: Plan{Moves: []Move{{To: "\xff"}}},
+	} {
+		_, err := v.MarshalJSON()
+		require.EqualError(t, err, want)
+	}
+}
+
+// Lists may be empty, commands may be one word, and a node without slots needs no id.
+func TestJSONOfLittle(t *testing.T) {
+	var p Plan
+	require.NoError(t, json.Unmarshal([]byte(`{"load":[],"warnings":[],"before":[{}],"steps":[{"kind":"wait","until":"is a primary","command":["X"],"ask":[["A"]]}]}`), &p))
+	require.Nil(t, p.Load)
+	require.Nil(t, p.Warnings)
+	require.Equal(t, []Step{{Kind: KindWait, Command: []string{"X"}, Until: Until{untilIsPrimary, [][]string{{"A"}}}}}, p.Steps)
 }
 
 // The memory that reading takes is in proportion to the text.

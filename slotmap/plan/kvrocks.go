@@ -200,8 +200,8 @@ func (s *Step) version(c *topology.Cluster) (p Progress, why string) {
 	}
 	if s.Kind == KindOwner {
 		reached := true
-		for _, shard := range byOwner(c, s.Slots) {
-			reached = reached && shard != nil && shard.Primary.ID == s.Peer
+		for slot := range slotsIn(s.Slots) {
+			reached = reached && ownerOf(c, slot) == s.Peer
 		}
 		switch {
 		case reached:

@@ -22,17 +22,18 @@ type units struct {
 // small enough for 32 bits.
 const loadUnits = 1 << 29
 
-func checkLoad(load []float64) error {
+// checkLoad checks the load of that name.
+func checkLoad(name string, load []float64) error {
 	if len(load) != hashslot.Count {
-		return &InputError{Field: "Load", Reason: fmt.Sprintf("must have one number for each slot, %[2]d, not %[1]d", len(load), hashslot.Count)}
+		return &InputError{Field: name, Reason: fmt.Sprintf("must have one number for each slot, %[2]d, not %[1]d", len(load), hashslot.Count)}
 	}
 	for slot, l := range load {
 		if !finite(l) {
-			return &InputError{Field: fmt.Sprintf("Load[%d]", slot), Value: fmt.Sprint(l), Reason: "must be a number of at least 0"}
+			return &InputError{Field: fmt.Sprintf("%s[%d]", name, slot), Value: fmt.Sprint(l), Reason: "must be a number of at least 0"}
 		}
 	}
 	if total := sum(load); total == 0 || !finite(total) {
-		return &InputError{Field: "Load", Value: fmt.Sprint(total), Reason: "the sum of the loads must be above 0 and finite"}
+		return &InputError{Field: name, Value: fmt.Sprint(total), Reason: "the sum of the loads must be above 0 and finite"}
 	}
 	return nil
 }

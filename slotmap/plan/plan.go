@@ -406,7 +406,7 @@ func Reshard(c *topology.Cluster, from []string, to string, slots int, jobs ...J
 // start checks the cluster, the load and the weights.
 func start(c *topology.Cluster, opts RebalanceOptions, jobs []Job) (*state, error) {
 	if opts.Load != nil {
-		if err := checkLoad(opts.Load); err != nil {
+		if err := checkLoad("Load", opts.Load); err != nil {
 			return nil, err
 		}
 	}

@@ -53,10 +53,11 @@ func (s Step) Progress(replies ...any) (p Progress, why string) {
 	if len(replies) < len(s.Until.Ask) {
 		return ProgressRunning, fmt.Sprintf("%d replies to %d commands", len(replies), len(s.Until.Ask))
 	}
+	replies = replies[:len(s.Until.Ask)]
 	for i, r := range replies {
 		err, bad := r.(error)
 		switch {
-		case !bad || i >= len(s.Until.Ask):
+		case !bad:
 		case s.Kind == KindNodes:
 			return ProgressNotStarted, err.Error() // it has no cluster yet
 		default:
@@ -134,8 +135,7 @@ func (s *Step) seen(c *topology.Cluster, replies []any) (p Progress, why string)
 	case untilKnowsPeer:
 		return s.met(c), ""
 	case untilReplicates:
-		switch {
-		case me == nil || me.Role != topology.RoleReplica || me.PrimaryID != s.Peer:
+		if me == nil || me.PrimaryID != s.Peer {
 			return ProgressNotStarted, ""
 		}
 		info, _ := reply.Text(replies[0])
@@ -176,18 +176,13 @@ func (s *Step) overtaken(c *topology.Cluster) (epoch uint64, higher *topology.No
 
 // met reports whether the node has met the peer.
 func (s *Step) met(c *topology.Cluster) Progress {
-	for _, n := range c.Nodes() {
-		if s.Peer != "" && n.ID == s.Peer || s.Peer == "" && n.Addr() == s.PeerAddr {
-			if n.Role == topology.RoleUnknown {
-				return ProgressRunning
-			}
-			return ProgressDone
-		}
-	}
-	if s.Kind == KindWait {
+	switch n := c.Node(s.Peer); {
+	case n == nil:
+		return ProgressNotStarted
+	case n.Role == topology.RoleUnknown:
 		return ProgressRunning
 	}
-	return ProgressNotStarted
+	return ProgressDone
 }
 
 // open returns the progress of a step that opens or closes a slot by SETSLOT.
@@ -203,7 +198,7 @@ func (s *Step) open(c *topology.Cluster) (p Progress, why string) {
 		owner := ownerOf(c, r.First)
 		switch s.Until.Condition {
 		case untilClosed:
-			if found && (o.Importing && o.To == s.Node || o.Migrating && o.From == s.Node) {
+			if o.Importing && o.To == s.Node || o.Migrating && o.From == s.Node {
 				return ProgressNotStarted, ""
 			}
 		case untilImports:
@@ -243,25 +238,19 @@ func (s *Step) elsewhere(slot hashslot.Slot, owner string) string {
 
 // owns returns the progress of a step that changes the owner of slots.
 func (s *Step) owns(c *topology.Cluster, replies []any) (p Progress, why string) {
-	want := s.Peer
-	switch s.Until.Condition {
-	case untilNodeOwns:
+	want := s.Peer // none for KindUnassign
+	if s.Until.Condition == untilNodeOwns {
 		want = s.Node
-	case untilNobodyOwns:
-		want = ""
 	}
 	reached := true
-	for r, shard := range byOwner(c, s.Slots) {
-		owner := ""
-		if shard != nil {
-			owner = shard.Primary.ID
-		}
+	for slot := range slotsIn(s.Slots) {
+		owner := ownerOf(c, slot)
 		switch {
 		case owner == want:
 			continue
 		case s.Kind == KindAssign && owner != "",
 			(s.Kind == KindExport || s.Kind == KindImport) && owner != s.Node && owner != s.Peer:
-			return ProgressFailed, s.elsewhere(r.First, owner)
+			return ProgressFailed, s.elsewhere(slot, owner)
 		}
 		reached = false
 	}
@@ -281,23 +270,14 @@ func (s *Step) owns(c *topology.Cluster, replies []any) (p Progress, why string)
 	return ProgressNotStarted, ""
 }
 
-// byOwner iterates over the parts of ranges that have one owner, or none.
-func byOwner(c *topology.Cluster, ranges []slotmap.Range) iter.Seq2[slotmap.Range, *topology.Shard] {
-	return func(yield func(slotmap.Range, *topology.Shard) bool) {
+// slotsIn iterates over the slots of ranges.
+func slotsIn(ranges []slotmap.Range) iter.Seq[hashslot.Slot] {
+	return func(yield func(hashslot.Slot) bool) {
 		for _, r := range ranges {
-			for first := r.First; first <= r.Last; {
-				shard, _ := c.Table().Lookup(first)
-				last := first
-				for last < r.Last {
-					if next, _ := c.Table().Lookup(last + 1); next != shard {
-						break
-					}
-					last++
-				}
-				if !yield(slotmap.Range{First: first, Last: last}, shard) {
+			for slot := r.First; slot <= r.Last; slot++ {
+				if !yield(slot) {
 					return
 				}
-				first = last + 1
 			}
 		}
 	}

@@ -352,7 +352,7 @@ type SlotLoad struct {
 // among equals by slot. Slots without load are left out. load is as in [RebalanceOptions]; the
 // error is an [*InputError].
 func HotSlots(load []float64, n int) ([]SlotLoad, error) {
-	if err := checkLoad(load); err != nil {
+	if err := checkLoad("Load", load); err != nil {
 		return nil, err
 	}
 	total := sum(load)
@@ -383,7 +383,7 @@ func ShardLoads(c *topology.Cluster, load []float64) ([]ShardLoad, error) {
 	if c == nil {
 		return nil, &InputError{Field: "Cluster", Reason: "is nil"}
 	}
-	if err := checkLoad(load); err != nil {
+	if err := checkLoad("Load", load); err != nil {
 		return nil, err
 	}
 	at := map[*topology.Shard]int{}

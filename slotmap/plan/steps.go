@@ -142,7 +142,7 @@ func rangesOf(slots slotmap.Set) []slotmap.Range { return slices.Collect(slots.R
 
 // ends lists the first and the last slot of each range.
 func ends(ranges []slotmap.Range) []string {
-	list := make([]string, 0, 2*len(ranges))
+	var list []string
 	for _, r := range ranges {
 		list = append(list, strconv.Itoa(int(r.First)), strconv.Itoa(int(r.Last)))
 	}
@@ -207,10 +207,8 @@ func assigned(n Node, slots []slotmap.Range, legacy bool) Step {
 		return s
 	}
 	s.Command = []string{"CLUSTER", "ADDSLOTS"}
-	for _, r := range slots {
-		for slot := r.First; slot <= r.Last; slot++ {
-			s.Command = append(s.Command, strconv.Itoa(int(slot)))
-		}
+	for slot := range slotsIn(slots) {
+		s.Command = append(s.Command, strconv.Itoa(int(slot)))
 	}
 	return s
 }
@@ -219,7 +217,7 @@ func assigned(n Node, slots []slotmap.Range, legacy bool) Step {
 func unassigned(n Node, slots []slotmap.Range, legacy bool) Step {
 	s := assigned(n, slots, legacy)
 	s.Kind, s.Until.Condition = KindUnassign, untilNobodyOwns
-	s.Command[1] = strings.Replace(s.Command[1], "ADD", "DEL", 1)
+	s.Command[1] = strings.ReplaceAll(s.Command[1], "ADD", "DEL")
 	return s
 }
 
@@ -282,11 +280,11 @@ func (s Step) String() string {
 // until returns the condition, and names the peer and the slots of a wait.
 func (s *Step) until() string {
 	text := printableText(string(s.Until.Condition))
-	if s.Kind != KindWait || s.Until.Condition == untilKnowsPeer {
+	if s.Kind != KindWait {
 		return text
 	}
 	if len(s.Slots) == 0 {
-		text = strings.Replace(text, "that the peer owns the slots, and no", "no", 1)
+		text = strings.ReplaceAll(text, "that the peer owns the slots, and no", "no")
 	}
 	return strings.NewReplacer("the peer", printable(cmp.Or(s.PeerAddr, s.Peer)), "the slots", "slots "+rangesText(s.Slots)).Replace(text)
 }

@@ -43,6 +43,7 @@ func TestStepProgress(t *testing.T) {
 	}
 	const info = "# Replication\r\nrole:slave\r\nmaster_link_status:"
 	export := (&Plan{Moves: []Move{{From: "a", To: "b", Slots: slotmap.MustParseSet("5 7-9")}}, Nodes: []Node{nodeA, nodeB}}).MigrateSlots()[0]
+	imported := (&Plan{Moves: []Move{{From: "a", To: "b", Slots: slotmap.MustParseSet("5 7-9")}}, Nodes: []Node{nodeA, nodeB}}).MigrationImport()[0]
 	keys := keysOf(nodeA, nodeB, 5, &SetSlotOptions{}, 0)
 	epoch := Step{Kind: KindEpoch, Command: []string{"x"}, Until: Until{untilHasEpoch, [][]string{{"CLUSTER", "INFO"}}}}
 	meet := Step{Kind: KindMeet, Node: "a", Peer: "b", PeerAddr: nodeB.Addr, Command: []string{"x"}, Until: Until{untilKnowsPeer, [][]string{askNodes}}}
@@ -77,6 +78,26 @@ func TestStepProgress(t *testing.T) {
 		{"assigned", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-9")}, ProgressDone, ""},
 		{"some free", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6")}, ProgressNotStarted, ""},
 		{"taken", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6", "b master 7")}, ProgressFailed, "slot 7 is owned by b"},
+		{"unassigned", unassigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-4", "b master 8-9")}, ProgressDone, ""},
+		{"still assigned", unassigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-4", "b master 7")}, ProgressNotStarted, ""},
+		{"others are open", stable(nodeA, 5), []any{nodesOf("a myself,master 0-9 [4->-b] [6->-b]", "b master")}, ProgressDone, ""},
+		{"open elsewhere", stable(nodeA, 5), []any{nodesOf("c myself,master 5 [5->-b]", "a master", "b master")}, ProgressDone, ""},
+		{"open elsewhere", stable(nodeA, 5), []any{nodesOf("b myself,master [5-<-a]", "a master 5")}, ProgressDone, ""},
+		{"open elsewhere", stable(nodeA, 5), []any{nodesOf("c myself,master [5-<-b]", "a master", "b master 5")}, ProgressDone, ""},
+		{"open elsewhere", stable(nodeA, 5), []any{nodesOf("b myself,master 5 [5->-a]", "a master")}, ProgressDone, ""},
+		{"the other end imports", importing(nodeA, nodeB, 5), []any{nodesOf("b myself,master 5 [5->-a]", "a master")}, ProgressNotStarted, ""},
+		{"a third imports", importing(nodeA, nodeB, 5), []any{nodesOf("c myself,master [5-<-b]", "a master", "b master 5")}, ProgressNotStarted, ""},
+		{"the other end migrates", migrating(nodeA, nodeB, 5), []any{nodesOf("b myself,master [5-<-a]", "a master 5")}, ProgressNotStarted, ""},
+		{"a third migrates", migrating(nodeA, nodeB, 5), []any{nodesOf("c myself,master [5->-b]", "a master 5", "b master")}, ProgressNotStarted, ""},
+		{"nobody's view", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b slave:a")}, ProgressNotStarted, ""},
+		{"nobody's view", failingOver(nodeB, nodeA), []any{nodesOf("a master 0-9", "b slave:a")}, ProgressRunning, "is no primary yet"},
+		{"a primary", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b myself,master")}, ProgressNotStarted, ""},
+		{"old server", epoch, []any{"cluster_state:ok\r\n"}, ProgressNotStarted, ""},
+		{"no text", epoch, []any{5}, ProgressRunning, "the reply is no text"},
+		{"too many replies", owned(nodeA, nodeB, 5), []any{nodesOf("a myself,master", "b master 5"), errors.New("ERR no")}, ProgressDone, ""},
+		{"imports in the background", imported, []any{[]any{}, nodesOf("b myself,master", "a master 0-9")}, ProgressNotStarted, ""},
+		{"imported", imported, []any{[]any{}, nodesOf("b myself,master 5-9", "a master 0-4")}, ProgressDone, ""},
+		{"elsewhere", imported, []any{[]any{}, nodesOf("b myself,master", "a master 0-8", "c master 9")}, ProgressFailed, "slot 9 is owned by c"},
 		{"replica", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b myself,slave:a")}, ProgressDone, ""},
 		{"syncing", replicating(nodeB, nodeA), []any{info + "down\r\n", nodesOf("a master 0-9", "b myself,slave:a")}, ProgressRunning, "master_link_status:down"},
 		{"another's replica", replicating(nodeB, nodeA), []any{info + "up\r\n", nodesOf("a master 0-9", "b myself,slave:c", "c master")}, ProgressNotStarted, ""},
@@ -169,6 +190,21 @@ func TestSetSlotOptions(t *testing.T) {
 		require.ErrorAs(t, err, &input)
 		require.EqualError(t, err, tc.want)
 	}
+}
+
+func TestUnassignedSteps(t *testing.T) {
+	slots := []slotmap.Range{{First: 5, Last: 7}}
+	want := Step{Kind: KindUnassign, Node: "a", Addr: nodeA.Addr, Slots: slots, Command: []string{"CLUSTER", "DELSLOTSRANGE", "5", "7"}, Until: Until{untilNobodyOwns, [][]string{askNodes}}}
+	require.Equal(t, want, unassigned(nodeA, slots, false))
+	want.Command = []string{"CLUSTER", "DELSLOTS", "5", "6", "7"}
+	require.Equal(t, want, unassigned(nodeA, slots, true))
+	require.Equal(t, []string{"CLUSTER", "BUMPEPOCH"}, bumped(nodeA).Command)
+}
+
+// A step can lack the command, or commands to ask, or both.
+func TestStepString(t *testing.T) {
+	require.Equal(t, "a>", Step{Node: "a"}.String())
+	require.Equal(t, "a> x", Step{Node: "a", Kind: KindMeet, Command: []string{"x"}}.String())
 }
 
 func TestKeysErrors(t *testing.T) {
