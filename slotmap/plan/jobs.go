@@ -56,7 +56,7 @@ func ParseJobs(migrations any) ([]Job, error) {
 	if len(list) > maxJobs {
 		return nil, &InputError{Field: "jobs", Reason: fmt.Sprintf("has %d jobs, more than the limit of %d", len(list), maxJobs)}
 	}
-	jobs := make([]Job, 0, min(len(list), 64))
+	var jobs []Job
 	for i, v := range list {
 		j, err := parseJob(v)
 		if err != nil {
@@ -76,7 +76,7 @@ var lastStates = map[string]Progress{
 func parseJob(v any) (j Job, wrong *InputError) {
 	list, err := reply.AppendFields(nil, v)
 	if err != nil {
-		return j, &InputError{Field: err.Path, Reason: err.Reason}
+		return Job{}, &InputError{Field: err.Path, Reason: err.Reason}
 	}
 	fields := make(map[string]any, len(list))
 	for _, f := range list {
@@ -99,14 +99,14 @@ func parseJob(v any) (j Job, wrong *InputError) {
 	switch operation := r.text("operation"); {
 	case operation == operations[1]:
 		j.Import = true
-	case operation != operations[0] && r.wrong == nil:
-		r.wrong = &InputError{Field: ".operation", Value: operation, Reason: "must be " + operations[0] + " or " + operations[1]}
+	case operation != operations[0]:
+		r.fail("operation", operation, "must be "+operations[0]+" or "+operations[1])
 	}
-	if j.State == "" && r.wrong == nil {
-		r.wrong = &InputError{Field: ".state", Reason: "is missing"}
+	if j.State == "" {
+		r.fail("state", "", "is missing")
 	}
 	j.Progress = ProgressRunning
-	if p, last := lastStates[j.State]; last && !(redis && j.Import && p == ProgressFailed && j.State == "failed") {
+	if p, last := lastStates[j.State]; last && !(redis && j.Import && j.State == "failed") {
 		j.Progress = p
 	}
 	return j, r.wrong
@@ -118,9 +118,9 @@ type jobReader struct {
 	wrong  *InputError
 }
 
-func (r *jobReader) fail(name, reason string) {
+func (r *jobReader) fail(name, value, reason string) {
 	if r.wrong == nil {
-		r.wrong = &InputError{Field: "." + name, Reason: reason}
+		r.wrong = &InputError{Field: "." + name, Value: value, Reason: reason}
 	}
 }
 
@@ -131,7 +131,7 @@ func (r *jobReader) text(name string) string {
 	}
 	s, ok := reply.Text(v)
 	if !ok {
-		r.fail(name, "is "+reply.Kind(v)+", not text")
+		r.fail(name, "", "is "+reply.Kind(v)+", not text")
 	}
 	return s
 }
@@ -143,7 +143,7 @@ func (r *jobReader) number(name string) int64 {
 	}
 	n, ok := reply.Int(v)
 	if !ok || n < -1 || n > 1<<53 {
-		r.fail(name, "is "+reply.Kind(v)+", not a number of at least -1")
+		r.fail(name, "", "is "+reply.Kind(v)+", not a number of at least -1")
 	}
 	return n
 }
@@ -163,9 +163,9 @@ func (r *jobReader) time(name string, unit time.Duration) time.Time {
 func (r *jobReader) slots(name string, slots *slotmap.Set) {
 	s, err := slotmap.ParseSet(r.text(name))
 	if err != nil {
-		r.fail(name, err.Error())
+		r.fail(name, "", err.Error())
 	} else if s.IsEmpty() {
-		r.fail(name, "has no slots")
+		r.fail(name, "", "has no slots")
 	}
 	*slots = s
 }

@@ -52,6 +52,12 @@ func TestParseJobs(t *testing.T) {
 		require.Equal(t, tc.want, jobs[0].Progress, "%s %s", tc.operation, tc.state)
 		require.Equal(t, tc.state, jobs[0].State)
 	}
+	jobs, err = ParseJobs([]any{[]any{"slot_ranges", "5", "operation", "IMPORT", "state", "failed"}})
+	require.NoError(t, err)
+	require.Equal(t, ProgressFailed, jobs[0].Progress, "Valkey does not try again")
+	jobs, err = ParseJobs([]any{[]any{"slot_ranges", "5", "operation", "IMPORT", "state", "failed", "create_time", int64(1)}})
+	require.NoError(t, err)
+	require.Equal(t, time.Unix(1, 0), jobs[0].Created)
 	task := redis("import", "waiting-to-start").([]any)
 	task[0].(map[string]any)["end_time"] = int64(-1) // the value in Redis before the end
 	jobs, err = ParseJobs(task)
@@ -78,7 +84,12 @@ func TestParseJobsErrors(t *testing.T) {
 		{[]any{[]any{"slots", "7-5", "operation", "import", "state", "success"}}, `plan: jobs[0].slots: slots: byte 0 of "7-5": the first slot is greater than the last`},
 		{[]any{[]any{"slot_ranges", "5", "create_time", "soon", "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].create_time: is the text "soon", not a number of at least -1`},
 		{[]any{[]any{"slot_ranges", "5", "name", int64(5), "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].name: is the number 5, not text`},
-		{make([]any, maxJobs+1), fmt.Sprintf("plan: jobs: has %d jobs, more than the limit of %d", maxJobs+1, maxJobs)},
+		{[]any{[]any{"slot_ranges", "5", "name", int64(5), "operation", "DANCE"}}, `plan: jobs[0].name: is the number 5, not text`},
+		{[]any{[]any{"slot_ranges", "5", "create_time", int64(-2), "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].create_time: is the number -2, not a number of at least -1`},
+		{[]any{[]any{"slot_ranges", "5", "create_time", int64(1<<53 + 1), "operation", "EXPORT", "state", "success"}}, `plan: jobs[0].create_time: is the number 9007199254740993, not a number of at least -1`},
+		{[]any{[]any{"slot_ranges", "5", "create_time", int64(1 << 53), "operation", "EXPORT"}}, `plan: jobs[0].state: is missing`},
+		{make([]any, 65536), `plan: jobs[0].slot_ranges: has no slots`},
+		{make([]any, 65537), "plan: jobs: has 65537 jobs, more than the limit of 65536"},
 	} {
 		_, err := ParseJobs(tc.reply)
 		require.EqualError(t, err, tc.want)
@@ -89,6 +100,66 @@ func TestParseJobsErrors(t *testing.T) {
 
 func runningJob(from, to, slots string) Job {
 	return Job{Source: from, Target: to, Slots: slotmap.MustParseSet(slots), State: "replicating", Progress: ProgressRunning}
+}
+
+// A step is done by the newest job with its direction, its slots and its nodes.
+func TestJobOfStep(t *testing.T) {
+	p := Plan{Moves: []Move{{From: "a", To: "b", Slots: slotmap.MustParseSet("5 7-9")}}, Nodes: []Node{nodeA, nodeB}}
+	job := func(changes ...any) any {
+		return append([]any{"operation", "EXPORT", "slot_ranges", "5 7-9", "source_node", "a", "target_node", "b", "state", "replicating", "create_time", int64(9)}, changes...)
+	}
+	for _, tc := range []struct {
+		step Step
+		jobs []any
+		want Progress
+		why  string
+	}{
+		{p.MigrateSlots()[0], []any{job()}, ProgressRunning, "replicating"},
+		{p.MigrationImport()[0], []any{job("operation", "IMPORT")}, ProgressRunning, "replicating"},
+		{p.MigrateSlots()[0], []any{job("operation", "IMPORT")}, ProgressNotStarted, ""},
+		{p.MigrationImport()[0], []any{job()}, ProgressNotStarted, ""},
+		{p.MigrateSlots()[0], []any{job("slot_ranges", "5")}, ProgressNotStarted, ""},
+		{p.MigrateSlots()[0], []any{job("source_node", "c")}, ProgressNotStarted, ""},
+		{p.MigrateSlots()[0], []any{job("target_node", "c")}, ProgressNotStarted, ""},
+		{p.MigrateSlots()[0], []any{job("state", "failed", "create_time", int64(10)), job()}, ProgressRunning, "replicating"},
+		{p.MigrateSlots()[0], []any{job(), job("state", "failed", "create_time", int64(10))}, ProgressRunning, "replicating"},
+		{p.MigrateSlots()[0], []any{job("state", "failed"), job("state", "canceled", "create_time", int64(10))}, ProgressNotStarted, "canceled"},
+		{p.MigrateSlots()[0], []any{job("state", "canceled", "create_time", int64(10)), job("state", "failed")}, ProgressNotStarted, "canceled"},
+		{p.MigrateSlots()[0], []any{7}, ProgressRunning, "plan: jobs[0]: is the number 7, neither a map nor a list of names and values"},
+	} {
+		got, why := tc.step.job(tc.jobs)
+		require.Equal(t, tc.want, got, "%v", tc)
+		require.Equal(t, tc.why, why, "%v", tc)
+	}
+}
+
+// Jobs of other nodes, or without names of nodes, are not those of a move.
+func TestMatchTakesOnlyItsJobs(t *testing.T) {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-39 41-16383\nb h:2@3 master - 0 0 2 connected\nc h:3@4 master - 0 0 3 connected\n")
+	set := slotmap.MustParseSet
+	p := Plan{Moves: []Move{{From: "a", To: "b", Slots: set("0-9")}, {To: "b", Slots: set("40")}}}
+	for _, m := range p.Match(c, []Job{runningJob("a", "c", "0-9"), runningJob("c", "b", "0-9"), runningJob("", "b", "40")}) {
+		require.Nil(t, m.Job)
+		require.Equal(t, m.Move.Slots, m.Left)
+	}
+	// Why is about the job only if the slots say nothing, and something is left to do.
+	job := runningJob("a", "b", "0-9")
+	job.Progress = ProgressFailed
+	require.Equal(t, "replicating", p.Match(c, []Job{job})[0].Why)
+	require.Empty(t, p.Match(parse(t, "b h:2@3 master - 0 0 2 connected 0-16383\n"), []Job{job})[0].Why)
+	require.Equal(t, "slot 9 is owned by c", p.Match(parse(t, "c h:3@4 master - 0 0 2 connected 0-16383\n"), []Job{job})[0].Why)
+}
+
+// Slots of jobs that would move are exchanged for the first others of the same node.
+func TestSpare(t *testing.T) {
+	s := &state{busy: make([]bool, hashslot.Count)}
+	s.busy[0], s.busy[1], s.busy[2] = true, true, true
+	after := s.owner
+	after[0], after[2] = 1, 1
+	with := after
+	require.NoError(t, s.spare(&after, nil))
+	require.Equal(t, []int32{0, 0, 0, 1, 1, 0}, after[:6])
+	require.Error(t, s.spare(&with, make([]float64, hashslot.Count)))
 }
 
 func TestMatch(t *testing.T) {
@@ -179,6 +250,8 @@ func TestPlanningRefusesJobs(t *testing.T) {
 	}{
 		{runningJob("a", "c", "0-9"), again},
 		{runningJob("", "c", "0-9"), "plan: running jobs 0-9: the job does not name its nodes, like all jobs of a replica: ask the primaries for their jobs"},
+		{runningJob("a", "", "0-9"), "plan: running jobs 0-9: the job does not name its nodes, like all jobs of a replica: ask the primaries for their jobs"},
+		{runningJob("a", "zz", "0-9"), "plan: running jobs 0-9 (zz): the target is not a primary that can be reached; wait until the job has ended"},
 		{runningJob("a", "d", "0-9"), "plan: running jobs 0-9 (d): the target is not a primary that can be reached; wait until the job has ended"},
 		{runningJob("a", "c", "8190-8195"), "plan: running jobs 8190-8195 (a, c): the source does not own slot 8192; ask the nodes again when they agree"},
 	} {
@@ -196,6 +269,11 @@ func TestPlanningRefusesJobs(t *testing.T) {
 	load := slices.Repeat([]float64{1}, hashslot.Count)
 	_, err = Drain(c, []string{"c"}, DrainOptions{Load: load}, job)
 	require.EqualError(t, err, again)
+	_, err = Reshard(c, []string{"a"}, "c", 1, runningJob("a", "b", "0-8191"))
+	require.EqualError(t, err, `plan: slots "1": must be from 1 to 0`)
+	free := parse(t, "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8193-16383\n")
+	_, err = Rebalance(free, RebalanceOptions{AssignUnassigned: true}, runningJob("a", "b", "8192"))
+	require.EqualError(t, err, "plan: running jobs 8192 (a, b): the source does not own slot 8192; ask the nodes again when they agree")
 	// Other slots of the same node move in their place.
 	job = runningJob("a", "b", "0-9")
 	p, err := Reshard(c, []string{"b"}, "c", 8000, job)

@@ -230,7 +230,7 @@ func (p *Plan) Batches(most int) (iter.Seq[Plan], error) {
 				for r := range m.Slots.Ranges() {
 					b.Assign(r, m.To)
 				}
-				if has[m.From] -= m.Slots.Len(); m.From != "" && has[m.From] == 0 {
+				if has[m.From] -= m.Slots.Len(); has[m.From] == 0 { // never of unassigned slots
 					emptied = append(emptied, m.From)
 				}
 			}
@@ -238,9 +238,7 @@ func (p *Plan) Batches(most int) (iter.Seq[Plan], error) {
 			if !yield(batch) {
 				return
 			}
-			if len(emptied) > 0 {
-				batch.Nodes = slices.DeleteFunc(slices.Clone(batch.Nodes), func(n Node) bool { return slices.Contains(emptied, n.ID) })
-			}
+			batch.Nodes = slices.DeleteFunc(slices.Clone(batch.Nodes), func(n Node) bool { return slices.Contains(emptied, n.ID) })
 		}
 	}, nil
 }

@@ -67,19 +67,48 @@ func TestSetSlotsLeavesOutEmptiedNodes(t *testing.T) {
 		"h:3> CLUSTER SETSLOT 1 NODE c", "h:2> CLUSTER SETSLOT 1 NODE c", "h:2" + wait}, got)
 }
 
-// A node that is given unassigned slots needs no address, and is not empty without its
-// other slots.
+// A node that is given unassigned slots needs no address.
 func TestSetSlotsOfUnassigned(t *testing.T) {
 	c := parse(t, "a :0@0 master - 0 0 1 connected 0\nb h:2@3 master - 0 0 2 connected 1-4 6-16383\n")
-	p, err := New(c, []Move{{To: "a", Slots: slotmap.MustParseSet("5")}, {From: "a", To: "b", Slots: slotmap.MustParseSet("0")}})
+	p, err := New(c, []Move{{To: "a", Slots: slotmap.MustParseSet("5")}})
 	require.NoError(t, err)
 	steps, err := p.SetSlots(SetSlotOptions{})
 	require.NoError(t, err)
-	var got []Kind
 	for s := range steps {
-		got = append(got, s.Kind)
+		require.Equal(t, KindAssign, s.Kind)
 	}
-	require.Equal(t, []Kind{KindAssign, KindImporting, KindMigrating, KindMoveKeys, KindOwner, KindOwner}, got)
+}
+
+// A node is not empty while it has slots that it was given by the same plan.
+func TestSetSlotsWaitOnlyForEmptied(t *testing.T) {
+	set := slotmap.MustParseSet
+	for _, tc := range []struct {
+		before string // the slots of a, all other slots up to 9 are b's
+		moves  []Move
+		waits  bool
+	}{
+		{"0", []Move{{set("0"), "a", "c"}}, true},
+		{"0", []Move{{set("10"), "", "a"}, {set("0"), "a", "c"}}, false},
+		{"0-1", []Move{{set("10"), "", "a"}, {set("0"), "a", "c"}}, false},
+		{"0", []Move{{set("9"), "b", "a"}, {set("0"), "a", "c"}}, false},
+		{"0-1", []Move{{set("9"), "b", "a"}, {set("0"), "a", "c"}}, false},
+	} {
+		a := set(tc.before)
+		c := parse(t, "a h:1@2 master - 0 0 1 connected "+tc.before+"\nb h:2@3 master - 0 0 2 connected "+set("0-9").Subtract(a).String()+"\nc h:3@4 master - 0 0 3 connected 11-16383\n")
+		p := Plan{Moves: tc.moves, Nodes: []Node{{ID: "a", Addr: "h:1"}, {ID: "b", Addr: "h:2"}, {ID: "c", Addr: "h:3"}}}
+		var b slotmap.Builder[string]
+		for r, s := range c.Table().Ranges() {
+			b.Assign(r, s.Primary.ID)
+		}
+		p.Before = b.Build()
+		steps, err := p.SetSlots(SetSlotOptions{})
+		require.NoError(t, err)
+		waits := false
+		for s := range steps {
+			waits = waits || s.Kind == KindWait
+		}
+		require.Equal(t, tc.waits, waits, "%v", tc)
+	}
 }
 
 // The moves of a plan can have nodes that the list of nodes lacks.
@@ -87,7 +116,11 @@ func TestMovesOfOtherNodes(t *testing.T) {
 	p := Plan{Moves: []Move{{From: "a", To: "b", Slots: slotmap.MustParseSet("5")}}}
 	require.Equal(t, Step{Kind: KindExport, Node: "a", Peer: "b", Slots: one(5), Round: 1, Command: []string{"CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", "5", "5", "NODE", "b"},
 		Until: Until{untilPeerOwns, [][]string{{"CLUSTER", "GETSLOTMIGRATIONS"}, askNodes}}}, p.MigrateSlots()[0])
-	require.Contains(t, p.Summary(), "\n    1 from a to b: 5\n")
+	require.Equal(t, Step{Kind: KindImport, Node: "b", Peer: "a", Slots: one(5), Round: 1, Command: []string{"CLUSTER", "MIGRATION", "IMPORT", "5", "5"},
+		Until: Until{untilNodeOwns, [][]string{{"CLUSTER", "MIGRATION", "STATUS", "ALL"}, askNodes}}}, p.MigrationImport()[0])
+	p.Moves, p.Warnings = append(p.Moves, Move{To: "b", Slots: slotmap.MustParseSet("6")}), []string{"look"}
+	require.Contains(t, p.Summary(), "\n    1 from a to b: 5\n    1 from (nobody) to b: 6\n")
+	require.Contains(t, p.Summary(), "warning: look\n")
 }
 
 func TestSetSlotsNeedsAddresses(t *testing.T) {
@@ -319,5 +352,30 @@ func TestBatchesWithoutEmptied(t *testing.T) {
 	}
 	set := slotmap.MustParseSet
 	require.Equal(t, []string{"abcd", "bcd", "bcd"}, ids(Move{set("0-1"), "a", "c"}, Move{set("2-5"), "b", "c"}))
+	require.Equal(t, []string{"abcd", "abcd", "abcd"}, ids(Move{set("2-5"), "b", "a"}, Move{set("10-11"), "c", "b"}))
 	require.Equal(t, []string{"abcd", "abcd", "abcd"}, ids(Move{set("0-1"), "a", "c"}, Move{set("2-5"), "b", "a"}))
+}
+
+// The node with the most work is busy in every batch, although others come first in the
+// plan.
+func TestBatchesBeginWithTheBusiest(t *testing.T) {
+	set := slotmap.MustParseSet
+	for _, from := range [][3]string{{"e", "f", "g"}, {"", "", ""}} {
+		p := Plan{Moves: []Move{
+			{set("0-9"), from[0], "b"}, {set("10-19"), from[1], "c"}, {set("20-29"), from[2], "d"},
+			{set("30-39"), "h", "b"}, {set("40-49"), "h", "c"}, {set("50-59"), "h", "d"},
+		}}
+		batches, err := p.Batches(10)
+		require.NoError(t, err)
+		require.Len(t, slices.Collect(batches), 3)
+	}
+}
+
+func TestDivision(t *testing.T) {
+	d := newDivision([]Move{{From: "a", To: "b", Slots: slotmap.MustParseSet("0-10")}}, 10)
+	require.Equal(t, "0-9", d.next()[0].Slots.String())
+	require.Equal(t, []int{0, 1, 1}, d.work)
+	require.Equal(t, "10", d.next()[0].Slots.String())
+	require.Empty(t, d.todo)
+	require.Empty(t, d.next())
 }
