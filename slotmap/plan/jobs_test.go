@@ -153,12 +153,12 @@ func TestMatchTakesOnlyItsJobs(t *testing.T) {
 // Slots of jobs that would move are exchanged for the first others of the same node.
 func TestSpare(t *testing.T) {
 	s := &state{busy: make([]bool, hashslot.Count)}
-	s.busy[0], s.busy[1], s.busy[2] = true, true, true
+	s.busy[0], s.busy[1], s.busy[3] = true, true, true
 	after := s.owner
-	after[0], after[2] = 1, 1
+	after[1], after[3] = 1, 1
 	with := after
 	require.NoError(t, s.spare(&after, nil))
-	require.Equal(t, []int32{0, 0, 0, 1, 1, 0}, after[:6])
+	require.Equal(t, []int32{0, 0, 1, 0, 1, 0}, after[:6])
 	require.Error(t, s.spare(&with, make([]float64, hashslot.Count)))
 }
 

@@ -374,12 +374,18 @@ func TestClusterXFails(t *testing.T) {
 	for want, hosts := range map[string][2]Host{
 		`plan: ID "short": must have 40 bytes`:      {{Addr: "a:1", ID: "short"}, {Addr: "b:1", ID: kvrocksID(2)}},
 		`plan: hosts "b:1": has the same ID as a:1`: {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b:1", ID: kvrocksID(1)}},
+		`plan: hosts "b c:1": must be host:port`:    {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b c:1", ID: kvrocksID(2)}},
+		`plan: hosts "b\n:1": must be host:port`:    {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b\n:1", ID: kvrocksID(2)}},
 		`plan: hosts "b": must be host:port`:        {{Addr: "a:1", ID: kvrocksID(1)}, {Addr: "b", ID: kvrocksID(2)}},
 	} {
 		l := Layout{Shards: []LayoutShard{{Primary: hosts[0], Slots: slotmap.MustParseSet("0-16383"), Replicas: hosts[1:]}}}
 		_, err := l.ClusterX()
 		require.ErrorAs(t, err, &input)
 		require.ErrorContains(t, err, want)
+	}
+	require.NoError(t, checkKvrocksID(kvrocksID(1)))
+	for _, space := range []string{" ", "\n"} {
+		require.Error(t, checkKvrocksID(kvrocksID(1)[:39]+space))
 	}
 	parse := func(text string) *topology.Cluster {
 		c, err := topology.ParseNodes(text, topology.Origin{})
@@ -399,14 +405,56 @@ func TestClusterXFails(t *testing.T) {
 	_, err := p.ClusterX(nil, false)
 	require.ErrorAs(t, err, &input)
 	require.EqualError(t, err, "plan: view: is nil")
-	seq, err := p.ClusterX(parse(owned(7, 1)), false)
+	p.Moves = append(p.Moves, Move{From: a.ID, To: kvrocksID(9), Slots: slotmap.MustParseSet("6")})
+	_, err = p.ClusterX(parse(owned(7, 1)), false)
+	require.ErrorAs(t, err, &input)
+	require.EqualError(t, err, `plan: view "`+kvrocksID(9)+`": the plan has this node, but it is not a primary of the view`)
+}
+
+func TestClusterXSteps(t *testing.T) {
+	a, b, c := Node{ID: kvrocksID(1), Addr: "a:1"}, Node{ID: kvrocksID(2), Addr: "b:1"}, Node{ID: kvrocksID(3), Addr: "c:1"}
+	view := parse(t, fmt.Sprintf("%s c:1@1 slave %s 0 0 7 connected\n%s b:1@1 master - 0 0 7 connected\n%[2]s a:1@1 myself,master - 0 0 7 connected 5-6\n", c.ID, a.ID, b.ID))
+	p := Plan{Moves: []Move{{From: a.ID, To: b.ID, Slots: slotmap.MustParseSet("5-6")}}}
+	seq, err := p.ClusterX(view, false)
 	require.NoError(t, err)
+	var steps []Step
 	var lines []string
 	for s := range seq {
-		lines = append(lines, s.String())
+		steps, lines = append(steps, s), append(lines, fmt.Sprint(s.Round, " ", s))
 	}
+	at := func(slot hashslot.Slot, n Node, version uint64, round int) Step {
+		s := versioned(KindOwner, n, version, "SETSLOT", fmt.Sprint(slot), "NODE", b.ID)
+		s.Peer, s.PeerAddr, s.Slots, s.Round = b.ID, b.Addr, one(slot), round
+		return s
+	}
+	require.Equal(t, []Step{
+		exportedByKvrocks(a, b, one(5)[0]), at(5, a, 8, 1), at(5, b, 8, 1), at(5, c, 8, 1),
+		exportedByKvrocks(a, b, one(6)[0]), at(6, a, 9, 2), at(6, b, 9, 2), at(6, c, 9, 2),
+	}, steps)
+	for n := range steps { // the iteration can stop at any step
+		for range seq {
+			if n--; n < 0 {
+				break
+			}
+		}
+	}
+
+	host := func(n Node) Host { return Host{Addr: n.Addr, ID: n.ID} }
+	l := Layout{Shards: []LayoutShard{{Primary: host(a), Slots: slotmap.MustParseSet("0-16383"), Replicas: []Host{host(b)}}}}
+	list, err := l.ClusterX()
+	require.NoError(t, err)
+	nodes := a.ID + " a 1 master - 0-16383\n" + b.ID + " b 1 slave " + a.ID
+	set := func(n Node) Step {
+		s := versioned(KindNodes, n, 1, "SETNODES", nodes)
+		s.Round = 2
+		return s
+	}
+	id := func(n Node) Step {
+		return Step{Kind: KindID, Node: n.ID, Addr: n.Addr, Round: 1, Command: []string{"CLUSTERX", "SETNODEID", n.ID}, Until: Until{Condition: untilAnswered}}
+	}
+	require.Equal(t, []Step{id(a), id(b), set(a), set(b)}, list)
 	require.Equal(t, []string{
-		"a:1> CLUSTERX MIGRATE 5 " + b.ID + "  # then repeat CLUSTER INFO and CLUSTER NODES until the node has migrated the slots to the peer",
-		"a:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8", "b:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8", "c:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8",
-	}, lines)
+		"0 a:1> CLUSTERX MIGRATE 5 " + b.ID + "  # then repeat CLUSTER INFO and CLUSTER NODES until the node has migrated the slots to the peer",
+		"1 a:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8", "1 b:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8", "1 c:1> CLUSTERX SETSLOT 5 NODE " + b.ID + " 8",
+	}, lines[:4])
 }

@@ -69,14 +69,16 @@ func TestSetSlotsLeavesOutEmptiedNodes(t *testing.T) {
 
 // A node that is given unassigned slots needs no address.
 func TestSetSlotsOfUnassigned(t *testing.T) {
-	c := parse(t, "a :0@0 master - 0 0 1 connected 0\nb h:2@3 master - 0 0 2 connected 1-4 6-16383\n")
-	p, err := New(c, []Move{{To: "a", Slots: slotmap.MustParseSet("5")}})
+	c := parse(t, "a :0@0 master - 0 0 1 connected 0\nb h:2@3 master - 0 0 2 connected 1-4 7-16383\n")
+	p, err := New(c, []Move{{To: "a", Slots: slotmap.MustParseSet("5")}, {To: "b", Slots: slotmap.MustParseSet("6")}})
 	require.NoError(t, err)
 	steps, err := p.SetSlots(SetSlotOptions{})
 	require.NoError(t, err)
+	var got []string
 	for s := range steps {
-		require.Equal(t, KindAssign, s.Kind)
+		got = append(got, string(s.Kind)+" "+s.Node)
 	}
+	require.Equal(t, []string{"assign a", "assign b"}, got)
 }
 
 // A node is not empty while it has slots that it was given by the same plan.
@@ -352,7 +354,7 @@ func TestBatchesWithoutEmptied(t *testing.T) {
 	}
 	set := slotmap.MustParseSet
 	require.Equal(t, []string{"abcd", "bcd", "bcd"}, ids(Move{set("0-1"), "a", "c"}, Move{set("2-5"), "b", "c"}))
-	require.Equal(t, []string{"abcd", "abcd", "abcd"}, ids(Move{set("2-5"), "b", "a"}, Move{set("10-11"), "c", "b"}))
+	require.Equal(t, []string{"abcd", "abcd", "abcd", "abcd"}, ids(Move{set("2-7"), "b", "a"}, Move{set("10-11"), "c", "b"}))
 	require.Equal(t, []string{"abcd", "abcd", "abcd"}, ids(Move{set("0-1"), "a", "c"}, Move{set("2-5"), "b", "a"}))
 }
 
