@@ -133,6 +133,7 @@ func TestJSONErrors(t *testing.T) {
 	for want, v := range map[string]json.Marshaler{
 		`plan: step "\xff": must be UTF-8, because JSON is`:     Step{Node: "\xff"},
 		`plan: nodes[0] "\xff": must be UTF-8, because JSON is`: Plan{Nodes: []Node{{Addr: "\xff"}}},
+		`plan: warnings "\xff": must be UTF-8, because JSON is`: Plan{Warnings: []string{"\xff"}},
 		`plan: moves[0] "\xff": must be UTF-8, because JSON is`: Plan{Moves: []Move{{To: "\xff"}}},
 	} {
 		_, err := v.MarshalJSON()

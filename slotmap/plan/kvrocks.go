@@ -122,7 +122,7 @@ func parts(set slotmap.Set, ranges bool) iter.Seq[slotmap.Range] {
 // or that of another host.
 func (l *Layout) ClusterX() ([]Step, error) {
 	var nodes []Node
-	var text strings.Builder
+	var lines []string
 	seen := map[string]string{}
 	add := func(h Host, role, primary string, slots slotmap.Set) error {
 		host, port, err := net.SplitHostPort(h.Addr)
@@ -137,13 +137,11 @@ func (l *Layout) ClusterX() ([]Step, error) {
 		}
 		seen[h.ID] = h.Addr
 		nodes = append(nodes, Node{ID: h.ID, Addr: h.Addr})
-		if text.Len() > 0 {
-			text.WriteByte('\n')
-		}
-		fmt.Fprintf(&text, "%s %s %s %s %s", h.ID, host, port, role, primary)
+		line := strings.Join([]string{h.ID, host, port, role, primary}, " ")
 		if !slots.IsEmpty() {
-			text.WriteString(" " + slots.String())
+			line += " " + slots.String()
 		}
+		lines = append(lines, line)
 		return nil
 	}
 	for _, s := range l.Shards {
@@ -161,7 +159,7 @@ func (l *Layout) ClusterX() ([]Step, error) {
 		steps = append(steps, Step{Kind: KindID, Node: n.ID, Addr: n.Addr, Round: 1, Command: []string{"CLUSTERX", "SETNODEID", n.ID}, Until: Until{Condition: untilAnswered}})
 	}
 	for _, n := range nodes {
-		s := versioned(KindNodes, n, 1, "SETNODES", text.String())
+		s := versioned(KindNodes, n, 1, "SETNODES", strings.Join(lines, "\n"))
 		s.Round = 2
 		steps = append(steps, s)
 	}

@@ -339,6 +339,10 @@ func TestClusterXFails(t *testing.T) {
 	info := func(slot, to, state string) string {
 		return "cluster_my_epoch:7\r\nmigrating_slot: " + slot + "\r\ndestination_node: " + to + "\r\nmigrating_state: " + state + "\r\n"
 	}
+	set19, setHuge, set56 := set, set, set
+	set19.Command = versioned(KindOwner, a, 19, "SETSLOT", "5", "NODE", b.ID).Command
+	setHuge.Command = versioned(KindOwner, a, 1<<63+1, "SETSLOT", "5", "NODE", b.ID).Command
+	set56.Slots = []slotmap.Range{{First: 5, Last: 6}}
 	create := versioned(KindNodes, a, 1, "SETNODES", "...")
 	for _, tc := range []struct {
 		name    string
@@ -352,6 +356,13 @@ func TestClusterXFails(t *testing.T) {
 		{"not yet", set, []any{owned(7, 1)}, ProgressNotStarted, ""},
 		{"missed one", set, []any{owned(5, 1)}, ProgressFailed, "has version 5 and accepts only version 6: send it the nodes of the others by CLUSTERX SETNODES"},
 		{"another controller", set, []any{owned(8, 3)}, ProgressFailed, "has version 8, and other nodes own the slots: somebody else changes the cluster; make a new plan"},
+		{"missed the last", set, []any{owned(6, 1)}, ProgressFailed, "has version 6 and accepts only version 7: send it the nodes of the others by CLUSTERX SETNODES"},
+		{"not yet", set19, []any{owned(18, 1)}, ProgressNotStarted, ""},
+		{"not yet", setHuge, []any{strings.ReplaceAll(owned(7, 1), " 7 connected", " 9223372036854775808 connected")}, ProgressNotStarted, ""},
+		{"only the last slot", set56, []any{strings.ReplaceAll(owned(8, 2), " 5\n", " 6\n")}, ProgressFailed, "has version 8, and other nodes own the slots: somebody else changes the cluster; make a new plan"},
+		{"without a command", Step{Kind: KindNodes, Until: create.Until}, []any{nodes(4)}, ProgressFailed, "already has version 4 of a cluster"},
+		{"with a short command", Step{Kind: KindNodes, Until: create.Until, Command: []string{"4"}}, []any{nodes(4)}, ProgressDone, ""},
+		{"another failed", export, []any{info("6", b.ID, "fail"), owned(7, 1)}, ProgressNotStarted, ""},
 		{"created", create, []any{nodes(1)}, ProgressDone, ""},
 		{"not yet", create, []any{errors.New("CLUSTERDOWN The cluster is not initialized")}, ProgressNotStarted, "CLUSTERDOWN The cluster is not initialized"},
 		{"of another cluster", create, []any{nodes(4)}, ProgressFailed, "already has version 4 of a cluster"},

@@ -212,7 +212,7 @@ func Rebalance(c *topology.Cluster, opts RebalanceOptions, jobs ...Job) (Plan, e
 			involved = append(involved, i)
 		}
 	}
-	if len(involved) == 0 && opts.AssignUnassigned {
+	if len(involved) == 0 && !opts.UseEmpty {
 		return Plan{}, &InputError{Field: "UseEmpty", Reason: "no primary has slots: set UseEmpty, so that primaries without slots get them"}
 	}
 	if err := s.weighty(involved); err != nil {
@@ -220,7 +220,7 @@ func Rebalance(c *topology.Cluster, opts RebalanceOptions, jobs ...Job) (Plan, e
 	}
 	u := s.units(opts.Load)
 	have, weights := u.of(involved), s.weightsOf(involved)
-	if opts.Threshold > 0 && u.free == 0 && within(have, weights, u.total, opts.Threshold) {
+	if u.free == 0 && within(have, weights, u.total, opts.Threshold) {
 		return s.plan(&s.owner, opts.Load)
 	}
 	want := u.have() // of all nodes; those not involved have none
@@ -419,14 +419,10 @@ func start(c *topology.Cluster, opts RebalanceOptions, jobs []Job) (*state, erro
 
 // weighty returns an error if nodes is empty or all weights are 0.
 func (s *state) weighty(nodes []int) error {
-	sum := 0.0
-	for _, w := range s.weightsOf(nodes) {
-		sum += w
-	}
 	switch {
 	case len(nodes) == 0:
 		return &InputError{Field: "Cluster", Reason: "no primary can take part"}
-	case sum == 0:
+	case slices.Max(s.weightsOf(nodes)) == 0:
 		return &InputError{Field: "Weights", Reason: "all weights are 0: no node is left to own the slots"}
 	}
 	return nil
@@ -450,10 +446,10 @@ func (s *state) plan(after *owners, load []float64) (Plan, error) {
 		p.Nodes = append(p.Nodes, Node{n.id, n.addr, n.weight})
 	}
 	at := map[[2]int32]int{}
-	left := make([]int, len(s.nodes))
+	owns := make([]bool, len(s.nodes)) // slots afterwards
 	for slot, to := range after {
 		if to != nobody {
-			left[to]++
+			owns[to] = true
 		}
 		from := s.owner[slot]
 		if from == to {
@@ -472,7 +468,7 @@ func (s *state) plan(after *owners, load []float64) (Plan, error) {
 		p.Moves[k].Slots.Add(hashslot.Slot(slot))
 	}
 	for i, n := range s.nodes {
-		if n.slots > 0 && left[i] == 0 {
+		if n.slots > 0 && !owns[i] {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("%s gives away its last slots: unless cluster-allow-replica-migration is no, it then becomes a replica of the receiver", printable(n.id)))
 		}
 	}

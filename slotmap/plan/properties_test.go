@@ -165,6 +165,38 @@ func TestRebalanceThreshold(t *testing.T) {
 	}
 }
 
+func TestWithin(t *testing.T) {
+	for _, tc := range []struct {
+		have    []int
+		weights []float64
+		total   int
+		percent float64
+		want    bool
+	}{
+		{[]int{66, 34}, []float64{2, 1}, 100, 2, true},
+		{[]int{66, 34}, []float64{2, 1}, 100, 1.9, false},
+		{[]int{128, 64}, []float64{1, 1}, 192, 50, true}, // exactly
+		{[]int{1000, 1}, []float64{1000, 3}, 1001, 5, false},
+		{[]int{100, 0}, []float64{1, 0}, 100, 5, true}, // a node without slots may be due one
+		{[]int{1000, 0}, []float64{1999, 1}, 1000, 5, true},
+		{[]int{2, 0}, []float64{1, 1}, 2, 60, true},
+		{[]int{3, 0}, []float64{1, 1}, 3, 60, false},
+		{[]int{100, 0}, []float64{1, 1}, 100, 60, false},
+	} {
+		require.Equal(t, tc.want, within(tc.have, tc.weights, tc.total, tc.percent), "%v", tc)
+	}
+}
+
+// A plan has the caller's moves as they are, beside the jobs of other slots.
+func TestNewKeepsMoves(t *testing.T) {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\n")
+	moves := []Move{{slotmap.MustParseSet("9"), "a", "b"}, {slotmap.MustParseSet("8192"), "b", "a"}, {slotmap.MustParseSet("7"), "a", "b"}}
+	p, err := New(c, moves, runningJob("a", "b", "0-5"))
+	require.NoError(t, err)
+	require.Equal(t, moves, p.Moves)
+	require.Equal(t, "b 0-5 7 9 8193-16383\na 6 8 10-8192\n", p.After.String())
+}
+
 // leastMoves is the reference: it tries all ways to round the shares, and returns the
 // fewest moved slots of any exact balance.
 func leastMoves(have []int, weights []float64, total int) int {
@@ -308,6 +340,20 @@ func TestDrainReceivers(t *testing.T) {
 	require.Equal(t, "c 0-99 8192-16383\nb 100-8191\n", after(DrainOptions{Receivers: []string{"c"}}, "a"))
 	require.Equal(t, "d 0-8191\nc 8192-16383\n", after(DrainOptions{Receivers: []string{"d"}}, "a", "b"))
 	require.Equal(t, "c 0-16383\n", after(DrainOptions{}, "a", "b"))
+	// The order of the receivers does not matter, and one slot is enough to be one.
+	even := parse(t, "a h:1@2 master - 0 0 1 connected 0-98\nb h:2@3 master - 0 0 2 connected 100\nc h:3@4 master - 0 0 3 connected 101\nd h:4@5 master - 0 0 3 connected 99 102-16383\n")
+	all, err := Drain(even, []string{"b"}, DrainOptions{})
+	require.NoError(t, err)
+	require.Len(t, all.Warnings, 1, "b gives away its last slot")
+	all, err = Drain(even, []string{"a"}, DrainOptions{})
+	require.NoError(t, err)
+	for _, receivers := range [][]string{{"b", "c"}, {"c", "b"}} {
+		p, err := Drain(even, []string{"a"}, DrainOptions{Receivers: receivers})
+		require.NoError(t, err)
+		require.True(t, all.After.Equal(p.After))
+		require.Equal(t, 51, p.After.SlotsOf("b").Len())
+		require.Equal(t, 50, p.After.SlotsOf("c").Len())
+	}
 	require.Equal(t, "b 0-16383\n", after(DrainOptions{Weights: []Weight{{"c", 0}}}, "a", "c"))
 	p, err := Drain(c, []string{"a"}, DrainOptions{})
 	require.NoError(t, err)
@@ -415,6 +461,18 @@ func TestUnassigned(t *testing.T) {
 	p, err = Drain(c, []string{"a"}, DrainOptions{AssignUnassigned: true})
 	require.NoError(t, err)
 	require.Equal(t, "b 0-16383\n", p.After.String())
+	p, err = Rebalance(parse(t, "a h:1@2 master - 0 0 1 connected 0\n"), RebalanceOptions{AssignUnassigned: true})
+	require.NoError(t, err)
+	require.Equal(t, "a 0-16383\n", p.After.String())
+	for want, nodes := range map[string]string{
+		"plan: UseEmpty: no primary has slots: set UseEmpty, so that primaries without slots get them": "a h:1@2 master - 0 0 1 connected\n",
+		"plan: Cluster: no primary can take part":                                                      "a h:1@2 master,fail - 0 0 1 connected\n",
+	} {
+		_, err = Rebalance(parse(t, nodes), RebalanceOptions{AssignUnassigned: true, UseEmpty: strings.Contains(nodes, "fail")})
+		var input *InputError
+		require.ErrorAs(t, err, &input)
+		require.EqualError(t, err, want)
+	}
 	none := parse(t, "a h:1@2 master - 0 0 1 connected\nb h:2@3 master - 0 0 2 connected\n")
 	p, err = Rebalance(none, RebalanceOptions{AssignUnassigned: true, UseEmpty: true})
 	require.NoError(t, err)
@@ -509,6 +567,10 @@ func TestInputErrors(t *testing.T) {
 	load := make([]float64, hashslot.Count)
 	bad := slices.Clone(load)
 	bad[7] = math.NaN()
+	large := slices.Clone(load)
+	large[7], large[8] = math.MaxFloat64, math.MaxFloat64
+	var wrong slotmap.Set
+	wrong.AddRange(slotmap.Range{First: 7, Last: 5})
 	for _, tc := range []struct {
 		want string
 		plan func() (Plan, error)
@@ -527,6 +589,7 @@ func TestInputErrors(t *testing.T) {
 		{`plan: Threshold "-1": must be a percentage of at least 0`, rebalance(RebalanceOptions{Threshold: -1})},
 		{`plan: Load: must have one number for each slot, 16384, not 3`, rebalance(RebalanceOptions{Load: make([]float64, 3)})},
 		{`plan: Load "0": the sum of the loads must be above 0 and finite`, rebalance(RebalanceOptions{Load: load})},
+		{`plan: Load "+Inf": the sum of the loads must be above 0 and finite`, rebalance(RebalanceOptions{Load: large})},
 		{`plan: Load[7] "NaN": must be a number of at least 0`, rebalance(RebalanceOptions{Load: bad})},
 		{`plan: nodes: no node to drain`, drain(DrainOptions{})},
 		{`plan: nodes[0] "zz": no node has this id`, drain(DrainOptions{}, "zz")},
@@ -540,11 +603,14 @@ func TestInputErrors(t *testing.T) {
 		{`plan: Weights: all weights are 0: no node is left to own the slots`, drain(DrainOptions{Weights: []Weight{{"ab", 0}}}, "aa")},
 		{`plan: to "zz": no node has this id`, reshard(1, "zz")},
 		{`plan: to "r": is a replica of aa`, reshard(1, "r")},
+		{`plan: from[0] "zz": no node has this id`, reshard(1, "aa", "zz")},
 		{`plan: from[0] "aa": is the target`, reshard(1, "aa", "aa")},
 		{`plan: from[1] "ab": is named twice`, reshard(1, "aa", "ab", "ab")},
 		{`plan: slots "0": must be from 1 to 8192`, reshard(0, "aa")},
 		{`plan: slots "8193": must be from 1 to 8192`, reshard(8193, "aa")},
 		{`plan: moves[0]: slot 8192 is not owned by aa`, moves(Move{From: "aa", To: "ab", Slots: set("8191-8192")})},
+		{`plan: moves[0]: slot 5 is not owned by nobody`, moves(Move{To: "ab", Slots: set("5")})},
+		{"plan: moves[0]: " + wrong.Err().Error(), moves(Move{From: "aa", To: "ab", Slots: wrong})},
 		{`plan: moves[0].From "r": is a replica of aa`, moves(Move{From: "r", To: "ab", Slots: set("5")})},
 		{`plan: moves[0].To "d": is not reachable`, moves(Move{From: "aa", To: "d", Slots: set("5")})},
 		{`plan: moves[0].To "aa": is the source`, moves(Move{From: "aa", To: "aa", Slots: set("5")})},
