@@ -94,6 +94,25 @@ func TestReadExplained(t *testing.T) {
 	assert.ErrorContains(t, err, ":1: not of the form")
 }
 
+// TestListedFiles checks that all files of both lists exist: nobody would draw a mutant of
+// one that does not.
+func TestListedFiles(t *testing.T) {
+	seen := map[string]bool{}
+	for _, list := range []string{"complete.txt", "explained.txt"} {
+		text, err := os.ReadFile(list)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(text)) {
+			file, _, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			if file == "" || strings.HasPrefix(file, "#") || seen[list+file] {
+				continue
+			}
+			seen[list+file] = true
+			assert.FileExists(t, filepath.Join("../..", file), list)
+		}
+	}
+	assert.Greater(t, len(seen), 50)
+}
+
 // TestExplained checks that the mutant of each explanation exists.
 func TestExplained(t *testing.T) {
 	files, err := filepath.Glob("../../*.s")
