@@ -28,58 +28,10 @@ func (f file) apply(src []byte) (edited []byte, removed, added int, err error) {
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	type cut struct {
-		from, to int
-		text     string
+	cuts, err := f.cuts(set, parsed)
+	if err != nil {
+		return nil, 0, 0, err
 	}
-	var cuts []cut
-	replace := func(from, to token.Pos, text string) {
-		cuts = append(cuts, cut{set.Position(from).Offset, set.Position(to).Offset, text})
-	}
-	found := map[string]bool{}
-	for _, d := range parsed.Decls {
-		from := d.Pos()
-		if doc := docOf(d); doc != nil {
-			from = doc.Pos()
-		}
-		name := nameOf(d)
-		if text, ok := f.decls[name]; ok {
-			found[name] = true
-			replace(from, d.End(), text)
-		}
-		for _, spec := range specsOf(d) {
-			switch spec := spec.(type) {
-			case *ast.ImportSpec:
-				path, err := strconv.Unquote(spec.Path.Value)
-				if err == nil && slices.Contains(f.without, path) {
-					found[path] = true
-					replace(spec.Pos(), spec.End(), "")
-				}
-			case *ast.TypeSpec:
-				if text, ok := f.fields[spec.Name.Name]; ok {
-					body, isStruct := spec.Type.(*ast.StructType)
-					if !isStruct {
-						return nil, 0, 0, fmt.Errorf("%s is no struct", spec.Name.Name)
-					}
-					found[spec.Name.Name] = true
-					replace(body.Fields.Closing, body.Fields.Closing, text+"\n")
-				}
-			}
-		}
-	}
-	for _, names := range [][]string{keys(f.decls), keys(f.fields), f.without} {
-		for _, name := range names {
-			if !found[name] {
-				return nil, 0, 0, fmt.Errorf("%s is not there", name)
-			}
-		}
-	}
-	var imports strings.Builder
-	for _, path := range f.imports {
-		fmt.Fprintf(&imports, "\nimport %q", path)
-	}
-	replace(parsed.Name.End(), parsed.Name.End(), imports.String())
-
 	slices.SortFunc(cuts, func(a, b cut) int { return a.from - b.from })
 	var b bytes.Buffer
 	at := 0
@@ -93,6 +45,68 @@ func (f file) apply(src []byte) (edited []byte, removed, added int, err error) {
 	b.Write(src[at:])
 	edited, err = format.Source(b.Bytes())
 	return edited, removed, added, err
+}
+
+// A cut replaces a part of a source.
+type cut struct {
+	from, to int
+	text     string
+}
+
+// cuts returns what the edits replace, in any order. All that they name must be there.
+func (f file) cuts(set *token.FileSet, parsed *ast.File) (cuts []cut, err error) {
+	found := map[string]bool{}
+	replace := func(name string, from, to token.Pos, text string) {
+		found[name] = true
+		cuts = append(cuts, cut{set.Position(from).Offset, set.Position(to).Offset, text})
+	}
+	for _, d := range parsed.Decls {
+		name, from := nameOf(d), d.Pos()
+		if doc := docOf(d); doc != nil {
+			from = doc.Pos()
+		}
+		if text, ok := f.decls[name]; ok {
+			replace(name, from, d.End(), text)
+		}
+		for _, spec := range specsOf(d) {
+			if err := f.cutSpec(spec, replace); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, name := range slices.Concat(keys(f.decls), keys(f.fields), f.without) {
+		if !found[name] {
+			return nil, fmt.Errorf("%s is not there", name)
+		}
+	}
+	var imports strings.Builder
+	for _, path := range f.imports {
+		fmt.Fprintf(&imports, "\nimport %q", path)
+	}
+	replace("", parsed.Name.End(), parsed.Name.End(), imports.String())
+	return cuts, nil
+}
+
+// cutSpec removes the import or adds the fields to the struct type, if the edits name it.
+func (f file) cutSpec(spec ast.Spec, replace func(name string, from, to token.Pos, text string)) error {
+	switch spec := spec.(type) {
+	case *ast.ImportSpec:
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err == nil && slices.Contains(f.without, path) {
+			replace(path, spec.Pos(), spec.End(), "")
+		}
+	case *ast.TypeSpec:
+		text, ok := f.fields[spec.Name.Name]
+		if !ok {
+			return nil
+		}
+		body, isStruct := spec.Type.(*ast.StructType)
+		if !isStruct {
+			return fmt.Errorf("%s is no struct", spec.Name.Name)
+		}
+		replace(spec.Name.Name, body.Fields.Closing, body.Fields.Closing, text+"\n")
+	}
+	return nil
 }
 
 // code returns the number of lines that are neither empty nor comments.
