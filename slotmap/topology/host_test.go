@@ -349,3 +349,15 @@ func TestPromotedNodeWithoutAnAddress(t *testing.T) {
 	assert.Equal(t, OutcomeStale, r.Apply(was, r.Generation()).Outcome)
 	assert.Equal(t, "0-99 b, 100-199 c", ownersOf(&r))
 }
+
+// Rule 8: a contradicted claim wins at once over an owner that the client cannot reach.
+func TestContradictedClaimOverALostOwner(t *testing.T) {
+	was, is := replyOf(t, "c", "0-99 a", "100-16383 b"), replyOf(t, "c", "0-4 a", "5 b", "6-99 a", "100-16383 b")
+	var r Router
+	r.Apply(was, 0)
+	require.Equal(t, OutcomeApplied, r.Apply(is, 1).Outcome)
+	require.Equal(t, OutcomeStale, r.Apply(was, 2).Outcome)
+	r.Failed(r.Node("b"))
+	assert.Equal(t, OutcomeApplied, r.Apply(was, r.Generation()).Outcome)
+	assert.Equal(t, "0-99 a, 100-16383 b", ownersOf(&r))
+}
