@@ -310,10 +310,8 @@ func (c *Cluster) build() {
 	}
 	for i := range c.store {
 		n := &c.store[i]
-		if n.told == endpointIP && n.PrimaryID != "" {
-			if p, ok := c.byKey[n.PrimaryID]; ok {
-				n.primary = p + 1
-			}
+		if p, ok := c.byKey[n.PrimaryID]; ok {
+			n.primary = p + 1
 		}
 		c.addOpen(n)
 	}

@@ -181,3 +181,12 @@ func TestLocate(t *testing.T) {
 		assert.Equal(t, []any{c.mapped, c.ip}, []any{c.node.mapped, c.node.IP}, c.node)
 	}
 }
+
+// A node is mapped if its host or its port is another one then.
+func TestMapped(t *testing.T) {
+	for addr, mapped := range map[string]bool{"h:1": false, "nat:1": true, "h:2": true, "nat:2": true} {
+		c, err := ParseNodes("a h:1@9 master - 0 0 1 connected\n", Origin{Map: func(string) string { return addr }})
+		require.NoError(t, err)
+		assert.Equal(t, mapped, c.Nodes()[0].mapped, addr)
+	}
+}

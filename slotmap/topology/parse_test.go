@@ -817,8 +817,7 @@ func TestSharedAddresses(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "proxy:1 c:1 d:1", ids(c.Nodes()))
 	assert.Equal(t, "[0-16383]", fmt.Sprint(c.Nodes()[0].Slots))
-	require.Len(t, c.Shards(), 2)
-	assert.Equal(t, "d:1", ids(slices.Concat(c.Shards()[0].Replicas, c.Shards()[1].Replicas)))
+	assert.Equal(t, int32(2), c.Nodes()[2].primary)
 	assert.Equal(t, FlagPrimary, c.Nodes()[0].Flags)
 
 	// "" and 0.0.0.0 are the host that was asked; the replica's address is its primary's.
@@ -827,6 +826,7 @@ func TestSharedAddresses(t *testing.T) {
 	require.Len(t, c.Nodes(), 2)
 	shard, _ := c.Table().Lookup(2)
 	assert.Equal(t, "asked:7", shard.Primary.Addr())
+	assert.Zero(t, shard.Primary.primary)
 	assert.Equal(t, "[2-3]", fmt.Sprint(shard.Primary.Slots))
 
 	c, err = ParseNodes(":1@1 master - 0 0 3 connected 3\n:1 myself,master - 0 0 7 connected 6-12 [6->-x]\n", Origin{})
