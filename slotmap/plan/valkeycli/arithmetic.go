@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/plan"
 )
 
@@ -104,7 +105,7 @@ func antiAffinity(hosts []string, primaries []int, placed [][]int) (onPrimary, t
 // A node is a primary as the tool keeps it.
 type node struct {
 	id      string
-	slots   []bool
+	slots   slotmap.Set
 	count   int // at the start: the tool does not update it while it moves slots
 	weight  float32
 	balance int
@@ -142,11 +143,12 @@ func reshardTable(sources []*node, n int, capped bool, take func(src *node, slot
 			part = min(part, float64(n-taken))
 		}
 		var slots []hashslot.Slot
-		for slot := 0; slot < hashslot.Count && len(slots) < int(part); slot++ {
-			if s.slots[slot] {
-				s.slots[slot] = false
-				slots = append(slots, hashslot.Slot(slot))
+		for slot := range s.slots.Slots() {
+			if len(slots) >= int(part) {
+				break
 			}
+			s.slots.Remove(slot)
+			slots = append(slots, slot)
 		}
 		if len(slots) > 0 {
 			take(s, slots)
@@ -223,7 +225,7 @@ func movesOf(involved []*node, capped bool) (moves []move) {
 			move := move{from: src.id, to: dst.id, announced: n}
 			reshardTable([]*node{src}, n, capped, func(_ *node, slots []hashslot.Slot) { move.slots = slots })
 			for _, slot := range move.slots {
-				dst.slots[slot] = true
+				dst.slots.Add(slot)
 			}
 			moves = append(moves, move)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -554,4 +555,21 @@ func (g *toolRun) does(t *testing.T, tool Tool) (announced, moved []string) {
 		}
 	}
 	return announced, sorted(moved)
+}
+
+// A view of many nodes takes memory in proportion to them: some 2 KiB for each.
+func TestMemoryOfManyNodes(t *testing.T) {
+	const nodes = 2000
+	var b strings.Builder
+	for i := range nodes {
+		fmt.Fprintf(&b, "%040d 10.0.%d.%d:1@2 master - 0 0 %d connected\n", i, i>>8, i&255, i)
+	}
+	c, err := topology.ParseNodes("a 10.1.0.0:1@2 master - 0 0 1 connected 0-16383\n"+b.String(), topology.Origin{})
+	require.NoError(t, err)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = newState(c, ToolValkey91, nil)
+	require.NoError(t, err)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(nodes*8<<10))
 }

@@ -246,16 +246,14 @@ func newState(c *topology.Cluster, tool Tool, order Order) (*state, error) {
 		return nil, err
 	}
 	for _, n := range s.is.Nodes {
-		t := &node{id: n.ID, slots: make([]bool, hashslot.Count), weight: 1}
+		t := &node{id: n.ID, weight: 1}
 		s.byID[n.ID] = t
 		s.nodes = append(s.nodes, t)
 	}
 	for r, id := range is.Before.Ranges() {
 		n := s.byID[id]
 		n.count += r.Len()
-		for slot := r.First; slot <= r.Last; slot++ {
-			n.slots[slot] = true
-		}
+		n.slots.AddRange(r)
 	}
 	return s, nil
 }
