@@ -45,6 +45,9 @@ func longGo(mem uint64, p *byte, n int) uint64 {
 		return uint64(update(crc, b))
 	case crc == 0:
 		return sum(unsafe.String(p, n))
+	case n > 16:
+		// The kernels add the checksum to two bytes of their first block, which has one.
+		return uint64(update(crc16.Update(crc, b[:1]), b[1:]))
 	default:
 		return uint64(crc16.Update(crc, b))
 	}

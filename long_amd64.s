@@ -26,14 +26,15 @@
 // The more digits, the fewer instructions a block takes, and the longer the end
 // takes. What follows is chosen by the lengths from which on one is ahead of the
 // other, as measured on Intel's Emerald Rapids and AMD's Zen 4, where these
-// differ by little: with blocks of 64 bytes DIVIDE4 to 640 bytes, DIVIDE8 to 1536,
-// DIVIDE16 from there on.
+// differ by little: with blocks of 64 bytes DIVIDE4 to 576 bytes, DIVIDE8 to 1536,
+// DIVIDE16 from there on. With blocks of 32 bytes it is DIVIDE8 to 768 bytes.
 //
 // The end. The last 16, 8 or 4 blocks are not divided. What the quotient adds
 // to them makes them the remainder: each takes those of the three digits that
 // exist (REST16, REST8, REST4). A remainder of 16 blocks is in turn divided into
-// one of 8, and that into one of 4, all in registers. Of the last four blocks
-// every 16 bytes H·x^64 + L are multiplied by their place,
+// one of 8, and that into one of 4, all in registers. With blocks of 32 or 16 bytes it
+// goes on to 4 times 16 bytes (QUARTER), because there a product is dear: 4 micro-operations
+// on AMD's Zen 3. Of what is left every 16 bytes H·x^64 + L are multiplied by their place,
 //
 //	H·(x^(k+64) mod P) + L·(x^k mod P),   k = 16 + 8·(bytes behind them).
 //
@@ -55,14 +56,21 @@
 // The start. A checksum starts at 0, so that zeros in front of a buffer change
 // nothing. The first n mod w bytes, or w, become the first block, the head, with
 // zeros in front of them; whole blocks follow. The head is the digit b[0], all
-// digits before it are 0, and the loop, of 16, 8 or 4 steps, is entered at the
-// step that makes the blocks come out even: a jump to one of as many stubs of
-// 32 or 16 bytes, each of which puts the head where the next step looks for
-// b[i-1]. So no length is a special case and no block is touched twice.
+// digits before it are 0. Of the first 16, 8 or 4 digits most have one or two terms, not
+// three, which takes half of the instructions. So each form has these steps twice, as
+// first2, first3 and so on and in the loop. A jump to one of as many stubs
+// enters at the step that makes the blocks come out even: the stub makes the head and the
+// block behind it digits, and clears the registers of the digits before them. So no
+// length is a special case and no block is touched twice.
 //
-// The checksum so far is added to the first two bytes. If the head has but one
-// byte, the second, SPILL, belongs to the block behind it: the stub puts it
-// where that block looks for b[i-16], b[i-8] or b[i-4].
+// Loads. The first steps and REST load a block and add it by a second instruction. One
+// would do, but llvm-mca's models, by which the forms are compared, let an addition with an
+// operand in memory wait for both before it loads.
+//
+// The checksum so far is added to the first two bytes. If the head has but one byte, the
+// second belongs to the block behind it. products64 adds it there. The other forms leave
+// such buffers to longGo, which takes that byte alone: to have a register for it at all
+// other lengths costs six instructions.
 //
 // Constants. Xk is (x^k mod P) << 48.
 
@@ -171,9 +179,7 @@ DATA slide<>+32(SB)/8, $0x0706050403020100
 DATA slide<>+40(SB)/8, $0x0f0e0d0c0b0a0908
 DATA slide<>+48(SB)/8, $0x8080808080808080
 DATA slide<>+56(SB)/8, $0x8080808080808080
-DATA slide<>+64(SB)/8, $0x8080808080808080
-DATA slide<>+72(SB)/8, $0x8080808080808080
-GLOBL slide<>(SB), RODATA|NOPTR, $80
+GLOBL slide<>(SB), RODATA|NOPTR, $64
 
 #define P    SI  // what is left of the buffer
 #define N    CX  // its length in bytes
@@ -205,6 +211,7 @@ whole:
 	ROLW  $8, AX;                            \
 	MOVQ  AX, crc+0(FP);                     \
 	MOVQ  P, p+8(FP);                        \
+	MOVQ  TAIL, n+16(FP);                    \
 	MOVQ  TAIL, N;                           \
 	JMP   products;                          \
 done:                                    \
@@ -226,8 +233,8 @@ TEXT ·long(SB), NOSPLIT, $0-32
 	JLS  upTo64
 	CMPQ N, $320
 	JLS  upTo320
-	CMPQ N, $640
-	JLS  upTo640
+	CMPQ N, $576
+	JLS  upTo576
 	CMPQ N, $1536
 	JLS  upTo1536
 	JMP  divide512<>(SB)
@@ -235,39 +242,41 @@ TEXT ·long(SB), NOSPLIT, $0-32
 upTo320:
 	JMP products64<>(SB)
 
-upTo640:
+upTo576:
 	JMP divide128<>(SB)
 
 upTo1536:
 	JMP divide256<>(SB)
 
 narrow:
-	CMPB ·tier(SB), $1
-	JB   plain
-	CMPQ N, $64
-	JLS  upTo64
-	CMPQ N, $192
-	JLS  upTo192
 	CMPB ·tier(SB), $2
-	JB   sse
+	JCS  clmul
 	CMPQ N, $256
-	JLS  sse
-	CMPQ N, $1536
-	JLS  upTo1536y
+	JLS  few
+	CMPQ N, $768
+	JLS  upTo768
 	CUTTAIL(cut256)
 	JMP  divide256y<>(SB)
 
-upTo1536y:
+upTo768:
 	JMP divide128y<>(SB)
 
-sse:
-	JMP divide64<>(SB)
+clmul:
+	CMPB ·tier(SB), $1
+	JCS  plain
+
+few:
+	CMPQ N, $64
+	JLS  upTo64
+	CMPQ N, $128
+	JLS  upTo128
+	JMP  divide64<>(SB)
 
 upTo64:
 	CMPQ crc+0(FP), $0
 	JEQ  plain
 
-upTo192:
+upTo128:
 	JMP products16<>(SB)
 
 plain:
@@ -284,49 +293,84 @@ plain:
 #define B6    Z22
 #define B7    Z23
 #define HEAD  Z24
-#define SPILL Z25
 #define T     Z26
 #define ZERO  Z27
-#define REV   Z28 // reverse<> in each 16 bytes
-#define SUM   Z29
-#define LOW   Z30
+#define D0    Z24
+#define CRC   Z25
+#define D1    CRC
+#define D2    Z28
+#define D3    Z29
+#define D4    Z30
+#define D5    Z31
+#define SUM   Z20
+#define LOW   Z21
+#define REV   Z22 // reverse<> in each 16 bytes
 
-// HEAD512 makes HEAD of the first (n-1)&63 + 1 bytes and the checksum so far,
-// and SPILL, whose low part is spill, of what of that is not for them. P is then
-// behind the head, and N is n-1, of which all but the low bits are the blocks
-// there. VPEXPANDB takes as many bytes as bits are set in K1, from the start, to
-// the register's end.
-#define HEAD512(spill) \
-	MOVQ        p+8(FP), P;                  \
-	DECQ        N;                           \
-	MOVL        N, DX;                       \
-	ANDL        $63, DX;                     \
+// START sets P, and N to n-1, of which all but the low bits are the blocks behind the
+// head. These bits, those of mask, are in DX, and decide the flags.
+#define START(mask) \
+	MOVQ p+8(FP), P;                         \
+	DECQ N;                                  \
+	MOVL N, DX;                              \
+	ANDL $mask, DX
+
+// HEAD512 makes HEAD of the first (n-1)&63 + 1 bytes and the checksum so far, which is in
+// CRC then. low is the low part of CRC. P is behind the head then. VPEXPANDB takes as many
+// bytes as bits are set in K1, from the start, to the register's end.
+#define HEAD512(low) \
 	MOVQ        $1<<63, AX;                  \
 	SARXQ       DX, AX, AX;                  \
 	KMOVQ       AX, K1;                      \
-	VMOVQ       crc+0(FP), spill;            \
-	VPXORQ      (P), SPILL, HEAD;            \
+	VMOVQ       crc+0(FP), low;              \
+	VPXORQ      (P), CRC, HEAD;              \
 	VPEXPANDB.Z HEAD, K1, HEAD;              \
-	MOVQ        crc+0(FP), BX;               \
-	SHRL        $8, BX;                      \
-	XORL        AX, AX;                      \
-	TESTL       DX, DX;                      \
-	CMOVLNE     AX, BX;                      \
-	VMOVD       BX, spill;                   \
 	LEAQ        1(P)(DX*1), P
+
+// SPILL64 makes CRC what of the checksum so far is not for the head: its second byte, if
+// the head has but one.
+#define SPILL64(low) \
+	MOVQ    crc+0(FP), BX;                   \
+	SHRL    $8, BX;                          \
+	XORL    AX, AX;                          \
+	TESTL   DX, DX;                          \
+	CMOVLNE AX, BX;                          \
+	VMOVD   BX, low
+
+// ONE leaves a head of one byte to longGo if there is a checksum so far, which has two.
+// Otherwise it goes back to two.
+#define ONE(two) \
+	CMPQ crc+0(FP), $0;                      \
+	JEQ  two;                                \
+	JMP  ·longGo(SB)
 
 // ENTER512 leaves as many blocks as a round of the loop has to the end, and goes
 // to the stub for what is left of the others if whole rounds are taken away.
-// P is then such that the first step finds its block.
-#define ENTER512(stubs, blocks) \
+// P is then such that the first step finds its block. A stub has 64·scale bytes.
+#define ENTER512(stubs, blocks, scale) \
 	SUBQ $(64*blocks), N;                    \
 	MOVL N, AX;                              \
 	ANDL $(64*blocks-64), AX;                \
 	LEAQ stubs<>(SB), DX;                    \
-	SHRL $1, AX;                             \
-	ADDQ AX, DX;                             \
-	LEAQ -(64*blocks)(P)(AX*2), P;           \
+	LEAQ -(64*blocks)(P)(AX*1), P;           \
+	LEAQ (DX)(AX*scale), DX;                 \
 	JMP  DX
+
+// CLEAR1 to CLEAR15 clear as many registers.
+#define CLEAR1 VPXORQ B0, B0, B0
+#define CLEAR2 CLEAR1; VPXORQ B1, B1, B1
+#define CLEAR3 CLEAR2; VPXORQ B2, B2, B2
+#define CLEAR4 CLEAR3; VPXORQ B3, B3, B3
+#define CLEAR5 CLEAR4; VPXORQ B4, B4, B4
+#define CLEAR6 CLEAR5; VPXORQ B5, B5, B5
+#define CLEAR7 CLEAR6; VPXORQ B6, B6, B6
+#define CLEAR8 CLEAR7; VPXORQ B7, B7, B7
+#define CLEAR9 CLEAR8; VPXORQ B8, B8, B8
+#define CLEAR10 CLEAR9; VPXORQ B9, B9, B9
+#define CLEAR11 CLEAR10; VPXORQ B10, B10, B10
+#define CLEAR12 CLEAR11; VPXORQ B11, B11, B11
+#define CLEAR13 CLEAR12; VPXORQ B12, B12, B12
+#define CLEAR14 CLEAR13; VPXORQ B13, B13, B13
+#define CLEAR15 CLEAR14; VPXORQ B14, B14, B14
 
 // DIVIDE4 and DIVIDE8 make the block at P+at the next digit: b has b[i-4] or
 // b[i-8] and becomes b[i], b1 is b[i-1] and so on.
@@ -340,39 +384,53 @@ plain:
 	VALIGNQ    $4, b6, b5, T;                \
 	VPTERNLOGQ $0x96, b2, T, b
 
-// REST4 makes B0 to B3 the remainder, where they are the last digits and d0 to
-// d3 the blocks that follow.
+// REST4 makes d0 to d3, the blocks that follow the last digits B0 to B3, the remainder.
 #define REST4(d0, d1, d2, d3) \
-	VPXORQ     d0, B0, B0;                   \
 	VALIGNQ    $2, B1, B2, T;                \
-	VPTERNLOGQ $0x96, B3, T, B0;             \
+	VPXORQ     B0, d0, d0;                   \
+	VPTERNLOGQ $0x96, B3, T, d0;             \
 	VALIGNQ    $2, B2, B3, T;                \
-	VPTERNLOGQ $0x96, d1, T, B1;             \
+	VPTERNLOGQ $0x96, B1, T, d1;             \
 	VALIGNQ    $2, B3, ZERO, T;              \
-	VPTERNLOGQ $0x96, d2, T, B2;             \
-	VPXORQ     d3, B3, B3
+	VPTERNLOGQ $0x96, B2, T, d2;             \
+	VPXORQ     B3, d3, d3
 
-// REST8 makes B0 to B7 the remainder, likewise.
-#define REST8(d0, d1, d2, d3, d4, d5, d6, d7) \
-	VPXORQ     d0, B0, B0;                   \
+// BEGIN8 and REST8 make d0 to d7, the blocks that follow the last digits B0 to B7, the
+// remainder, and that one of four blocks, d4 to d7, because d0 to d3 become the digits by
+// DIVIDE4. After BEGIN8, B0 and B1 are free.
+#define BEGIN8(d0, d1) \
 	VALIGNQ    $4, B2, B3, T;                \
-	VPTERNLOGQ $0x96, B6, T, B0;             \
-	VPXORQ     d1, B1, B1;                   \
+	VPXORQ     B0, d0, d0;                   \
+	VPTERNLOGQ $0x96, B6, T, d0;             \
 	VALIGNQ    $4, B3, B4, T;                \
-	VPTERNLOGQ $0x96, B7, T, B1;             \
-	VALIGNQ    $4, B4, B5, T;                \
-	VPTERNLOGQ $0x96, d2, T, B2;             \
-	VALIGNQ    $4, B5, B6, T;                \
-	VPTERNLOGQ $0x96, d3, T, B3;             \
-	VALIGNQ    $4, B6, B7, T;                \
-	VPTERNLOGQ $0x96, d4, T, B4;             \
-	VALIGNQ    $4, B7, ZERO, T;              \
-	VPTERNLOGQ $0x96, d5, T, B5;             \
-	VPXORQ     d6, B6, B6;                   \
-	VPXORQ     d7, B7, B7
+	VPTERNLOGQ $0x96, B1, B7, d1;            \
+	VPTERNLOGQ $0x96, d0, T, d1
 
-// HALVE16 and HALVE8 make a remainder of 16 or 8 blocks, B0 and on, one of half
-// as many: digits of the first half, then the rest of the second.
+#define REST8(d0, d1, d2, d3, d4, d5, d6, d7) \
+	VALIGNQ    $4, B4, B5, T;                \
+	VPTERNLOGQ $0x96, B2, T, d2;             \
+	VALIGNQ    $2, ZERO, d0, T;              \
+	VPTERNLOGQ $0x96, d1, T, d2;             \
+	VALIGNQ    $4, B5, B6, T;                \
+	VPTERNLOGQ $0x96, B3, T, d3;             \
+	VALIGNQ    $2, d0, d1, T;                \
+	VPTERNLOGQ $0x96, d2, T, d3;             \
+	VALIGNQ    $4, B6, B7, T;                \
+	VPTERNLOGQ $0x96, B4, T, d4;             \
+	VALIGNQ    $2, d1, d2, T;                \
+	VPXORQ     d0, d4, d4;                   \
+	VPTERNLOGQ $0x96, d3, T, d4;             \
+	VALIGNQ    $4, B7, ZERO, T;              \
+	VPTERNLOGQ $0x96, B5, T, d5;             \
+	VALIGNQ    $2, d2, d3, T;                \
+	VPTERNLOGQ $0x96, d1, T, d5;             \
+	VALIGNQ    $2, d3, ZERO, T;              \
+	VPXORQ     B6, d6, d6;                   \
+	VPTERNLOGQ $0x96, d2, T, d6;             \
+	VPTERNLOGQ $0x96, d3, B7, d7
+
+// HALVE16 makes a remainder of 16 blocks, B0 and on, one of four, B12 to B15: digits of
+// the first half, then the rest of the second.
 #define HALVE16 \
 	VPXORQ     B0, B2, B2;                   \
 	VPXORQ     B1, B3, B3;                   \
@@ -383,15 +441,8 @@ plain:
 	VPTERNLOGQ $0x96, B4, T, B6;             \
 	VALIGNQ    $4, B1, B2, T;                \
 	VPTERNLOGQ $0x96, B5, T, B7;             \
+	BEGIN8(B8, B9);                          \
 	REST8(B8, B9, B10, B11, B12, B13, B14, B15)
-
-#define HALVE8 \
-	VPXORQ     B0, B1, B1;                   \
-	VALIGNQ    $2, ZERO, B0, T;              \
-	VPTERNLOGQ $0x96, B1, T, B2;             \
-	VALIGNQ    $2, B0, B1, T;                \
-	VPTERNLOGQ $0x96, B2, T, B3;             \
-	REST4(B4, B5, B6, B7)
 
 // PRODUCT multiplies the block b by its places and adds it to SUM.
 #define PRODUCT(b, places) \
@@ -402,35 +453,37 @@ plain:
 	VPTERNLOGQ $0x96, LOW, T, SUM
 
 // PRODUCTS makes SUM of the last four blocks.
-#define PRODUCTS \
+#define PRODUCTS(b0, b1, b2, b3) \
 	VBROADCASTI32X4 reverse<>(SB), REV;      \
 	VPXORQ SUM, SUM, SUM;                    \
-	PRODUCT(B3, places<>+256(SB));           \
-	PRODUCT(B0, places<>+64(SB));            \
-	PRODUCT(B1, places<>+128(SB));           \
-	PRODUCT(B2, places<>+192(SB))
+	PRODUCT(b3, places<>+256(SB));           \
+	PRODUCT(b0, places<>+64(SB));            \
+	PRODUCT(b1, places<>+128(SB));           \
+	PRODUCT(b2, places<>+192(SB))
 
-// REDUCE512 reduces the SUM in Z29 and returns. The quotient by P is the high
-// quadword of X30.
+// REDUCE512 reduces the SUM, Z20, and stores the result. The quotient by P is the high
+// quadword of X21.
 #define REDUCE512 \
-	VEXTRACTI64X4 $1, Z29, Y30;              \
-	VPXORQ     Y30, Y29, Y29;                \
-	VEXTRACTI64X2 $1, Y29, X30;              \
-	VPXORQ     X30, X29, X29;                \
-	VPCLMULQDQ $0x01, mu<>(SB), X29, X30;    \
-	VPXORQ     X29, X30, X30;                \
-	VPSLLQ     $5, X30, X28;                 \
-	VPSLLQ     $12, X30, X27;                \
-	VPSLLDQ    $2, X29, X29;                 \
-	VPTERNLOGQ $0x96, X28, X27, X30;         \
-	VPXORQ     X29, X30, X30;                \
-	VMOVHPS    X30, ret+24(FP)
+	VEXTRACTI64X4 $1, Z20, Y21;              \
+	VPXORQ     Y21, Y20, Y20;                \
+	VEXTRACTI64X2 $1, Y20, X21;              \
+	VPXORQ     X21, X20, X20;                \
+	VPCLMULQDQ $0x01, mu<>(SB), X20, X21;    \
+	VPXORQ     X20, X21, X21;                \
+	VPSLLQ     $5, X21, X22;                 \
+	VPSLLQ     $12, X21, X23;                \
+	VPSLLDQ    $2, X20, X20;                 \
+	VPTERNLOGQ $0x96, X22, X23, X21;         \
+	VPXORQ     X20, X21, X21;                \
+	VMOVHPS    X21, ret+24(FP)
 
 // products64 takes 65 to 320 bytes.
 //
 // Requires: BMI2, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ.
 TEXT products64<>(SB), NOSPLIT, $0-32
+	START(63)
 	HEAD512(X25)
+	SPILL64(X25)
 	VBROADCASTI32X4 reverse<>(SB), REV
 	VPXORQ SUM, SUM, SUM
 	LEAQ   places<>+320(SB), DX
@@ -438,7 +491,7 @@ TEXT products64<>(SB), NOSPLIT, $0-32
 	ADDQ   N, P
 	NEGQ   N
 	PRODUCT(HEAD, -64(DX)(N*1))
-	VPXORQ (P)(N*1), SPILL, B0
+	VPXORQ (P)(N*1), CRC, B0
 	JMP    first
 
 next:
@@ -455,45 +508,66 @@ first:
 //
 // Requires: BMI2, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ.
 TEXT divide128<>(SB), NOSPLIT, $0-32
-	HEAD512(X25)
-	VPXORQ ZERO, ZERO, ZERO
-	VPXORQ B0, B0, B0
-	VPXORQ B1, B1, B1
-	VPXORQ B2, B2, B2
-	VPXORQ B3, B3, B3
-	ENTER512(enter128, 4)
+	START(63)
+	JEQ one
 
-#define STUB512(last, next, step) \
-	PCALIGN   $32;                           \
+two:
+	HEAD512(X25)
+	ENTER512(enter128, 4, 1)
+
+one:
+	ONE(two)
+
+// FIRST4 is the stub where the head becomes the digit last and the block behind it next.
+#define FIRST4(clear, last, next, at, step) \
+	PCALIGN   $64;                           \
+	clear;                                   \
 	VMOVDQA64 HEAD, last;                    \
-	VMOVDQA64 SPILL, next;                   \
+	VMOVDQU64 at(P), next;                   \
+	VPXORQ    HEAD, next, next;              \
 	JMP       step
 
 TEXT enter128<>(SB), NOSPLIT, $0-32
-	STUB512(B3, B0, step4)
-	STUB512(B2, B3, step3)
-	STUB512(B1, B2, step2)
-	STUB512(B0, B1, step1)
+	CLEAR3
+	VMOVDQA64 HEAD, B3
+	JMP       step4
+	FIRST4(CLEAR2, B2, B3, 0xc0, step4)
+	FIRST4(CLEAR1, B1, B2, 0x80, first3)
+	PCALIGN   $64
+
+first1:
+	VMOVDQA64 HEAD, B0
+	VMOVDQU64 0x40(P), B1
+	VPXORQ    HEAD, B1, B1
+	VPXORQ    ZERO, ZERO, ZERO
+	VMOVDQU64 0x80(P), B2
+	VALIGNQ   $2, ZERO, HEAD, T
+	VPTERNLOGQ $0x96, B1, T, B2
+
+first3:
+	VMOVDQU64 0xc0(P), B3
+	VALIGNQ $2, B0, B1, T
+	VPTERNLOGQ $0x96, B2, T, B3
+	JMP     step4
 	PCALIGN $32
 
 step0:
 	DIVIDE4(0x00, B0, B3, B2, B1)
-
-step1:
 	DIVIDE4(0x40, B1, B0, B3, B2)
-
-step2:
 	DIVIDE4(0x80, B2, B1, B0, B3)
-
-step3:
 	DIVIDE4(0xc0, B3, B2, B1, B0)
 
 step4:
 	ADDQ $256, P
 	SUBQ $256, N
 	JCC  step0
-	REST4(0x00(P), 0x40(P), 0x80(P), 0xc0(P))
-	PRODUCTS
+	VPXORQ ZERO, ZERO, ZERO
+	VMOVDQU64 0x00(P), D0
+	VMOVDQU64 0x40(P), D1
+	VMOVDQU64 0x80(P), D2
+	VMOVDQU64 0xc0(P), D3
+	REST4(D0, D1, D2, D3)
+	PRODUCTS(D0, D1, D2, D3)
 	REDUCE512
 	RET
 
@@ -501,60 +575,94 @@ step4:
 //
 // Requires: BMI2, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ.
 TEXT divide256<>(SB), NOSPLIT, $0-32
+	START(63)
+	JEQ one
+
+two:
 	HEAD512(X25)
-	VPXORQ ZERO, ZERO, ZERO
-	VPXORQ B0, B0, B0
-	VPXORQ B1, B1, B1
-	VPXORQ B2, B2, B2
-	VPXORQ B3, B3, B3
-	VPXORQ B4, B4, B4
-	VPXORQ B5, B5, B5
-	VPXORQ B6, B6, B6
-	VPXORQ B7, B7, B7
-	ENTER512(enter256, 8)
+	ENTER512(enter256, 8, 1)
+
+one:
+	ONE(two)
+
+// FIRST8 likewise. DIVIDE8 and DIVIDE16 do not look back on the digit just before.
+#define FIRST8(clear, last, next, at, step) \
+	PCALIGN   $64;                           \
+	clear;                                   \
+	VMOVDQA64 HEAD, last;                    \
+	VMOVDQU64 at(P), next;                   \
+	JMP       step
 
 TEXT enter256<>(SB), NOSPLIT, $0-32
-	STUB512(B7, B0, step8)
-	STUB512(B6, B7, step7)
-	STUB512(B5, B6, step6)
-	STUB512(B4, B5, step5)
-	STUB512(B3, B4, step4)
-	STUB512(B2, B3, step3)
-	STUB512(B1, B2, step2)
-	STUB512(B0, B1, step1)
+	CLEAR7
+	VMOVDQA64 HEAD, B7
+	JMP       step8
+	FIRST8(CLEAR6, B6, B7, 0x1c0, step8)
+	FIRST8(CLEAR5, B5, B6, 0x180, first7)
+	FIRST8(CLEAR4, B4, B5, 0x140, first6)
+	FIRST8(CLEAR3, B3, B4, 0x100, first5)
+	FIRST8(CLEAR2, B2, B3, 0x0c0, first4)
+	FIRST8(CLEAR1, B1, B2, 0x080, first3)
+	PCALIGN   $64
+
+first1:
+	VMOVDQA64 HEAD, B0
+	VMOVDQU64 0x040(P), B1
+	VMOVDQU64 0x080(P), B2
+	VPXORQ    B0, B2, B2
+
+first3:
+	VMOVDQU64 0x0c0(P), B3
+	VPXORQ    B1, B3, B3
+
+first4:
+	VMOVDQU64 0x100(P), B4
+	VPXORQ    B2, B4, B4
+
+first5:
+	VPXORQ  ZERO, ZERO, ZERO
+	VMOVDQU64 0x140(P), B5
+	VALIGNQ $4, ZERO, B0, T
+	VPTERNLOGQ $0x96, B3, T, B5
+
+first6:
+	VMOVDQU64 0x180(P), B6
+	VALIGNQ $4, B0, B1, T
+	VPTERNLOGQ $0x96, B4, T, B6
+
+first7:
+	VMOVDQU64 0x1c0(P), B7
+	VALIGNQ $4, B1, B2, T
+	VPTERNLOGQ $0x96, B5, T, B7
+	JMP     step8
 	PCALIGN $32
 
 step0:
 	DIVIDE8(0x000, B0, B6, B3, B2)
-
-step1:
 	DIVIDE8(0x040, B1, B7, B4, B3)
-
-step2:
 	DIVIDE8(0x080, B2, B0, B5, B4)
-
-step3:
 	DIVIDE8(0x0c0, B3, B1, B6, B5)
-
-step4:
 	DIVIDE8(0x100, B4, B2, B7, B6)
-
-step5:
 	DIVIDE8(0x140, B5, B3, B0, B7)
-
-step6:
 	DIVIDE8(0x180, B6, B4, B1, B0)
-
-step7:
 	DIVIDE8(0x1c0, B7, B5, B2, B1)
 
 step8:
 	ADDQ $512, P
 	SUBQ $512, N
 	JCC  step0
-	REST8(0x000(P), 0x040(P), 0x080(P), 0x0c0(P), 0x100(P), 0x140(P), 0x180(P), 0x1c0(P))
-	HALVE8
-	PRODUCTS
+	VPXORQ ZERO, ZERO, ZERO
+	VMOVDQU64 0x000(P), D0
+	VMOVDQU64 0x040(P), D1
+	VMOVDQU64 0x080(P), D2
+	VMOVDQU64 0x0c0(P), D3
+	VMOVDQU64 0x100(P), D4
+	VMOVDQU64 0x140(P), D5
+	BEGIN8(D0, D1)
+	VMOVDQU64 0x180(P), B0
+	VMOVDQU64 0x1c0(P), B1
+	REST8(D0, D1, D2, D3, D4, D5, B0, B1)
+	PRODUCTS(D4, D5, B0, B1)
 	REDUCE512
 	RET
 
@@ -568,11 +676,11 @@ step8:
 #define B14 Z30
 #define B15 Z31
 #undef HEAD
-#undef SPILL
 #undef T
 #undef ZERO
 #define HEAD  Z0
-#define SPILL Z1
+#undef CRC
+#define CRC   Z1
 #define T     Z2
 #define ZERO  Z3
 
@@ -634,101 +742,130 @@ step8:
 	IMUL3Q $319, AX, AX;                     \
 	ADDQ   ·gfni(SB), PAD;                   \
 	VPXORQ SUM, SUM, SUM;                    \
-	PRODUCTP(B3, (matrices_padded+192)(PAD)(AX*1)); \
-	PRODUCTP(B0, (matrices_padded+0)(PAD)(AX*1)); \
-	PRODUCTP(B1, (matrices_padded+64)(PAD)(AX*1)); \
-	PRODUCTP(B2, (matrices_padded+128)(PAD)(AX*1))
+	PRODUCTP(B15, (matrices_padded+192)(PAD)(AX*1)); \
+	PRODUCTP(B12, (matrices_padded+0)(PAD)(AX*1)); \
+	PRODUCTP(B13, (matrices_padded+64)(PAD)(AX*1)); \
+	PRODUCTP(B14, (matrices_padded+128)(PAD)(AX*1))
 
 // divide512 takes 1025 bytes and more: DIVIDE16.
 //
 // Requires: BMI2, AVX512F, BW, VL, DQ, VBMI2, VPCLMULQDQ.
 TEXT divide512<>(SB), NOSPLIT, $0-32
 	PAD512
+	START(63)
+	JEQ one
+
+two:
 	HEAD512(X1)
-	VPXORQ ZERO, ZERO, ZERO
-	VPXORQ B0, B0, B0
-	VPXORQ B1, B1, B1
-	VPXORQ B2, B2, B2
-	VPXORQ B3, B3, B3
-	VPXORQ B4, B4, B4
-	VPXORQ B5, B5, B5
-	VPXORQ B6, B6, B6
-	VPXORQ B7, B7, B7
-	VPXORQ B8, B8, B8
-	VPXORQ B9, B9, B9
-	VPXORQ B10, B10, B10
-	VPXORQ B11, B11, B11
-	VPXORQ B12, B12, B12
-	VPXORQ B13, B13, B13
-	VPXORQ B14, B14, B14
-	VPXORQ B15, B15, B15
-	ENTER512(enter512, 16)
+	ENTER512(enter512, 16, 2)
+
+one:
+	ONE(two)
+
+// FIRST16 is FIRST8 in 128 bytes.
+#define FIRST16(clear, last, next, at, step) \
+	PCALIGN   $128;                          \
+	clear;                                   \
+	VMOVDQA64 HEAD, last;                    \
+	VMOVDQU64 at(P), next;                   \
+	JMP       step
 
 TEXT enter512<>(SB), NOSPLIT, $0-32
-	STUB512(B15, B0, step16)
-	STUB512(B14, B15, step15)
-	STUB512(B13, B14, step14)
-	STUB512(B12, B13, step13)
-	STUB512(B11, B12, step12)
-	STUB512(B10, B11, step11)
-	STUB512(B9, B10, step10)
-	STUB512(B8, B9, step9)
-	STUB512(B7, B8, step8)
-	STUB512(B6, B7, step7)
-	STUB512(B5, B6, step6)
-	STUB512(B4, B5, step5)
-	STUB512(B3, B4, step4)
-	STUB512(B2, B3, step3)
-	STUB512(B1, B2, step2)
-	STUB512(B0, B1, step1)
+	PCALIGN   $128
+	CLEAR15
+	VMOVDQA64 HEAD, B15
+	JMP       step16
+	FIRST16(CLEAR14, B14, B15, 0x3c0, step16)
+	FIRST16(CLEAR13, B13, B14, 0x380, first15)
+	FIRST16(CLEAR12, B12, B13, 0x340, first14)
+	FIRST16(CLEAR11, B11, B12, 0x300, first13)
+	FIRST16(CLEAR10, B10, B11, 0x2c0, first12)
+	FIRST16(CLEAR9, B9, B10, 0x280, first11)
+	FIRST16(CLEAR8, B8, B9, 0x240, first10)
+	FIRST16(CLEAR7, B7, B8, 0x200, first9)
+	FIRST16(CLEAR6, B6, B7, 0x1c0, first8)
+	FIRST16(CLEAR5, B5, B6, 0x180, first7)
+	FIRST16(CLEAR4, B4, B5, 0x140, first6)
+	FIRST16(CLEAR3, B3, B4, 0x100, first5)
+	FIRST16(CLEAR2, B2, B3, 0x0c0, first4)
+	FIRST16(CLEAR1, B1, B2, 0x080, first3)
+	PCALIGN   $128
+
+first1:
+	VMOVDQA64 HEAD, B0
+	VMOVDQU64 0x040(P), B1
+
+	VMOVDQU64 0x080(P), B2
+
+first3:
+	VMOVDQU64 0x0c0(P), B3
+
+first4:
+	VMOVDQU64 0x100(P), B4
+	VPXORQ    B0, B4, B4
+
+first5:
+	VMOVDQU64 0x140(P), B5
+	VPXORQ    B1, B5, B5
+
+first6:
+	VMOVDQU64 0x180(P), B6
+	VPXORQ    B2, B6, B6
+
+first7:
+	VMOVDQU64 0x1c0(P), B7
+	VPXORQ    B3, B7, B7
+
+first8:
+	VMOVDQU64 0x200(P), B8
+	VPXORQ    B4, B8, B8
+
+first9:
+	VMOVDQU64 0x240(P), B9
+	VPXORQ    B5, B9, B9
+
+first10:
+	VMOVDQU64 0x280(P), B10
+	VPXORQ    B6, B10, B10
+
+first11:
+	VMOVDQU64  0x2c0(P), B11
+	VPTERNLOGQ $0x96, B7, B0, B11
+
+first12:
+	VMOVDQU64  0x300(P), B12
+	VPTERNLOGQ $0x96, B8, B1, B12
+
+first13:
+	VMOVDQU64  0x340(P), B13
+	VPTERNLOGQ $0x96, B9, B2, B13
+
+first14:
+	VMOVDQU64  0x380(P), B14
+	VPTERNLOGQ $0x96, B10, B3, B14
+
+first15:
+	VMOVDQU64  0x3c0(P), B15
+	VPTERNLOGQ $0x96, B11, B4, B15
+	JMP step16
 	PCALIGN $32
 
 step0:
 	DIVIDE16(0x000, B0, B12, B5)
-
-step1:
 	DIVIDE16(0x040, B1, B13, B6)
-
-step2:
 	DIVIDE16(0x080, B2, B14, B7)
-
-step3:
 	DIVIDE16(0x0c0, B3, B15, B8)
-
-step4:
 	DIVIDE16(0x100, B4, B0, B9)
-
-step5:
 	DIVIDE16(0x140, B5, B1, B10)
-
-step6:
 	DIVIDE16(0x180, B6, B2, B11)
-
-step7:
 	DIVIDE16(0x1c0, B7, B3, B12)
-
-step8:
 	DIVIDE16(0x200, B8, B4, B13)
-
-step9:
 	DIVIDE16(0x240, B9, B5, B14)
-
-step10:
 	DIVIDE16(0x280, B10, B6, B15)
-
-step11:
 	DIVIDE16(0x2c0, B11, B7, B0)
-
-step12:
 	DIVIDE16(0x300, B12, B8, B1)
-
-step13:
 	DIVIDE16(0x340, B13, B9, B2)
-
-step14:
 	DIVIDE16(0x380, B14, B10, B3)
-
-step15:
 	DIVIDE16(0x3c0, B15, B11, B4)
 
 step16:
@@ -736,8 +873,8 @@ step16:
 	SUBQ $1024, N
 	JCC  step0
 	REST16
+	VPXORQ ZERO, ZERO, ZERO
 	HALVE16
-	HALVE8
 	PRODUCTSP
 	REDUCE512
 	VZEROUPPER
@@ -763,7 +900,12 @@ step16:
 #undef B14
 #undef B15
 #undef HEAD
-#undef SPILL
+#undef D0
+#undef D1
+#undef D2
+#undef D3
+#undef D4
+#undef D5
 #undef T
 #undef ZERO
 #undef REV
@@ -778,46 +920,54 @@ step16:
 #define B6    Y6
 #define B7    Y7
 #define HEAD  Y15
-#define SPILL Y8
 #define T     Y9
 
 // HEAD256 is the same for blocks of 32 bytes, with HEAD in Y15. Of h bytes the
 // first half of it has bytes h-32 to h-17, the second those behind: of 16 bytes
 // loaded from the start, or from byte h-16, slide<> takes what exists of these.
-#define HEAD256(spill) \
-	MOVQ    p+8(FP), P;                      \
-	DECQ    N;                               \
-	MOVL    N, DX;                           \
-	ANDL    $31, DX;                         \
+#define HEAD256 \
 	LEAQ    slide<>+1(SB), AX;               \
 	ADDQ    DX, AX;                          \
 	XORL    R9, R9;                          \
 	MOVQ    DX, R8;                          \
 	SUBQ    $15, R8;                         \
 	CMOVQLT R9, R8;                          \
-	VMOVQ   crc+0(FP), spill;                \
-	VPXOR   (P), spill, X15;                 \
+	VMOVQ   crc+0(FP), X13;                  \
+	VPXOR   (P), X13, X15;                   \
 	VPSHUFB (AX), X15, X15;                  \
 	VMOVDQU (P)(R8*1), X14;                  \
-	VPSHUFB 16(AX), spill, X13;              \
-	VPSHUFB 32(AX), spill, spill;            \
+	VPSHUFB 16(AX), X13, X13;                \
 	SUBQ    R8, AX;                          \
 	VPSHUFB 16(AX), X14, X14;                \
 	VPXOR   X13, X14, X14;                   \
 	VINSERTI128 $1, X14, Y15, Y15;           \
 	LEAQ    1(P)(DX*1), P
 
-// ENTER256 is the same for blocks of 32 bytes, and stubs of 32 bytes, or of half
-// as many.
-#define ENTER256(stubs, blocks, half) \
+// ENTER256 is the same for blocks of 32 bytes.
+#define ENTER256(stubs, blocks, scale) \
 	SUBQ $(32*blocks), N;                    \
 	MOVL N, AX;                              \
 	ANDL $(32*blocks-32), AX;                \
-	LEAQ -(32*blocks)(P)(AX*1), P;           \
 	LEAQ stubs<>(SB), DX;                    \
-	SHRL $half, AX;                          \
-	ADDQ AX, DX;                             \
+	LEAQ -(32*blocks)(P)(AX*1), P;           \
+	LEAQ (DX)(AX*scale), DX;                 \
 	JMP  DX
+
+#define CLEARY1 VPXOR B0, B0, B0
+#define CLEARY2 CLEARY1; VPXOR B1, B1, B1
+#define CLEARY3 CLEARY2; VPXOR B2, B2, B2
+#define CLEARY4 CLEARY3; VPXOR B3, B3, B3
+#define CLEARY5 CLEARY4; VPXOR B4, B4, B4
+#define CLEARY6 CLEARY5; VPXOR B5, B5, B5
+#define CLEARY7 CLEARY6; VPXOR B6, B6, B6
+#define CLEARY8 CLEARY7; VPXOR B7, B7, B7
+#define CLEARY9 CLEARY8; VPXOR B8, B8, B8
+#define CLEARY10 CLEARY9; VPXOR B9, B9, B9
+#define CLEARY11 CLEARY10; VPXOR B10, B10, B10
+#define CLEARY12 CLEARY11; VPXOR B11, B11, B11
+#define CLEARY13 CLEARY12; VPXOR B12, B12, B12
+#define CLEARY14 CLEARY13; VPXOR B13, B13, B13
+#define CLEARY15 CLEARY14; VPXOR B14, B14, B14
 
 #define DIVIDE8Y(at, b, b2, b5, b6) \
 	VPXOR      at(P), b, b;                  \
@@ -852,10 +1002,10 @@ step16:
 
 // REST8Y leaves the last block to the caller.
 #define REST8Y(d0, d1, d2, d3, d4, d5, d6) \
-	VPXOR      B6, B0, B0;                   \
 	ADD8Y(d0, B0, B3, B2);                   \
-	VPXOR      B7, B1, B1;                   \
+	VPXOR      B6, B0, B0;                   \
 	ADD8Y(d1, B1, B4, B3);                   \
+	VPXOR      B7, B1, B1;                   \
 	ADD8Y(d2, B2, B5, B4);                   \
 	ADD8Y(d3, B3, B6, B5);                   \
 	ADD8Y(d4, B4, B7, B6);                   \
@@ -884,29 +1034,55 @@ step16:
 	ADD4Y(B2, B3, B1, B0);                   \
 	REST4Y(B4, B5, B6, B7)
 
-// PRODUCTY multiplies the block y, whose first half is x, by its places and adds
-// it to X8.
-#define PRODUCTY(y, x, at) \
-	VPSHUFB      Y15, y, y;                  \
-	VEXTRACTI128 $1, y, X9;                  \
-	VPCLMULQDQ   $0x00, places<>+(at+0)(SB), x, X10; \
-	VPCLMULQDQ   $0x11, places<>+(at+0)(SB), x, X11; \
-	VPCLMULQDQ   $0x00, places<>+(at+16)(SB), X9, X12; \
-	VPCLMULQDQ   $0x11, places<>+(at+16)(SB), X9, X13; \
-	VPXOR        X10, X11, X11;              \
-	VPXOR        X12, X13, X13;              \
-	VPXOR        X11, X8, X8;                \
-	VPXOR        X13, X8, X8
+// PRODUCTY makes of the block x, of 16 bytes, its products by its place, in x and y.
+#define PRODUCTY(x, y, place) \
+	VPSHUFB    X15, x, x;                    \
+	VPCLMULQDQ $0x11, place, x, y;           \
+	VPCLMULQDQ $0x00, place, x, x
+
+// QUARTERY makes the remainder B0 to B3, of 8 times 16 bytes, one of 4 in X2, X6, X3, X7,
+// by DIVIDE4 with blocks of 16 bytes. The digits are X0, X4, X1, X5.
+#define QUARTERY \
+	VEXTRACTI128 $1, Y0, X4;                 \
+	VEXTRACTI128 $1, Y1, X5;                 \
+	VEXTRACTI128 $1, Y2, X6;                 \
+	VEXTRACTI128 $1, Y3, X7;                 \
+	VPXOR      X0, X4, X4;                   \
+	VPSLLDQ    $12, X0, X8;                  \
+	VPXOR      X8, X1, X1;                   \
+	VPXOR      X4, X1, X1;                   \
+	VPALIGNR   $4, X0, X4, X8;               \
+	VPXOR      X8, X5, X5;                   \
+	VPXOR      X1, X5, X5;                   \
+	VPXOR      X0, X2, X2;                   \
+	VPALIGNR   $4, X4, X1, X8;               \
+	VPXOR      X8, X2, X2;                   \
+	VPXOR      X5, X2, X2;                   \
+	VPXOR      X4, X6, X6;                   \
+	VPALIGNR   $4, X1, X5, X8;               \
+	VPXOR      X8, X6, X6;                   \
+	VPXOR      X1, X3, X3;                   \
+	VPSRLDQ    $4, X5, X8;                   \
+	VPXOR      X8, X3, X3;                   \
+	VPXOR      X5, X7, X7
 
 // FINISHY is the checksum of B0 to B3, in AX and stored.
 #define FINISHY \
-	VBROADCASTI128 reverse<>(SB), Y15;       \
-	VPXOR      X8, X8, X8;                   \
-	PRODUCTY(Y0, X0, 192);                   \
-	PRODUCTY(Y1, X1, 224);                   \
-	PRODUCTY(Y2, X2, 256);                   \
-	PRODUCTY(Y3, X3, 288);                   \
-	VPCLMULQDQ $0x01, mu<>(SB), X8, X9;      \
+	VMOVDQU    reverse<>(SB), X15;           \
+	QUARTERY;                                \
+	PRODUCTY(X2, X8, places<>+256(SB));      \
+	PRODUCTY(X6, X9, places<>+272(SB));      \
+	PRODUCTY(X3, X10, places<>+288(SB));     \
+	PRODUCTY(X7, X11, places<>+304(SB));     \
+	VMOVDQU    mu<>(SB), X15;                \
+	VPXOR      X2, X8, X8;                   \
+	VPXOR      X6, X9, X9;                   \
+	VPXOR      X8, X9, X9;                   \
+	VPXOR      X3, X10, X10;                 \
+	VPXOR      X9, X10, X10;                 \
+	VPXOR      X7, X11, X11;                 \
+	VPXOR      X11, X10, X8;                 \
+	VPCLMULQDQ $0x01, X15, X8, X9;           \
 	VPXOR      X8, X9, X9;                   \
 	VPSLLQ     $5, X9, X10;                  \
 	VPSLLQ     $12, X9, X11;                 \
@@ -921,56 +1097,77 @@ step16:
 //
 // Requires: PCLMULQDQ, AVX2.
 TEXT divide128y<>(SB), NOSPLIT, $0-32
-	HEAD256(X8)
-	VPXOR B0, B0, B0
-	VPXOR B1, B1, B1
-	VPXOR B2, B2, B2
-	VPXOR B3, B3, B3
-	VPXOR B4, B4, B4
-	VPXOR B5, B5, B5
-	VPXOR B6, B6, B6
-	VPXOR B7, B7, B7
-	ENTER256(enter128y, 8, 1)
+	START(31)
+	JEQ one
 
-#define STUB128Y(last, next, step) \
-	PCALIGN $16;                             \
+two:
+	HEAD256
+	ENTER256(enter128y, 8, 2)
+
+one:
+	ONE(two)
+
+#define FIRST8Y(clear, last, next, at, step) \
+	PCALIGN $64;                             \
+	clear;                                   \
 	VMOVDQA HEAD, last;                      \
-	VMOVDQA SPILL, next;                     \
+	VMOVDQU at(P), next;                     \
 	JMP     step
 
 TEXT enter128y<>(SB), NOSPLIT, $0-32
-	STUB128Y(B7, B0, step8)
-	STUB128Y(B6, B7, step7)
-	STUB128Y(B5, B6, step6)
-	STUB128Y(B4, B5, step5)
-	STUB128Y(B3, B4, step4)
-	STUB128Y(B2, B3, step3)
-	STUB128Y(B1, B2, step2)
-	STUB128Y(B0, B1, step1)
-	PCALIGN $32
+	CLEARY7
+	VMOVDQA HEAD, B7
+	JMP     step8
+	FIRST8Y(CLEARY6, B6, B7, 0xe0, step8)
+	FIRST8Y(CLEARY5, B5, B6, 0xc0, first7)
+	FIRST8Y(CLEARY4, B4, B5, 0xa0, first6)
+	FIRST8Y(CLEARY3, B3, B4, 0x80, first5)
+	FIRST8Y(CLEARY2, B2, B3, 0x60, first4)
+	FIRST8Y(CLEARY1, B1, B2, 0x40, first3)
+	PCALIGN $64
+
+first1:
+	VMOVDQA HEAD, B0
+	VMOVDQU 0x20(P), B1
+	VMOVDQU 0x40(P), B2
+	VPXOR   B0, B2, B2
+
+first3:
+	VMOVDQU 0x60(P), B3
+	VPXOR   B1, B3, B3
+
+first4:
+	VMOVDQU 0x80(P), B4
+	VPXOR   B2, B4, B4
+
+first5:
+	VMOVDQU 0xa0(P), B5
+	VPXOR   B3, B5, B5
+	VPERM2I128 $0x08, B0, B0, T
+	VPXOR      T, B5, B5
+
+first6:
+	VMOVDQU 0xc0(P), B6
+	VPXOR   B4, B6, B6
+	VPERM2I128 $0x21, B1, B0, T
+	VPXOR      T, B6, B6
+
+first7:
+	VMOVDQU 0xe0(P), B7
+	VPXOR   B5, B7, B7
+	VPERM2I128 $0x21, B2, B1, T
+	VPXOR      T, B7, B7
+	JMP        step8
+	PCALIGN    $32
 
 step0:
 	DIVIDE8Y(0x00, B0, B6, B3, B2)
-
-step1:
 	DIVIDE8Y(0x20, B1, B7, B4, B3)
-
-step2:
 	DIVIDE8Y(0x40, B2, B0, B5, B4)
-
-step3:
 	DIVIDE8Y(0x60, B3, B1, B6, B5)
-
-step4:
 	DIVIDE8Y(0x80, B4, B2, B7, B6)
-
-step5:
 	DIVIDE8Y(0xa0, B5, B3, B0, B7)
-
-step6:
 	DIVIDE8Y(0xc0, B6, B4, B1, B0)
-
-step7:
 	DIVIDE8Y(0xe0, B7, B5, B2, B1)
 
 step8:
@@ -983,9 +1180,8 @@ step8:
 	FINISHY
 	RET
 
-// divide256y: all registers have digits. The head waits in B15, SPILL in B0, and
-// there is a T once B15 has gone to general registers.
-#undef SPILL
+// divide256y: all registers have digits. The head waits in B15, and there is a T once
+// B15 has gone to general registers.
 #undef T
 #define B8    Y8
 #define B9    Y9
@@ -995,12 +1191,11 @@ step8:
 #define B13   Y13
 #define B14   Y14
 #define B15   Y15
-#define SPILL Y0
 #define T     Y15
 
 #define DIVIDE16Y(at, b, b4, b11) \
-	VPXOR at(P), b, b;                       \
 	VPXOR b11, b, b;                         \
+	VPXOR at(P), b, b;                       \
 	VPXOR b4, b, b
 
 #define ADD16Y(at, b, b11) \
@@ -1046,104 +1241,123 @@ step8:
 //
 // Requires: PCLMULQDQ, AVX2.
 TEXT divide256y<>(SB), NOSPLIT, $0-32
-	HEAD256(X0)
-	VPXOR B1, B1, B1
-	VPXOR B2, B2, B2
-	VPXOR B3, B3, B3
-	VPXOR B4, B4, B4
-	VPXOR B5, B5, B5
-	VPXOR B6, B6, B6
-	VPXOR B7, B7, B7
-	VPXOR B8, B8, B8
-	VPXOR B9, B9, B9
-	VPXOR B10, B10, B10
-	VPXOR B11, B11, B11
-	VPXOR B12, B12, B12
-	VPXOR B13, B13, B13
-	VPXOR B14, B14, B14
-	ENTER256(enter256y, 16, 0)
+	START(31)
+	JEQ one
 
-#define STUB256Y(last, next, step) \
-	PCALIGN $32;                             \
+two:
+	HEAD256
+	ENTER256(enter256y, 16, 4)
+
+one:
+	ONE(two)
+
+#define FIRST16Y(clear, last, next, at, step) \
+	PCALIGN $128;                            \
+	clear;                                   \
 	VMOVDQA HEAD, last;                      \
-	VMOVDQA SPILL, next;                     \
-	VPXOR   HEAD, HEAD, HEAD;                \
-	VPXOR   SPILL, SPILL, SPILL;             \
+	VMOVDQU at(P), next;                     \
 	JMP     step
 
 TEXT enter256y<>(SB), NOSPLIT, $0-32
-	JMP     step16               // HEAD is B15, SPILL B0
-	PCALIGN $32
-	VMOVDQA HEAD, B14
-	VMOVDQA SPILL, B15
-	VPXOR   SPILL, SPILL, SPILL
-	JMP     step15
-	STUB256Y(B13, B14, step14)
-	STUB256Y(B12, B13, step13)
-	STUB256Y(B11, B12, step12)
-	STUB256Y(B10, B11, step11)
-	STUB256Y(B9, B10, step10)
-	STUB256Y(B8, B9, step9)
-	STUB256Y(B7, B8, step8)
-	STUB256Y(B6, B7, step7)
-	STUB256Y(B5, B6, step6)
-	STUB256Y(B4, B5, step5)
-	STUB256Y(B3, B4, step4)
-	STUB256Y(B2, B3, step3)
-	STUB256Y(B1, B2, step2)
-	PCALIGN $32
-	VMOVDQA SPILL, B1
+	PCALIGN $128
+	CLEARY15
+	JMP     step16               // HEAD is B15
+	FIRST16Y(CLEARY14, B14, B15, 0x1e0, step16)
+	FIRST16Y(CLEARY13, B13, B14, 0x1c0, first15)
+	FIRST16Y(CLEARY12, B12, B13, 0x1a0, first14)
+	FIRST16Y(CLEARY11, B11, B12, 0x180, first13)
+	FIRST16Y(CLEARY10, B10, B11, 0x160, first12)
+	FIRST16Y(CLEARY9, B9, B10, 0x140, first11)
+	FIRST16Y(CLEARY8, B8, B9, 0x120, first10)
+	FIRST16Y(CLEARY7, B7, B8, 0x100, first9)
+	FIRST16Y(CLEARY6, B6, B7, 0x0e0, first8)
+	FIRST16Y(CLEARY5, B5, B6, 0x0c0, first7)
+	FIRST16Y(CLEARY4, B4, B5, 0x0a0, first6)
+	FIRST16Y(CLEARY3, B3, B4, 0x080, first5)
+	FIRST16Y(CLEARY2, B2, B3, 0x060, first4)
+	FIRST16Y(CLEARY1, B1, B2, 0x040, first3)
+	PCALIGN $128
+
+first1:
 	VMOVDQA HEAD, B0
-	VPXOR   HEAD, HEAD, HEAD
-	JMP     step1
+	VMOVDQU 0x020(P), B1
+
+	VMOVDQU 0x040(P), B2
+
+first3:
+	VMOVDQU 0x060(P), B3
+
+first4:
+	VMOVDQU 0x080(P), B4
+	VPXOR   B0, B4, B4
+
+first5:
+	VMOVDQU 0x0a0(P), B5
+	VPXOR   B1, B5, B5
+
+first6:
+	VMOVDQU 0x0c0(P), B6
+	VPXOR   B2, B6, B6
+
+first7:
+	VMOVDQU 0x0e0(P), B7
+	VPXOR   B3, B7, B7
+
+first8:
+	VMOVDQU 0x100(P), B8
+	VPXOR   B4, B8, B8
+
+first9:
+	VMOVDQU 0x120(P), B9
+	VPXOR   B5, B9, B9
+
+first10:
+	VMOVDQU 0x140(P), B10
+	VPXOR   B6, B10, B10
+
+first11:
+	VMOVDQU 0x160(P), B11
+	VPXOR   B7, B11, B11
+	VPXOR B0, B11, B11
+
+first12:
+	VMOVDQU 0x180(P), B12
+	VPXOR   B8, B12, B12
+	VPXOR B1, B12, B12
+
+first13:
+	VMOVDQU 0x1a0(P), B13
+	VPXOR   B9, B13, B13
+	VPXOR B2, B13, B13
+
+first14:
+	VMOVDQU 0x1c0(P), B14
+	VPXOR   B10, B14, B14
+	VPXOR B3, B14, B14
+
+first15:
+	VMOVDQU 0x1e0(P), B15
+	VPXOR   B11, B15, B15
+	VPXOR B4, B15, B15
+	JMP step16
 	PCALIGN $32
 
 step0:
 	DIVIDE16Y(0x000, B0, B12, B5)
-
-step1:
 	DIVIDE16Y(0x020, B1, B13, B6)
-
-step2:
 	DIVIDE16Y(0x040, B2, B14, B7)
-
-step3:
 	DIVIDE16Y(0x060, B3, B15, B8)
-
-step4:
 	DIVIDE16Y(0x080, B4, B0, B9)
-
-step5:
 	DIVIDE16Y(0x0a0, B5, B1, B10)
-
-step6:
 	DIVIDE16Y(0x0c0, B6, B2, B11)
-
-step7:
 	DIVIDE16Y(0x0e0, B7, B3, B12)
-
-step8:
 	DIVIDE16Y(0x100, B8, B4, B13)
-
-step9:
 	DIVIDE16Y(0x120, B9, B5, B14)
-
-step10:
 	DIVIDE16Y(0x140, B10, B6, B15)
-
-step11:
 	DIVIDE16Y(0x160, B11, B7, B0)
-
-step12:
 	DIVIDE16Y(0x180, B12, B8, B1)
-
-step13:
 	DIVIDE16Y(0x1a0, B13, B9, B2)
-
-step14:
 	DIVIDE16Y(0x1c0, B14, B10, B3)
-
-step15:
 	DIVIDE16Y(0x1e0, B15, B11, B4)
 
 step16:
@@ -1169,7 +1383,6 @@ step16:
 #undef B6
 #undef B7
 #undef HEAD
-#undef SPILL
 #undef T
 #define B0    X0
 #define B1    X1
@@ -1180,7 +1393,6 @@ step16:
 #define B6    X6
 #define B7    X7
 #define HEAD  X8
-#define SPILL X9
 #define T     X10
 #define U     X11
 #define SUM   X12
@@ -1188,19 +1400,12 @@ step16:
 
 // HEAD128 is the same for blocks of 16 bytes.
 #define HEAD128 \
-	MOVQ   p+8(FP), P;                       \
-	DECQ   N;                                \
-	MOVL   N, DX;                            \
-	ANDL   $15, DX;                          \
 	LEAQ   slide<>+17(SB), AX;               \
-	ADDQ   DX, AX;                           \
-	MOVQ   crc+0(FP), SPILL;                 \
-	MOVOU  (P), HEAD;                        \
-	PXOR   SPILL, HEAD;                      \
-	MOVOU  (AX), T;                          \
+	MOVQ   crc+0(FP), HEAD;                  \
+	MOVOU  (P), T;                           \
+	PXOR   T, HEAD;                          \
+	MOVOU  (AX)(DX*1), T;                    \
 	PSHUFB T, HEAD;                          \
-	MOVOU  16(AX), T;                        \
-	PSHUFB T, SPILL;                         \
 	LEAQ   1(P)(DX*1), P
 
 #define DIVIDE8X(at, b, b2, b5, b6) \
@@ -1255,10 +1460,14 @@ step16:
 	MOVHPS    SUM, ret+24(FP);               \
 	RET
 
-// products16 takes 17 to 192 bytes.
+// products16 takes 17 to 128 bytes.
 //
 // Requires: PCLMULQDQ, SSSE3.
 TEXT products16<>(SB), NOSPLIT, $0-32
+	START(15)
+	JEQ one
+
+two:
 	HEAD128
 	MOVOU reverse<>(SB), REV
 	PXOR  SUM, SUM
@@ -1267,79 +1476,138 @@ TEXT products16<>(SB), NOSPLIT, $0-32
 	ADDQ  N, P
 	NEGQ  N
 	PRODUCTX(HEAD, -16(DX)(N*1))
-	MOVOU (P)(N*1), B0
-	PXOR  SPILL, B0
-	JMP   first
+	PCALIGN $32
 
 next:
 	MOVOU (P)(N*1), B0
-
-first:
 	PRODUCTX(B0, (DX)(N*1))
 	ADDQ  $16, N
 	JNZ   next
 	REDUCEX
 
+one:
+	ONE(two)
+
+// QUARTERX makes the remainder B0 to B7 one of B4 to B7, by DIVIDE4.
+#define QUARTERX \
+	PXOR    B0, B1;                          \
+	MOVO    B0, T;                           \
+	PSLLO   $12, T;                          \
+	PXOR    T, B2;                           \
+	PXOR    B1, B2;                          \
+	MOVO    B1, T;                           \
+	PALIGNR $4, B0, T;                       \
+	PXOR    T, B3;                           \
+	PXOR    B2, B3;                          \
+	MOVO    B2, T;                           \
+	PALIGNR $4, B1, T;                       \
+	PXOR    B0, B4;                          \
+	PXOR    T, B4;                           \
+	PXOR    B3, B4;                          \
+	MOVO    B3, T;                           \
+	PALIGNR $4, B2, T;                       \
+	PXOR    B1, B5;                          \
+	PXOR    T, B5;                           \
+	MOVO    B3, T;                           \
+	PSRLO   $4, T;                           \
+	PXOR    B2, B6;                          \
+	PXOR    T, B6;                           \
+	PXOR    B3, B7
+
 // divide64 takes 129 bytes and more: DIVIDE8.
 //
 // Requires: PCLMULQDQ, SSSE3.
 TEXT divide64<>(SB), NOSPLIT, $0-32
+	START(15)
+	JEQ one
+
+two:
 	HEAD128
-	PXOR B0, B0
-	PXOR B1, B1
-	PXOR B2, B2
-	PXOR B3, B3
-	PXOR B4, B4
-	PXOR B5, B5
-	PXOR B6, B6
-	PXOR B7, B7
 	SUBQ $128, N
 	MOVL N, AX
 	ANDL $112, AX
 	LEAQ -128(P)(AX*1), P
 	LEAQ enter64<>(SB), DX
-	ADDQ AX, DX
+	LEAQ (DX)(AX*4), DX
 	JMP  DX
 
-#define STUB64(last, next, step) \
-	PCALIGN $16;                             \
+one:
+	ONE(two)
+
+#define CLEARX1 PXOR B0, B0
+#define CLEARX2 CLEARX1; PXOR B1, B1
+#define CLEARX3 CLEARX2; PXOR B2, B2
+#define CLEARX4 CLEARX3; PXOR B3, B3
+#define CLEARX5 CLEARX4; PXOR B4, B4
+#define CLEARX6 CLEARX5; PXOR B5, B5
+#define CLEARX7 CLEARX6; PXOR B6, B6
+
+#define FIRST8X(clear, last, next, at, step) \
+	PCALIGN $64;                             \
+	clear;                                   \
 	MOVO    HEAD, last;                      \
-	MOVO    SPILL, next;                     \
+	MOVOU   at(P), next;                     \
 	JMP     step
 
+#define ADD6X(b, b5, b6) \
+	MOVO    b5, U;                           \
+	PALIGNR $8, b6, U;                       \
+	PXOR    U, b
+
 TEXT enter64<>(SB), NOSPLIT, $0-32
-	STUB64(B7, B0, step8)
-	STUB64(B6, B7, step7)
-	STUB64(B5, B6, step6)
-	STUB64(B4, B5, step5)
-	STUB64(B3, B4, step4)
-	STUB64(B2, B3, step3)
-	STUB64(B1, B2, step2)
-	STUB64(B0, B1, step1)
+	CLEARX7
+	MOVO    HEAD, B7
+	JMP     step8
+	FIRST8X(CLEARX6, B6, B7, 0x70, step8)
+	FIRST8X(CLEARX5, B5, B6, 0x60, first7)
+	FIRST8X(CLEARX4, B4, B5, 0x50, first6)
+	FIRST8X(CLEARX3, B3, B4, 0x40, first5)
+	FIRST8X(CLEARX2, B2, B3, 0x30, first4)
+	FIRST8X(CLEARX1, B1, B2, 0x20, first3)
+	PCALIGN $64
+
+first1:
+	MOVO  HEAD, B0
+	MOVOU 0x10(P), B1
+
+	MOVOU 0x20(P), B2
+	PXOR  B0, B2
+
+first3:
+	MOVOU 0x30(P), B3
+	PXOR  B1, B3
+
+first4:
+	MOVOU 0x40(P), B4
+	PXOR  B2, B4
+
+first5:
+	MOVOU 0x50(P), B5
+	PXOR  B3, B5
+	MOVO  B0, U
+	PSLLO $8, U
+	PXOR  U, B5
+
+first6:
+	MOVOU 0x60(P), B6
+	PXOR  B4, B6
+	ADD6X(B6, B1, B0)
+
+first7:
+	MOVOU   0x70(P), B7
+	PXOR    B5, B7
+	ADD6X(B7, B2, B1)
+	JMP     step8
 	PCALIGN $32
 
 step0:
 	DIVIDE8X(0x00, B0, B6, B3, B2)
-
-step1:
 	DIVIDE8X(0x10, B1, B7, B4, B3)
-
-step2:
 	DIVIDE8X(0x20, B2, B0, B5, B4)
-
-step3:
 	DIVIDE8X(0x30, B3, B1, B6, B5)
-
-step4:
 	DIVIDE8X(0x40, B4, B2, B7, B6)
-
-step5:
 	DIVIDE8X(0x50, B5, B3, B0, B7)
-
-step6:
 	DIVIDE8X(0x60, B6, B4, B1, B0)
-
-step7:
 	DIVIDE8X(0x70, B7, B5, B2, B1)
 
 step8:
@@ -1347,14 +1615,11 @@ step8:
 	SUBQ  $128, N
 	JCC   step0
 	REST8X
+	QUARTERX
 	MOVOU reverse<>(SB), REV
 	PXOR  SUM, SUM
-	PRODUCTX(B0, places<>+192(SB))
-	PRODUCTX(B1, places<>+208(SB))
-	PRODUCTX(B2, places<>+224(SB))
-	PRODUCTX(B3, places<>+240(SB))
+	PRODUCTX(B7, places<>+304(SB))
 	PRODUCTX(B4, places<>+256(SB))
 	PRODUCTX(B5, places<>+272(SB))
 	PRODUCTX(B6, places<>+288(SB))
-	PRODUCTX(B7, places<>+304(SB))
 	REDUCEX

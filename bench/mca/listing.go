@@ -62,6 +62,7 @@ func parseListing(listing string) (map[string]*function, error) {
 		f     *function
 		bytes []byte
 		lines map[string][]int // for each line of the source, its instructions
+		pads  map[int]int      // for an instruction with padding behind it, where that begins
 		err   error
 	)
 	sources := map[string]*source{}
@@ -73,6 +74,10 @@ func parseListing(listing string) (map[string]*function, error) {
 			end := len(bytes)
 			if i+1 < len(f.code) {
 				end = f.code[i+1].pc
+			}
+			// Padding runs, unless it is behind a jump.
+			if _, always := isJump(f.code[i].name); always && pads[i] > 0 {
+				end = pads[i]
 			}
 			if f.code[i].pc > end || end > len(bytes) {
 				err = fmt.Errorf("%s: the listing has no bytes for %s", f.name, f.code[i].where)
@@ -97,15 +102,19 @@ func parseListing(listing string) (map[string]*function, error) {
 			if f = nil; m[2] != "STEXT" {
 				continue
 			}
-			f, bytes, lines = &function{name: symbol(m[1])}, nil, map[string][]int{}
+			f, bytes, lines, pads = &function{name: symbol(m[1])}, nil, map[string][]int{}, map[int]int{}
 		} else if f == nil {
 			continue
 		} else if m := listingLine.FindStringSubmatch(line); m != nil {
 			switch m[4] {
-			case "TEXT", "FUNCDATA", "PCDATA", "NOP", "PCALIGN":
+			case "TEXT", "FUNCDATA", "PCDATA", "NOP":
 				continue
 			}
 			pc, _ := strconv.Atoi(m[1])
+			if m[4] == "PCALIGN" {
+				pads[len(f.code)-1] = pc
+				continue
+			}
 			where := m[2] + ":" + m[3]
 			lines[where] = append(lines[where], len(f.code))
 			f.code = append(f.code, instruction{pc: pc, name: m[4], text: m[4] + "\t" + m[5], where: where, next: -1})

@@ -256,6 +256,30 @@ func TestBytesAreThoseOfTheFunction(t *testing.T) {
 	}, code)
 }
 
+// TestPaddingBehindAJumpDoesNotRun checks that padding counts only where the code before it
+// runs into it.
+func TestPaddingBehindAJumpDoesNotRun(t *testing.T) {
+	f := assemble(t, "amd64", `
+TEXT ·f(SB), NOSPLIT, $0-16
+	JMP     over
+	PCALIGN $32
+
+over:
+	NEGQ    AX
+	PCALIGN $32
+	RET
+
+TEXT ·g(SB), NOSPLIT, $0-16
+	RET
+`)["f"]
+	var sizes []int
+	for _, in := range f.code {
+		sizes = append(sizes, len(in.bytes))
+	}
+	assert.Equal(t, "JMP NEGQ RET", names(f.code))
+	assert.Equal(t, []int{2, 32, 1}, sizes)
+}
+
 func TestSourcesThatAreNotUnderstood(t *testing.T) {
 	const body = "TEXT ·f(SB), NOSPLIT, $0-16\n\tRET\nTEXT ·g(SB), NOSPLIT, $0-16\n\tRET\n"
 	_, err := tryAssemble(t, "amd64", "#ifdef GOAMD64_v3\n#define X\n#endif\n"+body)
