@@ -197,6 +197,15 @@ func TestNewKeepsMoves(t *testing.T) {
 	require.Equal(t, "b 0-5 7 9 8193-16383\na 6 8 10-8192\n", p.After.String())
 }
 
+func TestReshardOrder(t *testing.T) {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\nc h:3@4 master - 0 0 3 connected\n")
+	for _, from := range [][]string{{"a", "b"}, {"b", "a"}} {
+		p, err := Reshard(c, from, "c", 3)
+		require.NoError(t, err)
+		require.Equal(t, 8190, p.After.SlotsOf("a").Len())
+	}
+}
+
 // leastMoves is the reference: it tries all ways to round the shares, and returns the
 // fewest moved slots of any exact balance.
 func leastMoves(have []int, weights []float64, total int) int {
