@@ -63,8 +63,8 @@ func (s *Sample) addReply(stats any) error {
 	}
 	for i, v := range list {
 		at := fmt.Sprintf("[%d]", i)
-		entry, ok := reply.List(v)
-		if !ok || len(entry) == 0 {
+		entry, _ := reply.List(v)
+		if len(entry) == 0 {
 			return bad(at, "is "+reply.Kind(v)+", not a slot and its numbers")
 		}
 		slot, ok := reply.Int(entry[0])
@@ -207,7 +207,7 @@ type statsReader struct {
 
 // line reads a line, and returns the reason if it cannot be read.
 func (r *statsReader) line(line string) (reason string) {
-	words := 0 // of this line, the slot being the first
+	behindSlot := false // whether the word before, in this line, is a slot
 	for word := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '\r' || c == '\n' }) {
 		if ornament(word) {
 			continue
@@ -225,7 +225,7 @@ func (r *statsReader) line(line string) (reason string) {
 			r.metric = ""
 		case !isNumber && isNumeral(word):
 			return reply.Quote(word) + " is not a number of at least 0"
-		case isNumber && words == 1:
+		case isNumber && behindSlot:
 			if !r.s.add(r.slot, "load", number) {
 				return fmt.Sprintf("more than %d metrics", maxMetrics)
 			}
@@ -236,14 +236,14 @@ func (r *statsReader) line(line string) (reason string) {
 			}
 			r.slot, r.known = hashslot.Slot(slot), true
 			r.s.slots.Add(r.slot)
-			words = 1
+			behindSlot = true
 			continue
 		case !r.known || word == "":
 			return reply.Quote(word) + " is not a slot from 0 to 16383"
 		default:
 			r.metric = strings.ToLower(word)
 		}
-		words = 2
+		behindSlot = false
 	}
 	return ""
 }

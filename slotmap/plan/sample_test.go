@@ -56,6 +56,14 @@ func loadOf(t testing.TB, s *Sample, metric string) []float64 {
 	return load
 }
 
+// metricsOf returns the names of the metrics of a text, the shortest first.
+func metricsOf(t testing.TB, text string) []string {
+	t.Helper()
+	names := sampleOf(t, text).Metrics()
+	slices.SortStableFunc(names, func(a, b string) int { return len(a) - len(b) })
+	return names
+}
+
 func sampleOf(t testing.TB, text string) *Sample {
 	t.Helper()
 	s, err := ParseSlotStatsText(text)
@@ -91,6 +99,19 @@ func TestSlotStatsForms(t *testing.T) {
 	require.Equal(t, []string{"load"}, lines.Metrics())
 	require.Equal(t, "0-1 16383", lines.Slots().String())
 	require.Equal(t, 38.5, sum(loadOf(t, lines, "load")))
+	require.Equal(t, []float64{0, 3}, loadOf(t, sampleOf(t, "0\n\tcpu-usec\t0\r\n1,cpu-usec,3"), "cpu-usec")[:2])
+	require.Equal(t, 1.5, loadOf(t, sampleOf(t, "1) 1) (integer) 5\n   2) 1# \"a\" => (double) 1.5\n"), "a")[5])
+	require.Equal(t, []string{")", "*", "$x", "x)"}, metricsOf(t, "5\n) 1\n* 2\n$x 3\nx) 4\n"))
+	require.Equal(t, "0", sampleOf(t, "[[0,{}]]").slots.String())
+	for v, want := range map[any]float64{1.5: 1.5, "2.5": 2.5, 7: 7} {
+		n, ok := asNumber(v)
+		require.True(t, ok)
+		require.Equal(t, want, n)
+	}
+	for _, v := range []any{-1.5, math.NaN(), math.Inf(1), "-2.5", -7, nil} {
+		_, ok := asNumber(v)
+		require.False(t, ok, v)
+	}
 	empty, err := ParseSlotStats([]any{})
 	require.NoError(t, err)
 	require.Empty(t, empty.Metrics())
@@ -103,7 +124,18 @@ func TestSlotStatsErrors(t *testing.T) {
 	for i := range 65 {
 		many += fmt.Sprintf("m%d %d\n", i, i)
 	}
+	full := strings.TrimSuffix(many, "m64 64\n")
+	wide := map[string]any{}
+	for i := range 65 {
+		wide[fmt.Sprint(i)] = i
+	}
+	_, err := ParseSlotStats([]any{[]any{5, wide}})
+	require.EqualError(t, err, "plan: stats[0][1]: has more than the limit of 64 metrics")
 	for text, want := range map[string]string{
+		full + "6 1\n":               `plan: line 66 "6 1": more than 64 metrics`,
+		`[[16384,{}]]`:               `plan: stats[0][0]: is the number 16384, not a slot from 0 to 16383`,
+		`[["x",{}]]`:                 `plan: stats[0][0]: is the text "x", not a slot from 0 to 16383`,
+		"[[1,}\n\n\n":                `plan: line 1: invalid character '}' looking for beginning of value`,
 		"ERR unknown command":        `plan: line 1 "ERR unknown command": "ERR" is not a slot from 0 to 16383`,
 		"5\ncpu-usec 1\n16384\n":     `plan: line 3 "16384": "16384" is not a slot from 0 to 16383`,
 		"5 1e400":                    `plan: line 1 "5 1e400": "1e400" is not a number of at least 0`,
@@ -132,7 +164,11 @@ func TestSlotStatsErrors(t *testing.T) {
 		require.ErrorAs(t, err, &input, text)
 		require.EqualError(t, err, want, text)
 	}
-	_, err := ParseSlotStats(nil)
+	for _, n := range []int{60, 61} {
+		want := strings.Repeat("x", 60) + strings.Repeat("...", n-60)
+		require.Equal(t, want, shorten(strings.Repeat("x", n)))
+	}
+	_, err = ParseSlotStats(nil)
 	require.EqualError(t, err, "plan: stats: is null, not a list")
 }
 
@@ -166,6 +202,11 @@ func TestSince(t *testing.T) {
 	require.Equal(t, []float64{2, 1}, loadOf(t, d, "key-count")[5:7])
 	require.Equal(t, 2.0, loadOf(t, d, "new")[7])
 	require.Equal(t, now, now.Since(nil))
+	// Levels are not subtracted, and a counter can stand still.
+	for metric, want := range map[string]float64{"key-count": 7, "key_count": 7, "memory-bytes": 7, "memory_bytes": 7, "cpu-usec": 0} {
+		s := sampleOf(t, "5\n"+metric+" 7\n")
+		require.Equal(t, want, loadOf(t, s.Since(s), metric)[5], metric)
+	}
 	require.Equal(t, 9.0, loadOf(t, now, "cpu-usec")[5], "the sample stays")
 }
 
@@ -188,6 +229,25 @@ func TestHotSlotsAndSkew(t *testing.T) {
 		{"ac", "h:3", 1, 20, .25, .75, SlotLoad{16383, 20, 1}},
 		{"ab", "h:2", 8191, 10, .125, .375, SlotLoad{9000, 10, 1}},
 	}, shards)
+	// A primary may have several ranges, and a load may be small.
+	load[3] = 0.5
+	hot, err = HotSlots(load, 9)
+	require.NoError(t, err)
+	require.Equal(t, SlotLoad{3, 0.5, 0.5 / 70.5}, hot[3])
+	shards, err = ShardLoads(parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-9 20-16383\nab h:2@3 master - 0 0 2 connected 10-19\n"), load)
+	require.NoError(t, err)
+	require.Len(t, shards, 2)
+	require.Equal(t, 16374, shards[0].Slots)
+	// Of equal slots the first counts, and loads of other slots do not.
+	little := make([]float64, hashslot.Count)
+	little[3], little[4], little[16383] = 0.25, 0.25, 1
+	shards, err = ShardLoads(parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-9\nab h:2@3 master - 0 0 2 connected 10-19\n"), little)
+	require.NoError(t, err)
+	require.Equal(t, []ShardLoad{{"aa", "h:1", 10, .5, 1, 2, SlotLoad{3, .25, .5}}, {"ab", "h:2", 10, 0, 0, 0, SlotLoad{Slot: 10}}}, shards)
+	little[3], little[4] = 0, 0
+	shards, err = ShardLoads(parse(t, "aa h:1@2 myself,master - 0 0 1 connected 0-9\n"), little)
+	require.NoError(t, err)
+	require.Equal(t, []ShardLoad{{"aa", "h:1", 10, 0, 0, 0, SlotLoad{}}}, shards)
 	// After balancing by this load, the skew is less.
 	p, err := Rebalance(c, RebalanceOptions{Load: load})
 	require.NoError(t, err)

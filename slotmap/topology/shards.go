@@ -27,7 +27,8 @@ import (
 // [Node.Extra]. A replica that cannot be read is skipped with a warning, and so is any
 // such node of a shard without slots. Slots that cannot be read are an error, a
 // [*slotmap.ParseError], and so are slots or nodes that a shard has twice. So is any other
-// node that cannot be read in a shard with slots, since it may be their owner. The Cluster keeps the strings of reply in memory.
+// node that cannot be read in a shard with slots, since it may be their owner. The Cluster
+// keeps the strings of reply in memory.
 // ParseShards takes time and memory linear in reply.
 //
 // The format is that of clusterCommandShards in Valkey's cluster_legacy.c.
