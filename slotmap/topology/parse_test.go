@@ -612,6 +612,8 @@ func TestReplicas(t *testing.T) {
 	assert.Equal(t, []OpenSlot{{5, "a", "b", true, true}, {5, "a", "d", true, false}, {5, "c", "b", true, false}, {6, "b", "a", true, true}, {7, "b", "a", true, false}, {8, "a", "b", false, true}}, c.Open())
 	c = view(t, "a master 1 0-9 [4->-b] [5->-b] [5->-d]", "c master 1 [5->-d]")
 	assert.Equal(t, []OpenSlot{{4, "a", "b", true, false}, {5, "a", "b", true, false}, {5, "a", "d", true, false}, {5, "c", "d", true, false}}, c.Open())
+	c = view(t, "a master 1 0-9 [6-<-b]", "b master 1 [6->-a]")
+	assert.Equal(t, []OpenSlot{{6, "b", "a", true, true}}, c.Open())
 }
 
 // Of two primaries of a shard, one owns its slots.
