@@ -305,6 +305,9 @@ func TestNodeFields(t *testing.T) {
 		`shards[0].nodes[0]: unknown field "b"`,
 		`shards[0]: unknown field "new"`,
 	}, c.Warnings())
+	c, err = ParseShards([]any{[]any{"y", 1, "x", 2, "slots", []any{}, "nodes", []any{}}}, Origin{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{`shards[0]: unknown field "x"`, `shards[0]: unknown field "y"`}, c.Warnings())
 }
 
 func TestParseNodesWarnings(t *testing.T) {
