@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// maxZip is the most bytes that "go get" may download. It was set to a tenth more than the
-// size at that time, so that it stops large growth, but not the next test.
+// maxZip is the most bytes that "go get" may download. It was set to a twentieth more than
+// the size at that time, so that it stops large growth, but not the next test.
 const maxZip = 830_000
 
 // TestSize checks that the module stays small. Recorded replies, pictures and results are
