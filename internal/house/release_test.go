@@ -118,13 +118,15 @@ func TestReproducible(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip("there is no bash")
 	}
+	if err := exec.Command("git", "-C", root, "rev-parse").Run(); err != nil {
+		t.Skip("this is not a checkout")
+	}
 	var sums []string
 	for range 2 {
 		dir, out := filepath.Join(t.TempDir(), "checkout"), t.TempDir()
-		if text, err := exec.Command("git", "clone", "-q", root, dir).CombinedOutput(); err != nil {
-			t.Skipf("this is not a checkout: %s", text)
-		}
-		text, err := exec.Command(filepath.Join(dir, ".github/release.sh"), out).CombinedOutput()
+		text, err := exec.Command("git", "clone", "-q", root, dir).CombinedOutput()
+		require.NoError(t, err, "%s", text)
+		text, err = exec.Command(filepath.Join(dir, ".github/release.sh"), out).CombinedOutput()
 		require.NoError(t, err, "%s", text)
 		sum, err := os.ReadFile(filepath.Join(out, "SHA256SUMS"))
 		require.NoError(t, err)
