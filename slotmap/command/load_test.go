@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -292,8 +293,8 @@ func TestLoadNamesThatAreAlike(t *testing.T) {
 	require.Less(t, longest, 100)
 
 	var collide []string
-	for i := uint64(0); len(collide) < maxProbe+2; i++ {
-		name := fmt.Sprintf("n%07d", i)
+	for i := uint64(1e7); len(collide) < maxProbe+2; i++ {
+		name := strconv.FormatUint(i, 10)
 		if first, last := ends(name); hash(first, last, 8, 0)%4096 == 5 {
 			collide = append(collide, name)
 		}
