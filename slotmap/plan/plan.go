@@ -386,6 +386,9 @@ func Reshard(c *topology.Cluster, from []string, to string, slots int, jobs ...J
 	for _, i := range sources {
 		total += s.nodes[i].slots
 	}
+	if total == 0 {
+		return Plan{}, &InputError{Field: "from", Reason: "the sources have no slot to give"}
+	}
 	if slots < 1 || slots > total {
 		return Plan{}, &InputError{Field: "slots", Value: fmt.Sprint(slots), Reason: fmt.Sprintf("must be from 1 to %d", total)}
 	}

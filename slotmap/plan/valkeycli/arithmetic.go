@@ -13,22 +13,18 @@ import (
 // places. The conversions to float32 keep compilers from fusing operations.
 
 // allot is the slot allotment of clusterManagerCommandCreate: the last slot of each of n
-// primaries. The caller makes sure that n is not so large that a primary gets no slot.
+// primaries, from 1 to as many as there are slots. The tool also lowers a last slot above
+// the number of slots, and raises one before the first, but both only where primaries are so
+// many that [Create] refuses them.
 func allot(n int) []hashslot.Slot {
 	perNode := float32(hashslot.Count) / float32(n)
 	cursor := float32(0)
-	first := 0
 	lasts := make([]hashslot.Slot, n)
 	for i := range lasts {
-		last := int(math.Round(float64(float32(float32(cursor+perNode) - 1))))
-		if last > hashslot.Count || i == n-1 {
-			last = hashslot.Count - 1
-		}
-		last = max(last, first)
-		lasts[i] = hashslot.Slot(last)
-		first = last + 1
+		lasts[i] = hashslot.Slot(math.Round(float64(float32(float32(cursor+perNode) - 1))))
 		cursor = float32(cursor + perNode)
 	}
+	lasts[n-1] = hashslot.Count - 1
 	return lasts
 }
 
@@ -57,49 +53,43 @@ func placeReplicas(hosts []string, replicas int) (primaries []int, placed [][]in
 	}
 	n := len(hosts) / (replicas + 1)
 	primaries, unused = nodes[:n:n], slices.Clone(nodes[n:])
-	if len(unused) > 1 {
+	if len(unused) != 0 {
 		unused = append(unused[1:], unused[0])
 	}
 	placed = make([][]int, n)
-	place := func(p int) bool {
+	place := func(p int) {
 		if len(unused) == 0 {
-			return false
+			return
 		}
 		// The first node of another host, or else the first.
 		at := max(0, slices.IndexFunc(unused, func(i int) bool { return hosts[i] != hosts[primaries[p]] }))
 		placed[p] = append(placed[p], unused[at])
 		unused = slices.Delete(unused, at, at+1)
-		return true
 	}
 	for p := range primaries {
 		for range replicas {
 			place(p)
 		}
 	}
-	if replicas > 0 {
-		for p := range primaries { // "Adding extra replicas..."
-			place(p)
-		}
+	for p := range primaries { // "Adding extra replicas..."
+		place(p)
 	}
 	return primaries, placed, unused
 }
 
-// antiAffinity is clusterManagerGetAntiAffinityScore: 0 when no replica shares a
-// host with its primary or with a replica of the same primary.
-func antiAffinity(hosts []string, primaries []int, placed [][]int) (onPrimary, together int) {
+// sharesHost reports whether clusterManagerGetAntiAffinityScore is above 0: a replica is on
+// the host of its primary, or of another replica of that primary.
+func sharesHost(hosts []string, primaries []int, placed [][]int) bool {
 	for i, p := range primaries {
-		count := map[string]int{}
+		taken := map[string]bool{hosts[p]: true}
 		for _, r := range placed[i] {
-			count[hosts[r]]++
-		}
-		onPrimary += count[hosts[p]]
-		for _, c := range count {
-			if c > 1 {
-				together += c
+			if taken[hosts[r]] {
+				return true
 			}
+			taken[hosts[r]] = true
 		}
 	}
-	return onPrimary, together
+	return false
 }
 
 // A node is a primary as the tool keeps it.
@@ -119,10 +109,9 @@ type move struct {
 }
 
 // reshardTable is clusterManagerComputeReshardTable: the slots to take from each source so
-// that about n are taken in all. It removes them from the sources. If capped, it takes no
-// more than n.
+// that about n are taken in all. It removes them from the sources, and sorts these. If
+// capped, it takes no more than n.
 func reshardTable(sources []*node, n int, capped bool, take func(src *node, slots []hashslot.Slot)) {
-	sources = slices.Clone(sources)
 	slices.SortStableFunc(sources, func(a, b *node) int { return b.count - a.count })
 	total := 0
 	for _, s := range sources {
@@ -135,34 +124,40 @@ func reshardTable(sources []*node, n int, capped bool, take func(src *node, slot
 	for i, s := range sources {
 		part := float64(float32(float32(float32(n)/float32(total)) * float32(s.count)))
 		if i == 0 {
-			part = math.Ceil(part)
-		} else {
-			part = math.Floor(part)
+			part = math.Ceil(part) // others are rounded down
 		}
+		most := int(part)
 		if capped {
-			part = min(part, float64(n-taken))
+			most = min(most, n-taken)
 		}
 		var slots []hashslot.Slot
 		for slot := range s.slots.Slots() {
-			if len(slots) >= int(part) {
+			if len(slots) >= most {
 				break
 			}
 			s.slots.Remove(slot)
 			slots = append(slots, slot)
 		}
-		if len(slots) > 0 {
-			take(s, slots)
-			taken += len(slots)
-		}
+		take(s, slots)
+		taken += len(slots)
 	}
 }
 
 // rebalance is clusterManagerCommandRebalance for the involved primaries
 // in the tool's order.
 func rebalance(involved []*node, threshold float32, capped bool) ([]move, error) {
-	sum, over, err := setBalances(involved, threshold)
-	if err != nil || !over {
+	expected, err := shares(involved)
+	if err != nil {
 		return nil, err
+	}
+	sum, over := 0, false
+	for i, n := range involved {
+		n.balance = n.count - expected[i]
+		sum += n.balance
+		over = over || exceeds(n.count, expected[i], threshold)
+	}
+	if !over {
+		return nil, nil
 	}
 	if err := level(involved, sum); err != nil {
 		return nil, err
@@ -170,30 +165,33 @@ func rebalance(involved []*node, threshold float32, capped bool) ([]move, error)
 	return movesOf(involved, capped), nil
 }
 
-// setBalances sets the balance of each node: how many slots it has above its share. It
-// returns their sum, and whether a node is off by more than the threshold.
-func setBalances(involved []*node, threshold float32) (sum int, over bool, err error) {
+// shares returns the number of slots that each node should have, rounded down.
+func shares(involved []*node) ([]int, error) {
 	total := float32(0)
 	for _, n := range involved {
 		total = float32(total + n.weight)
 	}
+	var list []int
 	for _, n := range involved {
 		share := float32(float32(float32(hashslot.Count)/total) * n.weight)
-		if !(share <= hashslot.Count+1) { // also NaN
-			return 0, false, &plan.InputError{Field: "Weights", Reason: "the weights exceed the tool's 32-bit arithmetic"}
+		if !(share < math.MaxInt32) { // also NaN
+			return nil, &plan.InputError{Field: "Weights", Reason: "the weights exceed the tool's 32-bit arithmetic"}
 		}
-		expected := int(share)
-		n.balance = n.count - expected
-		sum += n.balance
-		if threshold > 0 {
-			if n.count > 0 {
-				over = over || float32(math.Abs(100-100.0*float64(expected)/float64(n.count))) > threshold
-			} else {
-				over = over || expected > 1
-			}
-		}
+		list = append(list, int(share))
 	}
-	return sum, over, nil
+	return list, nil
+}
+
+// exceeds reports whether a node with count slots, of which it should have expected, is off by
+// more than the threshold.
+func exceeds(count, expected int, threshold float32) bool {
+	switch {
+	case !(threshold > 0):
+		return false
+	case count > 0:
+		return float32(math.Abs(100-100.0*float64(expected)/float64(count))) > threshold
+	}
+	return expected > 1
 }
 
 // level lowers balances, a slot in turn, of the nodes that have none above their share,
@@ -221,14 +219,9 @@ func movesOf(involved []*node, capped bool) (moves []move) {
 	for d, s := 0, len(sorted)-1; d < s; {
 		dst, src := sorted[d], sorted[s]
 		n := min(abs(dst.balance), abs(src.balance))
-		if n > 0 {
-			move := move{from: src.id, to: dst.id, announced: n}
-			reshardTable([]*node{src}, n, capped, func(_ *node, slots []hashslot.Slot) { move.slots = slots })
-			for _, slot := range move.slots {
-				dst.slots.Add(slot)
-			}
-			moves = append(moves, move)
-		}
+		move := move{from: src.id, to: dst.id, announced: n}
+		reshardTable([]*node{src}, n, capped, func(_ *node, slots []hashslot.Slot) { move.slots = slots })
+		moves = append(moves, move) // a node that gets slots gives none
 		dst.balance += n
 		src.balance -= n
 		if dst.balance == 0 {

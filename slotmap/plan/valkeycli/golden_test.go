@@ -58,9 +58,8 @@ func TestReplicasGolden(t *testing.T) {
 			}
 		}
 		require.Equal(t, want, got)
-		onPrimary, together := antiAffinity(hosts, primaries, placed)
 		optimises := slices.Contains(g.Messages, ">>> Trying to optimize replicas allocation for anti-affinity")
-		require.Equal(t, optimises, onPrimary+together > 0)
+		require.Equal(t, optimises, sharesHost(hosts, primaries, placed))
 	})
 }
 
@@ -155,6 +154,7 @@ func TestEndless(t *testing.T) {
 	opts := RebalanceOptions{Weights: []plan.Weight{{ID: "a", Weight: 0.21}, {ID: "b", Weight: 0.21}}, Threshold: 0.001}
 	_, err := Rebalance(c, ToolValkey91, opts)
 	require.ErrorIs(t, err, ErrEndless)
+	require.EqualError(t, err, "plan: valkey-cli would never finish: every node has more slots than its rounded-down share, so no node can receive the remainder")
 	opts.Threshold = DefaultThreshold
 	run, err := Rebalance(c, ToolValkey91, opts)
 	require.NoError(t, err)
@@ -207,6 +207,146 @@ func TestCreateGolden(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, l.Shards[0].Replicas, 3)
 	require.Equal(t, hostsOf("b:1"), unused)
+	require.Contains(t, l.Warnings, "b:1 is left without a role: it becomes a primary without slots")
+	require.NotContains(t, l.Warnings, exchanges)
+	_, _, err = Create(ToolValkey91, hostsOf("a:1"), 1)
+	require.EqualError(t, err, "plan: hosts: a shard with 1 replicas needs 2 hosts, not 1")
+}
+
+const exchanges = "the tool goes on to exchange replicas at random, to keep those of a primary on different hosts: which ones cannot be told"
+
+// The tool exchanges replicas if one is on the host of its primary, or two of one primary are
+// on one host.
+func TestCreateExchanges(t *testing.T) {
+	for _, hosts := range [][]string{{"a:1", "a:2"}, {"a:1", "b:1", "b:2"}} {
+		l, _, err := Create(ToolValkey91, hostsOf(hosts...), len(hosts)-1)
+		require.NoError(t, err)
+		require.Contains(t, l.Warnings, exchanges, "%s", hosts)
+	}
+}
+
+// Where 32-bit floats add up to more or less than all slots, the last primary still ends at
+// the last slot.
+func TestAllotManyPrimaries(t *testing.T) {
+	for _, n := range []int{2136, 2241, hashslot.Count} {
+		lasts := allot(n)
+		require.Len(t, lasts, n)
+		require.EqualValues(t, 16383, lasts[n-1], "%d primaries", n)
+	}
+}
+
+// What --cluster rebalance moves, by its threshold in percent: a node with slots is compared
+// with its share, and one without is off if it should have more than one slot.
+func TestThreshold(t *testing.T) {
+	two := []string{"0-12287", "12288-16383"} // shares of 8192: 33 and 100 percent off
+	for _, tc := range []struct {
+		slots     []string
+		weights   []float64
+		threshold float64
+		moved     int
+	}{
+		{two, []float64{1, 1}, 100, 0},
+		{two, []float64{1, 1}, 99.5, 4096},
+		{[]string{"0-16383", ""}, []float64{1, 1}, 101, 8192},
+		{[]string{"0-16383", ""}, []float64{16383, 1}, DefaultThreshold, 0},
+		{[]string{"0-16383", ""}, []float64{16382, 2}, DefaultThreshold, 2},
+		{[]string{"0-16382", "16383"}, []float64{1, 0}, DefaultThreshold, 1},
+		{[]string{"0-16381", "16382-16383"}, []float64{16383, 1}, 49, 1},
+		{[]string{"0-16381", "16382-16383"}, []float64{16383, 1}, 50, 0},
+		{[]string{"0-8331", "8332-16383"}, []float64{1, 1}, DefaultThreshold, 0},   // 1.7 percent off
+		{[]string{"0-8397", "8398-16383"}, []float64{1, 1}, DefaultThreshold, 206}, // 2.6
+		{two, []float64{1, 1}, math.MaxFloat64, 0},
+	} {
+		var nodes []topology.Node
+		opts := RebalanceOptions{UseEmpty: true, Threshold: tc.threshold}
+		for i, slots := range tc.slots {
+			id := string(rune('a' + i))
+			nodes = append(nodes, primary(id, slots))
+			opts.Weights = append(opts.Weights, plan.Weight{ID: id, Weight: tc.weights[i]})
+		}
+		c, err := topology.NewCluster(nodes)
+		require.NoError(t, err)
+		run, err := Rebalance(c, ToolValkey91, opts)
+		require.NoError(t, err)
+		require.Equal(t, tc.moved, run.Plan.SlotCount(), "%+v", tc)
+	}
+}
+
+// With a threshold of 0 or less the tool moves nothing.
+func TestThresholdOfNothing(t *testing.T) {
+	c, err := topology.NewCluster([]topology.Node{primary("a", "0-16383"), primary("b", "")})
+	require.NoError(t, err)
+	for threshold, warned := range map[float64]bool{-1: true, 0: true, 1: false} {
+		run, err := Rebalance(c, ToolValkey91, RebalanceOptions{UseEmpty: true, Threshold: threshold})
+		require.NoError(t, err)
+		require.Equal(t, warned, len(run.Plan.Moves) == 0)
+		require.Equal(t, warned, slices.Contains(run.Plan.Warnings, "with a threshold of 0 or less the tool never moves anything"))
+	}
+}
+
+func primary(id, slots string) topology.Node {
+	return topology.Node{
+		ID: id, IP: "10.0.0.1", Port: 7000 + int(id[0]), Role: topology.RolePrimary,
+		Slots: slices.Collect(slotmap.MustParseSet(slots).Ranges()),
+	}
+}
+
+// A reshard from sources whose parts are 7.0000005 slots each: the first gives 8, the others
+// 7, and a tool that moves what it announces takes one less from the last.
+func TestReshardRoundsUp(t *testing.T) {
+	c, err := topology.NewCluster([]topology.Node{
+		primary("a", "0-12"), primary("b", "13-25"), primary("c", "26-38"), primary("d", "40-16383"), primary("e", "39"), primary("f", ""),
+	})
+	require.NoError(t, err)
+	for tool, last := range map[Tool]int{ToolValkey91: 7, ToolValkey80: 6} {
+		run, err := Reshard(c, tool, nil, []string{"a", "b", "c"}, "d", 21)
+		require.NoError(t, err)
+		require.Equal(t, []int{8, 7, last}, run.Announced)
+		var warnings []string
+		if last == 7 {
+			warnings = []string{"the tool moves 22 slots, not 21, because it rounds 32-bit floats"}
+		}
+		require.Equal(t, warnings, run.Plan.Warnings)
+		// Of more slots than there are, it moves all.
+		for _, asked := range []int{39, 40, hashslot.Count} {
+			run, err = Reshard(c, tool, nil, []string{"a", "b", "c"}, "d", asked)
+			require.NoError(t, err)
+			require.Equal(t, []int{13, 13, 13}, run.Announced)
+			warning := fmt.Sprintf("the tool moves 39 slots, not %d: the sources have no more", asked)
+			require.Equal(t, asked > 39, slices.Contains(run.Plan.Warnings, warning))
+			require.Len(t, run.Plan.Warnings, 3+min(1, asked-39), "the sources lose their last slots")
+		}
+		run, err = Reshard(c, tool, nil, []string{"e"}, "d", 1)
+		require.NoError(t, err)
+		require.Equal(t, "39", run.Plan.Moves[0].Slots.String())
+		_, err = Reshard(c, tool, nil, []string{"f"}, "d", 100)
+		require.EqualError(t, err, "plan: from: the sources have no slot to give")
+	}
+}
+
+// Where the rounded shares are more than there are slots, the last receiver gets fewer.
+func TestMoreSharesThanSlots(t *testing.T) {
+	a, b := &node{id: "a", balance: -5}, &node{id: "b", balance: 3, count: 3}
+	b.slots.AddRange(slotmap.Range{First: 7, Last: 9})
+	require.Equal(t, []move{{from: "b", to: "a", announced: 3, slots: []hashslot.Slot{7, 8, 9}}}, movesOf([]*node{a, b}, true))
+}
+
+// The nodes of a plan have the tool's order, and their weights. A weight is that of the first
+// node whose id begins with its own, of those that the tool lists. The asked node is the first.
+func TestNodesOfThePlan(t *testing.T) {
+	c := parse(t, "ab0 h:1@2 handshake - 0 0 0 connected\nab h:2@3 master - 0 0 1 connected 0-8191\nabc h:3@4 slave ab 0 0 1 connected\n"+
+		"ac h:4@5 master - 0 0 2 connected 8192-16382\nad h:5@6 myself,master - 0 0 3 connected 16383\n")
+	run, err := Rebalance(c, ToolValkey91, RebalanceOptions{Threshold: 50, Weights: []plan.Weight{{ID: "AB", Weight: 2}, {ID: "abc", Weight: 7}, {ID: "a", Weight: 0}}})
+	require.NoError(t, err)
+	var nodes []string
+	for _, n := range run.Plan.Nodes {
+		nodes = append(nodes, fmt.Sprint(n.ID, " ", n.Weight))
+	}
+	require.Equal(t, []string{"ad 0", "ab 2", "ac 1"}, nodes)
+	require.Len(t, run.Plan.Moves, 2)
+	// A weight of 0 is one that nobody else has to have.
+	_, err = Rebalance(c, ToolValkey91, RebalanceOptions{Threshold: 2, Weights: []plan.Weight{{ID: "ab", Weight: 0}, {ID: "ac", Weight: 0}}})
+	require.NoError(t, err)
 }
 
 func hostsOf(addrs ...string) []plan.Host {
@@ -312,11 +452,17 @@ func TestTools(t *testing.T) {
 			require.NoError(t, err)
 		} else {
 			require.EqualError(t, err, "plan: hosts: "+tool.String()+" creates no fewer than 3 primaries, and these hosts make 2")
+			_, _, err = Create(tool, hostsOf("a:1", "b:1", "c:1", "d:1", "e:1"), 1)
+			require.EqualError(t, err, "plan: hosts: "+tool.String()+" creates no fewer than 3 primaries, and these hosts make 2")
 		}
+		_, _, err = Create(tool, hostsOf("a:1", "b:1", "c:1"), 0)
+		require.NoError(t, err)
 	}
-	_, err := ParseTool("redis-5")
+	none, err := ParseTool("redis-5")
+	require.Zero(t, none)
 	require.EqualError(t, err, `plan: tool "redis-5": must be one of valkey-9.1, valkey-8.0, redis-7.0, redis-8.6`)
 	require.Equal(t, "tool 9", Tool(9).String())
+	require.Equal(t, "tool 4", Tool(4).String(), "the first without a name")
 }
 
 func TestInputErrors(t *testing.T) {
@@ -327,15 +473,22 @@ func TestInputErrors(t *testing.T) {
 	}
 	for want, err := range map[string]error{
 		`plan: Weights: all weights are 0: no node is left to own the slots`: rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa"}, {ID: "ab"}}}),
-		`plan: Weights: the weights exceed the tool's 32-bit arithmetic`:     rebalance(RebalanceOptions{Threshold: 2, Weights: []plan.Weight{{ID: "aa", Weight: 1e300}}}),
+		`plan: Weights: the weights exceed the tool's 32-bit arithmetic`:     rebalance(RebalanceOptions{Threshold: 2, Weights: []plan.Weight{{ID: "aa", Weight: math.MaxFloat64}}}),
 		`plan: Weights[0] "zz": no node id begins with this`:                 rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "zz"}}}),
 		`plan: Weights[0]: the node id is missing`:                           rebalance(RebalanceOptions{Weights: []plan.Weight{{}}}),
 		`plan: Weights[0] "-1": must be a number of at least 0`:              rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa", Weight: -1}}}),
+		`plan: Weights[0] "+Inf": must be a number of at least 0`:            rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa", Weight: math.Inf(1)}}}),
+		`plan: Weights[0] "NaN": must be a number of at least 0`:             rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa", Weight: math.NaN()}}}),
+		`plan: Weights[0] "-0.5": must be a number of at least 0`:            rebalance(RebalanceOptions{Weights: []plan.Weight{{ID: "aa", Weight: -0.5}}}),
 		`plan: Threshold "NaN": must be a finite percentage`:                 rebalance(RebalanceOptions{Threshold: math.NaN()}),
+		`plan: Threshold "+Inf": must be a finite percentage`:                rebalance(RebalanceOptions{Threshold: math.Inf(1)}),
+		`plan: Threshold "-Inf": must be a finite percentage`:                rebalance(RebalanceOptions{Threshold: math.Inf(-1)}),
 		`plan: Order: primary ab is missing`:                                 rebalance(RebalanceOptions{Order: Order{"aa"}}),
 		`plan: Order[1] "zz": no node has this id`:                           rebalance(RebalanceOptions{Order: Order{"aa", "zz"}}),
 		`plan: Order[1] "aa": is named twice`:                                rebalance(RebalanceOptions{Order: Order{"aa", "aa"}}),
 		`plan: tool "tool 9": is unknown`:                                    second(Rebalance(c, 9, RebalanceOptions{})),
+		`plan: tool "tool 4": is unknown`:                                    second(Reshard(c, 4, nil, nil, "aa", 1)),
+		`plan: slots "0": must be from 1 to 16384`:                           second(Reshard(c, ToolValkey91, nil, nil, "aa", 0)),
 		`plan: slots "16385": must be from 1 to 16384`:                       second(Reshard(c, ToolValkey91, nil, nil, "aa", 16385)),
 		`plan: to "zz": no node has this id`:                                 second(Reshard(c, ToolValkey91, nil, nil, "zz", 5)),
 		`plan: from[0] "aa": is the target`:                                  second(Reshard(c, ToolValkey91, nil, []string{"aa"}, "aa", 5)),

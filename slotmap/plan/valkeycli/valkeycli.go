@@ -118,29 +118,25 @@ func Rebalance(c *topology.Cluster, tool Tool, opts RebalanceOptions) (Run, erro
 	if err := s.weigh(opts.Weights); err != nil {
 		return Run{}, err
 	}
-	var involved []*node
-	sum := 0.0
+	var involved []*node // at least one: all slots have owners
+	weighed := false
 	for i, n := range s.nodes {
 		if n.count > 0 || opts.UseEmpty {
 			involved = append(involved, n)
-			sum += s.is.Nodes[i].Weight
+			weighed = weighed || s.is.Nodes[i].Weight > 0
 		}
 	}
-	switch {
-	case len(involved) == 0:
-		return Run{}, &plan.InputError{Field: "Cluster", Reason: "no primary can take part"}
-	case sum == 0:
+	if !weighed {
 		return Run{}, &plan.InputError{Field: "Weights", Reason: "all weights are 0: no node is left to own the slots"}
 	}
 	moves, err := rebalance(involved, float32(opts.Threshold), tool.caps())
 	if err != nil {
 		return Run{}, err
 	}
-	run, err := s.run(moves)
-	if len(moves) == 0 && opts.Threshold <= 0 {
-		run.Plan.Warnings = append(run.Plan.Warnings, "with a threshold of 0 or less the tool never moves anything")
+	if opts.Threshold <= 0 {
+		return s.run(moves, "with a threshold of 0 or less the tool never moves anything")
 	}
-	return run, err
+	return s.run(moves)
 }
 
 // Reshard is --cluster reshard: it moves about the given number of slots to the node to,
@@ -169,18 +165,24 @@ func Reshard(c *topology.Cluster, tool Tool, order Order, from []string, to stri
 	for _, id := range from {
 		sources = append(sources, s.byID[id])
 	}
+	total := 0
+	for _, n := range sources {
+		total += n.count
+	}
 	var moves []move
+	moved := 0
 	reshardTable(sources, slots, tool.caps(), func(src *node, list []hashslot.Slot) {
 		moves = append(moves, move{from: src.id, to: to, announced: len(list), slots: list})
+		moved += len(list)
 	})
-	run, err := s.run(moves)
-	if err != nil {
-		return Run{}, err
+	var warnings []string
+	switch {
+	case slots > total:
+		warnings = append(warnings, fmt.Sprintf("the tool moves %d slots, not %d: the sources have no more", moved, slots))
+	case moved != slots:
+		warnings = append(warnings, fmt.Sprintf("the tool moves %d slots, not %d, because it rounds 32-bit floats", moved, slots))
 	}
-	if n := run.Plan.SlotCount(); n != slots {
-		run.Plan.Warnings = append(run.Plan.Warnings, fmt.Sprintf("the tool moves %d slots, not %d, because it rounds 32-bit floats", n, slots))
-	}
-	return run, nil
+	return s.run(moves, warnings...)
 }
 
 // Create is --cluster create up to the random exchanges that the tool makes if replicas
@@ -218,7 +220,7 @@ func Create(tool Tool, hosts []plan.Host, replicas int) (l plan.Layout, unused [
 		unused = append(unused, hosts[i])
 		l.Warnings = append(l.Warnings, hosts[i].Addr+" is left without a role: it becomes a primary without slots")
 	}
-	if onPrimary, together := antiAffinity(names, primaries, placed); onPrimary+together > 0 {
+	if sharesHost(names, primaries, placed) {
 		l.Warnings = append(l.Warnings, "the tool goes on to exchange replicas at random, to keep those of a primary on different hosts: which ones cannot be told")
 	}
 	return l, unused, nil
@@ -273,18 +275,13 @@ func (s *state) sort(order Order) error {
 		s.order = append(s.order, n)
 	}
 	if order == nil {
-		s.order = slices.Clone(s.cluster.Nodes())
-		slices.SortStableFunc(s.order, func(a, b *topology.Node) int {
-			first := func(n *topology.Node) int {
-				if n.Flags.Has(topology.FlagMyself) {
-					return 0
+		for _, asked := range []bool{true, false} {
+			for _, n := range s.cluster.Nodes() {
+				if n.Flags.Has(topology.FlagMyself) == asked {
+					place[n.ID] = len(s.order)
+					s.order = append(s.order, n)
 				}
-				return 1
 			}
-			return first(a) - first(b)
-		})
-		for i, n := range s.order {
-			place[n.ID] = i
 		}
 	}
 	for _, n := range s.is.Nodes {
@@ -300,7 +297,7 @@ func (s *state) sort(order Order) error {
 func (s *state) weigh(weights []plan.Weight) error {
 	for i, w := range weights {
 		field := fmt.Sprintf("Weights[%d]", i)
-		if !(w.Weight >= 0) || math.IsInf(w.Weight, 0) {
+		if !(w.Weight >= 0 && w.Weight <= math.MaxFloat64) {
 			return &plan.InputError{Field: field, Value: fmt.Sprint(w.Weight), Reason: "must be a number of at least 0"}
 		}
 		if w.ID == "" {
@@ -322,12 +319,11 @@ func (s *state) weigh(weights []plan.Weight) error {
 	return nil
 }
 
-// run returns the run that makes the moves.
-func (s *state) run(moves []move) (Run, error) {
+// run returns the run that makes the moves, with the warnings.
+func (s *state) run(moves []move, warnings ...string) (Run, error) {
 	var (
 		run  Run
 		list []plan.Move
-		odd  []string
 	)
 	for _, m := range moves {
 		move := plan.Move{From: m.from, To: m.to}
@@ -335,7 +331,7 @@ func (s *state) run(moves []move) (Run, error) {
 			move.Slots.Add(slot)
 		}
 		if len(m.slots) != m.announced {
-			odd = append(odd, fmt.Sprintf("from %s to %s the tool announces %d slots and moves %d", m.from, m.to, m.announced, len(m.slots)))
+			warnings = append(warnings, fmt.Sprintf("from %s to %s the tool announces %d slots and moves %d", m.from, m.to, m.announced, len(m.slots)))
 		}
 		if len(m.slots) == 0 {
 			continue
@@ -348,7 +344,7 @@ func (s *state) run(moves []move) (Run, error) {
 		return Run{}, err
 	}
 	p.Nodes = s.is.Nodes
-	p.Warnings = append(p.Warnings, odd...)
+	p.Warnings = append(p.Warnings, warnings...)
 	run.Plan = p
 	return run, nil
 }
