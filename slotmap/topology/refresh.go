@@ -252,13 +252,14 @@ func (p *Refresher) want(w wish, hint string, now time.Time) {
 	if hint != "" {
 		p.hint = hint
 	}
-	if before == none && p.open == 0 && now.Sub(p.last) > 2*p.wait {
+	if p.open != 0 {
+		return // its end decides when the next one is due
+	}
+	if before == none && now.Sub(p.last) > 2*p.wait {
 		p.tries, p.contradicted, p.asked = 0, 0, p.asked[:0]
 	}
-	if p.open == 0 {
-		p.grant(now)
-		p.schedule(now)
-	}
+	p.grant(now)
+	p.schedule(now)
 }
 
 func (p *Refresher) wish() wish { return wish(p.wanted.Load()) }

@@ -140,6 +140,7 @@ func TestRefreshStarts(t *testing.T) {
 			period = wish
 		}
 		want := c.now.Add(period)
+		c.now = c.now.Add(1) // the first call counts, not this one
 		assert.Equal(t, Refresh{NotBefore: want}, c.nextNow(), name)
 		c.now = want.Add(-1)
 		assert.Equal(t, Refresh{NotBefore: want}, c.nextNow(), name)
@@ -301,6 +302,11 @@ func TestRefreshWishes(t *testing.T) {
 	assert.Equal(t, []int{5, 1, 1}, []int{c.tries, c.contradicted, len(c.asked)}, "there was one")
 	c = reset(2*time.Second + 1)
 	assert.Equal(t, []int{0, 0, 0}, []int{c.tries, c.contradicted, len(c.asked)})
+	// But not while a Refresh is open.
+	c = begun(t, 1)
+	c.tries, c.last, c.wait, c.open, c.next = 5, c.now, time.Second, 1, c.now.Add(time.Minute)
+	c.want(urgent, "", c.now.Add(5*time.Second))
+	assert.Equal(t, []any{5, urgent, c.now.Add(time.Minute)}, []any{c.tries, c.wish(), c.next})
 
 	a, b, x := new(Node), new(Node), &Node{Flags: FlagPFail}
 	for _, test := range []struct {
@@ -458,6 +464,14 @@ func TestRefreshAnswers(t *testing.T) {
 	down := view(t, "a master,fail 1 0-5460", "b master 2 5461-10922", "c master 3 10923-16383")
 	c.retry(&c.router, []*Cluster{nil, down}, c.now)
 	assert.True(t, c.router.Node("c1").Serves())
+	assert.Empty(t, c.retries, "one view is enough")
+	// A node that has left the map is not tried again, and one that was known by its address
+	// is tried by its id.
+	c.retries = []*Node{{key: "gone", addr: "gone:1"}, {key: at("a"), addr: at("a")}}
+	require.Equal(t, "a", c.router.Failed(c.router.Node("a")).Node.ID)
+	c.retry(&c.router, []*Cluster{down}, c.now)
+	assert.False(t, c.router.Node("a").Serves(), "the view has it as failed")
+	assert.Equal(t, "a", c.suspects[0].node.ID)
 
 	// Apply of a Refresh that is not open is no failure.
 	c = begun(t, 1)
