@@ -16,7 +16,7 @@ import (
 // use. What they return belongs to the Cluster and must not be modified. A nil *Cluster
 // is a view without nodes.
 type Cluster struct {
-	command string
+	command string // "" for merged views
 	from    Origin // the zero Origin for merged views
 	store   []Node
 	nodes   []*Node

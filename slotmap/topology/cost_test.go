@@ -218,7 +218,7 @@ func TestViewsAreNotKeptAlive(t *testing.T) {
 // Repeated open slots of a node are kept once.
 func TestRepeatedOpenSlots(t *testing.T) {
 	for _, repeated := range []string{" [3->-b]", " [3-<-b]"} {
-		c, err := ParseNodes("a h:1@1 master - 0 0 1 connected 3"+strings.Repeat(repeated, 1<<18)+"\n", Origin{})
+		c, err := ParseNodes("a h:1@1 master - 0 0 1 connected 3"+strings.Repeat(repeated, 1<<16)+"\n", Origin{})
 		require.NoError(t, err)
 		require.Len(t, c.Open(), 1)
 		n := c.Node("a")

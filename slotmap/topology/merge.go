@@ -220,7 +220,7 @@ func compareCandidates(a, b *candidate) (order int, reason string) {
 }
 
 func (m *merger) build() *Cluster {
-	c := &Cluster{command: merged, store: make([]Node, len(m.nodes))}
+	c := &Cluster{store: make([]Node, len(m.nodes))}
 	for i, node := range m.nodes {
 		node.place = int32(i) + 1
 	}

@@ -14,7 +14,6 @@ const (
 	nodesCommand  = "CLUSTER NODES"
 	slotsCommand  = "CLUSTER SLOTS"
 	shardsCommand = "CLUSTER SHARDS"
-	merged        = "merged views"
 
 	maxNodes = 1 << 16
 	maxText  = 64 << 20
@@ -55,18 +54,12 @@ func ParseNodes(text string, from Origin) (*Cluster, error) {
 	// Make room for all nodes at once, but not for lines shorter than servers write.
 	p.c.store = make([]Node, 0, min(strings.Count(text, "\n")+1, len(text)/60+1, maxNodes))
 	p.c.byKey = make(map[string]int32, cap(p.c.store))
-	for line := 1; start < len(text); line++ {
-		end := strings.IndexByte(text[start:], '\n')
-		if end < 0 {
-			end = len(text)
-		} else {
-			end += start
-		}
-		p.line, p.number, p.start = text[start:end], line, start
+	for line := range strings.SplitSeq(text[start:], "\n") {
+		p.line, p.number, p.start = line, p.number+1, start
 		if err := p.parseLine(); err != nil {
 			return nil, err.of(nodesCommand)
 		}
-		start = end + 1
+		start += len(line) + 1
 	}
 	if len(p.c.store) == 0 {
 		if p.skipped != nil {
@@ -74,7 +67,9 @@ func ParseNodes(text string, from Origin) (*Cluster, error) {
 		}
 		return nil, (&fault{location{line: 1}, "no node"}).of(nodesCommand)
 	}
-	p.finish(from)
+	p.c.resolve(from)
+	p.joinNameless()
+	p.c.build()
 	return p.c, nil
 }
 
@@ -102,15 +97,6 @@ func otherForm(text string) string {
 
 func isDigit(b byte) bool { return '0' <= b && b <= '9' }
 
-// finish completes the nodes and the cluster.
-func (p *nodesParser) finish(from Origin) {
-	p.c.resolve(from)
-	if p.unnamed != nil {
-		p.joinNameless()
-	}
-	p.c.build()
-}
-
 // joinNameless gives the replicas whose primary is not named to the one primary that
 // has no name, if there is one.
 func (p *nodesParser) joinNameless() {
@@ -137,7 +123,8 @@ type nodesParser struct {
 	skipped *fault          // the first line that was not understood
 	unnamed map[string]bool // the addresses of the nodes without an id
 
-	expanded int // how many open slots came in ranges
+	expanded int  // how many open slots came in ranges
+	repeated bool // whether the node has more open slots than there are slots
 
 	line          string
 	number, start int // of the line: its number, from 1, and its offset in the text
@@ -158,6 +145,9 @@ func (p *nodesParser) token() (s string, at int) {
 	p.at = i
 	return p.line[at:i], at
 }
+
+// spaces are what separates the tokens of a line.
+const spaces = " \t\r"
 
 func isSpace(b byte) bool { return b == ' ' || b == '\t' || b == '\r' }
 
@@ -225,13 +215,13 @@ func (p *nodesParser) namesOwner() bool {
 		flags := "," + s + ","
 		if (i == 1 || i == 2) && (strings.Contains(flags, ",master,") || strings.Contains(flags, ",primary,")) {
 			primary = true
-			if strings.IndexByte(before, ':') >= 0 {
+			if strings.Contains(before, ":") {
 				return true
 			}
 		}
 		_, err := slotmap.ParseRange(s)
 		switch {
-		case err == nil && strings.IndexByte(s, '-') > 0, link && isDigit(s[0]):
+		case err == nil && strings.Contains(s, "-"), link && isDigit(s[0]):
 			return true
 		case isLinkState(s):
 			link = true
@@ -248,7 +238,7 @@ func (p *nodesParser) parseNode(n *Node) *fault {
 	p.at = 0
 	id, at := p.token()
 	addr, addrAt := p.token()
-	if strings.IndexByte(id, ':') >= 0 && knownRole(addr) {
+	if strings.Contains(id, ":") && knownRole(addr) {
 		// Dragonfly, asked at a replica, does not know the id of the primary.
 		p.at = addrAt
 		id, addr, addrAt = "", id, at
@@ -261,10 +251,10 @@ func (p *nodesParser) parseNode(n *Node) *fault {
 	}
 	n.ID, n.key = id, id
 	flags, flagsAt := p.token()
-	if strings.IndexByte(addr, ',') >= 0 && !knownRole(flags) {
+	if strings.Contains(addr, ",") && !knownRole(flags) {
 		addr, flags, flagsAt = p.joinAddr(addr, addrAt, flags, flagsAt)
 	}
-	if addr == "" || flags == "" {
+	if flags == "" {
 		return p.fail(len(p.line), "too few fields: there is no address or no flags")
 	}
 	if err := p.parseAddr(n, addr, addrAt); err != nil {
@@ -338,10 +328,10 @@ func (p *nodesParser) lacksPrimary(token string) bool {
 		return false
 	}
 	back := p.at
-	defer func() { p.at = back }()
 	p.token()
 	p.token()
 	link, _ := p.token()
+	p.at = back
 	return isLinkState(link)
 }
 
@@ -352,12 +342,8 @@ func (p *nodesParser) lacksPrimary(token string) bool {
 func (p *nodesParser) joinAddr(addr string, addrAt int, flags string, flagsAt int) (string, string, int) {
 	back := p.at
 	for range 16 {
-		s, at := p.token()
-		if s == "" {
-			break
-		}
-		if knownRole(s) {
-			addr = strings.TrimRight(p.line[addrAt:at], " \t")
+		if s, at := p.token(); knownRole(s) {
+			addr = strings.TrimRight(p.line[addrAt:at], spaces)
 			p.warn(addrAt, "spaces in the address field "+reply.Quote(addr))
 			return addr, s, at
 		}
@@ -467,6 +453,7 @@ func (n *Node) setExtra(name, value string) {
 }
 
 func (p *nodesParser) parseFlags(n *Node, flags string, at int) *fault {
+	here := at // of the flag
 	for rest := flags; rest != ""; {
 		var flag string
 		flag, rest, _ = strings.Cut(rest, ",")
@@ -489,17 +476,17 @@ func (p *nodesParser) parseFlags(n *Node, flags string, at int) *fault {
 			n.Flags |= FlagNoFailover
 		case "noflags":
 		default:
-			p.warn(at, "unknown flag "+reply.Quote(flag))
+			p.warn(here, "unknown flag "+reply.Quote(flag))
 		}
-		at += len(flag) + 1
+		here += len(flag) + 1
 	}
 	switch {
 	case n.Flags.Has(FlagPrimary | FlagReplica):
-		return p.fail(at-len(flags)-1, "flags "+reply.Quote(flags)+" are both those of a primary and of a replica")
-	case n.Flags&FlagHandshake != 0:
-	case n.Flags&FlagPrimary != 0:
+		return p.fail(at, "flags "+reply.Quote(flags)+" are both those of a primary and of a replica")
+	case n.Flags.Has(FlagHandshake):
+	case n.Flags.Has(FlagPrimary):
 		n.Role = RolePrimary
-	case n.Flags&FlagReplica != 0:
+	case n.Flags.Has(FlagReplica):
 		n.Role = RoleReplica
 	}
 	return nil
@@ -509,32 +496,28 @@ func (p *nodesParser) parseFlags(n *Node, flags string, at int) *fault {
 // "[5-<-id]", and, of Kvrocks, "[5-9->-id]" and "[5-9-<-id]".
 func (p *nodesParser) parseSlots(n *Node) *fault {
 	room := min(strings.Count(p.line[p.at:], " "), hashslot.Count)
-	for {
-		s, at := p.token()
-		if s == "" {
-			break
-		}
-		if s[0] == '[' {
+	p.repeated = false
+	for s, at := p.token(); s != ""; s, at = p.token() {
+		switch {
+		case s[0] == '[':
 			p.parseOpen(n, s, at)
-			continue
-		}
-		if !isDigit(s[0]) {
+		case !isDigit(s[0]):
 			p.warn(at, "unknown field "+reply.Quote(s))
-			continue
+		default:
+			r, err := slotmap.ParseRange(s)
+			if err != nil {
+				return p.fail(at, reply.Quote(s)+" is not a slot or a range of slots from 0 to 16383")
+			}
+			if n.Slots == nil {
+				n.Slots = make([]slotmap.Range, 0, room)
+			}
+			n.Slots = append(n.Slots, r)
 		}
-		r, err := slotmap.ParseRange(s)
-		if err != nil {
-			return p.fail(at, reply.Quote(s)+" is not a slot or a range of slots from 0 to 16383")
-		}
-		if n.Slots == nil {
-			n.Slots = make([]slotmap.Range, 0, room)
-		}
-		n.Slots = append(n.Slots, r)
 	}
 	if n.dedupe() {
 		p.warn(0, "slots more than once")
 	}
-	if max(len(n.Migrating), len(n.Importing)) > hashslot.Count || max(cap(n.Migrating), cap(n.Importing)) > 2*hashslot.Count {
+	if p.repeated {
 		p.warn(0, "open slots more than once")
 		n.Migrating, n.Importing = slices.Clone(onePerSlot(n.Migrating)), slices.Clone(onePerSlot(n.Importing))
 	}
@@ -566,9 +549,9 @@ func (n *Node) dedupe() bool {
 // skipped, since open slots do not change who owns a slot.
 func (p *nodesParser) parseOpen(n *Node, s string, at int) {
 	inner, closed := strings.CutSuffix(s[1:], "]")
-	slots, peer, migrating := strings.Cut(inner, "->-")
+	slots, peer, _ := strings.Cut(inner, "->-")
 	to := &n.Migrating
-	if before, after, ok := strings.Cut(inner, "-<-"); ok && (!migrating || len(before) < len(slots)) {
+	if before, after, _ := strings.Cut(inner, "-<-"); len(before) < len(slots) {
 		slots, peer, to = before, after, &n.Importing
 	}
 	r, err := slotmap.ParseRange(slots)
@@ -583,22 +566,16 @@ func (p *nodesParser) parseOpen(n *Node, s string, at int) {
 		}
 	}
 	for slot := r.First; slot <= r.Last; slot++ {
-		*to = appendPeer(*to, Peer{slot, peer})
+		if len(*to) == 2*hashslot.Count {
+			*to, p.repeated = onePerSlot(*to), true // a bound on memory
+		}
+		*to = append(*to, Peer{slot, peer})
 	}
 }
 
 // maxExpanded bounds the open slots that a text can list as ranges. A node lists only
 // its own, at most 16384.
 const maxExpanded = 4 * hashslot.Count
-
-// appendPeer is append with a bound on memory: when there are twice as many entries as
-// slots, it first drops all but the first entry of each slot.
-func appendPeer(peers []Peer, p Peer) []Peer {
-	if len(peers) >= 2*hashslot.Count {
-		peers = onePerSlot(peers)
-	}
-	return append(peers, p)
-}
 
 // onePerSlot returns the first peer of each slot. It modifies peers.
 func onePerSlot(peers []Peer) []Peer {
@@ -618,12 +595,11 @@ func (p *nodesParser) parseVars() {
 		case name == "":
 			return
 		case strings.EqualFold(name, "currentEpoch"):
-			epoch, err := strconv.ParseUint(value, 10, 64)
-			if err != nil {
+			if epoch, err := strconv.ParseUint(value, 10, 64); err == nil {
+				p.c.currentEpoch = epoch
+			} else {
 				p.warn(at, "currentEpoch "+reply.Quote(value)+" is not a number")
-				continue
 			}
-			p.c.currentEpoch = epoch
 		case strings.EqualFold(name, "lastVoteEpoch"):
 		default:
 			p.warn(at, "unknown variable "+reply.Quote(name))
@@ -631,27 +607,20 @@ func (p *nodesParser) parseVars() {
 	}
 }
 
-// parsePort reads a port from 0 to 65535.
-func parsePort(s string) (int, bool) {
-	n, ok := parseSmall(s)
-	if !ok || n > 65535 {
-		return 0, false
-	}
-	return n, true
-}
-
-// parseSmall reads a number of up to five digits without leading zeros.
-func parseSmall(s string) (n int, ok bool) {
-	if len(s) == 0 || len(s) > 5 || len(s) > 1 && s[0] == '0' {
+// parsePort reads a port from 0 to 65535, without leading zeros.
+func parsePort(s string) (port int, ok bool) {
+	if s == "" || s[0] == '0' && s != "0" {
 		return 0, false
 	}
 	for i := range len(s) {
 		if !isDigit(s[i]) {
 			return 0, false
 		}
-		n = n*10 + int(s[i]-'0')
+		if port = port*10 + int(s[i]-'0'); port > 65535 {
+			return 0, false
+		}
 	}
-	return n, true
+	return port, true
 }
 
 // cutLast is strings.Cut at the last sep.

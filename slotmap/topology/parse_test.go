@@ -431,8 +431,6 @@ func TestParseNodesErrors(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "b", ids(c.Nodes()))
 	assert.Empty(t, c.Warnings())
-	_, err = ParseNodes(strings.Repeat("\n", maxText+1), Origin{})
-	assert.EqualError(t, err, "CLUSTER NODES: reply: longer than 64 MiB")
 }
 
 func TestParseReplyErrors(t *testing.T) {
@@ -987,9 +985,9 @@ func TestHostileReplies(t *testing.T) {
 		ok   bool
 	}{
 		{"everybody claims everything", many(size>>5, "0-16383"), true},
-		{"too many nodes", many(1<<16+1, ""), false},
+		{"many nodes", many(size+1, ""), size < 1<<16},
 		{"one claims everything over and over", many(1, strings.Repeat("0-16383 ", size)), true},
-		{"and so do all", many(1<<9, strings.Repeat("0-16383 ", size>>9)), true},
+		{"and so do all", many(size>>7, strings.Repeat("0-16383 ", 128)), true},
 		{"open slots", many(1, strings.Repeat("[0->-x] [1-<-y] ", size>>2)), true},
 		{"unknown fields", many(1, strings.Repeat("x ", 4*size)), true},
 		{"blank lines", strings.Repeat("\n", 8*size), false},
@@ -1020,7 +1018,7 @@ func TestHostileReplies(t *testing.T) {
 		})
 	}
 	// The same of decoded replies.
-	entry := []any{0, 16383, nil}
+	entry := []any{0, size>>2 - 1, nil}
 	var entries []any
 	for i := range max(size>>4, maxDisagreements+2) {
 		e := append([]any(nil), entry...)

@@ -477,28 +477,34 @@ func (p *Refresher) choose(r *Router) []string {
 // failed by Timeout: the views are used all the same.
 func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Time) Result {
 	var res Result
-	answers, moved := 0, false
+	answered, moved := false, false
 	for _, view := range views {
 		if view != nil {
 			res = r.Apply(view, what.Seen)
-			answers++
+			answered = true
 			moved = moved || res.Change != nil && res.Change.Slots.Len() > 0
 		}
 	}
-	if answers == 0 {
+	if !answered {
 		r.RefreshFailed()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if what.number == 0 || what.number != p.open {
-		return res
-	}
-	if answers == 0 {
+	switch {
+	case what.number == 0 || what.number != p.open:
+	case answered:
+		p.retry(r, views, now)
+		p.learn(res, moved, now)
+	default:
 		p.fail(now)
-		return res
 	}
+	return res
+}
+
+// learn ends the open Refresh, with the Result of its last view. moved means that the
+// views have moved slots.
+func (p *Refresher) learn(res Result, moved bool, now time.Time) {
 	p.lost = 0
-	p.retry(r, views, now)
 	switch {
 	case moved:
 		p.tries = min(p.tries, progress)
@@ -513,7 +519,6 @@ func (p *Refresher) Apply(r *Router, what Refresh, views []*Cluster, now time.Ti
 		p.contradicted = 0
 	}
 	p.end(now, moved)
-	return res
 }
 
 // fail ends the open Refresh, to which nobody has answered.

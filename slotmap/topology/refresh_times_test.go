@@ -149,8 +149,12 @@ func TestRefreshStarts(t *testing.T) {
 		assert.Len(t, what.Addrs, 1, name)
 		assert.Equal(t, want.Add(10*time.Second), what.NotBefore, name)
 	}
-	// A Result without news does not.
+	// A time before the first call is too early.
 	c := newTimed(t, 1)
+	c.Want(c.now)
+	assert.Equal(t, Refresh{NotBefore: c.now}, c.Next(&c.router, c.now.Add(-1)))
+	// A Result without news does not.
+	c = newTimed(t, 1)
 	c.Note(Result{}, c.now)
 	c.now = c.now.Add(time.Hour)
 	assert.Empty(t, c.nextNow().Addrs)
@@ -341,7 +345,7 @@ func TestRefreshChooses(t *testing.T) {
 	// Two nodes are asked if there are two, but not one that has failed.
 	for seed := range uint64(20) {
 		c := begun(t, seed)
-		c.router.Replace(view(t, "a master 1 0-16383", "b slave:a 1", "x slave,fail:a 1"))
+		c.router.Replace(view(t, "a master 1 0-16383", "b slave:a 1", "x slave:a,fail 1"))
 		c.contradicted = 2
 		got := c.choose(&c.router)
 		slices.Sort(got)
@@ -392,9 +396,27 @@ func TestRefreshChooses(t *testing.T) {
 			assert.Contains(t, c.Seeds, c.choose(&c.router)[min(lost, 1)])
 		}
 	}
+	// A node that has failed is asked like any other if the map is in doubt, but not for a wish.
+	for _, w := range []wish{none, idle} {
+		asked := map[string]bool{}
+		for seed := range uint64(20) {
+			c := begun(t, seed)
+			c.router.Replace(view(t, "a master 1 0-16383", "x slave:a,fail 1"))
+			c.doubted = true
+			c.wanted.Store(uint32(w))
+			asked[c.choose(&c.router)[0]] = true
+		}
+		assert.Equal(t, map[string]bool{at("a"): true, at("x"): w == none}, map[string]bool{at("a"): asked[at("a")], at("x"): asked[at("x")]})
+	}
+	// The only node is asked again.
+	c = begun(t, 1)
+	c.router.Replace(view(t, "a master 1 0-16383"))
+	c.asked = []string{at("a")}
+	assert.Equal(t, []string{at("a")}, c.choose(&c.router))
+	assert.Empty(t, c.asked)
 	// Without a seed, a node that has failed is asked.
 	c = begun(t, 1)
-	c.router.Replace(view(t, "a master,fail 1 0-16383", "b slave,fail:a 1"))
+	c.router.Replace(view(t, "a master,fail 1 0-16383", "b slave:a,fail 1"))
 	c.contradicted = 2
 	assert.Len(t, c.choose(&c.router), 1)
 	c.Seeds = []string{"x"}
@@ -456,7 +478,11 @@ func TestRefreshAnswers(t *testing.T) {
 			assert.Equal(t, urgent, c.wish())
 		}
 		assert.Equal(t, want, c.contradicted)
+		assert.Equal(t, want > 0, c.doubted)
 	}
+	// A view that has news as well leaves a doubt, too.
+	assert.Equal(t, OutcomePartly, c.answer(slots).Outcome)
+	assert.True(t, c.doubted)
 	// A view that does not have a node says nothing of it, and no view neither.
 	c = begun(t, 1)
 	c.retries = []*Node{c.router.Failed(c.router.Node("c1")).Node}
@@ -472,6 +498,14 @@ func TestRefreshAnswers(t *testing.T) {
 	c.retry(&c.router, []*Cluster{down}, c.now)
 	assert.False(t, c.router.Node("a").Serves(), "the view has it as failed")
 	assert.Equal(t, "a", c.suspects[0].node.ID)
+	// Nor is one whose time comes when it has left.
+	c = begun(t, 1)
+	c.Note(c.router.Failed(c.router.Node("a1")), c.now)
+	c.router.Replace(view(t, "a master 1 0-16383"))
+	c.now = c.suspects[0].until
+	c.nextNow()
+	assert.Empty(t, c.suspects)
+	assert.Empty(t, c.retries)
 
 	// Apply of a Refresh that is not open is no failure.
 	c = begun(t, 1)
