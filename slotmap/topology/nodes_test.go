@@ -68,6 +68,9 @@ func TestParseNodesFields(t *testing.T) {
 		assert.Equal(t, "x"+name, value)
 	}
 	assert.Len(t, n.Extra, len(aux))
+	n, warnings = oneNode(t, "a 1:1@2 slave 123 0 0 1 connected 5") // an id of digits
+	assert.Equal(t, "123", n.PrimaryID)
+	assert.Equal(t, []string{`line 1, byte 0: slots of a node that is no primary, which owns none: "a"`}, warnings)
 	n, _ = oneNode(t, "a 1:1@2,h,tls-port master - 0 0 1 connected")
 	assert.Equal(t, "h", n.Hostname, "only the first field is a name")
 	aux = nil
@@ -94,6 +97,8 @@ func TestParseNodesSpaces(t *testing.T) {
 	assert.Contains(t, warnings[0], `line 1, byte 2: spaces in the address field "1:1@2,,availability-zone=w w`)
 	_, err := ParseNodes("a 1:1@2,,availability-zone=w"+words+" w master - 0 0 1 connected 7", Origin{})
 	assert.Error(t, err)
+	_, warnings = oneNode(t, "a 1:1@2,,availability-zone=x y master,odd - 0 0 1 connected")
+	assert.Equal(t, `line 1, byte 38: unknown flag "odd"`, warnings[1])
 	// Flags that are not known are flags, unless others follow.
 	n, warnings = oneNode(t, "a 1:1@2,h odd - 0 0 1 connected")
 	assert.Equal(t, []string{`line 1, byte 10: unknown flag "odd"`}, warnings)
@@ -142,6 +147,8 @@ func TestParseNodesOwners(t *testing.T) {
 	// A line of one letter is a line. The first error counts if there is no node.
 	_, err := ParseNodes("a\nb 1\n", Origin{})
 	assert.EqualError(t, err, "CLUSTER NODES: line 1, byte 1: too few fields: there is no address or no flags")
+	_, err = ParseNodes("a master - 0 0 1 connected", Origin{})
+	assert.EqualError(t, err, `CLUSTER NODES: line 1, byte 2: address "master" has no port`)
 	for _, line := range []string{"a 1:1@2 master,slave, - 0 0 1 connected", "a 1:1@2 slave,master - 0 0 1 connected"} {
 		_, err = ParseNodes(line, Origin{})
 		assert.ErrorContains(t, err, "line 1, byte 8: flags ")
