@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -24,7 +25,7 @@ type Cluster struct {
 	rules Rules
 
 	links   map[link][]message // messages on their way
-	changed bool               // a message had news
+	changed bool               // a node has changed its slots or its epoch, so others may learn something
 
 	// step is called while a step waits, at most tries times: after that, gossip changes
 	// nothing.
@@ -66,9 +67,8 @@ func New(c *topology.Cluster) *Cluster {
 	}
 	slices.SortFunc(p.nodes, func(a, b *node) int { return cmp.Compare(a.id, b.id) })
 	for _, n := range c.Nodes() {
-		if m := p.byID[n.ID]; m != nil && n.Role == topology.RoleReplica && p.byID[n.PrimaryID] != nil {
-			m.primary = p.byID[n.PrimaryID]
-			m.keys = m.primary.keys
+		if m, primary := p.byID[n.ID], p.byID[n.PrimaryID]; m != nil && primary != nil {
+			m.follow(primary)
 		}
 	}
 	for _, m := range p.nodes {
@@ -98,10 +98,13 @@ func New(c *topology.Cluster) *Cluster {
 	}
 	for _, o := range c.Open() {
 		from, to := p.byID[o.From], p.byID[o.To]
-		if o.Migrating && from != nil && to != nil {
+		if from == nil || to == nil {
+			continue
+		}
+		if o.Migrating {
 			from.migrating[o.Slot] = to
 		}
-		if o.Importing && from != nil && to != nil {
+		if o.Importing {
 			to.importing[o.Slot] = from
 		}
 	}
@@ -120,15 +123,11 @@ func (n *node) set(slot hashslot.Slot, owner *node) {
 	n.silent.Remove(slot)
 }
 
-// owns returns the slots that the node claims.
-func (n *node) owns() (slots slotmap.Set) {
-	for slot, o := range n.owner {
-		if o == n {
-			slots.Add(hashslot.Slot(slot))
-		}
-	}
-	return slots
-}
+// ownerOf returns the owner of a slot, as the node knows it, or nil.
+func (n *node) ownerOf(slot hashslot.Slot) *node { return n.owner[slot] }
+
+// hasSlots reports whether the node claims any slot.
+func (n *node) hasSlots() bool { return slices.Contains(n.owner[:], n) }
 
 // follow makes the node a replica.
 func (n *node) follow(primary *node) {
@@ -165,34 +164,43 @@ func (c *Cluster) Table() *slotmap.Table[string] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var b slotmap.Builder[string]
-	for first := 0; first < hashslot.Count; {
-		owner, next := c.owner(hashslot.Slot(first)), first+1
-		for next < hashslot.Count && c.owner(hashslot.Slot(next)) == owner {
-			next++
-		}
-		if owner != nil {
-			b.Assign(slotmap.Range{First: hashslot.Slot(first), Last: hashslot.Slot(next - 1)}, owner.id)
-		}
-		first = next
+	for r, owner := range runs(c.owner) {
+		b.Assign(r, owner.id)
 	}
 	return b.Build()
 }
 
+// runs yields the ranges of slots that have one owner.
+func runs(owner func(hashslot.Slot) *node) iter.Seq2[slotmap.Range, *node] {
+	return func(yield func(slotmap.Range, *node) bool) {
+		for first := hashslot.Slot(0); first < hashslot.Count; {
+			o, next := owner(first), first
+			for next < hashslot.Count && owner(next) == o {
+				next++
+			}
+			if o != nil && !yield(slotmap.Range{First: first, Last: next - 1}, o) {
+				return
+			}
+			first = next
+		}
+	}
+}
+
 // owner returns the primary that claims the slot, that of the greatest epoch if there are
-// several, or nil.
+// several, or nil. Of several with one epoch the first is going to take a greater one.
 func (c *Cluster) owner(slot hashslot.Slot) (owner *node) {
 	for _, n := range c.nodes {
-		if n.primary == nil && n.owner[slot] == n && (owner == nil || n.epoch > owner.epoch) {
+		if n.owner[slot] == n && (owner == nil || n.epoch > owner.epoch) {
 			owner = n
 		}
 	}
 	return owner
 }
 
-// owners returns the primaries that claim a slot.
+// owners returns the primaries that claim a slot. A replica claims none.
 func (c *Cluster) owners(slot hashslot.Slot) (owners []*node) {
 	for _, n := range c.nodes {
-		if n.primary == nil && n.owner[slot] == n {
+		if n.owner[slot] == n {
 			owners = append(owners, n)
 		}
 	}
@@ -230,51 +238,60 @@ func (c *Cluster) Run(steps ...plan.Step) error {
 }
 
 func (c *Cluster) run(s plan.Step) error {
-	n := &Conn{c: c, id: s.Node}
-	do := func(command []string) any {
-		reply, err := n.Do(command...)
-		if err != nil {
-			return err
-		}
-		return reply
-	}
-	ask := func() (replies []any) {
-		for _, command := range s.Until.Ask {
-			replies = append(replies, do(command))
-		}
-		return replies
-	}
-	progress, why, seen := plan.ProgressNotStarted, "", ""
+	conn := &Conn{c: c, id: s.Node}
+	progress, why := plan.ProgressNotStarted, ""
 	for range c.tries {
-		if progress == plan.ProgressNotStarted && s.Kind != plan.KindMoveKeys {
-			progress = plan.ProgressRunning
-			if s.Command != nil {
-				progress, seen = s.Answer(do(s.Command))
-				why = cmp.Or(seen, why)
-			}
+		advance := conn.advance
+		if s.Kind == plan.KindMoveKeys {
+			advance = conn.moveKeys
 		}
-		for progress != plan.ProgressDone {
-			replies := ask()
-			progress, seen = s.Progress(replies...)
-			why = cmp.Or(seen, why)
-			if s.Kind != plan.KindMoveKeys || progress != plan.ProgressNotStarted {
-				break
-			}
-			keys, err := s.Keys(replies[0])
-			if err != nil {
-				return err
-			}
-			if err, bad := do(s.Migrate(keys, plan.Auth{})).(error); bad {
-				why = err.Error()
-				break
-			}
-		}
+		var seen string
+		progress, seen = advance(s, progress)
 		if progress == plan.ProgressDone {
 			return nil
 		}
+		why = cmp.Or(seen, why)
 		c.step()
 	}
 	return errors.New(cmp.Or(why, "it is "+progress.String()))
+}
+
+// answer sends a command, and returns the reply or the error.
+func (conn *Conn) answer(command []string) any {
+	reply, err := conn.Do(command...)
+	if err != nil {
+		return err
+	}
+	return reply
+}
+
+// advance sends the command of a step that has not started, and asks how far it is.
+func (conn *Conn) advance(s plan.Step, progress plan.Progress) (p plan.Progress, why string) {
+	if progress == plan.ProgressNotStarted && s.Command != nil {
+		if p, why = s.Answer(conn.answer(s.Command)); p != plan.ProgressRunning {
+			return p, why
+		}
+	}
+	var replies []any
+	for _, command := range s.Until.Ask {
+		replies = append(replies, conn.answer(command))
+	}
+	p, seen := s.Progress(replies...)
+	return p, cmp.Or(seen, why)
+}
+
+// moveKeys sends the keys of a slot until none is left.
+func (conn *Conn) moveKeys(s plan.Step, _ plan.Progress) (p plan.Progress, why string) {
+	for {
+		listed := conn.answer(s.Until.Ask[0])
+		if p, why = s.Progress(listed); p != plan.ProgressNotStarted {
+			return p, why
+		}
+		keys, _ := s.Keys(listed) // Progress has read them
+		if err, bad := conn.answer(s.Migrate(keys, plan.Auth{})).(error); bad {
+			return p, err.Error()
+		}
+	}
 }
 
 // A CheckError says what is wrong with a slot.
@@ -351,7 +368,7 @@ func (c *Cluster) misled(key string, at *node) (reason string) {
 func (c *Cluster) follow(n *node, key string) (*node, error) {
 	asking := false
 	for range 5 {
-		err := c.redirect(n, commands["get"], []string{key}, asking, false)
+		err := c.redirect(n, []string{key}, asking, false)
 		if err == nil {
 			return n, nil
 		}
@@ -360,15 +377,16 @@ func (c *Cluster) follow(n *node, key string) (*node, error) {
 			return nil, err
 		}
 		asking = r.Ask
-		if n = c.at(r.Addr()); n == nil || n.down {
+		if n = c.at(r.Addr()); n == nil {
 			return nil, err
 		}
 	}
 	return nil, errors.New("too many redirects")
 }
 
+// at returns the running node with the address, or nil.
 func (c *Cluster) at(addr string) *node {
-	i := slices.IndexFunc(c.nodes, func(n *node) bool { return n.addr == addr })
+	i := slices.IndexFunc(c.nodes, func(n *node) bool { return n.addr == addr && !n.down })
 	if i < 0 {
 		return nil
 	}
@@ -415,6 +433,19 @@ func (s *store) get(key string) (value string, ok bool) {
 
 func (s *store) delete(key string) bool {
 	_, ok := s.get(key)
-	delete((*s)[hashslot.Of(key)], key)
+	slot := hashslot.Of(key)
+	delete((*s)[slot], key)
+	if len((*s)[slot]) == 0 {
+		delete(*s, slot)
+	}
 	return ok
+}
+
+// copy returns a store with the same keys.
+func (s *store) copy() *store {
+	c := store{}
+	for slot, keys := range *s {
+		c[slot] = maps.Clone(keys)
+	}
+	return &c
 }

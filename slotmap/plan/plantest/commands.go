@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -34,7 +35,7 @@ func (c *Cluster) Dial(addr string) (*Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.at(addr)
-	if n == nil || n.down {
+	if n == nil {
 		return nil, ErrGone
 	}
 	return &Conn{c: c, id: n.id}, nil
@@ -88,14 +89,14 @@ func (conn *Conn) Do(command ...string) (any, error) {
 	if !ok {
 		return nil, Error(fmt.Sprintf("ERR unknown command '%s'", command[0]))
 	}
-	if len(args) < spec.least || len(args)%spec.step != 0 || spec.step > spec.least && len(args) > spec.least || spec.one && len(args) != spec.least {
+	if len(args) == 0 || len(args)%spec.step != 0 || spec.one && len(args) != spec.step {
 		return nil, Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", name))
 	}
 	var keys []string
 	for i := 0; i < len(args); i += spec.step {
 		keys = append(keys, args[i])
 	}
-	if err := c.redirect(n, spec, keys, asking, conn.readonly); err != nil {
+	if err := c.redirect(n, keys, asking, conn.readonly && !spec.write); err != nil {
 		return nil, err
 	}
 	return spec.do(n.keys, args)
@@ -103,22 +104,22 @@ func (conn *Conn) Do(command ...string) (any, error) {
 
 // A commandSpec is a command on keys.
 type commandSpec struct {
-	least, step int  // the least number of arguments; every step-th is a key, from the first on
-	one         bool // no more arguments are allowed
-	write       bool
-	do          func(s *store, args []string) (any, error)
+	step  int  // every step-th argument is a key, from the first on
+	one   bool // there is one key
+	write bool
+	do    func(s *store, args []string) (any, error)
 }
 
 var commands = map[string]commandSpec{
-	"get":  {least: 1, step: 1, one: true, do: func(s *store, args []string) (any, error) { return value(s, args[0]), nil }},
-	"set":  {least: 2, step: 2, one: true, write: true, do: set},
-	"mset": {least: 2, step: 2, write: true, do: set},
-	"mget": {least: 1, step: 1, do: func(s *store, args []string) (any, error) {
+	"get":  {step: 1, one: true, do: func(s *store, args []string) (any, error) { return value(s, args[0]), nil }},
+	"set":  {step: 2, one: true, write: true, do: set},
+	"mset": {step: 2, write: true, do: set},
+	"mget": {step: 1, do: func(s *store, args []string) (any, error) {
 		return each(args, func(k string) any { return value(s, k) }), nil
 	}},
-	"del":    {least: 1, step: 1, write: true, do: func(s *store, args []string) (any, error) { return number(args, s.delete), nil }},
-	"exists": {least: 1, step: 1, do: func(s *store, args []string) (any, error) { return number(args, s.has), nil }},
-	"incr":   {least: 1, step: 1, one: true, write: true, do: incr},
+	"del":    {step: 1, write: true, do: func(s *store, args []string) (any, error) { return number(args, s.delete), nil }},
+	"exists": {step: 1, do: func(s *store, args []string) (any, error) { return number(args, s.has), nil }},
+	"incr":   {step: 1, one: true, write: true, do: incr},
 }
 
 func value(s *store, key string) any {
@@ -163,12 +164,16 @@ func incr(s *store, args []string) (any, error) {
 	if err != nil {
 		return nil, Error("ERR value is not an integer or out of range")
 	}
+	if n == math.MaxInt64 {
+		return nil, Error("ERR increment or decrement would overflow")
+	}
 	s.put(args[0], strconv.FormatInt(n+1, 10))
 	return n + 1, nil
 }
 
-// redirect repeats getNodeByQuery. It returns nil if n executes the command itself.
-func (c *Cluster) redirect(n *node, spec commandSpec, keys []string, asking, readonly bool) error {
+// redirect repeats getNodeByQuery. It returns nil if n executes the command itself. read
+// says that a replica may.
+func (c *Cluster) redirect(n *node, keys []string, asking, read bool) error {
 	slot := hashslot.Of(keys[0])
 	missing := 0
 	for _, key := range keys {
@@ -193,7 +198,7 @@ func (c *Cluster) redirect(n *node, spec commandSpec, keys []string, asking, rea
 		return Error(fmt.Sprintf("ASK %d %s", slot, to.addr))
 	case importing && asking && missing > 0 && len(keys) > 1:
 		return Error("TRYAGAIN Multiple keys request during rehashing of slot")
-	case importing && asking, owner == n, n.primary == owner && readonly && !spec.write:
+	case importing && asking, owner == n, n.primary == owner && read:
 		return nil
 	}
 	return Error(fmt.Sprintf("MOVED %d %s", slot, owner.addr))
@@ -245,19 +250,19 @@ func (c *Cluster) migrate(n *node, args []string, asking bool) (any, error) {
 		}
 	}
 	if n.primary != nil || !migrating && !importing {
-		if err := c.redirect(n, commandSpec{write: true}, keys, asking, false); err != nil {
+		if err := c.redirect(n, keys, asking, false); err != nil {
 			return nil, err
 		}
 	}
 	to := c.at(net.JoinHostPort(args[0], args[1]))
-	if to == nil || to.down {
+	if to == nil {
 		return nil, Error("IOERR error or timeout connecting to the client")
 	}
 	keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !n.keys.has(key) })
 	if len(keys) == 0 {
 		return "NOKEY", nil
 	}
-	if err := c.redirect(to, commandSpec{write: true}, keys[:1], true, false); err != nil {
+	if err := c.redirect(to, keys[:1], true, false); err != nil {
 		return nil, Error("ERR Target instance replied with error: " + err.Error())
 	}
 	for _, key := range keys {
@@ -288,11 +293,14 @@ func (c *Cluster) cluster(n *node, name string, args []string) (any, error) {
 	case "SLOTS":
 		return c.slots(n), nil
 	case "INFO":
-		state := "ok"
+		state, epoch := "ok", n.epoch
+		if n.primary != nil {
+			epoch = n.epochOf(n.primary)
+		}
 		if !c.ok(n) {
 			state = "fail"
 		}
-		return fmt.Sprintf("cluster_state:%s\r\ncluster_slots_assigned:%d\r\ncluster_my_epoch:%d\r\n", state, hashslot.Count-n.free, n.epoch), nil
+		return fmt.Sprintf("cluster_state:%s\r\ncluster_slots_assigned:%d\r\ncluster_my_epoch:%d\r\n", state, hashslot.Count-n.free, epoch), nil
 	case "MEET":
 		return "OK", nil
 	case "GETSLOTMIGRATIONS":
@@ -351,12 +359,12 @@ func reply(err error) (any, error) {
 	return "OK", nil
 }
 
-func parseSlot(s string) (hashslot.Slot, error) {
-	slot, err := strconv.ParseUint(s, 10, 14)
-	if err != nil {
-		return 0, Error("ERR Invalid or out of range slot")
+func parseSlot(s string) (slot hashslot.Slot, err error) {
+	slot, bad := hashslot.ParseSlot(s)
+	if bad != nil {
+		err = Error("ERR Invalid or out of range slot")
 	}
-	return hashslot.Slot(slot), nil
+	return slot, err
 }
 
 // setSlot is CLUSTER SETSLOT.
@@ -367,7 +375,6 @@ func (c *Cluster) setSlot(n *node, slot hashslot.Slot, what string, args []strin
 	if what == "STABLE" && len(args) == 0 {
 		delete(n.migrating, slot)
 		delete(n.importing, slot)
-		c.news.Add(slot)
 		return nil
 	}
 	if len(args) != 1 || what != "IMPORTING" && what != "MIGRATING" && what != "NODE" {
@@ -405,10 +412,8 @@ func (c *Cluster) setSlot(n *node, slot hashslot.Slot, what string, args []strin
 			delete(n.importing, slot)
 		}
 		c.change(n, slot, other)
-		if mine && other != n {
-			if set := n.owns(); set.IsEmpty() {
-				n.follow(other)
-			}
+		if mine && !n.hasSlots() {
+			n.follow(other)
 		}
 	}
 	return nil
@@ -454,25 +459,26 @@ func (c *Cluster) addSlots(n *node, add, ranges bool, args []string) error {
 	return nil
 }
 
-func parseEnds(args []string) (set slotmap.Set, err error) {
+func parseEnds(args []string) (slotmap.Set, error) {
+	var set slotmap.Set
 	if len(args) == 0 || len(args)%2 != 0 {
-		return set, Error("ERR wrong number of arguments: a range has two ends")
+		return slotmap.Set{}, Error("ERR wrong number of arguments: a range has two ends")
 	}
 	for i := 0; i < len(args); i += 2 {
 		first, err := parseSlot(args[i])
 		if err != nil {
-			return set, err
+			return slotmap.Set{}, err
 		}
 		last, err := parseSlot(args[i+1])
 		if err != nil {
-			return set, err
+			return slotmap.Set{}, err
 		}
 		if first > last {
-			return set, Error(fmt.Sprintf("ERR start slot number %d is greater than end slot number %d", first, last))
+			return slotmap.Set{}, Error(fmt.Sprintf("ERR start slot number %d is greater than end slot number %d", first, last))
 		}
 		r := slotmap.Range{First: first, Last: last}
 		if twice := set.Intersect(slotmap.SetOf(r)); !twice.IsEmpty() {
-			return set, Error("ERR Slot range " + r.String() + " overlaps with another")
+			return slotmap.Set{}, Error("ERR Slot range " + r.String() + " overlaps with another")
 		}
 		set.AddRange(r)
 	}
@@ -481,7 +487,6 @@ func parseEnds(args []string) (set slotmap.Set, err error) {
 
 // replicate is CLUSTER REPLICATE.
 func (c *Cluster) replicate(n, primary *node, id string) error {
-	slots := n.owns()
 	switch {
 	case primary == nil:
 		return Error("ERR Unknown node " + id)
@@ -489,7 +494,7 @@ func (c *Cluster) replicate(n, primary *node, id string) error {
 		return Error("ERR Can't replicate myself")
 	case primary.primary != nil:
 		return Error("ERR I can only replicate a master, not a replica.")
-	case n.primary == nil && (!slots.IsEmpty() || len(*n.keys) > 0):
+	case n.primary == nil && (n.hasSlots() || len(*n.keys) > 0):
 		return Error("ERR To set a master the node must be empty and without assigned slots.")
 	}
 	n.follow(primary)
@@ -505,22 +510,33 @@ func (c *Cluster) failover(n *node, args []string) error {
 	case was.down && len(args) == 0:
 		return Error("ERR Master is down or failed, please use CLUSTER FAILOVER FORCE")
 	}
-	n.primary = nil
-	n.epoch = 0
-	for _, m := range c.nodes { // it is elected, so its epoch is above that of all
+	n.primary, n.keys = nil, n.keys.copy() // if the old primary comes back, it deletes its own
+	for _, m := range c.nodes {            // it is elected, so its epoch is above that of all
 		n.current = max(n.current, m.current)
 	}
-	c.bump(n)
+	n.current++
+	n.epoch = n.current
 	for slot, owner := range n.owner {
-		if owner == was {
-			c.change(n, hashslot.Slot(slot), n)
-			if !was.down {
-				c.change(was, hashslot.Slot(slot), n)
+		if owner != was {
+			continue
+		}
+		slot := hashslot.Slot(slot)
+		c.change(n, slot, n)
+		for _, m := range c.nodes {
+			switch {
+			case m.down:
+			case m == was:
+				c.lose(m, slot, n)
+			case m.primary == was:
+				c.change(m, slot, n)
 			}
 		}
 	}
+	if !was.down && was.hasSlots() {
+		return nil // it has slots that the replica has not heard of
+	}
 	for _, m := range c.nodes {
-		if m.primary == was || m == was && !m.down {
+		if m.primary == was || m == was && !was.down {
 			m.follow(n)
 		}
 	}
@@ -536,10 +552,10 @@ func (c *Cluster) migrateSlots(n *node, args []string) error {
 	var jobs []job
 	var seen slotmap.Set
 	for len(args) > 0 {
-		at := slices.Index(args, "NODE")
-		if args[0] != "SLOTSRANGE" || at < 0 || at+1 == len(args) {
+		if args[0] != "SLOTSRANGE" || !slices.Contains(args[:len(args)-1], "NODE") {
 			return Error("ERR syntax error")
 		}
+		at := slices.Index(args, "NODE")
 		set, err := parseEnds(args[1:at])
 		if err != nil {
 			return err
@@ -573,8 +589,9 @@ func (c *Cluster) migration(n *node, args []string) (any, error) {
 	}
 	var source *node
 	for slot := range set.Slots() {
-		source = n.owner[slot]
-		break
+		if source == nil {
+			source = n.owner[slot]
+		}
 	}
 	if err := c.canMigrate(set, source, n); err != nil {
 		return nil, err
@@ -614,26 +631,16 @@ func (c *Cluster) transfer(set slotmap.Set, from, to *node) {
 		c.change(to, slot, to)
 		c.change(from, slot, to)
 	}
-	if set := from.owns(); set.IsEmpty() {
+	if !from.hasSlots() {
 		from.follow(to)
 	}
 }
 
 // nodesText is CLUSTER NODES.
 func (c *Cluster) nodesText(n *node) string {
-	slots := map[*node]*strings.Builder{}
-	for _, m := range c.nodes {
-		slots[m] = &strings.Builder{}
-	}
-	for first := 0; first < hashslot.Count; {
-		last := first
-		for last+1 < hashslot.Count && n.owner[last+1] == n.owner[first] {
-			last++
-		}
-		if o := n.owner[first]; o != nil {
-			slots[o].WriteString(" " + slotmap.Range{First: hashslot.Slot(first), Last: hashslot.Slot(last)}.String())
-		}
-		first = last + 1
+	slots := map[*node][]byte{}
+	for r, o := range runs(n.ownerOf) {
+		slots[o] = append(append(slots[o], ' '), r.String()...)
 	}
 	var b strings.Builder
 	for _, m := range c.nodes {
@@ -678,21 +685,14 @@ func (c *Cluster) slots(n *node) []any {
 		return []any{host, int64(number), m.id, []any{}}
 	}
 	list := []any{}
-	for first := 0; first < hashslot.Count; {
-		last := first
-		for last+1 < hashslot.Count && n.owner[last+1] == n.owner[first] {
-			last++
-		}
-		if o := n.owner[first]; o != nil {
-			e := []any{int64(first), int64(last), entry(o)}
-			for _, m := range c.nodes {
-				if m.primary == o && !m.down {
-					e = append(e, entry(m))
-				}
+	for r, o := range runs(n.ownerOf) {
+		e := []any{int64(r.First), int64(r.Last), entry(o)}
+		for _, m := range c.nodes {
+			if m.primary == o && !m.down {
+				e = append(e, entry(m))
 			}
-			list = append(list, e)
 		}
-		first = last + 1
+		list = append(list, e)
 	}
 	return list
 }

@@ -1,6 +1,8 @@
 package plantest
 
 import (
+	"slices"
+
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
@@ -45,13 +47,14 @@ type message struct {
 // A link is from one node to another. Its messages arrive in their order.
 type link struct{ from, to *node }
 
-// Gossip exchanges messages until no node learns anything new: all messages arrive, and
-// every node hears of all others' claims.
+// Gossip exchanges messages until no node changes its slots or its epoch: all messages
+// arrive, and every node hears of all others' claims. That ends, because epochs only grow
+// until they differ, and then a slot only goes to a node that is the first to claim it, or
+// has a higher epoch.
 func (c *Cluster) Gossip() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Each round resolves at least one collision of epochs, or spreads news.
-	for range 4 * (len(c.nodes) + 1) {
+	for c.changed = true; c.changed; {
 		c.changed = false
 		for _, from := range c.nodes {
 			for _, to := range c.nodes {
@@ -66,17 +69,11 @@ func (c *Cluster) Gossip() {
 				}
 			}
 		}
-		if !c.changed {
-			break
-		}
 	}
 	var disputed slotmap.Set
 	for slot := range c.news.Slots() {
-		for _, n := range c.nodes {
-			if n.owner[slot] != c.nodes[0].owner[slot] {
-				disputed.Add(slot)
-				break
-			}
+		if slices.ContainsFunc(c.nodes, func(n *node) bool { return n.owner[slot] != c.nodes[0].owner[slot] }) {
+			disputed.Add(slot)
 		}
 	}
 	c.news = disputed
@@ -118,7 +115,7 @@ func (c *Cluster) deliver(from, to *node) bool {
 		return false
 	}
 	c.links[l] = list[1:]
-	if m := list[0]; !to.down && !from.down {
+	if m := list[0]; !to.down && !from.down { // else it is lost
 		c.hear(to, from, &m)
 	}
 	return true
@@ -128,6 +125,9 @@ func (c *Cluster) deliver(from, to *node) bool {
 func (c *Cluster) hear(n, from *node, m *message) {
 	if m.about == n {
 		return // n knows better
+	}
+	if n.primary != nil && n.primary.primary != nil {
+		n.follow(n.primary.primary) // no replica has replicas
 	}
 	if m.about.primary != nil {
 		// A node that hears that another is a replica gives that one no slot.
@@ -143,10 +143,7 @@ func (c *Cluster) hear(n, from *node, m *message) {
 	if m.update && known >= m.epoch {
 		return // nothing new
 	}
-	if m.epoch > known {
-		n.known[m.about] = m.epoch
-		c.changed = true
-	}
+	n.known[m.about] = max(known, m.epoch)
 	c.updateSlots(n, m)
 	if m.update {
 		return
@@ -154,7 +151,7 @@ func (c *Cluster) hear(n, from *node, m *message) {
 	for slot := range m.claims.Slots() {
 		// A claim that is known to be old is answered with the owner of the slot.
 		o := n.owner[slot]
-		if o == nil || o == m.about || n.epochOf(o) <= m.epoch || c.unclaimed(n, slot) {
+		if o == m.about || n.epochOf(o) <= m.epoch {
 			continue
 		}
 		u := message{about: o, epoch: n.epochOf(o), current: n.current, scope: m.scope, update: true}
@@ -182,61 +179,59 @@ func (c *Cluster) unclaimed(n *node, slot hashslot.Slot) bool {
 // gets a slot. A node that loses a slot deletes its keys. A node that loses its last slot
 // becomes a replica of the node that took it.
 func (c *Cluster) updateSlots(n *node, m *message) {
-	primary := n
-	if n.primary != nil {
-		primary = n.primary
-	}
-	var taker *node
+	mine := false
 	for slot := range m.scope.Slots() {
 		was := n.owner[slot]
+		mine = mine || was == n
 		switch {
 		case !m.claims.Contains(slot):
 			c.disclaimed(n, m.about, slot)
 		case was == m.about:
 			n.silent.Remove(slot)
-		case c.lost(n, m, slot) && was == primary:
-			taker = m.about
+		default:
+			c.contested(n, m, slot)
 		}
 	}
-	if taker != nil && n.primary == nil {
-		if set := n.owns(); set.IsEmpty() {
-			n.follow(taker)
-		}
+	if mine && !n.hasSlots() {
+		n.follow(m.about)
 	}
 }
 
 // disclaimed is called if n hears that a node does not claim the slot.
 func (c *Cluster) disclaimed(n, about *node, slot hashslot.Slot) {
-	was := n.owner[slot]
-	if was == about {
+	if n.owner[slot] == about {
 		n.silent.Add(slot)
 	}
-	if from, importing := n.importing[slot]; c.rules == RulesValkey8 && importing && from == about && n.primary == nil {
+	if c.rules == RulesValkey8 && n.importing[slot] == about {
 		delete(n.importing, slot)
-		if was != n {
-			c.change(n, slot, n)
-			c.bump(n)
-		}
+		c.change(n, slot, n)
+		c.bump(n)
 	}
 }
 
-// lost is called if n hears that a node claims the slot of another. It reports whether
-// that node gets the slot.
-func (c *Cluster) lost(n *node, m *message, slot hashslot.Slot) bool {
+// contested is called if n hears that a node claims the slot of another. That node gets
+// the slot if n believes no better claim.
+func (c *Cluster) contested(n *node, m *message, slot hashslot.Slot) {
 	was := n.owner[slot]
 	from, importing := n.importing[slot]
 	if importing && c.rules == RulesClassic || !c.unclaimed(n, slot) && n.epochOf(was) >= m.epoch {
-		return false
+		return
 	}
-	if was == n {
-		delete(*n.keys, slot)
-		delete(n.migrating, slot)
-	}
-	if importing && from != m.about {
+	if from != m.about {
 		delete(n.importing, slot)
 	}
-	c.change(n, slot, m.about)
-	return true
+	if was == n {
+		c.lose(n, slot, m.about)
+	} else {
+		c.change(n, slot, m.about)
+	}
+}
+
+// lose takes a slot and its keys from a node.
+func (c *Cluster) lose(n *node, slot hashslot.Slot, taker *node) {
+	delete(*n.keys, slot)
+	delete(n.migrating, slot)
+	c.change(n, slot, taker)
 }
 
 // epochOf returns the config epoch of a primary as n knows it.
@@ -250,15 +245,10 @@ func (n *node) epochOf(m *node) uint64 {
 // bump repeats clusterBumpConfigEpochWithoutConsensus: unless the node has the highest
 // epoch that it knows, it gets a higher one.
 func (c *Cluster) bump(n *node) (bumped bool) {
-	highest := n.current
-	for _, e := range n.known {
-		highest = max(highest, e)
-	}
-	if n.epoch != 0 && n.epoch == highest {
+	if n.epoch == n.current {
 		return false
 	}
-	n.current = highest + 1
+	n.current++
 	n.epoch = n.current
-	c.changed = true
 	return true
 }
