@@ -67,8 +67,8 @@ func New(c *topology.Cluster) *Cluster {
 	}
 	slices.SortFunc(p.nodes, func(a, b *node) int { return cmp.Compare(a.id, b.id) })
 	for _, n := range c.Nodes() {
-		if m, primary := p.byID[n.ID], p.byID[n.PrimaryID]; m != nil && primary != nil {
-			m.follow(primary)
+		if primary := p.byID[n.PrimaryID]; primary != nil {
+			p.byID[n.ID].follow(primary)
 		}
 	}
 	for _, m := range p.nodes {

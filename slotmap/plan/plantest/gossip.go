@@ -170,9 +170,9 @@ func (c *Cluster) hear(n, from *node, m *message) {
 	}
 }
 
-// unclaimed repeats isSlotUnclaimed.
+// unclaimed repeats isSlotUnclaimed, for a slot that has an owner.
 func (c *Cluster) unclaimed(n *node, slot hashslot.Slot) bool {
-	return n.owner[slot] == nil || c.rules == RulesValkey8 && n.silent.Contains(slot)
+	return c.rules == RulesValkey8 && n.silent.Contains(slot)
 }
 
 // updateSlots repeats clusterUpdateSlotsConfigWith: the claim with the higher config epoch

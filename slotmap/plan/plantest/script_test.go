@@ -256,6 +256,8 @@ func TestMessages(t *testing.T) {
 			r CLUSTER FAILOVER
 			role a -> slave r
 			epochs r -> 7 2 3 4 5 7 4
+			send r a
+			deliver r a -> true
 			send b a
 			deliver b a -> true
 			a CLUSTER FAILOVER
@@ -856,6 +858,11 @@ func TestNew(t *testing.T) {
 	for i, v := range views {
 		require.Equal(t, string("abcdrs"[i]), v.Myself().ID)
 	}
+	c = New(parse(t, "a 10.0.0.1:6379@1 master - 0 0 1 connected 0-16383\nb 10.0.0.2:6379@1 myself,master - 0 0 2 connected [5->-a]\n"))
+	play(t, c, `
+		view b -> [5->-a]
+		b CLUSTER REPLICATE a
+		view b ->`)
 }
 
 // Of several that claim a slot, the one with the highest epoch counts. Of two with one epoch
