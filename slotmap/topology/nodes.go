@@ -124,7 +124,7 @@ type nodesParser struct {
 	unnamed map[string]bool // the addresses of the nodes without an id
 
 	expanded int  // how many open slots came in ranges
-	repeated bool // whether the node has more open slots than there are slots
+	repeated bool // whether the node has repeated open slots, more than are kept
 
 	line          string
 	number, start int // of the line: its number, from 1, and its offset in the text
@@ -335,10 +335,10 @@ func (p *nodesParser) lacksPrimary(token string) bool {
 	return isLinkState(link)
 }
 
-// joinAddr puts an address field together that contains spaces, and returns it with
-// the flags after it. A server writes its availability zone into nodes.conf unchecked,
-// even if it cannot read that back. The address field ends before the first field that
-// is known to be flags.
+// joinAddr puts together an address field that contains spaces, and returns it with the
+// flags after it. A server writes its availability zone into nodes.conf unchecked, even
+// if it cannot read the line back. The address field ends before the first field that is
+// known to be flags.
 func (p *nodesParser) joinAddr(addr string, addrAt int, flags string, flagsAt int) (string, string, int) {
 	back := p.at
 	for range 16 {
@@ -567,7 +567,7 @@ func (p *nodesParser) parseOpen(n *Node, s string, at int) {
 	}
 	for slot := r.First; slot <= r.Last; slot++ {
 		if len(*to) == 2*hashslot.Count {
-			*to, p.repeated = onePerSlot(*to), true // a bound on memory
+			*to, p.repeated = onePerSlot(*to), true // to bound memory
 		}
 		*to = append(*to, Peer{slot, peer})
 	}
