@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/hashslot/hashslot"
 )
@@ -80,13 +81,13 @@ func (u *units) of(nodes []int) []int {
 // spread returns owners by which every node has the wanted units: exactly if slots are
 // counted, and within the heaviest slot if load is.
 func (u *units) spread(want []int) *owners {
-	none := int32(len(want)) // the owner of unassigned slots
-	h := handout{surplus: make([]int32, none+1), deficit: make([]int32, none+1)}
+	var h handout
 	for i, n := range u.have() {
-		h.surplus[i] = int32(max(0, n-want[i]))
-		h.deficit[i] = int32(max(0, want[i]-n))
+		h.surplus = append(h.surplus, int32(max(0, n-want[i])))
+		h.deficit = append(h.deficit, int32(max(0, want[i]-n)))
 	}
-	h.surplus[none] = int32(u.free)
+	none := int32(len(want)) // the owner of unassigned slots
+	h.surplus, h.deficit = append(h.surplus, int32(u.free)), append(h.deficit, 0)
 	at := int32(0)
 	for slot, o := range u.s.owner {
 		if o == nobody {
@@ -115,59 +116,59 @@ func (u *units) spread(want []int) *owners {
 
 // correct moves single slots from the node that is most above its load to the one
 // that is most below, until both together are off by no more than the heaviest
-// slot. Every correction reduces the sum of the squares of the differences.
+// slot. Every correction reduces the sum of the squares of the differences. These add up
+// to 0, so the one node is above its load and has slots, and the other is due some.
 func (u *units) correct(after *owners, want []int) {
 	off := u.held(after)
 	for i := range off {
 		off[i] -= want[i]
 	}
-	heaviest := 0
-	for _, n := range u.size {
-		heaviest = max(heaviest, int(n))
-	}
+	heaviest := int(slices.Max(u.size[:]))
 	for range hashslot.Count {
-		over, under := 0, -1
+		over, under := 0, 0
 		for i, d := range off {
 			if d > off[over] {
 				over = i
 			}
-			if want[i] > 0 && (under < 0 || d < off[under]) {
+			if d < off[under] {
 				under = i
 			}
 		}
 		if off[over]-off[under] <= heaviest {
 			return
 		}
-		best := u.nearest(after, over, under, min(off[over], -off[under]), heaviest)
-		if best < 0 {
-			return
-		}
-		after[best] = int32(under)
-		off[over] -= int(u.size[best])
-		off[under] += int(u.size[best])
+		slot := u.nearest(after, int32(over), int32(under), min(off[over], -off[under]), heaviest)
+		after[slot] = int32(under)
+		off[over] -= int(u.size[slot])
+		off[under] += int(u.size[slot])
 	}
 }
 
-// nearest returns the slot of the node over whose size comes nearest to goal and, among
-// about equals, that adds the fewest ranges if the node under gets it; or -1.
-func (u *units) nearest(after *owners, over, under, goal, heaviest int) int {
-	best, bestCost := -1, 0
+// nearest returns the slot of the node over, which has slots, whose size comes nearest to
+// goal and, among about equals, that adds the fewest ranges if the node under gets it.
+func (u *units) nearest(after *owners, over, under int32, goal, heaviest int) (best int) {
+	least := math.MaxInt
 	for slot, o := range after {
-		if int(o) != over {
+		if o != over {
 			continue
 		}
 		off := goal - int(u.size[slot])
 		cost := 4 * max(off, -off) / (heaviest + 1) * 4
-		for _, nb := range [2]int{slot - 1, slot + 1} {
-			if nb < 0 || nb >= hashslot.Count || after[nb] != after[slot] {
-				cost--
+		for _, y := range [2]int{slot - 1, slot + 1} {
+			beside := int32(nobody)
+			if uint(y) < hashslot.Count {
+				beside = after[y]
 			}
-			if nb >= 0 && nb < hashslot.Count && int(after[nb]) == under {
+			switch beside {
+			case under:
+				cost -= 2
+			case over:
+			default:
 				cost--
 			}
 		}
-		if best < 0 || cost < bestCost {
-			best, bestCost = slot, cost
+		if cost < least {
+			best, least = slot, cost
 		}
 	}
 	return best

@@ -77,11 +77,11 @@ func fewRanges(h handout) []piece {
 	if receivers == 0 {
 		return h.pieces
 	}
-	tries := min(maxExchanges, exchangesPerPiece*len(h.pieces))
+	tries, rounds := effort(len(h.pieces), receivers)
 	best := search(h, tries)
 	rng := rand.New(rand.NewPCG(hashslot.Count, 1))
 	half := handout{surplus: make([]int32, len(h.surplus)), deficit: make([]int32, len(h.deficit))}
-	for range min(maxRounds, 1+maxRoundsCost/(len(h.pieces)*(32+receivers))) {
+	for range rounds {
 		half.pieces = slices.Grow(half.pieces[:0], len(best))
 		copy(half.surplus, h.surplus)
 		copy(half.deficit, h.deficit)
@@ -99,6 +99,11 @@ func fewRanges(h handout) []piece {
 		}
 	}
 	return best
+}
+
+// effort returns how many exchanges to try at first, and how often to plan again.
+func effort(pieces, receivers int) (exchanges, rounds int) {
+	return min(maxExchanges, exchangesPerPiece*pieces), min(maxRounds, 1+maxRoundsCost/(pieces*(32+receivers)))
 }
 
 // search returns the pieces after the handout, found by the greedy construction and a
@@ -147,11 +152,12 @@ func countRanges(ps []piece) (n int) {
 	return n
 }
 
-// appendPiece appends p, joined to the last piece when both their owners agree.
+// appendPiece appends p, which begins where the last piece ends. It is joined to that one
+// when both their owners agree.
 func appendPiece(to []piece, p piece) []piece {
 	if n := len(to); n > 0 {
 		l := &to[n-1]
-		if l.was == p.was && l.now == p.now && l.first+l.len == p.first {
+		if l.was == p.was && l.now == p.now {
 			l.len += p.len
 			return to
 		}
@@ -182,9 +188,9 @@ type run struct {
 
 func newSolution(h handout) *solution {
 	s := &solution{given: make([][]int32, len(h.deficit))}
-	s.runs = make([]run, 0, len(h.pieces)+len(h.pieces)/2) // some are cut
+	s.runs = make([]run, len(h.pieces))
 	for i, p := range h.pieces {
-		s.runs = append(s.runs, run{piece: p, prev: int32(i) - 1, next: int32(i) + 1})
+		s.runs[i] = run{piece: p, prev: int32(i) - 1, next: int32(i) + 1}
 	}
 	s.runs[len(h.pieces)-1].next = -1
 	s.ranges = countRanges(h.pieces)
@@ -197,9 +203,9 @@ func newSolution(h handout) *solution {
 }
 
 func (s *solution) result() []piece {
-	ps := make([]piece, 0, len(s.runs)-len(s.free))
+	ps := make([]piece, 0, len(s.runs))
 	x := int32(0)
-	for s.runs[x].dead || s.runs[x].prev >= 0 {
+	for s.runs[x].prev >= 0 { // as of dead runs
 		x++
 	}
 	for ; x >= 0; x = s.runs[x].next {

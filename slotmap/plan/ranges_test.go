@@ -96,10 +96,14 @@ func randomHandout(rng *rand.Rand, slots, owners int) handout {
 func TestFewRangesNearTheLeast(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	over := map[int]int{}
-	for range rounds(400) {
+	found := newRecord()
+	for i := range rounds(400) {
 		h := randomHandout(rng, 6+rng.IntN(14), 2+rng.IntN(4))
 		got := fewRanges(h)
 		checkHandout(t, h, got)
+		if i < 80 {
+			found.add(got)
+		}
 		n := countRanges(got) - leastRanges(h)
 		require.GreaterOrEqual(t, n, 0)
 		require.LessOrEqual(t, n, 1)
@@ -107,6 +111,55 @@ func TestFewRangesNearTheLeast(t *testing.T) {
 	}
 	t.Log("ranges above the least, and how often:", over)
 	require.LessOrEqual(t, over[1], 1)
+	found.requireSame(t, "6c939e11af40")
+}
+
+// Small problems are searched as long as they need, and large ones as long as they may
+// take.
+func TestEffort(t *testing.T) {
+	for _, c := range []struct{ pieces, receivers, exchanges, rounds int }{
+		{1, 1, 2000, 64},
+		{49, 1, 98_000, 64},
+		{51, 1, 100_000, 64},
+		{500, 31, 100_000, 64},
+		{500, 33, 100_000, 62},
+		{1000, 8, 100_000, 51},
+		{1000, 9, 100_000, 49},
+		{1, 666_635, 2000, 3}, // just too much for a fourth
+		{4000, 468, 100_000, 2},
+		{16384, 1000, 100_000, 1},
+	} {
+		exchanges, rounds := effort(c.pieces, c.receivers)
+		require.Equal(t, c.exchanges, exchanges, "%+v", c)
+		require.Equal(t, c.rounds, rounds, "%+v", c)
+	}
+}
+
+// The greedy construction hands out thousands of pieces, and the same as before.
+func TestGreedy(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 4))
+	found := newRecord()
+	for _, c := range []struct{ slots, owners int }{{300, 4}, {2500, 6}, {6000, 40}, {16384, 12}} {
+		h := handout{surplus: make([]int32, c.owners), deficit: make([]int32, c.owners)}
+		for slot := 0; slot < c.slots; {
+			p := piece{first: int32(slot), len: int32(min(1+rng.IntN(4), c.slots-slot)), was: int32(rng.IntN(c.owners * 2 / 3))}
+			p.now = p.was
+			h.pieces = appendPiece(h.pieces, p)
+			slot += int(p.len)
+		}
+		donors := c.owners / 2
+		for _, p := range h.pieces {
+			if n := rng.Int32N(p.len + 1); int(p.was) < donors {
+				h.surplus[p.was] += n
+				h.deficit[donors+rng.IntN(c.owners-donors)] += n
+			}
+		}
+		s := newSolution(h)
+		s.handOut(h)
+		checkHandout(t, h, s.result())
+		found.add(s.result())
+	}
+	found.requireSame(t, "cfa75e914789")
 }
 
 func checkHandout(t *testing.T, h handout, got []piece) {
@@ -132,20 +185,21 @@ func TestSearchPays(t *testing.T) {
 	for _, c := range []struct {
 		nodes, ranges, empty, states int
 		most                         float64
+		first                        string // the record of the first state
 	}{
-		{10, 3, 2, 6, 0.95},
-		{20, 4, 0, 6, 0.955},
-		{20, 4, 5, 6, 0.935},
-		{60, 20, 0, 2, 0.997},
-		{60, 20, 6, 2, 0.98},
-		{100, 3, 10, 2, 0.97},
+		{10, 3, 2, 6, 0.95, "3d4d8ad9b837"},
+		{20, 4, 0, 6, 0.955, "f6d0f623b198"},
+		{20, 4, 5, 6, 0.935, "6187a5993886"},
+		{60, 20, 0, 2, 0.997, "25e71459a92a"},
+		{60, 20, 6, 2, 0.98, "9d40a3820541"},
+		{100, 3, 10, 2, 0.97, "5578e2416336"},
 	} {
 		if testing.Short() && c.nodes > 20 {
 			continue
 		}
 		rng := rand.New(rand.NewPCG(21, 4))
 		before, greedy, searched := 0, 0, 0
-		for range max(1, rounds(c.states)) {
+		for i := range max(1, rounds(c.states)) {
 			h := ranged(rng, c.nodes, c.ranges, c.empty)
 			before += len(h.pieces)
 			s := newSolution(h)
@@ -156,6 +210,11 @@ func TestSearchPays(t *testing.T) {
 			checkHandout(t, h, got)
 			searched += countRanges(got)
 			require.LessOrEqual(t, countRanges(got), countRanges(s.result()))
+			if i == 0 {
+				first := newRecord()
+				first.add(got)
+				first.requireSame(t, c.first)
+			}
 		}
 		t.Logf("%3d x %2d + %2d: %5d before, %5d by greed, %5d by search: %.4f", c.nodes, c.ranges, c.empty, before, greedy, searched, float64(searched)/float64(greedy))
 		if !testing.Short() {
