@@ -244,6 +244,9 @@ func (s *state) apply(jobs []Job) error {
 	return nil
 }
 
+// isBusy reports whether a running job moves the slot.
+func (s *state) isBusy(slot int) bool { return s.busy != nil && s.busy[slot] }
+
 // running returns the error of slots that would have to move again.
 func (s *state) running() error {
 	e := &StateError{Problem: ProblemRunningJobs, Advice: "these slots would have to move again; wait until the jobs have ended, or cancel them"}
@@ -253,33 +256,6 @@ func (s *state) running() error {
 		}
 	}
 	return e
-}
-
-// spare exchanges the slots of running jobs that would move for others of the same
-// node, so that the numbers stay. With a load, slots cannot be exchanged for others, and
-// spare returns an error instead.
-func (s *state) spare(after *owners, load []float64) error {
-	if s.busy == nil {
-		return nil
-	}
-	others := map[int32][]int{} // slots of each node that stay and are not busy
-	for slot, from := range s.owner {
-		if after[slot] == from && !s.busy[slot] {
-			others[from] = append(others[from], slot)
-		}
-	}
-	for slot, from := range s.owner {
-		if after[slot] == from || !s.busy[slot] {
-			continue
-		}
-		list := others[from]
-		if len(list) == 0 || load != nil {
-			return s.running()
-		}
-		after[list[0]], after[slot] = after[slot], from
-		others[from] = list[1:]
-	}
-	return nil
 }
 
 // A MoveProgress is the progress of a move of a plan.

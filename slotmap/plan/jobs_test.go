@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -150,18 +151,6 @@ func TestMatchTakesOnlyItsJobs(t *testing.T) {
 	require.Equal(t, "slot 9 is owned by c", p.Match(parse(t, "c h:3@4 master - 0 0 2 connected 0-16383\n"), []Job{job})[0].Why)
 }
 
-// Slots of jobs that would move are exchanged for the first others of the same node.
-func TestSpare(t *testing.T) {
-	s := &state{busy: make([]bool, hashslot.Count)}
-	s.busy[0], s.busy[1], s.busy[3] = true, true, true
-	after := s.owner
-	after[1], after[3] = 1, 1
-	with := after
-	require.NoError(t, s.spare(&after, nil))
-	require.Equal(t, []int32{0, 0, 1, 0, 1, 0}, after[:6])
-	require.Error(t, s.spare(&with, make([]float64, hashslot.Count)))
-}
-
 func TestMatch(t *testing.T) {
 	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16380\nc h:3@4 master - 0 0 3 connected 16381-16383\n")
 	set := slotmap.MustParseSet
@@ -200,7 +189,7 @@ func TestMatch(t *testing.T) {
 	require.Equal(t, ProgressFailed, p.Match(nil, nil)[0].Progress)
 }
 
-// A plan that is made while the jobs of an earlier plan run is the rest of that plan.
+// A plan that is made while the jobs of an earlier plan run finishes that plan.
 func TestPlanningSeesJobs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range max(2, rounds(8)) {
@@ -238,6 +227,114 @@ func TestPlanningSeesJobs(t *testing.T) {
 			require.InDelta(t, want.Len(), got.Len(), 1)
 		}
 	}
+}
+
+// Slots of running jobs stay where the jobs bring them, whatever the jobs are. It is an error
+// only if a node would have to give some away: if it has more in them than its share.
+func TestSlotsOfJobsStay(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 7))
+	refused, kept := 0, 0
+	for i := range rounds(100) {
+		p := randomPaper(rng, 2+rng.IntN(4))
+		c := p.cluster(t)
+		for c.Table().RangeCount() > 50 { // a plan of few ranges takes less time
+			p = randomPaper(rng, 2+rng.IntN(4))
+			c = p.cluster(t)
+		}
+		opts := RebalanceOptions{UseEmpty: true, Weights: randomWeights(rng, p.ids)}
+		if i%8 == 7 {
+			opts.Weights = []Weight{{p.ids[1], 0}}
+		}
+		heaviest := 0.0
+		if i%2 == 0 {
+			opts.Load = make([]float64, hashslot.Count)
+			for slot := range opts.Load {
+				opts.Load[slot] = float64(1 + rng.IntN(9))
+			}
+			opts.Load[rng.IntN(hashslot.Count)] = 1000
+			heaviest = slices.Max(opts.Load) + 1
+		}
+		before, err := Rebalance(c, opts)
+		require.NoError(t, err)
+		from := before.Moves
+		ofPlan := i%4 < 2
+		if !ofPlan { // any slots, to any node
+			from = nil
+			for range 2 + rng.IntN(4) {
+				source, target := before.Nodes[rng.IntN(len(p.ids))].ID, before.Nodes[rng.IntN(len(p.ids))].ID
+				if i%8 == 7 {
+					target = p.ids[1]
+				}
+				m := Move{From: source, To: target, Slots: before.Before.SlotsOf(source)}
+				m.Slots.RemoveRange(slotmap.Range{First: hashslot.Slot(rng.IntN(hashslot.Count)), Last: hashslot.Count - 1})
+				for _, other := range from {
+					m.Slots = m.Slots.Subtract(other.Slots)
+				}
+				if source != target && !m.Slots.IsEmpty() {
+					from = append(from, m)
+				}
+			}
+		}
+		var jobs []Job
+		var done []Move
+		busy := map[string]slotmap.Set{}
+		for _, m := range from {
+			switch rng.IntN(3) {
+			case 0:
+				done = append(done, m)
+			case 1:
+				jobs = append(jobs, Job{Source: m.From, Target: m.To, Slots: m.Slots, Progress: ProgressRunning})
+				busy[m.To] = busy[m.To].Union(m.Slots)
+			}
+		}
+		load := func(slots slotmap.Set) (sum float64) {
+			for slot := range slots.Slots() {
+				if opts.Load == nil {
+					sum++
+				} else {
+					sum += opts.Load[slot]
+				}
+			}
+			return sum
+		}
+		all, weights := slotmap.SetOf(slotmap.Range{First: 0, Last: hashslot.Count - 1}), 0.0
+		for _, n := range before.Nodes {
+			weights += n.Weight
+		}
+		above := func(n Node, slots slotmap.Set) float64 { return load(slots) - load(all)*n.Weight/weights }
+
+		got, err := Rebalance(p.do(done).cluster(t), opts, jobs...)
+		if err != nil {
+			refused++
+			require.False(t, ofPlan)
+			require.ErrorContains(t, err, "would have to move again")
+			require.True(t, slices.ContainsFunc(before.Nodes, func(n Node) bool {
+				over := above(n, busy[n.ID])
+				return over > max(heaviest-2, 0) || n.Weight == 0 && over > 0
+			}))
+			continue
+		}
+		least := 0.0
+		for _, n := range got.Nodes {
+			stay := busy[n.ID].Subtract(got.After.SlotsOf(n.ID))
+			require.True(t, stay.IsEmpty())
+			kept += busy[n.ID].Len()
+			least = min(least, above(n, got.After.SlotsOf(n.ID)))
+		}
+		for _, n := range got.Nodes {
+			over := above(n, got.After.SlotsOf(n.ID))
+			if opts.Load == nil {
+				require.Less(t, math.Abs(over), 1.0)
+				continue
+			}
+			require.LessOrEqual(t, over, heaviest)
+			if slots := got.After.SlotsOf(n.ID); slots != busy[n.ID] {
+				require.LessOrEqual(t, over-least, heaviest)
+			}
+		}
+	}
+	require.Positive(t, refused)
+	require.Greater(t, kept, 5000)
 }
 
 func TestPlanningRefusesJobs(t *testing.T) {

@@ -79,19 +79,36 @@ func (u *units) of(nodes []int) []int {
 }
 
 // spread returns owners by which every node has the wanted units: exactly if slots are
-// counted, and within the heaviest slot if load is.
-func (u *units) spread(want []int) *owners {
-	var h handout
-	for i, n := range u.have() {
-		h.surplus = append(h.surplus, int32(max(0, n-want[i])))
-		h.deficit = append(h.deficit, int32(max(0, want[i]-n)))
+// counted, and within the heaviest slot if load is. The slots of running jobs stay. The
+// error is a [*StateError] if they cannot.
+func (u *units) spread(want []int) (*owners, error) {
+	free, err := u.movable(want)
+	if err != nil {
+		return nil, err
 	}
-	none := int32(len(want)) // the owner of unassigned slots
-	h.surplus, h.deficit = append(h.surplus, int32(u.free)), append(h.deficit, 0)
+	n := len(want)
+	none := int32(n) // the owner of unassigned slots
+	h := handout{surplus: make([]int32, 2*n+1), deficit: make([]int32, 2*n+1)}
+	stuck := 0 // units above a share, all in slots of running jobs
+	for i, have := range u.have() {
+		gives := max(0, have-want[i])
+		stuck += max(0, gives-free[i])
+		h.surplus[i] = int32(min(gives, free[i]))
+		h.deficit[i] = int32(max(0, want[i]-have))
+	}
+	for i := range want {
+		less := min(stuck, int(h.deficit[i]))
+		h.deficit[i] -= int32(less)
+		stuck -= less
+	}
+	h.surplus[none] = int32(u.free)
 	at := int32(0)
 	for slot, o := range u.s.owner {
-		if o == nobody {
+		switch {
+		case o == nobody:
 			o = none
+		case u.s.isBusy(slot) && h.surplus[o] > 0:
+			o += none + 1 // as of another owner, who gives nothing
 		}
 		h.pieces = appendPiece(h.pieces, piece{at, u.size[slot], o, o})
 		at += u.size[slot]
@@ -99,57 +116,87 @@ func (u *units) spread(want []int) *owners {
 	after := new(owners)
 	ps := fewRanges(h)
 	at = 0
-	for slot, n := range u.size {
+	for slot, size := range u.size {
 		// The piece that has the middle of the slot. No slot stays unassigned, because
 		// the whole surplus of none is handed out.
-		for ps[0].first+ps[0].len <= at+n/2 {
+		for ps[0].first+ps[0].len <= at+size/2 {
 			ps = ps[1:]
 		}
-		after[slot] = ps[0].now
-		at += n
+		if after[slot] = ps[0].now; after[slot] > none {
+			after[slot] -= none + 1
+		}
+		at += size
 	}
 	if u.load != nil {
 		u.correct(after, want)
 	}
-	return after
+	return after, nil
 }
+
+// movable returns the units of each node without the slots of running jobs. The error is
+// a [*StateError] if a node has more units in these slots than it is to keep, by more than
+// the heaviest slot if load is balanced.
+func (u *units) movable(want []int) ([]int, error) {
+	units := u.have()
+	busy := make([]int, len(want))
+	for slot, o := range u.s.owner {
+		if u.s.isBusy(slot) {
+			busy[o] += int(u.size[slot])
+		}
+	}
+	for i, n := range busy {
+		if n > want[i] && (u.load == nil || want[i] == 0 || n-want[i] > u.heaviest()) {
+			return nil, u.s.running()
+		}
+		units[i] -= n
+	}
+	return units, nil
+}
+
+func (u *units) heaviest() int { return int(slices.Max(u.size[:])) }
 
 // correct moves single slots from the node that is most above its load to the one
 // that is most below, until both together are off by no more than the heaviest
-// slot. Every correction reduces the sum of the squares of the differences. These add up
-// to 0, so the one node is above its load and has slots, and the other is due some.
+// slot. Every correction reduces the sum of the squares of the differences. Nodes that are
+// above their load and have only slots of running jobs stay as they are.
 func (u *units) correct(after *owners, want []int) {
 	off := u.held(after)
 	for i := range off {
 		off[i] -= want[i]
 	}
-	heaviest := int(slices.Max(u.size[:]))
+	heaviest := u.heaviest()
+	stuck := make([]bool, len(off))
 	for range hashslot.Count {
-		over, under := 0, 0
+		over, under := -1, 0
 		for i, d := range off {
-			if d > off[over] {
+			if d > 0 && !stuck[i] && (over < 0 || d > off[over]) {
 				over = i
 			}
 			if d < off[under] {
 				under = i
 			}
 		}
-		if off[over]-off[under] <= heaviest {
+		if over < 0 || off[over]-off[under] <= heaviest {
 			return
 		}
 		slot := u.nearest(after, int32(over), int32(under), min(off[over], -off[under]), heaviest)
+		if slot < 0 {
+			stuck[over] = true
+			continue
+		}
 		after[slot] = int32(under)
 		off[over] -= int(u.size[slot])
 		off[under] += int(u.size[slot])
 	}
 }
 
-// nearest returns the slot of the node over, which has slots, whose size comes nearest to
-// goal and, among about equals, that adds the fewest ranges if the node under gets it.
-func (u *units) nearest(after *owners, over, under int32, goal, heaviest int) (best int) {
-	least := math.MaxInt
+// nearest returns the slot of the node over whose size comes nearest to goal and, among
+// about equals, that adds the fewest ranges if the node under gets it. It is -1 if all
+// slots of the node are those of running jobs.
+func (u *units) nearest(after *owners, over, under int32, goal, heaviest int) int {
+	best, least := -1, math.MaxInt
 	for slot, o := range after {
-		if o != over {
+		if o != over || u.s.isBusy(slot) {
 			continue
 		}
 		off := goal - int(u.size[slot])

@@ -135,7 +135,7 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 			return Plan{}, &InputError{Field: field + ".To", Value: m.To, Reason: "is the source"}
 		}
 		for slot := range m.Slots.Slots() {
-			if s.busy != nil && s.busy[slot] {
+			if s.isBusy(int(slot)) {
 				return Plan{}, s.running()
 			}
 			if s.owner[slot] != int32(from) {
@@ -144,9 +144,9 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 			after[slot] = int32(to)
 		}
 	}
-	p, err := s.plan(&after, nil)
+	p := s.plan(&after, nil)
 	p.Moves = slices.Clone(moves)
-	return p, err
+	return p, nil
 }
 
 // repeated returns an error that names the first slot that is in two moves.
@@ -194,7 +194,9 @@ func (p *Plan) SlotCount() int {
 // jobs are the migrations in c, as [ParseJobs] reads them from its primaries; those
 // that have ended are ignored. The slots of running jobs count for their targets, in
 // Plan.Before too, and the plan does not move them, so it can begin while they run. If
-// the plan that the jobs come from is made again, the result is the rest of it.
+// the plan that the jobs come from is made again, the result finishes it, perhaps with
+// other slots. With opts.Load, slots of running jobs may leave a node above its share, by
+// at most the load of the heaviest slot.
 //
 // The error is a [*StateError] if moving slots of c could lose data, or if slots of
 // running jobs would have to move. It is an [*InputError] for bad options.
@@ -221,13 +223,13 @@ func Rebalance(c *topology.Cluster, opts RebalanceOptions, jobs ...Job) (Plan, e
 	u := s.units(opts.Load)
 	have, weights := u.of(involved), s.weightsOf(involved)
 	if u.free == 0 && within(have, weights, u.total, opts.Threshold) {
-		return s.plan(&s.owner, opts.Load)
+		return s.plan(&s.owner, opts.Load), nil
 	}
 	want := u.have() // of all nodes; those not involved have none
 	for k, n := range shares(have, weights, u.total) {
 		want[involved[k]] = n
 	}
-	return s.plan(u.spread(want), opts.Load)
+	return u.plan(want)
 }
 
 // within reports whether every node is within the tolerance of its share.
@@ -308,7 +310,7 @@ func Drain(c *topology.Cluster, nodes []string, opts DrainOptions, jobs ...Job) 
 	for k, n := range level(u.of(receivers), s.weightsOf(receivers), given) {
 		want[receivers[k]] = n
 	}
-	return s.plan(u.spread(want), opts.Load)
+	return u.plan(want)
 }
 
 // level returns the slots of each node after given was handed out to level them, in
@@ -403,7 +405,7 @@ func Reshard(c *topology.Cluster, from []string, to string, slots int, jobs ...J
 	for k, n := range shares(make([]int, len(sources)), weights, slots) {
 		want[sources[k]] -= n
 	}
-	return s.plan(u.spread(want), nil)
+	return u.plan(want)
 }
 
 // start checks the cluster, the load and the weights.
@@ -439,11 +441,18 @@ func (s *state) weightsOf(nodes []int) []float64 {
 	return weights
 }
 
-// plan returns the plan from s to the owners after. The error is a [*StateError].
-func (s *state) plan(after *owners, load []float64) (Plan, error) {
-	if err := s.spare(after, load); err != nil {
+// plan returns the plan that gives every node the wanted units. The error is a
+// [*StateError].
+func (u *units) plan(want []int) (Plan, error) {
+	after, err := u.spread(want)
+	if err != nil {
 		return Plan{}, err
 	}
+	return u.s.plan(after, u.load), nil
+}
+
+// plan returns the plan from s to the owners after.
+func (s *state) plan(after *owners, load []float64) Plan {
 	p := Plan{Before: s.table(&s.owner), After: s.table(after), Warnings: s.warnings, Load: load}
 	for _, n := range s.nodes {
 		p.Nodes = append(p.Nodes, Node{n.id, n.addr, n.weight})
@@ -475,5 +484,5 @@ func (s *state) plan(after *owners, load []float64) (Plan, error) {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("%s gives away its last slots: unless cluster-allow-replica-migration is no, it then becomes a replica of the receiver", printable(n.id)))
 		}
 	}
-	return p, nil
+	return p
 }
