@@ -63,16 +63,19 @@ func (c *Client) options(addr string) *redis.Options {
 
 // slots returns the map in go-redis's form.
 func (c *Client) slots(ctx context.Context) (slots []redis.ClusterSlot, err error) {
-	for try := 0; c.Router.Generation() == 0 && try < tries; try++ {
+	for try := 0; c.Router.Generation() == 0 && try < tries && ctx.Err() == nil; try++ {
 		if due := c.Refresher.Next(&c.Router, time.Now()); len(due.Addrs) > 0 {
 			err = c.ask(ctx, due)
 		} else {
-			time.Sleep(min(time.Until(due.NotBefore), 50*time.Millisecond))
+			select {
+			case <-ctx.Done():
+			case <-time.After(min(time.Until(due.NotBefore), 50*time.Millisecond)):
+			}
 		}
 	}
 	table, seen := c.Router.Table()
 	if seen == 0 {
-		return nil, errors.Join(errors.New("goredis: no node has the map"), err)
+		return nil, errors.Join(errors.New("goredis: no node has the map"), err, ctx.Err())
 	}
 	for r, shard := range table.Ranges() {
 		slot := redis.ClusterSlot{Start: int(r.First), End: int(r.Last)}
