@@ -337,6 +337,26 @@ func TestSlotsOfJobsStay(t *testing.T) {
 	require.Greater(t, kept, 5000)
 }
 
+// If a job brings a node above its share, the others are as level as without it. The slots
+// of a job are among those of its target that others are put beside.
+func TestPlansAroundJobs(t *testing.T) {
+	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-16383\nb h:2@3 master - 0 0 2 connected\nc h:3@4 master - 0 0 3 connected\nd h:4@5 master - 0 0 4 connected\n")
+	opts := RebalanceOptions{UseEmpty: true, Load: slices.Repeat([]float64{1}, hashslot.Count), Weights: []Weight{{"a", 16173}, {"b", 100}, {"c", 60}, {"d", 60}}}
+	opts.Load[0] = 10
+	p, err := Rebalance(c, opts, runningJob("a", "b", "1000-1104"))
+	require.NoError(t, err)
+	got := map[string]float64{}
+	for slot, load := range opts.Load {
+		id, _ := p.After.Lookup(hashslot.Slot(slot))
+		got[id] += load
+	}
+	require.Equal(t, map[string]float64{"a": 16173, "b": 105, "c": 55, "d": 60}, got)
+	opts = RebalanceOptions{UseEmpty: true, Weights: []Weight{{"a", 16184}, {"b", 200}, {"c", 0}, {"d", 0}}}
+	p, err = Rebalance(c, opts, runningJob("a", "b", "1000-1099"))
+	require.NoError(t, err)
+	require.Equal(t, 3, p.After.RangeCount(), p.After)
+}
+
 func TestPlanningRefusesJobs(t *testing.T) {
 	c := parse(t, "a h:1@2 master - 0 0 1 connected 0-8191\nb h:2@3 master - 0 0 2 connected 8192-16383\nc h:3@4 master - 0 0 3 connected\nd h:4@5 master,fail - 0 0 4 connected\n")
 	const again = "plan: running jobs 0-9: these slots would have to move again; wait until the jobs have ended, or cancel them"

@@ -86,9 +86,9 @@ func (u *units) spread(want []int) (*owners, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := len(want)
-	none := int32(n) // the owner of unassigned slots
-	h := handout{surplus: make([]int32, 2*n+1), deficit: make([]int32, 2*n+1)}
+	none := int32(len(want)) // the owner of unassigned slots
+	stays := none + 1        // the owner of slots of running jobs whose node gives others
+	h := handout{surplus: make([]int32, stays+1), deficit: make([]int32, stays+1)}
 	stuck := 0 // units above a share, all in slots of running jobs
 	for i, have := range u.have() {
 		gives := max(0, have-want[i])
@@ -108,7 +108,7 @@ func (u *units) spread(want []int) (*owners, error) {
 		case o == nobody:
 			o = none
 		case u.s.isBusy(slot) && h.surplus[o] > 0:
-			o += none + 1 // as of another owner, who gives nothing
+			o = stays
 		}
 		h.pieces = appendPiece(h.pieces, piece{at, u.size[slot], o, o})
 		at += u.size[slot]
@@ -122,8 +122,8 @@ func (u *units) spread(want []int) (*owners, error) {
 		for ps[0].first+ps[0].len <= at+size/2 {
 			ps = ps[1:]
 		}
-		if after[slot] = ps[0].now; after[slot] > none {
-			after[slot] -= none + 1
+		if after[slot] = ps[0].now; after[slot] == stays {
+			after[slot] = u.s.owner[slot]
 		}
 		at += size
 	}
