@@ -17,6 +17,7 @@ import (
 
 	"github.com/hashslot/hashslot/internal/hashtest"
 	"github.com/hashslot/hashslot/internal/impl"
+	"github.com/hashslot/hashslot/internal/xmodem"
 )
 
 // TestBatchKernelsStopOnlyWhereTheyMust checks that the batch kernels take all keys
@@ -188,6 +189,46 @@ func TestEitherWayToPick(t *testing.T) {
 	}
 }
 
+// TestEitherWayToEnd proves the end of a long buffer in tier avx2, with VPCLMULQDQ and
+// without. Other tests see only the way that the CPU goes.
+func TestEitherWayToEnd(t *testing.T) {
+	if !slices.Contains(impl.Names(), "avx2") {
+		t.Skip("not for this CPU")
+	}
+	restore, err := impl.Force("avx2")
+	require.NoError(t, err)
+	defer restore()
+	ways := []bool{false}
+	if vpclmulqdq {
+		ways = append(ways, true)
+	}
+	defer func(can bool) { vpclmulqdq = can }(vpclmulqdq)
+	const least, most, inputs = 257, 2100, 64
+	rng := rand.New(rand.NewPCG(42, 43))
+	step := 1
+	if testing.Short() {
+		step = 37
+	}
+	for range inputs {
+		p := make([]byte, most)
+		for i := range p {
+			p[i] = byte(rng.Uint32())
+		}
+		want := xmodem.Table(p[:least-1])
+		for n := least; n <= most; n++ {
+			want = xmodem.TableUpdate(want, p[n-1:n])
+			if n%step != 0 {
+				continue
+			}
+			for _, vpclmulqdq = range ways {
+				if got := Checksum(p[:n]); got != want {
+					t.Fatalf("Checksum, length %d, VPCLMULQDQ %v: %#04x, want %#04x", n, vpclmulqdq, got, want)
+				}
+			}
+		}
+	}
+}
+
 // TestUseOfTellsKernelsApart checks that useOf selects the kernel that it is asked for.
 // With another kernel all slots could be right, but late.
 func TestUseOfTellsKernelsApart(t *testing.T) {
@@ -259,7 +300,7 @@ func TestKernelsForOtherCPUs(t *testing.T) {
 	avx2 := append(slices.Clone(clmul), cpuid.AVX2)
 	avx512 := append(slices.Clone(avx2), cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ,
 		cpuid.AVX512CD, cpuid.AVX512VBMI, cpuid.AVX512VBMI2, cpuid.GFNI, cpuid.VPCLMULQDQ)
-	check := func(vendor cpuid.Vendor, family int, features []cpuid.FeatureID, withMatrices bool, want string) {
+	check := func(vendor cpuid.Vendor, family int, features []cpuid.FeatureID, more extensions, want string) {
 		cpu := cpuid.CPUInfo{VendorID: vendor, Family: family}
 		require.True(t, cpu.Enable(features...))
 		kernels, got := kernelsFor(&cpu)
@@ -270,29 +311,34 @@ func TestKernelsForOtherCPUs(t *testing.T) {
 			}
 		}
 		assert.Equal(t, want, strings.Join(names, " "), "%v %#x %v", vendor, family, features)
-		assert.Equal(t, withMatrices, got, "%v", features)
+		assert.Equal(t, more, got, "%v", features)
 	}
-	check(cpuid.Intel, 6, nil, false, "generic")
-	check(cpuid.Intel, 6, clmul, false, "clmul generic")
-	check(cpuid.Intel, 6, avx2, false, "avx2 clmul generic")
-	check(cpuid.Intel, 6, append(slices.Clone(avx2), cpuid.GFNI), true, "avx2 clmul generic")
-	check(cpuid.Intel, 6, avx512, true, "avx512 avx512-256 avx2 clmul generic")
+	none, both := extensions{}, extensions{gfni: true, vpclmulqdq: true}
+	check(cpuid.Intel, 6, nil, none, "generic")
+	check(cpuid.Intel, 6, clmul, none, "clmul generic")
+	check(cpuid.Intel, 6, append(slices.Clone(clmul), cpuid.VPCLMULQDQ, cpuid.GFNI), none, "clmul generic")
+	check(cpuid.Intel, 6, avx2, none, "avx2 clmul generic")
+	check(cpuid.Intel, 6, append(slices.Clone(avx2), cpuid.GFNI), extensions{gfni: true}, "avx2 clmul generic")
+	check(cpuid.Intel, 6, append(slices.Clone(avx2), cpuid.VPCLMULQDQ), extensions{vpclmulqdq: true}, "avx2 clmul generic")
+	check(cpuid.Intel, 6, avx512, both, "avx512 avx512-256 avx2 clmul generic")
 	// Zen 3 has no AVX-512, and is of the family of Zen 4.
-	check(cpuid.AMD, 0x19, avx2, false, "avx2 clmul generic")
-	check(cpuid.AMD, 0x19, avx512, true, "avx512-256 avx512 avx2 clmul generic")
-	check(cpuid.AMD, 0x1a, avx512, true, "avx512 avx512-256 avx2 clmul generic")
-	check(cpuid.AMD, 0x18, avx512, true, "avx512 avx512-256 avx2 clmul generic")
-	check(cpuid.Intel, 0x19, avx512, true, "avx512 avx512-256 avx2 clmul generic")
+	check(cpuid.AMD, 0x19, avx2, none, "avx2 clmul generic")
+	check(cpuid.AMD, 0x19, avx512, both, "avx512-256 avx512 avx2 clmul generic")
+	check(cpuid.AMD, 0x1a, avx512, both, "avx512 avx512-256 avx2 clmul generic")
+	check(cpuid.AMD, 0x18, avx512, both, "avx512 avx512-256 avx2 clmul generic")
+	check(cpuid.Intel, 0x19, avx512, both, "avx512 avx512-256 avx2 clmul generic")
 	for i, missing := range avx512 {
-		want, withMatrices := "avx2 clmul generic", missing != cpuid.GFNI
+		want, more := "avx2 clmul generic", extensions{gfni: missing != cpuid.GFNI, vpclmulqdq: missing != cpuid.VPCLMULQDQ}
 		switch {
 		case i < len(clmul):
-			want, withMatrices = "generic", false
+			want, more = "generic", none
 		case i < len(avx2):
-			want, withMatrices = "clmul generic", false
+			want, more = "clmul generic", none
 		}
-		check(cpuid.Intel, 6, slices.Delete(slices.Clone(avx512), i, i+1), withMatrices, want)
+		check(cpuid.Intel, 6, slices.Delete(slices.Clone(avx512), i, i+1), more, want)
 	}
+	_, more := kernelsFor(&cpuid.CPU)
+	assert.Equal(t, more, extensions{gfni: gfni != nil, vpclmulqdq: vpclmulqdq}, "in use here")
 }
 
 // TestOnlyAVX512IsNear checks which keys the code of one key hashes of itself. It does

@@ -13,6 +13,9 @@ import (
 // long_amd64.s has the same number.
 const maxLong = 64 << 10
 
+// vpclmulqdq is whether the CPU has VPCLMULQDQ. Tier avx2 uses it, but does not need it.
+var vpclmulqdq bool
+
 // update is the only call between an exported function and the kernel. A second one
 // would cost as much as a hundred bytes.
 func update(crc uint16, p []byte) uint16 {

@@ -33,16 +33,19 @@ const (
 )
 
 func init() {
-	kernels, withMatrices := kernelsFor(&cpuid.CPU)
-	if withMatrices {
+	kernels, more := kernelsFor(&cpuid.CPU)
+	if more.gfni {
 		gfni = newMatrices()
 	}
+	vpclmulqdq = more.vpclmulqdq
 	impl.Register(kernels...)
 }
 
-// kernelsFor returns the kernels, the best for cpu first, and whether cpu can use the
-// matrices of GFNI.
-func kernelsFor(cpu *cpuid.CPUInfo) (kernels []impl.Kernel, withMatrices bool) {
+// extensions are what tier avx2 uses where the CPU has it.
+type extensions struct{ gfni, vpclmulqdq bool }
+
+// kernelsFor returns the kernels, the best for cpu first, and the extensions of cpu.
+func kernelsFor(cpu *cpuid.CPUInfo) ([]impl.Kernel, extensions) {
 	use := func(t uint8, n uint64, longer uint8) func() {
 		return func() {
 			tier, near = t, n
@@ -68,5 +71,5 @@ func kernelsFor(cpu *cpuid.CPUInfo) (kernels []impl.Kernel, withMatrices bool) {
 		{Name: "avx2", Use: use(tierAVX2, 0, longerOf16), Supported: avx2},
 		{Name: "clmul", Use: use(tierCLMUL, 0, longerOf16), Supported: clmul},
 		{Name: impl.Generic, Use: use(tierGeneric, 0, longerOfPlain), Supported: true},
-	}, avx2 && has(cpuid.GFNI)
+	}, extensions{gfni: avx2 && has(cpuid.GFNI), vpclmulqdq: avx2 && has(cpuid.VPCLMULQDQ)}
 }

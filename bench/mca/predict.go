@@ -24,22 +24,26 @@ type cpu struct {
 
 var cpus = []cpu{
 	{"Skylake", "skylake", "amd64", []string{"clmul", "avx2", "xxh3", "xxh3-avx2"}},
-	{"Ice Lake", "icelake-server", "amd64", []string{"clmul", "avx2", "avx2g", "avx512", "xxh3", "xxh3-avx512"}},
-	{"Sapphire Rapids", "sapphirerapids", "amd64", []string{"clmul", "avx2", "avx2g", "avx512", "xxh3", "xxh3-avx512"}},
-	{"Zen 3", "znver3", "amd64", []string{"clmul", "avx2", "xxh3", "xxh3-avx2"}},
-	{"Zen 4", "znver4", "amd64", []string{"clmul", "avx2", "avx2g", "avx512", "avx512-256", "xxh3", "xxh3-avx512"}},
+	{"Ice Lake", "icelake-server", "amd64", []string{"clmul", "avx2", "avx2v", "avx2g", "avx512", "xxh3", "xxh3-avx512"}},
+	{"Sapphire Rapids", "sapphirerapids", "amd64", []string{"clmul", "avx2", "avx2v", "avx2g", "avx512", "xxh3", "xxh3-avx512"}},
+	{"Zen 3", "znver3", "amd64", []string{"clmul", "avx2", "avx2v", "xxh3", "xxh3-avx2"}},
+	{"Zen 4", "znver4", "amd64", []string{"clmul", "avx2", "avx2v", "avx2g", "avx512", "avx512-256", "xxh3", "xxh3-avx512"}},
 	{"Neoverse N1", "neoverse-n1", "arm64", []string{"pmull"}},
 	{"Neoverse N2", "neoverse-n2", "arm64", []string{"pmull", "pmull-sha3"}},
 	{"Neoverse V1", "neoverse-v1", "arm64", []string{"pmull", "pmull-sha3"}},
 	{"Neoverse V2", "neoverse-v2", "arm64", []string{"pmull", "pmull-sha3"}},
 }
 
-// takes reports whether the CPU takes p for that call: no later one of its tiers, of
-// ours or of the peer, has a path of that name.
+// takes reports whether the CPU takes p: no later one of its tiers has a path of that name
+// that it takes instead. For a call that is any tier of ours, or of the peer. For a part of
+// a kernel it is a tier of the same kernel.
 func (c cpu) takes(paths []path, p path) bool {
 	return !slices.ContainsFunc(paths, func(other path) bool {
-		return other.name == p.name && peer(other.tier) == peer(p.tier) &&
-			slices.Index(c.tiers, other.tier) > slices.Index(c.tiers, p.tier)
+		instead := tiers[other.tier].kernel == tiers[p.tier].kernel
+		if p.unit == unitCall {
+			instead = peer(other.tier) == peer(p.tier)
+		}
+		return instead && other.name == p.name && slices.Index(c.tiers, other.tier) > slices.Index(c.tiers, p.tier)
 	})
 }
 
@@ -47,12 +51,13 @@ func (c cpu) takes(paths []path, p path) bool {
 func peer(tier string) bool { return strings.HasPrefix(tier, "xxh3") }
 
 // tiers are the kernels, by their names in paths.txt, with their names in package
-// impl. avx2g is avx2 where the CPU has GFNI. xxh3 is the peer of whole calls, and has
-// forms for AVX2 and AVX-512.
+// impl. avx2g is avx2 where the CPU has GFNI, avx2v where it has VPCLMULQDQ. xxh3 is the
+// peer of whole calls, and has forms for AVX2 and AVX-512.
 var tiers = map[string]struct{ arch, kernel string }{
 	"clmul":       {"amd64", "clmul"},
 	"avx2":        {"amd64", "avx2"},
 	"avx2g":       {"amd64", "avx2"},
+	"avx2v":       {"amd64", "avx2"},
 	"avx512":      {"amd64", "avx512"},
 	"avx512-256":  {"amd64", "avx512-256"},
 	"xxh3":        {"amd64", ""},
@@ -238,7 +243,7 @@ func (l *llvm) predictAll(paths []path, functions map[string]map[string]*functio
 	for _, c := range cpus {
 		can := map[string]string{}
 		for _, p := range paths {
-			if slices.Contains(c.tiers, p.tier) && (p.unit != unitCall || c.takes(paths, p)) {
+			if slices.Contains(c.tiers, p.tier) && c.takes(paths, p) {
 				can[p.id()] = byArch[c.arch][p.id()]
 			}
 		}

@@ -53,7 +53,7 @@ the first cache and all branches predicted, without the Go call in front of it.
 		b.WriteString("## " + arch + "\n\n")
 		t.rowsOf(&b, arch, func(r row) bool { return r.unit != unitCall })
 	}
-	b.WriteString(`avx2g is avx2 on a CPU with GFNI.
+	b.WriteString(`avx2g is avx2 on a CPU with GFNI, avx2v on one with VPCLMULQDQ.
 
 ## Beside xxh3
 

@@ -160,10 +160,11 @@ func TestInstructionsBelongToTheirKernel(t *testing.T) {
 		{"generic", 0, []string{""}, []string{"of", "ofPlain", "useOf"}},
 		{"clmul", 1, clmul, []string{"of", "of16", "sum", "slots1", "long"}},
 		{"avx2", 2, avx2, []string{"of", "of16", "sum", "slots1", "long"}},
+		{"avx2, with VPCLMULQDQ", 2, append(slices.Clip(avx2), "VPCLMULQDQ"), []string{"long"}},
 		{"avx2, with GFNI", 2, append(slices.Clip(avx2), "GFNI"), []string{"slotsShort"}},
 		{"avx512", 3, avx512, []string{"of", "of32", "of64", "sum", "slots1", "slots8", "long"}},
 	} {
-		for _, in := range reachable(t, functions, kernel.tier, kernel.entries, called) {
+		for _, in := range reachable(t, functions, kernel.tier, kernel.has, kernel.entries, called) {
 			for _, feature := range needsOf(t, in) {
 				assert.Contains(t, kernel.has, feature, "kernel %s: %s: %s %s", kernel.name, in.line, in.name, in.operands)
 			}
@@ -174,9 +175,9 @@ func TestInstructionsBelongToTheirKernel(t *testing.T) {
 	}
 }
 
-// reachable returns the instructions that can run in a tier. A jump that depends on the
-// tier goes only one way.
-func reachable(t *testing.T, functions map[string][]instruction, tier int, entries []string, called map[string]bool) []instruction {
+// reachable returns the instructions that can run in a tier on a CPU that has these
+// features. A jump that depends on one of both goes only one way.
+func reachable(t *testing.T, functions map[string][]instruction, tier int, has, entries []string, called map[string]bool) []instruction {
 	t.Helper()
 	var found []instruction
 	type place struct {
@@ -198,10 +199,13 @@ func reachable(t *testing.T, functions map[string][]instruction, tier int, entri
 			case in.name == "RET":
 				return
 			case in.name == "LEAQ":
-				// Taking the address of a function counts as a jump into it.
+				// Taking the address of a function counts as a jump to its start, and to each
+				// place in it that the instruction before does not lead to.
 				name, _, _ := strings.Cut(in.operands, "<>(")
 				for i := range functions[name] {
-					walk(place{name, i})
+					if i == 0 || functions[name][i-1].name == "JMP" || functions[name][i-1].name == "RET" {
+						walk(place{name, i})
+					}
 				}
 			case in.name == "JMP" || in.name == "CALL" || in.name[0] == 'J':
 				target, err := strconv.Atoi(in.operands)
@@ -214,7 +218,7 @@ func reachable(t *testing.T, functions map[string][]instruction, tier int, entri
 				} else {
 					i := slices.IndexFunc(body, func(in instruction) bool { return in.pc == target })
 					require.GreaterOrEqual(t, i, 0, "%s: no instruction at %d", in.line, target)
-					taken, decided := decide(t, body, at.index, tier)
+					taken, decided := decide(t, body, at.index, tier, has)
 					if !decided || taken {
 						walk(place{at.function, i})
 					}
@@ -239,11 +243,13 @@ func reachable(t *testing.T, functions map[string][]instruction, tier int, entri
 var (
 	tierTest  = regexp.MustCompile(`^tier\(SB\), \$(\d+)$`)
 	limitTest = regexp.MustCompile(`^AX, near\(SB\)$`)
+	clmulTest = regexp.MustCompile(`^vpclmulqdq\(SB\), \$0$`)
 )
 
 // decide returns whether the conditional jump at index is taken in the tier, if the jump
-// follows a comparison of the tier, or one of near, which is 0 below tier 3.
-func decide(t *testing.T, body []instruction, index, tier int) (taken, decided bool) {
+// follows a comparison of the tier, one of near, which is 0 below tier 3, or one of
+// vpclmulqdq, which is 0 without that feature.
+func decide(t *testing.T, body []instruction, index, tier int, has []string) (taken, decided bool) {
 	t.Helper()
 	if index == 0 || body[index].name == "JMP" {
 		return false, false
@@ -251,6 +257,10 @@ func decide(t *testing.T, body []instruction, index, tier int) (taken, decided b
 	if limitTest.MatchString(body[index-1].operands) && tier < 3 {
 		require.Equal(t, "JCC", body[index].name, "%s: a jump on a limit that this test does not know", body[index].line)
 		return true, true
+	}
+	if clmulTest.MatchString(body[index-1].operands) {
+		require.Equal(t, "JEQ", body[index].name, "%s: a jump on a feature that this test does not know", body[index].line)
+		return !slices.Contains(has, "VPCLMULQDQ"), true
 	}
 	m := tierTest.FindStringSubmatch(body[index-1].operands)
 	if m == nil || body[index-1].name != "CMPB" {

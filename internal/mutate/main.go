@@ -121,7 +121,7 @@ func mutate(root, pattern, run, execute string, o options) error {
 // fastProofs are tests that take seconds and together cover every kernel except plain Go,
 // at every length. Those of the first word take a fraction of a second and kill most
 // mutants. They also cover calls of plain Go.
-const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere|TestUseOfTellsKernelsApart)$/kernel= " +
+const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere|TestUseOfTellsKernelsApart|TestEitherWayToEnd)$/kernel= " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
 	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout|TestBatchAfterZeros|" +
 	"TestTagBehindGroupOfAnotherLength|TestBracesInAllPlaces)$/kernel=[^g] " +
