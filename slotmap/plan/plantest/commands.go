@@ -654,7 +654,7 @@ func (c *Cluster) nodesText(n *node) string {
 		if m.down {
 			flags += ",fail"
 		}
-		fmt.Fprintf(&b, "%s %s@1 %s %s 0 0 %d connected%s", m.id, m.addr, flags, primary, epoch, slots[m])
+		fmt.Fprintf(&b, "%s %s@1 %s %s 0 0 %d connected%s", m.id, cmp.Or(m.addr, ":0"), flags, primary, epoch, slots[m])
 		if m == n {
 			for _, slot := range sortedSlots(n.migrating) {
 				fmt.Fprintf(&b, " [%d->-%s]", slot, n.migrating[slot].id)

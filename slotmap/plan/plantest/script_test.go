@@ -12,6 +12,7 @@ import (
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 	"github.com/hashslot/hashslot/slotmap/plan"
+	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 // play plays a script. A line is a command, and the wanted answer, OK if there is none:
@@ -618,6 +619,10 @@ func TestCommands(t *testing.T) {
 			a CLUSTER KEYSLOT {5}x -> 5
 			a CLUSTER INFO -> cluster_state:ok cluster_slots_assigned:16384 cluster_my_epoch:1
 			r CLUSTER INFO -> cluster_state:ok cluster_slots_assigned:16384 cluster_my_epoch:1
+			b CLUSTER BUMPEPOCH -> BUMPED 6
+			e CLUSTER REPLICATE b
+			gossip
+			e CLUSTER INFO -> cluster_state:ok cluster_slots_assigned:16384 cluster_my_epoch:6
 			a CLUSTER DELSLOTS 5 6
 			a CLUSTER INFO -> cluster_state:fail cluster_slots_assigned:16382 cluster_my_epoch:1
 			a CLUSTER MEET 10.0.0.9 6379
@@ -625,12 +630,12 @@ func TestCommands(t *testing.T) {
 			a CLUSTER MIGRATION STATUS -> []
 			a CLUSTER COUNTKEYSINSLOT x -> ERR Invalid or out of range slot
 			a CLUSTER COUNTKEYSINSLOT 16384 -> ERR Invalid or out of range slot
-			a CLUSTER NODES -> a 10.0.0.1:6379@1 myself,master - 0 0 1 connected 0-4 7-4095 b 10.0.0.2:6379@1 master - 0 0 2 connected 4096-8191 ` +
-			`c 10.0.0.3:6379@1 master - 0 0 3 connected 8192-12287 d 10.0.0.4:6379@1 master - 0 0 4 connected 12288-16383 e 10.0.0.5:6379@1 master - 0 0 5 connected ` +
+			a CLUSTER NODES -> a 10.0.0.1:6379@1 myself,master - 0 0 1 connected 0-4 7-4095 b 10.0.0.2:6379@1 master - 0 0 6 connected 4096-8191 ` +
+			`c 10.0.0.3:6379@1 master - 0 0 3 connected 8192-12287 d 10.0.0.4:6379@1 master - 0 0 4 connected 12288-16383 e 10.0.0.5:6379@1 slave b 0 0 6 connected ` +
 			`r 10.0.1.1:6379@1 slave a 0 0 1 connected s 10.0.1.4:6379@1 slave d 0 0 4 connected
 			kill s
 			a CLUSTER SLOTS -> [[0 4 [10.0.0.1 6379 a []] [10.0.1.1 6379 r []]] [7 4095 [10.0.0.1 6379 a []] [10.0.1.1 6379 r []]] ` +
-			`[4096 8191 [10.0.0.2 6379 b []]] [8192 12287 [10.0.0.3 6379 c []]] [12288 16383 [10.0.0.4 6379 d []]]]`,
+			`[4096 8191 [10.0.0.2 6379 b []] [10.0.0.5 6379 e []]] [8192 12287 [10.0.0.3 6379 c []]] [12288 16383 [10.0.0.4 6379 d []]]]`,
 		"GETKEYSINSLOT": `
 			put a {5}c
 			put a {5}e
@@ -767,6 +772,11 @@ func TestCommands(t *testing.T) {
 			a CLUSTER DELSLOTS 7
 			a CLUSTER MIGRATESLOTS SLOTSRANGE 6 7 NODE b -> ERR Slot 7 has no node served
 			a CLUSTER MIGRATESLOTS SLOTSRANGE 5 6 NODE b -> ERR Slots are not served by this node`,
+		"MIGRATESLOTS of all": `
+			put a {5}x
+			a CLUSTER MIGRATESLOTS SLOTSRANGE 0 4095 NODE b
+			role a -> slave b
+			a READONLY GET {5}x -> 1`,
 		"MIGRATION": `
 			put a {5}x
 			b CLUSTER MIGRATION IMPORT 0 5 7 7 -> 0000000000000000000000000000000000000006
@@ -863,6 +873,16 @@ func TestNew(t *testing.T) {
 		view b -> [5->-a]
 		b CLUSTER REPLICATE a
 		view b ->`)
+	c = New(parse(t, "a 10.0.0.1:6379@1 master - 0 0 1 connected 0-16383\nb 10.0.0.2:6379@1 master - 0 0 2 connected\nr 10.0.0.3:6379@1 myself,slave a 0 0 1 connected [5->-b]\n"))
+	play(t, c, `r MIGRATE 10.0.0.2 6379 {5}x 0 9 -> MOVED 5 10.0.0.1:6379`)
+	c = New(parse(t, "a :0@0 master,noaddr - 0 0 1 connected 0-16383\nb 10.0.0.2:6379@1 myself,master - 0 0 2 connected\nc [::1]:6379@1,host master - 0 0 3 connected\n"))
+	views, err = c.Views()
+	require.NoError(t, err)
+	require.Len(t, views, 3)
+	odd, err := topology.NewCluster([]topology.Node{{ID: "a b", IP: "10.0.0.1", Port: 6379, Role: topology.RolePrimary}})
+	require.NoError(t, err)
+	_, err = New(odd).Views()
+	require.Error(t, err, "CLUSTER NODES cannot show such an id")
 }
 
 // Of several that claim a slot, the one with the highest epoch counts. Of two with one epoch
