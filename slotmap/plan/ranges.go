@@ -65,15 +65,19 @@ type handout struct {
 	surplus, deficit []int32 // per owner
 }
 
+func (h handout) receivers() (list []int32) {
+	for i, d := range h.deficit {
+		if d > 0 {
+			list = append(list, int32(i))
+		}
+	}
+	return list
+}
+
 // fewRanges returns the pieces after the handout: every surplus given, every
 // deficit filled.
 func fewRanges(h handout) []piece {
-	receivers := 0
-	for _, d := range h.deficit {
-		if d > 0 {
-			receivers++
-		}
-	}
+	receivers := len(h.receivers())
 	if receivers == 0 {
 		return h.pieces
 	}
@@ -173,7 +177,7 @@ type solution struct {
 	given [][]int32 // by owner: the runs that a donor has given, or that a receiver got
 
 	receivers []int32
-	ranges    int
+	ranges    int              // how many more than before the handout
 	pairs     map[[2]int32]int // the number of runs by source and target; nil while not counted
 }
 
@@ -187,18 +191,12 @@ type run struct {
 }
 
 func newSolution(h handout) *solution {
-	s := &solution{given: make([][]int32, len(h.deficit))}
+	s := &solution{given: make([][]int32, len(h.deficit)), receivers: h.receivers()}
 	s.runs = make([]run, len(h.pieces))
 	for i, p := range h.pieces {
 		s.runs[i] = run{piece: p, prev: int32(i) - 1, next: int32(i) + 1}
 	}
 	s.runs[len(h.pieces)-1].next = -1
-	s.ranges = countRanges(h.pieces)
-	for i, d := range h.deficit {
-		if d > 0 {
-			s.receivers = append(s.receivers, int32(i))
-		}
-	}
 	return s
 }
 
@@ -531,10 +529,8 @@ func (g *greedy) mergeKey(x int32) int64 {
 func (g *greedy) merge() {
 	for len(g.merges) > 0 {
 		c := heap.Pop(&g.merges).(entry)
-		key := g.mergeKey(c.x)
-		if key != c.key {
-			g.consider(c.x) // as it is now
-			continue
+		if g.mergeKey(c.x) != c.key {
+			continue // what changed it has considered it again
 		}
 		v := g.runs[c.x]
 		to := v.next // or the needier, if it is the other
@@ -614,15 +610,15 @@ func (g *greedy) seed() bool {
 		return false
 	}
 	want := g.deficit[r]
-	if g.seeds++; g.seeds%16 == 1 || len(g.live) <= maxLook {
+	if g.seeds++; g.seeds%16 == 1 {
 		g.live = slices.DeleteFunc(g.live, func(x int32) bool { return g.gives(x) == 0 })
-	}
-	if len(g.live) <= maxLook {
-		g.cursor = 0
 	}
 	best := place{cost: noPlace}
 	for i := 0; i < len(g.live) && (i < maxLook || best.cost == noPlace); i++ {
-		x := g.live[g.cursor%len(g.live)]
+		if g.cursor >= len(g.live) {
+			g.cursor = 0
+		}
+		x := g.live[g.cursor]
 		g.cursor++
 		a, p, q := g.gives(x), g.runs[x].prev, g.runs[x].next
 		if a == 0 {
@@ -643,7 +639,6 @@ func (g *greedy) seed() bool {
 	case best.whole:
 		g.hand(x, g.runs[x].len, r, true)
 		g.plant(g.runs[x].prev, g.runs[x].next, r)
-		g.around(x)
 	case best.left:
 		g.plant(best.other, x, r)
 	default:

@@ -135,31 +135,67 @@ func TestEffort(t *testing.T) {
 	}
 }
 
-// The greedy construction hands out thousands of pieces, and the same as before.
+// The greedy construction hands out thousands of pieces. It finds the same as before, and
+// so do exchanges that count pairs.
 func TestGreedy(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 4))
 	found := newRecord()
-	for _, c := range []struct{ slots, owners int }{{300, 4}, {2500, 6}, {6000, 40}, {16384, 12}} {
-		h := handout{surplus: make([]int32, c.owners), deficit: make([]int32, c.owners)}
-		for slot := 0; slot < c.slots; {
-			p := piece{first: int32(slot), len: int32(min(1+rng.IntN(4), c.slots-slot)), was: int32(rng.IntN(c.owners * 2 / 3))}
-			p.now = p.was
-			h.pieces = appendPiece(h.pieces, p)
-			slot += int(p.len)
-		}
-		donors := c.owners / 2
-		for _, p := range h.pieces {
-			if n := rng.Int32N(p.len + 1); int(p.was) < donors {
-				h.surplus[p.was] += n
-				h.deficit[donors+rng.IntN(c.owners-donors)] += n
-			}
-		}
+	try := func(h handout, exchanges int) {
 		s := newSolution(h)
 		s.handOut(h)
 		checkHandout(t, h, s.result())
 		found.add(s.result())
+		for range 2 {
+			s.countPairs()
+			pairs := map[[2]int32]bool{}
+			for _, p := range s.result() {
+				if p.was != p.now {
+					pairs[[2]int32{p.was, p.now}] = true
+				}
+			}
+			require.Len(t, s.pairs, len(pairs))
+			if exchanges > 0 && len(pairs) > 0 {
+				s.exchange(exchanges)
+			}
+		}
+		found.add(s.result())
 	}
-	found.requireSame(t, "cfa75e914789")
+	for range 200 {
+		try(randomHandout(rng, 10+rng.IntN(30), 2+rng.IntN(5)), 100)
+	}
+	for _, c := range []struct{ slots, owners, donors int }{{300, 9, 4}, {2500, 6, 3}, {6000, 40, 20}, {16384, 12, 6}} {
+		h := handout{surplus: make([]int32, c.owners), deficit: make([]int32, c.owners)}
+		for slot := 0; slot < c.slots; {
+			p := piece{first: int32(slot), len: int32(min(1+rng.IntN(4), c.slots-slot)), was: int32(rng.IntN(c.donors + 1))}
+			p.now = p.was
+			h.pieces = appendPiece(h.pieces, p)
+			slot += int(p.len)
+			if n := rng.Int32N(p.len + 1); int(p.was) < c.donors {
+				h.surplus[p.was] += n
+				h.deficit[c.donors+rng.IntN(c.owners-c.donors)] += n
+			}
+		}
+		try(h, 2000)
+	}
+	// Many donors give a slot each: no whole range can go.
+	const donors = 1200
+	h := handout{surplus: make([]int32, donors+10), deficit: make([]int32, donors+10)}
+	end := int32(0)
+	for i := range int32(donors) {
+		n := 2 + rng.Int32N(9)
+		h.pieces = append(h.pieces, piece{first: end, len: n, was: i, now: i})
+		end += n
+		h.surplus[i] = 1
+		h.deficit[donors+i%10]++
+	}
+	try(h, 0)
+	// The first receiver takes all places that the second looks at first.
+	h = handout{surplus: []int32{2000, 2000, 0, 0}, deficit: []int32{0, 0, 3500, 500}}
+	for i := range int32(4000) {
+		h.pieces = append(h.pieces, piece{first: i, len: 1, was: i % 2, now: i % 2})
+	}
+	try(h, 0)
+	found.requireSame(t, "704ab6cc7777")
 }
 
 func checkHandout(t *testing.T, h handout, got []piece) {

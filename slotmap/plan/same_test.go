@@ -51,20 +51,20 @@ func TestCorrect(t *testing.T) {
 		nodes := 1 + rng.IntN(5)
 		u := &units{s: &state{nodes: make([]node, nodes)}}
 		after, want := new(owners), make([]int, nodes)
-		heavy := 1 + rng.Int32N(30)
+		heavy, often := 1+rng.Int32N(30), 1+rng.IntN(500)
 		run, owner := 0, 0
 		for slot := range u.size {
-			if u.size[slot] = 1; rng.IntN(500) == 0 {
+			if u.size[slot] = 1; rng.IntN(often) == 0 {
 				u.size[slot] += rng.Int32N(heavy)
 			}
 			if run--; run < 0 {
-				run, owner = rng.IntN(2000), rng.IntN(nodes)
+				run, owner = rng.IntN([2]int{2, 1000}[rng.IntN(2)]), rng.IntN(nodes)
 			}
 			after[slot] = int32(owner)
 		}
 		copy(want, u.held(after))
 		for range rng.IntN(8) {
-			from, to, n := rng.IntN(nodes), rng.IntN(nodes), 1+rng.IntN(20)
+			from, to, n := rng.IntN(nodes), rng.IntN(nodes), 1+rng.IntN(60)
 			if from != to && want[from] >= n {
 				want[from], want[to] = want[from]-n, want[to]+n
 			}
@@ -84,7 +84,22 @@ func TestCorrect(t *testing.T) {
 		}
 	}
 	require.Greater(t, corrected, 100)
-	r.requireSame(t, "a9d8a8141728")
+	r.requireSame(t, "5edfc789dbd4")
+}
+
+// Two ranges fewer are worth as much as a quarter of the heaviest slot. The first of equal
+// slots is taken.
+func TestNearest(t *testing.T) {
+	u := &units{s: &state{}}
+	after := new(owners) // slots 0 and 2 of node 1, the others of node 0
+	after[0], after[2] = 1, 1
+	for slot := range u.size {
+		u.size[slot] = 1
+	}
+	u.size[1], u.size[5] = 4, 7
+	for goal, want := range map[int]int{6: 1, 7: 1, 8: 5, 9: 1} {
+		require.Equal(t, want, u.nearest(after, 0, 1, goal, 7), goal)
+	}
 }
 
 // A plan by load is the same as before.
