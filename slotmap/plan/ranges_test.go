@@ -136,7 +136,7 @@ func TestEffort(t *testing.T) {
 }
 
 // The greedy construction hands out thousands of pieces. It finds the same as before, and
-// so do exchanges that count pairs.
+// so do a short search and exchanges that count pairs.
 func TestGreedy(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 4))
 	found := newRecord()
@@ -161,7 +161,9 @@ func TestGreedy(t *testing.T) {
 		found.add(s.result())
 	}
 	for range 200 {
-		try(randomHandout(rng, 10+rng.IntN(30), 2+rng.IntN(5)), 100)
+		h := randomHandout(rng, 10+rng.IntN(30), 2+rng.IntN(5))
+		try(h, 100)
+		found.add(search(h, 300))
 	}
 	for _, c := range []struct{ slots, owners, donors int }{{300, 9, 4}, {2500, 6, 3}, {6000, 40, 20}, {16384, 12, 6}} {
 		h := handout{surplus: make([]int32, c.owners), deficit: make([]int32, c.owners)}
@@ -176,6 +178,9 @@ func TestGreedy(t *testing.T) {
 			}
 		}
 		try(h, 2000)
+	}
+	for range 3 {
+		try(ranged(rng, 40, 4, 5), 5000)
 	}
 	// Many donors give a slot each: no whole range can go.
 	const donors = 1200
@@ -195,7 +200,7 @@ func TestGreedy(t *testing.T) {
 		h.pieces = append(h.pieces, piece{first: i, len: 1, was: i % 2, now: i % 2})
 	}
 	try(h, 0)
-	found.requireSame(t, "704ab6cc7777")
+	found.requireSame(t, "c890ebd99018")
 }
 
 func checkHandout(t *testing.T, h handout, got []piece) {

@@ -1,0 +1,192 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/topology"
+)
+
+// A broken is what the nodes of a broken cluster say: primaries first, then replicas of
+// the first primary.
+type broken struct {
+	ids              []string
+	primaries        int
+	epochs           []uint64
+	owns             []slotmap.Set
+	migrating, takes []map[hashslot.Slot]int // to and from which node
+	known            [][]uint64              // by node: the epochs that it knows
+	believes         []map[hashslot.Slot]int // by node: the owners that it believes in, of slots in doubt; or nobody
+	doubt            []hashslot.Slot
+}
+
+// randomBroken breaks up to a dozen slots.
+func randomBroken(rng *rand.Rand) broken {
+	b := broken{primaries: 1 + rng.IntN(6)}
+	n := b.primaries + rng.IntN(3)
+	for _, i := range rng.Perm(n) {
+		b.ids = append(b.ids, fmt.Sprintf("n%d", i))
+	}
+	b.epochs, b.owns, b.known = make([]uint64, n), make([]slotmap.Set, n), make([][]uint64, n)
+	empty := rng.IntN(b.primaries) // the last ones have no slots
+	for slot := range hashslot.Count {
+		b.owns[slot*(b.primaries-empty)/hashslot.Count].Add(hashslot.Slot(slot))
+	}
+	for i := range n {
+		b.migrating, b.takes, b.believes = append(b.migrating, map[hashslot.Slot]int{}), append(b.takes, map[hashslot.Slot]int{}), append(b.believes, map[hashslot.Slot]int{})
+		b.epochs[i] = rng.Uint64N(6)
+	}
+	for i := range n {
+		for k := range n {
+			b.known[i] = append(b.known[i], b.epochs[k]-min(b.epochs[k], rng.Uint64N(8)/6))
+		}
+	}
+	primary := func() int { return rng.IntN(b.primaries) }
+	place := rng.IntN(hashslot.Count - 100)
+	for range rng.IntN(12) {
+		if place += 1 + rng.IntN(3); rng.IntN(4) == 0 {
+			place = rng.IntN(hashslot.Count - 100)
+		}
+		slot := hashslot.Slot(place)
+		b.doubt = append(b.doubt, slot)
+		if rng.IntN(2) == 0 { // it goes from one to another
+			to := primary()
+			for i := range b.primaries {
+				if b.owns[i].Contains(slot) && rng.IntN(4) > 0 {
+					b.migrating[i][slot] = to
+				}
+			}
+			if rng.IntN(3) == 0 {
+				to = primary()
+			}
+			for range 1 + rng.IntN(3) {
+				b.takes[to][slot] = primary()
+				to = primary()
+			}
+		}
+		switch rng.IntN(4) {
+		case 0: // nobody owns it
+			for i := range b.owns {
+				b.owns[i].Remove(slot)
+			}
+		case 1: // one more does
+			b.owns[primary()].Add(slot)
+		}
+		for i := range b.believes {
+			switch rng.IntN(3) {
+			case 0:
+				b.believes[i][slot] = nobody
+			case 1:
+				b.believes[i][slot] = primary()
+			}
+		}
+	}
+	return b
+}
+
+// view is what node i says.
+func (b broken) view(t *testing.T, i int) *topology.Cluster {
+	var text strings.Builder
+	mine, said := b.owns[i], b.owns[i]
+	for k, id := range b.ids {
+		role, slots := "master -", b.owns[k].Subtract(said)
+		if k == i {
+			slots = mine
+		}
+		if k >= b.primaries {
+			role = "slave " + b.ids[0]
+		}
+		for slot, owner := range b.believes[i] {
+			if !mine.Contains(slot) && k != i {
+				slots.Remove(slot)
+				if owner == k {
+					slots.Add(slot)
+				}
+			}
+		}
+		said = said.Union(slots) // nobody believes in two owners
+		if k == i {
+			role = "myself," + role
+		}
+		fmt.Fprintf(&text, "%s 10.0.0.%d:1@2 %s 0 0 %d connected %s", id, k, role, b.known[i][k], slots)
+		if k == i {
+			for _, slot := range b.doubt {
+				if to, ok := b.migrating[i][slot]; ok && to != i {
+					fmt.Fprintf(&text, " [%d->-%s]", slot, b.ids[to])
+				} else if from, ok := b.takes[i][slot]; ok && from != i {
+					fmt.Fprintf(&text, " [%d-<-%s]", slot, b.ids[from])
+				}
+			}
+		}
+		text.WriteByte('\n')
+	}
+	return parse(t, text.String())
+}
+
+// A repair is the same as before. That it repairs, package plantest shows.
+func TestRepairsStay(t *testing.T) {
+	rng := rand.New(rand.NewPCG(41, 1))
+	r := newRecord()
+	cases := map[FixCase]int{}
+	asked := 0
+	for range 150 {
+		b := randomBroken(rng)
+		var views []*topology.Cluster
+		for i := range b.ids {
+			if rng.IntN(10) > 0 {
+				views = append(views, b.view(t, i))
+			}
+		}
+		o := FixOptions{Unreachable: rng.IntN(3) > 0, SetSlots: SetSlotOptions{Databases: rng.IntN(3), AddSlots: rng.IntN(2) == 0, Replace: rng.IntN(2) == 0}}
+		keys := KeyCounts{}
+		for _, slot := range b.doubt {
+			many := rng.IntN(3) == 0
+			for i, id := range b.ids {
+				if keys.Put(id, slot, 0); many || b.owns[i].Contains(slot) {
+					keys.Put(id, slot, max(0, rng.IntN(6)-3))
+				}
+			}
+		}
+		if o.StrayKeys = rng.IntN(30) == 0; o.StrayKeys {
+			for _, id := range b.ids {
+				for slot := range hashslot.Slot(hashslot.Count) {
+					keys.Put(id, slot, keys[id][slot])
+				}
+			}
+		}
+		if len(b.doubt) > 0 && rng.IntN(8) == 0 {
+			delete(keys[b.ids[rng.IntN(len(b.ids))]], b.doubt[0])
+		}
+		got, err := Fix(views, keys, o)
+		for need := (*CountsError)(nil); errors.As(err, &need); need = nil {
+			asked++
+			r.add(err)
+			for _, q := range need.Ask {
+				for slot := range q.Slots.Slots() {
+					keys.Put(q.Node, slot, 0)
+				}
+			}
+			got, err = Fix(views, keys, o)
+			require.False(t, errors.As(err, &need), "all counts are known")
+		}
+		r.add(err)
+		text, err := json.Marshal(got)
+		require.NoError(t, err)
+		r.add(string(text), got.Summary())
+		for _, s := range got.Slots {
+			cases[s.Case]++
+		}
+	}
+	t.Log(cases, asked)
+	require.Len(t, cases, 10)
+	require.Greater(t, asked, 10)
+	r.requireSame(t, "03f5fa303159")
+}
