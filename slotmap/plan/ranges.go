@@ -454,12 +454,20 @@ func (g *greedy) gives(x int32) int32 {
 	return min(g.surplus[g.runs[x].was], g.runs[x].len)
 }
 
+// owner returns the owner of run x, and nobody beyond the ends.
+func (g *greedy) owner(x int32) int32 {
+	if x < 0 {
+		return nobody
+	}
+	return g.runs[x].now
+}
+
 // wants returns the deficit of the owner of run x, and 0 beyond the ends.
 func (g *greedy) wants(x int32) int32 {
-	if x < 0 {
-		return 0
+	if i := g.owner(x); i != nobody {
+		return g.deficit[i]
 	}
-	return g.deficit[g.runs[x].now]
+	return 0
 }
 
 // hand gives n slots at an end of a donor's run x to receiver r, and returns the run of
@@ -647,9 +655,9 @@ func (g *greedy) seed() bool {
 	return true
 }
 
-// costBeside returns the cost of a range of r beside run x: none if r owns x.
+// costBeside returns the cost of a range of r beside run x: none if r owns it.
 func (g *greedy) costBeside(x, r int32) int32 {
-	if x >= 0 && g.runs[x].now == r {
+	if g.owner(x) == r {
 		return 0
 	}
 	return 1

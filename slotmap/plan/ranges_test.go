@@ -165,6 +165,9 @@ func TestGreedy(t *testing.T) {
 		try(h, 100)
 		found.add(search(h, 300))
 	}
+	for range 100 {
+		try(randomHandout(rng, 50+rng.IntN(200), 3+rng.IntN(9)), 0)
+	}
 	for _, c := range []struct{ slots, owners, donors int }{{300, 9, 4}, {2500, 6, 3}, {6000, 40, 20}, {16384, 12, 6}} {
 		h := handout{surplus: make([]int32, c.owners), deficit: make([]int32, c.owners)}
 		for slot := 0; slot < c.slots; {
@@ -195,12 +198,26 @@ func TestGreedy(t *testing.T) {
 	}
 	try(h, 0)
 	// The first receiver takes all places that the second looks at first.
-	h = handout{surplus: []int32{2000, 2000, 0, 0}, deficit: []int32{0, 0, 3500, 500}}
-	for i := range int32(4000) {
-		h.pieces = append(h.pieces, piece{first: i, len: 1, was: i % 2, now: i % 2})
+	h = handout{surplus: make([]int32, 4), deficit: make([]int32, 4)}
+	for i, end := int32(0), int32(0); i < 4000; i++ {
+		n := 1 + rng.Int32N(3)
+		h.pieces = append(h.pieces, piece{first: end, len: n, was: i % 2, now: i % 2})
+		h.surplus[i%2] += n
+		end += n
+	}
+	for i := range h.surplus[:2] {
+		h.surplus[i] -= 500
+		h.deficit[2] += h.surplus[i] - 200
+		h.deficit[3] += 200
 	}
 	try(h, 0)
-	found.requireSame(t, "c890ebd99018")
+	// Of two that want as much, the owner before a range gets it.
+	try(handout{pieces: []piece{{0, 2, 1, 1}, {2, 2, 0, 0}, {4, 2, 2, 2}, {6, 2, 0, 0}}, surplus: []int32{4, 0, 0}, deficit: []int32{0, 2, 2}}, 0)
+	// Donors 2 and 3 give all, and donors 0 and 1 a slot each. The first receiver takes that of
+	// donor 1, which is beside what it has.
+	try(handout{pieces: []piece{{0, 10, 0, 0}, {10, 5, 4, 4}, {15, 2, 2, 2}, {17, 2, 3, 3}, {19, 2, 2, 2}, {21, 2, 3, 3}, {23, 10, 1, 1}},
+		surplus: []int32{1, 1, 4, 4, 0, 0, 0}, deficit: []int32{0, 0, 0, 0, 0, 9, 1}}, 0)
+	found.requireSame(t, "7f213cb81a6b")
 }
 
 func checkHandout(t *testing.T, h handout, got []piece) {
