@@ -118,48 +118,48 @@
 #define X2512 0x1dd6000000000000 // (x^2512 mod P) << 48
 #define MU    0x11303471a041b343 // floor(x^80 / P) mod x^64
 
-// The places of the last 320 bytes, L in front of H.
-DATA places<>+0(SB)/8, $X2448
-DATA places<>+8(SB)/8, $X2512
-DATA places<>+16(SB)/8, $X2320
-DATA places<>+24(SB)/8, $X2384
-DATA places<>+32(SB)/8, $X2192
-DATA places<>+40(SB)/8, $X2256
-DATA places<>+48(SB)/8, $X2064
-DATA places<>+56(SB)/8, $X2128
-DATA places<>+64(SB)/8, $X1936
-DATA places<>+72(SB)/8, $X2000
-DATA places<>+80(SB)/8, $X1808
-DATA places<>+88(SB)/8, $X1872
-DATA places<>+96(SB)/8, $X1680
-DATA places<>+104(SB)/8, $X1744
-DATA places<>+112(SB)/8, $X1552
-DATA places<>+120(SB)/8, $X1616
-DATA places<>+128(SB)/8, $X1424
-DATA places<>+136(SB)/8, $X1488
-DATA places<>+144(SB)/8, $X1296
-DATA places<>+152(SB)/8, $X1360
-DATA places<>+160(SB)/8, $X1168
-DATA places<>+168(SB)/8, $X1232
-DATA places<>+176(SB)/8, $X1040
-DATA places<>+184(SB)/8, $X1104
-DATA places<>+192(SB)/8, $X912
-DATA places<>+200(SB)/8, $X976
-DATA places<>+208(SB)/8, $X784
-DATA places<>+216(SB)/8, $X848
-DATA places<>+224(SB)/8, $X656
-DATA places<>+232(SB)/8, $X720
-DATA places<>+240(SB)/8, $X528
-DATA places<>+248(SB)/8, $X592
-DATA places<>+256(SB)/8, $X400
-DATA places<>+264(SB)/8, $X464
-DATA places<>+272(SB)/8, $X272
-DATA places<>+280(SB)/8, $X336
-DATA places<>+288(SB)/8, $X144
-DATA places<>+296(SB)/8, $X208
-DATA places<>+304(SB)/8, $X16
-DATA places<>+312(SB)/8, $X80
-GLOBL places<>(SB), RODATA|NOPTR, $320
+// The places of the last 320 bytes, L in front of H. of16 uses them as well.
+DATA ·places+0(SB)/8, $X2448
+DATA ·places+8(SB)/8, $X2512
+DATA ·places+16(SB)/8, $X2320
+DATA ·places+24(SB)/8, $X2384
+DATA ·places+32(SB)/8, $X2192
+DATA ·places+40(SB)/8, $X2256
+DATA ·places+48(SB)/8, $X2064
+DATA ·places+56(SB)/8, $X2128
+DATA ·places+64(SB)/8, $X1936
+DATA ·places+72(SB)/8, $X2000
+DATA ·places+80(SB)/8, $X1808
+DATA ·places+88(SB)/8, $X1872
+DATA ·places+96(SB)/8, $X1680
+DATA ·places+104(SB)/8, $X1744
+DATA ·places+112(SB)/8, $X1552
+DATA ·places+120(SB)/8, $X1616
+DATA ·places+128(SB)/8, $X1424
+DATA ·places+136(SB)/8, $X1488
+DATA ·places+144(SB)/8, $X1296
+DATA ·places+152(SB)/8, $X1360
+DATA ·places+160(SB)/8, $X1168
+DATA ·places+168(SB)/8, $X1232
+DATA ·places+176(SB)/8, $X1040
+DATA ·places+184(SB)/8, $X1104
+DATA ·places+192(SB)/8, $X912
+DATA ·places+200(SB)/8, $X976
+DATA ·places+208(SB)/8, $X784
+DATA ·places+216(SB)/8, $X848
+DATA ·places+224(SB)/8, $X656
+DATA ·places+232(SB)/8, $X720
+DATA ·places+240(SB)/8, $X528
+DATA ·places+248(SB)/8, $X592
+DATA ·places+256(SB)/8, $X400
+DATA ·places+264(SB)/8, $X464
+DATA ·places+272(SB)/8, $X272
+DATA ·places+280(SB)/8, $X336
+DATA ·places+288(SB)/8, $X144
+DATA ·places+296(SB)/8, $X208
+DATA ·places+304(SB)/8, $X16
+DATA ·places+312(SB)/8, $X80
+GLOBL ·places(SB), RODATA|NOPTR, $320
 
 DATA mu<>+0(SB)/8, $MU
 DATA mu<>+8(SB)/8, $MU
@@ -458,10 +458,10 @@ plain:
 #define PRODUCTS(b0, b1, b2, b3) \
 	VBROADCASTI32X4 reverse<>(SB), REV;      \
 	VPXORQ SUM, SUM, SUM;                    \
-	PRODUCT(b3, places<>+256(SB));           \
-	PRODUCT(b0, places<>+64(SB));            \
-	PRODUCT(b1, places<>+128(SB));           \
-	PRODUCT(b2, places<>+192(SB))
+	PRODUCT(b3, ·places+256(SB));           \
+	PRODUCT(b0, ·places+64(SB));            \
+	PRODUCT(b1, ·places+128(SB));           \
+	PRODUCT(b2, ·places+192(SB))
 
 // REDUCE512 reduces the SUM, Z20, and stores the result. The quotient by P is the high
 // quadword of X21.
@@ -488,7 +488,7 @@ TEXT products64<>(SB), NOSPLIT, $0-32
 	SPILL64(X25)
 	VBROADCASTI32X4 reverse<>(SB), REV
 	VPXORQ SUM, SUM, SUM
-	LEAQ   places<>+320(SB), DX
+	LEAQ   ·places+320(SB), DX
 	ANDQ   $-64, N
 	ADDQ   N, P
 	NEGQ   N
@@ -1048,10 +1048,10 @@ step16:
 // PRODUCTS256 makes X8 the sum of the products of B0 to B3. It needs VPCLMULQDQ.
 #define PRODUCTS256 \
 	VBROADCASTI128 reverse<>(SB), Y15;       \
-	PRODUCTY(Y15, B3, places<>+288(SB), Y14, Y7); \
-	PRODUCTY(Y15, B0, places<>+192(SB), Y13, Y4); \
-	PRODUCTY(Y15, B1, places<>+224(SB), Y12, Y5); \
-	PRODUCTY(Y15, B2, places<>+256(SB), Y11, Y6); \
+	PRODUCTY(Y15, B3, ·places+288(SB), Y14, Y7); \
+	PRODUCTY(Y15, B0, ·places+192(SB), Y13, Y4); \
+	PRODUCTY(Y15, B1, ·places+224(SB), Y12, Y5); \
+	PRODUCTY(Y15, B2, ·places+256(SB), Y11, Y6); \
 	VPXOR        B0, B3, B3;                 \
 	VPXOR        B1, B3, B3;                 \
 	VPXOR        B2, B3, B3;                 \
@@ -1087,10 +1087,10 @@ step16:
 // PRODUCTS128 makes X8 the sum of the products of X2, X6, X3, X7.
 #define PRODUCTS128 \
 	VMOVDQU reverse<>(SB), X15;              \
-	PRODUCTY(X15, X2, places<>+256(SB), X14, X8); \
-	PRODUCTY(X15, X6, places<>+272(SB), X13, X9); \
-	PRODUCTY(X15, X3, places<>+288(SB), X12, X10); \
-	PRODUCTY(X15, X7, places<>+304(SB), X11, X1); \
+	PRODUCTY(X15, X2, ·places+256(SB), X14, X8); \
+	PRODUCTY(X15, X6, ·places+272(SB), X13, X9); \
+	PRODUCTY(X15, X3, ·places+288(SB), X12, X10); \
+	PRODUCTY(X15, X7, ·places+304(SB), X11, X1); \
 	VPXOR   X6, X2, X2;                      \
 	VPXOR   X3, X2, X2;                      \
 	VPXOR   X7, X2, X8
@@ -1482,7 +1482,7 @@ two:
 	HEAD128
 	MOVOU reverse<>(SB), REV
 	PXOR  SUM, SUM
-	LEAQ  places<>+320(SB), DX
+	LEAQ  ·places+320(SB), DX
 	ANDQ  $-16, N
 	ADDQ  N, P
 	NEGQ  N
@@ -1629,8 +1629,8 @@ step8:
 	QUARTERX
 	MOVOU reverse<>(SB), REV
 	PXOR  SUM, SUM
-	PRODUCTX(B7, places<>+304(SB))
-	PRODUCTX(B4, places<>+256(SB))
-	PRODUCTX(B5, places<>+272(SB))
-	PRODUCTX(B6, places<>+288(SB))
+	PRODUCTX(B7, ·places+304(SB))
+	PRODUCTX(B4, ·places+256(SB))
+	PRODUCTX(B5, ·places+272(SB))
+	PRODUCTX(B6, ·places+288(SB))
 	REDUCEX
