@@ -355,6 +355,19 @@ func TestPlansAroundJobs(t *testing.T) {
 	p, err = Rebalance(c, opts, runningJob("a", "b", "1000-1099"))
 	require.NoError(t, err)
 	require.Equal(t, 3, p.After.RangeCount(), p.After)
+	// Even a node that gives one slot gives another.
+	c = parse(t, "a h:1@2 master - 0 0 1 connected 0-8000\nb h:2@3 master - 0 0 2 connected 8001-16383\n")
+	p, err = Rebalance(c, RebalanceOptions{}, runningJob("b", "a", "8001-8192"))
+	require.NoError(t, err)
+	require.Equal(t, "0", p.Moves[0].Slots.String())
+	// Slots without an owner are others than those that stay.
+	c = parse(t, "a h:1@2 master - 0 0 1 connected 100-16000\nb h:2@3 master - 0 0 2 connected 16001-16100 16201-16383\n")
+	p, err = Rebalance(c, RebalanceOptions{AssignUnassigned: true}, runningJob("b", "a", "16001-16100"))
+	require.NoError(t, err)
+	a := p.After.SlotsOf("a")
+	a = a.Intersect(slotmap.MustParseSet("16001-16100"))
+	require.Equal(t, 100, a.Len())
+	require.Equal(t, 16384, p.After.SlotsOf("a").Len()+p.After.SlotsOf("b").Len())
 }
 
 func TestPlanningRefusesJobs(t *testing.T) {
@@ -386,6 +399,19 @@ func TestPlanningRefusesJobs(t *testing.T) {
 	load := slices.Repeat([]float64{1}, hashslot.Count)
 	_, err = Drain(c, []string{"c"}, DrainOptions{Load: load}, job)
 	require.EqualError(t, err, again)
+	// A node that gives all cannot keep one, and a node may be above its load by one slot.
+	load[16383] = 1000
+	_, err = Drain(c, []string{"c"}, DrainOptions{Load: load}, runningJob("a", "c", "0"))
+	require.Error(t, err)
+	load[16383] = 1
+	for _, tc := range []struct {
+		load  []float64
+		slots string
+		want  bool
+	}{{nil, "0-99", true}, {nil, "0-100", false}, {load, "0-100", true}, {load, "0-101", false}} {
+		_, err = Rebalance(c, RebalanceOptions{Load: tc.load, UseEmpty: true, Weights: []Weight{{"a", 8142}, {"b", 8142}, {"c", 100}}}, runningJob("a", "c", tc.slots))
+		require.Equal(t, tc.want, err == nil, tc)
+	}
 	_, err = Reshard(c, []string{"a"}, "c", 1, runningJob("a", "b", "0-8191"))
 	require.EqualError(t, err, `plan: from: the sources have no slot to give`)
 	_, err = Reshard(c, []string{"a"}, "c", 2, runningJob("a", "b", "0-8190"))

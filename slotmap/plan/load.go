@@ -167,20 +167,20 @@ func (u *units) correct(after *owners, want []int) {
 	heaviest := u.heaviest()
 	stuck := make([]bool, len(off))
 	for range hashslot.Count {
-		over, under := -1, 0
+		over, under := nobody, 0
 		for i, d := range off {
-			if d > 0 && !stuck[i] && (over < 0 || d > off[over]) {
+			if d > 0 && !stuck[i] && (over == nobody || d > off[over]) {
 				over = i
 			}
 			if d < off[under] {
 				under = i
 			}
 		}
-		if over < 0 || off[over]-off[under] <= heaviest {
+		if over == nobody || off[over]-off[under] <= heaviest {
 			return
 		}
 		slot := u.nearest(after, int32(over), int32(under), min(off[over], -off[under]), heaviest)
-		if slot < 0 {
+		if slot == nobody {
 			stuck[over] = true
 			continue
 		}
@@ -191,10 +191,10 @@ func (u *units) correct(after *owners, want []int) {
 }
 
 // nearest returns the slot of the node over whose size comes nearest to goal and, among
-// about equals, that adds the fewest ranges if the node under gets it. It is -1 if all
+// about equals, that adds the fewest ranges if the node under gets it. It is nobody if all
 // slots of the node are those of running jobs.
 func (u *units) nearest(after *owners, over, under int32, goal, heaviest int) int {
-	best, least := -1, math.MaxInt
+	best, least := nobody, math.MaxInt
 	for slot, o := range after {
 		if o != over || u.s.isBusy(slot) {
 			continue

@@ -102,6 +102,23 @@ func TestNearest(t *testing.T) {
 	}
 }
 
+// The slots of jobs stay where they are, and so does what is level.
+func TestCorrectAroundJobs(t *testing.T) {
+	s := &state{nodes: make([]node, 4), busy: make([]bool, hashslot.Count)}
+	u, after := s.units(nil), new(owners)
+	for slot := range after {
+		after[slot] = int32(min(slot/100, 3))
+		s.busy[slot] = slot < 100
+	}
+	want := u.held(after)
+	for i, n := range []int{-5, -2, +7} {
+		want[i] += n
+	}
+	u.correct(after, want)
+	require.Equal(t, []int{100, 98, 102, hashslot.Count - 300}, u.held(after))
+	require.Equal(t, []int32{0, 0}, []int32{after[0], after[99]})
+}
+
 // A plan by load is the same as before.
 func TestLoadPlansStay(t *testing.T) {
 	rng := rand.New(rand.NewPCG(31, 2))
