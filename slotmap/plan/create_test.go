@@ -226,6 +226,9 @@ func TestCreateErrors(t *testing.T) {
 		{`plan: hosts[0] ":1": must be host:port`, hostsOf(":1"), 0},
 		{`plan: hosts[0] "a:0": must be host:port`, hostsOf("a:0"), 0},
 		{`plan: hosts[0] "a:65536": must be host:port`, hostsOf("a:65536"), 0},
+		{`plan: hosts[0] "a:00": must be host:port`, hostsOf("a:00"), 0},
+		{`plan: hosts[0] "a": must be host:port`, hostsOf("a"), 0},
+		{`plan: hosts[0] "[::1:1": must be host:port`, hostsOf("[::1:1"), 0},
 		{`plan: hosts[0] "a:0001": must be host:port`, hostsOf("a:0001"), 0}, // MEET does not take it
 		{`plan: hosts[0] "a b:1": must be host:port`, hostsOf("a b:1"), 0},
 		{`plan: hosts[0] "a\xff:1": must be host:port`, hostsOf("a\xff:1"), 0},
@@ -282,4 +285,60 @@ func TestCreateWithoutReplicas(t *testing.T) {
 	}
 	require.Less(t, allocs, 20.0*float64(len(hosts)))
 	t.Log(allocs)
+}
+
+// Hosts in thousands get their primaries one shard after the other, by the same wishes.
+func TestCreateOneByOne(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	found := newRecord()
+	for range 60 {
+		hosts := randomHosts(rng, 2+rng.IntN(40))
+		shards := deal(hosts, 1+rng.IntN(len(hosts)))
+		w := newWishes(hosts, shards)
+		primaries := w.oneByOne()
+		for s, h := range primaries {
+			require.Contains(t, shards[s], h)
+		}
+		found.add(primaries)
+		for s, list := range shards {
+			for _, h := range list {
+				found.add(w.cost(s, h))
+			}
+		}
+		for k := range 3 {
+			found.add(w.zoneSpread(k), w.machineSpread(k))
+		}
+	}
+	found.requireSame(t, "daec1d5b223f")
+}
+
+func TestSome(t *testing.T) {
+	list := strings.Fields("a b c d e f g h i j k l")
+	require.Equal(t, "a, b, c, d, e, f, g, h, i", some(list[:9]))
+	require.Equal(t, "a, b, c, d, e, f, g, h, i, j", some(list[:10]))
+	require.Equal(t, "a, b, c, d, e, f, g, h, i, j and 1 more", some(list[:11]))
+	require.Equal(t, "a, b, c, d, e, f, g, h, i, j and 2 more", some(list))
+}
+
+// What a layout says about one primary, zones and its nodes.
+func TestLayoutText(t *testing.T) {
+	l, err := Create([]Host{{Addr: "a:1", Zone: "x"}, {Addr: "b:1", Zone: "x"}}, 1)
+	require.NoError(t, err)
+	const alone = "1 primary: no automatic failover is possible, for there is no other primary to agree to it"
+	require.Equal(t, []string{alone}, l.Warnings)
+	require.Equal(t, "1 shard\n  0-16383      16384 slots  primary a:1 (x)  replicas b:1 (x)\nwarning: "+alone+"\n", l.Summary())
+	l, err = Create(hostsOf("a:1", "b:1", "c:1"), 0)
+	require.NoError(t, err)
+	require.Contains(t, l.Summary(), "primary a:1\n")
+	l, err = Create([]Host{{Addr: "a:1", Zone: "x"}, {Addr: "b:1", Zone: "x"}, {Addr: "c:1", Zone: "x"}, {Addr: "d:1", Zone: "x"}, {Addr: "e:1", Zone: "y"}, {Addr: "f:1", Zone: "x"}}, 1)
+	require.NoError(t, err)
+	text := strings.Join(l.Warnings, "\n")
+	require.Contains(t, text, "replicas that are in the same zone as their primary: ")
+	require.Contains(t, text, "\nzone x has 2 of 3 primaries: if it fails, no majority is left and no failover is possible")
+	_, err = Layout{Warnings: []string{"\xff"}}.MarshalJSON()
+	require.ErrorContains(t, err, "warnings")
+	_, err = Layout{Shards: []LayoutShard{{}, {Primary: Host{Addr: "\xff"}}}}.MarshalJSON()
+	require.ErrorContains(t, err, "shards[1]")
+	require.Equal(t, "", Host{Addr: ":1"}.machine())
+	require.Equal(t, "a", Host{Addr: "a:1"}.machine())
 }

@@ -229,7 +229,7 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 			return nil, &InputError{Field: field, Value: me.ID, Reason: "is a second view of the same node"}
 		}
 		asked[me.ID] = true
-		n := &fixNode{Node: Node{ID: me.ID, Addr: me.Addr(), Weight: 1}, epoch: me.ConfigEpoch, keys: keys[me.ID], view: v, migrating: map[hashslot.Slot]string{}, importing: map[hashslot.Slot]string{}}
+		n := &fixNode{Node: Node{ID: me.ID, Addr: me.Addr()}, epoch: me.ConfigEpoch, keys: keys[me.ID], view: v, migrating: map[hashslot.Slot]string{}, importing: map[hashslot.Slot]string{}}
 		f.asked = append(f.asked, n)
 		if me.Role != topology.RolePrimary {
 			continue
@@ -392,7 +392,7 @@ func (f *fixer) together() {
 	round := 0
 	for i := range f.Steps {
 		if s := &f.Steps[i]; s.Until.Condition == untilFollows {
-			if i == 0 || f.Steps[i-1].Round == 0 || f.Steps[i-1].Peer != s.Peer {
+			if i == 0 || f.Steps[i-1].Round == 0 { // those after it have the same peer
 				round++
 			}
 			s.Round = round
@@ -570,7 +570,6 @@ func (f *fixer) claim(n *fixNode, slots slotmap.Set, contested bool) {
 	} else {
 		t.covered = t.covered.Union(rest)
 	}
-	t.bump = t.bump || contested
 	for _, m := range f.asked {
 		t.bump = t.bump || m.believes(slots, n.ID)
 	}
@@ -791,7 +790,7 @@ func (f *fixer) choose(owner *fixNode, claimants, importers []*fixNode, slot has
 // targetOf returns the target of a move that is to be finished: the only node that
 // imports the slot or, of several, the one that the source names.
 func (f *fixer) targetOf(source *fixNode, importers []*fixNode, slot hashslot.Slot) *fixNode {
-	if source == nil || len(importers) == 0 {
+	if source == nil {
 		return nil
 	}
 	if len(importers) == 1 {
@@ -863,7 +862,7 @@ func (f *fixer) settle(slot hashslot.Slot) {
 			f.giveUp(n, slot)
 		}
 	}
-	if contested || !owner.owns.Contains(slot) {
+	if contested { // otherwise the owner owns it: all slots are covered
 		f.claim(owner, slotmap.SetOf(one(slot)...), contested)
 	}
 	for _, n := range claimants {
