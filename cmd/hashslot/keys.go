@@ -81,26 +81,19 @@ type keysAnswer struct {
 // command writes the answer to one command, or why it could not be read. It reuses the
 // memory of keys, and returns it for the next call.
 func (a *keysAnswer) command(o *output, keys []slotcommand.Key, args [][]byte, err error) []slotcommand.Key {
+	keys = keys[:0]
 	if err == nil {
-		keys, err = slotcommand.Keys(keys[:0], args)
+		keys, err = a.find(keys, args)
 	}
 	enc := appendText
-	if a.hex {
+	switch {
+	case a.hex:
 		enc = appendHex
-	}
-	if a.json {
-		if enc = appendJSON; a.hex {
-			enc = appendHex
-		}
-		for _, k := range keys {
-			if !a.hex && err == nil && !utf8.Valid(args[k.Index]) {
-				err = errNotUTF8
-			}
-		}
+	case a.json:
+		enc = appendJSON
 	}
 	if err != nil {
-		a.bad.Add(1)
-		keys = keys[:0]
+		a.bad.Add(1) // there are no keys then
 	}
 	if a.json {
 		keysJSON(o, keys, args, enc, err)
@@ -108,6 +101,20 @@ func (a *keysAnswer) command(o *output, keys []slotcommand.Key, args [][]byte, e
 		keysText(o, keys, args, enc, err)
 	}
 	return keys
+}
+
+// find appends the keys of a command. Keys that the answer cannot hold are an error.
+func (a *keysAnswer) find(keys []slotcommand.Key, args [][]byte) ([]slotcommand.Key, error) {
+	keys, err := slotcommand.Keys(keys, args)
+	if err != nil || !a.json || a.hex {
+		return keys, err
+	}
+	for _, k := range keys {
+		if !utf8.Valid(args[k.Index]) {
+			return nil, errNotUTF8
+		}
+	}
+	return keys, nil
 }
 
 // keysText writes an answer as text: the command, the slots, the keys.
@@ -120,8 +127,10 @@ func keysText(o *output, keys []slotcommand.Key, args [][]byte, enc encoder, err
 	case len(keys) == 0:
 		o.text("\t-")
 	}
-	for i, k := range keys {
-		o.text("\t "[min(i, 1):][:1])
+	before := "\t"
+	for _, k := range keys {
+		o.text(before)
+		before = " "
 		o.buf = appendSlot(o.buf, hashslot.OfBytes(args[k.Index]))
 	}
 	for _, k := range keys {

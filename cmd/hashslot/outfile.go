@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // An outFile is an output file. It is opened before the work begins, so that an error
@@ -26,29 +28,25 @@ func (e *env) create(name string) (io.Writer, error) {
 	if f.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666); err != nil {
 		return nil, err
 	}
-	for _, other := range e.files {
-		if f.same(other) {
-			_ = f.file.Close()
-			return nil, fmt.Errorf("%s: two outputs have this file", name)
-		}
-	}
+	twice := slices.ContainsFunc(e.files, f.same)
 	e.files = append(e.files, f)
+	if twice {
+		return nil, fmt.Errorf("%s: two outputs have this file", name)
+	}
 	return f, nil
 }
 
 // same reports whether both are one regular file.
 func (f *outFile) same(other *outFile) bool {
-	a, errA := f.file.Stat()
-	b, errB := other.file.Stat()
-	return errA == nil && errB == nil && a.Mode().IsRegular() && os.SameFile(a, b)
+	a, _ := f.file.Stat()
+	b, _ := other.file.Stat()
+	return os.SameFile(a, b) && a.Mode().IsRegular()
 }
 
 func (f *outFile) Write(p []byte) (int, error) {
 	f.empty()
 	n, err := f.file.Write(p)
-	if err != nil && f.err == nil {
-		f.err = err
-	}
+	f.err = cmp.Or(f.err, err)
 	return n, err
 }
 

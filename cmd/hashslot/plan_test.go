@@ -478,5 +478,7 @@ func TestPlanOfOddIDs(t *testing.T) {
 		require.Empty(t, r.out, args)
 		require.Contains(t, r.errOut, `must be UTF-8, because JSON is`)
 		require.Equal(t, 1, strings.Count(r.errOut, "\n"), r.errOut)
+		require.NotContains(t, r.errOut, "MarshalJSON")
+		require.NotContains(t, r.errOut, "plan: ")
 	}
 }

@@ -101,7 +101,7 @@ func readNested(data []byte, depth int) (reply any, rest []byte, err error) {
 	case '%', '|':
 		n *= 2
 	}
-	list := make([]any, 0, min(n, 16)) // it grows with the elements present, not with the announced number
+	list := []any{} // it grows with the elements present, not with the announced number
 	for range n {
 		var v any
 		if v, rest, err = readNested(rest, depth+1); err != nil {

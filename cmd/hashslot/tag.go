@@ -60,7 +60,11 @@ func runTag(e *env) int {
 		line = `{"slot":%d,"tag":"%s"}` + "\n"
 	}
 	partitions := false
-	fs.Visit(func(f *flag.Flag) { partitions = partitions || f.Name == "n" })
+	fs.Visit(func(f *flag.Flag) {
+		if f.Name == "n" {
+			partitions = true
+		}
+	})
 	if partitions {
 		if n < 1 || n > hashslot.Count {
 			return e.badUse(fmt.Errorf("-n must be from 1 to %d, not %d", hashslot.Count, n))
@@ -88,16 +92,14 @@ func runTag(e *env) int {
 	})
 }
 
-func parseSlot(text []byte) (hashslot.Slot, error) {
+func parseSlot(text []byte) (slot hashslot.Slot, err error) {
 	if n := len(text); n > 0 && text[n-1] == '\r' {
 		text = text[:n-1]
 	}
 	if len(text) > 64 {
-		return 0, fmt.Errorf("%q... is not a slot from 0 to %d", text[:64], hashslot.Count-1)
+		err = fmt.Errorf("%q... is not a slot from 0 to %d", text[:64], hashslot.Count-1)
+	} else if slot, err = hashslot.ParseSlot(string(text)); err != nil {
+		err = fmt.Errorf("%q is not a slot from 0 to %d", text, hashslot.Count-1)
 	}
-	slot, err := hashslot.ParseSlot(string(text))
-	if err != nil {
-		return 0, fmt.Errorf("%q is not a slot from 0 to %d", text, hashslot.Count-1)
-	}
-	return slot, nil
+	return slot, err
 }

@@ -612,7 +612,7 @@ func readExplained(name, file string) (map[string]string, error) {
 		if !ok || why == "" {
 			return nil, fmt.Errorf("%s:%d: not of the form \"file: kind: instruction => mutant // why\"", name, i+1)
 		}
-		if where == filepath.Base(file) || where == filepath.ToSlash(file) {
+		if where == filepath.ToSlash(file) || filepath.Ext(file) == ".s" && where == filepath.Base(file) {
 			known[mutant] = why
 		}
 	}
