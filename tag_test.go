@@ -43,6 +43,27 @@ func TestAllShortStringsOverBraces(t *testing.T) {
 	})
 }
 
+// TestTagInEveryBlock tries keys whose only '{' is in one of their blocks, with lengths
+// around those from which on a kernel takes another path.
+func TestTagInEveryBlock(t *testing.T) {
+	const most = 4096
+	buf := guard.New(t, most)
+	all := buf.Head(buf.Len())
+	hashtest.EachKernel(t, func(t *testing.T) {
+		fill(seeded(33), all)
+		for _, n := range []int{64, 65, 128, 129, 319, 320, 321, 336, 337, 1000, most} {
+			key := all[len(all)-n:]
+			for at := 0; at+4 <= n; at += 4 {
+				var before [4]byte
+				copy(before[:], key[at:])
+				copy(key[at:], "{ab}")
+				checkOne(t, key)
+				copy(key[at:], before[:])
+			}
+		}
+	})
+}
+
 func TestTagAtEveryPosition(t *testing.T) {
 	// The keys are between guards, and their tags start and end at every position.
 	// Braces outside of the tag must not count.

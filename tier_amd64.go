@@ -41,7 +41,7 @@ func init() {
 	impl.Register(kernels...)
 }
 
-// extensions are what tier avx2 uses where the CPU has it.
+// extensions are features that a CPU of tier avx2 may have. The tier uses them where it can.
 type extensions struct{ gfni, vpclmulqdq bool }
 
 // kernelsFor returns the kernels, the best for cpu first, and the extensions of cpu.

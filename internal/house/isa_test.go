@@ -175,8 +175,8 @@ func TestInstructionsBelongToTheirKernel(t *testing.T) {
 	}
 }
 
-// reachable returns the instructions that can run in a tier on a CPU that has these
-// features. A jump that depends on one of both goes only one way.
+// reachable returns the instructions that can run in a tier on a CPU with these features. A
+// jump that depends on the tier or on a feature goes only one way.
 func reachable(t *testing.T, functions map[string][]instruction, tier int, has, entries []string, called map[string]bool) []instruction {
 	t.Helper()
 	var found []instruction
