@@ -44,7 +44,7 @@ func TestParseNodesFlags(t *testing.T) {
 
 // The fields of a line have their limits, and what is odd in one changes no other.
 func TestParseNodesFields(t *testing.T) {
-	n, warnings := oneNode(t, fmt.Sprintf("a 1:65535@65535,shard-id=s,tls-port=10,replica-priority=2147483647 master b %d %d %d connected", math.MaxInt64, math.MinInt64, uint64(math.MaxUint64)))
+	n, warnings := oneNode(t, fmt.Sprintf("a 1:65535@65535,shard-id=s,tls-port=10,replica-priority=2147483647 master b %d %d %d connected", int64(math.MaxInt64), int64(math.MinInt64), uint64(math.MaxUint64)))
 	assert.Empty(t, warnings)
 	assert.Equal(t, []any{65535, 65535, "s", 10, 2147483647, "", int64(math.MaxInt64), int64(math.MinInt64), uint64(math.MaxUint64), ""},
 		[]any{n.EndpointPort, n.BusPort, n.ShardID, n.TLSPort, n.ReplicaPriority, n.Hostname, n.PingSent, n.PongReceived, n.ConfigEpoch, n.PrimaryID})
