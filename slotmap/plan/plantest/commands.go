@@ -249,7 +249,7 @@ func (c *Cluster) migrate(n *node, args []string, asking bool) (any, error) {
 			return nil, Error("CROSSSLOT Keys in request don't hash to the same slot")
 		}
 	}
-	if n.primary != nil || !migrating && !importing {
+	if !migrating && !importing { // a replica has no open slots
 		if err := c.redirect(n, keys, asking, false); err != nil {
 			return nil, err
 		}
