@@ -44,6 +44,8 @@ func TestKeys(t *testing.T) {
 		"SORT a BY w* LIMIT 0 5 GET # STORE d":     {{1, UseRO | UseAccess}, {10, UseOW | UseUpdate}},
 		"SORT a LIMIT 0 1 STORE d":                 {{1, UseRO | UseAccess}, {6, UseOW | UseUpdate}},
 		"MIGRATE h 1  0 5 AUTH2 u p KEYS a":        {{10, UseRW | UseAccess | UseDelete}},
+		"MIGRATE h 1  0 5 AUTH2 u keys KEYS a":     {{10, UseRW | UseAccess | UseDelete}},
+		"MIGRATE h 1  0 5 AUTH keys KEYS a":        {{9, UseRW | UseAccess | UseDelete}},
 		"SORT_RO a BY STORE GET STORE":             {{1, UseRO | UseAccess}},
 		"MIGRATE h 1 a 0 5":                        {{3, UseRW | UseAccess | UseDelete}},
 		"MIGRATE h 1  0 5 COPY AUTH KEYS KEYS a b": {{10, UseRW | UseAccess | UseDelete}, {11, UseRW | UseAccess | UseDelete}},
