@@ -863,7 +863,7 @@ func (f *fixer) settle(slot hashslot.Slot) {
 		}
 	}
 	if contested { // otherwise the owner owns it: all slots are covered
-		f.claim(owner, slotmap.SetOf(one(slot)...), contested)
+		f.claim(owner, slotmap.SetOf(one(slot)...), true)
 	}
 	for _, n := range claimants {
 		if n != owner && n.holds.Contains(slot) {

@@ -226,9 +226,6 @@ func (s *state) apply(jobs []Job) error {
 		case !known || to == nobody:
 			return fail([]string{j.Target}, "the target is not a primary that can be reached; wait until the job has ended")
 		}
-		if s.busy == nil {
-			s.busy = make([]bool, len(s.owner))
-		}
 		for slot := range j.Slots.Slots() {
 			if from := s.owner[slot]; from != int32(to) {
 				if from == nobody || s.nodes[from].id != j.Source {
@@ -243,9 +240,6 @@ func (s *state) apply(jobs []Job) error {
 	}
 	return nil
 }
-
-// isBusy reports whether a running job moves the slot.
-func (s *state) isBusy(slot int) bool { return s.busy != nil && s.busy[slot] }
 
 // running returns the error of slots that would have to move again.
 func (s *state) running() error {

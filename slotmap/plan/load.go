@@ -82,18 +82,17 @@ func (u *units) of(nodes []int) []int {
 // counted, and within the heaviest slot if load is. The slots of running jobs stay. The
 // error is a [*StateError] if they cannot.
 func (u *units) spread(want []int) (*owners, error) {
-	free, err := u.movable(want)
-	if err != nil {
-		return nil, err
-	}
 	none := int32(len(want)) // the owner of unassigned slots
 	stays := none + 1        // the owner of slots of running jobs whose node gives others
 	h := handout{surplus: make([]int32, stays+1), deficit: make([]int32, stays+1)}
 	stuck := 0 // units above a share, all in slots of running jobs
+	busy := u.busy()
 	for i, have := range u.have() {
-		gives := max(0, have-want[i])
-		stuck += max(0, gives-free[i])
-		h.surplus[i] = int32(min(gives, free[i]))
+		if u.keepsTooMuch(busy[i], want[i]) {
+			return nil, u.s.running()
+		}
+		stuck += max(0, busy[i]-want[i])
+		h.surplus[i] = int32(max(0, have-max(want[i], busy[i])))
 		h.deficit[i] = int32(max(0, want[i]-have))
 	}
 	for i := range want {
@@ -107,7 +106,7 @@ func (u *units) spread(want []int) (*owners, error) {
 		switch {
 		case o == nobody:
 			o = none
-		case u.s.isBusy(slot) && h.surplus[o] > 0:
+		case u.s.busy[slot] && h.surplus[o] > 0:
 			o = stays
 		}
 		h.pieces = appendPiece(h.pieces, piece{at, u.size[slot], o, o})
@@ -133,24 +132,21 @@ func (u *units) spread(want []int) (*owners, error) {
 	return after, nil
 }
 
-// movable returns the units of each node without the slots of running jobs. The error is
-// a [*StateError] if a node has more units in these slots than it is to keep, by more than
-// the heaviest slot if load is balanced.
-func (u *units) movable(want []int) ([]int, error) {
-	units := u.have()
-	busy := make([]int, len(want))
-	for slot, o := range u.s.owner {
-		if u.s.isBusy(slot) {
-			busy[o] += int(u.size[slot])
+// busy returns the units that each node has in slots of running jobs.
+func (u *units) busy() []int {
+	busy := u.s.owner
+	for slot, moves := range u.s.busy {
+		if !moves {
+			busy[slot] = nobody
 		}
 	}
-	for i, n := range busy {
-		if n > want[i] && (u.load == nil || want[i] == 0 || n-want[i] > u.heaviest()) {
-			return nil, u.s.running()
-		}
-		units[i] -= n
-	}
-	return units, nil
+	return u.held(&busy)
+}
+
+// keepsTooMuch reports whether a node with so many units in slots of running jobs would
+// have to give some of them away. By load it may be above its share by the heaviest slot.
+func (u *units) keepsTooMuch(busy, want int) bool {
+	return busy > want && (u.load == nil || want == 0 || busy-want > u.heaviest())
 }
 
 func (u *units) heaviest() int { return int(slices.Max(u.size[:])) }
@@ -196,7 +192,7 @@ func (u *units) correct(after *owners, want []int) {
 func (u *units) nearest(after *owners, over, under int32, goal, heaviest int) int {
 	best, least := nobody, math.MaxInt
 	for slot, o := range after {
-		if o != over || u.s.isBusy(slot) {
+		if o != over || u.s.busy[slot] {
 			continue
 		}
 		off := goal - int(u.size[slot])

@@ -135,7 +135,7 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 			return Plan{}, &InputError{Field: field + ".To", Value: m.To, Reason: "is the source"}
 		}
 		for slot := range m.Slots.Slots() {
-			if s.isBusy(int(slot)) {
+			if s.busy[slot] {
 				return Plan{}, s.running()
 			}
 			if s.owner[slot] != int32(from) {

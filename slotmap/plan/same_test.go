@@ -104,7 +104,7 @@ func TestNearest(t *testing.T) {
 
 // The slots of jobs stay where they are, and so does what is level.
 func TestCorrectAroundJobs(t *testing.T) {
-	s := &state{nodes: make([]node, 4), busy: make([]bool, hashslot.Count)}
+	s := &state{nodes: make([]node, 4)}
 	u, after := s.units(nil), new(owners)
 	for slot := range after {
 		after[slot] = int32(min(slot/100, 3))

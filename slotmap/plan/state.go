@@ -32,7 +32,7 @@ type state struct {
 	nodes    []node // by id
 	index    map[string]int
 	owner    owners
-	busy     []bool // by slot: a running job moves it; nil without jobs
+	busy     [hashslot.Count]bool // by slot: a running job moves it
 	warnings []string
 }
 
