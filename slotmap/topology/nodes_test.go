@@ -195,7 +195,7 @@ func TestParseNodesOpen(t *testing.T) {
 	assert.Empty(t, warnings)
 	assert.Equal(t, []Peer{{5, "b-<-c"}, {7, "b"}, {8, "b"}, {9, "b"}}, n.Migrating)
 	assert.Equal(t, []Peer{{6, "b->-c"}, {10, "c"}, {11, "c"}}, n.Importing)
-	assert.Equal(t, 6, cap(n.Slots), "as many as there are spaces")
+	assert.Equal(t, 6, cap(n.Slots), "room for as many ranges as there are spaces")
 	assert.Len(t, n.Slots, 3)
 	n, _ = oneNode(t, "a 1:1@2 master - 0 0 1 connected 5"+strings.Repeat(" ", 20000))
 	assert.LessOrEqual(t, cap(n.Slots), hashslot.Count*9/8)

@@ -179,7 +179,7 @@ func TestMessages(t *testing.T) {
 			deliver d a -> false
 			owners 5000 -> b b b b b b b
 			owners 9000 -> a c c c c c c`,
-		"a node that is told of itself knows better": `
+		"a node ignores what others say of it": `
 			a CLUSTER BUMPEPOCH -> BUMPED 6
 			send a d
 			deliver a d -> true

@@ -13,9 +13,8 @@ import (
 // places. The conversions to float32 keep compilers from fusing operations.
 
 // allot is the slot allotment of clusterManagerCommandCreate: the last slot of each of n
-// primaries, from 1 to as many as there are slots. The tool also lowers a last slot above
-// the number of slots, and raises one before the first, but both only where primaries are so
-// many that [Create] refuses them.
+// primaries, from 1 to 16384. The tool also corrects a last slot that is too large, or is
+// before the first slot. Both happen only with more primaries than [Create] accepts.
 func allot(n int) []hashslot.Slot {
 	perNode := float32(hashslot.Count) / float32(n)
 	cursor := float32(0)
