@@ -20,7 +20,8 @@
 //  2. Load the keys, as their longest demands: the last 16, 32 or 64 bytes of
 //     each. Eight of which one has more, or none, are done one by one, as
 //     crc16_amd64.s says, without a call for each.
-//  3. Look for '{'. If there is one, find for each of the eight what is hashed.
+//  3. Look for '{': that no byte is one is what compares under the mask of the one before
+//     leave. If there is one, find for each of the eight what is hashed.
 //  4. Transpose, so that a quadword has the bytes at one place of all keys, and
 //     zero what is not theirs.
 //  5. Multiply, and XOR all quadwords into two: the low and the high bytes of
@@ -167,20 +168,23 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $16
 	SUBQ         $16, R9;              \
 	CMOVQCS      R13, R9
 
-// BLOCKS2 loads the first and the last 16 bytes of four keys.
-#define BLOCKS2(h0, h1, h2, h3, xf, zf, xl, zl) \
+// BLOCKS2 loads the first and the last 16 bytes of four keys, by halves of the registers:
+// what takes a block to the upper half works on 512 bits. X10 and X11 are lost.
+#define BLOCKS2(h0, h1, h2, h3, xf, yf, zf, xl, yl, zl) \
 	FIRSTLAST(h0);                     \
 	VMOVDQU      (R8), xf;             \
 	VMOVDQU      (R8)(R9*1), xl;       \
 	FIRSTLAST(h1);                     \
-	VINSERTI32X4 $1, (R8), zf, zf;     \
-	VINSERTI32X4 $1, (R8)(R9*1), zl, zl; \
+	VINSERTI32X4 $1, (R8), yf, yf;     \
+	VINSERTI32X4 $1, (R8)(R9*1), yl, yl; \
 	FIRSTLAST(h2);                     \
-	VINSERTI32X4 $2, (R8), zf, zf;     \
-	VINSERTI32X4 $2, (R8)(R9*1), zl, zl; \
+	VMOVDQU      (R8), X10;            \
+	VMOVDQU      (R8)(R9*1), X11;      \
 	FIRSTLAST(h3);                     \
-	VINSERTI32X4 $3, (R8), zf, zf;     \
-	VINSERTI32X4 $3, (R8)(R9*1), zl, zl
+	VINSERTI32X4 $1, (R8), Y10, Y10;   \
+	VINSERTI32X4 $1, (R8)(R9*1), Y11, Y11; \
+	VINSERTI64X4 $1, Y10, zf, zf;      \
+	VINSERTI64X4 $1, Y11, zl, zl
 
 // TRANSPOSE4 makes z of keys that start its blocks, their headers in h: dword p
 // has the byte p from the end of each, zeros where a key has no more.
@@ -537,17 +541,19 @@ group:
 headers:
 	OUTSIDEOF
 	VPTESTMQ (matrices_outside+0)(MAT), Z2, K1
-	KORTESTB K1, K1
+	KMOVB    K1, R8
+	TESTL    R8, R8
 	JNZ      longer
 
 	STARTS(LOW)
 	BLOCKS(X4, Z4)
 	STARTS(HIGH)
 	BLOCKS(X5, Z5)
-	VPCMPEQB OPENS, Z4, K3
-	VPCMPEQB OPENS, Z5, K4
-	KORTESTQ K3, K4
-	JNZ      tagged16
+	VPCMPUB  $4, OPENS, Z4, K1
+	VPCMPUB  $4, OPENS, Z5, K1, K1
+	KMOVQ    K1, R8
+	CMPQ     R8, $-1
+	JNE      tagged16
 
 	CMPB     matrices_pairs(MAT), $0
 	JNE      pairs16
@@ -631,7 +637,8 @@ longer:
 
 near:
 	VPTESTMQ (matrices_outside+64)(MAT), Z2, K1
-	KORTESTB K1, K1
+	KMOVB    K1, R8
+	TESTL    R8, R8
 	JZ       load32
 	VPTESTMQ (matrices_outside+128)(MAT), Z2, K1
 	KORTESTB K1, K1
@@ -691,28 +698,27 @@ tagged64:
 
 load32:
 	XORL     R13, R13
-	BLOCKS2(HEADER0, HEADER1, HEADER2, HEADER3, X2, Z2, X4, Z4)
-	BLOCKS2(HEADER4, HEADER5, HEADER6, HEADER7, X3, Z3, X5, Z5)
-	VPCMPEQB OPENS, Z2, K1
-	VPCMPEQB OPENS, Z3, K2
-	VPCMPEQB OPENS, Z4, K3
-	VPCMPEQB OPENS, Z5, K4
-	KORQ     K1, K2, K1
-	KORQ     K3, K4, K3
-	KORTESTQ K1, K3
-	JNZ      tagged32
+	BLOCKS2(HEADER0, HEADER1, HEADER2, HEADER3, X2, Y2, Z2, X4, Y4, Z4)
+	BLOCKS2(HEADER4, HEADER5, HEADER6, HEADER7, X3, Y3, Z3, X5, Y5, Z5)
+	VPCMPUB  $4, OPENS, Z2, K1
+	VPCMPUB  $4, OPENS, Z3, K1, K1
+	VPCMPUB  $4, OPENS, Z4, K1, K1
+	VPCMPUB  $4, OPENS, Z5, K1, K1
+	KMOVQ    K1, R8
+	CMPQ     R8, $-1
+	JNE      tagged32
 
 	// Of the last 16 places. Then of those in front, for which length and end
 	// are 16 less.
 	LENGTHS8(Z6)
-	VPMINUB   matrices_sixteen(MAT), Z6, Z7
+	VMOVDQU64 matrices_sixteen(MAT), Z0
+	VPMINUB   Z0, Z6, Z7
 	INDEX8(Z6, Z7, Z8, Z9)
 	TRANSPOSE8(Z4, Z5, Z8, Z9)
+	VPSUBUSB  Z0, Z6, Z6
 	VMOVDQA64 Z6, Z7
 
 front32:
-	VPSUBUSB  matrices_sixteen(MAT), Z6, Z6
-	VPSUBUSB  matrices_sixteen(MAT), Z7, Z7
 	INDEX8(Z6, Z7, Z14, Z15)
 	TRANSPOSE8(Z2, Z3, Z14, Z15)
 	MULTIPLY16
@@ -758,6 +764,8 @@ tagged32:
 	TRANSPOSE8(Z2, Z3, Z10, Z11)
 	VPORQ     Z10, Z8, Z8
 	VPORQ     Z11, Z9, Z9
+	VPSUBUSB  matrices_sixteen(MAT), Z6, Z6
+	VPSUBUSB  matrices_sixteen(MAT), Z7, Z7
 	JMP       front32
 
 long:
