@@ -575,27 +575,26 @@ TEXT ·of32(SB), NOSPLIT, $0-24
 whole32:
 	END32
 
+over32:
+	CMPQ AX, $63
+	JHI  over64
+	KEY64(edge64, loaded64, tagged64, whole64)
+
+over64:
+	JMP ·of64(SB)
+
 tagged32:
 	TAG32(whole32)
 	END32
 
-over32:
-	JMP ·of64(SB)
-
 	EDGE32(edge32, loaded32)
-
-// of64 takes all lengths.
-//
-// Requires: PCLMULQDQ, SSSE3, AVX512F, BW, VL, DQ, VBMI, VBMI2, VPCLMULQDQ, BMI1, BMI2.
-TEXT ·of64(SB), NOSPLIT, $0-24
-	CMPQ AX, $63
-	JHI  blocks64
-	KEY64(edge64, loaded64, tagged64, whole64)
 
 	AWAY64(edge64, loaded64, tagged64, whole64)
 
-blocks64:
-	// A key of more than 64 bytes, four blocks after four.
+// of64 takes keys of more than 64 bytes, four blocks after four, and the empty one.
+//
+// Requires: PCLMULQDQ, SSSE3, AVX512F, BW, VL, DQ, VBMI, VBMI2, VPCLMULQDQ, BMI1, BMI2.
+TEXT ·of64(SB), NOSPLIT, $0-24
 	CMPQ  AX, $4095
 	JHI   long
 	HEAD64
