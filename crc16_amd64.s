@@ -410,8 +410,8 @@ atEdge:                                  \
 #define FIND32(tagged) \
 	VBROADCASTI32X4 open<>(SB), Y17; \
 	VPCMPEQB        Y17, KEYY, K2;   \
-	KMOVD           K2, R10;         \
-	TESTL           R10, R10;        \
+	KMOVD           K2, AX;          \
+	TESTQ           AX, AX;          \
 	JNZ             tagged
 
 #define TAG32(whole) \
