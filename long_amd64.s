@@ -221,7 +221,7 @@ done:                                    \
 
 // func long(crc uint64, p *byte, n int) uint64
 //
-// The checksum of the n bytes at p, continued from crc: longGo, but buffers of 65
+// The checksum of the n bytes at p, continued from crc: longGo, but buffers of 17
 // to 65536 bytes go to the kernel for their length. These take over the frame of
 // long and say what they require.
 TEXT ·long(SB), NOSPLIT, $0-32
@@ -232,7 +232,7 @@ TEXT ·long(SB), NOSPLIT, $0-32
 	CMPB ·tier(SB), $3
 	JNE  narrow
 	CMPQ N, $64
-	JLS  upTo64
+	JLS  blocks16
 	CMPQ N, $320
 	JLS  upTo320
 	CMPQ N, $576
@@ -268,17 +268,11 @@ clmul:
 	JCS  plain
 
 few:
-	CMPQ N, $64
-	JLS  upTo64
 	CMPQ N, $128
-	JLS  upTo128
+	JLS  blocks16
 	JMP  divide64<>(SB)
 
-upTo64:
-	CMPQ crc+0(FP), $0
-	JEQ  plain
-
-upTo128:
+blocks16:
 	JMP products16<>(SB)
 
 plain:

@@ -194,6 +194,18 @@ func TestBracesInAllPlaces(t *testing.T) {
 	})
 }
 
+func TestBracesInHalfOfAGroup(t *testing.T) {
+	// Eight keys are in two registers. One of them has nothing but '{', the other a tag.
+	hashtest.EachKernel(t, func(t *testing.T) {
+		for _, n := range []int{16, 32, 64} {
+			braces := slices.Repeat([][]byte{bytes.Repeat([]byte{'{'}, n)}, 4)
+			tags := slices.Repeat([][]byte{append(bytes.Repeat([]byte{'-'}, n-3), "{a}"...)}, 4)
+			checkAppend(t, append(slices.Clone(braces), tags...))
+			checkAppend(t, append(slices.Clone(tags), braces...))
+		}
+	})
+}
+
 func TestBraceHeavyKeys(t *testing.T) {
 	hashtest.EachKernel(t, func(t *testing.T) {
 		rng := seeded(33)

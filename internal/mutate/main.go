@@ -124,7 +124,7 @@ func mutate(root, pattern, run, execute string, o options) error {
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere|TestUseOfTellsKernelsApart|TestEitherWayToEnd)$/kernel= " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
 	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout|TestBatchAfterZeros|" +
-	"TestTagBehindGroupOfAnotherLength|TestTagInEveryBlock|TestBracesInAllPlaces)$/kernel=[^g] " +
+	"TestTagBehindGroupOfAnotherLength|TestTagInEveryBlock|TestBracesInAllPlaces|TestBracesInHalfOfAGroup)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
 	"TestEveryFormBetweenGuards|TestEndsOfLongBuffers|TestEveryForm|TestSingleBitsAtEveryEnd|" +
 	"TestEveryLongLength|TestBatchHeadersBetweenGuards|TestWhatSlotsShortTakes)$/kernel=[^g]"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"hash/fnv"
 	"regexp"
 	"strconv"
 	"strings"
@@ -56,11 +57,11 @@ func mutants(lines []string) []mutant {
 		}
 		text := strings.TrimRight(comment.ReplaceAllString(line, ""), " \t\\;")
 		if m := constant.FindStringSubmatch(text); m != nil {
-			add("constant", text, strings.Replace(text, m[1], flip(m[1], i), 1))
+			add("constant", text, strings.Replace(text, m[1], flip(m[1], text), 1))
 			continue
 		}
 		if m := data.FindStringSubmatch(text); m != nil {
-			add("constant", text, strings.Replace(text, m[1], flip(m[1], i), 1))
+			add("constant", text, strings.Replace(text, m[1], flip(m[1], text), 1))
 			continue
 		}
 		if m := decimal.FindStringSubmatch(text); m != nil {
@@ -90,16 +91,18 @@ func mutants(lines []string) []mutant {
 	return all
 }
 
-// flip flips one bit of a constant, another bit in each line. In a vector of indexes, whose
-// bytes are below 16, or 0x80 for no index, it flips a bit that has a meaning: the high bit
-// if it is set, or else one of the four lowest.
-func flip(hex string, line int) string {
+// flip flips one bit of a constant: which, depends on the text of its line. In a vector of
+// indexes, whose bytes are below 16, or 0x80 for no index, it flips a bit that has a
+// meaning: the high bit if it is set, or else one of the four lowest.
+func flip(hex, text string) string {
 	v, err := strconv.ParseUint(hex[2:], 16, 64)
 	if err != nil {
 		return hex // longer than 64 bits
 	}
 	digits := len(hex) - 2
-	bit := line * 7 % (4 * digits)
+	hash := fnv.New32a()
+	hash.Write([]byte(plain(text)))
+	bit := int(hash.Sum32() % uint32(4*digits))
 	indexes := true
 	for b := v; b != 0; b >>= 8 {
 		indexes = indexes && (b&0xff < 16 || b&0xff == 0x80)
