@@ -273,7 +273,7 @@ func (p *Plan) UnmarshalJSON(text []byte) error {
 	for i, m := range read.Moves {
 		for slot := range m.Slots.Slots() {
 			if owner[slot] != m.From {
-				return &InputError{Field: fmt.Sprintf("moves[%d]", i), Reason: fmt.Sprintf("slot %d is not owned by %s", slot, orNobody(m.From))}
+				return &InputError{Field: fmt.Sprintf("moves[%d]", i), Reason: notOwned(slot, m.From)}
 			}
 			owner[slot] = m.To
 		}

@@ -80,6 +80,7 @@ func TestJSONErrors(t *testing.T) {
 		{`{"before":[{"id":"a","slots":"0-99999"}]}`, `plan: before[0]: slots: `},
 		{`{"before":[{"id":"a","slots":"0-5"}]}`, `plan: after: slot 0 is owned by nobody, but the moves give it to a`},
 		{`{"before":[{"id":"a","slots":"0"}],"moves":[{"from":"b","to":"c","slots":"0"}]}`, `plan: moves[0]: slot 0 is not owned by b`},
+		{`{"before":[{"id":"a","slots":"0"}],"moves":[{"to":"c","slots":"0"}]}`, `plan: moves[0]: slot 0 has an owner, but the move has no source`},
 		{`{"before":[{"id":"a","slots":"0"}],"moves":[{"from":"a","to":"a","slots":"0"}]}`, `plan: moves[0].to "a": is the source`},
 		{`{"before":[{"id":"a","slots":"0-5"}],"moves":[{"from":"a","to":"b","slots":"0-5"},{"from":"b","to":"c","slots":"3"}],"after":[{"id":"b","slots":"0-2 4-5"},{"id":"c","slots":"3"}]}`,
 			`plan: moves[1]: slot 3 is in moves[0] too`},

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -139,7 +138,7 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 				return Plan{}, s.running()
 			}
 			if s.owner[slot] != int32(from) {
-				return Plan{}, &InputError{Field: field, Reason: fmt.Sprintf("slot %d is not owned by %s", slot, cmp.Or(m.From, "nobody"))}
+				return Plan{}, &InputError{Field: field, Reason: notOwned(slot, m.From)}
 			}
 			after[slot] = int32(to)
 		}
@@ -147,6 +146,15 @@ func New(c *topology.Cluster, moves []Move, jobs ...Job) (Plan, error) {
 	p := s.plan(&after, nil)
 	p.Moves = slices.Clone(moves)
 	return p, nil
+}
+
+// notOwned says that a move cannot take a slot, because its source is not the owner. source
+// is an id, or "" in a move of unassigned slots.
+func notOwned(slot hashslot.Slot, source string) string {
+	if source == "" {
+		return fmt.Sprintf("slot %d has an owner, but the move has no source", slot)
+	}
+	return fmt.Sprintf("slot %d is not owned by %s", slot, printable(source))
 }
 
 // repeated returns an error that names the first slot that is in two moves.

@@ -622,7 +622,7 @@ func TestInputErrors(t *testing.T) {
 		{`plan: slots "0": must be from 1 to 8192`, reshard(0, "aa")},
 		{`plan: slots "8193": must be from 1 to 8192`, reshard(8193, "aa")},
 		{`plan: moves[0]: slot 8192 is not owned by aa`, moves(Move{From: "aa", To: "ab", Slots: set("8191-8192")})},
-		{`plan: moves[0]: slot 5 is not owned by nobody`, moves(Move{To: "ab", Slots: set("5")})},
+		{`plan: moves[0]: slot 5 has an owner, but the move has no source`, moves(Move{To: "ab", Slots: set("5")})},
 		{"plan: moves[0]: " + wrong.Err().Error(), moves(Move{From: "aa", To: "ab", Slots: wrong})},
 		{`plan: moves[0].From "r": is a replica of aa`, moves(Move{From: "r", To: "ab", Slots: set("5")})},
 		{`plan: moves[0].To "d": is not reachable`, moves(Move{From: "aa", To: "d", Slots: set("5")})},
