@@ -13,10 +13,10 @@ import (
 	"github.com/hashslot/hashslot/slotmap"
 )
 
-// A Host is a server of a cluster that is to be created.
+// A Host is a server of a cluster to create.
 type Host struct {
 	Addr    string // "host:port", with brackets around an IPv6 host
-	Machine string // the same for servers that fail together; "" is the host of Addr
+	Machine string // servers with the same Machine fail together; "" means the host of Addr
 	Zone    string // availability zone
 	ID      string // node id, for [Layout.Steps]; Create does not need it
 }
@@ -34,7 +34,7 @@ func (h Host) machine() string {
 // A Layout is a cluster to create.
 type Layout struct {
 	Shards   []LayoutShard // by first slot
-	Warnings []string      // wishes that could not be met, and dangers
+	Warnings []string      // wishes that cannot be met, and risks
 }
 
 // A LayoutShard is a primary, its replicas and its slots.
@@ -77,12 +77,11 @@ func CheckHosts(hosts []Host, replicas int) error {
 	return nil
 }
 
-// canonical returns an address in the form that all ways of writing it have in common. ok
-// is false if it is not that of a server.
-func canonical(addr string) (same string, ok bool) {
-	host, port, err := net.SplitHostPort(addr)
-	n, bad := strconv.ParseUint(port, 10, 16)
-	if err != nil || host == "" || host != printable(host) || bad != nil || n == 0 || port[0] == '0' {
+// canonical returns the one form of an address that can be written in several ways. ok is
+// false if addr is not the address of a server.
+func canonical(addr string) (form string, ok bool) {
+	host, port, _ := net.SplitHostPort(addr) // with an error, both are ""
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil || port[0] == '0' || host != printable(host) {
 		return "", false
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
@@ -111,7 +110,8 @@ func NewLayout(shards []LayoutShard, replicas int) Layout {
 // The primary of each shard is chosen for these wishes, in this order: few replicas on
 // the machine of their primary; primaries spread over the zones, then over the
 // machines; few replicas in the zone of their primary; primaries early in the list. Up
-// to 4000 hosts the choice is the best there is. Beyond that it goes shard by shard.
+// to 4000 hosts the choice is the best possible. With more hosts, the primaries are chosen
+// one after the other.
 //
 // The same hosts in the same order give the same layout. Layout.Warnings names the
 // wishes that could not be met. Fewer than three primaries are allowed, with a warning:
@@ -149,8 +149,8 @@ func Create(hosts []Host, replicas int) (Layout, error) {
 }
 
 // deal gives the hosts to n shards in turn, zone by zone and within a zone machine by
-// machine. A zone or a machine is consecutive in that order, so it is spread over the
-// shards as evenly as possible.
+// machine. The hosts of a zone or a machine follow each other in that order, so they are
+// spread over the shards as evenly as possible.
 func deal(hosts []Host, n int) [][]int {
 	// By the first appearance of the zone, then of the machine.
 	zones, machines := map[string]int{}, map[string]int{}
@@ -279,7 +279,7 @@ func (w *wishes) oneByOne() []int {
 }
 
 // together chooses the primaries with the lowest sum of prices. It is a flow of the
-// least cost: one unit goes from the source through each shard, one of its hosts, the
+// lowest cost: one unit goes from the source through each shard, one of its hosts, the
 // host's machine and zone, to the sink.
 func (w *wishes) together() []int {
 	var f flow
@@ -287,33 +287,25 @@ func (w *wishes) together() []int {
 	zoneAt, machineAt := f.nodes(w.zones), f.nodes(w.machines)
 	hostAt := f.nodes(len(w.hosts))
 	zoneOf := make([]int, w.machines)
-	primariesIn, primariesOn := make([]int, w.zones), make([]int, w.machines)
+	inZone, onMachine := make([]int, w.zones), make([]int, w.machines) // how many hosts
 	for s, list := range w.shards {
 		at := f.node()
 		f.edge(source, at, price{})
-		seen := map[int]bool{}
 		for _, h := range list {
 			z, m := w.zone[h], w.machine[h]
 			zoneOf[m] = z
 			f.edge(at, hostAt+h, w.cost(s, h))
 			f.edge(hostAt+h, machineAt+m, price{})
-			// No more than one primary of each shard.
-			if !seen[m] {
-				seen[m] = true
-				primariesOn[m]++
-			}
-			if !seen[-1-z] {
-				seen[-1-z] = true
-				primariesIn[z]++
-			}
+			inZone[z]++
+			onMachine[m]++
 		}
 	}
-	for m, most := range primariesOn {
+	for m, most := range onMachine {
 		for k := range most {
 			f.edge(machineAt+m, zoneAt+zoneOf[m], w.machineSpread(k))
 		}
 	}
-	for z, most := range primariesIn {
+	for z, most := range inZone {
 		for k := range most {
 			f.edge(zoneAt+z, sink, w.zoneSpread(k))
 		}
@@ -331,8 +323,8 @@ func (w *wishes) together() []int {
 	return primaries
 }
 
-// earlierFirst exchanges the hosts of each machine, which the wishes do not
-// distinguish, so that the earlier ones are primaries.
+// earlierFirst exchanges hosts of the same machine, so that the earlier ones are
+// primaries. The wishes treat the hosts of a machine alike.
 func earlierFirst(hosts []Host, shards [][]int, primaries []int) {
 	type role struct {
 		shard, host int
@@ -379,10 +371,9 @@ func earlierFirst(hosts []Host, shards [][]int, primaries []int) {
 
 // A flow is a network in which every edge has room for one unit.
 type flow struct {
-	out [][]int // edges from each node; edge e^1 is e backwards
-	to  []int
-	// cost of an edge that has room, and minus that of its way back
-	cost []price
+	out  [][]int // edges from each node; edge e^1 is e backwards
+	to   []int
+	cost []price // of each edge; backwards it is negative
 	full []bool
 }
 
@@ -450,9 +441,9 @@ func (f *flow) augment(source, sink int) bool {
 func (l *Layout) warn(replicas int) {
 	switch n := len(l.Shards); {
 	case n == 1:
-		l.Warnings = append(l.Warnings, "1 primary: no automatic failover is possible, for there is no other primary to agree to it")
+		l.Warnings = append(l.Warnings, "1 primary: no automatic failover is possible, because no other primary can agree to it")
 	case n == 2:
-		l.Warnings = append(l.Warnings, "2 primaries: no automatic failover is possible, for a majority of 2 is 2. When one fails, the whole cluster stops, with replicas or without")
+		l.Warnings = append(l.Warnings, "2 primaries: no automatic failover is possible, because a majority of 2 is 2. If one fails, the whole cluster stops, with or without replicas")
 	}
 	if replicas == 0 {
 		l.Warnings = append(l.Warnings, "no replicas: if a primary fails, its slots are not served")
@@ -461,10 +452,10 @@ func (l *Layout) warn(replicas int) {
 	zone := func(h Host) string { return h.Zone }
 	l.warnShared("on the same host", machine)
 	l.warnMajority("host", machine)
-	zones := map[string]bool{}
+	zones := map[string]int{}
 	for _, s := range l.Shards {
 		for _, h := range append([]Host{s.Primary}, s.Replicas...) {
-			zones[h.Zone] = true
+			number(zones, h.Zone)
 		}
 	}
 	if len(zones) > 1 {
@@ -505,8 +496,8 @@ func some(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// warnMajority warns of a machine or zone without which the other primaries are not a
-// majority.
+// warnMajority warns of a machine or zone that has half of the primaries or more. Without
+// it, the others are no majority.
 func (l *Layout) warnMajority(what string, of func(Host) string) {
 	if len(l.Shards) < 3 {
 		return
@@ -528,7 +519,7 @@ func (l *Layout) warnMajority(what string, of func(Host) string) {
 }
 
 // MarshalJSON returns the layout as {"shards":[{"primary","replicas","slots"}],"warnings":[...]}.
-// The error is an [*InputError]: JSON cannot have text that is not UTF-8.
+// The error is an [*InputError] if text is not UTF-8.
 func (l Layout) MarshalJSON() ([]byte, error) {
 	type shard struct {
 		Primary  string      `json:"primary"`
@@ -597,7 +588,7 @@ func writeWarnings(b *strings.Builder, warnings []string) {
 // LayoutOptions are the options of [Layout.Steps]. The zero value is for servers from
 // 7.0 on.
 type LayoutOptions struct {
-	// AddSlots uses ADDSLOTS and not ADDSLOTSRANGE, which servers before 7.0 do not
+	// AddSlots uses ADDSLOTS instead of ADDSLOTSRANGE, which servers before 7.0 do not
 	// have.
 	AddSlots bool
 }
@@ -608,11 +599,12 @@ type LayoutOptions struct {
 // First each node gets a config epoch of its own, which servers allow only before it
 // has met others, and each primary gets its slots. Then all meet the first one, and
 // learn of each other by gossip. Then each replica replicates its primary as soon as
-// it knows it, and the steps wait until it has synced. At the end all nodes say that
-// the cluster is ok. The steps of one round do not depend on each other.
+// it knows it, and the steps wait until it has synced. At the end the steps wait until
+// every node says that the cluster is ok. The steps of one round do not depend on each
+// other.
 //
 // The error is an [*InputError] if a host has no id, or the id of another, or if an
-// address is a name, which MEET does not take.
+// address is a name, which MEET does not accept.
 func (l *Layout) Steps(o LayoutOptions) ([]Step, error) {
 	var nodes []Node
 	var epochs, slots, meetings, replicas, waits []Step
@@ -621,12 +613,12 @@ func (l *Layout) Steps(o LayoutOptions) ([]Step, error) {
 		n := Node{ID: h.ID, Addr: h.Addr}
 		ip, err := netip.ParseAddrPort(h.Addr)
 		switch at, twice := first[h.ID]; {
-		case err != nil || ip.Addr().Zone() != "": // a node could not tell the zone to others
-			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: "must be an IP address and a port, for CLUSTER MEET"}
+		case err != nil || ip.Addr().Zone() != "": // other nodes do not learn the zone
+			return Node{}, &InputError{Field: "hosts", Value: h.Addr, Reason: "must be an IP address and a port, for CLUSTER MEET"}
 		case h.ID == "":
-			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: "the ID is missing: ask the node by CLUSTER MYID"}
+			return Node{}, &InputError{Field: "hosts", Value: h.Addr, Reason: "the ID is missing: ask the node by CLUSTER MYID"}
 		case twice:
-			return n, &InputError{Field: "hosts", Value: h.Addr, Reason: fmt.Sprintf("has the same ID as %s", at)}
+			return Node{}, &InputError{Field: "hosts", Value: h.Addr, Reason: fmt.Sprintf("has the same ID as %s", at)}
 		}
 		first[h.ID] = h.Addr
 		nodes = append(nodes, n)

@@ -170,7 +170,7 @@ func TestCreateSpreads(t *testing.T) {
 }
 
 func TestCreateExamples(t *testing.T) {
-	two := "2 primaries: no automatic failover is possible, for a majority of 2 is 2. When one fails, the whole cluster stops, with replicas or without"
+	two := "2 primaries: no automatic failover is possible, because a majority of 2 is 2. If one fails, the whole cluster stops, with or without replicas"
 	for _, c := range []struct {
 		name     string
 		hosts    []Host
@@ -189,7 +189,7 @@ func TestCreateExamples(t *testing.T) {
 			"host a has 3 of 3 primaries: if it fails, no majority is left and no failover is possible"},
 		{"too many on one machine", hostsOf("a:1", "a:2", "a:3", "a:4", "b:1", "c:1"), 1, "a:1 a:2|b:1 a:3|c:1 a:4\n" +
 			"replicas that are on the same host as their primary: a:2 and a:1"},
-		{"half of the primaries on each machine", hostsOf("a:1", "a:2", "b:1", "b:2"), 0, "a:1|a:2|b:1|b:2\n" +
+		{"half of the primaries on each machine", hostsOf("a:1", "b:1", "b:2", "a:2"), 0, "a:1|b:1|b:2|a:2\n" +
 			"no replicas: if a primary fails, its slots are not served\n" +
 			"host a has 2 of 4 primaries: if it fails, no majority is left and no failover is possible\n" +
 			"host b has 2 of 4 primaries: if it fails, no majority is left and no failover is possible"},
@@ -212,8 +212,9 @@ func TestCreateExamples(t *testing.T) {
 func TestCreateErrors(t *testing.T) {
 	many := make([]Host, hashslot.Count+1)
 	for i := range many {
-		many[i].Addr = fmt.Sprintf("h:%d", i)
+		many[i].Addr = fmt.Sprintf("h:%d", 65535-i)
 	}
+	require.NoError(t, CheckHosts(many, 1))
 	for _, c := range []struct {
 		want     string
 		hosts    []Host
@@ -227,6 +228,7 @@ func TestCreateErrors(t *testing.T) {
 		{`plan: hosts[0] "a:0": must be host:port`, hostsOf("a:0"), 0},
 		{`plan: hosts[0] "a:65536": must be host:port`, hostsOf("a:65536"), 0},
 		{`plan: hosts[0] "a:00": must be host:port`, hostsOf("a:00"), 0},
+		{`plan: hosts[0] "a:1a": must be host:port`, hostsOf("a:1a"), 0},
 		{`plan: hosts[0] "a": must be host:port`, hostsOf("a"), 0},
 		{`plan: hosts[0] "[::1:1": must be host:port`, hostsOf("[::1:1"), 0},
 		{`plan: hosts[0] "a:0001": must be host:port`, hostsOf("a:0001"), 0}, // MEET does not take it
@@ -260,7 +262,7 @@ func TestLayoutJSON(t *testing.T) {
 	text, err := json.Marshal(l)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"shards":[{"primary":"a:1","replicas":["c:1"],"slots":"0-8191"},{"primary":"b:1","replicas":["d:1"],"slots":"8192-16383"}],
-		"warnings":["2 primaries: no automatic failover is possible, for a majority of 2 is 2. When one fails, the whole cluster stops, with replicas or without"]}`, string(text))
+		"warnings":["2 primaries: no automatic failover is possible, because a majority of 2 is 2. If one fails, the whole cluster stops, with or without replicas"]}`, string(text))
 	text, err = json.Marshal(Layout{})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"shards":[],"warnings":[]}`, string(text))
@@ -285,6 +287,34 @@ func TestCreateWithoutReplicas(t *testing.T) {
 	}
 	require.Less(t, allocs, 20.0*float64(len(hosts)))
 	t.Log(allocs)
+}
+
+// Up to 4000 hosts the choice is the best: the first shard does not take the only machine
+// of the second one.
+func TestCreateExactUpTo(t *testing.T) {
+	hosts := append(hostsOf("a:1", "b:1", "a:2"), make([]Host, 3997)...)
+	shards := [][]int{{0, 1}, {2}}
+	require.Equal(t, []int{1, 2}, newWishes(hosts, shards).choose())
+	require.Equal(t, []int{0, 2}, newWishes(append(hosts, Host{}), shards).choose())
+}
+
+// Of ways with the same cost, a flow takes the same ones as before.
+func TestFlowsStay(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	r := newRecord()
+	for range 100 {
+		var f flow
+		n := 2 + rng.IntN(40)
+		f.nodes(n)
+		for range (1 + rng.IntN(5)) * n {
+			from := rng.IntN(n - 1)
+			f.edge(from, from+1+rng.IntN(n-1-from), price{rng.Int64N(3), rng.Int64N(2)})
+		}
+		for f.augment(0, n-1) {
+			r.add(f.full)
+		}
+	}
+	r.requireSame(t, "6385c4d9dcf1")
 }
 
 // Hosts in thousands get their primaries one shard after the other, by the same wishes.
@@ -324,7 +354,7 @@ func TestSome(t *testing.T) {
 func TestLayoutText(t *testing.T) {
 	l, err := Create([]Host{{Addr: "a:1", Zone: "x"}, {Addr: "b:1", Zone: "x"}}, 1)
 	require.NoError(t, err)
-	const alone = "1 primary: no automatic failover is possible, for there is no other primary to agree to it"
+	const alone = "1 primary: no automatic failover is possible, because no other primary can agree to it"
 	require.Equal(t, []string{alone}, l.Warnings)
 	require.Equal(t, "1 shard\n  0-16383      16384 slots  primary a:1 (x)  replicas b:1 (x)\nwarning: "+alone+"\n", l.Summary())
 	l, err = Create(hostsOf("a:1", "b:1", "c:1"), 0)

@@ -374,7 +374,7 @@ d 10.0.1.2:6379@16379 slave b 0 0 2 connected
 	// Output:
 	// 0 replica moves, 1 failover
 	//   d takes over from b
-	// warning: 2 primaries: no automatic failover is possible, for a majority of 2 is 2. When one fails, the whole cluster stops, with replicas or without
+	// warning: 2 primaries: no automatic failover is possible, because a majority of 2 is 2. If one fails, the whole cluster stops, with or without replicas
 	// 10.0.1.2:6379> CLUSTER FAILOVER  # then repeat CLUSTER NODES until the node is a primary
 }
 

@@ -367,6 +367,7 @@ func TestLayoutSteps(t *testing.T) {
 5 10.0.0.3:6379> CLUSTER INFO  # until the node says that the cluster is ok
 5 10.0.0.4:6379> CLUSTER INFO  # until the node says that the cluster is ok
 `, text.String())
+	require.Equal(t, [][]string{{"CLUSTER", "INFO"}}, steps[0].Until.Ask)
 	steps, err = l.Steps(LayoutOptions{AddSlots: true})
 	require.NoError(t, err)
 	require.Equal(t, []string{"CLUSTER", "ADDSLOTS", "0", "1", "2"}, steps[4].Command[:5])
@@ -382,4 +383,7 @@ func TestLayoutSteps(t *testing.T) {
 		_, err := changed.Steps(LayoutOptions{})
 		require.EqualError(t, err, name)
 	}
+	l.Shards[1].Replicas[0].ID = ""
+	_, err = l.Steps(LayoutOptions{})
+	require.ErrorContains(t, err, "the ID is missing")
 }
