@@ -16,14 +16,14 @@ type units struct {
 	load  []float64 // nil: by the number of slots
 	size  [hashslot.Count]int32
 	total int
-	free  int // the units of the slots that nobody owns
+	free  int // the units of the unassigned slots
 }
 
 // loadUnits is the whole load in units: large enough that rounding does not matter, and
 // small enough for 32 bits.
 const loadUnits = 1 << 29
 
-// checkLoad checks the load of that name.
+// checkLoad checks a load. name is the field for errors.
 func checkLoad(name string, load []float64) error {
 	if len(load) != hashslot.Count {
 		return &InputError{Field: name, Reason: fmt.Sprintf("must have one number for each slot, %[2]d, not %[1]d", len(load), hashslot.Count)}
@@ -143,8 +143,8 @@ func (u *units) busy() []int {
 	return u.held(&busy)
 }
 
-// keepsTooMuch reports whether a node with so many units in slots of running jobs would
-// have to give some of them away. By load it may be above its share by the heaviest slot.
+// keepsTooMuch reports whether a node would have to give away some of its busy units, those
+// in slots of running jobs. With a load, it may be above its share by the heaviest slot.
 func (u *units) keepsTooMuch(busy, want int) bool {
 	return busy > want && (u.load == nil || want == 0 || busy-want > u.heaviest())
 }
@@ -186,9 +186,9 @@ func (u *units) correct(after *owners, want []int) {
 	}
 }
 
-// nearest returns the slot of the node over whose size comes nearest to goal and, among
-// about equals, that adds the fewest ranges if the node under gets it. It is nobody if all
-// slots of the node are those of running jobs.
+// nearest returns the slot of node over whose size is nearest to goal. Among sizes that are
+// about equally near, it prefers a slot that adds few ranges when node under gets it. It
+// returns nobody if running jobs move all slots of the node.
 func (u *units) nearest(after *owners, over, under int32, goal, heaviest int) int {
 	best, least := nobody, math.MaxInt
 	for slot, o := range after {

@@ -17,29 +17,29 @@ type RebalanceOptions struct {
 	// gives away all its slots.
 	Weights []Weight
 
-	// UseEmpty lets primaries without slots take part: to add nodes.
+	// UseEmpty lets primaries without slots take part, to add nodes.
 	UseEmpty bool
 
-	// Threshold is a tolerance in percent, from 0 and finite. Nothing is moved if no
+	// Threshold is a tolerance in percent, finite and at least 0. Nothing is moved if no
 	// slot is unassigned, and each node's slots differ from its share by at most this
 	// percentage of its slots. With Load, its load is compared instead.
 	Threshold float64
 
-	// Load, if not nil, is balanced instead of the number of slots: a finite number
-	// from 0 for each of the 16384 slots, not all 0, in any unit, such as the key-count,
-	// cpu-usec or memory-bytes of CLUSTER SLOT-STATS.
+	// Load, if not nil, is balanced instead of the number of slots. It has a finite number
+	// of at least 0 for each of the 16384 slots, not all 0, in any unit, such as the
+	// key-count, cpu-usec or memory-bytes of CLUSTER SLOT-STATS.
 	Load []float64
 
-	// AssignUnassigned gives unassigned slots an owner, too. Without it, they are an
+	// AssignUnassigned also gives unassigned slots an owner. Without it, they are an
 	// error.
 	AssignUnassigned bool
 }
 
 // DrainOptions are the options of [Drain]. The zero value means that the slots go to
-// all primaries that have slots, by their number.
+// all other primaries that have slots, and are balanced by number.
 type DrainOptions struct {
 	// Receivers are the ids of the primaries that get the slots. If it is nil,
-	// they are all primaries that have slots and, with UseEmpty, the others.
+	// these are all other primaries that have slots and, with UseEmpty, those without.
 	Receivers []string
 
 	// Weights, UseEmpty, Load and AssignUnassigned are as in [RebalanceOptions].
@@ -52,7 +52,7 @@ type DrainOptions struct {
 // A Weight is the share of a node in proportion to those of others.
 type Weight struct {
 	ID     string  // the id of a primary, or a prefix that no other node's id has
-	Weight float64 // from 0 and finite
+	Weight float64 // finite, at least 0
 }
 
 // A Move is a set of slots that go from one node to another.
@@ -63,7 +63,7 @@ type Move struct {
 }
 
 // A Plan says which slots to move from which node to which. Only ClusterX and Match
-// need a view of the cluster besides. The methods do not change the plan and are safe
+// also need a view of the cluster. The methods do not change the plan and are safe
 // for concurrent use, except UnmarshalJSON.
 type Plan struct {
 	// Moves are the moves to make, in any order. No slot is in two of them, and in the
@@ -180,8 +180,8 @@ func (p *Plan) SlotCount() int {
 	return n
 }
 
-// Rebalance plans the moves that give the primaries of c the slots that are due to
-// their weights. Without opts.Load:
+// Rebalance plans the moves that give the primaries of c slots in proportion to their
+// weights. Without opts.Load:
 //
 //   - every share is exact: a node of weight w ends with 16384*w/sum slots, rounded
 //     down or up. With equal weights no two nodes differ by more than one slot;
@@ -321,8 +321,8 @@ func Drain(c *topology.Cluster, nodes []string, opts DrainOptions, jobs ...Job) 
 	return u.plan(want)
 }
 
-// level returns the slots of each node after given was handed out to level them, in
-// proportion to the weights. Only nodes below the common level get slots. Those above
+// level returns the slots of each node after given slots are handed out, so that the nodes
+// become as level as possible in proportion to their weights. Only nodes below the common level get slots. Those above
 // it keep theirs, which lowers the level of the others.
 func level(have []int, weights []float64, given int) []int {
 	want := slices.Clone(have)
