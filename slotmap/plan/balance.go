@@ -58,23 +58,23 @@ type Failover struct {
 //     shards allow. For that, replicas take over (CLUSTER FAILOVER);
 //  4. few failovers.
 //
-// 1 and 2 are the least possible while all primaries stay where they are. 3 and 4 are
-// the best possible with the shards that result. In clusters of more than some hundred
-// nodes they need not be: aim 1 then looks at the shards that have such pairs and as
-// many others as it can, and beyond 4000 nodes aim 3 goes shard by shard.
+// Pairs and moves are the fewest possible while all primaries stay where they are. Aims 3
+// and 4 are met as well as the resulting shards allow. In clusters of more than a few
+// hundred nodes this need not hold: aim 1 then looks at the shards that have such pairs and
+// at as many others as it can, and beyond 4000 nodes aim 3 goes shard by shard.
 //
-// Every slot is served at any time. The replicas go first, one after the other, and each
+// Every slot is served at all times. The replicas go first, one after the other, and each
 // must be in sync before the next step; a shard with one replica may have none
 // meanwhile. In a CLUSTER FAILOVER the primary then waits until its replica has all data.
 //
 // After a crash, begin again with the last step that was begun, or plan again.
 //
-// Balance moves no slots, so it does not need running jobs. But a failover at an end of
-// a job can break the job off: wait until jobs have ended.
+// Balance moves no slots, so running jobs do not affect the plan. But a failover at the
+// source or the target of a job can abort it: wait until jobs have ended.
 //
-// Replicas that cannot be reached stay where they are. Replicas that are set never to
-// take over do not take over. Shards without slots do not count, and are left unchanged.
-// The same cluster gives the same plan, whatever the order of the reply.
+// Replicas that cannot be reached stay where they are. Replicas with
+// cluster-replica-no-failover do not take over. Shards without slots do not count, and are
+// left unchanged. The same cluster gives the same plan, whatever the order of the reply.
 //
 // The error is a [*StateError], if for example a primary with slots cannot be reached or
 // slots are open, or an [*InputError].
@@ -93,9 +93,10 @@ func Balance(c *topology.Cluster, o BalanceOptions) (Spread, error) {
 
 // A balancer makes a Spread. Nodes are indexes.
 type balancer struct {
-	nodes  []member      // by id
-	shards [][]int       // the primary first, then the replicas by id; by the primary's id
-	slots  []slotmap.Set // of the shards
+	nodes           []member      // shard by shard, the primary first, then the replicas by id
+	shards          [][]int       // the primary first, then the replicas ascending; by the primary's id
+	slots           []slotmap.Set // of the shards
+	machines, zones int           // how many there are
 
 	moves     []ReplicaMove
 	failovers []Failover
@@ -107,10 +108,10 @@ type balancer struct {
 type member struct {
 	Node
 	host          Host
-	shard         int
+	shard         int // before all moves
 	machine, zone int
 	able          bool // can be reached
-	never         bool // is set never to take over
+	never         bool // cluster-replica-no-failover
 }
 
 func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
@@ -129,19 +130,18 @@ func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
 		}
 	}
 	b := &balancer{moves: []ReplicaMove{}, failovers: []Failover{}, steps: []Step{}, warnings: []string{}}
-	machines, zones := map[string]int{}, map[string]int{}
+	machines, zones := map[[2]string]int{}, map[string]int{}
 	add := func(n *topology.Node, shard int) {
-		m := member{Node: Node{ID: n.ID, Addr: n.Addr(), Weight: 1}, host: Host{Addr: n.Addr(), Zone: n.AvailabilityZone}, shard: shard,
+		m := member{Node: Node{ID: n.ID, Addr: n.Addr()}, host: Host{Addr: n.Addr(), Zone: n.AvailabilityZone}, shard: shard,
 			able: !down(n), never: n.Flags&topology.FlagNoFailover != 0}
 		if zone, ok := o.Zones[n.ID]; ok {
 			m.host.Zone = zone
 		}
-		if m.host.Machine = o.Machines[n.ID]; m.host.Machine == "" {
-			m.host.Machine, _, _ = net.SplitHostPort(m.Addr)
-		}
-		m.host.Machine = cmp.Or(m.host.Machine, n.ID) // no address: it shares its machine with no known node
+		// A node without an address shares its machine with no known node.
+		host, _, _ := net.SplitHostPort(m.Addr)
+		m.host.Machine = cmp.Or(o.Machines[n.ID], host, n.ID)
 		// Machines of one name in two zones are two machines.
-		m.machine, m.zone = number(machines, m.host.Machine+"\x00"+m.host.Zone), number(zones, m.host.Zone)
+		m.machine, m.zone = number(machines, [2]string{m.host.Machine, m.host.Zone}), number(zones, m.host.Zone)
 		if !m.able {
 			b.warnings = append(b.warnings, fmt.Sprintf("replica %s is not reachable (%s) and keeps its primary", printable(n.ID), n.Flags))
 		}
@@ -165,6 +165,7 @@ func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
 	if len(b.shards) == 0 {
 		return nil, &InputError{Field: "Cluster", Reason: "no primary has slots"}
 	}
+	b.machines, b.zones = len(machines), len(zones)
 	b.slots = make([]slotmap.Set, len(b.shards))
 	for slot, i := range s.owner {
 		if i != nobody {
@@ -175,7 +176,7 @@ func newBalancer(c *topology.Cluster, o BalanceOptions) (*balancer, error) {
 }
 
 // number numbers names by their first appearance.
-func number(of map[string]int, name string) int {
+func number[K comparable](of map[K]int, name K) int {
 	if _, ok := of[name]; !ok {
 		of[name] = len(of)
 	}
@@ -196,23 +197,20 @@ func (b *balancer) layout() Layout {
 	return NewLayout(shards, replicas)
 }
 
-// maxChoices and maxWork bound the work of keepApart: the choices are replicas times the
-// shards that they may go to, and each replica may look at all choices once.
+// maxChoices and maxWork bound the work of keepApart. The choices are the replicas times
+// the shards that they may go to. Each replica may look at all choices once.
 const (
 	maxChoices = 20_000
 	maxWork    = 1000 * maxChoices
 )
 
-// keepApart gives the replicas to primaries by a flow of the least cost. A unit goes
+// keepApart gives the replicas to primaries by a flow of the lowest cost. A unit goes
 // from the source to a replica; then, within one shard, to the replica's machine, to its
 // zone and to the shard; then to the sink. The k-th node of a shard on a machine or in a
 // zone makes k-1 pairs, so each costs more than the one before, and the flow takes the
 // cheapest first.
 func (b *balancer) keepApart() {
 	chosen := b.worthwhile()
-	if len(chosen) == 0 {
-		return
-	}
 	var f flow
 	source, sink := f.node(), f.node()
 	var movable []int
@@ -223,7 +221,6 @@ func (b *balancer) keepApart() {
 			}
 		}
 	}
-	slices.Sort(movable)
 	at := f.nodes(len(movable))
 	for k := range movable {
 		f.edge(source, at+k, price{})
@@ -256,13 +253,13 @@ func (b *balancer) keepApart() {
 	}
 }
 
-// ways adds to f the ways through shard s, from the nodes of the flow that stand for the
-// movable replicas, at and those after it, to the sink. It returns the edge at the
-// beginning of each replica's way.
+// ways adds to f the ways through shard s from the movable replicas to the sink. The nodes
+// of the flow from at on stand for the replicas. ways returns the first edge of each
+// replica's way.
 func (b *balancer) ways(f *flow, s int, movable []int, at, sink int) (first []int) {
 	// A pair on one machine outweighs all pairs in zones, and a pair in one zone
 	// outweighs all moves.
-	n := int64(len(b.nodes) + 1)
+	n := int64(len(b.nodes))
 	machinePair, zonePair, move := price{hi: n * n}, price{hi: 1}, price{lo: 1}
 	shard := f.node()
 	onMachine, inZone := map[int]int{}, map[int]int{} // of nodes that stay
@@ -307,18 +304,17 @@ func (b *balancer) ways(f *flow, s int, movable []int, at, sink int) (first []in
 	return first
 }
 
-// worthwhile returns the shards whose replicas keepApart looks at, ascending: all
-// shards, if maxChoices allows that; none, if no shard has two nodes on one machine or in
-// one zone.
+// worthwhile returns the shards whose replicas keepApart looks at, ascending. These are all
+// shards, if maxChoices allows that, or none, if no shard has two nodes in one zone.
 func (b *balancer) worthwhile() []int {
 	var order []int // shards with pairs first
 	replicas := func(s int) int { return len(b.shards[s]) - 1 }
 	pairs := make([]bool, len(b.shards))
 	for s, list := range b.shards {
-		machines, zones := map[int]bool{}, map[int]bool{}
-		for _, i := range list {
-			pairs[s] = pairs[s] || machines[b.nodes[i].machine] || zones[b.nodes[i].zone]
-			machines[b.nodes[i].machine], zones[b.nodes[i].zone] = true, true
+		zones := map[int]bool{}
+		for _, i := range list { // nodes on one machine are in one zone
+			pairs[s] = pairs[s] || zones[b.nodes[i].zone]
+			zones[b.nodes[i].zone] = true
 		}
 		if pairs[s] {
 			order = append(order, s)
@@ -346,28 +342,25 @@ func (b *balancer) worthwhile() []int {
 }
 
 func (b *balancer) replicate(node, to int) {
-	m := &b.nodes[node]
+	m := b.nodes[node]
 	from, primary := b.nodes[b.shards[m.shard][0]], b.nodes[b.shards[to][0]]
 	b.moves = append(b.moves, ReplicaMove{m.ID, from.ID, primary.ID})
 	b.steps = append(b.steps, replicating(m.Node, primary.Node))
 	b.shards[m.shard] = slices.DeleteFunc(b.shards[m.shard], func(i int) bool { return i == node })
 	b.shards[to] = append(b.shards[to], node)
 	slices.Sort(b.shards[to][1:])
-	m.shard = to
 }
 
 // choose chooses the primaries.
 func (b *balancer) choose() {
-	w := &wishes{shards: make([][]int, len(b.shards))}
+	w := &wishes{shards: make([][]int, len(b.shards)), machines: b.machines, zones: b.zones}
 	for _, m := range b.nodes {
 		w.hosts = append(w.hosts, m.host)
 		w.machine, w.zone = append(w.machine, m.machine), append(w.zone, m.zone)
-		w.machines, w.zones = max(w.machines, m.machine+1), max(w.zones, m.zone+1)
 	}
 	for s, list := range b.shards {
-		w.shards[s] = list[:1:1]
-		for _, i := range list[1:] {
-			if b.nodes[i].able && !b.nodes[i].never {
+		for k, i := range list {
+			if k == 0 || b.nodes[i].able && !b.nodes[i].never {
 				w.shards[s] = append(w.shards[s], i)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 // primary has its own index.
 type placed struct {
 	machine, shard []int
+	down           []bool
 	zoneOf         []int // of machines
 }
 
@@ -29,10 +30,10 @@ func randomPlaced(rng *rand.Rand, shards, replicas, machines int) placed {
 		p.zoneOf = append(p.zoneOf, rng.IntN(3))
 	}
 	for s := range shards {
-		p.machine, p.shard = append(p.machine, rng.IntN(machines)), append(p.shard, s)
+		p.machine, p.shard, p.down = append(p.machine, rng.IntN(machines)), append(p.shard, s), append(p.down, false)
 	}
 	for range replicas {
-		p.machine, p.shard = append(p.machine, rng.IntN(machines)), append(p.shard, rng.IntN(shards))
+		p.machine, p.shard, p.down = append(p.machine, rng.IntN(machines)), append(p.shard, rng.IntN(shards)), append(p.down, rng.IntN(8) == 0)
 	}
 	return p
 }
@@ -56,7 +57,11 @@ func (p placed) cluster(t *testing.T, order []int) (*topology.Cluster, BalanceOp
 		if i == s {
 			fmt.Fprintf(&text, "%s 10.0.0.%d:1@2 master - 0 0 %d connected %d-%d\n", p.id(i), i, i+1, i*hashslot.Count/shards, (i+1)*hashslot.Count/shards-1)
 		} else {
-			fmt.Fprintf(&text, "%s 10.0.0.%d:1@2 slave %s 0 0 %d connected\n", p.id(i), i, p.id(s), s+1)
+			flags := "slave"
+			if p.down[i] {
+				flags = "slave,fail"
+			}
+			fmt.Fprintf(&text, "%s 10.0.0.%d:1@2 %s %s 0 0 %d connected\n", p.id(i), i, flags, p.id(s), s+1)
 		}
 	}
 	return parse(t, text.String()), o
@@ -101,15 +106,16 @@ func (p placed) even(primary []int) (squares [3]int) {
 	return squares
 }
 
-// least is the reference. It tries every way to give the replicas to the shards, then
-// every choice of primaries.
+// least is the reference. It tries every way to give the reachable replicas to the shards,
+// and leastEven every choice of primaries.
 func (p placed) least(shards int) [3]int {
 	best := [3]int{math.MaxInt}
 	was, size := slices.Clone(p.shard), make([]int, shards)
 	for _, s := range was {
 		size[s]++
 	}
-	q := placed{p.machine, slices.Clone(p.shard), p.zoneOf}
+	q := p
+	q.shard = slices.Clone(p.shard)
 	have := make([]int, shards)
 	for s := range shards {
 		have[s] = 1
@@ -123,7 +129,7 @@ func (p placed) least(shards int) [3]int {
 			return
 		}
 		for s := range shards {
-			if have[s] < size[s] {
+			if have[s] < size[s] && (!p.down[i] || s == was[i]) {
 				have[s]++
 				q.shard[i] = s
 				try(i + 1)
@@ -147,7 +153,7 @@ func (p placed) leastEven(shards int) [3]int {
 			return
 		}
 		for i := range p.shard {
-			if p.shard[i] == s {
+			if p.shard[i] == s && !p.down[i] {
 				primary[s] = i
 				try(s + 1)
 			}
@@ -158,15 +164,18 @@ func (p placed) leastEven(shards int) [3]int {
 }
 
 func TestBalanceIsTheLeast(t *testing.T) {
-	rng := rand.New(rand.NewPCG(21, 22))
+	rng := rand.New(rand.NewPCG(28, 22))
 	moves, failovers := 0, 0
+	r := newRecord()
 	for range 300 {
 		shards := 1 + rng.IntN(4)
 		p := randomPlaced(rng, shards, rng.IntN(7), 1+rng.IntN(6))
 		c, o := p.cluster(t, rng.Perm(len(p.shard)))
 		got, err := Balance(c, o)
 		require.NoError(t, err)
-		q := placed{p.machine, slices.Clone(p.shard), p.zoneOf}
+		r.add(got.Summary(), got.After.Shards)
+		q := p
+		q.shard = slices.Clone(p.shard)
 		index := func(id string) int {
 			i, err := strconv.Atoi(id)
 			require.NoError(t, err)
@@ -205,6 +214,7 @@ func TestBalanceIsTheLeast(t *testing.T) {
 	t.Log(moves, "moves,", failovers, "failovers")
 	require.Greater(t, moves, 50)
 	require.Greater(t, failovers, 50)
+	r.requireSame(t, "fa039e91a8c2")
 }
 
 func TestBalanceKeepsItsHandsOff(t *testing.T) {
@@ -228,6 +238,14 @@ func TestBalanceKeepsItsHandsOff(t *testing.T) {
 		require.Equal(t, s.Before, s.After)
 	}
 	require.Contains(t, balance(strings.Replace(nodes, "slave ab", "slave,fail ab", 1), BalanceOptions{}).Warnings, "replica rb is not reachable (slave,fail) and keeps its primary")
+	// A primary that must not take over stays one.
+	s = balance(strings.Replace(strings.Replace(nodes, "slave ab", "slave,nofailover ab", 1), "2@3 master", "2@3 master,nofailover", 1), BalanceOptions{})
+	require.Empty(t, s.Steps)
+	// Replicas without an address do not share a machine.
+	s = balance(nodes+"x :0@0 slave,noaddr aa 0 0 1 connected\ny :0@0 slave,noaddr aa 0 0 1 connected\n", BalanceOptions{})
+	require.NotContains(t, s.Summary(), "replicas of the same primary")
+	s = balance("aa 10.0.0.1:1@2 master - 0 0 1 connected 0-16383\n", BalanceOptions{})
+	require.Contains(t, s.Warnings, "no replicas: if a primary fails, its slots are not served")
 	// A zone counts more than a machine. Machines of different zones are different.
 	s = balance(nodes, BalanceOptions{Machines: map[string]string{"rb": "10.0.0.1"}, Zones: map[string]string{"aa": "x", "ra": "y", "ab": "x", "rb": "x"}})
 	require.Equal(t, []Failover{{"ra", "aa"}}, s.Failovers)
@@ -284,10 +302,47 @@ func TestBalanceOfManyReplicas(t *testing.T) {
 	var f flow
 	movable := b.shards[0][1:]
 	at := f.nodes(len(movable) + 1)
+	b.nodes[movable[5]].zone = 1 // only one replica is in this zone
 	b.ways(&f, 0, movable, at, at+len(movable))
 	require.LessOrEqual(t, len(f.to)/2, 4*len(movable))
 
 	require.Empty(t, b.worthwhile(), "too many replicas to look at")
+}
+
+// keepApart looks at the shards with pairs first. The shards times their replicas are at most
+// 20 thousand, and times the replicas once more at most 20 million.
+func TestBalanceWorthwhile(t *testing.T) {
+	first := func(n int) (list []int) {
+		for i := range n {
+			list = append(list, i)
+		}
+		return list
+	}
+	for _, tc := range []struct {
+		replicas []int // of each shard; negative if all its nodes are in different zones
+		want     []int
+	}{
+		{[]int{-3, -1}, nil},
+		{[]int{-3, 1}, first(2)},
+		{[]int{-4472, 5}, []int{1}},
+		{slices.Repeat([]int{2}, 101), first(100)},
+		{append([]int{281}, slices.Repeat([]int{1}, 58)...), first(58)},
+		{slices.Repeat([]int{400}, 5), first(5)},
+		{[]int{4473}, nil},
+	} {
+		b := &balancer{}
+		for s, n := range tc.replicas {
+			b.shards = append(b.shards, nil)
+			for zone := range max(n, -n) + 1 {
+				if n > 0 {
+					zone = 0
+				}
+				b.shards[s] = append(b.shards[s], len(b.nodes))
+				b.nodes = append(b.nodes, member{zone: zone})
+			}
+		}
+		require.Equal(t, fmt.Sprint(tc.want), fmt.Sprint(b.worthwhile()))
+	}
 }
 
 // The layouts before and after have the slots of the shards.
@@ -296,7 +351,7 @@ func TestBalanceLayoutsHaveSlots(t *testing.T) {
 		"d 10.0.0.1:2@2 slave b 0 0 1 connected\ne 10.0.0.2:2@2 slave a 0 0 2 connected\n")
 	p, err := Balance(c, BalanceOptions{})
 	require.NoError(t, err)
-	require.Len(t, p.Moves, 2)
+	require.Equal(t, "2 replica moves, 0 failovers\n  replica e from a to b\n  replica d from b to a\n", strings.Split(p.Summary(), "warning")[0])
 	for _, l := range []Layout{p.Before, p.After} {
 		require.Len(t, l.Shards, 2)
 		require.Equal(t, slotmap.MustParseSet("6-8 10-16383"), l.Shards[0].Slots)
