@@ -11,8 +11,8 @@ import (
 	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
-// KeyCounts has the number of keys of a slot at a node, in all its databases, by node id
-// and slot. A slot that is missing is unknown, which is not the same as 0.
+// KeyCounts holds the number of keys of a slot at a node, in all its databases, by node id
+// and slot. The count of a slot that is missing is unknown, not 0.
 type KeyCounts map[string]map[hashslot.Slot]int
 
 // Put sets the number of keys of a slot at a node, the reply to CLUSTER COUNTKEYSINSLOT. k
@@ -37,17 +37,17 @@ type CountsQuestion struct {
 
 func (e *CountsError) Error() string {
 	if len(e.Ask) == 0 {
-		return "plan: the repair depends on numbers of keys that are not known"
+		return "plan: the repair depends on key counts that are not known"
 	}
-	return fmt.Sprintf("plan: the repair depends on numbers of keys that are not known: ask %s by CLUSTER COUNTKEYSINSLOT, first %s for slots %s",
+	return fmt.Sprintf("plan: the repair depends on key counts that are not known: ask %s with CLUSTER COUNTKEYSINSLOT, first %s for slots %s",
 		count(len(e.Ask), "node"), cmp.Or(e.Ask[0].Addr, e.Ask[0].Node), e.Ask[0].Slots)
 }
 
 // FixOptions are the options of [Fix]. The zero value means: no repair while a primary
-// cannot be reached; only slots that need a repair by the views; and if both ends of a
-// move have a key, the step that moves it fails, and the caller decides.
+// cannot be reached; only slots that need a repair according to the views; and if both ends
+// of a move have the same key, the step that moves it fails, and the caller decides.
 type FixOptions struct {
-	// Unreachable allows a repair although primaries cannot be asked. Their slots go
+	// Unreachable allows a repair while primaries cannot be asked. Their slots go
 	// to others, and their keys are lost unless others have them. It is
 	// --cluster-fix-with-unreachable-primaries of the tool.
 	Unreachable bool
@@ -58,8 +58,8 @@ type FixOptions struct {
 	StrayKeys bool
 
 	// SetSlots says how keys are moved. If its Databases is above 1, the counts must be
-	// sums over all databases. With Replace, if two nodes have a key, that of the node
-	// which loses the slot overwrites the other.
+	// sums over all databases. With Replace, if two nodes have the same key, the value at
+	// the node that loses the slot overwrites the other.
 	SetSlots SetSlotOptions
 }
 
@@ -78,7 +78,7 @@ const (
 	caseCoverHolder  FixCase = "cover where its keys are"  // nobody owns it, one has keys (single)
 	caseCoverMost    FixCase = "cover where most keys are" // nobody owns it, several have keys (multi)
 	caseSettleOwner  FixCase = "settle who owns it"        // several own it or have keys (clusterManagerFixMultipleSlotOwners)
-	caseSpreadOwner  FixCase = "spread who owns it"        // one owns it, others will never hear so; the tool leaves that
+	caseSpreadOwner  FixCase = "spread who owns it"        // one owns it, and others never hear of that; the tool leaves it so
 )
 
 // A Repair is the plan of [Fix].
@@ -115,7 +115,7 @@ type SlotRepair struct {
 // The order of the steps, and the waits between them, keep a repair from causing that, in
 // whatever order the nodes hear of each other. This holds if the cluster is at rest: no
 // slot has two owners that hear of each other, and nobody else moves slots. While a slot
-// has two owners, clients write to both. A key that both have stops the repair, unless
+// has two owners, clients write to both. A key that both have stops the repair unless
 // FixOptions.SetSlots.Replace is set.
 //
 // After a crash, begin again with the last step that was begun. If it is not known, plan
@@ -198,13 +198,13 @@ type moving struct {
 	from  map[*fixNode][]hashslot.Slot
 }
 
-// A fixNode is a node by its own view.
+// A fixNode is a node as its own view shows it.
 type fixNode struct {
 	Node
 	epoch                uint64
 	keys                 map[hashslot.Slot]int
 	holds                slotmap.Set // the slots in question of which it has keys
-	had, owns            slotmap.Set // by its view, and after the repair
+	had, owns            slotmap.Set // its slots by its view, and after the repair
 	view                 *topology.Cluster
 	migrating, importing map[hashslot.Slot]string
 }
@@ -442,8 +442,8 @@ func (f *fixer) heard(n *fixNode, slots slotmap.Set) (steps []Step) {
 }
 
 // take returns steps that give n the highest epoch, if others believe in another owner,
-// and then its slots. It uses SETSLOT, which takes a slot from any owner: n may just have heard from
-// the node that has given the slot up.
+// and then its slots. It uses SETSLOT, which takes a slot from any owner: n may just have
+// heard from the node that has given the slot up.
 func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
 	if t.bump {
 		steps = append(steps, bumped(n.Node))
@@ -451,7 +451,7 @@ func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
 	for slot := range t.taken.Slots() {
 		steps = append(steps, owned(n.Node, n.Node, slot))
 	}
-	// Slots of which n believes in an owner have commands of their own. If these are
+	// Slots that n believes to have an owner get commands of their own. If these are
 	// repeated, n gives up and takes the same slots.
 	free := t.covered.Intersect(n.view.Unassigned())
 	if known := t.covered.Subtract(free); !known.IsEmpty() {
@@ -534,7 +534,7 @@ func (f *fixer) claimedTwice() (twice slotmap.Set) {
 	return twice
 }
 
-// most repeats clusterManagerGetNodeWithMostKeysInSlot.
+// most decides like clusterManagerGetNodeWithMostKeysInSlot, and breaks ties by rules.
 func (f *fixer) most(nodes []*fixNode, slot hashslot.Slot) *fixNode {
 	return slices.MinFunc(nodes, func(a, b *fixNode) int {
 		return cmp.Or(
@@ -697,7 +697,7 @@ func (f *fixer) moves() (steps []Step) {
 	return steps
 }
 
-// open repeats clusterManagerFixOpenSlot.
+// open repairs an open slot like clusterManagerFixOpenSlot.
 func (f *fixer) open(slot hashslot.Slot) {
 	claimants := f.claimants(slot)
 	var owner *fixNode
@@ -707,8 +707,8 @@ func (f *fixer) open(slot hashslot.Slot) {
 	source, importers := f.ends(owner, slot)
 	taken := false
 	if owner == nil || !owner.owns.Contains(slot) {
-		// Nobody, or several. Only an owner migrates, so if there are several
-		// sources, there are several owners as well, and all but one import then.
+		// No node owns the slot, or several claim it. Only an owner migrates, so several
+		// sources are several owners, and all but one of them import the slot then.
 		if owner == nil {
 			owner = f.most(f.nodes, slot)
 		}
@@ -802,7 +802,7 @@ func (f *fixer) targetOf(source *fixNode, importers []*fixNode, slot hashslot.Sl
 	return nil
 }
 
-// cover repeats clusterManagerFixSlotsCoverage.
+// cover gives unassigned slots owners like clusterManagerFixSlotsCoverage.
 func (f *fixer) cover(slots slotmap.Set) {
 	empty := slots
 	for _, n := range f.nodes {
@@ -851,7 +851,8 @@ func (f *fixer) cover(slots slotmap.Set) {
 	}
 }
 
-// settle repeats clusterManagerFixMultipleSlotOwners for a slot that has several claimants.
+// settle repairs a slot that has several claimants like
+// clusterManagerFixMultipleSlotOwners.
 func (f *fixer) settle(slot hashslot.Slot) {
 	claimants := f.claimants(slot)
 	owner := f.most(claimants, slot)

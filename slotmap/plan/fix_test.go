@@ -200,7 +200,7 @@ func TestRepairsStay(t *testing.T) {
 	t.Log(cases, asked)
 	require.Len(t, cases, 10)
 	require.Greater(t, asked, 10)
-	r.requireSame(t, "1f70d4559508")
+	r.requireSame(t, "13876ff8ba1b")
 }
 
 // A node that does not know the node with the highest epoch has to hear of it, too.
@@ -225,5 +225,81 @@ func TestFixRefuses(t *testing.T) {
 	}
 	_, err := Fix([]*topology.Cluster{one}, nil, FixOptions{SetSlots: SetSlotOptions{Keys: -1}})
 	require.ErrorContains(t, err, "Keys")
-	require.EqualError(t, &CountsError{}, "plan: the repair depends on numbers of keys that are not known")
+	require.EqualError(t, &CountsError{}, "plan: the repair depends on key counts that are not known")
+}
+
+// viewsOf returns what each of the primaries says, as lines of nodesOf. Only a node itself
+// says what it migrates and imports.
+func viewsOf(t *testing.T, lines ...string) (views []*topology.Cluster) {
+	for i := range lines {
+		var seen []string
+		for k, l := range lines {
+			if k == i {
+				l = strings.Replace(l, "master", "myself,master", 1)
+			} else {
+				l, _, _ = strings.Cut(l, " [")
+			}
+			seen = append(seen, l)
+		}
+		views = append(views, parse(t, nodesOf(seen...)))
+	}
+	return views
+}
+
+// A node that gives its last slot gets its slots before, so that it stays a primary.
+func TestFixMovesLastSlotsLate(t *testing.T) {
+	for _, tc := range []struct {
+		want  string // the slots as they move, and the nodes that may have become replicas
+		lines []string
+	}{
+		{"6 5 7", []string{"a master [5-<-b] [7-<-b]", "b master 5 7 [5->-a] [6-<-c] [7->-a]", "c master 0-4 6 8-16383 [6->-b]"}},
+		{"5 6", []string{"a master [5-<-b]", "b master 5 7 [5->-a] [6-<-c]", "c master 0-4 6 8-16383 [6->-b]"}}, // not its last
+		{"6 b 5", []string{"a master 5 [5->-b] [6-<-b]", "b master 6 [6->-a] [5-<-a]", "c master 0-4 7-16383"}}, // two wait for each other
+		{"5 b 6", []string{"a master [5-<-b]", "b master 5 [5->-a]", "c master [6-<-d]", "d master 0-4 6-16383 [6->-c]"}},
+	} {
+		keys := KeyCounts{}
+		for _, id := range []string{"a", "b", "c", "d"} {
+			keys[id] = map[hashslot.Slot]int{5: 0, 6: 0, 7: 0}
+		}
+		got, err := Fix(viewsOf(t, tc.lines...), keys, FixOptions{})
+		require.NoError(t, err)
+		var moved []string
+		for _, s := range got.Steps {
+			switch {
+			case s.Kind == KindOwner && s.Node == s.Peer:
+				moved = append(moved, s.Slots[0].String())
+			case s.Until.Condition == untilInSync:
+				moved = append(moved, s.Node)
+			}
+		}
+		require.Equal(t, tc.want, strings.Join(moved, " "))
+	}
+}
+
+// Keys at a primary that does not own their slot are found, and go to the node with most keys.
+func TestFixFindsStrayKeys(t *testing.T) {
+	views := viewsOf(t, "a master 0-4", "b master 5", "c master 6-16383")
+	for _, tc := range []struct {
+		a, b, c int // keys of slot 5
+		want    string
+	}{
+		{0, 1, 0, ""},
+		{0, 2, 1, "c set importing, c move keys, c set stable"},
+		{3, 1, 1, "b unassign, a bump epoch, a set owner, b wait, c wait, b wait, c wait, a wait, b set importing, b move keys, b set stable, c set importing, c move keys, c set stable"},
+	} {
+		keys := KeyCounts{}
+		for id, n := range map[string]int{"a": tc.a, "b": tc.b, "c": tc.c} {
+			for slot := range hashslot.Slot(hashslot.Count) {
+				keys.Put(id, slot, 0)
+			}
+			keys.Put(id, 5, n)
+		}
+		got, err := Fix(views, keys, FixOptions{StrayKeys: true})
+		require.NoError(t, err)
+		var steps []string
+		for _, s := range got.Steps {
+			steps = append(steps, s.Node+" "+string(s.Kind))
+		}
+		require.Equal(t, tc.want, strings.Join(steps, ", "))
+	}
 }

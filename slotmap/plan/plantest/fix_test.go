@@ -183,7 +183,7 @@ func TestFixAsksAndRefuses(t *testing.T) {
 	require.ErrorAs(t, err, &need)
 	require.Len(t, need.Ask, 5)
 	require.Equal(t, plan.CountsQuestion{Node: "a", Addr: "10.0.0.1:6379", Slots: slotmap.MustParseSet("5-6 9")}, need.Ask[0])
-	require.EqualError(t, err, "plan: the repair depends on numbers of keys that are not known: ask 5 nodes by CLUSTER COUNTKEYSINSLOT, first 10.0.0.1:6379 for slots 5-6 9")
+	require.EqualError(t, err, "plan: the repair depends on key counts that are not known: ask 5 nodes with CLUSTER COUNTKEYSINSLOT, first 10.0.0.1:6379 for slots 5-6 9")
 	var input *plan.InputError
 	for want, views := range map[string][]*topology.Cluster{
 		"plan: views: none of the nodes that were asked is a primary": nil,
