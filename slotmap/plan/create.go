@@ -616,7 +616,7 @@ func (l *Layout) Steps(o LayoutOptions) ([]Step, error) {
 		case err != nil || ip.Addr().Zone() != "": // other nodes do not learn the zone
 			return Node{}, &InputError{Field: "hosts", Value: h.Addr, Reason: "must be an IP address and a port, for CLUSTER MEET"}
 		case h.ID == "":
-			return Node{}, &InputError{Field: "hosts", Value: h.Addr, Reason: "the ID is missing: ask the node by CLUSTER MYID"}
+			return Node{}, &InputError{Field: "hosts", Value: h.Addr, Reason: "the ID is missing: ask the node with CLUSTER MYID"}
 		case twice:
 			return Node{}, &InputError{Field: "hosts", Value: h.Addr, Reason: fmt.Sprintf("has the same ID as %s", at)}
 		}

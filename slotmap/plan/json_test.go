@@ -102,7 +102,7 @@ func TestJSONErrors(t *testing.T) {
 		{`{"after":[{"slots":"0-5"}]}`, `plan: after[0].id: is missing`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","command":[]}]}`, `plan: steps[0].command: has no name`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[[""]]}]}`, `plan: steps[0].ask[0]: has no name`},
-		{`{"load":[1]}`, `plan: load: must have one number for each slot, 16384, not 1`},
+		{`{"load":[1]}`, `plan: load: must have 16384 numbers, one for each slot, not 1`},
 	} {
 		p := Plan{Warnings: []string{"as before"}}
 		err := json.Unmarshal([]byte(tc.text), &p)
@@ -124,7 +124,7 @@ func TestJSONErrors(t *testing.T) {
 		{Plan{Nodes: []Node{{}, {Weight: math.NaN()}}}, `plan: nodes[1].weight "NaN": must be finite`},
 		{Plan{Nodes: []Node{{Weight: math.Inf(1)}}}, `plan: nodes[0].weight "+Inf": must be finite`},
 		{Plan{Nodes: []Node{{Weight: math.Inf(-1)}}}, `plan: nodes[0].weight "-Inf": must be finite`},
-		{Plan{Load: []float64{1}}, `plan: Load: must have one number for each slot, 16384, not 1`},
+		{Plan{Load: []float64{1}}, `plan: Load: must have 16384 numbers, one for each slot, not 1`},
 	} {
 		_, err := tc.p.MarshalJSON()
 		require.EqualError(t, err, tc.want)

@@ -26,7 +26,7 @@ const loadUnits = 1 << 29
 // checkLoad checks a load. name is the field for errors.
 func checkLoad(name string, load []float64) error {
 	if len(load) != hashslot.Count {
-		return &InputError{Field: name, Reason: fmt.Sprintf("must have one number for each slot, %[2]d, not %[1]d", len(load), hashslot.Count)}
+		return &InputError{Field: name, Reason: fmt.Sprintf("must have %d numbers, one for each slot, not %d", hashslot.Count, len(load))}
 	}
 	for slot, l := range load {
 		if !finite(l) {

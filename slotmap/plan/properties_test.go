@@ -600,7 +600,7 @@ func TestInputErrors(t *testing.T) {
 		{`plan: Weights[1] "ab": is the same node as in Weights[0]`, rebalance(RebalanceOptions{Weights: []Weight{{"ab", 1}, {"ab", 2}}})},
 		{`plan: Weights: all weights are 0: no node is left to own the slots`, rebalance(RebalanceOptions{Weights: []Weight{{"aa", 0}, {"ab", 0}}})},
 		{`plan: Threshold "-1": must be a percentage of at least 0`, rebalance(RebalanceOptions{Threshold: -1})},
-		{`plan: Load: must have one number for each slot, 16384, not 3`, rebalance(RebalanceOptions{Load: make([]float64, 3)})},
+		{`plan: Load: must have 16384 numbers, one for each slot, not 3`, rebalance(RebalanceOptions{Load: make([]float64, 3)})},
 		{`plan: Load "0": the sum of the loads must be above 0 and finite`, rebalance(RebalanceOptions{Load: load})},
 		{`plan: Load "+Inf": the sum of the loads must be above 0 and finite`, rebalance(RebalanceOptions{Load: large})},
 		{`plan: Load[7] "NaN": must be a number of at least 0`, rebalance(RebalanceOptions{Load: bad})},

@@ -257,9 +257,9 @@ func TestHotSlotsAndSkew(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, shards)
 	_, err = HotSlots(nil, 1)
-	require.EqualError(t, err, "plan: Load: must have one number for each slot, 16384, not 0")
+	require.EqualError(t, err, "plan: Load: must have 16384 numbers, one for each slot, not 0")
 	_, err = ShardLoads(c, load[1:])
-	require.EqualError(t, err, "plan: Load: must have one number for each slot, 16384, not 16383")
+	require.EqualError(t, err, "plan: Load: must have 16384 numbers, one for each slot, not 16383")
 	_, err = ShardLoads(nil, load)
 	require.EqualError(t, err, "plan: Cluster: is nil")
 }

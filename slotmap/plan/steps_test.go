@@ -373,7 +373,7 @@ func TestLayoutSteps(t *testing.T) {
 	require.Equal(t, []string{"CLUSTER", "ADDSLOTS", "0", "1", "2"}, steps[4].Command[:5])
 	require.Len(t, steps[4].Command, 2+8192)
 	for name, change := range map[string]func(h *Host){
-		`plan: hosts "10.0.0.1:6379": the ID is missing: ask the node by CLUSTER MYID`:          func(h *Host) { h.ID = "" },
+		`plan: hosts "10.0.0.1:6379": the ID is missing: ask the node with CLUSTER MYID`:        func(h *Host) { h.ID = "" },
 		`plan: hosts "one:6379": must be an IP address and a port, for CLUSTER MEET`:            func(h *Host) { h.Addr = "one:6379" },
 		`plan: hosts "[fe80::1%eth0]:6379": must be an IP address and a port, for CLUSTER MEET`: func(h *Host) { h.Addr = "[fe80::1%eth0]:6379" },
 		`plan: hosts "10.0.0.2:6379": has the same ID as 10.0.0.1:6379`:                         func(h *Host) { h.ID = "b" },
