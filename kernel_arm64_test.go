@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot/internal/hashtest"
+	"github.com/hashslot/hashslot/internal/impl"
 )
 
 func TestSlowEOR3(t *testing.T) {
@@ -95,4 +96,15 @@ func TestBatchAfterZeros(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTierOfKernels holds that a kernel that is forced is the one that runs.
+func TestTierOfKernels(t *testing.T) {
+	want := map[string]uint8{"pmull": tierPMULL, "pmull-sha3": tierSHA3, impl.Generic: tierGeneric}
+	for _, name := range impl.Names() {
+		restore, err := impl.Force(name)
+		require.NoError(t, err)
+		require.Equal(t, want[name], tier, name)
+		restore()
+	}
 }
