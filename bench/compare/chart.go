@@ -127,7 +127,7 @@ type look struct {
 func lookOf(name string) look {
 	what, kernel, _ := strings.Cut(name, ", ")
 	looks := map[string]look{
-		"avx512":      {"best", draw.CircleGlyph{}, nil, 2},
+		"avx512":      {"ours", draw.CrossGlyph{}, []vg.Length{8, 2}, 1.6}, // where it is not the kernel in use
 		"avx2":        {"ours", draw.SquareGlyph{}, []vg.Length{6, 2}, 1.6},
 		"clmul":       {"ours", draw.RingGlyph{}, []vg.Length{6, 2}, 1.6},
 		"pmull":       {"ours", draw.RingGlyph{}, []vg.Length{6, 2}, 1.6},
