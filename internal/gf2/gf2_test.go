@@ -1,6 +1,7 @@
 package gf2
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -73,4 +74,34 @@ func TestLoads(t *testing.T) {
 		assert.Equal(t, want, Load64(p))
 		assert.Equal(t, uint32(want>>32), Load32(p))
 	}
+}
+
+// TestDenseWords holds that the functions are linear: single bits never meet, so they
+// cannot tell XOR from OR.
+func TestDenseWords(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var w [8]uint64
+	for range 50 {
+		for i := range w {
+			w[i] = r.Uint64()
+		}
+		assert.Equal(t, reduced(w[0]), Reduce(w[0]))
+		assert.Equal(t, remainder(w[0], w[1]), remainder(Fold64(w[0], w[1])))
+		a, b := Fold128(w[0], w[1], w[2], w[3])
+		assert.Equal(t, remainder(w[:4]...), remainder(a, b))
+		a, b, c, d := Fold256(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7])
+		assert.Equal(t, remainder(w[:]...), remainder(a, b, c, d))
+	}
+	assert.Equal(t, uint64(0x3132333435363738), Load64("12345678"))
+	assert.Equal(t, uint32(0x31323334), Load32("1234"))
+}
+
+// reduced returns w·x^16 mod P.
+func reduced(w uint64) (r uint16) {
+	for b := range 64 {
+		if w>>b&1 != 0 {
+			r ^= powers[b+16]
+		}
+	}
+	return r
 }

@@ -2,6 +2,7 @@ package reply
 
 import (
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,4 +58,57 @@ func TestAppendFields(t *testing.T) {
 		_, err := AppendFields(nil, v)
 		require.EqualError(t, err, reason)
 	}
+}
+
+func TestValues(t *testing.T) {
+	type (
+		text  []byte
+		short int8
+	)
+	list := []int64{1, 2}
+	word := "w"
+	for _, tt := range []struct {
+		v    any
+		list []any // nil if v is no list
+		text string
+		ok   bool // v is text
+		n    int64
+		is   bool // v is a number
+	}{
+		{v: list, list: []any{int64(1), int64(2)}},
+		{v: &list, list: []any{int64(1), int64(2)}},
+		{v: [1]string{"a"}, list: []any{"a"}},
+		{v: []byte("7"), text: "7", ok: true, n: 7, is: true},
+		{v: text("a"), text: "a", ok: true},
+		{v: &word, text: "w", ok: true},
+		{v: [2]byte{}},
+		{v: errors.New("1")},
+		{v: int64(-5), n: -5, is: true},
+		{v: 3, n: 3, is: true},
+		{v: short(4), n: 4, is: true},
+		{v: "9223372036854775807", text: "9223372036854775807", ok: true, n: math.MaxInt64, is: true},
+		{v: "9223372036854775808", text: "9223372036854775808", ok: true, n: math.MaxInt64},
+		{v: "10", text: "10", ok: true, n: 10, is: true},
+		{v: float64(1<<53 - 1), n: 1<<53 - 1, is: true},
+		{v: float64(1 << 53), n: 1 << 53},
+		{v: float64(-1 << 53), n: -1 << 53},
+		{v: 0.5},
+		{v: uint64(1 << 63), n: math.MinInt64},
+		{v: nil},
+		{v: map[string]int{}},
+	} {
+		list, isList := List(tt.v)
+		require.Equal(t, tt.list, list, "%#v", tt.v)
+		require.Equal(t, tt.list != nil, isList, "%#v", tt.v)
+		text, ok := Text(tt.v)
+		require.Equal(t, []any{tt.text, tt.ok}, []any{text, ok}, "%#v", tt.v)
+		n, is := Int(tt.v)
+		require.Equal(t, []any{tt.n, tt.is}, []any{n, is}, "%#v", tt.v)
+	}
+	_, err := AppendFields(nil, map[int]string{1: "a"})
+	require.EqualError(t, err, " is a map, neither a map nor a list of names and values")
+	for in, want := range map[string]string{"AZ": "az", "[@z{": "[@z{", "Z": "z", "": ""} {
+		require.Equal(t, want, lower(in))
+	}
+	require.Equal(t, `"`+long+`"`, Quote(long))
 }
