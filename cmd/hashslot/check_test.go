@@ -377,6 +377,11 @@ func TestRoute(t *testing.T) {
 		runOn("foo\nbar\n\n", "route", "-nodes", nodes))
 	assert.Equal(t, result{0, "12182\t292f\t10.0.0.3:30003\t666f6f\n", ""}, runOn("666f6f\n", "route", "-nodes", nodes, "-hex", "-unhex"))
 	assert.Equal(t, result{0, "12182\t292f\t10.0.0.3:30003\tfoo\n", ""}, runOn("foo\x00", "route", "-nodes", nodes, "-0"))
+	assert.Equal(t, result{1, "12182\t292f\t10.0.0.3:30003\tfoo\n", "hashslot route: line 2: 1 is an odd number of hex digits\n"}, runOn("666f6f\n6\n", "route", "-nodes", nodes, "-unhex"))
+	assert.Equal(t, result{0, "7920\t67ed\t10.0.0.2:30002\t{\\xff}\n", ""}, runOn("{\xff}\n", "route", "-nodes", nodes))
+	nobody := filepath.Join(t.TempDir(), "nobody")
+	require.NoError(t, os.WriteFile(nobody, []byte("a h:1@2 myself,master - 0 0 1 connected\n"), 0o600))
+	assert.Equal(t, result{1, "12182\t-\t-\tfoo\n", "hashslot route: line 2: longer than 3 bytes, the limit that -max sets\n"}, runOn("foo\nfool\n", "route", "-nodes", nobody, "-max", "3"), "one message")
 	const shard = `"ok":true,"assigned":16384,"shards":[{"id":"292f","addr":"10.0.0.3:30003","replicas":["824f"],"slots":"10923-16383"}],"migrating":[],"problems":[]}` + "\n"
 	assert.Equal(t, result{0, `{"key":"foo","slot":12182,"tag":"","hashed":"foo",` + shard + `{"key":"{foo}\"","slot":12182,"tag":"foo","hashed":"foo",` + shard, ""},
 		runOn("", "route", "-nodes", nodes, "-format", "json", "foo", `{foo}"`))
@@ -396,6 +401,8 @@ func TestRoute(t *testing.T) {
 	r := runOn(wrong, append([]string{"route", "-nodes", "-"}, keys...)...)
 	assert.Equal(t, result{1, "16383\t-\t-\t" + keys[0] + "\n5\ta\th:1\t" + keys[1] + "\n10\tb\th:2\t" + keys[2] + "\n0\ta\th:1\t" + keys[3] + "\n",
 		"hashslot route: 1 key is in a slot without an owner\n"}, r)
+	r = runOn(wrong, "route", "-nodes", "-", keys[0], keys[0])
+	assert.Equal(t, "hashslot route: 2 keys are in slots without an owner\n", r.errOut)
 	r = runOn(wrong, append([]string{"route", "-format", "json", "-nodes", "-"}, keys...)...)
 	assert.Equal(t, exitFailed, r.code)
 	want := []string{"false unassigned ", "false open a 5", "false failed b", "true a"}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -32,7 +33,7 @@ func runHelp(e *env) int {
 		return e.print(usage())
 	}
 	c, rest := find(e.args)
-	if c == nil || len(rest) > 0 {
+	if len(rest) > 0 { // what names no command
 		return e.badUse(fmt.Errorf("unknown command %q", strings.Join(e.args, " ")))
 	}
 	return e.print(c.page())
@@ -71,29 +72,38 @@ func runVersion(e *env) int {
 	if err := first(form.check(), e.noArguments()); err != nil {
 		return e.badUse(err)
 	}
-	v := versionJSON{Module: "github.com/hashslot/hashslot", Version: "unknown", Kernel: hashslot.Kernel(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		v.Version = info.Main.Version
-		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				v.Commit = s.Value
-			case "vcs.modified":
-				v.Modified = s.Value == "true"
-			}
-		}
-	}
+	info, _ := debug.ReadBuildInfo()
+	v := versionOf(info)
 	if form.json() {
 		return e.print(string(line(v)))
 	}
-	commit := v.Commit
-	if commit == "" {
-		commit = "unknown"
+	return e.print(v.text())
+}
+
+// versionOf returns the version of a build. A nil info says nothing about it.
+func versionOf(info *debug.BuildInfo) versionJSON {
+	v := versionJSON{Module: "github.com/hashslot/hashslot", Version: "unknown", Kernel: hashslot.Kernel(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info == nil {
+		return v
 	}
+	v.Version = info.Main.Version
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Commit = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
+		}
+	}
+	return v
+}
+
+func (v versionJSON) text() string {
+	commit := cmp.Or(v.Commit, "unknown")
 	if v.Modified {
 		commit += ", modified"
 	}
-	return e.print(fmt.Sprintf("%s %s\ncommit %s\nkernel %s\n%s %s\n", v.Module, v.Version, commit, v.Kernel, v.Go, v.Platform))
+	return fmt.Sprintf("%s %s\ncommit %s\nkernel %s\n%s %s\n", v.Module, v.Version, commit, v.Kernel, v.Go, v.Platform)
 }
 
 var completionCommand = command{

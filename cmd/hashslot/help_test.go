@@ -6,28 +6,41 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hashslot/hashslot"
 )
 
 func TestHelp(t *testing.T) {
 	assert.Equal(t, result{out: usage()}, runOn("", "help"))
 	assert.Equal(t, runOn("", "plan", "drain", "-h"), runOn("", "help", "plan", "drain"))
-	assert.Equal(t, runOn("", "plan", "--help"), runOn("", "help", "plan"))
+	for _, arg := range []string{"-h", "-help", "--help"} {
+		assert.Equal(t, runOn("", "plan", arg), runOn("", "help", "plan"))
+	}
 	assert.Equal(t, result{2, "", "hashslot help: unknown command \"check x\" (hashslot help -h for help)\n"}, runOn("", "help", "check", "x"))
 	var v versionJSON
 	require.NoError(t, json.Unmarshal([]byte(runOn("", "version", "-format", "json").out), &v))
-	assert.Equal(t, "github.com/hashslot/hashslot", v.Module)
-	text := runOn("", "-version")
-	assert.Equal(t, text, runOn("", "version"))
-	for _, part := range []string{v.Module + " " + v.Version + "\n", "\nkernel " + v.Kernel + "\n", "\n" + v.Go + " " + v.Platform + "\n"} {
-		assert.Contains(t, text.out, part)
+	info, _ := debug.ReadBuildInfo()
+	assert.Equal(t, versionOf(info), v)
+	info = &debug.BuildInfo{Main: debug.Module{Version: "v1"}, Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"}, {Key: "x", Value: "y"}}}
+	for want, got := range map[string]versionJSON{
+		"unknown\ncommit unknown": versionOf(nil), "v1\ncommit abc, modified": versionOf(info),
+		"v1\ncommit unknown": versionOf(&debug.BuildInfo{Main: info.Main}),
+	} {
+		assert.Equal(t, "github.com/hashslot/hashslot "+want+"\nkernel "+hashslot.Kernel()+"\n"+runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH+"\n", got.text())
 	}
-	assert.Equal(t, exitUsage, runOn("", "version", "x").code)
+	text := runOn("", "-version")
+	assert.Equal(t, text, runOn("", "--version"))
+	assert.Equal(t, text, runOn("", "version"))
+	assert.Equal(t, result{out: v.text()}, text)
+	assert.Equal(t, result{2, "", "hashslot version: unexpected argument \"x\" (hashslot version -h for help)\n"}, runOn("", "version", "x"))
 }
 
 // Every command and every option is completed.

@@ -58,9 +58,6 @@ func find(args []string) (c *command, rest []string) {
 			break
 		}
 		c, args = list[i], args[1:]
-		if c.kinds == nil {
-			break
-		}
 	}
 	return c, args
 }
@@ -179,9 +176,7 @@ func indent(s string) string {
 // is false, the command ends with code.
 func (e *env) parse(fs *flag.FlagSet) (code int, ok bool) {
 	out := fs.String("o", "-", "write to `file`; - is standard output")
-	fs.Init(e.cmd.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.Usage = func() {}
 	if e.inspect != nil {
 		e.inspect(fs)
 		return exitOK, false
@@ -319,6 +314,6 @@ func isTerminal(f any) bool {
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return false
 	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
+	null, _ := os.Stat(os.DevNull) // if there is none, it is no file
+	return !os.SameFile(info, null)
 }

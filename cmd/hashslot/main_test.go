@@ -42,6 +42,7 @@ func runOn(stdin string, args ...string) result { return runWith(strings.NewRead
 func TestMain(m *testing.M) {
 	if os.Getenv(runsMain) != "" {
 		main()
+		panic("main does not return")
 	}
 	debug.SetGCPercent(400)
 	files := func() (names []string) {
@@ -136,6 +137,7 @@ func TestRun(t *testing.T) {
 		{"arguments", "slot foo {}bar a{b}c", "not read", result{0, "12182\t\tfoo\tfoo\n6479\t\t{}bar\t{}bar\n3300\tb\tb\ta{b}c\n", ""}},
 		{"options behind", "slot foo -format json", "", result{0, `{"key":"foo","slot":12182,"tag":"","hashed":"foo"}` + "\n", ""}},
 		{"not options", "slot -format json -- -hex --", "", result{0, `{"key":"-hex","slot":14146,"tag":"","hashed":"-hex"}` + "\n" + `{"key":"--","slot":1397,"tag":"","hashed":"--"}` + "\n", ""}},
+		{"not options, first", "slot -- foo -hex", "", result{0, "12182\t\tfoo\tfoo\n14146\t\t-hex\t-hex\n", ""}},
 		{"a dash", "slot - ", "", result{0, "13775\t\t-\t-\n0\t\t\t\n", ""}},
 
 		{"no input", "slot", "", result{}},
@@ -254,8 +256,13 @@ func TestTerminal(t *testing.T) {
 	assert.False(t, isTerminal(null))
 	file, err := os.Open("main.go")
 	require.NoError(t, err)
-	defer file.Close()
 	assert.False(t, isTerminal(file))
+	require.NoError(t, file.Close())
+	assert.False(t, isTerminal(file))
+	if zero, err := os.Open("/dev/zero"); err == nil { // a device, like a terminal
+		defer zero.Close()
+		assert.True(t, isTerminal(zero))
+	}
 }
 
 func TestProgress(t *testing.T) {
@@ -282,4 +289,29 @@ func TestProgress(t *testing.T) {
 	assert.Empty(t, lines[0])
 	assert.Regexp(t, `^0\.\d million lines, \d+ MB, \d MB/s$`, lines[1])
 	assert.Empty(t, lines[len(lines)-1], "the line is taken away")
+}
+
+// stat shows what it has read, and never more than the input has.
+func TestStatProgress(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(name, bytes.Repeat([]byte("0123456789abcdefghi\n"), 50_000), 0o600))
+	file, err := os.Open(name)
+	require.NoError(t, err)
+	defer file.Close()
+	shown := func(stdin io.Reader) []string {
+		var out, errOut bytes.Buffer
+		seconds := time.Unix(0, 0)
+		e := &env{
+			stdin: stdin, stdout: &out, stderr: &errOut, terminal: func(f any) bool { return f == &errOut },
+			now: func() time.Time { seconds = seconds.Add(time.Second); return seconds },
+		}
+		assert.Equal(t, exitOK, e.run([]string{"stat"}))
+		return strings.Split(errOut.String(), "\r\x1b[K")
+	}
+	lines := shown(file)
+	require.Greater(t, len(lines), 7)
+	assert.Contains(t, lines[len(lines)-2], "0.1 million lines, 1 MB of 1 (100%), ")
+	assert.Contains(t, lines[1], "0.0 million lines, ")
+	// One after each read and one after the count. Before that, and at the end, the line is taken away.
+	assert.Len(t, shown(iotest.OneByteReader(strings.NewReader("a\nb\n"))), 1+5+1+1+1)
 }

@@ -32,6 +32,7 @@ func TestProcess(t *testing.T) {
 	assert.Equal(t, result{out: usage()}, runProcess("", "-h"))
 	assert.Equal(t, result{2, "", usage()}, runProcess(""))
 	assert.Equal(t, exitFailed, runProcess("1\n16384\n", "tag").code)
+	assert.Equal(t, result{2, "", "hashslot slot: unknown option -nosuch (hashslot slot -h for help)\n"}, runProcess("", "slot", "-nosuch"))
 
 	// The reader closes the pipe: the program ends without a message.
 	var errOut bytes.Buffer

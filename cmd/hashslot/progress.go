@@ -12,7 +12,7 @@ type progress struct {
 	w     io.Writer // nil: nothing is shown
 	lines int64
 	read  int64 // bytes
-	total int64 // size of the input, or 0
+	total int64 // size of the input at the beginning, or 0
 	now   func() time.Time
 	start time.Time
 	next  time.Time
@@ -58,7 +58,7 @@ func (p *progress) at(lines, read int64) {
 	p.next = now.Add(progressEvery)
 	p.shown = true
 	fmt.Fprintf(p.w, "\r\x1b[K%.1f million lines, %d MB", float64(p.lines)/1e6, p.read/1e6)
-	if p.total > 0 {
+	if p.total > 0 && p.read <= p.total { // it has not grown
 		fmt.Fprintf(p.w, " of %d (%d%%)", p.total/1e6, 100*p.read/p.total)
 	}
 	fmt.Fprintf(p.w, ", %.0f MB/s", float64(p.read)/1e6/now.Sub(p.start).Seconds())

@@ -80,8 +80,8 @@ func runRoute(e *env) int {
 	if cf.commands && unhex {
 		err = first(err, errUnhexCommands)
 	}
-	if err == nil && nodes.stdin() > 0 && len(e.args) == 0 {
-		err = errNodesAndKeys
+	if nodes.stdin() > 0 && len(e.args) == 0 {
+		err = first(err, errNodesAndKeys)
 	}
 	if err != nil {
 		return e.badUse(err)
@@ -118,7 +118,7 @@ type routes struct {
 	columns map[*topology.Shard][]byte // text: id and address
 	objects map[*topology.Shard][]byte // JSON: what follows the key, unless the slot is special
 	whole   clusterJSON
-	special slotmap.Set // slots that are being moved or have an error
+	special slotmap.Set // slots with errors, among them all that are open or have no owner
 }
 
 func newRoutes(c *clusterView, json bool) *routes {
@@ -128,9 +128,6 @@ func newRoutes(c *clusterView, json bool) *routes {
 		r.whole.Problems = slices.DeleteFunc(r.whole.Problems, func(p problemJSON) bool { return p.Severity < severityError })
 		for _, p := range r.whole.Problems {
 			r.special = r.special.Union(p.Slots)
-		}
-		for _, o := range r.whole.Migrating {
-			r.special.Add(o.Slot) // its slots are valid
 		}
 	}
 	for i, s := range c.Shards() {
@@ -189,12 +186,12 @@ func (r *routes) json(o *output, enc encoder, key []byte, slot hashslot.Slot) {
 		tag = hashed
 	}
 	o.keyJSON(enc, key, slot, tag, hashed)
-	shard, _ := r.table.Lookup(slot)
-	if shard != nil && !r.special.Contains(slot) {
+	if !r.special.Contains(slot) {
+		shard, _ := r.table.Lookup(slot)
 		o.buf = append(o.buf, r.objects[shard]...)
 		return
 	}
-	d := clusterJSON{Shards: []shardJSON{}, Migrating: []openJSON{}, Problems: []problemJSON{}}
+	d := clusterJSON{Shards: []shardJSON{}, Migrating: []openJSON{}, Problems: []problemJSON{}} // not OK
 	for _, s := range r.whole.Shards {
 		if s.Slots.Contains(slot) {
 			d.Shards = append(d.Shards, s)
@@ -206,6 +203,5 @@ func (r *routes) json(o *output, enc encoder, key []byte, slot hashslot.Slot) {
 			d.Problems = append(d.Problems, p)
 		}
 	}
-	d.OK = len(d.Problems) == 0
 	o.buf = append(o.buf, r.of(d)...)
 }

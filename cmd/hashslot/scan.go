@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // A scanSplit says how the work of a scan is divided.
@@ -117,7 +116,7 @@ type scan struct {
 	mu       sync.Mutex
 	moved    sync.Cond     // next has changed, or stopped
 	current  *scanWorker   // the worker that reads; its buf begins with a line
-	read     int64         // bytes
+	read     int64         // bytes; the one before the place where reading by turns starts counts once
 	given    int           // all blocks in front of this one are read, or will be
 	next     int           // all blocks in front of this one are counted and added to got
 	stopped  bool          // no further blocks are read
@@ -173,12 +172,6 @@ func (e *env) scan(in inputFlags, split scanSplit, newWorker func() lineWorker) 
 	}
 	defer restore()
 	defer s.progress.end()
-	var tick <-chan time.Time
-	if s.progress.w != nil {
-		ticker := time.NewTicker(progressEvery)
-		defer ticker.Stop()
-		tick = ticker.C
-	}
 	s.workers[s.apart%split.workers].turn <- struct{}{}
 	for i := range s.workers {
 		go s.run(i)
@@ -189,10 +182,6 @@ func (e *env) scan(in inputFlags, split scanSplit, newWorker func() lineWorker) 
 			restore() // the next signal ends the program
 			interrupt = nil
 			s.stop()
-		case <-tick:
-			s.mu.Lock()
-			s.progress.at(s.got.lines, s.read)
-			s.mu.Unlock()
 		case <-s.counted:
 			return s.got
 		}
@@ -229,7 +218,7 @@ func (s *scan) place() {
 	if _, err = file.Seek(start+apart*int64(s.stride())-1, io.SeekStart); err != nil {
 		return
 	}
-	s.file, s.start, s.apart, s.turns, s.skipping = file, start, int(apart), int(apart), true
+	s.file, s.start, s.apart, s.turns, s.skipping, s.read = file, start, int(apart), int(apart), true, -1
 }
 
 // stride is the distance between fixed places.
@@ -269,8 +258,8 @@ func (s *scan) begin(number int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wait(number)
-	if s.stopped {
-		return number < s.given
+	if s.stopped && number >= s.given {
+		return false
 	}
 	s.given = max(s.given, number+1)
 	s.read += int64(s.stride())
@@ -369,6 +358,7 @@ func (s *scan) count(w *scanWorker, b block) {
 		}
 		*r = blockResult{}
 	}
+	s.progress.at(s.got.lines, s.read)
 	s.moved.Broadcast()
 	s.finish()
 }
@@ -513,6 +503,7 @@ func (s *scan) readBlock(w *scanWorker, whole bool) (err error) {
 		} else {
 			w.buf = w.buf[:len(w.buf)+n]
 			s.read += int64(n)
+			s.progress.at(s.got.lines, s.read)
 		}
 		s.mu.Unlock()
 	}

@@ -80,6 +80,11 @@ func TestOutFile(t *testing.T) {
 			require.ErrorIs(t, e.files[0].close(true), os.ErrClosed)
 		}
 	}
+	var errOut bytes.Buffer
+	e = &env{stderr: &errOut, terminal: isTerminal, now: time.Now}
+	e.stdin = readerFunc(func([]byte) (int, error) { _ = e.files[0].file.Close(); return 0, io.EOF })
+	assert.Equal(t, exitFailed, e.run([]string{"slot", "-o", name}))
+	assert.Contains(t, errOut.String(), "hashslot slot: close ")
 }
 
 // When the progress is shown, and what it says.
@@ -127,7 +132,7 @@ func TestProgressLine(t *testing.T) {
 	for _, tc := range []struct {
 		stdin io.Reader
 		of    string
-	}{{stdin, ""}, {closed, ""}, {folder, ""}, {file(0), ""}, {file(1), " of 0 (300000000%)"}, {file(10e6), " of 10 (30%)"}} {
+	}{{stdin, ""}, {closed, ""}, {folder, ""}, {file(0), ""}, {file(1), ""}, {file(3e6), " of 3 (100%)"}, {file(3e6 - 1), ""}, {file(10e6), " of 10 (30%)"}} {
 		p := start(tc.stdin, false, &errOut)
 		began := clock
 		clock = began.Add(time.Second - 1)
@@ -149,6 +154,12 @@ func TestProgressLine(t *testing.T) {
 		p.end()
 		p.end()
 		assert.Equal(t, "\r\x1b[K", errOut.String())
+	}
+	for size, of := range map[int64]string{0: "", 1: " of 0 (0%)"} {
+		p := start(file(size), false, &errOut)
+		clock = clock.Add(time.Second)
+		p.add(0, 0)
+		assert.Equal(t, "\r\x1b[K0.0 million lines, 0 MB"+of+", 0 MB/s", errOut.String())
 	}
 }
 
