@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,6 +47,8 @@ func TestHelp(t *testing.T) {
 // Every command and every option is completed.
 func TestCompletion(t *testing.T) {
 	assert.Equal(t, result{2, "", "hashslot completion: name one shell: bash, zsh or fish (hashslot completion -h for help)\n"}, runOn("", "completion", "sh"))
+	assert.Equal(t, exitUsage, runOn("", "completion").code)
+	assert.Equal(t, exitUsage, runOn("", "completion", "bash", "zsh").code)
 	scripts := map[string]string{}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		r := runOn("", "completion", shell)
@@ -102,6 +105,138 @@ func TestCompletion(t *testing.T) {
 		assert.Equal(t, want, strings.Split(strings.TrimSpace(string(out)), "\n"), shell)
 	}
 }
+
+// The scripts for a few commands and options.
+func TestCompletionScripts(t *testing.T) {
+	before, kinds := commands, planCommand.kinds
+	defer func() { commands, planCommand.kinds = before, kinds }()
+	run := func(e *env) int {
+		var fs flag.FlagSet
+		if e.cmd.name == "show" {
+			fs.String("format", "", "the `format`: a, b or c")
+			fs.Bool("all", false, "it's [all]:\nreally")
+			fs.Int("n", 0, "`n` times")
+		}
+		code, _ := e.parse(&fs)
+		return code
+	}
+	planCommand.kinds = []*command{{name: "plan one", short: "the first", run: run}, {name: "plan two", short: "the second", run: run}}
+	commands = []*command{{name: "show", short: "it's: x", run: run}, &planCommand, &completionCommand, &helpCommand}
+	for want, got := range map[string]string{bashScript: bashCompletion(), zshScript: zshCompletion(), fishScript: fishCompletion()} {
+		assert.Equal(t, want, got)
+	}
+	for o, want := range map[option]string{
+		{name: "format", usage: "the x: a or b"}: "a b", {name: "theme", usage: "the x: a or b"}: "a b", {name: "steps", usage: "the x: a or b"}: "a b",
+		{name: "in"}: "text json", {name: "tool"}: "valkey-9.1 valkey-8.0 redis-7.0 redis-8.6", {name: "x", usage: "the x: a or b"}: "",
+	} {
+		assert.Equal(t, want, strings.Join(o.values(), " "))
+	}
+}
+
+const bashScript = `# bash completion for hashslot
+_hashslot() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd=${COMP_WORDS[1]} words=
+	if [[ $COMP_CWORD -gt 2 && $cmd == plan ]]; then
+		cmd="plan ${COMP_WORDS[2]}"
+	fi
+	if [[ $COMP_CWORD -eq 1 ]]; then
+		words='show plan completion help'
+	else
+		case "$cmd $prev" in
+		"show -format") words='a b c' ;;
+		esac
+		if [[ -z $words ]]; then
+			case "$cmd" in
+			"show") words='-all -format -n -o' ;;
+			"plan") words='one two' ;;
+			"plan one") words='-o' ;;
+			"plan two") words='-o' ;;
+			"completion") words='bash zsh fish -o' ;;
+			"help") words='show plan completion help -o' ;;
+			esac
+		fi
+	fi
+	COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}
+complete -o default -F _hashslot hashslot
+`
+
+const zshScript = `#compdef hashslot
+# zsh completion for hashslot
+_hashslot() {
+	local cmd=$words[2]
+	if (( CURRENT == 2 )); then
+		local -a list=(
+			'show:it'\''s\: x'
+			'plan:which commands to send to which node to change a cluster'
+			'completion:a shell script that completes commands and options'
+			'help:describe a command'
+		)
+		_describe command list
+		return
+	fi
+	if [[ $cmd == plan ]] && (( CURRENT == 3 )); then
+		local -a list=(
+			'one:the first'
+			'two:the second'
+		)
+		_describe plan list
+		return
+	fi
+	if [[ $cmd == plan ]]; then
+		cmd="plan $words[3]"
+	fi
+	case $cmd in
+	'show')
+		_arguments \
+			'*-all[it'\''s \[all\]\: really]' \
+			'*-format[the format\: a, b or c]:format:(a b c)' \
+			'*-n[n times]:n: ' \
+			'*-o[write to file; - is standard output]:file:_files' \
+			'*:argument:_files' ;;
+	'plan one')
+		_arguments \
+			'*-o[write to file; - is standard output]:file:_files' \
+			'*:argument:_files' ;;
+	'plan two')
+		_arguments \
+			'*-o[write to file; - is standard output]:file:_files' \
+			'*:argument:_files' ;;
+	'completion')
+		_arguments \
+			'*-o[write to file; - is standard output]:file:_files' \
+			'*:word:(bash zsh fish)' ;;
+	'help')
+		_arguments \
+			'*-o[write to file; - is standard output]:file:_files' \
+			'*:word:(show plan completion help)' ;;
+	esac
+}
+if [[ $funcstack[1] == _hashslot ]]; then
+	_hashslot "$@"
+else
+	compdef _hashslot hashslot
+fi
+`
+
+const fishScript = `# fish completion for hashslot
+complete -c hashslot -n __fish_use_subcommand -f -a show -d 'it'\''s: x'
+complete -c hashslot -n __fish_use_subcommand -f -a plan -d 'which commands to send to which node to change a cluster'
+complete -c hashslot -n __fish_use_subcommand -f -a completion -d 'a shell script that completes commands and options'
+complete -c hashslot -n __fish_use_subcommand -f -a help -d 'describe a command'
+complete -c hashslot -n '__fish_seen_subcommand_from show' -o all -d 'it'\''s [all]: really'
+complete -c hashslot -n '__fish_seen_subcommand_from show' -o format -d 'the format: a, b or c' -x -a 'a b c'
+complete -c hashslot -n '__fish_seen_subcommand_from show' -o n -d 'n times' -x
+complete -c hashslot -n '__fish_seen_subcommand_from show' -o o -d 'write to file; - is standard output' -r
+complete -c hashslot -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from one two' -f -a one -d 'the first'
+complete -c hashslot -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from one two' -f -a two -d 'the second'
+complete -c hashslot -n '__fish_seen_subcommand_from plan; and __fish_seen_subcommand_from one' -o o -d 'write to file; - is standard output' -r
+complete -c hashslot -n '__fish_seen_subcommand_from plan; and __fish_seen_subcommand_from two' -o o -d 'write to file; - is standard output' -r
+complete -c hashslot -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'
+complete -c hashslot -n '__fish_seen_subcommand_from completion' -o o -d 'write to file; - is standard output' -r
+complete -c hashslot -n '__fish_seen_subcommand_from help' -f -a 'show plan completion help'
+complete -c hashslot -n '__fish_seen_subcommand_from help' -o o -d 'write to file; - is standard output' -r
+`
 
 // zshrc makes the Tab key print the completions of the line, and clear the line.
 const zshrc = `
