@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/internal/hashtest"
+	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 // captures returns the folder with replies of real servers, with a slash at its end.
@@ -100,6 +101,239 @@ func TestCheckCaptures(t *testing.T) {
 			args[2], args[3], args[n-1] = "json", args[n-1], args[3]
 			assert.Equal(t, r.out, runOn("", args...).out, name)
 		}
+	}
+}
+
+// The problems of one view, or of several, with their texts.
+func TestCheckProblems(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, c := range []struct{ views, want string }{
+		{`a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5 [0->-b] [1->-x]
+b 10.0.0.2:1@2 master,fail - 0 0 2 connected 6-99
+c 10.0.0.3:1@2 master,fail? - 0 0 3 connected 100-999
+d 10.0.0.4:1@2 master - 0 0 4 disconnected 1000-16382
+e 10.0.0.5:1@2 slave,fail,nofailover a 0 0 1 connected
+f 10.0.0.6:1@2 slave,nofailover a 0 0 1 connected
+g 10.0.0.7:1@2 slave x 0 0 1 connected
+h 10.0.0.8:1@2 slave f 0 0 1 connected
+i 10.0.0.9:1@2 handshake - 0 0 0 connected
+j 10.0.0.9:2@2 master,fail - 0 0 0 connected
+k 10.0.0.9:3@2 master,fail? - 0 0 0 connected
+l 10.0.0.9:4@2 master - 0 0 0 connected
+m 10.0.0.9:5@2 slave d 0 0 0 disconnected
+`, `
+unassigned 16383: 1 slot has no owner
+failed 6-99: the owner b 10.0.0.2:1 has failed
+suspected 100-999: the owner c 10.0.0.3:1 does not answer the node that was asked
+suspected 1000-16382: the node that was asked has no link to the owner d 10.0.0.4:1
+open 0: being moved from a to b: only the source reports it; the target has failed
+open 1: being moved from a to x: only the source reports it; the target is unknown
+quorum 2 of 4 primaries that own slots do not serve: the others cannot agree on a failover
+no-replica 6-99: the owner b 10.0.0.2:1 has no replica
+no-replica 100-999: the owner c 10.0.0.3:1 has no replica
+replica the replica e 10.0.0.5:1 has failed
+orphan g 10.0.0.7:1 is a replica of x, which is unknown
+orphan h 10.0.0.8:1 is a replica of f 10.0.0.6:1, which is not a primary
+dead j 10.0.0.9:2 has no slots and has failed
+dead k 10.0.0.9:3 has no slots and does not answer the node that was asked
+empty the primary l 10.0.0.9:4 has no slots
+unready the node i 10.0.0.9:1 is not a member: its flags are handshake
+disconnected the node that was asked has no link to m 10.0.0.9:5
+`},
+		{`[{"slots":[0,5],"nodes":[{"id":"a","port":1,"ip":"10.0.0.1","endpoint":"10.0.0.1","role":"master","replication-offset":1,"health":"loading"},{"id":"d","port":1,"ip":"10.0.0.2","endpoint":"10.0.0.2","role":"replica","replication-offset":1,"health":"syncing"}]},{"slots":[6,16383],"nodes":[{"id":"b","port":0,"ip":"10.0.0.2","endpoint":"?","role":"master","replication-offset":1,"health":"online"}]}]`, `
+loading 0-5: the owner a 10.0.0.1:1 is loading its data
+unreachable 6-16383: the owner b has no address
+quorum 2 of 2 primaries that own slots do not serve: the others cannot agree on a failover
+no-replica 0-5: the only replica of the owner a 10.0.0.1:1 does not work
+no-replica 6-16383: the owner b has no replica
+replica the replica d 10.0.0.2:1 is syncing
+few-primaries slots are owned by 2 primaries: if one fails, no majority is left to agree on a failover
+`},
+		{`b 10.0.0.2:1@2 myself,master - 0 0 2 connected 0-16383 [16383-<-a] [5-<-z]
+a 10.0.0.1:1@2 master,fail - 0 0 1 connected 
+`, `
+open 5: being moved from z to b: only the target reports it; the source is unknown
+open 16383: being moved from a to b: only the target reports it; the source has failed
+no-replica 0-16383: the owner b 10.0.0.2:1 has no replica
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+dead a 10.0.0.1:1 has no slots and has failed
+`},
+		{`a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5
+b 10.0.0.1:2@2 master - 0 0 1 connected 6-99
+c 10.0.0.1:3@2 master - 0 0 3 connected 100-16383
+d 10.0.0.1:4@2 slave,fail a 0 0 1 connected
+e 10.0.0.1:5@2 slave,fail a 0 0 1 connected
+f 10.0.0.1:6@2 slave,nofailover c 0 0 1 connected
+g 10.0.0.1:7@2 slave - 0 0 1 connected
+h 10.0.0.2:7@2 handshake - 0 0 1 connected
+`, `
+no-replica 0-5: none of the 2 replicas of the owner a 10.0.0.1:1 works
+no-replica 6-99: the owner b 10.0.0.1:2 has no replica
+replica the replica d 10.0.0.1:4 has failed
+replica the replica e 10.0.0.1:5 has failed
+orphan the replica g 10.0.0.1:7 has no primary
+one-host all nodes are on the machine 10.0.0.1
+nofailover 100-16383: no replica of the owner c 10.0.0.1:3 may take over: all have nofailover
+unready the node h 10.0.0.2:7 is not a member: its flags are handshake
+epoch a 10.0.0.1:1 and b 10.0.0.1:2 have the same config epoch, 1
+`},
+		{`a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-16383
+`, `
+no-replica 0-16383: the owner a 10.0.0.1:1 has no replica
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+`},
+		{`a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-99
+b 10.0.0.2:2@2 master - 0 0 2 connected 100-16383
+`, `
+no-replica 0-16383: none of the 2 primaries that own slots has a replica
+few-primaries slots are owned by 2 primaries: if one fails, no majority is left to agree on a failover
+`},
+		{`a 10.0.0.1:1@2 myself,master - 0 0 7 connected 0-99
+b 10.0.0.2:1@2 master - 0 0 7 connected 100-16383
+c 10.0.0.3:1@2 slave,fail a 0 0 7 connected
+`, `
+no-replica 0-99: the only replica of the owner a 10.0.0.1:1 does not work
+no-replica 100-16383: the owner b 10.0.0.2:1 has no replica
+replica the replica c 10.0.0.3:1 has failed
+few-primaries slots are owned by 2 primaries: if one fails, no majority is left to agree on a failover
+`},
+		{`a 10.0.0.1:1@2 myself,master - 0 0 0 connected 0-99
+b 10.0.0.2:1@2 master - 0 0 0 connected 100-999
+c 10.0.0.3:1@2 master - 0 0 3 connected 1000-16383
+d 10.0.0.4:1@2 slave c 0 0 3 connected
+`, `
+no-replica 0-99: the owner a 10.0.0.1:1 has no replica
+no-replica 100-999: the owner b 10.0.0.2:1 has no replica
+`},
+		{`a h1:1@2 myself,master - 0 0 1 connected 0-99
+b h1:2@2 master - 0 0 2 connected 100-199
+c h3:3@2 master - 0 0 3 connected 200-299
+d h4:4@2 master - 0 0 4 connected 300-399
+e h5:5@2 master - 0 0 5 connected 400-16383
+`, `
+no-replica 0-16383: none of the 5 primaries that own slots has a replica
+`},
+		{`a h1:1@2 myself,master - 0 0 1 connected 0-99
+b h1:2@2 master - 0 0 2 connected 100-199
+c h3:3@2 master - 0 0 3 connected 200-299
+d h4:4@2 master - 0 0 4 connected 300-16383
+`, `
+no-replica 0-16383: none of the 4 primaries that own slots has a replica
+host-quorum 2 of 4 primaries that own slots are on the machine h1: without it, the others cannot agree on a failover
+`},
+		{`[{"slots":[0,5],"nodes":[{"id":"a","port":1,"ip":"10.0.0.1","endpoint":"h1","role":"master","replication-offset":1,"health":"online","availability-zone":"x"},{"id":"d","port":2,"ip":"10.0.0.2","endpoint":"h2","role":"replica","replication-offset":1,"health":"online","availability-zone":"x"}]},{"slots":[6,16383],"nodes":[{"id":"b","port":1,"ip":"10.0.0.3","endpoint":"h3","role":"master","replication-offset":1,"health":"online"},{"id":"e","port":1,"ip":"10.0.0.4","endpoint":"h4","role":"replica","replication-offset":1,"health":"online"}]}]`, `
+few-primaries slots are owned by 2 primaries: if one fails, no majority is left to agree on a failover
+`},
+		{`[{"slots":[0,5],"nodes":[{"id":"a","port":1,"ip":"10.0.0.1","endpoint":"h1","role":"master","replication-offset":1,"health":"online","availability-zone":"x"},{"id":"d","port":2,"ip":"10.0.0.2","endpoint":"h2","role":"replica","replication-offset":1,"health":"online","availability-zone":"x"}]},{"slots":[6,16383],"nodes":[{"id":"b","port":1,"ip":"10.0.0.3","endpoint":"h3","role":"master","replication-offset":1,"health":"online","availability-zone":"y"},{"id":"e","port":1,"ip":"10.0.0.4","endpoint":"h4","role":"replica","replication-offset":1,"health":"online"}]}]`, `
+few-primaries slots are owned by 2 primaries: if one fails, no majority is left to agree on a failover
+same-zone 0-5: the owner a h1:1 and its replicas are all in the zone x
+`},
+		{`[{"slots":[0,5],"nodes":[{"id":"a","port":1,"ip":"10.0.0.1","endpoint":"h1","role":"master","replication-offset":1,"health":"online","availability-zone":"x"},{"id":"d","port":2,"ip":"10.0.0.1","endpoint":"h2","role":"replica","replication-offset":1,"health":"online","availability-zone":"x"}]},{"slots":[6,16383],"nodes":[{"id":"b","port":1,"ip":"10.0.0.3","endpoint":"h3","role":"master","replication-offset":1,"health":"online"},{"id":"e","port":1,"ip":"10.0.0.4","endpoint":"h4","role":"replica","replication-offset":1,"health":"online"}]}]`, `
+few-primaries slots are owned by 2 primaries: if one fails, no majority is left to agree on a failover
+same-host 0-5: the owner a h1:1 and its replicas are all on the machine 10.0.0.1
+`},
+		{`a h:1@2 myself,master - 0 0 1 connected 0-16383
+b h:2@2 slave a 0 0 1 connected
+`, `
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+one-host all nodes are on the machine h
+`},
+		{`a 10.0.0.1:1@2 myself,master - 0 0 1 disconnected 0-99
+b 10.0.0.2:1@2,,shard-id=x master - 0 0 2 disconnected 100-16383
+c 10.0.0.3:1@2 slave a 0 0 1 connected
+d 10.0.0.4:1@2 slave b 0 0 2 connected
+`, `
+few-primaries slots are owned by 2 primaries: if one fails, no majority is left to agree on a failover
+truncated v1: the line "vars", with which a nodes.conf ends, is missing: the file may be truncated
+`},
+		{`a :1@2 myself,master - 0 0 1 connected 0-99
+b :2@3 master - 0 0 2 connected 100-16383
+`, `
+unreachable 100-16383: the owner b has no address
+quorum 1 of 2 primaries that own slots do not serve: the others cannot agree on a failover
+no-replica 0-16383: none of the 2 primaries that own slots has a replica
+few-primaries slots are owned by 2 primaries: if one fails, no majority is left to agree on a failover
+`},
+		{`a :0@0 myself,master - 0 0 1 connected 0-16383
+`, `
+unreachable 0-16383: the owner a has no address
+quorum 1 of 1 primaries that own slots do not serve: the others cannot agree on a failover
+no-replica 0-16383: the owner a has no replica
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+`},
+		{`a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-16382 [5->-b]
+b 10.0.0.2:1@2 slave a 0 0 1 connected
+h 10.0.0.8:1@2 handshake - 0 0 0 connected
+i 10.0.0.9:1@2 handshake - 0 0 0 connected
+--
+a 10.0.0.1:1@2 master - 0 0 1 connected 0-16383
+b 10.0.0.2:1@2 myself,master - 0 0 2 connected [5-<-a]
+h 10.0.0.8:1@2 master - 0 0 0 connected
+i 10.0.0.9:1@2 handshake - 0 0 0 connected
+`, `
+open 5: being moved from a to b: both nodes report it
+disagreement 16383: a 10.0.0.1:1 owns them, but another view has no owner for them: nobody in 1 of 2 views
+no-replica 0-16383: the owner a 10.0.0.1:1 has no replica
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+unknown-node h 10.0.0.8:1 is missing in v1
+role views differ about b 10.0.0.2:1: primary or replica of a
+empty the primary b 10.0.0.2:1 has no slots
+empty the primary h 10.0.0.8:1 has no slots
+unready the node i 10.0.0.9:1 is not a member: its flags are handshake
+`},
+		{`[[0,16383,["10.0.0.1",1]]]--
+a 10.0.0.2:1@2 myself,master - 0 0 1 connected 0-16383
+`, `
+disagreement 0-16383: a 10.0.0.2:1 owns them, but 10.0.0.1:1 claims them too: a config epoch over none
+no-replica 0-16383: the owner a 10.0.0.2:1 has no replica
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+empty the primary 10.0.0.1:1 has no slots
+`},
+		{`a 10.0.0.2:1@2 myself,master - 0 0 1 connected 0-16383
+--
+[[0,16383,["10.0.0.1",1]]]`, `
+disagreement 0-16383: a 10.0.0.2:1 owns them, but 10.0.0.1:1 claims them too: a config epoch over none
+no-replica 0-16383: the owner a 10.0.0.2:1 has no replica
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+empty the primary 10.0.0.1:1 has no slots
+`},
+		{`a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-16383
+--
+b 10.0.0.2:1@2 myself,master - 0 0 1 connected 0-16383
+`, `
+disagreement 0-16383: a 10.0.0.1:1 owns them, but b 10.0.0.2:1 claims them too: the smaller node id
+strangers v1 and v2 have no node in common
+no-replica 0-16383: the owner a 10.0.0.1:1 has no replica
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+empty the primary b 10.0.0.2:1 has no slots
+`},
+	} {
+		args := []string{"check", "-format", "json"}
+		for i, view := range strings.Split(c.views, "--\n") {
+			name := fmt.Sprint("v", i+1)
+			require.NoError(t, os.WriteFile(name, []byte(view), 0o600))
+			args = append(args, name)
+		}
+		var d clusterJSON
+		require.NoError(t, json.Unmarshal([]byte(runOn("", args...).out), &d))
+		got := "\n"
+		for _, p := range d.Problems {
+			got += p.Kind + " " + p.where() + p.Text + "\n"
+		}
+		assert.Equal(t, c.want, got, c.views)
+	}
+}
+
+func TestProblemKinds(t *testing.T) {
+	for _, k := range problemKinds {
+		assert.NotEmpty(t, k.doc, k.name)
+	}
+	assert.Contains(t, kindsDoc(severityError), "  open          CLUSTER SETSLOT is moving the slots or has left them half moved;\n                only the source and the target know of it\n")
+	assert.NotContains(t, kindsDoc(severityError), "one-host")
+	assert.Equal(t, severity(-1), (&clusterJSON{}).worst())
+	require.EqualError(t, new(severity).UnmarshalText([]byte("x")), `no severity: "x"`)
+	for want, list := range map[string]string{"a": "a", "a and b": "a b", "a, b, c, d and e": "a b c d e", "a, b, c, d, e and 1 more": "a b c d e f"} {
+		assert.Equal(t, want, names(strings.Fields(list)))
 	}
 }
 
@@ -257,6 +491,49 @@ func TestCheckForms(t *testing.T) {
 	r = runOn("", "check", t.TempDir())
 	assert.Equal(t, exitNoIdea, r.code)
 	assert.Contains(t, r.errOut, " is a directory, not a file\n")
+}
+
+func TestViewParts(t *testing.T) {
+	assert.Equal(t, "ab\u00e9", string(decodeText([]byte("\xfe\xff\x00a\x00b\x00\xe9"))))
+	assert.Equal(t, "a", string(decodeText([]byte("\xff\xfea\x00b"))))
+	for _, text := range []string{"+OK\r\n \r\n:1\r\n", ":1\r\n \r\n"} {
+		reply, err := oneReply([]byte(text))
+		require.NoError(t, err)
+		assert.Equal(t, int64(1), reply)
+	}
+	reply, err := readJSON([]byte(`{"a":[1,1e3,9223372036854775808]}`))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{"a": []any{int64(1), "1e3", "9223372036854775808"}}, reply)
+
+	for want, reply := range map[string]any{
+		`this is an error of a server, "ERR x"; expected `: "ERR x",
+		"CLUSTER SLOTS: ":  []any{[]any{}},
+		"CLUSTER SHARDS: ": []any{[]any{"slots"}},
+		`this is the reply to another command: "` + strings.Repeat("1", 60) + `"; expected `: json.Number(strings.Repeat("1", 61)),
+	} {
+		_, err := readReply(reply, topology.Origin{})
+		require.Error(t, err)
+		assert.Contains(t, err.Error(), want)
+	}
+	_, err = readReply("a h:1@2 myself,master - 0 0 1 connected\n", topology.Origin{})
+	require.NoError(t, err)
+
+	const slots, shards, people = "CLUSTER SLOTS without its structure (use --json)", "CLUSTER SHARDS without its structure (use --json)", "what valkey-cli and redis-cli print for people (use --json)"
+	for data, want := range map[string]string{
+		"\x1f\x8b": "a gzip file", "\x28\xb5\x2f\xfd": "a zstd file", "PK\x03\x04": "a zip file", "\x7fELF": "a program", "REDIS0": "an RDB file", "VALKEY0": "an RDB file",
+		"\x89PNG": "a picture", "<svg": "a picture", "<": "an HTML or XML page", "---": "a YAML file", "cluster_state:": "CLUSTER INFO", "cluster_enabled:": "CLUSTER INFO",
+		"# Server": "INFO", "# Cluster": "INFO", "(error) x\ny": `an error of a server, "(error) x"`, "ERR x": `an error of a server, "ERR x"`, "NOAUTH x": `an error of a server, "NOAUTH x"`,
+		"NOPERM x": `an error of a server, "NOPERM x"`, "WRONGPASS x": `an error of a server, "WRONGPASS x"`, "AUTH failed: x": `an error of a server, "AUTH failed: x"`,
+		"Could not connect to x": `an error of the client, "Could not connect to x"`, "Error: x": `an error of the client, "Error: x"`, "1) ": people, "(empty ": people, "slots\n": shards, "slots\r\n": shards,
+		"0\n9\nx\n": slots, "0\r\n9\r\nx\r\n": slots, "0\n9\nx": "", "1\nx\ny\n": "", "x\n1\ny\n": "", "1": "", "\n\nx\n": "", "/\n/\nx\n": "", ":\n:\nx\n": "", "\x00": "binary data", "a\x00": "binary data", "a\x01": "",
+	} {
+		assert.Equal(t, want, otherThanView([]byte(data)), "%q", data)
+	}
+	data, err := readUpTo(3, strings.NewReader("abc"), "-")
+	require.NoError(t, err)
+	assert.Equal(t, "abc", string(data))
+	_, err = readUpTo(3, strings.NewReader("abcd"), "-")
+	require.EqualError(t, err, "standard input: larger than 3 bytes, the limit")
 }
 
 // asObjects turns the lists of names and values of CLUSTER SHARDS into objects, as in

@@ -94,14 +94,14 @@ type lineReader struct {
 func (r *lineReader) read(line []byte) (c commandLine, ok bool, err error) {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 {
-		return c, false, nil
+		return
 	}
 	if r.json {
 		c.args, err = r.array(line)
 		return c, true, err
 	}
 	if string(line) == "OK" {
-		return c, false, nil
+		return
 	}
 	client, rest := monitored(line)
 	c.client = string(client)
@@ -109,8 +109,8 @@ func (r *lineReader) read(line []byte) (c commandLine, ok bool, err error) {
 	return c, true, err
 }
 
-// monitored splits a line of MONITOR into the client and the command. For any other
-// line, it returns no client and the whole line:
+// monitored splits a line of MONITOR into the client and the command. For any other line,
+// it returns no client and the whole line. No line begins with a space:
 //
 //	1339518083.107412 [0 127.0.0.1:60866] "keys" "*"
 func monitored(line []byte) (client, command []byte) {
@@ -120,7 +120,7 @@ func monitored(line []byte) (client, command []byte) {
 	}
 	rest, ok := bytes.CutPrefix(line[seconds:], []byte(" ["))
 	end := bytes.Index(rest, []byte(`] "`)) // an IPv6 address has a bracket, too
-	if seconds == 0 || !ok || end < 0 {
+	if !ok || end < 0 {
 		return nil, line
 	}
 	return rest[:end], rest[end+2:]
@@ -315,11 +315,9 @@ func (w *workload) judge(c commandLine) (v verdict) {
 	v.target, v.err = (*slotcommand.Table)(nil).Route(args)
 	name := ""
 	if v.target.Command != nil {
-		name = v.target.Command.Name()
-	} else if len(c.args) > 0 {
-		name = commandName(c.args)
+		name = v.target.Command.Name() // one with an error does nothing
 	}
-	if strings.HasSuffix(c.client, " lua") || c.client == "lua" {
+	if strings.HasSuffix(c.client, " lua") {
 		v.within = "script"
 		if v.err == nil && (v.target.To == slotcommand.ToOneSlot || v.target.To == slotcommand.ToEachSlot) {
 			v.err = w.inScript(args)
@@ -329,9 +327,7 @@ func (w *workload) judge(c commandLine) (v verdict) {
 	switch name {
 	case "eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro":
 		w.script.Reset()
-		if v.err == nil {
-			v.err = w.script.Add(nil, args)
-		}
+		v.err = w.script.Add(nil, args)
 	}
 	s := w.clients[c.client]
 	switch name {
@@ -610,8 +606,8 @@ func (c *commandCounter) add(s *spread, l commandLine, err error) {
 	if v.within == "script" { // the script has declared its keys
 		return
 	}
-	c.p.keys, err = slotcommand.Keys(c.p.keys[:0], l.args)
-	if err != nil || len(c.p.keys) == 0 {
+	c.p.keys, _ = slotcommand.Keys(c.p.keys[:0], l.args) // what has no route has returned
+	if len(c.p.keys) == 0 {
 		c.n.Keyless++
 		return
 	}

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -95,6 +97,17 @@ func TestKeysLines(t *testing.T) {
 		`1339518083.107412 [0 unix:/tmp/redis.sock] "ping"`:   "ping\t-\n",
 		`1339518083.107412 [0 lua] "get" "\x00\xff"`:          "get\t" + slot("\x00\xff") + "\t\\x00\\xff\n",
 		`1339518083.107412 [0`:                                "1339518083.107412\terror\targument 0: unknown command\n",
+		`1339518083.107412 [] "get" "a"`:                      "get\t15495\ta\n",
+		`a [0 lua] "get" "a"`:                                 "a\terror\targument 0: unknown command\n",
+		`1: [0 lua] "get" "a"`:                                "1:\terror\targument 0: unknown command\n",
+		`1 x] "get" "a"`:                                      "1\terror\targument 0: unknown command\n",
+		`1`:                                                   "1\terror\targument 0: unknown command\n",
+		`get "\q41"`:                                          "get\t" + slot("q41") + "\tq41\n",
+		`get "\x"`:                                            "get\t" + slot("x") + "\tx\n",
+		"get\x0ea":                                            "get\\x0ea\terror\targument 0: unknown command\n",
+		"get\ra":                                              "get\t15495\ta\n",
+		"a\xff":                                               "a\ufffd\terror\targument 0: unknown command\n",
+		strings.Repeat("X", 101):                              strings.Repeat("x", 100) + "\terror\targument 0: unknown command\n",
 		`config`:                                              "config\t-\n",
 		`config foo`:                                          "config\terror\targument 1: unknown subcommand \"foo\"\n",
 		`get`:                                                 "get\terror\targument 1: takes 2 arguments, the name included, not 1\n",
@@ -111,6 +124,7 @@ func TestKeysLines(t *testing.T) {
 		`[]`:                          `{"command":"","keys":[],"slots":[],"error":"no arguments"}`,
 		`null`:                        `{"command":"","keys":[],"slots":[],"error":"not a JSON array of arguments: null"}`,
 		`["get","a"] x`:               `{"command":"","keys":[],"slots":[],"error":"there is more after the JSON array, from byte 12 on"}`,
+		`["get"`:                      `{"command":"","keys":[],"slots":[],"error":"not a JSON array of arguments: unexpected EOF"}`,
 		`["get",["a"]]`:               `{"command":"","keys":[],"slots":[],"error":"argument 1 is neither text nor a number"}`,
 		`["get","\ud800"]`:            `{"command":"","keys":[],"slots":[],"error":"argument 1 has half a surrogate pair"}`,
 		"[\"get\",\"\xff\"]":          `{"command":"","keys":[],"slots":[],"error":"the line is not UTF-8"}`,
@@ -119,7 +133,16 @@ func TestKeysLines(t *testing.T) {
 	}
 	assert.Equal(t, `{"command":"get","keys":["ff"],"slots":[`+slot("\xff")+"]}\n", runOn(`get "\xff"`, "keys", "-hex", "-format", "json").out)
 	assert.Contains(t, runOn(`get "\xff"`, "keys", "-format", "json").out, `"keys":[],"slots":[],"error":"JSON cannot hold a key that is not UTF-8`)
-	assert.Equal(t, exitUsage, runOn("", "keys", "-in", "xml").code)
+	assert.Equal(t, result{2, "", "hashslot keys: -in must be text or json, not \"xml\" (hashslot keys -h for help)\n"}, runOn("", "keys", "-in", "xml"))
+	assert.Equal(t, result{out: "ping\t-\n"}, runOn("", "keys", "PING"))
+	assert.Equal(t, result{1, "ping\t-\n", "hashslot keys: line 2: longer than 4 bytes, the limit that -max sets\n"}, runOn("PING\nPINGS\n", "keys", "-max", "4"))
+	// A line that ends within an escape, and nothing behind it.
+	for _, line := range []string{`"\x`, `"\x4`} {
+		_, err := new(lineReader).words(slices.Clip(append(make([]byte, 0, len(line)), line...)))
+		assert.Equal(t, errQuote, err)
+	}
+	assert.Equal(t, `"`+strings.Repeat("x", 60)+`"`, short(strings.Repeat("x", 60)))
+	assert.Equal(t, `"`+strings.Repeat("x", 60)+`"...`, short(strings.Repeat("x", 61)))
 	assert.Equal(t, result{out: "get\t15495\ta\n"}, runOn("", "keys", "--", "GET", "a"))
 	assert.Equal(t, exitFailed, runOn("", "keys", "NOPE").code)
 }
@@ -189,7 +212,63 @@ func TestRouteCommands(t *testing.T) {
 	assert.Contains(t, r.out, `"to":"error","parts":[],"error":"JSON cannot hold a key that is not UTF-8`)
 	assert.Contains(t, runOn(`get "\xff"`, "route", "-commands", "-hex", "-format", "json", "-nodes", "testdata/nodes.txt").out, `"keys":["ff"]`)
 	for _, command := range []string{"route", "stat"} {
-		assert.Equal(t, exitUsage, runOn("", command, "-commands", "-unhex", "-nodes", "testdata/nodes.txt").code)
+		r = runOn("", command, "-commands", "-unhex", "-nodes", "testdata/nodes.txt")
+		assert.Equal(t, result{2, "", "hashslot " + command + ": -unhex decodes keys and does not go with -commands (hashslot " + command + " -h for help)\n"}, r)
+	}
+	assert.Contains(t, runOn(`get "\xff"`, "route", "-commands", "-nodes", "testdata/nodes.txt").out, "\tget\t\\xff\n")
+	r = runOn("rename a b\nxxxxxxxxxxxx\n", "route", "-commands", "-max", "11", "-nodes", "testdata/nodes.txt")
+	assert.Equal(t, "hashslot route: line 2: longer than 11 bytes, the limit that -max sets\n", r.errOut, "one message")
+	assert.Equal(t, exitFailed, r.code)
+	r = runOn("a h:1@2 myself,master - 0 0 1 connected\n", "route", "-commands", "-nodes", "-", "GET", "a")
+	assert.Equal(t, result{1, "15495\t-\t-\tget\ta\n", "hashslot route: commands refused as CROSSSLOT: 0, not understood: 0, parts for slots without an owner: 1\n"}, r)
+
+	// The lines of a block stay in order, however they arrive.
+	lines := strings.Split(strings.Repeat("1.1 [0 x] \"multi\"\n1.1 [0 x] \"set\" \"a\" \"1\"\n1.1 [0 x] \"exec\"\n1.1 [0 x] \"set\" \"b\" \"1\"\n", 300), "\n")
+	byLine := readerFunc(func(p []byte) (n int, err error) {
+		if len(lines) == 1 {
+			return 0, io.EOF
+		}
+		n = copy(p, lines[0]+"\n")
+		lines = lines[1:]
+		return n, nil
+	})
+	r = runWith(byLine, "route", "-commands", "-nodes", "testdata/nodes.txt")
+	assert.Equal(t, result{out: strings.Repeat("-\tany node\t-\tmulti\n15495\t292f\t10.0.0.3:30003\tset\ta\n-\tany node\t-\texec\n3300\te7d1\t10.0.0.1:30001\tset\tb\n", 300)}, r)
+}
+
+// What a cluster says to the last of several commands of clients, and which block it is in.
+func TestJudge(t *testing.T) {
+	for lines, want := range map[string]string{
+		"multi|set a 1|set {a}2 1": "MULTI", "multi|set a 1|set b 1": "MULTI refused", "multi|set a 1|exec|set b 1": "", "multi|set a 1|discard|set b 1": "",
+		"multi|set a 1|reset|set b 1": "", "multi|set a 1|quit|set b 1": "", "multi|set a 1|unwatch|set b 1": "MULTI refused", "multi|watch a|set b 1": "MULTI refused",
+		"unwatch|set b 1": "", "watch a|unwatch|watch b": "", "watch a|watch b": "refused", "watch a|set b 1": "", "watch a|multi|set b 1": "MULTI refused",
+		"multi x|set a 1|set b 1": "", "multi|set a 1|exec x|set b 1": "MULTI refused", "multi|exec x": "MULTI error", "multi|nosuch": "MULTI error", "exec x": "error",
+		"multi|set a 1|y>multi|y>set b 1|set b 1": "MULTI refused", "multi|set a 1|y>set b 1": "",
+		"eval x 1 a|lua>get {a}2": "script", "eval x 1 a|lua>get b": "script refused", "eval x 1 a|lua>mget a b": "script refused", "eval x 1 a|lua>ping": "script",
+		"eval x 0|lua>ping": "script", "eval x 0|lua>nosuch": "script error", "eval x 0|lua>mget a b": "script refused", "eval x 0|lua>get a": "script refused", "eval x 1 a|lua>nosuch": "script error",
+		"eval_ro x 1 a|lua>get a": "script", "evalsha x 1 a|lua>get a": "script", "evalsha_ro x 1 a|lua>get a": "script", "fcall x 1 a|lua>get a": "script", "fcall_ro x 1 a|lua>get a": "script",
+		"eval x 1 a|eval x 1 b|lua>get b": "script", "eval x 2 a b": "refused",
+	} {
+		var w workload
+		var v verdict
+		for line := range strings.SplitSeq(lines, "|") {
+			client, text, ok := strings.Cut(line, ">")
+			if !ok {
+				client, text = "x", line
+			}
+			var args [][]byte
+			for _, arg := range strings.Fields(text) {
+				args = append(args, []byte(arg))
+			}
+			v = w.judge(commandLine{"0 " + client, args})
+		}
+		got := v.within
+		if v.refused() {
+			got += " refused"
+		} else if v.err != nil {
+			got += " error"
+		}
+		assert.Equal(t, want, strings.TrimSpace(got), lines)
 	}
 }
 
@@ -213,6 +292,36 @@ func TestStatCommands(t *testing.T) {
 	assert.Contains(t, text, "commands         20\n  without keys   6\n  divided        1\n  refused        5\n  not understood 1\nin scripts       3\nkeys             16\n")
 	assert.Contains(t, text, "        1  rename: CROSSSLOT")
 	assert.Contains(t, text, "\n commands  not understood\n        1  foo: argument 0")
+}
+
+func TestCommandCounter(t *testing.T) {
+	var c commandCounter
+	s := &spread{tags: newTopTags(9, newTagHash())}
+	work := c.worker(s, commandFlags{in: "json"}, inputFlags{max: 13})
+	lines, bad := work([]byte("[\"GET\", \"a\"]\n[\"MGET\",\"long\"]\n1"))
+	assert.Equal(t, int64(3), lines)
+	assert.Equal(t, badLines{[]badLine{{1, tooLong(13).Error()}}, 1}, bad)
+	assert.Equal(t, commandCount{Commands: 2, Unknown: 1}, c.n)
+	assert.Contains(t, runOn("", "stat", "-commands", "MGET", "a", "b").out, "divided        1\n")
+
+	r := runOn("smove a b x\nrename a b\ncopy a b\nrename a b\n1.1 [0 x] \"multi\"\n1.1 [0 x] \"copy\" \"a\" \"b\"\nlmove a b left left\n", "stat", "-commands", "-top", "9")
+	const cross = `CROSSSLOT: "a" is in slot 15495, "b" in slot 3300`
+	_, troubles, _ := strings.Cut(r.out, "\n commands  ")
+	assert.Equal(t, strings.ReplaceAll("refused by a cluster\n        2  rename: C\n        1  copy: C\n        1  copy (MULTI): C\n        1  lmove: C\n        1  smove: C\n", "C", cross), troubles)
+	assert.NotContains(t, r.out, "in scripts")
+
+	// Of unknown names, the first are counted.
+	c = commandCounter{}
+	for i := range 2 * (maxTroubles + 1) {
+		c.add(s, commandLine{args: [][]byte{fmt.Append(nil, "x", i%(maxTroubles+1))}}, nil)
+	}
+	assert.Equal(t, int64(2*maxTroubles+2), c.n.Unknown)
+	all := c.count(maxTroubles + 9).Wrong
+	assert.Len(t, all, maxTroubles)
+	for _, trouble := range all {
+		assert.Equal(t, int64(2), trouble.Count)
+		assert.NotEqual(t, fmt.Sprint("x", maxTroubles), trouble.Command)
+	}
 }
 
 // Blocks that never end take no more memory than that of maxSessions clients.

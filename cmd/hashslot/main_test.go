@@ -38,13 +38,14 @@ func runOn(stdin string, args ...string) result { return runWith(strings.NewRead
 // TestMain checks that no test writes into the folder of the sources. Only go test itself
 // may write there, if it is asked to: profiles, and inputs that fuzzing found.
 // TestProcess runs the binary as the program. Garbage is collected less often: of all that
-// the tests allocate, little lives on.
+// the tests allocate, little lives on. Several goroutines work, even on one CPU.
 func TestMain(m *testing.M) {
 	if os.Getenv(runsMain) != "" {
 		main()
 		panic("main does not return")
 	}
 	debug.SetGCPercent(400)
+	runtime.GOMAXPROCS(max(3, runtime.GOMAXPROCS(0)))
 	files := func() (names []string) {
 		_ = filepath.WalkDir(".", func(name string, _ os.DirEntry, _ error) error {
 			if name == filepath.Join("testdata", "fuzz") {
@@ -168,6 +169,8 @@ func TestRun(t *testing.T) {
 		{"next to hex", "slot -unhex", "0G\n", result{1, "", "hashslot slot: line 1: byte 2, \"G\", is not a hex digit\n"}},
 		{"not hex, argument", "slot -unhex 666f6f 6@", "", result{2, "12182\t\tfoo\tfoo\n", "hashslot slot: argument 2: byte 2, \"@\", is not a hex digit (hashslot slot -h for help)\n"}},
 
+		{"the smallest max", "slot -max 1", "a\n", result{0, "15495\t\ta\ta\n", ""}},
+		{"the largest max", "slot -max 536870912", "a\n", result{0, "15495\t\ta\ta\n", ""}},
 		{"as long as may be", "slot -max 3", "foo\nbar", result{0, "12182\t\tfoo\tfoo\n5061\t\tbar\tbar\n", ""}},
 		{"too long", "slot -max 3", "foo\nfool\nbar\n", result{1, "12182\t\tfoo\tfoo\n", "hashslot slot: line 2: longer than 3 bytes, the limit that -max sets\n"}},
 		{"too long, first", "slot -max 99", long + "\nfoo\n", result{1, "", "hashslot slot: line 1: longer than 99 bytes, the limit that -max sets\n"}},
@@ -243,7 +246,9 @@ func TestTerminal(t *testing.T) {
 	e := &env{stdin: stdin, stdout: &out, stderr: &errOut, now: time.Now, terminal: func(f any) bool { return f == stdin }}
 	assert.Equal(t, exitOK, e.run([]string{"slot"}))
 	assert.Equal(t, "12182\t\tfoo\tfoo\n", out.String())
-	assert.Contains(t, errOut.String(), "hashslot slot: reading lines from the terminal, until Ctrl-")
+	assert.Equal(t, "hashslot slot: reading lines from the terminal, until "+endOfInput(runtime.GOOS)+" (hashslot slot -h for help)\n", errOut.String())
+	assert.Equal(t, "Ctrl-Z and Enter", endOfInput("windows"))
+	assert.Equal(t, "Ctrl-D", endOfInput("linux"))
 
 	errOut.Reset()
 	assert.Equal(t, exitOK, e.run([]string{"slot", "foo"}))
@@ -267,18 +272,20 @@ func TestTerminal(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	var out, errOut bytes.Buffer
+	size, step, code := int64(12<<20), 20*time.Millisecond, exitOK
+	tail := io.Reader(strings.NewReader(""))
 	run := func(terminals ...any) string {
 		out.Reset()
 		errOut.Reset()
 		now := time.Unix(0, 0)
 		e := &env{
-			stdin: io.LimitReader(&endless{line: strings.Repeat("x", 999) + "\n"}, 12<<20), stdout: &out, stderr: &errOut,
-			now: func() time.Time { now = now.Add(20 * time.Millisecond); return now },
+			stdin: io.MultiReader(io.LimitReader(&endless{line: strings.Repeat("x", 999) + "\n"}, size), tail), stdout: &out, stderr: &errOut,
+			now: func() time.Time { now = now.Add(step); return now },
 			terminal: func(f any) bool {
 				return len(terminals) > 0 && f == terminals[0] || len(terminals) > 1 && f == terminals[1]
 			},
 		}
-		assert.Equal(t, exitOK, e.run([]string{"slot"}))
+		assert.Equal(t, code, e.run([]string{"slot"}))
 		return errOut.String()
 	}
 	assert.Empty(t, run(), "not into a file")
@@ -289,6 +296,13 @@ func TestProgress(t *testing.T) {
 	assert.Empty(t, lines[0])
 	assert.Regexp(t, `^0\.\d million lines, \d+ MB, \d MB/s$`, lines[1])
 	assert.Empty(t, lines[len(lines)-1], "the line is taken away")
+	step = time.Second
+	for size = range map[int64]bool{999_999: true, 1_000_000: true} {
+		lines = strings.Split(run(&errOut), "\r\x1b[K")
+		assert.Contains(t, lines[len(lines)-2], fmt.Sprintf("0.0 million lines, %d MB, ", size/1e6))
+	}
+	tail, code = iotest.ErrReader(errors.New("disk on fire")), exitFailed
+	assert.Regexp(t, `MB/s\r\x1b\[Khashslot slot: line \d+: disk on fire\n$`, run(&errOut))
 }
 
 // stat shows what it has read, and never more than the input has.

@@ -212,18 +212,19 @@ func appendJSON(dst, value []byte) []byte {
 }
 
 func appendUnicode(dst []byte, c rune) []byte {
-	return append(dst, '\\', 'u', hexDigits[c>>12&15], hexDigits[c>>8&15], hexDigits[c>>4&15], hexDigits[c&15])
+	return fmt.Appendf(dst, `\u%04x`, c)
 }
 
 // harmlessJSON returns a JSON text with the characters escaped that appendJSON escapes.
 // They occur in strings only.
 func harmlessJSON(text []byte) []byte {
-	if !bytes.ContainsFunc(text, func(c rune) bool { return c != '\n' && dangerous(c, 2) }) {
+	bad := func(c rune) bool { return c != '\n' && dangerous(c, utf8.RuneLen(c)) }
+	if !bytes.ContainsFunc(text, bad) {
 		return text
 	}
 	var out []byte
 	for _, c := range string(text) {
-		if c != '\n' && dangerous(c, 2) {
+		if bad(c) {
 			out = appendUnicode(out, c)
 		} else {
 			out = utf8.AppendRune(out, c)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -78,7 +79,7 @@ func checkEncoders(t *testing.T, s string) {
 // The values are every byte, every rune, and each byte in every place of up to three words.
 func TestEncoders(t *testing.T) {
 	for r := range rune(utf8.MaxRune + 1) {
-		if r < 0x2080 || r%997 == 0 || r&0xfffe == 0xfffe {
+		if r < 0x2080 || 0xfefe <= r && r <= 0xff00 || r%997 == 0 || r&0xfffe == 0xfffe {
 			checkEncoders(t, string(r))
 			checkEncoders(t, "a"+string(r)+"bcdefghijklmno")
 		}
@@ -117,4 +118,37 @@ func TestLongValue(t *testing.T) {
 			}
 		}
 	}
+	long := make([]byte, blockSize+1)
+	w := new(heapWriter)
+	o := output{w: w}
+	o.value(appendText, long)
+	require.Equal(t, uint64(4*blockSize), w.bytes, "the rest is held")
+	o = output{}
+	o.value(appendText, long)
+	require.Len(t, o.buf, 4*len(long))
+}
+
+// What is written is what there is, until an error.
+func TestFlush(t *testing.T) {
+	var b bytes.Buffer
+	o := output{w: &b}
+	o.text("x")
+	require.NoError(t, o.flush())
+	require.Equal(t, "x", b.String())
+	full := errors.New("no space left")
+	o = output{w: writerFunc(func([]byte) (int, error) { t.Error("written after an error"); return 0, nil }), err: full}
+	o.text("x")
+	require.Equal(t, full, o.flush())
+	require.Empty(t, o.buf)
+	o = output{w: o.w}
+	require.NoError(t, o.flush(), "nothing is not written")
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestHarmless(t *testing.T) {
+	require.Equal(t, "{\"\u00e9\ufffd\":\n\"\\u2028\\u007f\\u0085\\n\"}\n", string(harmlessJSON([]byte("{\"\u00e9\ufffd\":\n\"\u2028\x7f\u0085\\n\"}\n"))))
+	require.Equal(t, "hashslot help: unknown command \"a\\\\b\" (hashslot help -h for help)\n", runOn("", "help", `a\b`).errOut)
 }

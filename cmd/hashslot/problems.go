@@ -331,7 +331,7 @@ func (f *finder) replicas() {
 			bare = bare.Union(f.slots[s.Primary])
 		}
 	}
-	if len(f.owners) > 1 && len(without) == len(f.owners) && configured == 0 {
+	if len(f.owners) > 1 && configured == 0 {
 		f.add("no-replica", bare, "none of the %d primaries that own slots has a replica", len(f.owners))
 		return
 	}
@@ -367,7 +367,7 @@ func (f *finder) places() {
 	if n := len(f.owners); n > 0 && n < 3 {
 		f.add("few-primaries", slotmap.Set{}, "slots are owned by %s: if one fails, no majority is left to agree on a failover", count(n, "primary", "primaries"))
 	}
-	hosts, zones := map[string]int{}, map[string]bool{} // of the members; for each host, its number of owners
+	hosts, zones := map[string]int{}, map[string]struct{}{} // of the members; for each host, its number of owners
 	for _, n := range f.Nodes() {
 		if n.Role == topology.RoleUnknown {
 			continue
@@ -379,7 +379,7 @@ func (f *finder) places() {
 			}
 		}
 		if n.AvailabilityZone != "" {
-			zones[n.AvailabilityZone] = true
+			zones[n.AvailabilityZone] = struct{}{}
 		}
 	}
 	members := 0
@@ -444,7 +444,7 @@ func (f *finder) others() {
 			epochs[n.ConfigEpoch] = append(epochs[n.ConfigEpoch], n.String())
 		}
 	}
-	if len(epochs) == 1 && len(f.owners) > 1 {
+	if len(epochs) == 1 {
 		return // a server on which it is the version of the cluster
 	}
 	for _, epoch := range slices.Sorted(maps.Keys(epochs)) {

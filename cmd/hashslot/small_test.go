@@ -66,6 +66,13 @@ func TestOutFile(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, text)
 
+	// One that fails before its output keeps what is there.
+	require.NoError(t, os.WriteFile(name, []byte("old"), 0o600))
+	assert.Equal(t, exitFailed, runOn("16384\n", "tag", "-o", name).code)
+	text, err = os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, "old", string(text))
+
 	// An error of a write is returned once.
 	for _, writes := range []bool{false, true} {
 		e = &env{}

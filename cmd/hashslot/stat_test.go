@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hashslot/hashslot"
+	"github.com/hashslot/hashslot/hashtag"
 )
 
 func TestStat(t *testing.T) {
@@ -141,31 +143,39 @@ func TestStatForms(t *testing.T) {
 // No count is too high, none is too low by more than lost, and memory is bounded.
 func TestTopTags(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
-	for _, draw := range []func(i int) int{
+	for n, draw := range []func(i int) int{
 		func(i int) int { return i },
 		func(i int) int { return i % 30 },
 		func(i int) int { return rnd.IntN(100) * rnd.IntN(100) },
 		func(i int) int { return int(40 * rnd.ExpFloat64()) },
+		func(i int) int { return int(40 * rnd.ExpFloat64()) },
 	} {
-		top := newTopTags(20, newTagHash())
+		hash := newTagHash()
+		if n == 4 {
+			hash.keys = [3]uint64{} // then the hash of all short tags is 0
+		}
+		top := newTopTags(20, hash)
 		exact := make(map[string]uint64)
 		const n = 20_000
 		for i := range n {
 			tag := strconv.Itoa(draw(i))
 			exact[tag]++
 			top.add([][]byte{[]byte(tag)}, []uint16{0})
-			if len(top.entries) > 31 {
-				t.Fatalf("%d entries", len(top.entries))
+			singles := 0
+			for _, e := range top.entries {
+				if e.count == 1 {
+					singles++
+				}
+			}
+			if len(top.entries) > 31 || singles != top.singles {
+				t.Fatalf("%d entries, %d with one key, not %d", len(top.entries), top.singles, singles)
 			}
 		}
 		assert.LessOrEqual(t, top.lost, uint64(n/20))
 		if len(exact) <= 30 {
 			assert.Zero(t, top.lost)
 		}
-		counts := map[string]uint64{}
-		for place := 1; place < len(top.entries); place++ {
-			counts[string(top.tag(place))] = top.entries[place].count
-		}
+		counts := countsOf(top)
 		assert.Len(t, counts, len(top.entries)-1)
 		for tag, want := range exact {
 			if got := counts[tag]; got > want || want > got+top.lost {
@@ -187,6 +197,105 @@ func TestTopTags(t *testing.T) {
 	r = runOn(cold, "stat", "-format", "json")
 	assert.Contains(t, r.out, `"hot_tags":[],"hot_tags_error":1,`)
 	assert.Contains(t, runOn(cold, "stat", "-top", "0", "-format", "json").out, `"hot_tags":[],"hot_tags_error":0,`)
+}
+
+func TestFindTag(t *testing.T) {
+	for _, key := range []string{"", "{a}", "{a}bcdef", "{a}bcdefg", "{}bcdefgh", "{\u00e9bcdefgh}", "{bcdefgh}", "{bcdefghi}", "{bcdefgh", "a{bcdefgh}", "{{a}bcdef}", "}{a}bcdefg"} {
+		start, end, ok := hashtag.Find([]byte(key))
+		start2, end2, ok2 := findTag([]byte(key))
+		assert.Equal(t, ok, ok2, key)
+		if ok {
+			assert.Equal(t, key[start:end], key[start2:end2], key)
+		}
+	}
+}
+
+func countsOf(t *topTags) map[string]uint64 {
+	counts := map[string]uint64{}
+	for place := 1; place < len(t.entries); place++ {
+		counts[string(t.tag(place))] = t.entries[place].count
+	}
+	return counts
+}
+
+// All tags that there is room for are counted, and the one for which others make room is, too.
+// Later, each is found again.
+func TestTopTagsRoom(t *testing.T) {
+	assert.Equal(t, 2, newTopTags(1, newTagHash()).room())
+	for _, keys := range [][3]uint64{{}, {1, 3, 5}, {0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb}} {
+		hash := newTagHash()
+		hash.keys = keys
+		top := newTopTags(4, hash)
+		for _, tag := range strings.Fields("a a a b b b c c c d d d e f") {
+			top.add([][]byte{[]byte(tag)}, []uint16{0})
+		}
+		assert.Equal(t, map[string]uint64{"a": 3, "b": 3, "c": 3, "d": 3, "e": 1, "f": 1}, countsOf(top))
+		top.add([][]byte{nil, []byte("g")}, []uint16{1})
+		assert.Equal(t, map[string]uint64{"a": 2, "b": 2, "c": 2, "d": 2, "g": 1}, countsOf(top))
+		assert.Equal(t, uint64(1), top.lost)
+		for _, tag := range strings.Fields("a b c d g") {
+			top.add([][]byte{[]byte(tag)}, []uint16{0})
+		}
+		assert.Equal(t, map[string]uint64{"a": 3, "b": 3, "c": 3, "d": 3, "g": 2}, countsOf(top))
+		assert.Len(t, top.entries, 6)
+	}
+}
+
+func TestExcess(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(11, 12))
+	top := newTopTags(0, newTagHash())
+	for range 2000 {
+		top.entries, top.singles = make([]tagEntry, 1, 12), 0
+		var counts []uint64
+		most := 1 + rnd.Uint64N(1<<rnd.IntN(11))
+		for range 1 + rnd.IntN(11) {
+			count := max(1, most-min(most, rnd.Uint64N(10)))
+			counts = append(counts, count)
+			top.entries = append(top.entries, tagEntry{count: count})
+			if count == 1 {
+				top.singles++
+			}
+		}
+		slices.Sort(counts)
+		top.keep = rnd.IntN(len(counts))
+		require.Equal(t, counts[len(counts)-top.keep-1], top.excess(), "%d of %v", top.keep, counts)
+	}
+}
+
+// Tags are the same only if all of their bytes are. Tags that are not have different hashes.
+func TestSameTags(t *testing.T) {
+	var hash tagHash
+	for range 20 {
+		hash = newTagHash()
+		for i, key := range hash.keys {
+			assert.Equal(t, uint64(1), key&1)
+			assert.NotEqual(t, key, hash.keys[(i+1)%3])
+		}
+	}
+	hash.keys = [3]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb}
+	hashes := map[uint32]string{}
+	add := func(tag string) {
+		var h [1]uint32
+		hash.of(h[:], [][]byte{nil, []byte(tag)}, []uint16{1})
+		if other, ok := hashes[h[0]]; ok {
+			t.Errorf("%q and %q have one hash", tag, other)
+		}
+		hashes[h[0]] = tag
+	}
+	for n := range 20 {
+		tag := strings.Repeat("x", n)
+		add(tag)
+		require.True(t, same([]byte(tag), []byte(tag)))
+		require.False(t, same([]byte(tag), []byte(tag+"x")))
+		for at := range n {
+			for bit := range 8 {
+				other := []byte(tag)
+				other[at] ^= 1 << bit
+				require.False(t, same([]byte(tag), other), "%q", other)
+				add(string(other))
+			}
+		}
+	}
 }
 
 // The sums over workers are as accurate as one counter of all keys.
@@ -229,6 +338,21 @@ func TestMostTags(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A tag is listed if its sum is above lost, even if no part of it is.
+func TestMostTagsOfParts(t *testing.T) {
+	hash := newTagHash()
+	parts := []*topTags{newTopTags(9, hash), newTopTags(9, hash), newTopTags(9, hash)}
+	for i, p := range parts {
+		for range 5 {
+			p.add([][]byte{[]byte("a"), []byte("b"), []byte(strconv.Itoa(i))}, []uint16{0, 1, 2})
+		}
+		p.add([][]byte{[]byte("b")}, []uint16{0})
+	}
+	assert.Equal(t, []tagSum{{"b", 18}, {"a", 15}}, mostTags(parts, 9, 14))
+	assert.Equal(t, []tagSum{{"b", 18}}, mostTags(parts, 9, 15))
+	assert.Empty(t, mostTags(nil, 9, 0))
 }
 
 // A picture has the content of an SVG.

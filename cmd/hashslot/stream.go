@@ -89,11 +89,15 @@ func (e *env) greetTerminal() {
 	if !e.terminal(e.stdin) {
 		return
 	}
-	end := "Ctrl-D"
-	if runtime.GOOS == "windows" {
-		end = "Ctrl-Z and Enter"
+	fmt.Fprintf(e.stderr, "%s: reading lines from the terminal, until %s (%[1]s -h for help)\n", e.title(), endOfInput(runtime.GOOS))
+}
+
+// endOfInput returns the keys that end the input of a terminal.
+func endOfInput(goos string) string {
+	if goos == "windows" {
+		return "Ctrl-Z and Enter"
 	}
-	fmt.Fprintf(e.stderr, "%s: reading lines from the terminal, until %s (%[1]s -h for help)\n", e.title(), end)
+	return "Ctrl-D"
 }
 
 func (e *env) answerArgs(work worker) int {
@@ -140,7 +144,6 @@ type job struct {
 // read makes jobs of the input until the input ends, cannot be read on, or is no longer
 // needed.
 func (s *stream) read() {
-	defer close(s.order)
 	if s.todo != nil {
 		defer close(s.todo)
 	}
@@ -209,7 +212,7 @@ func readSome(r io.Reader, p []byte) (n int, err error) {
 			return n, err
 		}
 	}
-	return 0, io.ErrNoProgress
+	return n, io.ErrNoProgress
 }
 
 func (s *stream) tooLong() error { return tooLong(s.max) }
@@ -255,7 +258,7 @@ func (s *stream) split(items [][]byte, data []byte) ([][]byte, []byte, error) {
 			line, rest = data[:n], data[n+1:]
 		}
 		if len(line) > s.max {
-			return items, data, s.tooLong()
+			return items, nil, s.tooLong()
 		}
 		items = append(items, line)
 		data = rest
@@ -273,7 +276,8 @@ func (e *env) write(s *stream, work worker) int {
 	defer p.end()
 	lines := int64(0)
 	first := true
-	for j := range s.order {
+	for {
+		j := <-s.order
 		if s.todo != nil {
 			<-j.done
 		}
@@ -304,5 +308,4 @@ func (e *env) write(s *stream, work worker) int {
 		p.add(j.n, j.size)
 		s.free <- j
 	}
-	panic("hashslot: the input ended without its end") // the last job has then set
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -114,6 +115,32 @@ func FuzzAnswer(f *testing.F) {
 		require.Equal(t, want, answer(&pieces{strings.NewReader(input), rand.New(rand.NewPCG(seed, 0))}, in), "in pieces")
 		require.Equal(t, want, answerBy(1, strings.NewReader(input), in), "by one worker")
 	})
+}
+
+// There are as many workers as processors, up to a limit, and one that writes. A single one
+// does all.
+func TestWorkers(t *testing.T) {
+	procs := runtime.GOMAXPROCS(0)
+	for workers, want := range map[int]int{1: 1, 2: 3, 1000: procs + 1} {
+		size := int64(2 * (want + 2) * blockSize)
+		e := &env{stdin: io.LimitReader(&endless{line: "a\n"}, size), stdout: io.Discard, terminal: isTerminal}
+		got := 0
+		var lines atomic.Int64
+		assert.Equal(t, exitOK, e.answer(inputFlags{max: 10}, workers, func() worker {
+			got++
+			writes := got == want
+			return func(o *output, items [][]byte) (int, error) {
+				if writes != (o.w != nil) {
+					return 0, errors.New("another writes")
+				}
+				lines.Add(int64(len(items)))
+				return len(items), nil
+			}
+		}))
+		assert.Equal(t, want, got)
+		assert.Equal(t, size/2, lines.Load())
+	}
+	assert.Equal(t, procs, runtime.GOMAXPROCS(0))
 }
 
 // The input has many blocks, lines across their borders and lines longer than a block. It

@@ -82,7 +82,7 @@ func (t *topTags) add(tags [][]byte, which []uint16) {
 	for i, n := range which {
 		tag, hash := tags[n], hashes[i]
 		at := t.index[hash&mask]
-		if (at^hash)>>16 == 0 && at != 0 && same(t.tag(int(at&0xffff)), tag) {
+		if (at^hash)>>16 == 0 && same(t.tag(int(at&0xffff)), tag) { // place 0 has the empty tag, which no key has
 			t.countUp(int(at & 0xffff))
 		} else {
 			t.addOne(tag, hash, mask)
@@ -145,8 +145,7 @@ func (t *topTags) thin() {
 	mask := uint32(len(t.index) - 1)
 	t.singles = 0
 	kept, end := 1, uint32(0)
-	for place := 1; place < len(t.entries); place++ {
-		n := t.entries[place]
+	for place, n := range t.entries { // place 0 has count 0
 		if n.count <= down {
 			continue
 		}
@@ -185,7 +184,7 @@ func (t *topTags) excess() uint64 {
 			return uint64(count)
 		}
 	}
-	all := make([]uint64, 0, len(t.entries))
+	var all []uint64
 	for _, n := range t.entries[1:] {
 		all = append(all, n.count)
 	}
@@ -226,8 +225,8 @@ func (h *tagHash) of(hashes []uint32, tags [][]byte, which []uint16) {
 		case n > 0:
 			a = uint64(tag[0]) | uint64(tag[n/2])<<8 | uint64(tag[n-1])<<16
 		}
-		high, low := bits.Mul64(a^k0, b^k1^uint64(len(tag)))
-		high, low = bits.Mul64(high^low^k0, k2)
+		high, low := bits.Mul64(a^k0, b^k1)
+		high, low = bits.Mul64(high^low^k0^uint64(len(tag)), k2)
 		hashes[i] = uint32(high ^ low)
 	}
 }
@@ -249,8 +248,8 @@ func mostTags(counters []*topTags, top int, lost uint64) (best []tagSum) {
 		sums := map[string]uint64{}
 		each := func(f func(tag []byte, count uint64)) {
 			for _, t := range counters {
-				for place := 1; place < len(t.entries); place++ {
-					if n := t.entries[place]; n.hash%parts == part {
+				for place, n := range t.entries { // place 0 has count 0
+					if n.hash%parts == part {
 						f(t.tag(place), n.count)
 					}
 				}

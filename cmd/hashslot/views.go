@@ -108,13 +108,13 @@ func oneReply(data []byte) (reply any, err error) {
 	}
 }
 
-// readJSON decodes a reply in JSON. Numbers that do not fit an int64 become text.
+// readJSON decodes a reply in JSON, which is not empty. Numbers that do not fit an int64 become text.
 func readJSON(data []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var reply any
 	if err := d.Decode(&reply); err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, errors.New("the JSON is truncated")
 		}
 		return nil, fmt.Errorf("not JSON: %w", err)
@@ -279,9 +279,14 @@ func readNodes(e *env, name string) (data []byte, err error) {
 		}
 		r = file
 	}
-	data, err = io.ReadAll(io.LimitReader(r, maxNodesFile+1))
-	if err == nil && len(data) > maxNodesFile {
-		err = fmt.Errorf("%s: larger than %d bytes, the limit", inputName(name), maxNodesFile)
+	return readUpTo(maxNodesFile, r, name)
+}
+
+// readUpTo reads at most most bytes from the input with the name.
+func readUpTo(most int64, r io.Reader, name string) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, most+1))
+	if int64(len(data)) > most {
+		err = fmt.Errorf("%s: larger than %d bytes, the limit", inputName(name), most)
 	}
 	return data, err
 }
