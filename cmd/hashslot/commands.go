@@ -254,7 +254,7 @@ func commandName(args [][]byte) string {
 		return ""
 	}
 	name := args[0][:min(len(args[0]), 100)]
-	return strings.ToValidUTF8(strings.ToLower(string(name)), "\ufffd")
+	return strings.ToLower(string(name)) // which replaces what is not UTF-8
 }
 
 // reason returns the text of an error without the package and the command, which the
@@ -319,7 +319,7 @@ func (w *workload) judge(c commandLine) (v verdict) {
 	}
 	if strings.HasSuffix(c.client, " lua") {
 		v.within = "script"
-		if v.err == nil && (v.target.To == slotcommand.ToOneSlot || v.target.To == slotcommand.ToEachSlot) {
+		if v.target.To == slotcommand.ToOneSlot || v.target.To == slotcommand.ToEachSlot {
 			v.err = w.inScript(args)
 		}
 		return v

@@ -134,7 +134,8 @@ func TestKeysLines(t *testing.T) {
 	assert.Equal(t, `{"command":"get","keys":["ff"],"slots":[`+slot("\xff")+"]}\n", runOn(`get "\xff"`, "keys", "-hex", "-format", "json").out)
 	assert.Contains(t, runOn(`get "\xff"`, "keys", "-format", "json").out, `"keys":[],"slots":[],"error":"JSON cannot hold a key that is not UTF-8`)
 	assert.Equal(t, result{2, "", "hashslot keys: -in must be text or json, not \"xml\" (hashslot keys -h for help)\n"}, runOn("", "keys", "-in", "xml"))
-	assert.Equal(t, result{out: "ping\t-\n"}, runOn("", "keys", "PING"))
+	assert.Equal(t, "get a\terror\targument 0: unknown command\n", runOn("", "keys", "GET a").out)
+	assert.Equal(t, `{"command":"get","keys":["`+"\ufffd"+`"],"slots":[`+slot("\ufffd")+"]}\n", runOn(`["get","\uFFFD"]`, "keys", "-in", "json", "-format", "json").out)
 	assert.Equal(t, result{1, "ping\t-\n", "hashslot keys: line 2: longer than 4 bytes, the limit that -max sets\n"}, runOn("PING\nPINGS\n", "keys", "-max", "4"))
 	// A line that ends within an escape, and nothing behind it.
 	for _, line := range []string{`"\x`, `"\x4`} {
@@ -297,10 +298,10 @@ func TestStatCommands(t *testing.T) {
 func TestCommandCounter(t *testing.T) {
 	var c commandCounter
 	s := &spread{tags: newTopTags(9, newTagHash())}
-	work := c.worker(s, commandFlags{in: "json"}, inputFlags{max: 13})
+	work := c.worker(s, commandFlags{in: "json"}, inputFlags{max: 12})
 	lines, bad := work([]byte("[\"GET\", \"a\"]\n[\"MGET\",\"long\"]\n1"))
 	assert.Equal(t, int64(3), lines)
-	assert.Equal(t, badLines{[]badLine{{1, tooLong(13).Error()}}, 1}, bad)
+	assert.Equal(t, badLines{[]badLine{{1, tooLong(12).Error()}}, 1}, bad)
 	assert.Equal(t, commandCount{Commands: 2, Unknown: 1}, c.n)
 	assert.Contains(t, runOn("", "stat", "-commands", "MGET", "a", "b").out, "divided        1\n")
 
@@ -309,6 +310,8 @@ func TestCommandCounter(t *testing.T) {
 	_, troubles, _ := strings.Cut(r.out, "\n commands  ")
 	assert.Equal(t, strings.ReplaceAll("refused by a cluster\n        2  rename: C\n        1  copy: C\n        1  copy (MULTI): C\n        1  lmove: C\n        1  smove: C\n", "C", cross), troubles)
 	assert.NotContains(t, r.out, "in scripts")
+
+	assert.Contains(t, runOn("1.1 [0 lua] \"ping\"\n", "stat", "-commands").out, "in scripts       1\n")
 
 	// Of unknown names, the first are counted.
 	c = commandCounter{}

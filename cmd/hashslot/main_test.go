@@ -251,6 +251,10 @@ func TestTerminal(t *testing.T) {
 	assert.Equal(t, "Ctrl-D", endOfInput("linux"))
 
 	errOut.Reset()
+	assert.Equal(t, exitOK, e.run([]string{"stat"}))
+	assert.Contains(t, errOut.String(), "hashslot stat: reading lines from the terminal, until ")
+
+	errOut.Reset()
 	assert.Equal(t, exitOK, e.run([]string{"slot", "foo"}))
 	assert.Empty(t, errOut.String(), "nothing is read")
 
@@ -316,7 +320,7 @@ func TestStatProgress(t *testing.T) {
 		var out, errOut bytes.Buffer
 		seconds := time.Unix(0, 0)
 		e := &env{
-			stdin: stdin, stdout: &out, stderr: &errOut, terminal: func(f any) bool { return f == &errOut },
+			stdin: stdin, stdout: &out, stderr: &errOut, terminal: func(f any) bool { return f == &errOut || f == &out },
 			now: func() time.Time { seconds = seconds.Add(time.Second); return seconds },
 		}
 		assert.Equal(t, exitOK, e.run([]string{"stat"}))
@@ -326,6 +330,10 @@ func TestStatProgress(t *testing.T) {
 	require.Greater(t, len(lines), 7)
 	assert.Contains(t, lines[len(lines)-2], "0.1 million lines, 1 MB of 1 (100%), ")
 	assert.Contains(t, lines[1], "0.0 million lines, ")
+	_, err = file.Seek(300_000, io.SeekStart)
+	require.NoError(t, err)
+	lines = shown(file)
+	assert.Contains(t, lines[len(lines)-2], "0.0 million lines, 0 MB of 1 (70%), ", "from the middle")
 	// One after each read and one after the count. Before that, and at the end, the line is taken away.
 	assert.Len(t, shown(iotest.OneByteReader(strings.NewReader("a\nb\n"))), 1+5+1+1+1)
 }

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -329,6 +330,59 @@ func TestScanInterrupted(t *testing.T) {
 		reader.Close()
 	}
 	assert.Contains(t, report{Interrupted: true}.textOf(), "\nInterrupted: the input was not read to its end.\n")
+
+	self, err := os.FindProcess(os.Getpid())
+	require.NoError(t, err)
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		if runtime.GOOS == "windows" {
+			continue // a process cannot send itself signals
+		}
+		reader, keys := io.Pipe()
+		code := make(chan int)
+		var out, errOut bytes.Buffer
+		go func() { code <- run([]string{"stat"}, reader, &out, &errOut) }()
+		for _, part := range []string{"a\n", "b"} {
+			_, err := io.WriteString(keys, part)
+			require.NoError(t, err)
+		}
+		require.NoError(t, self.Signal(signal))
+		assert.Equal(t, exitFailed, <-code)
+		assert.Equal(t, "hashslot stat: interrupted: the report covers the first 1 lines\n", errOut.String())
+		reader.Close()
+	}
+}
+
+// Only a regular file, or what is like one, can be read in several places.
+func TestAsRandom(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "")
+	require.NoError(t, err)
+	require.NoError(t, file.Truncate(77))
+	for size, r := range map[int64]io.Reader{77: file, 3: strings.NewReader("abc")} {
+		random, ok := asRandom(r)
+		require.True(t, ok)
+		assert.Equal(t, size, random.Size())
+	}
+	require.NoError(t, file.Close())
+	folder, err := os.Open(t.TempDir())
+	require.NoError(t, err)
+	defer folder.Close()
+	for _, r := range []io.Reader{file, folder, new(bytes.Buffer)} {
+		_, ok := asRandom(r)
+		assert.False(t, ok)
+	}
+}
+
+// After an error, only blocks that are already in work are read.
+func TestScanStopsAfterError(t *testing.T) {
+	reads := atomic.Int64{}
+	got := scanBy(scanSplit{workers: 2, block: 8, window: 4}, hooked{strings.NewReader(strings.Repeat("a\n", 4000)), func(int64) error {
+		if reads.Add(1) == 1 {
+			return errors.New("disk on fire")
+		}
+		return nil
+	}}, inputFlags{max: 8}, nil)
+	require.Error(t, got.got.err)
+	assert.Less(t, reads.Load(), int64(10))
 }
 
 func (r report) textOf() string { return string(r.text(false)) }
