@@ -307,6 +307,35 @@ no-replica 0-16383: the owner a 10.0.0.1:1 has no replica
 few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
 empty the primary b 10.0.0.2:1 has no slots
 `},
+		{`a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-16383
+c 10.0.0.3:1@2 slave,fail a 0 0 1 connected
+--
+a 10.0.0.1:1@2 master - 0 0 1 connected 0-16383
+b 10.0.0.2:1@2 myself,slave a 0 0 1 connected
+`, `
+replica the replica c 10.0.0.3:1 has failed
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+unknown-node b 10.0.0.2:1 is missing in v1
+`},
+		{`[{"slots":[0,16383],"nodes":[{"id":"a","port":1,"ip":"10.0.0.1","endpoint":"10.0.0.1","role":"master","replication-offset":1,"health":"online"}]},{"slots":[],"nodes":[{"id":"r","port":1,"ip":"10.0.0.2","endpoint":"10.0.0.2","role":"replica","replication-offset":1,"health":"online"}]}]`, `
+no-replica 0-16383: the owner a 10.0.0.1:1 has no replica
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+`},
+		{`[[0,16383,["10.0.0.1",1],["10.0.0.5",5]]]--
+a 10.0.0.2:1@2 myself,master - 0 0 1 connected 0-16383
+`, `
+disagreement 0-16383: a 10.0.0.2:1 owns them, but 10.0.0.1:1 claims them too: a config epoch over none
+no-replica 0-16383: the owner a 10.0.0.2:1 has no replica
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+empty the primary 10.0.0.1:1 has no slots
+`},
+		{`[{"slots":[0,5],"nodes":[{"id":"a","port":1,"ip":"10.0.0.1","endpoint":"h1","role":"master","replication-offset":1,"health":"online","availability-zone":"y"},{"id":"d","port":2,"ip":"10.0.0.2","endpoint":"h2","role":"replica","replication-offset":1,"health":"online","availability-zone":"x"}]},{"slots":[6,16383],"nodes":[{"id":"b","port":1,"ip":"10.0.0.3","endpoint":"h3","role":"master","replication-offset":1,"health":"online"},{"id":"e","port":1,"ip":"10.0.0.4","endpoint":"h4","role":"replica","replication-offset":1,"health":"online"}]}]`, `
+few-primaries slots are owned by 2 primaries: if one fails, no majority is left to agree on a failover
+`},
+		{`[[0,16383,["h",1,"a"],["h",2,"b"]]]`, `
+few-primaries slots are owned by 1 primary: if one fails, no majority is left to agree on a failover
+one-host all nodes are on the machine h
+`},
 	} {
 		args := []string{"check", "-format", "json"}
 		for i, view := range strings.Split(c.views, "--\n") {

@@ -317,7 +317,7 @@ func (f *finder) replicas() {
 			f.add("orphan", slotmap.Set{}, "%v is a replica of %s, which is unknown", n, n.PrimaryID)
 		} else if p != nil && p.Role != topology.RolePrimary {
 			f.add("orphan", slotmap.Set{}, "%v is a replica of %v, which is not a primary", n, p)
-		} else if n.PrimaryID == "" && n.ID != "" && f.Myself() != nil {
+		} else if n.PrimaryID == "" && f.Myself() != nil { // CLUSTER NODES, which has ids
 			f.add("orphan", slotmap.Set{}, "the replica %v has no primary", n)
 		}
 	}

@@ -288,7 +288,7 @@ func (s *scan) readAt(w *scanWorker, number int) block {
 	begin := 0
 	if number > 0 {
 		begin = bytes.IndexByte(data, s.sep) + 1
-		if begin == 0 || begin >= edge { // no line begins here
+		if begin == 0 { // no line begins here
 			if b.err = err; err == io.EOF {
 				b.err = nil
 			}

@@ -383,6 +383,18 @@ func TestScanStopsAfterError(t *testing.T) {
 	}}, inputFlags{max: 8}, nil)
 	require.Error(t, got.got.err)
 	assert.Less(t, reads.Load(), int64(10))
+
+	// Of two errors, the first in the input counts.
+	started := make(chan bool, 2)
+	got = scanBy(scanSplit{workers: 2, block: 8, window: 4}, hooked{strings.NewReader(strings.Repeat("a\n", 4000)), func(at int64) error {
+		started <- true // the second waits for nobody
+		for len(started) < 2 {
+			runtime.Gosched()
+		}
+		return fmt.Errorf("no place %d", at)
+	}}, inputFlags{max: 8}, nil)
+	require.EqualError(t, got.got.err, "no place 0")
+	assert.Zero(t, got.got.errLine)
 }
 
 func (r report) textOf() string { return string(r.text(false)) }

@@ -127,8 +127,8 @@ func runStat(e *env) int {
 	}
 	if nodes.given() {
 		err = first(err, nodes.check())
-		if err == nil && nodes.stdin() > 0 && len(e.args) == 0 {
-			err = errNodesAndKeys
+		if nodes.stdin() > 0 && len(e.args) == 0 {
+			err = first(err, errNodesAndKeys)
 		}
 	}
 	if err != nil {
@@ -227,7 +227,7 @@ type spread struct {
 // worker returns a worker that counts keys, one on each line.
 func (s *spread) worker(in inputFlags, hex bool) lineWorker {
 	var keys [batchSize][]byte
-	slots := make([]hashslot.Slot, 0, batchSize)
+	var slots []hashslot.Slot
 	sep := in.sep()
 	return func(data []byte) (lines int64, bad badLines) {
 		check := hex || len(data) > in.max // a line may be bad
@@ -328,11 +328,11 @@ func zeros(x uint64) uint64 {
 // le64 returns word i of p.
 func le64(p *[64]byte, i int) uint64 { return binary.LittleEndian.Uint64(p[8*i%64:]) }
 
+// add counts keys in their slots, and overwrites the list of keys.
 func (s *spread) add(keys [][]byte, slots []hashslot.Slot) {
 	for _, slot := range slots {
 		s.keys[slot]++
 	}
-	keys = slices.Clone(keys)
 	for ; len(keys) > batchSize; keys = keys[batchSize:] {
 		s.addTags(keys[:batchSize])
 	}
@@ -497,7 +497,7 @@ func (r report) ownersText(b *bytes.Buffer) {
 		b.WriteString("\n" + table.String())
 	}
 	if u := r.Unowned; u != nil && u.Slots > 0 {
-		fmt.Fprintf(b, "\n%d slots have no owner: they hold %d keys, %.2f%% of all.\n", u.Slots, u.Keys, 100*u.Share)
+		fmt.Fprintf(b, "\n%s %d keys, %.2f%% of all.\n", count(u.Slots, "slot has no owner: it holds", "slots have no owner: they hold"), u.Keys, 100*u.Share)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -55,6 +56,7 @@ func TestStat(t *testing.T) {
 	}
 	assert.InDelta(t, squares/16384-want.Mean*want.Mean, got.Deviation*got.Deviation, 1e-6)
 	assert.InDelta(t, want.Mean, got.ByChance*got.ByChance, 1e-3, "a slot gets few of the keys: as good as Poisson")
+	assert.InEpsilon(t, math.Sqrt(keys/16384.*(1-1/16384.)), got.ByChance, 1e-12)
 	assert.Len(t, got.HotSlots, 20)
 	for i, s := range got.HotSlots {
 		assert.Equal(t, slots[s.Slot], s.Keys)
@@ -131,10 +133,32 @@ func TestStatForms(t *testing.T) {
 	assert.Equal(t, "hashslot stat: argument 1 is left out: 1 is an odd number of hex digits\nhashslot stat: argument 2 is left out: byte 2, \"\\n\", is not a hex digit\n", r.errOut)
 	assert.Contains(t, r.out, head(1, 0, 1))
 	assert.Contains(t, runOn("", "stat", "{a\nb}", "", "{}").out, head(3, 1, 3))
-	assert.Equal(t, exitUsage, runOn("", "stat", "-top", "1001").code)
+	for _, top := range []string{"-1", "1001"} {
+		assert.Equal(t, result{2, "", "hashslot stat: -top must be from 0 to 1000, not " + top + " (hashslot stat -h for help)\n"}, runOn("", "stat", "-top", top))
+	}
+	assert.Equal(t, exitOK, runOn("", "stat", "-top", "1000").code)
+	assert.Contains(t, runOn("", "stat", "a").out, "\n slot  keys    share\n15495     1  100.00%\n")
+	assert.Contains(t, runOn("", "stat", "-hex", "{a}").out, "\n slot  keys    share  tag\n15495     1  100.00%  61\n")
+	r = runOn("a h:1@2 myself,master - 0 0 1 connected 0-16382\n", "stat", "-nodes", "-", "{a}")
+	assert.Contains(t, r.out, "\nkeys    share  slots   keys/slot  id  address\n   1  100.00%  16383  6.1039e-05  a   h:1\n")
+	assert.Contains(t, r.out, "\n1 slot has no owner: it holds 0 keys, 0.00% of all.\n")
+	var del strings.Builder
+	for i := range 2*batchSize + 1 {
+		fmt.Fprintf(&del, " {a}%d", i)
+	}
+	assert.Contains(t, runOn("del"+del.String()+"\nget b\n", "stat", "-commands").out, head(2*batchSize+2, 2*batchSize+1, 2))
+	twelve := runOn("", "stat", "-format", "json", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l").out
+	assert.Equal(t, 10, strings.Count(twelve, `{"slot":`))
+	assert.Equal(t, "hashslot stat: argument 1 is left out: 1 is an odd number of hex digits\n", runOn("", "stat", "-unhex", "6").errOut)
+	assert.Equal(t, "hashslot stat: NUL-ended line 2 is left out: longer than 1 bytes, the limit that -max sets\n", runOn("a\x00aa\x00", "stat", "-0", "-max", "1").errOut)
+	assert.Contains(t, runOn("", "stat", "-commands", "GET a").out, "  not understood 1\n")
+	assert.Equal(t, exitFailed, runOn("x\n", "stat", "-unhex", "-svg", "-").code)
+	var errOut bytes.Buffer
+	assert.Equal(t, exitFailed, run([]string{"stat", "foo", "-svg", "-"}, nil, &failingWriter{3, errors.New("full")}, &errOut))
+	assert.Equal(t, "hashslot stat: full\n", errOut.String())
 	assert.NotContains(t, runOn("{a}\n", "stat", "-top", "0").out, "share")
 
-	long := strings.Repeat("x", statTagLen)
+	long := strings.Repeat("x", 256)
 	r = runOn("{"+long+"}\n{"+long+"y}\n", "stat")
 	assert.Contains(t, r.out, head(2, 2, 2))
 	assert.Equal(t, 1, strings.Count(r.out, "%  "+long), "the longer tag is not listed")
@@ -199,8 +223,42 @@ func TestTopTags(t *testing.T) {
 	assert.Contains(t, runOn(cold, "stat", "-top", "0", "-format", "json").out, `"hot_tags":[],"hot_tags_error":0,`)
 }
 
+// Lines of all lengths, sparse and dense, with and without an end, up to a full batch.
+func TestSplit(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(13, 14))
+	var lines [batchSize][]byte
+	for size := range 400 {
+		data := make([]byte, size)
+		for i := range data {
+			if data[i] = '\n' ^ byte(1<<rnd.IntN(8)); rnd.IntN(1+size%5*8) == 0 {
+				data[i] = '\n'
+			}
+		}
+		if size == 399 {
+			data = bytes.Repeat([]byte("\n"), batchSize+200)
+		}
+		var got [][]byte
+		for rest := data; len(rest) > 0; {
+			n, size := split(&lines, rest, '\n')
+			require.Positive(t, size)
+			for _, line := range lines[:n] {
+				got = append(got, slices.Clone(line))
+			}
+			rest = rest[size:]
+		}
+		want := bytes.Split(data, []byte("\n"))
+		if len(want[len(want)-1]) == 0 {
+			want = want[:len(want)-1]
+		}
+		require.Len(t, got, len(want))
+		for i, line := range want {
+			require.Equal(t, string(line), string(got[i]), "%d", size)
+		}
+	}
+}
+
 func TestFindTag(t *testing.T) {
-	for _, key := range []string{"", "{a}", "{a}bcdef", "{a}bcdefg", "{}bcdefgh", "{\u00e9bcdefgh}", "{bcdefgh}", "{bcdefghi}", "{bcdefgh", "a{bcdefgh}", "{{a}bcdef}", "}{a}bcdefg"} {
+	for _, key := range []string{"", "{a}", "{a}bcdef", "{a}bcdefg", "{}bcdefgh", "{\u00e9bcdefgh}", "{bcdefgh}", "{bcdefghi}", "{bcdefgh", "a{bcdefgh}", "{{a}bcdef}", "}{a}bcdefg", "\x00a}bcdefgh", "{a\x00bcdefg}"} {
 		start, end, ok := hashtag.Find([]byte(key))
 		start2, end2, ok2 := findTag([]byte(key))
 		assert.Equal(t, ok, ok2, key)
@@ -526,6 +584,45 @@ func TestPicture(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The classes of a map, its colours and its notes.
+func TestStatLegend(t *testing.T) {
+	draw := func(top int, keys ...uint64) *picture {
+		var s spread
+		copy(s.keys[5:], keys)
+		svg := string(s.report(top).draw(s.keys[:], "auto"))
+		sum := uint64(0)
+		for _, n := range keys {
+			sum += n
+		}
+		assert.Contains(t, svg, fmt.Sprintf(">%d keys in %d of 16384 slots</text>", sum, len(keys)))
+		return readPicture(t, svg, "keys in a slot", "slots")
+	}
+	for _, c := range []struct {
+		low, high uint64
+		want      string
+	}{
+		{7, 7, "7"}, {5, 7, "5, 6, 7"}, {5, 6, "5, 6"},
+		{1000, 1015, "1000 to 1001, 1002 to 1003, 1004 to 1005, 1006 to 1007, 1008 to 1009, 1010 to 1011, 1012 to 1013, 1014 to 1015"},
+		{1000, 1018, "1000 to 1001, 1002 to 1003, 1004 to 1006, 1007 to 1008, 1009 to 1010, 1011 to 1013, 1014 to 1015, 1016 to 1018"},
+		{10, 39, "10 to 12, 13 to 16, 17 to 20, 21 to 24, 25 to 27, 28 to 31, 32 to 35, 36 to 39"}, {10, 40, "10 to 19, 20 to 39, 40"},
+		{1, 255, "1, 2 to 3, 4 to 7, 8 to 15, 16 to 31, 32 to 63, 64 to 127, 128 to 255"}, {1, 256, "1 to 2, 3 to 8, 9 to 26, 27 to 80, 81 to 242, 243 to 256"},
+		{3, 765, "3 to 5, 6 to 11, 12 to 23, 24 to 47, 48 to 95, 96 to 191, 192 to 383, 384 to 765"},
+	} {
+		p := draw(0, c.low, c.high)
+		var labels, colours []string
+		for _, l := range p.legend[1:] {
+			labels, colours = append(labels, l[1]), append(colours, l[0])
+		}
+		assert.Equal(t, c.want, strings.Join(labels, ", "))
+		if want := map[int]string{1: "#f07828", 2: "#fad769 #b90f69", 3: "#fad769 #f07828 #b90f69", 8: "#fad769 #f7bc56 #f4a144 #f18631 #e86931 #d84b44 #c92d56 #b90f69"}[len(colours)]; want != "" {
+			assert.Equal(t, want, strings.Join(colours, " "))
+		}
+	}
+	assert.Equal(t, []string{"min 0, mean 0.00012207, max 2", "deviation 0.015625, by chance 0.011048", "", "Slots with the most keys", "5: 2 keys"}, draw(9, 2).notes)
+	assert.Len(t, draw(0, 2).notes, 2)
+	assert.Len(t, draw(99, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1).notes, 4+10)
 }
 
 func TestStatSVG(t *testing.T) {
