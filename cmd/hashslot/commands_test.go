@@ -311,9 +311,11 @@ func TestCommandCounter(t *testing.T) {
 	assert.Equal(t, strings.ReplaceAll("refused by a cluster\n        2  rename: C\n        1  copy: C\n        1  copy (MULTI): C\n        1  lmove: C\n        1  smove: C\n", "C", cross), troubles)
 	assert.NotContains(t, r.out, "in scripts")
 
-	// The lines stay in order.
-	block := "1.1 [0 x] \"multi\"\n1.1 [0 x] \"set\" \"a\" \"1\"\n1.1 [0 x] \"exec\"\n1.1 [0 x] \"set\" \"b\" \"1\"\n"
-	assert.Contains(t, runOn(strings.Repeat(block, 3*statSplit.block/len(block)), "stat", "-commands").out, "  refused        0\n")
+	// The lines stay in order: all commands after the first two are in a block with both slots.
+	block := "1.1 [0 x] \"multi\"\n1.1 [0 x] \"set\" \"b\" \"1\"\n"
+	const set = "1.1 [0 x] \"set\" \"a\" \"1\"\n"
+	n := 3 * statSplit.block / len(set)
+	assert.Contains(t, runOn(block+strings.Repeat(set, n), "stat", "-commands").out, fmt.Sprintf("  refused        %d\n", n))
 	assert.Contains(t, runOn("1.1 [0 lua] \"ping\"\n", "stat", "-commands").out, "in scripts       1\n")
 
 	// Of unknown names, the first are counted.

@@ -6,6 +6,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
 )
 
@@ -242,6 +245,177 @@ func TestDrawChange(t *testing.T) {
 	assert.Equal(t, exitUsage, runOn("", "draw", "-before", "-", "-").code)
 	assert.Equal(t, exitFailed, runOn("", "draw", "-before", "-", file).code)
 }
+
+var paths = regexp.MustCompile(` d="M\d+ \d+h\d+v\d+h-\d+z[^"]*"`)
+
+// withoutPaths is an SVG without the places of the slots, which readPicture reads.
+func withoutPaths(svg []byte) string { return paths.ReplaceAllString(string(svg), "") }
+
+// golden1 has kinds with all marks, labels, open slots and notes.
+func golden1() *slotMap {
+	m := &slotMap{title: "A & B", theme: "light", columns: []string{"#", "id"}, detail: "ranges", labels: true, open: []hashslot.Slot{0, 130, 16383}, notes: []string{"a note", "<b>"}}
+	for i, mark := range []string{"failed", "suspected", "loading", "bare", "", "", ""} {
+		m.kinds = append(m.kinds, slotKind{colour: shardColour(i), mark: mark, cells: []string{fmt.Sprint(i + 1), mark}, detail: "0-9"})
+	}
+	m.kinds[4].colour, m.kinds[5].colour, m.kinds[6].cells[0] = hatched, "", ""
+	for slot := range m.kind {
+		switch { // 384 slots are enough for a label, and a short range before a long one is, too
+		case slot < 384:
+			m.kind[slot] = 0
+		case slot < 767, slot >= 16300:
+			m.kind[slot] = 1
+		case slot < 780, slot >= 800 && slot < 1300:
+			m.kind[slot] = 2
+		case slot < 1900:
+			m.kind[slot] = 4
+		case slot < 9000:
+			m.kind[slot] = 3
+		default:
+			m.kind[slot] = 6
+		}
+	}
+	return m
+}
+
+// golden2 has two columns of a legend and no detail.
+func golden2() *slotMap {
+	m := &slotMap{title: "two", columns: []string{"a column"}, detail: "none", notes: []string{strings.Repeat("long ", 60)}}
+	for i := range mapLegend + 1 {
+		m.kinds = append(m.kinds, slotKind{cells: []string{fmt.Sprint("cell ", i)}, detail: "not shown"})
+	}
+	return m
+}
+
+// All of a picture but the places of the slots, and the ends of one with two columns.
+func TestGoldenSVG(t *testing.T) {
+	assert.Equal(t, goldenSVG, withoutPaths(golden1().svg()))
+	m := golden2()
+	svg := string(m.svg())
+	assert.True(t, strings.HasPrefix(svg, goldenHead+"\n"), "%.999s", svg)
+	assert.Contains(t, svg, goldenTail+"\n<text x=\"882\" y=\"940\">long ")
+	assert.Equal(t, goldenHead[strings.Index(goldenHead, "text,"):strings.Index(goldenHead, "@")]+style("")[strings.Index(style(""), ".label"):], style("light"))
+	assert.Equal(t, style("")[strings.Index(style(""), "{text")+1:strings.Index(style(""), "}.label")]+style("")[strings.Index(style(""), ".label"):], style("dark"))
+	m.notes, m.theme = slices.Repeat([]string{"x"}, 9), "dark"
+	assert.Contains(t, string(m.svg()), `width="1274" height="1170" `)
+}
+
+const goldenSVG = `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="1216" height="888" viewBox="0 0 1216 888" font-family="sans-serif" font-size="13">
+<title>A &amp; B</title>
+<style>text,.ink{fill:#222}.soft{fill:#666}.paper{fill:#fff}.none{fill:#efefef}.frame{stroke:#888}.label{fill:#000;stroke:#fff;stroke-width:3px;paint-order:stroke}</style>
+<defs><pattern id="hatched" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="#fff"/><line x1="0" y1="6" x2="6" y2="0" stroke="#d00"/></pattern><pattern id="failed" width="12" height="12" patternUnits="userSpaceOnUse"><path d="M0 0L12 12M12 0L0 12" stroke="#fff" stroke-width="4"/><path d="M0 0L12 12M12 0L0 12" stroke="#000" stroke-width="2"/></pattern><pattern id="suspected" width="12" height="12" patternUnits="userSpaceOnUse"><path d="M-3 3L3 -3M0 12L12 0M9 15L15 9" stroke="#fff" stroke-width="4"/><path d="M-3 3L3 -3M0 12L12 0M9 15L15 9" stroke="#000" stroke-width="2"/></pattern><pattern id="loading" width="12" height="12" patternUnits="userSpaceOnUse"><circle cx="6" cy="6" r="3.5" fill="#fff"/><circle cx="6" cy="6" r="2.5"/></pattern><pattern id="bare" width="12" height="12" patternUnits="userSpaceOnUse"><path d="M0 9H12" stroke="#fff" stroke-width="3"/><path d="M0 9H12" stroke="#000" stroke-width="1.5"/></pattern></defs>
+<rect width="100%" height="100%" class="paper"/>
+<text x="84" y="32" font-size="18" font-weight="bold">A &amp; B</text>
+<text x="468" y="62" class="soft" text-anchor="middle">slot, counted from the first of its row</text>
+<text x="84" y="82" class="soft">+0</text>
+<text x="180" y="82" class="soft">+16</text>
+<text x="276" y="82" class="soft">+32</text>
+<text x="372" y="82" class="soft">+48</text>
+<text x="468" y="82" class="soft">+64</text>
+<text x="564" y="82" class="soft">+80</text>
+<text x="660" y="82" class="soft">+96</text>
+<text x="756" y="82" class="soft">+112</text>
+<text x="0" y="0" class="soft" text-anchor="middle" transform="translate(20 474) rotate(-90)">first slot of the row</text>
+<text x="76" y="99" class="soft" text-anchor="end">0</text>
+<text x="76" y="147" class="soft" text-anchor="end">1024</text>
+<text x="76" y="195" class="soft" text-anchor="end">2048</text>
+<text x="76" y="243" class="soft" text-anchor="end">3072</text>
+<text x="76" y="291" class="soft" text-anchor="end">4096</text>
+<text x="76" y="339" class="soft" text-anchor="end">5120</text>
+<text x="76" y="387" class="soft" text-anchor="end">6144</text>
+<text x="76" y="435" class="soft" text-anchor="end">7168</text>
+<text x="76" y="483" class="soft" text-anchor="end">8192</text>
+<text x="76" y="531" class="soft" text-anchor="end">9216</text>
+<text x="76" y="579" class="soft" text-anchor="end">10240</text>
+<text x="76" y="627" class="soft" text-anchor="end">11264</text>
+<text x="76" y="675" class="soft" text-anchor="end">12288</text>
+<text x="76" y="723" class="soft" text-anchor="end">13312</text>
+<text x="76" y="771" class="soft" text-anchor="end">14336</text>
+<text x="76" y="819" class="soft" text-anchor="end">15360</text>
+<path fill="#55a989" shape-rendering="crispEdges"><title>1 failed</title></path>
+<path class="mark" fill="url(#failed)" pointer-events="none"/>
+<path fill="#a13431" shape-rendering="crispEdges"><title>2 suspected</title></path>
+<path class="mark" fill="url(#suspected)" pointer-events="none"/>
+<path fill="#beed87" shape-rendering="crispEdges"><title>3 loading</title></path>
+<path class="mark" fill="url(#loading)" pointer-events="none"/>
+<path fill="#4b5b72" shape-rendering="crispEdges"><title>4 bare</title></path>
+<path class="mark" fill="url(#bare)" pointer-events="none"/>
+<path fill="url(#hatched)" shape-rendering="crispEdges"><title>5 </title></path>
+<path fill="#8806f9" shape-rendering="crispEdges"><title> </title></path>
+<rect class="open" x="85" y="91" width="4" height="4" fill="#000" stroke="#fff"/>
+<rect class="open" x="97" y="97" width="4" height="4" fill="#000" stroke="#fff"/>
+<rect class="open" x="847" y="853" width="4" height="4" fill="#000" stroke="#fff"/>
+<text x="468" y="105" class="label" text-anchor="middle" font-weight="bold" pointer-events="none">1</text>
+<text x="468" y="147" class="label" text-anchor="middle" font-weight="bold" pointer-events="none">3</text>
+<text x="468" y="351" class="label" text-anchor="middle" font-weight="bold" pointer-events="none">4</text>
+<text x="468" y="171" class="label" text-anchor="middle" font-weight="bold" pointer-events="none">5</text>
+<rect x="84" y="90" width="768" height="768" fill="none" class="frame"/>
+<text x="906" y="100" font-weight="bold">#</text>
+<text x="927" y="100" font-weight="bold">id</text>
+<text x="1112" y="100" font-weight="bold" text-anchor="end">slots</text>
+<text x="1132" y="100" font-weight="bold">ranges</text>
+<rect x="882" y="108" width="14" height="14" fill="#55a989" />
+<g transform="translate(883 109)"><rect class="mark" width="12" height="12" fill="url(#failed)"/></g>
+<text x="906" y="120">1</text>
+<text x="927" y="120">failed</text>
+<text x="1112" y="120" text-anchor="end">384</text>
+<text x="1132" y="120">0-9</text>
+<rect x="882" y="128" width="14" height="14" fill="#a13431" />
+<g transform="translate(883 129)"><rect class="mark" width="12" height="12" fill="url(#suspected)"/></g>
+<text x="906" y="140">2</text>
+<text x="927" y="140">suspected</text>
+<text x="1112" y="140" text-anchor="end">467</text>
+<text x="1132" y="140">0-9</text>
+<rect x="882" y="148" width="14" height="14" fill="#beed87" />
+<g transform="translate(883 149)"><rect class="mark" width="12" height="12" fill="url(#loading)"/></g>
+<text x="906" y="160">3</text>
+<text x="927" y="160">loading</text>
+<text x="1112" y="160" text-anchor="end">513</text>
+<text x="1132" y="160">0-9</text>
+<rect x="882" y="168" width="14" height="14" fill="#4b5b72" />
+<g transform="translate(883 169)"><rect class="mark" width="12" height="12" fill="url(#bare)"/></g>
+<text x="906" y="180">4</text>
+<text x="927" y="180">bare</text>
+<text x="1112" y="180" text-anchor="end">7100</text>
+<text x="1132" y="180">0-9</text>
+<rect x="882" y="188" width="14" height="14" fill="url(#hatched)" />
+<text x="906" y="200">5</text>
+<text x="927" y="200"></text>
+<text x="1112" y="200" text-anchor="end">620</text>
+<text x="1132" y="200">0-9</text>
+<rect x="882" y="208" width="14" height="14" class="none" />
+<text x="906" y="220">6</text>
+<text x="927" y="220"></text>
+<text x="1112" y="220" text-anchor="end">0</text>
+<text x="1132" y="220">0-9</text>
+<rect x="882" y="228" width="14" height="14" fill="#8806f9" />
+<text x="906" y="240"></text>
+<text x="927" y="240"></text>
+<text x="1112" y="240" text-anchor="end">7300</text>
+<text x="1132" y="240">0-9</text>
+<rect x="887" y="253" width="4" height="4" class="ink"/>
+<text x="906" y="260">open, on top of the colour</text>
+<text x="1112" y="260" text-anchor="end">3</text>
+<text x="882" y="300">a note</text>
+<text x="882" y="320">&lt;b&gt;</text>
+</svg>
+`
+
+const goldenHead = `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="3602" height="1010" viewBox="0 0 3602 1010" font-family="sans-serif" font-size="13">
+<title>two</title>
+<style>text,.ink{fill:#222}.soft{fill:#666}.paper{fill:#fff}.none{fill:#efefef}.frame{stroke:#888}@media (prefers-color-scheme:dark){text,.ink{fill:#e6e6e6}.soft{fill:#a5a5a5}.paper{fill:#14161a}.none{fill:#2b2f36}.frame{stroke:#999}}.label{fill:#000;stroke:#fff;stroke-width:3px;paint-order:stroke}</style>
+<defs></defs>
+<rect width="100%" height="100%" class="paper"/>`
+
+const goldenTail = `<text x="906" y="880">cell 38</text>
+<text x="1038" y="880" text-anchor="end">0</text>
+<rect x="882" y="888" width="14" height="14" class="none" />
+<text x="906" y="900">cell 39</text>
+<text x="1038" y="900" text-anchor="end">0</text>
+<text x="1102" y="100" font-weight="bold">a column</text>
+<text x="1234" y="100" font-weight="bold" text-anchor="end">slots</text>
+<rect x="1078" y="108" width="14" height="14" class="none" />
+<text x="1102" y="120">cell 40</text>
+<text x="1234" y="120" text-anchor="end">0</text>`
 
 // Readers with any kind of colour vision can tell the colours apart. The matrices
 // are those of Machado, Oliveira and Fernandes (2009) for vision without one of the

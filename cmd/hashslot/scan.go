@@ -332,7 +332,7 @@ func (w *scanWorker) room(block int) {
 // count counts the lines of a block, then adds up the results of blocks that are
 // complete, in order.
 func (s *scan) count(w *scanWorker, b block) {
-	if b.number == 0 && s.e.cmd != nil && s.e.cmd.rawKeys {
+	if b.number == 0 {
 		s.mu.Lock()
 		s.progress.end()
 		s.e.warnOfInput(b.data, s.sep)
@@ -430,7 +430,6 @@ func (s *scan) readNext(w *scanWorker) (_ block, ok bool) {
 		return block{}, false
 	}
 	var err error
-	cut := 0
 	for err == nil {
 		if err = s.readBlock(w, !s.skipping); err == errStopped {
 			return block{}, false
@@ -444,15 +443,11 @@ func (s *scan) readNext(w *scanWorker) (_ block, ok bool) {
 			}
 			continue
 		}
-		cut = bytes.LastIndexByte(w.buf, s.sep) + 1
-		if cut > 0 || len(w.buf) > s.max {
+		if len(w.buf) > s.max || bytes.IndexByte(w.buf, s.sep) >= 0 {
 			break
 		}
 	}
-	if s.skipping { // to the end of the input
-		w.buf = w.buf[:0]
-	}
-	cut = bytes.LastIndexByte(w.buf, s.sep) + 1
+	cut := bytes.LastIndexByte(w.buf, s.sep) + 1
 	s.rest = append(s.rest[:0], w.buf[cut:]...)
 	b := block{number: s.turns}
 	if b.long = len(s.rest) > s.max; b.long {
@@ -518,7 +513,7 @@ func (g *scanned) report(e *env, unit string) int {
 		code = e.fail(fmt.Errorf("%s %d is left out: %s", unit, b.line+1, b.reason))
 	}
 	if more := g.bad.n - int64(len(g.bad.first)); more > 0 {
-		code = e.fail(fmt.Errorf("%d more %ss are left out", more, unit))
+		code = e.fail(fmt.Errorf("%s left out", count(int(more), "more "+unit+" is", "more "+unit+"s are")))
 	}
 	if g.err != nil {
 		what := ""

@@ -135,12 +135,90 @@ func TestScanLeavesTheInput(t *testing.T) {
 	if testing.Short() {
 		rounds /= 10
 	}
+	before := runtime.NumGoroutine()
 	for range rounds {
 		r := &ending{Reader: strings.NewReader("a\nb")}
 		scanBy(scanSplit{workers: 3, block: 8, ahead: 1, window: 3}, r, inputFlags{max: 8}, nil)
 		runtime.Gosched()
 		if n := r.ends.Load(); n != 1 {
 			t.Fatalf("%d reads at the end of the input", n)
+		}
+	}
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, 10*time.Second, time.Millisecond, "one waits for signals, and one for this")
+}
+
+// An interrupt ends the reading within a line that is too long, and while an earlier block
+// is not counted yet.
+func TestScanInterruptedEarly(t *testing.T) {
+	before := runtime.NumGoroutine()
+	reader, keys := io.Pipe()
+	signals := make(chan os.Signal)
+	result := make(chan scanResult)
+	go func() {
+		result <- scanBy(scanSplit{workers: 2, block: 8, window: 4}, reader, inputFlags{max: 3}, signals)
+	}()
+	_, err := io.WriteString(keys, "a\n"+strings.Repeat("x", 99)) // returns when all is read
+	require.NoError(t, err)
+	signals <- os.Interrupt
+	got := <-result
+	assert.Equal(t, scanned{lines: 2, bad: badLines{[]badLine{{1, tooLong(3).Error()}}, 1}, interrupted: true}, got.got)
+	reader.Close()
+	reads := 0
+	got = scanBy(scanSplit{workers: 2, block: 8, window: 4}, readerFunc(func(p []byte) (int, error) {
+		if reads++; reads == 100 {
+			signals <- os.Interrupt
+		}
+		return copy(p, "x\n"), nil
+	}), inputFlags{max: 3}, signals)
+	assert.True(t, got.got.interrupted)
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 10*time.Second, time.Millisecond, "nothing reads on")
+
+	reader, keys = io.Pipe()
+	var errOut bytes.Buffer
+	counting := false // the second block
+	counted := make(chan bool)
+	e := &env{stdin: reader, stderr: &errOut, interrupt: signals, terminal: func(f any) bool { return f == &errOut }, now: func() time.Time {
+		if counting {
+			counting = false
+			close(counted) // its result is known
+		}
+		return time.Time{}
+	}}
+	done := make(chan scanned)
+	go func() {
+		done <- e.scan(inputFlags{max: 8}, scanSplit{workers: 2, block: 8, window: 4}, func() lineWorker {
+			return func(data []byte) (int64, badLines) {
+				if data[0] == 'a' {
+					<-counted
+				} else {
+					counting = true
+				}
+				return int64(bytes.Count(data, []byte("\n"))), badLines{}
+			}
+		})
+	}()
+	for _, part := range []string{"aaaaaaaa\n", "b\n", "c"} {
+		_, err := io.WriteString(keys, part)
+		require.NoError(t, err)
+	}
+	signals <- os.Interrupt
+	assert.Equal(t, scanned{lines: 2, interrupted: true}, <-done)
+	reader.Close()
+
+	// After the end, and between a read and what follows.
+	s := &scan{stopped: true}
+	s.stop()
+	assert.True(t, s.mu.TryLock())
+	assert.False(t, s.got.interrupted)
+	for _, stops := range []bool{false, true} {
+		s := &scan{r: strings.NewReader("aaaaaaaa\nb\n"), sep: '\n', max: 8, split: scanSplit{block: 8}, results: make([]blockResult, 2)}
+		s.moved.L = &s.mu
+		s.progress = &progress{w: io.Discard, now: func() time.Time { s.stopped = stops; return time.Time{} }}
+		b, ok := s.readNext(new(scanWorker))
+		assert.Equal(t, !stops, ok)
+		if ok {
+			assert.Equal(t, "aaaaaaaa\n", string(b.data))
+			assert.Nil(t, s.current)
 		}
 	}
 }
@@ -295,6 +373,10 @@ func TestScanTooLong(t *testing.T) {
 	assert.Equal(t, maxBadLines+1, strings.Count(r.errOut, "\n"))
 	assert.Contains(t, r.errOut, "hashslot stat: 15 more lines are left out\n")
 	assert.Contains(t, r.out, `"bad_lines":25,"interrupted":false`)
+	r = runOn(strings.Repeat("long\n", 11), "stat", "-max", "3")
+	assert.Contains(t, r.errOut, "hashslot stat: 1 more line is left out\n")
+	r = runOn(strings.Repeat("00\n", 5)+"x\n"+strings.Repeat("00\n", 40), "stat", "-unhex")
+	assert.Equal(t, "hashslot stat: line 6 is left out: byte 1, \"x\", is not a hex digit\n", r.errOut)
 	r = runOn("get a\n"+strings.Repeat("x", 20)+"\nget b\n", "stat", "-commands", "-max", "10")
 	assert.Equal(t, exitFailed, r.code)
 	assert.Contains(t, r.out, "commands         2\n")
@@ -404,6 +486,7 @@ func TestInputWarnings(t *testing.T) {
 		"a\n":                 "",
 		"a\r\nb\r\n":          "the first line ends with a carriage return, which counts as part of the line, in every line",
 		"\xef\xbb\xbfa\n":     "the input begins with a byte order mark, which counts as part of the first line",
+		"\xfe\xff\x00a\x00\n": "the input begins with the byte order mark of UTF-16, but keys are read byte by byte: convert the input to UTF-8",
 		"\xff\xfea\x00\n\x00": "the input begins with the byte order mark of UTF-16, but keys are read byte by byte: convert the input to UTF-8",
 	} {
 		for _, args := range []string{"slot", "stat", "route -nodes testdata/nodes.txt"} {
@@ -416,6 +499,9 @@ func TestInputWarnings(t *testing.T) {
 			}
 		}
 	}
+	// Only the first line is looked at, and only if lines end with a newline.
+	assert.Empty(t, runOn(strings.Repeat("a\n", statSplit.block/2)+strings.Repeat("a\r\n", statSplit.block), "stat").errOut)
+	assert.Empty(t, runOn("a\r\x00", "slot", "-0").errOut)
 	// A carriage return is no part of a command, nor of hex.
 	assert.Empty(t, runOn("GET a\r\n", "stat", "-commands").errOut)
 	assert.Empty(t, runOn("GET a\r\n", "route", "-commands", "-nodes", "testdata/nodes.txt").errOut)
