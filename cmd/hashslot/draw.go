@@ -112,8 +112,8 @@ func runDraw(e *env) int {
 	nodes.take(e.args)
 	before.from = nodes.from
 	err := first(nodes.check(), theme.check())
-	if err == nil && nodes.stdin()+before.stdin() > 1 {
-		err = errTwice
+	if nodes.stdin()+before.stdin() > 1 {
+		err = first(err, errTwice)
 	}
 	if err != nil {
 		return e.badUse(err)
@@ -444,12 +444,12 @@ func firstRanges(s slotmap.Set) string {
 // shortIDs returns a function that shortens ids to eight characters, or to more if the
 // ids of shards and open slots need more to differ.
 func shortIDs(d clusterJSON) func(string) string {
-	ids := map[string]bool{}
+	ids := map[string]struct{}{}
 	for _, s := range d.Shards {
-		ids[s.ID] = true
+		ids[s.ID] = struct{}{}
 	}
 	for _, o := range d.Migrating {
-		ids[o.From], ids[o.To] = true, true
+		ids[o.From], ids[o.To] = struct{}{}, struct{}{}
 	}
 	cut := func(id string, n int) string {
 		if r := []rune(id); len(r) > n {
@@ -459,9 +459,9 @@ func shortIDs(d clusterJSON) func(string) string {
 	}
 	n := 8
 	for ; n < 40; n++ {
-		short := map[string]bool{}
+		short := map[string]struct{}{}
 		for id := range ids {
-			short[cut(id, n)] = true
+			short[cut(id, n)] = struct{}{}
 		}
 		if len(short) == len(ids) {
 			break

@@ -17,6 +17,8 @@ import (
 
 	"github.com/hashslot/hashslot"
 	"github.com/hashslot/hashslot/slotmap"
+	"github.com/hashslot/hashslot/slotmap/plan"
+	"github.com/hashslot/hashslot/slotmap/topology"
 )
 
 func readOwners(t *testing.T, svg string) *picture {
@@ -286,6 +288,125 @@ func golden2() *slotMap {
 	return m
 }
 
+// What is said of few shards and of many: the title, the state, the groups and the notes.
+func TestDrawParts(t *testing.T) {
+	draw := func(view string, args ...string) (string, *picture) {
+		r := runOn(view, append([]string{"draw", "-"}, args...)...)
+		require.Equal(t, result{out: r.out}, r)
+		titles := []string{"#", "id", "address", "slots"}
+		if strings.Contains(r.out, ">state<") {
+			titles = []string{"#", "id", "address", "state", "slots"}
+		}
+		if strings.Contains(r.out, ">ranges<") {
+			titles = append(titles, "ranges")
+		}
+		return r.out, readPicture(t, r.out, titles...)
+	}
+	// shards of which the first has most slots, the last is not assigned, and some have a flag.
+	shards := func(n int, flags map[int]string) string {
+		var b strings.Builder
+		for i := range n {
+			first, last := 8000+5*i, 8004+5*i
+			if i == 0 {
+				first = 0
+			}
+			fmt.Fprintf(&b, "%08x h%d:1@2 master%s - 0 0 %d connected %d-%d\n", i, i, flags[i], i+1, first, last)
+		}
+		return b.String()
+	}
+	svg, p := draw("a h:1@2 myself,master - 0 0 1 connected 0-8191\nb " + strings.Repeat("x", 38) + ":1@2 master - 0 0 2 connected 8192-12287\nc " + strings.Repeat("x", 39) + ":1@2 master - 0 0 3 connected 12288-16383\nd h:2@2 slave a 0 0 1 connected\n")
+	assert.Contains(t, svg, ">16384 of 16384 slots in 3 shards</text>")
+	assert.Equal(t, 3, strings.Count(svg, `class="label"`))
+	assert.Equal(t, [][]string{{"1", "a", "h:1", "", "8192", "0-8191"}, {"2", "b", strings.Repeat("x", 38) + ":1", "no replica", "4096", "8192-12287"}, {"3", "c", strings.Repeat("x", 20) + "\u2026" + strings.Repeat("x", 17) + ":1", "no replica", "4096", "12288-16383"}},
+		[][]string{p.legend[0][1:], p.legend[1][1:], p.legend[2][1:]})
+	assert.Empty(t, p.notes)
+	svg, p = draw("a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@2 slave a 0 0 1 connected\n")
+	assert.Contains(t, svg, ">16384 of 16384 slots in 1 shard</text>")
+	assert.Empty(t, p.notes)
+	_, p = draw("a h:1@2 myself,master,fail - 0 0 1 connected 0-8191\nb h:2@2 master - 0 0 2 connected 8192-16383\nc h:3@2 slave b 0 0 2 connected\n")
+	assert.Equal(t, []string{"failed", ""}, []string{p.legend[0][4], p.legend[1][4]})
+	_, p = draw(`[{"slots":[0,16383],"nodes":[{"id":"a","port":1,"endpoint":"h","role":"master","replication-offset":1,"health":"loading"}]}]`)
+	assert.Equal(t, "loading", p.legend[0][4])
+	other := filepath.Join(t.TempDir(), "other")
+	require.NoError(t, os.WriteFile(other, []byte("a h:1@2 master - 0 0 1 connected 0-4 6-16383\nb h:2@2 myself,master - 0 0 2 connected 5\n"), 0o600))
+	_, p = draw("a h:1@2 myself,master - 0 0 1 connected 0-16383\nb h:2@2 master - 0 0 2 connected\n", other)
+	assert.Contains(t, p.notes, `Nodes disagree: see "hashslot check"`)
+
+	_, p = draw(shards(10, nil))
+	assert.Equal(t, []string{"No shard has a replica"}, p.notes)
+	_, p = draw(shards(11, nil))
+	assert.Equal(t, []string{"Colours repeat after 10 shards", "No shard has a replica"}, p.notes)
+	svg, p = draw(shards(120, nil))
+	assert.Contains(t, svg, ">h119:1<")
+	assert.Len(t, p.legend, 121)
+	for n, size := range map[int]int{121: 4, 156: 4, 157: 5} {
+		svg, p := draw(shards(n, map[int]string{1: ",fail", size: ",fail", size + 1: ",fail?"}))
+		assert.NotContains(t, svg, `class="label"`)
+		assert.Equal(t, []string{"No shard has a replica"}, p.notes)
+		rows := (n + size - 1) / size
+		require.Len(t, p.legend, rows+1)
+		assert.Equal(t, []string{hatched, "-", "-", "unassigned", "", fmt.Sprint(16384 - 8000 - 5*n)}, p.legend[rows][:6])
+		for i, marked := range []string{"1 marked", "2 marked", ""} {
+			from := i * size
+			row := p.legend[i]
+			assert.Equal(t, []string{shardColour(i), fmt.Sprintf("%d-%d", from+1, from+size), fmt.Sprintf("%08x", from), fmt.Sprintf("h%d:1 and %d more", from, size-1), marked}, row[:5])
+			for k, colour := range []string{row[0], lighter(row[0]), row[0]} {
+				assert.Equal(t, colour, p.colours[8000+5*(from+k)])
+			}
+		}
+	}
+
+	// A change: its names have what tells ids apart, and the addresses of both views.
+	require.NoError(t, os.WriteFile(other, []byte("000000001 :1@2 myself,master - 0 0 1 connected 0-16383\n"), 0o600))
+	p = readPicture(t, runOn("000000002 :2@2 myself,master - 0 0 1 connected 0-16383\n", "draw", "-", "-before", other, "-host", "h").out, "#", "from", "to", "slots", "ranges")
+	assert.Equal(t, []string{shardColour(0), "1", "000000001 h:1", "000000002 h:2", "16384", "0-16383"}, p.legend[1])
+	assert.Contains(t, runOn("", "draw", "-", "-before", "-", "-theme", "x").errOut, "-theme must be", "the first error")
+	owners := func(n, long int) (list []owned) {
+		for i := range n {
+			list = append(list, owned{fmt.Sprint(i), strings.Repeat("x", long), slotmap.SetOf(slotmap.Range{First: hashslot.Slot(i), Last: hashslot.Slot(i)})})
+		}
+		return list
+	}
+	m := drawChange(nil, owners(120, 40))
+	assert.True(t, m.labels)
+	assert.Equal(t, []string{"and 82 more moves"}, m.notes)
+	require.Len(t, m.legend, 39)
+	assert.Equal(t, legendRow{m.kinds[38], 1}, m.legend[38])
+	assert.Equal(t, 16384-120, m.legend[0].slots)
+	assert.Equal(t, "37 "+strings.Repeat("x", 40), m.kinds[38].cells[2])
+	m = drawChange(nil, owners(119, 41))
+	assert.Nil(t, m.legend)
+	assert.Empty(t, m.notes)
+	assert.Equal(t, "37 "+strings.Repeat("x", 20)+"\u2026"+strings.Repeat("x", 19), m.kinds[38].cells[2])
+
+	view, _, err := readView([]byte("a h:1@2 myself,master - 0 0 1 connected 0-8191\nb h:2@2 master - 0 0 2 connected 8192-16383\nr h:3@2 slave a 0 0 1 connected\n"), topology.Origin{})
+	require.NoError(t, err)
+	c := &clusterView{Cluster: view}
+	m = drawChanges(c, []change{{slotmap.MustParseSet("0-5"), "b"}, {slotmap.MustParseSet("6-7"), "r"}, {slotmap.MustParseSet("8-9"), "r"}, {slotmap.MustParseSet("0"), ""}})
+	require.Len(t, m.kinds, 4)
+	assert.Equal(t, []string{hatched, shardColour(1), shardColour(2)}, []string{m.kinds[1].colour, m.kinds[2].colour, m.kinds[3].colour})
+	assert.Equal(t, []string{"0", "1-5", "6-9"}, []string{m.kinds[1].detail, m.kinds[2].detail, m.kinds[3].detail})
+	for n, want := range map[int]int{0: 0, 1: 2, 20: 21, 21: 22} {
+		m = drawBalance(c, plan.Spread{Moves: slices.Repeat([]plan.ReplicaMove{{Replica: "r", From: "a", To: "b"}}, n)})
+		assert.Len(t, m.notes, want)
+	}
+	assert.Equal(t, "and 1 more", drawBalance(c, plan.Spread{Moves: slices.Repeat([]plan.ReplicaMove{{Replica: "r", From: "a", To: "b"}}, 21)}).notes[21])
+	for n, want := range map[int]int{0: 0, 1: 2, 10: 11, 11: 12} {
+		m, open := slotMap{}, []topology.OpenSlot{}
+		for i := range n {
+			open = append(open, topology.OpenSlot{Slot: hashslot.Slot(i), From: "a", To: fmt.Sprint(i)})
+		}
+		m.addOpen(open, func(id string) string { return id })
+		assert.Len(t, m.notes, want)
+	}
+	host := strings.Repeat("x", 59) + ":1"
+	svg = runOn("", "plan", "create", "a:1", host[1:], host, "-draw", "-", "-theme", "dark").out
+	p = readPicture(t, svg, "#", "from", "to", "slots", "ranges")
+	assert.Equal(t, []string{"a:1", host[1:], strings.Repeat("x", 30) + "\u2026" + host[61-29:]}, []string{p.legend[1][3], p.legend[2][3], p.legend[3][3]})
+	assert.NotContains(t, svg, "prefers-color-scheme")
+	assert.Contains(t, runOn("", "plan", "create", "a:1", "-draw", "-", "-theme", "light").out, style("light"))
+}
+
 // All of a picture but the places of the slots, and the ends of one with two columns.
 func TestGoldenSVG(t *testing.T) {
 	assert.Equal(t, goldenSVG, withoutPaths(golden1().svg()))
@@ -295,6 +416,17 @@ func TestGoldenSVG(t *testing.T) {
 	assert.Contains(t, svg, goldenTail+"\n<text x=\"882\" y=\"940\">long ")
 	assert.Equal(t, goldenHead[strings.Index(goldenHead, "text,"):strings.Index(goldenHead, "@")]+style("")[strings.Index(style(""), ".label"):], style("light"))
 	assert.Equal(t, style("")[strings.Index(style(""), "{text")+1:strings.Index(style(""), "}.label")]+style("")[strings.Index(style(""), ".label"):], style("dark"))
+	ranges := slotMap{kinds: make([]slotKind, 2)} // of two, the first has the label
+	for slot := range ranges.kind {
+		if slot/500%2 == 1 || slot > 1500 {
+			ranges.kind[slot] = 1
+		}
+	}
+	assert.Equal(t, slotmap.Range{First: 0, Last: 499}, ranges.bars()[0].longest)
+	assert.Equal(t, "#aad4c4", lighter("#55a989"))
+	a, b := strings.Repeat("0", 45), strings.Repeat("0", 44)+"1"
+	assert.Equal(t, a[:40], shortIDs(clusterJSON{Migrating: []openJSON{{From: a, To: b}}})(a))
+	assert.Equal(t, "000000001", shortIDs(clusterJSON{Migrating: []openJSON{{From: "000000001", To: "000000002"}}})("000000001"))
 	m.notes, m.theme = slices.Repeat([]string{"x"}, 9), "dark"
 	assert.Contains(t, string(m.svg()), `width="1274" height="1170" `)
 }

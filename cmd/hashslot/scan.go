@@ -194,7 +194,6 @@ func (e *env) scanArgs(work lineWorker) (got scanned) {
 		for _, b := range bad.first {
 			got.bad.add(int64(i), errors.New(b.reason))
 		}
-		got.lines++
 	}
 	return got
 }

@@ -153,7 +153,7 @@ func (m *slotMap) bars() []kindBars {
 		}
 		k := &bars[kind]
 		r := slotmap.Range{First: hashslot.Slot(start), Last: hashslot.Slot(slot - 1)}
-		if k.slots == 0 || r.Len() > k.longest.Len() {
+		if r.Len() > k.longest.Len() { // a single slot has no label
 			k.longest = r
 		}
 		k.slots += r.Len()
@@ -185,7 +185,7 @@ func (m *slotMap) drawSlots(b *svgBuffer, bars []kindBars) {
 			mapLeft+int(slot)%mapRow*mapCell+inset, mapTop+int(slot)/mapRow*mapCell+inset, mapMark)
 	}
 	for kind, k := range m.kinds {
-		if r := bars[kind].longest; m.labels && k.cells[0] != "" && r.Len() >= mapLabel && bars[kind].slots > 0 {
+		if r := bars[kind].longest; m.labels && k.cells[0] != "" && r.Len() >= mapLabel {
 			b.text(mapLeft+mapSide/2, mapTop+(int(r.First)+int(r.Last))/2/mapRow*mapCell+9, ` class="label" text-anchor="middle" font-weight="bold" pointer-events="none"`, k.cells[0])
 		}
 	}
