@@ -424,6 +424,13 @@ func TestGoldenSVG(t *testing.T) {
 	}
 	assert.Equal(t, slotmap.Range{First: 0, Last: 499}, ranges.bars()[0].longest)
 	assert.Equal(t, "#aad4c4", lighter("#55a989"))
+	assert.Equal(t, "#a5adb9", lighter("#4b5b72"))
+	rows := slices.Repeat([]legendRow{{slotKind{cells: []string{"xxxxx", "y"}, detail: strings.Repeat("x", 100)}, 1}}, mapLegend)
+	parts := slotMap{columns: []string{"a", "b"}, detail: "d"}
+	l := parts.layout(rows)
+	assert.Equal(t, legendLayout{at: []int{24, 81}, number: 230, detail: 250, column: 250 + 100*mapChar + 30, width: mapText + 1180, height: 990}, l)
+	assert.Zero(t, parts.layout(append(rows, rows[0])).detail, "two columns have none")
+	assert.Equal(t, mapText+289, parts.layout(nil).width)
 	a, b := strings.Repeat("0", 45), strings.Repeat("0", 44)+"1"
 	assert.Equal(t, a[:40], shortIDs(clusterJSON{Migrating: []openJSON{{From: a, To: b}}})(a))
 	assert.Equal(t, "000000001", shortIDs(clusterJSON{Migrating: []openJSON{{From: "000000001", To: "000000002"}}})("000000001"))
