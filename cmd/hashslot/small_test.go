@@ -162,8 +162,8 @@ func TestProgressLine(t *testing.T) {
 		p.end()
 		assert.Equal(t, "\r\x1b[K", errOut.String())
 	}
-	for size, of := range map[int64]string{0: "", 1: " of 0 (0%)"} {
-		p := start(file(size), false, &errOut)
+	for f, of := range map[*os.File]string{file(0): "", file(1): " of 0 (0%)", folder: ""} {
+		p := start(f, false, &errOut)
 		clock = clock.Add(time.Second)
 		p.add(0, 0)
 		assert.Equal(t, "\r\x1b[K0.0 million lines, 0 MB"+of+", 0 MB/s", errOut.String())
