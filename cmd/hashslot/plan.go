@@ -260,12 +260,12 @@ type planFlags struct {
 	tool   string
 	asTool valkeycli.Tool // the tool that compat means
 
-	weights       stringList
-	useEmpty      bool
-	assign        bool
-	loads         stringList
-	metric        string
-	moves, loaded bool // which groups of options the command has
+	weights  stringList
+	useEmpty bool
+	assign   bool
+	loads    stringList
+	metric   string
+	moves    bool // it has the options of plans that move slots
 }
 
 var protocols = []string{"migrateslots", "setslot", "migration"}
@@ -289,7 +289,6 @@ func (f *planFlags) addCompat(fs *flag.FlagSet) {
 }
 
 func (f *planFlags) addLoad(fs *flag.FlagSet) {
-	f.loaded = true
 	fs.Var(&f.weights, "weight", "the weight of a node, as `ID=W`, instead of 1; may be repeated")
 	fs.BoolVar(&f.useEmpty, "use-empty", false, "give slots to primaries without slots, too")
 	fs.BoolVar(&f.assign, "assign-unassigned", false, "assign the slots without an owner, too")
@@ -361,8 +360,8 @@ func runPlanCreate(e *env) int {
 		return code
 	}
 	err := f.check(e, given(&fs))
-	if err == nil && len(e.args) == 0 {
-		err = errors.New("name the HOST:PORT of each node of the new cluster")
+	if len(e.args) == 0 {
+		err = first(err, errors.New("name the HOST:PORT of each node of the new cluster"))
 	}
 	if err != nil {
 		return e.badUse(err)
@@ -441,8 +440,8 @@ func runPlanReshard(e *env) int {
 	}
 	set := given(&fs)
 	err := f.check(e, set)
-	if err == nil && (!set["from"] || !set["to"] || !set["slots"]) {
-		err = errors.New("-from, -to and -slots must be given")
+	if !set["from"] || !set["to"] || !set["slots"] {
+		err = first(err, errors.New("-from, -to and -slots must be given"))
 	}
 	if err != nil {
 		return e.badUse(err)
@@ -478,8 +477,8 @@ func runPlanDrain(e *env) int {
 		return code
 	}
 	err := f.check(e, given(&fs))
-	if err == nil && len(drained) == 0 {
-		err = errors.New("-node is missing: name the nodes to drain")
+	if len(drained) == 0 {
+		err = first(err, errors.New("-node is missing: name the nodes to drain"))
 	}
 	if err != nil {
 		return e.badUse(err)

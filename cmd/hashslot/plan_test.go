@@ -264,6 +264,52 @@ func TestPlan(t *testing.T) {
 	assert.True(t, strings.HasPrefix(text.out, "5461 slots in 2 moves, 2 ranges before, 3 after\n\nnode "), text.out)
 }
 
+// Options that are wrong, or wrong together.
+func TestPlanOptions(t *testing.T) {
+	const nodes = "aaaa h:1@2 myself,master - 0 0 1 connected 0-16383\nbbbb h:2@2 master - 0 0 2 connected\n"
+	const batch, compat, reshard = "-batch must be at least 1, and needs -format migrateslots, setslot or migration", "-load and -assign-unassigned do not go with -compat: the tool has no such options", "-from, -to and -slots must be given"
+	for args, want := range map[string]string{
+		"create -format x":                       `-format must be text or json, not "x"`,
+		"rebalance - -steps x":                   `-steps must be migrateslots, setslot, migration or none, not "x"`,
+		"rebalance - -format text -batch 5":      batch,
+		"rebalance - -format json -batch 5":      batch,
+		"rebalance - -format setslot -batch 0":   batch,
+		"rebalance - -format setslot -batch 1":   "",
+		"rebalance a b -compat":                  "-compat takes one FILE: the tool's plan depends on the order of the nodes in it",
+		"rebalance - -compat -load x":            compat,
+		"rebalance - -compat -assign-unassigned": compat,
+		"rebalance - -compat":                    "",
+		"rebalance - -metric x":                  "-metric needs -load",
+		"rebalance - -theme x":                   `-theme must be auto, light or dark, not "x"`,
+		"rebalance - -weight aaaa":               `-weight must be ID=NUMBER, not "aaaa"`,
+		"rebalance - -weight aaaa=x":             `-weight must be ID=NUMBER, not "aaaa=x"`,
+		"rebalance - -weight aaaa=1e999":         `-weight "+Inf": must be a number of at least 0`,
+		"rebalance - -weight x=1":                `no node has the id or the address "x"`,
+		"reshard - -steps x":                     `-steps must be migrateslots, setslot, migration or none, not "x"`,
+		"reshard - -to aaaa -slots 1":            reshard,
+		"reshard - -from aaaa -slots 1":          reshard,
+		"reshard - -from aaaa -to bbbb":          reshard,
+		"reshard - -from aaaa -to x -slots 1":    `no node has the id or the address "x"`,
+		"reshard - -from all -to x -slots 1":     `no node has the id or the address "x"`,
+		"drain - -steps x":                       `-steps must be migrateslots, setslot, migration or none, not "x"`,
+		"drain - -node x":                        `no node has the id or the address "x"`,
+		"drain - -node aaaa -receiver x":         `no node has the id or the address "x"`,
+	} {
+		r := runOn(nodes, strings.Fields("plan "+args)...)
+		title := "hashslot plan " + strings.Fields(args)[0]
+		if want == "" {
+			assert.Equal(t, exitOK, r.code, "%s: %s", args, r.errOut)
+			continue
+		}
+		assert.Equal(t, result{2, "", title + ": " + want + " (" + title + " -h for help)\n"}, r, args)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"1", "2"} { // views that are alike
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(strings.Replace(nodes, "myself,", "", 1)), 0o600))
+	}
+	assert.Equal(t, exitOK, runOn("", "plan", "rebalance", filepath.Join(dir, "1"), filepath.Join(dir, "2")).code)
+}
+
 func TestPlanBadNodes(t *testing.T) {
 	for _, in := range []string{"", "x\n", "a h:1@2 master\n"} {
 		r := runOn(in, "plan", "rebalance", "-nodes", "-")
