@@ -190,6 +190,7 @@ Steps:
   10.0.0.1:6379> MIGRATE 10.0.0.2 6379 "" 0 60000  # with KEYS and the keys that CLUSTER GETKEYSINSLOT 5 100 lists, until it lists none
   10.0.0.2:6379> CLUSTER SETSLOT 5 NODE 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
   10.0.0.1:6379> CLUSTER SETSLOT 5 NODE 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
+  10.0.0.1:6379> CLUSTER NODES  # until the node knows that 10.0.0.2:6379 owns slots 5, and no config epoch above 10.0.0.2:6379's
 
 Nothing has been sent.
 `,

@@ -399,11 +399,23 @@ func TestPlanOthers(t *testing.T) {
 	r = runOn(strings.Replace(strings.ReplaceAll(r.out, "\n", " 0\n"), " 0\n", " 2\n", 1), append(fix, "-counts", "-", "-format", "json")...)
 	assert.Equal(t, exitOK, r.code, r.errOut)
 	assert.True(t, strings.HasPrefix(r.out, `{"slots":[{"slots":"5","case":"finish the move","owner":"67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1"}],"steps":[{"kind":`), r.out)
-	for _, bad := range []string{"x 5 1\n", "10.0.0.1:6379 5\n", "10.0.0.1:6379 16384 1\n", "10.0.0.1:6379 5 -1\n"} {
-		r := runOn("\n"+bad, append(fix, "-counts", "-")...)
-		assert.Equal(t, exitFailed, r.code)
-		assert.Contains(t, r.errOut, "hashslot plan fix: standard input: line 2: ")
+	for _, bad := range []string{"10.0.0.1:6379 5", "10.0.0.1:6379 16384 1", "10.0.0.1:6379 5 -1", "10.0.0.1:6379 5 x"} {
+		r := runOn("\n"+bad+"\n", append(fix, "-counts", "-")...)
+		assert.Equal(t, result{1, "", "hashslot plan fix: standard input: line 2: \"" + bad + "\" is not a node, a slot and a number of keys\n"}, r)
 	}
+	assert.Equal(t, result{1, "", "hashslot plan fix: standard input: line 1: no node has the id or the address \"x\"\n"}, runOn("x 5 1\n", append(fix, "-counts", "-")...))
+	assert.Equal(t, exitFailed, runOn("", append(fix, "-counts", t.TempDir())...).code)
+	assert.Equal(t, exitFailed, runOn("", "plan", "fix", t.TempDir()).code)
+	assert.Contains(t, runOn("", fix...).errOut, "hashslot plan fix: the repair depends on keys: append the number of keys to each line, and name the file in -counts\n")
+	named := runOn("", strings.Fields("plan fix -nodes testdata/open-1.nodes -nodes testdata/open-2.nodes -counts testdata/open.counts")...)
+	assert.Equal(t, runOn("", append(fix, "-counts", "testdata/open.counts")...), named)
+	assert.NotContains(t, named.out, "REPLACE")
+	assert.Contains(t, runOn("", append(fix, "-counts", "testdata/open.counts", "-replace")...).out, " REPLACE ")
+	healthyView := "a h:1@2 myself,master - 0 0 1 connected 0-16383\n"
+	assert.Equal(t, result{out: `{"slots":[],"steps":[],"warnings":[]}` + "\n"}, runOn(healthyView, "plan", "fix", "-", "-format", "json"))
+	lost := "a h:1@2 myself,master - 0 0 1 connected 0-9\nb h:2@2 master,fail - 0 0 2 connected 10-16383\n"
+	assert.Contains(t, runOn(lost, "plan", "fix", "-").errOut, "hashslot plan fix: unreachable nodes 10-16383 (b): ")
+	assert.True(t, strings.HasPrefix(runOn(lost, "plan", "fix", "-", "-unreachable").out, "h:1 10\nh:1 11\n"))
 	assert.Equal(t, exitUsage, runOn("", "plan", "fix", "-", "-counts", "-").code)
 
 	const nodes = "a 10.0.0.1:1@2 myself,master,fail - 0 0 1 connected 0-5\nb 10.0.0.2:1@2 master - 0 0 2 connected 6-99\nc 10.0.0.3:1@2 master - 0 0 3 connected 100-16383\n" +
