@@ -264,6 +264,28 @@ func TestPlan(t *testing.T) {
 	assert.True(t, strings.HasPrefix(text.out, "5461 slots in 2 moves, 2 ranges before, 3 after\n\nnode "), text.out)
 }
 
+// What plans of failovers say if there is nothing to do, or no way to do it.
+func TestPlanFailovers(t *testing.T) {
+	const view = "a h:1@2 myself,master - 0 0 1 connected 0-16382\nb h:2@2 master,fail - 0 0 2 connected\nc h:3@2 master - 0 0 3 connected 16383\nd h:4@2 slave a 0 0 1 connected\n"
+	assert.Equal(t, result{out: "no primary with slots has failed\n" + nothingSent}, runOn(view, "plan", "promote", "-nodes", "-"))
+	assert.Equal(t, result{out: `{"promotions":[]}` + "\n"}, runOn(view, "plan", "promote", "-", "-format", "json"))
+	r := runOn(view, "plan", "promote", "-", "-lost", "h:3")
+	assert.Equal(t, exitFailed, r.code)
+	assert.Regexp(t, `^c h:3 is lost, with 1 slot: 16383\n  no replica can take over: .+\n\nNothing has been sent\.\n$`, r.out)
+	assert.Equal(t, exitUsage, runOn(view, "plan", "promote", "-", "-lost", "x").code)
+	assert.Equal(t, exitFailed, runOn("", "plan", "promote", "-").code)
+	for args, want := range map[string]string{
+		"-machine d": `-machine must be ID=NAME, not "d"`, "-zone d": `-zone must be ID=NAME, not "d"`, "-machine x=y": `no node has the id or the address "x"`,
+	} {
+		assert.Equal(t, result{2, "", "hashslot plan balance: " + want + " (hashslot plan balance -h for help)\n"}, runOn(view, strings.Fields("plan balance - "+args)...))
+	}
+	assert.Equal(t, runOn("", "plan", "balance", "testdata/nodes.txt"), runOn("", "plan", "balance", "-nodes", "testdata/nodes.txt"))
+	r = runOn("", "plan", "balance", "testdata/nodes.txt", "-format", "json")
+	for _, empty := range []string{`"moves":[]`, `"failovers":[]`, `"steps":[]`, `"warnings":[]`} {
+		assert.Contains(t, r.out, empty)
+	}
+}
+
 // Options that are wrong, or wrong together.
 func TestPlanOptions(t *testing.T) {
 	const nodes = "aaaa h:1@2 myself,master - 0 0 1 connected 0-16383\nbbbb h:2@2 master - 0 0 2 connected\n"
