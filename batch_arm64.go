@@ -4,13 +4,10 @@ package hashslot
 
 import "unsafe"
 
-// batch takes keys of at most batchMax bytes, and at most maxBatch of them. A
-// goroutine is not preempted in assembly, so a call must stay below about 100
-// microseconds, even if each key comes from memory.
-const (
-	batchMax = 64
-	maxBatch = 512
-)
+// batch takes keys of at most 64 bytes, and at most maxBatch of them. A goroutine is not
+// preempted in assembly, so a call must stay below about 100 microseconds, even if each key
+// comes from memory.
+const maxBatch = 512
 
 //go:noescape
 func batch(slots *Slot, headers unsafe.Pointer, stride, n uint64) uint64
