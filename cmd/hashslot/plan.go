@@ -244,11 +244,10 @@ Nothing has been sent.
 `,
 }
 
-// A stringList is an option that may be given several times.
-type stringList []string
-
-func (l *stringList) String() string     { return strings.Join(*l, ",") }
-func (l *stringList) Set(s string) error { *l = append(*l, s); return nil }
+// addList adds an option that may be given several times.
+func addList(fs *flag.FlagSet, list *[]string, name, usage string) {
+	fs.Func(name, usage, func(s string) error { *list = append(*list, s); return nil })
+}
 
 // planFlags are the options of plans.
 type planFlags struct {
@@ -261,10 +260,10 @@ type planFlags struct {
 	tool   string
 	asTool valkeycli.Tool // the tool that compat means
 
-	weights  stringList
+	weights  []string
 	useEmpty bool
 	assign   bool
-	loads    stringList
+	loads    []string
 	metric   string
 	moves    bool // it has the options of plans that move slots
 }
@@ -290,10 +289,10 @@ func (f *planFlags) addCompat(fs *flag.FlagSet) {
 }
 
 func (f *planFlags) addLoad(fs *flag.FlagSet) {
-	fs.Var(&f.weights, "weight", "the weight of a node, as `ID=W`, instead of 1; may be repeated")
+	addList(fs, &f.weights, "weight", "the weight of a node, as `ID=W`, instead of 1; may be repeated")
 	fs.BoolVar(&f.useEmpty, "use-empty", false, "give slots to primaries without slots, too")
 	fs.BoolVar(&f.assign, "assign-unassigned", false, "assign the slots without an owner, too")
-	fs.Var(&f.loads, "load", "balance the load in `file` instead of the number of slots; may be repeated")
+	addList(fs, &f.loads, "load", "balance the load in `file` instead of the number of slots; may be repeated")
 	fs.StringVar(&f.metric, "metric", "", "the `name` of the metric to take from -load, such as key-count or cpu-usec")
 }
 
@@ -329,7 +328,7 @@ func (f *planFlags) check(e *env, given map[string]bool) error {
 		return errTwice
 	case err != nil:
 		return errors.New(strings.TrimPrefix(err.Error(), "plan: "))
-	case f.moves && f.compat && len(f.nodes.files) > 1:
+	case f.compat && len(f.nodes.files) > 1:
 		return errors.New("-compat takes one FILE: the tool's plan depends on the order of the nodes in it")
 	case f.compat && (given["load"] || given["assign-unassigned"]):
 		return errors.New("-load and -assign-unassigned do not go with -compat: the tool has no such options")
@@ -468,12 +467,12 @@ func runPlanDrain(e *env) int {
 	var (
 		fs               flag.FlagSet
 		f                planFlags
-		drained, targets stringList
+		drained, targets []string
 	)
 	f.add(&fs, true)
 	f.addLoad(&fs)
-	fs.Var(&drained, "node", "move all slots away from the node `ID`; may be repeated")
-	fs.Var(&targets, "receiver", "move slots only to the node `ID`; may be repeated")
+	addList(&fs, &drained, "node", "move all slots away from the node `ID`; may be repeated")
+	addList(&fs, &targets, "receiver", "move slots only to the node `ID`; may be repeated")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -509,9 +508,9 @@ func (f *planFlags) plan(e *env, newPlan func(*topology.Cluster, plan.RebalanceO
 	c := view.Cluster
 	o := plan.RebalanceOptions{UseEmpty: f.useEmpty, AssignUnassigned: f.assign}
 	for _, w := range f.weights {
-		name, number, ok := strings.Cut(w, "=")
+		name, number, _ := strings.Cut(w, "=")
 		weight, err := strconv.ParseFloat(number, 64)
-		if !ok || err != nil && !errors.Is(err, strconv.ErrRange) {
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
 			return e.badUse(fmt.Errorf("-weight must be ID=NUMBER, not %q", w))
 		}
 		id, err := nodeID(c, name)
@@ -554,38 +553,35 @@ func (f *planFlags) plan(e *env, newPlan func(*topology.Cluster, plan.RebalanceO
 		p.Steps = slices.AppendSeq([]plan.Step{}, list)
 		return e.printJSON(p)
 	}
-	var b strings.Builder
-	b.WriteString(p.Summary())
-	writeSteps(&b, list, "-format "+f.steps)
-	b.WriteString(nothingSent)
-	return e.print(b.String())
+	return e.printSteps(p.Summary(), list, "-format "+f.steps)
 }
 
-// writeSteps writes the first steps, and how to see all.
-func writeSteps(b *strings.Builder, steps iter.Seq[plan.Step], all string) {
+// printSteps prints a plan as text: its summary, the first steps, and how to see all.
+func (e *env) printSteps(summary string, steps iter.Seq[plan.Step], all string) int {
 	const most = 20
+	var b strings.Builder
+	b.WriteString(summary)
 	n := 0
 	for s := range steps {
 		if n == 0 {
 			b.WriteString("\nSteps:\n")
 		}
 		if n++; n <= most {
-			fmt.Fprintf(b, "  %s\n", s)
+			fmt.Fprintf(&b, "  %s\n", s)
 		}
 	}
 	if n > most {
-		fmt.Fprintf(b, "  and %d more: %s prints all\n", n-most, all)
+		fmt.Fprintf(&b, "  and %d more: %s prints all\n", n-most, all)
 	}
+	b.WriteString(nothingSent)
+	return e.print(b.String())
 }
 
 // commands prints the steps as commands, and nothing else.
 func (f *planFlags) commands(e *env, p plan.Plan, steps func(plan.Plan, string) (iter.Seq[plan.Step], error)) int {
 	batches, all := slices.Values([]plan.Plan{p}), 0
 	if f.batch > 0 {
-		var err error
-		if batches, err = p.Batches(f.batch); err != nil {
-			return e.noPlan(err)
-		}
+		batches, _ = p.Batches(f.batch) // which check has checked
 		for range batches {
 			all++
 		}
@@ -604,9 +600,7 @@ func (f *planFlags) commands(e *env, p plan.Plan, steps func(plan.Plan, string) 
 			return e.noPlan(err)
 		}
 		for s := range list {
-			if _, err := out.WriteString(s.String() + "\n"); err != nil {
-				return e.fail(err)
-			}
+			fmt.Fprintln(out, s)
 		}
 	}
 	if err := out.Flush(); err != nil {
@@ -725,14 +719,9 @@ func runPlanFix(e *env) int {
 		return code
 	}
 	if form.json() {
-		r.Slots, r.Steps, r.Warnings = append([]plan.SlotRepair{}, r.Slots...), append([]plan.Step{}, r.Steps...), append([]string{}, r.Warnings...)
 		return e.printJSON(r)
 	}
-	var b strings.Builder
-	b.WriteString(r.Summary())
-	writeSteps(&b, slices.Values(r.Steps), "-format json")
-	b.WriteString(nothingSent)
-	return e.print(b.String())
+	return e.printSteps(r.Summary(), slices.Values(r.Steps), "-format json")
 }
 
 // readCounts reads lines of a node, a slot and the number of keys that the node has in
@@ -796,12 +785,12 @@ func runPlanPromote(e *env) int {
 		nodes nodesFlags
 		form  outputFlag
 		pic   pictureFlags
-		lost  stringList
+		lost  []string
 	)
 	nodes.add(&fs)
 	form.add(&fs)
 	pic.add(&fs)
-	fs.Var(&lost, "lost", "treat the primary `ID` as lost; may be repeated; default: all that have failed")
+	addList(&fs, &lost, "lost", "treat the primary `ID` as lost; may be repeated; default: all that have failed")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -871,13 +860,13 @@ func runPlanBalance(e *env) int {
 		nodes           nodesFlags
 		form            outputFlag
 		pic             pictureFlags
-		machines, zones stringList
+		machines, zones []string
 	)
 	nodes.add(&fs)
 	form.add(&fs)
 	pic.add(&fs)
-	fs.Var(&machines, "machine", "the machine of a node, as `ID=NAME`; may be repeated")
-	fs.Var(&zones, "zone", "the zone of a node, as `ID=NAME`; may be repeated")
+	addList(&fs, &machines, "machine", "the machine of a node, as `ID=NAME`; may be repeated")
+	addList(&fs, &zones, "zone", "the zone of a node, as `ID=NAME`; may be repeated")
 	if code, ok := e.parse(&fs); !ok {
 		return code
 	}
@@ -914,40 +903,34 @@ func runPlanBalance(e *env) int {
 		return code
 	}
 	if form.json() {
-		p.Moves, p.Failovers = append([]plan.ReplicaMove{}, p.Moves...), append([]plan.Failover{}, p.Failovers...)
-		p.Steps, p.Warnings = append([]plan.Step{}, p.Steps...), append([]string{}, p.Warnings...)
 		return e.printJSON(p)
 	}
-	var b strings.Builder
-	b.WriteString(p.Summary())
-	writeSteps(&b, slices.Values(p.Steps), "-format json")
-	b.WriteString(nothingSent)
-	return e.print(b.String())
+	return e.printSteps(p.Summary(), slices.Values(p.Steps), "-format json")
 }
 
 // fieldOptions are the options and arguments behind the parameters and fields that an
 // error of package plan names.
 var fieldOptions = map[string]string{
-	"Weights": "-weight", "Receivers": "-receiver", "Threshold": "-threshold", "UseEmpty": "-use-empty", "Load": "-load",
-	"nodes": "-node", "from": "-from", "to": "-to", "slots": "-slots", "lost": "-lost", "metric": "-metric", "most": "-batch",
-	"replicas": "-replicas", "tool": "-tool", "hosts": "HOST:PORT", "views": "FILE", "Cluster": "the cluster", "Plan": "node",
+	"Weights": "-weight", "Receivers": "-receiver", "Threshold": "-threshold", "Load": "-load",
+	"nodes": "-node", "from": "-from", "to": "-to", "slots": "-slots", "lost": "-lost", "metric": "-metric",
+	"replicas": "-replicas", "hosts": "HOST:PORT", "views": "FILE", "Cluster": "the cluster", "Plan": "node",
 }
 
 // ofInput are the fields that come from the content of the input, not from options.
 var ofInput = []string{"views", "Cluster", "Plan", "Load"}
 
-// indexed is a parameter or field with an index, in the reason of an error.
-var indexed = regexp.MustCompile(`(\w+)\[(\d+)\]`)
+// indexed is a parameter or field with an index, at the end of the reason of an error.
+var indexed = regexp.MustCompile(`(\w+)\[(\d+)\]$`)
 
 // noPlan prints why there is no plan. An error in an option or argument is bad use.
 func (e *env) noPlan(err error) int {
 	var input *plan.InputError
 	var use useError
-	content := false
+	bad := errors.As(err, &use)
 	if errors.As(err, &input) {
 		named := *input
 		field, _, _ := strings.Cut(input.Field, "[")
-		content = slices.Contains(ofInput, field)
+		bad = !slices.Contains(ofInput, field)
 		if option, ok := fieldOptions[field]; ok {
 			named.Field = option
 			if named.Value == "" && field != input.Field {
@@ -958,7 +941,7 @@ func (e *env) noPlan(err error) int {
 		err = &named
 	}
 	text := errors.New(strings.NewReplacer("UseEmpty", "-use-empty", "AssignUnassigned", "-assign-unassigned").Replace(strings.TrimPrefix(err.Error(), "plan: ")))
-	if input != nil && !content || errors.As(err, &use) {
+	if bad {
 		return e.badUse(text)
 	}
 	return e.fail(text)
@@ -969,8 +952,8 @@ func (e *env) noPlan(err error) int {
 func numbered(text string) string {
 	return indexed.ReplaceAllStringFunc(text, func(field string) string {
 		parts := indexed.FindStringSubmatch(field)
-		i, err := strconv.Atoi(parts[2])
-		if option, ok := fieldOptions[parts[1]]; ok && err == nil {
+		if option, ok := fieldOptions[parts[1]]; ok {
+			i, _ := strconv.Atoi(parts[2])
 			return fmt.Sprintf("%s %d", option, i+1)
 		}
 		return field
@@ -998,10 +981,13 @@ func nodeID(c *topology.Cluster, name string) (string, error) {
 	}
 	var found []string
 	for _, n := range c.Nodes() {
-		if n.ID == name && name != "" {
+		if name == "" {
+			break
+		}
+		if n.ID == name {
 			return name, nil
 		}
-		if name != "" && (strings.HasPrefix(n.ID, name) || strings.HasPrefix(n.ID, strings.ToLower(name))) {
+		if strings.HasPrefix(n.ID, name) || strings.HasPrefix(n.ID, strings.ToLower(name)) {
 			found = append(found, n.ID)
 		}
 	}

@@ -25,7 +25,8 @@ func TestExitOfEveryCommand(t *testing.T) {
 		assert.Equal(t, exitUsage, runOn("", append(words, "-nosuch")...).code, c.name)
 	}
 	full := errors.New("no space left")
-	for _, args := range []string{"check testdata/nodes.txt", "tag -n 2", "keys GET x", "route -nodes testdata/nodes.txt x", "slot x"} {
+	for _, args := range []string{"check testdata/nodes.txt", "tag -n 2", "keys GET x", "route -nodes testdata/nodes.txt x", "slot x",
+		"plan rebalance testdata/three.nodes -use-empty -format migration", "plan fix testdata/open-1.nodes testdata/open-2.nodes"} {
 		var errOut bytes.Buffer
 		assert.Equal(t, exitFailed, run(strings.Fields(args), strings.NewReader(""), &failingWriter{0, full}, &errOut), args)
 		assert.Contains(t, errOut.String(), "no space left", args)
