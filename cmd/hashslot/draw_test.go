@@ -302,7 +302,7 @@ func TestDrawParts(t *testing.T) {
 		}
 		return r.out, readPicture(t, r.out, titles...)
 	}
-	// shards of which the first has most slots, the last is not assigned, and some have a flag.
+	// shards: the first has the most slots, the last is not assigned, and some have a flag.
 	shards := func(n int, flags map[int]string) string {
 		var b strings.Builder
 		for i := range n {

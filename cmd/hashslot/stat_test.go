@@ -276,7 +276,7 @@ func countsOf(t *topTags) map[string]uint64 {
 	return counts
 }
 
-// All tags that there is room for are counted, and the one for which others make room is, too.
+// All tags that fit are counted, and so is the one that others make room for.
 // Later, each is found again.
 func TestTopTagsRoom(t *testing.T) {
 	assert.Equal(t, 2, newTopTags(1, newTagHash()).room())

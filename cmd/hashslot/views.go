@@ -108,7 +108,8 @@ func oneReply(data []byte) (reply any, err error) {
 	}
 }
 
-// readJSON decodes a reply in JSON, which is not empty. Numbers that do not fit an int64 become text.
+// readJSON decodes a reply in JSON, which is not empty. Numbers that do not fit an int64
+// become text.
 func readJSON(data []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()

@@ -85,7 +85,7 @@ func TestDenseWords(t *testing.T) {
 		for i := range w {
 			w[i] = r.Uint64()
 		}
-		assert.Equal(t, reduced(w[0]), Reduce(w[0]))
+		assert.Equal(t, remainder(w[0]>>48, w[0]<<16), Reduce(w[0]))
 		assert.Equal(t, remainder(w[0], w[1]), remainder(Fold64(w[0], w[1])))
 		a, b := Fold128(w[0], w[1], w[2], w[3])
 		assert.Equal(t, remainder(w[:4]...), remainder(a, b))
@@ -94,14 +94,4 @@ func TestDenseWords(t *testing.T) {
 	}
 	assert.Equal(t, uint64(0x3132333435363738), Load64("12345678"))
 	assert.Equal(t, uint32(0x31323334), Load32("1234"))
-}
-
-// reduced returns w·x^16 mod P.
-func reduced(w uint64) (r uint16) {
-	for b := range 64 {
-		if w>>b&1 != 0 {
-			r ^= powers[b+16]
-		}
-	}
-	return r
 }

@@ -322,8 +322,8 @@ func Drain(c *topology.Cluster, nodes []string, opts DrainOptions, jobs ...Job) 
 }
 
 // level returns the slots of each node after given slots are handed out, so that the nodes
-// become as level as possible in proportion to their weights. Only nodes below the common level get slots. Those above
-// it keep theirs, which lowers the level of the others.
+// become as level as possible in proportion to their weights. Only nodes below the common
+// level get slots. Those above it keep theirs, which lowers the level of the others.
 func level(have []int, weights []float64, given int) []int {
 	want := slices.Clone(have)
 	below := make([]int, len(have))
