@@ -185,12 +185,13 @@ where it chooses at random.
 finish the move: slots 5, then owned by 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
 
 Steps:
+  10.0.0.2:6379> CLUSTER BUMPEPOCH  # and again, until the node has a config epoch above all others that it knows
   10.0.0.2:6379> CLUSTER SETSLOT 5 IMPORTING 07c37dfeb235213a872192d90877d0cd55635b91
   10.0.0.1:6379> CLUSTER SETSLOT 5 MIGRATING 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
   10.0.0.1:6379> MIGRATE 10.0.0.2 6379 "" 0 60000  # with KEYS and the keys that CLUSTER GETKEYSINSLOT 5 100 lists, until it lists none
   10.0.0.2:6379> CLUSTER SETSLOT 5 NODE 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
   10.0.0.1:6379> CLUSTER SETSLOT 5 NODE 67ed2db8d677e59ec4a4cefb06858cf2a1a89fa1
-  10.0.0.1:6379> CLUSTER NODES  # until the node knows that 10.0.0.2:6379 owns slots 5, and no config epoch above 10.0.0.2:6379's
+  10.0.0.1:6379> CLUSTER NODES  # until the node knows that 10.0.0.2:6379 owns slots 5, with config epoch 2 or a higher one
 
 Nothing has been sent.
 `,

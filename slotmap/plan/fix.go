@@ -118,6 +118,10 @@ type SlotRepair struct {
 // has two owners, clients write to both. A key that both have stops the repair unless
 // FixOptions.SetSlots.Replace is set.
 //
+// Valkey 8.0 and later make a slot their own if they import it from a node that gives it up.
+// If a node has done so after its view was taken, and the repair gives the slot to another
+// one, a step fails before anything is lost: plan again.
+//
 // After a crash, begin again with the last step that was begun. If it is not known, plan
 // again with FixOptions.StrayKeys: keys may be at a node that has closed their slot.
 //
@@ -160,7 +164,8 @@ func first(s slotmap.Set) hashslot.Slot {
 //  2. One node after the other gets the highest epoch and takes its slots. The next one
 //     waits until all others have heard of that. Otherwise a node could believe in an
 //     owner whose epoch has overtaken that of the true one, and its word would take the
-//     slot from the true one.
+//     slot from the true one. Once all have heard of it, no epoch of others matters: all
+//     other claims of these slots were made before, with lower epochs.
 //  3. Keys at other nodes go to the owner after their node has heard of its claim: to
 //     send them, the node has to import the slot from the owner.
 //  4. Slots move, target by target, with the same wait, because targets get the highest
@@ -182,6 +187,11 @@ type fixer struct {
 	moving    map[*fixNode]*moving
 	receivers map[*fixNode]bool // of keys
 	unheard   []Step            // waits of nodes with keys to gather
+
+	// What the steps that were made until now see to: latest has the highest epoch of all
+	// primaries, at least least. latest is nil if several have the highest.
+	latest *fixNode
+	least  uint64
 }
 
 // A taking is the slots that a node makes its own.
@@ -251,6 +261,13 @@ func newFixer(views []*topology.Cluster, keys KeyCounts, o FixOptions) (*fixer, 
 	}
 	if len(f.nodes) == 0 {
 		return nil, &InputError{Field: "views", Reason: "none of the nodes that were asked is a primary"}
+	}
+	f.latest = f.highest()
+	f.least = f.latest.epoch
+	for _, n := range f.nodes {
+		if n != f.latest && n.epoch == f.least {
+			f.latest = nil
+		}
 	}
 	return f, f.checkAsked(views, asked)
 }
@@ -403,15 +420,30 @@ func (f *fixer) together() {
 // informed returns steps that wait until all know the highest config epoch, as they do
 // in a cluster at rest.
 func (f *fixer) informed() (steps []Step) {
-	highest := slices.MaxFunc(f.nodes, func(a, b *fixNode) int {
-		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(b.ID, a.ID))
-	})
+	highest := f.highest()
 	for _, n := range f.asked {
 		if n.epochOf(highest.ID) < highest.epoch {
-			steps = append(steps, following(n.Node, highest.Node, nil))
+			steps = append(steps, following(n.Node, highest.Node, nil, highest.epoch))
 		}
 	}
 	return steps
+}
+
+// highest returns the primary with the highest epoch before the repair.
+func (f *fixer) highest() *fixNode {
+	return slices.MaxFunc(f.nodes, func(a, b *fixNode) int {
+		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(b.ID, a.ID))
+	})
+}
+
+// bump returns a step that gives n the highest epoch. n has heard of the highest before.
+// Steps that are to be done earlier must have been made before.
+func (f *fixer) bump(n *fixNode) Step {
+	if f.latest != n {
+		f.latest = n
+		f.least++
+	}
+	return bumped(n.Node)
 }
 
 // epochOf returns the config epoch of another node as n knows it.
@@ -430,12 +462,12 @@ func (n *fixNode) imports() (slots slotmap.Set) {
 	return slots
 }
 
-// heard returns steps that wait until all others know that n owns the slots, by the
-// highest epoch.
+// heard returns steps that wait until all others know that n owns the slots, by the epoch
+// of the last [fixer.bump], which was for n.
 func (f *fixer) heard(n *fixNode, slots slotmap.Set) (steps []Step) {
 	for _, m := range f.asked {
 		if m != n {
-			steps = append(steps, following(m.Node, n.Node, rangesOf(slots)))
+			steps = append(steps, following(m.Node, n.Node, rangesOf(slots), f.least))
 		}
 	}
 	return steps
@@ -446,7 +478,7 @@ func (f *fixer) heard(n *fixNode, slots slotmap.Set) (steps []Step) {
 // heard from the node that has given the slot up.
 func (f *fixer) take(n *fixNode, t *taking) (steps []Step) {
 	if t.bump {
-		steps = append(steps, bumped(n.Node))
+		steps = append(steps, f.bump(n))
 	}
 	for slot := range t.taken.Slots() {
 		steps = append(steps, owned(n.Node, n.Node, slot))
@@ -500,10 +532,10 @@ func (f *fixer) disagreed(settled, open slotmap.Set) {
 	slices.SortFunc(owners, func(a, b *fixNode) int { return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.ID, b.ID)) })
 	for _, n := range owners {
 		slots := disputed[n]
-		f.spreading = append(f.spreading, bumped(n.Node))
+		f.spreading = append(f.spreading, f.bump(n))
 		for _, m := range f.asked {
 			if m != n { // m may not hear of slots that it still imports
-				f.spreading = append(f.spreading, following(m.Node, n.Node, rangesOf(slots.Subtract(m.imports()))))
+				f.spreading = append(f.spreading, following(m.Node, n.Node, rangesOf(slots.Subtract(m.imports())), f.least))
 			}
 		}
 		if slots = slots.Subtract(open); !slots.IsEmpty() {
@@ -600,11 +632,16 @@ func (f *fixer) giveUp(n *fixNode, slot hashslot.Slot) {
 	}
 }
 
-// closeAt makes n neither import nor migrate the slot.
-func (f *fixer) closeAt(n *fixNode, slot hashslot.Slot) {
+// closeAt makes n neither import nor migrate the slot, which the owner has after the
+// repair. The step fails if another node that imported the slot has made it its own by then:
+// what the views say no longer holds.
+func (f *fixer) closeAt(n, owner *fixNode, slot hashslot.Slot) {
 	_, importing := n.importing[slot]
 	_, migrating := n.migrating[slot]
-	if importing || migrating {
+	switch {
+	case importing && n != owner:
+		f.closing = append(f.closing, untaken(n.Node, slot))
+	case importing, migrating:
 		f.closing = append(f.closing, stable(n.Node, slot))
 	}
 }
@@ -621,14 +658,14 @@ func (f *fixer) tell(n, owner *fixNode, slot hashslot.Slot) {
 // import the slot meanwhile: otherwise it would redirect MIGRATE.
 func (f *fixer) keysTo(n, owner *fixNode, slot hashslot.Slot) {
 	f.receivers[owner] = true
-	if t := f.taking[owner]; t != nil && (t.covered.Contains(slot) || t.taken.Contains(slot)) {
-		if ownerOf(n.view, slot) == owner.ID {
-			// If n knows it later, that must be because it has heard of it.
-			f.giving = append(f.giving, unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
-		}
-		wait := following(n.Node, owner.Node, one(slot))
-		wait.Until.Condition = untilPeerOwns
-		f.unheard = append(f.unheard, wait)
+	known := ownerOf(n.view, slot) == owner.ID
+	if t := f.taking[owner]; known && t != nil && (t.covered.Contains(slot) || t.taken.Contains(slot)) {
+		// If n knows it later, that must be because it has heard of it.
+		f.giving = append(f.giving, unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
+		known = false
+	}
+	if !known {
+		f.unheard = append(f.unheard, hearing(n.Node, owner.Node, one(slot)))
 	}
 	f.gathering = append(f.gathering, importing(n.Node, owner.Node, slot))
 	for database := range max(f.o.SetSlots.Databases, 1) {
@@ -680,6 +717,7 @@ func (f *fixer) moves() (steps []Step) {
 		targets = slices.Delete(targets, next, next+1)
 		m := f.moving[to]
 		left[to] += m.slots.Len()
+		steps = append(steps, f.bump(to)) // SETSLOT NODE does that too, but not if another has the same epoch
 		for _, from := range f.nodes {
 			for _, slot := range m.from[from] {
 				steps = append(steps, importing(to.Node, from.Node, slot), migrating(from.Node, to.Node, slot))
@@ -718,7 +756,7 @@ func (f *fixer) open(slot hashslot.Slot) {
 	target := f.targetOf(source, importers, slot)
 	for _, n := range f.nodes {
 		if n != owner && n != target {
-			f.closeAt(n, slot)
+			f.closeAt(n, owner, slot)
 		}
 	}
 	if !taken {
@@ -740,10 +778,10 @@ func (f *fixer) open(slot hashslot.Slot) {
 		}
 		f.done(slot, what, target)
 	case len(importers) > 0:
-		f.closeAt(owner, slot)
+		f.closeAt(owner, owner, slot)
 		f.done(slot, caseCloseAll, owner)
 	default:
-		f.closeAt(owner, slot)
+		f.closeAt(owner, owner, slot)
 		f.done(slot, caseCloseSlot, owner)
 	}
 }
@@ -779,7 +817,7 @@ func (f *fixer) choose(owner *fixNode, claimants, importers []*fixNode, slot has
 			left = append(left, n)
 		}
 	}
-	f.closeAt(owner, slot)
+	f.closeAt(owner, owner, slot)
 	taken = contested || !owner.owns.Contains(slot)
 	if taken {
 		f.claim(owner, slotmap.SetOf(one(slot)...), contested)

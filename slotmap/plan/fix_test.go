@@ -200,7 +200,7 @@ func TestRepairsStay(t *testing.T) {
 	t.Log(cases, asked)
 	require.Len(t, cases, 10)
 	require.Greater(t, asked, 10)
-	r.requireSame(t, "13876ff8ba1b")
+	r.requireSame(t, "8d2d5511442a")
 }
 
 // A node that does not know the node with the highest epoch has to hear of it, too.
@@ -210,6 +210,34 @@ func TestFixWaitsForStrangers(t *testing.T) {
 	got, err := Fix([]*topology.Cluster{a, b}, KeyCounts{"a": {5: 0}, "b": {5: 0}}, FixOptions{})
 	require.NoError(t, err)
 	require.True(t, slices.ContainsFunc(got.Steps, func(s Step) bool { return s.Kind == KindWait && s.Node == "b" && s.Peer == "a" }))
+}
+
+// The steps wait for the epochs that targets get. The only node with the highest epoch keeps
+// it, one of several does not.
+func TestFixEpochs(t *testing.T) {
+	counts := KeyCounts{}
+	for _, tc := range []struct {
+		epochs [3]int
+		want   []uint64
+	}{{[3]int{1, 2, 3}, []uint64{4, 4, 5, 5}}, {[3]int{1, 3, 2}, []uint64{3, 3, 4, 4}}, {[3]int{1, 3, 3}, []uint64{4, 4, 5, 5}}, {[3]int{3, 2, 1}, []uint64{4, 4, 5, 5}}} {
+		var views []*topology.Cluster
+		for i, id := range []string{"a", "b", "c"} {
+			counts.Put(id, 5, 0)
+			counts.Put(id, 6, 0)
+			lines := []string{"a 10.0.0.1:1@2 master - 0 0 %d connected 0-16383", "b 10.0.0.2:1@2 master - 0 0 %d connected", "c 10.0.0.3:1@2 master - 0 0 %d connected"}
+			lines[i] = strings.Replace(lines[i], "master", "myself,master", 1) + []string{" [5->-b] [6->-c]", " [5-<-a]", " [6-<-a]"}[i]
+			views = append(views, parse(t, fmt.Sprintf(strings.Join(lines, "\n"), tc.epochs[0], tc.epochs[1], tc.epochs[2])))
+		}
+		r, err := Fix(views, counts, FixOptions{})
+		require.NoError(t, err)
+		var got []uint64
+		for _, s := range r.Steps {
+			if s.Kind == KindWait {
+				got = append(got, s.Epoch)
+			}
+		}
+		require.Equal(t, tc.want, got, tc.epochs)
+	}
 }
 
 func TestFixRefuses(t *testing.T) {

@@ -21,6 +21,7 @@ type stepJSON struct {
 	PeerAddr string     `json:"peer_addr,omitempty"`
 	Slots    string     `json:"slots,omitempty"`
 	Database int        `json:"database,omitempty"`
+	Epoch    uint64     `json:"epoch,omitempty"`
 	Round    int        `json:"round,omitempty"`
 	Command  []string   `json:"command,omitempty"`
 	Until    Condition  `json:"until"`
@@ -30,7 +31,7 @@ type stepJSON struct {
 // MarshalJSON returns the step as
 //
 //	{"kind":"set owner","node":"id","addr":"host:port","peer":"id","peer_addr":"host:port","slots":"5 7-9",
-//	 "database":1,"round":1,"command":["CLUSTER",...],"until":"knows that the peer owns the slots","ask":[["CLUSTER","NODES"]]}
+//	 "database":1,"epoch":1,"round":1,"command":["CLUSTER",...],"until":"knows that the peer owns the slots","ask":[["CLUSTER","NODES"]]}
 //
 // without empty fields. The error is an [*InputError]: JSON cannot have text that is
 // not UTF-8.
@@ -40,7 +41,7 @@ func (s Step) MarshalJSON() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return json.Marshal(stepJSON{s.Kind, s.Node, s.Addr, s.Peer, s.PeerAddr, rangesText(s.Slots), s.Database, s.Round, s.Command, s.Until.Condition, s.Until.Ask})
+	return json.Marshal(stepJSON{s.Kind, s.Node, s.Addr, s.Peer, s.PeerAddr, rangesText(s.Slots), s.Database, s.Epoch, s.Round, s.Command, s.Until.Condition, s.Until.Ask})
 }
 
 // encodable returns an error unless all texts are UTF-8.
@@ -57,8 +58,8 @@ func encodable(place string, texts ...string) error {
 var (
 	kinds = []Kind{KindEpoch, KindMeet, KindAssign, KindUnassign, KindReplicate, KindImporting, KindMigrating, KindMoveKeys,
 		KindOwner, KindStable, KindBumpEpoch, KindExport, KindImport, KindFailover, KindWait, KindID, KindNodes}
-	conditions = []Condition{untilAnswered, untilHasEpoch, untilKnowsPeer, untilNodeOwns, untilPeerOwns, untilNobodyOwns, untilImports, untilMigrates, untilClosed, untilNoKeys,
-		untilReplicates, untilInSync, untilIsPrimary, untilClusterOK, untilFollows, untilHasVersion, untilMigrated}
+	conditions = []Condition{untilAnswered, untilHasEpoch, untilKnowsPeer, untilNodeOwns, untilPeerOwns, untilNobodyOwns, untilImports, untilMigrates, untilClosed, untilUntaken, untilNoKeys,
+		untilReplicates, untilInSync, untilIsPrimary, untilClusterOK, untilFollows, untilHighest, untilHasVersion, untilMigrated}
 )
 
 // UnmarshalJSON reads the result of [Step.MarshalJSON]. Unknown names are skipped. The
@@ -68,7 +69,7 @@ func (s *Step) UnmarshalJSON(text []byte) error {
 	if err := decode(text, &j); err != nil {
 		return err
 	}
-	read := Step{j.Kind, j.Node, j.Addr, j.Peer, j.PeerAddr, nil, j.Database, j.Command, Until{j.Until, j.Ask}, j.Round}
+	read := Step{j.Kind, j.Node, j.Addr, j.Peer, j.PeerAddr, nil, j.Database, j.Epoch, j.Command, Until{j.Until, j.Ask}, j.Round}
 	for _, text := range strings.Fields(j.Slots) {
 		r, err := slotmap.ParseRange(text)
 		if err != nil {

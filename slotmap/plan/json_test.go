@@ -58,11 +58,14 @@ func TestPlanJSONOfAllKinds(t *testing.T) {
 		all = append(all, s)
 	}
 	all = append(append(all, p.MigrateSlots()...), p.MigrationImport()...)
+	all = append(all, following(Node{ID: "a"}, Node{ID: "b"}, nil, math.MaxUint64), untaken(Node{ID: "a"}, 5))
 	all = append(all, bumped(Node{ID: "x\x1b[2J", Addr: "[::1]:5"}), stable(Node{ID: "a"}, 5), failingOver(Node{ID: "b"}, Node{ID: "c"}), replicating(Node{ID: "b"}, Node{ID: "c"}))
 	p.Steps = all
 	p.After = p.Before // fiveMoves has other moves than the plan
 	p.Moves = nil
-	require.Contains(t, requireReadsBack(t, p), `"database":1`)
+	text := requireReadsBack(t, p)
+	require.Contains(t, text, `"database":1`)
+	require.Contains(t, text, `"epoch":18446744073709551615`)
 	require.NotContains(t, conditions, Condition(""))
 	for _, s := range all {
 		require.Contains(t, kinds, s.Kind)
@@ -97,6 +100,7 @@ func TestJSONErrors(t *testing.T) {
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"slots":"7-5"}]}`, `plan: steps[0].slots "7-5": slots: `},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"round":-1}]}`, `plan: steps[0].round "-1": must be at least 0`},
 		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"database":-1}]}`, `plan: steps[0].database "-1": must be at least 0`},
+		{`{"steps":[{"kind":"wait","until":"is a primary","ask":[["A"]],"epoch":-1}]}`, `plan: steps[0].epoch: cannot be a JSON number -1`},
 		{`{"steps":[{"kind":5}]}`, `plan: steps[0].kind: cannot be a JSON number`},
 		{`{"moves":[7]}`, `plan: moves[0]: cannot be a JSON number`},
 		{`{"after":[{"slots":"0-5"}]}`, `plan: after[0].id: is missing`},

@@ -15,10 +15,10 @@ import (
 // immediate reports whether a reply without an error says that s is done.
 func (s *Step) immediate() bool {
 	switch s.Kind {
-	case KindMeet, KindReplicate, KindMoveKeys, KindExport, KindImport, KindFailover, KindWait:
+	case KindMeet, KindReplicate, KindMoveKeys, KindBumpEpoch, KindExport, KindImport, KindFailover, KindWait:
 		return false
 	}
-	return true
+	return s.Until.Condition != untilUntaken
 }
 
 // Answer returns what the reply to the step's command means; why is for a log. The
@@ -148,30 +148,39 @@ func (s *Step) seen(c *topology.Cluster, replies []any) (p Progress, why string)
 			return ProgressRunning, "is no primary yet"
 		}
 		return ProgressDone, ""
-	case untilImports, untilMigrates, untilClosed:
+	case untilImports, untilMigrates, untilClosed, untilUntaken:
 		return s.open(c)
 	case untilHasVersion:
 		return s.version(c)
+	case untilHighest:
+		return highest(c)
 	case untilFollows:
-		if peer, higher := s.overtaken(c); higher != nil {
-			return ProgressRunning, fmt.Sprintf("knows config epoch %d of the peer, and %d of %s", peer, higher.ConfigEpoch, printable(higher.ID))
+		var known uint64
+		if peer := c.Node(s.Peer); peer != nil {
+			known = peer.ConfigEpoch
+		}
+		if known < s.Epoch {
+			return ProgressRunning, fmt.Sprintf("knows config epoch %d of the peer", known)
 		}
 	}
 	return s.owns(c, replies)
 }
 
-// overtaken returns the config epoch of the peer, and a primary with a higher one, if
-// there is any.
-func (s *Step) overtaken(c *topology.Cluster) (epoch uint64, higher *topology.Node) {
-	if n := c.Node(s.Peer); n != nil {
-		epoch = n.ConfigEpoch
+// highest reports whether the node has a higher config epoch than all other primaries that
+// it knows. BUMPEPOCH changes nothing if another node has the same epoch as this one. One
+// of the two then takes a higher one by itself, as soon as it hears of the other, and
+// BUMPEPOCH works again if that was the other.
+func highest(c *topology.Cluster) (p Progress, why string) {
+	me := c.Myself()
+	if me == nil || me.Role != topology.RolePrimary {
+		return ProgressNotStarted, "is no primary"
 	}
 	for _, n := range c.Nodes() {
-		if n.Role == topology.RolePrimary && n.ConfigEpoch > epoch {
-			return epoch, n
+		if n != me && n.Role == topology.RolePrimary && n.ConfigEpoch >= me.ConfigEpoch {
+			return ProgressNotStarted, fmt.Sprintf("has config epoch %d, and knows %d of %s", me.ConfigEpoch, n.ConfigEpoch, printable(n.ID))
 		}
 	}
-	return epoch, nil
+	return ProgressDone, ""
 }
 
 // met reports whether the node has met the peer.
@@ -197,9 +206,12 @@ func (s *Step) open(c *topology.Cluster) (p Progress, why string) {
 		}
 		owner := ownerOf(c, r.First)
 		switch s.Until.Condition {
-		case untilClosed:
-			if o.Importing && o.To == s.Node || o.Migrating && o.From == s.Node {
+		case untilClosed, untilUntaken:
+			switch {
+			case o.Importing && o.To == s.Node || o.Migrating && o.From == s.Node:
 				return ProgressNotStarted, ""
+			case s.Until.Condition == untilUntaken && owner == s.Node:
+				return ProgressFailed, s.elsewhere(r.First, owner)
 			}
 		case untilImports:
 			switch {

@@ -27,7 +27,7 @@ const (
 	KindMoveKeys  Kind = "move keys"     // sends keys of a slot from Node to Peer
 	KindOwner     Kind = "set owner"     // tells Node that Peer owns slots
 	KindStable    Kind = "set stable"    // tells Node that a slot is neither imported nor migrated
-	KindBumpEpoch Kind = "bump epoch"    // gives Node the highest config epoch
+	KindBumpEpoch Kind = "bump epoch"    // gives Node a config epoch above all others
 	KindExport    Kind = "export"        // makes Node migrate slots, with their keys, to Peer
 	KindImport    Kind = "import"        // makes Node import slots, with their keys, from Peer
 	KindFailover  Kind = "fail over"     // makes Node, a replica of Peer, take over
@@ -50,6 +50,7 @@ const (
 	untilImports    Condition = "imports the slot"    // or has it already
 	untilMigrates   Condition = "migrates the slot"   // or has done so already
 	untilClosed     Condition = "has the slot closed" // neither importing nor migrating
+	untilUntaken    Condition = "has the slot closed, and does not own it"
 	untilNoKeys     Condition = "has no keys of the slot"
 	untilReplicates Condition = "is a replica of the peer, in sync"
 	untilInSync     Condition = "is a primary, or a replica in sync"
@@ -57,7 +58,8 @@ const (
 	untilClusterOK  Condition = "says that the cluster is ok"
 	untilHasVersion Condition = "has the cluster in this version"    // of Kvrocks
 	untilMigrated   Condition = "has migrated the slots to the peer" // or the peer owns them; of Kvrocks
-	untilFollows    Condition = "knows that the peer owns the slots, and no config epoch above the peer's"
+	untilFollows    Condition = "knows that the peer owns the slots, with this config epoch or a higher one"
+	untilHighest    Condition = "has a config epoch above all others that it knows"
 )
 
 // An Until says when a [Step] is done, and how to see that.
@@ -119,6 +121,7 @@ type Step struct {
 	PeerAddr string          // its address
 	Slots    []slotmap.Range // the slots of Command
 	Database int             // of KindMoveKeys: to SELECT before anything is sent
+	Epoch    uint64          // the least config epoch of Peer to wait for; 0 if Until does not ask for one
 	Command  []string        // the command and its arguments; nil to wait only
 	Until    Until
 
@@ -180,6 +183,13 @@ func stable(n Node, slot hashslot.Slot) Step {
 	return setSlot(KindStable, untilClosed, n, Node{}, slot, "STABLE")
 }
 
+// untaken closes a slot that n imports, and must not have made its own.
+func untaken(n Node, slot hashslot.Slot) Step {
+	s := stable(n, slot)
+	s.Until.Condition = untilUntaken
+	return s
+}
+
 func setSlot(kind Kind, c Condition, n, peer Node, slot hashslot.Slot, args ...string) Step {
 	return Step{Kind: kind, Node: n.ID, Addr: n.Addr, Peer: peer.ID, PeerAddr: peer.Addr, Slots: one(slot),
 		Command: append([]string{"CLUSTER", "SETSLOT", strconv.Itoa(int(slot))}, args...),
@@ -236,7 +246,7 @@ func failingOver(n, primary Node, how ...string) Step {
 }
 
 func bumped(n Node) Step {
-	return Step{Kind: KindBumpEpoch, Node: n.ID, Addr: n.Addr, Command: []string{"CLUSTER", "BUMPEPOCH"}, Until: Until{Condition: untilAnswered}}
+	return Step{Kind: KindBumpEpoch, Node: n.ID, Addr: n.Addr, Command: []string{"CLUSTER", "BUMPEPOCH"}, Until: Until{untilHighest, [][]string{askNodes}}}
 }
 
 // waiting sends nothing to n, and waits.
@@ -244,9 +254,17 @@ func waiting(n Node, c Condition, ask ...string) Step {
 	return Step{Kind: KindWait, Node: n.ID, Addr: n.Addr, Until: Until{c, [][]string{ask}}}
 }
 
-// following waits until n knows that the peer owns the slots, by the highest epoch.
-func following(n, peer Node, slots []slotmap.Range) Step {
-	s := waiting(n, untilFollows, askNodes...)
+// following waits until n knows that the peer owns the slots, by a claim with the config
+// epoch or a higher one. Epochs only grow, so the claims of the peer satisfy it for good.
+func following(n, peer Node, slots []slotmap.Range, epoch uint64) Step {
+	s := hearing(n, peer, slots)
+	s.Until.Condition, s.Epoch = untilFollows, epoch
+	return s
+}
+
+// hearing waits until n knows that the peer owns the slots.
+func hearing(n, peer Node, slots []slotmap.Range) Step {
+	s := waiting(n, untilPeerOwns, askNodes...)
 	s.Peer, s.PeerAddr, s.Slots = peer.ID, peer.Addr, slots
 	return s
 }
@@ -264,6 +282,8 @@ func (s Step) String() string {
 	switch {
 	case s.Kind == KindMoveKeys:
 		comment = "  # with KEYS and the keys that " + line(s.Until.Ask...) + " lists, until it lists none"
+	case s.Until.Condition == untilHighest:
+		comment = "  # and again, until the node " + s.until()
 	case s.Command == nil && len(s.Until.Ask) > 0:
 		command, comment = s.Until.Ask[0], "  # until the node "+s.until()
 	case !s.immediate() && len(s.Until.Ask) > 0:
@@ -284,9 +304,10 @@ func (s *Step) until() string {
 		return text
 	}
 	if len(s.Slots) == 0 {
-		text = strings.ReplaceAll(text, "that the peer owns the slots, and no", "no")
+		text = strings.ReplaceAll(text, "that the peer owns the slots, with this config epoch or a higher one", "this config epoch or a higher one of the peer")
 	}
-	return strings.NewReplacer("the peer", printable(cmp.Or(s.PeerAddr, s.Peer)), "the slots", "slots "+rangesText(s.Slots)).Replace(text)
+	return strings.NewReplacer("the peer", printable(cmp.Or(s.PeerAddr, s.Peer)), "the slots", "slots "+rangesText(s.Slots),
+		"this config epoch", "config epoch "+strconv.FormatUint(s.Epoch, 10)).Replace(text)
 }
 
 // line joins commands for people.

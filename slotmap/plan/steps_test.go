@@ -75,6 +75,9 @@ func TestStepProgress(t *testing.T) {
 		{"closed", stable(nodeA, 5), []any{nodesOf("a myself,master 5")}, ProgressDone, ""},
 		{"open", stable(nodeA, 5), []any{nodesOf("a myself,master 5 [5->-b]", "b master")}, ProgressNotStarted, ""},
 		{"open", stable(nodeA, 5), []any{nodesOf("a myself,master [5-<-b]", "b master 5")}, ProgressNotStarted, ""},
+		{"closed", untaken(nodeA, 5), []any{nodesOf("a myself,master", "b master 5")}, ProgressDone, ""},
+		{"open", untaken(nodeA, 5), []any{nodesOf("a myself,master [5-<-b]", "b master 5")}, ProgressNotStarted, ""},
+		{"taken", untaken(nodeA, 5), []any{nodesOf("a myself,master 5", "b master")}, ProgressFailed, "slot 5 is owned by a"},
 		{"assigned", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-9")}, ProgressDone, ""},
 		{"some free", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6")}, ProgressNotStarted, ""},
 		{"taken", assigned(nodeA, one57, false), []any{nodesOf("a myself,master 0-6", "b master 7")}, ProgressFailed, "slot 7 is owned by b"},
@@ -124,11 +127,17 @@ func TestStepProgress(t *testing.T) {
 		{"nothing", export, nil, ProgressRunning, "0 replies to 2 commands"},
 		{"no text", owned(nodeA, nodeB, 5), []any{5}, ProgressRunning, "the reply is no text"},
 		{"no nodes", owned(nodeA, nodeB, 5), []any{""}, ProgressRunning, "CLUSTER NODES: line 1, byte 0: no node"},
-		{"nothing to ask", bumped(nodeA), nil, ProgressDone, ""},
-		{"follows", following(nodeA, nodeB, one57), []any{nodesOf("a myself,master 0-4", "b master 5-7", "c slave:b")}, ProgressDone, ""},
-		{"follows in epochs only", following(nodeA, nodeB, nil), []any{nodesOf("a myself,master 0-9", "b master")}, ProgressDone, ""},
-		{"has not heard", following(nodeA, nodeB, one57), []any{nodesOf("c master 7", "a myself,master 0-4", "b master 5-6")}, ProgressRunning, "has not heard of it"},
-		{"knows it otherwise", following(nodeA, nodeB, one57), []any{nodesOf("b master 5-7", "a myself,master 0-4")}, ProgressRunning, "knows config epoch 1 of the peer, and 2 of a"},
+		{"nothing to ask", Step{Kind: KindID}, nil, ProgressDone, ""},
+		{"has the highest epoch", bumped(nodeA), []any{nodesOf("b master", "d master", "a myself,master 0-4", "c slave:b")}, ProgressDone, ""},
+		{"another has a higher epoch", bumped(nodeA), []any{nodesOf("b master", "a myself,master 0-4", "c\x1b master")}, ProgressNotStarted, `has config epoch 2, and knows 3 of "c\x1b"`},
+		{"another has the same epoch", bumped(nodeA), []any{strings.ReplaceAll(nodesOf("b master", "a myself,master 0-4"), " 0 0 2 ", " 0 0 1 ")}, ProgressNotStarted, "has config epoch 1, and knows 1 of b"},
+		{"a replica has no epoch", bumped(nodeA), []any{nodesOf("b master", "a myself,slave:b")}, ProgressNotStarted, "is no primary"},
+		{"knows not itself", bumped(nodeA), []any{nodesOf("b master")}, ProgressNotStarted, "is no primary"},
+		{"follows", following(nodeA, nodeB, one57, 2), []any{nodesOf("a myself,master 0-4", "b master 5-7", "c master")}, ProgressDone, ""},
+		{"follows in epochs only", following(nodeA, nodeB, nil, 2), []any{nodesOf("a myself,master 0-9", "b master")}, ProgressDone, ""},
+		{"has not heard", following(nodeA, nodeB, one57, 2), []any{nodesOf("c master 7", "a myself,master 0-4", "b master 5-6")}, ProgressRunning, "has not heard of it"},
+		{"knows it otherwise", following(nodeA, nodeB, one57, 2), []any{nodesOf("b master 5-7", "a myself,master 0-4")}, ProgressRunning, "knows config epoch 1 of the peer"},
+		{"knows not the peer", following(nodeA, nodeB, nil, 1), []any{nodesOf("a myself,master 0-4")}, ProgressRunning, "knows config epoch 0 of the peer"},
 	} {
 		p, why := tc.step.Progress(tc.replies...)
 		require.Equal(t, tc.want, p, "%s: %s: %s", tc.step.Kind, tc.name, why)
@@ -147,8 +156,12 @@ func TestStepAnswer(t *testing.T) {
 	}{
 		{owned(nodeA, nodeB, 5), "OK", ProgressDone, ""},
 		{owned(nodeA, nodeB, 5), refused, ProgressRunning, "ERR no"},
-		{bumped(nodeA), "BUMPED 5", ProgressDone, ""},
-		{bumped(nodeA), refused, ProgressNotStarted, "ERR no"},
+		{Step{Kind: KindID}, "OK", ProgressDone, ""},
+		{Step{Kind: KindID}, refused, ProgressNotStarted, "ERR no"},
+		{stable(nodeA, 5), "OK", ProgressDone, ""},
+		{untaken(nodeA, 5), "OK", ProgressRunning, ""},
+		{bumped(nodeA), "STILL 5", ProgressRunning, ""},
+		{bumped(nodeA), refused, ProgressRunning, "ERR no"},
 		{failingOver(nodeB, nodeA), "OK", ProgressRunning, ""},
 		{failingOver(nodeB, nodeA), refused, ProgressRunning, "ERR no"},
 	} {
@@ -281,8 +294,12 @@ func TestTextIsPrintable(t *testing.T) {
 	clean(Layout{Shards: []LayoutShard{{Primary: Host{Addr: evil, Zone: evil}}}, Warnings: []string{evil}}.Summary())
 	clean((&InputError{Field: evil, Value: evil, Reason: evil}).Error())
 	clean((&StateError{Problem: ProblemOpenSlots, Nodes: []string{evil}, Advice: evil}).Error())
-	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows that b:1 owns slots 5-7, and no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, []slotmap.Range{{First: 5, Last: 7}}).String())
-	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows no config epoch above b:1's", following(Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}, nil).String())
+	one, other := Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}
+	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows that b:1 owns slots 5-7, with config epoch 9 or a higher one", following(one, other, []slotmap.Range{{First: 5, Last: 7}}, 9).String())
+	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows config epoch 9 or a higher one of b:1", following(one, other, nil, 9).String())
+	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows that b:1 owns slots 5", hearing(one, other, []slotmap.Range{{First: 5, Last: 5}}).String())
+	require.Equal(t, "a:1> CLUSTER BUMPEPOCH  # and again, until the node has a config epoch above all others that it knows", bumped(one).String())
+	require.Equal(t, "a:1> CLUSTER SETSLOT 5 STABLE  # then repeat CLUSTER NODES until the node has the slot closed, and does not own it", untaken(one, 5).String())
 	require.Equal(t, `> "a b" "" x`, Step{Kind: KindOwner, Command: []string{"a b", "", "x"}}.String()[2:])
 }
 

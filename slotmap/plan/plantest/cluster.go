@@ -251,6 +251,9 @@ func (c *Cluster) run(s plan.Step) error {
 			return nil
 		}
 		why = cmp.Or(seen, why)
+		if progress == plan.ProgressFailed {
+			break
+		}
 		c.step()
 	}
 	return errors.New(cmp.Or(why, "it is "+progress.String()))

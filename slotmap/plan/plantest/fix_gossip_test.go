@@ -99,6 +99,23 @@ func breakAtRandom(c *Cluster, rng *rand.Rand, stray bool) {
 	}
 }
 
+// disturb has owners give up slots that other nodes import. By the rules of Valkey 8.0, these
+// make them their own when they hear of that.
+func disturb(c *Cluster, rng *rand.Rand) {
+	for slot := hashslot.Slot(4103); slot < 4108; slot++ {
+		o, n := c.owner(slot), c.byID[string(rune('a'+rng.IntN(5)))]
+		if n == o || n.primary != nil {
+			continue
+		}
+		for k := range rng.IntN(4) {
+			c.Put([]*node{o, n, o, c.byID["c"]}[k].id, fmt.Sprintf("{%s}%d", slot.Tag(), k), "1")
+		}
+		for _, command := range []string{n.id + " CLUSTER SETSLOT %d IMPORTING " + o.id, o.id + " CLUSTER DELSLOTS %d"} {
+			_, _ = try(c, fmt.Sprintf(command, slot))
+		}
+	}
+}
+
 // Whatever the order in which nodes hear of one another, and by the rules of all
 // versions, no repair loses a key. A repair may break off at any step and go on later, or
 // be planned anew.
@@ -175,9 +192,16 @@ func repairAtRandom(t testing.TB, rng *rand.Rand, stray bool, cases map[plan.Fix
 	c.Fill(50, 1)
 	o := plan.FixOptions{StrayKeys: stray && rng.IntN(2) == 0, SetSlots: plan.SetSlotOptions{Replace: true}}
 	breakAtRandom(c, rng, o.StrayKeys)
+	disturbed := c.rules == RulesValkey8 && rng.IntN(2) == 0
+	if disturbed {
+		disturb(c, rng)
+	}
 	before := inventory(c)
 	c.step, c.tries = func() { talk(c, rng) }, 2000
 	r := planFix(t, c, o)
+	if disturbed {
+		talk(c, rng)
+	}
 	breakOff := rng.IntN(2*len(r.Steps) + 1)
 	for tries, anew, next := 0, 0, 0; next < len(r.Steps); next++ {
 		if tries == 0 && next == breakOff {
@@ -196,9 +220,10 @@ func repairAtRandom(t testing.TB, rng *rand.Rand, stray bool, cases map[plan.Fix
 		}
 		s := r.Steps[next]
 		if err := c.Run(s); err != nil {
-			// Another node has taken the slot since the views were taken.
+			// Another node has made the slot its own since the views were taken.
 			anew++
 			require.Less(t, anew, 4, "step %d: %v", next, err)
+			require.ErrorContains(t, err, " is owned by ")
 			o.StrayKeys = true
 			r = planFix(t, c, o)
 			next = -1
@@ -224,28 +249,89 @@ func repairAtRandom(t testing.TB, rng *rand.Rand, stray bool, cases map[plan.Fix
 // A node has keys of a slot without an owner, and believes that the slot is owned by the
 // node that the repair makes its owner. It must not import from that node as long as a
 // message is on its way that was sent before the claim: by the rules of Valkey 8.0 it would
-// then take the slot.
+// then take the slot. The same holds if that node has claimed the slot just before the repair.
 func TestFixWaitsForTheClaim(t *testing.T) {
+	for _, claimed := range []bool{false, true} {
+		c := withReplicas(t)
+		c.SetRules(RulesValkey8)
+		do(t, c, "d CLUSTER DELSLOTS 12300", "gossip")
+		tag := "{" + hashslot.Slot(12300).Tag() + "}"
+		for key, n := range map[string]string{"1": "d", "2": "d", "3": "c"} {
+			c.Put(n, tag+key, "1")
+		}
+		before := inventory(c)
+		for range 3 {
+			c.Send("d", "c")
+		}
+		if claimed {
+			do(t, c, "c CLUSTER DELSLOTS 12300", "d CLUSTER ADDSLOTS 12300")
+		}
+		for _, s := range planFix(t, c, plan.FixOptions{StrayKeys: claimed}).Steps {
+			require.NoError(t, c.Run(s))
+			if s.Kind == plan.KindImporting {
+				c.Deliver("d", "c")
+			}
+		}
+		c.Gossip()
+		require.Equal(t, before, inventory(c))
+		require.NoError(t, c.Check(slotmap.MustParseSet("12300")))
+	}
+}
+
+// By the rules of Valkey 8.0, a node makes a slot its own if it imports it from a node that
+// gives it up, and takes the highest epoch that it knows of. If it does so just before
+// another gets the same epoch from the repair, one of the two takes a higher one, without any
+// command. The repair waits for that, and goes on: c has to get a higher epoch than b.
+func TestFixEqualEpochs(t *testing.T) {
 	c := withReplicas(t)
 	c.SetRules(RulesValkey8)
-	do(t, c, "d CLUSTER DELSLOTS 12300", "gossip")
-	tag := "{" + hashslot.Slot(12300).Tag() + "}"
-	for key, n := range map[string]string{"1": "d", "2": "d", "3": "c"} {
+	six, seven := "{"+hashslot.Slot(6).Tag()+"}", "{"+hashslot.Slot(7).Tag()+"}"
+	do(t, c, "c CLUSTER SETSLOT 7 IMPORTING a", "a CLUSTER DELSLOTS 6 7")
+	c.Put("b", six, "1")
+	c.Put("c", seven, "1")
+	r := planFix(t, c, plan.FixOptions{})
+	c.Send("a", "c")
+	c.Deliver("a", "c")
+	waits := 0
+	c.step = func() {
+		if waits++; waits > 1 {
+			c.Gossip()
+			return
+		}
+		for _, n := range c.nodes { // all hear of b before anyone hears of c
+			c.Send("b", n.id)
+			c.Deliver("b", n.id)
+		}
+	}
+	require.NoError(t, c.Run(r.Steps...))
+	c.Gossip()
+	require.NoError(t, c.Check(slotmap.MustParseSet("6-7")))
+	require.Equal(t, map[string]int{six: 1, seven: 1}, inventory(c))
+	require.Equal(t, []uint64{7, 8}, []uint64{c.byID["b"].epoch, c.byID["c"].epoch})
+}
+
+// If a node makes a slot its own that the repair gives to another, the repair ends before
+// the two delete each other's keys. The next one gathers them.
+func TestFixTakenMeanwhile(t *testing.T) {
+	c := withReplicas(t)
+	c.SetRules(RulesValkey8)
+	tag := "{" + hashslot.Slot(7).Tag() + "}"
+	do(t, c, "c CLUSTER SETSLOT 7 IMPORTING a", "a CLUSTER DELSLOTS 7")
+	for key, n := range map[string]string{"1": "b", "2": "b", "3": "c"} {
 		c.Put(n, tag+key, "1")
 	}
 	before := inventory(c)
-	for range 3 {
-		c.Send("d", "c")
-	}
-	for _, s := range planFix(t, c, plan.FixOptions{}).Steps {
-		require.NoError(t, c.Run(s))
-		if s.Kind == plan.KindImporting {
-			c.Deliver("d", "c")
-		}
-	}
+	r := planFix(t, c, plan.FixOptions{})
+	c.Send("a", "c")
+	c.Deliver("a", "c")
+	c.step = func() { t.Error("a step that has failed waits") }
+	require.EqualError(t, c.Run(r.Steps...), "10.0.0.3:6379> CLUSTER SETSLOT 7 STABLE  # then repeat CLUSTER NODES until the node has the slot closed, and does not own it: slot 7 is owned by c")
+	c.step = c.Gossip
 	c.Gossip()
+	require.NoError(t, c.Run(planFix(t, c, plan.FixOptions{StrayKeys: true}).Steps...))
+	c.Gossip()
+	require.NoError(t, c.Check(slotmap.MustParseSet("7")))
 	require.Equal(t, before, inventory(c))
-	require.NoError(t, c.Check(slotmap.MustParseSet("12300")))
 }
 
 // A program that does not know whether a step was done begins again with the one before
