@@ -73,12 +73,17 @@ func TestFix(t *testing.T) {
 			}
 		}
 		for i, broken := range faults {
-			for _, command := range broken.commands {
+			for k := 0; k < len(broken.commands); k++ {
+				command := broken.commands[k]
 				words := strings.Fields(fmt.Sprintf(command, 10+i))
 				if other := words[len(words)-1]; byName[other[0]] != nil {
 					words[len(words)-1] = byName[other[0]].ID
 				}
 				_, err := byName[command[0]].Do(append([]string{"CLUSTER"}, words[1:]...)...)
+				if err != nil && strings.HasSuffix(err.Error(), "is already busy") {
+					k = -1 // after DELSLOTS, the node has heard of the owner again
+					continue
+				}
 				require.NoError(t, err, command)
 			}
 		}

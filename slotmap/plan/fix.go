@@ -659,7 +659,7 @@ func (f *fixer) tell(n, owner *fixNode, slot hashslot.Slot) {
 func (f *fixer) keysTo(n, owner *fixNode, slot hashslot.Slot) {
 	f.receivers[owner] = true
 	known := ownerOf(n.view, slot) == owner.ID
-	if t := f.taking[owner]; known && t != nil && (t.covered.Contains(slot) || t.taken.Contains(slot)) {
+	if known && !owner.had.Contains(slot) {
 		// If n knows it later, that must be because it has heard of it.
 		f.giving = append(f.giving, unassigned(n.Node, one(slot), f.o.SetSlots.AddSlots))
 		known = false

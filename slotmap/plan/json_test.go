@@ -58,7 +58,7 @@ func TestPlanJSONOfAllKinds(t *testing.T) {
 		all = append(all, s)
 	}
 	all = append(append(all, p.MigrateSlots()...), p.MigrationImport()...)
-	all = append(all, following(Node{ID: "a"}, Node{ID: "b"}, nil, math.MaxUint64), untaken(Node{ID: "a"}, 5))
+	all = append(all, following(Node{ID: "a"}, Node{ID: "b"}, nil, math.MaxUint64), untaken(Node{ID: "a"}, 5), Step{Kind: KindID, Command: []string{"x"}, Until: Until{Condition: untilAnswered}})
 	all = append(all, bumped(Node{ID: "x\x1b[2J", Addr: "[::1]:5"}), stable(Node{ID: "a"}, 5), failingOver(Node{ID: "b"}, Node{ID: "c"}), replicating(Node{ID: "b"}, Node{ID: "c"}))
 	p.Steps = all
 	p.After = p.Before // fiveMoves has other moves than the plan

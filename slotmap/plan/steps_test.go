@@ -295,7 +295,7 @@ func TestTextIsPrintable(t *testing.T) {
 	clean((&InputError{Field: evil, Value: evil, Reason: evil}).Error())
 	clean((&StateError{Problem: ProblemOpenSlots, Nodes: []string{evil}, Advice: evil}).Error())
 	one, other := Node{ID: "a", Addr: "a:1"}, Node{ID: "b", Addr: "b:1"}
-	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows that b:1 owns slots 5-7, with config epoch 9 or a higher one", following(one, other, []slotmap.Range{{First: 5, Last: 7}}, 9).String())
+	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows that b:1 owns slots 5-7, with config epoch 19 or a higher one", following(one, other, []slotmap.Range{{First: 5, Last: 7}}, 19).String())
 	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows config epoch 9 or a higher one of b:1", following(one, other, nil, 9).String())
 	require.Equal(t, "a:1> CLUSTER NODES  # until the node knows that b:1 owns slots 5", hearing(one, other, []slotmap.Range{{First: 5, Last: 5}}).String())
 	require.Equal(t, "a:1> CLUSTER BUMPEPOCH  # and again, until the node has a config epoch above all others that it knows", bumped(one).String())
