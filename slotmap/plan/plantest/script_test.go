@@ -947,6 +947,7 @@ func TestRun(t *testing.T) {
 		after        string
 	}{
 		{"", "", bump, "epochs a -> 6 2 3 4 5 6 4"},
+		{"kill a", "plantest: no running node has this address", step(plan.KindID, "a", "", "CLUSTER MYID", "has answered without an error"), ""},
 		{"kill a", "CLUSTER NODES: plantest: no running node has this address", bump, ""},
 		{"", "ERR Unknown node z", step(plan.KindReplicate, "e", "z", "CLUSTER REPLICATE z", "is a replica of the peer, in sync", "INFO replication", nodes), ""},
 		{"", "", step(plan.KindReplicate, "e", "b", "CLUSTER REPLICATE b", "is a replica of the peer, in sync", "INFO replication", nodes), "role e -> slave b"},
