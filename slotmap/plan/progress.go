@@ -173,7 +173,7 @@ func (s *Step) seen(c *topology.Cluster, replies []any) (p Progress, why string)
 func highest(c *topology.Cluster) (p Progress, why string) {
 	me := c.Myself()
 	if me == nil || me.Role != topology.RolePrimary {
-		return ProgressNotStarted, "is no primary"
+		return ProgressFailed, "is no primary"
 	}
 	for _, n := range c.Nodes() {
 		if n != me && n.Role == topology.RolePrimary && n.ConfigEpoch >= me.ConfigEpoch {

@@ -255,7 +255,7 @@ func waiting(n Node, c Condition, ask ...string) Step {
 }
 
 // following waits until n knows that the peer owns the slots, by a claim with the config
-// epoch or a higher one. Epochs only grow, so the claims of the peer satisfy it for good.
+// epoch or a higher one. Epochs only grow, so the wait ends whatever epochs others get.
 func following(n, peer Node, slots []slotmap.Range, epoch uint64) Step {
 	s := hearing(n, peer, slots)
 	s.Until.Condition, s.Epoch = untilFollows, epoch
