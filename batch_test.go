@@ -263,6 +263,8 @@ func TestShortKeysAtPageEnds(t *testing.T) {
 					keys[lane] = page.Tail(n)
 					fillBraces(rng, keys[lane], 30)
 					checkAppend(t, keys)
+					// Eight that went another way have left their registers.
+					checkAppend(t, append(randomKeys(rng.IntN, 8, func() int { return 17 + rng.IntN(16) }, math.MaxInt32), keys...))
 				}
 				// Sixteen packed keys end with the page.
 				var (

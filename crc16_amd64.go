@@ -16,10 +16,10 @@ func sum(s string) uint64
 func of16(key string) uint64
 
 //go:noescape
-func of32(key string) uint64
+func of64(key string) uint64
 
 //go:noescape
-func of64(key string) uint64
+func ofSearch64(key string) uint64
 
 //go:noescape
 func ofSearch(key string) uint64

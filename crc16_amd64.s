@@ -29,17 +29,20 @@
 // key (9 ns here; 7 on Zen 4), so that all keys of up to 64 bytes share one path, in a
 // register of 512 bits. A table has a row of 64 bytes for each length, with which one
 // VPSHUFB both reverses a key and cuts off what is in front of it; a mask made of the
-// length takes three instructions more, and 4 to 10 % longer.
+// length takes three instructions more, and 4 to 10 % longer. Limits of lengths are in
+// units of 1/8 byte, so that one LEAQ makes both the index of a row and what is compared.
 // No form is best for all keys. One with a branch at 16 bytes takes 0.92 to 1.0 of the
 // time up to there, 0.8 for tagged keys; but 1.5 to 2.3 times as long where lengths are
 // on both sides, as those of real keys are, and 1.15 to 1.3 from 17 bytes on: see the
 // table in docs/performance.md. To load the tag again takes nine instructions less, and
 // is no faster. Six bytes at a time, as parts of a fraction, need no step 4: 4 % faster
 // up to 48 bytes, 1.5 times as long for 32 to 64 unpredictable (Intel, family 6, 207).
-// of32, in registers of 256 bits, is for Zen 4, whose vector units have 256 bits. Up to 32
-// bytes it takes 13 cycles there and the path in 512 bits 16 to 17, tags 19 and 25. Where
+// The path in registers of 256 bits is for Zen 4, whose vector units have 256 bits. Up to 32
+// bytes it takes 12.5 cycles there and the path in 512 bits 17, tags 19 and 25. Where
 // lengths lie on both sides of 32 bytes the one path is ahead, 18 cycles against 27 for
-// unpredictable 1..64. One cycle of of32 is the jump to it: a branch that is taken.
+// unpredictable 1..64. Zen 4 jumps to its path: a jump that is taken costs it nothing if it
+// is the first, one that is not taken costs others nothing. Behind a second jump its path
+// takes half a cycle more.
 //
 // Registers from 16 up have no legacy half, so that no VZEROUPPER is due. An
 // instruction of more than 128 bits must not write X0 to X15 either: the next
@@ -92,11 +95,15 @@ GLOBL foldBy4<>(SB), RODATA|NOPTR, $16
 
 DATA open<>+0(SB)/8, $OPEN
 DATA open<>+8(SB)/8, $OPEN
-GLOBL open<>(SB), RODATA|NOPTR, $16
+DATA open<>+16(SB)/8, $OPEN
+DATA open<>+24(SB)/8, $OPEN
+GLOBL open<>(SB), RODATA|NOPTR, $32
 
 DATA close<>+0(SB)/8, $CLOSE
 DATA close<>+8(SB)/8, $CLOSE
-GLOBL close<>(SB), RODATA|NOPTR, $16
+DATA close<>+16(SB)/8, $CLOSE
+DATA close<>+24(SB)/8, $CLOSE
+GLOBL close<>(SB), RODATA|NOPTR, $32
 
 // PSHUFB controls. ending<>+16n takes the last n bytes of a register: the last
 // eight, reversed, to the high quadword, those in front of them to the low one, and
@@ -159,6 +166,7 @@ GLOBL upward<>(SB), RODATA|NOPTR, $64
 // Registers.
 #define P   SI // the key, or what is left of it
 #define N   CX // its length
+#define N8  AX // 8·(N-1): above all limits for the empty key
 #define T   X0 // its last block so far, then the number T of step 3
 #define A   X1
 #define B   X2
@@ -169,16 +177,15 @@ GLOBL upward<>(SB), RODATA|NOPTR, $64
 #define RAW  Z18 // the 64 bytes that end with it, and their last 32
 #define RAWY Y18
 
-// LOAD16 loads the key of N = 1..16 bytes at P into T as ending<> says. It uses N
-// and DX. The load ends with the key if that stays in the page where the key
+// LOAD16 loads the key of N = 1..16 bytes at P into T as ending<> says, by N8. DX is
+// lost. The load ends with the key if that stays in the page where the key
 // starts; at EDGE16 it starts with the key.
 #define LOAD16(atEdge, loaded) \
 	TESTL  $0xff0, P;                \
 	JZ     atEdge;                   \
 	MOVOU  -16(P)(N*1), T;           \
-	SHLQ   $4, N;                    \
-	LEAQ   ending<>(SB), DX;         \
-	PSHUFB (DX)(N*1), T;             \
+	LEAQ   ending<>+16(SB), DX;      \
+	PSHUFB (DX)(N8*2), T;            \
 loaded:
 
 #define EDGE16(atEdge, loaded) \
@@ -325,52 +332,49 @@ next:                                    \
 
 // LOAD64 loads the 64 bytes that end with the key into RAW, and the key alone into
 // KEY, where it ends the register, each block reversed, with zeros in front of it.
-// N is lost. A load that would begin in the page before that of the key is left
+// A load that would begin in the page before that of the key is left
 // to EDGE64, for keys that start in the first 64 bytes of a page: it loads 64 bytes
-// from there, and VPEXPANDB takes as many as the key has, by AX, which is N-1. The key
-// must not be empty: the address of an empty one may be of no page at all.
+// from there, and VPEXPANDB takes as many as the key has. R8 and DX are lost; DX is then
+// gfni. The key must not be empty: the address of an empty one may be of no page at all.
 #define LOAD64(atEdge, loaded) \
 	TESTL        $0xfc0, P;          \
 	JZ           atEdge;             \
 	VMOVDQU64    -64(P)(N*1), RAW;     \
 loaded:                                  \
 	MOVQ         ·gfni(SB), DX;      \
-	ENDING64(N, RAW)
+	VPSHUFB      (matrices_ends+64)(DX)(N8*8), RAW, KEY
 
 #define EDGE64(atEdge, loaded) \
 atEdge:                                  \
+	LEAQ         -1(N), R8;          \
 	MOVQ         $1<<63, DX;         \
-	SARXQ        AX, DX, DX;         \
+	SARXQ        R8, DX, DX;         \
 	KMOVQ        DX, K1;             \
 	VMOVDQU64    (P), RAW;             \
 	VPEXPANDB.Z  RAW, K1, RAW;             \
 	JMP          loaded
 
-// ENDING64 makes KEY of the last n bytes of z. DX is gfni; n is lost.
-#define ENDING64(n, z) \
-	SHLQ         $6, n;              \
-	VPSHUFB      matrices_ends(DX)(n*1), z, KEY
-
-// FIND64 goes to TAGGED if KEY has a '{'. TAG64 then leaves nothing but the tag in
+// FIND64 goes to TAGGED if KEY has a '{'. It tests a general register: on Zen 4, KORTEST in
+// front of a product takes one cycle a key more. TAG64 then leaves nothing but the tag in
 // KEY, or goes to WHOLE if there is none. Bit i of a mask stands for byte i of RAW;
-// AX shifts out those in front of the key. R8 is the first '{', R9 the first '}'
+// N shifts out those in front of the key. R8 is the first '{', R9 the first '}'
 // behind it, then the length of the tag.
 #define FIND64(tagged) \
 	VBROADCASTI32X4 open<>(SB), Z17; \
 	VPCMPEQB        Z17, KEY, K2;    \
-	KORTESTQ        K2, K2;          \
+	KMOVQ           K2, AX;          \
+	TESTQ           AX, AX;          \
 	JNZ             tagged
 
 #define TAG64(whole) \
-	MOVQ         key_len+8(FP), AX;  \
 	VPCMPEQB     Z17, RAW, K2;       \
 	VBROADCASTI32X4 close<>(SB), Z17; \
 	VPCMPEQB     Z17, RAW, K3;       \
 	KMOVQ        K2, R10;            \
 	KMOVQ        K3, R9;             \
-	NEGQ         AX;                 \
-	SHRXQ        AX, R10, R10;       \
-	SHLXQ        AX, R10, R10;       \
+	NEGQ         N;                  \
+	SHRXQ        N, R10, R10;        \
+	SHLXQ        N, R10, R10;        \
 	TZCNTQ       R10, R8;            \
 	BLSMSKQ      R10, R10;           \
 	ANDNQ        R9, R10, R9;        \
@@ -382,48 +386,42 @@ atEdge:                                  \
 	JZ           whole;              \
 	VPADDB       upward<>(SB), Z17, Z17; \
 	VPERMB       RAW, Z17, RAW;       \
-	ENDING64(R9, RAW)
+	SHLQ         $6, R9;             \
+	VPSHUFB      matrices_ends(DX)(R9*1), RAW, KEY
 
-// LOAD32 and so on do the same for keys of up to 32 bytes with half of the register. On
-// Zen 4, whose kernel this is, KORTEST in FIND32 takes one cycle a key more.
+// LOAD32 and so on do the same for keys of up to 32 bytes with half of the register.
 #define LOAD32(atEdge, loaded) \
 	TESTL        $0xfe0, P;          \
 	JZ           atEdge;             \
 	VMOVDQU64    -32(P)(N*1), RAWY;    \
 loaded:                                  \
 	MOVQ         ·gfni(SB), DX;      \
-	ENDING32(N, RAWY)
+	VPSHUFB      (matrices_ends+64+32)(DX)(N8*8), RAWY, KEYY
 
 #define EDGE32(atEdge, loaded) \
 atEdge:                                  \
+	LEAQ         -1(N), R8;          \
 	MOVL         $1<<31, DX;         \
-	SARXL        AX, DX, DX;         \
+	SARXL        R8, DX, DX;         \
 	KMOVD        DX, K1;             \
 	VMOVDQU64    (P), RAWY;            \
 	VPEXPANDB.Z  RAWY, K1, RAWY;           \
 	JMP          loaded
 
-#define ENDING32(n, z) \
-	SHLQ         $6, n;              \
-	VPSHUFB      (matrices_ends+32)(DX)(n*1), z, KEYY
-
 #define FIND32(tagged) \
-	VBROADCASTI32X4 open<>(SB), Y17; \
-	VPCMPEQB        Y17, KEYY, K2;   \
+	VPCMPEQB        open<>(SB), KEYY, K2; \
 	KMOVD           K2, AX;          \
-	TESTQ           AX, AX;          \
+	TESTL           AX, AX;          \
 	JNZ             tagged
 
 #define TAG32(whole) \
-	MOVQ         key_len+8(FP), AX;  \
-	VPCMPEQB     Y17, RAWY, K2;      \
-	VBROADCASTI32X4 close<>(SB), Y17; \
-	VPCMPEQB     Y17, RAWY, K3;      \
+	VPCMPEQB     open<>(SB), RAWY, K2;  \
+	VPCMPEQB     close<>(SB), RAWY, K3; \
 	KMOVD        K2, R10;            \
 	KMOVD        K3, R9;             \
-	NEGL         AX;                 \
-	SHRXL        AX, R10, R10;       \
-	SHLXL        AX, R10, R10;       \
+	NEGL         N;                  \
+	SHRXL        N, R10, R10;        \
+	SHLXL        N, R10, R10;        \
 	TZCNTL       R10, R8;            \
 	BLSMSKL      R10, R10;           \
 	ANDNL        R9, R10, R9;        \
@@ -435,7 +433,8 @@ atEdge:                                  \
 	JZ           whole;              \
 	VPADDB       upward<>(SB), Y17, Y17; \
 	VPERMB       RAWY, Y17, RAWY;     \
-	ENDING32(R9, RAWY)
+	SHLQ         $6, R9;             \
+	VPSHUFB      (matrices_ends+32)(DX)(R9*1), RAWY, KEYY
 
 // SUM64 and SUM32 add up the quadwords of a register to two, in T.
 #define SUM64 \
@@ -525,77 +524,59 @@ atEdge:                                  \
 	VMOVHPS T, ret+16(FP);           \
 	RET
 
-// KEY64 is all there is to do for a key of up to 64 bytes; AWAY64 is what of that
-// is out of the way.
-#define KEY64(atEdge, loaded, tagged, whole) \
-	LOAD64(atEdge, loaded);          \
-	FIND64(tagged);                  \
-whole:                                   \
-	END64
-
-#define AWAY64(atEdge, loaded, tagged, whole) \
-tagged:                                  \
-	TAG64(whole);                    \
-	END64;                           \
-	EDGE64(atEdge, loaded)
-
 // func of(key string) uint64
 //
 // The low 16 bits are the checksum of the hashed part of key, for a key of any
 // length; the others may be anything. Go takes over for keys of more than 4096
-// bytes. Keys of 1 to near bytes are done here; what is left goes where longer says.
-// near is 64 in kernel avx512 and 0 in all others.
+// bytes. Kernels of AVX-512 hash keys of up to 64 bytes here, avx512-256 those of up to 32
+// in half of a register. What is left goes where choice.longer says.
 //
-// Requires: nothing if near is 0; else what of64 does.
+// Requires: nothing if choice.upTo64 is 0; else what of64 does.
 TEXT ·of(SB), NOSPLIT, $0-24
 	MOVQ key_base+0(FP), P
 	MOVQ key_len+8(FP), N
-	LEAQ -1(N), AX
-	CMPQ AX, ·near(SB)
-	JCC  further
-	KEY64(edge64, loaded64, tagged64, whole64)
+	LEAQ -8(N*8), N8
+	CMPQ N8, ·choice+choices_upTo32(SB)
+	JCS  upTo32
+	CMPQ N8, ·choice+choices_upTo64(SB)
+	JCC  longer
+	LOAD64(edge64, loaded64)
+	FIND64(tagged64)
 
-further:
-	MOVQ ·longer(SB), DX
-	JMP  DX
+whole64:
+	END64
 
-	AWAY64(edge64, loaded64, tagged64, whole64)
-
-// The rest of of, by kernel: P, N and AX = N-1 are as of leaves them. Each is
-// what longer can be.
-
-// of32 takes all lengths: up to 32 bytes in registers of 256 bits.
-//
-// Requires: what of64 does.
-TEXT ·of32(SB), NOSPLIT, $0-24
-	CMPQ AX, $31
-	JHI  over32
+upTo32:
 	LOAD32(edge32, loaded32)
 	FIND32(tagged32)
 
 whole32:
 	END32
 
-over32:
-	CMPQ AX, $63
-	JHI  over64
-	KEY64(edge64, loaded64, tagged64, whole64)
+longer:
+	MOVQ ·choice+choices_longer(SB), DX
+	JMP  DX
 
-over64:
-	JMP ·of64(SB)
+	EDGE64(edge64, loaded64)
+
+tagged64:
+	TAG64(whole64)
+	END64
+
+	EDGE32(edge32, loaded32)
 
 tagged32:
 	TAG32(whole32)
 	END32
 
-	EDGE32(edge32, loaded32)
-
-	AWAY64(edge64, loaded64, tagged64, whole64)
+// The rest of of, by kernel: P, N and N8 = 8·(N-1) are as of leaves them. Each is
+// what choice.longer can be.
 
 // of64 takes keys of more than 64 bytes, four blocks after four, and the empty one.
 //
 // Requires: PCLMULQDQ, SSSE3, AVX512F, BW, VL, DQ, VBMI, VBMI2, VPCLMULQDQ, BMI1, BMI2.
 TEXT ·of64(SB), NOSPLIT, $0-24
+	LEAQ  -1(N), AX
 	CMPQ  AX, $4095
 	JHI   long
 	HEAD64
@@ -603,6 +584,9 @@ TEXT ·of64(SB), NOSPLIT, $0-24
 	VPCMPEQB    OPEN4, Z16, K3
 	VPEXPANDB.Z Z16, K1, Z16
 	VPSHUFB     REV4, Z16, Z16
+	KMOVQ       K3, DX
+	TESTQ       DX, DX
+	JNZ         search // most tags begin early
 
 next64:
 	VMOVDQU64 (P), Z18
@@ -618,13 +602,86 @@ long:
 	JMP ·ofLong(SB)
 
 search:
-	JMP ·ofSearch(SB)
+	JMP ·ofSearch64(SB)
+
+// ofSearch64 takes keys of 65 to 4096 bytes with a '{'. It looks at blocks of 64 bytes, the
+// last of which ends with the key.
+//
+// Requires: what of64 does. OPEN4 must be set.
+TEXT ·ofSearch64(SB), NOSPLIT, $0-24
+	// R8 is where the search is, R9 where the last block starts.
+	MOVQ key_base+0(FP), P
+	MOVQ key_len+8(FP), R9
+	SUBQ $64, R9
+	XORL R8, R8
+
+open:
+	VPCMPEQB (P)(R8*1), OPEN4, K2
+	KMOVQ    K2, AX
+	TESTQ    AX, AX
+	JNZ      opened
+	ADDQ     $64, R8
+	CMPQ     R8, R9
+	CMOVQGT  R9, R8
+	JMP      open
+
+opened:
+	TZCNTQ AX, AX
+	LEAQ   1(R8)(AX*1), R8 // where the tag starts
+	MOVQ   R8, R10         // and how far it was looked at
+	VBROADCASTI32X4 close<>(SB), Z17
+
+close:
+	CMPQ     R10, key_len+8(FP)
+	JGE      whole
+	MOVQ     R10, R11
+	CMPQ     R11, R9
+	CMOVQGT  R9, R11
+	VPCMPEQB (P)(R11*1), Z17, K2
+	KMOVQ    K2, AX
+	MOVQ     R10, CX
+	SUBQ     R11, CX      // bytes of the block that were looked at before
+	SHRXQ    CX, AX, AX
+	TESTQ    AX, AX
+	JNZ      closed
+	LEAQ     64(R11), R10
+	JMP      close
+
+whole:
+	MOVQ key_len+8(FP), N
+	JMP  plain
+
+closed:
+	TZCNTQ AX, N
+	ADDQ   R10, N
+	SUBQ   R8, N          // the length of the tag
+	JZ     whole
+	ADDQ   R8, P
+	LEAQ   -8(N*8), N8
+	CMPQ   N8, $(8*63)
+	JHI    plain
+	LOAD64(edge64, loaded64)
+	END64
+
+	EDGE64(edge64, loaded64)
+
+plain:
+	LEAQ        -1(N), AX
+	HEAD64
+	VPEXPANDB.Z Z16, K1, Z16
+	VPSHUFB     REV4, Z16, Z16
+
+next:
+	VMOVDQU64 (P), Z18
+	NEXT64
+	JNZ       next
+	END64
 
 // of16 takes all lengths, by blocks of 16 bytes.
 //
 // Requires: PCLMULQDQ, SSSE3, SSE4.1.
 TEXT ·of16(SB), NOSPLIT, $0-24
-	CMPQ AX, $15
+	CMPQ N8, $(8*15)
 	JHI  over16
 	LOAD16(edge16, loaded16)
 	MOVOU    open<>(SB), A
@@ -646,13 +703,14 @@ reduce16:
 tagged16:
 	MOVQ key_len+8(FP), BX
 	TAG16(fold16)
+	LEAQ -8(N*8), N8
 	LOAD16(edgeTag, loadedTag)
 	JMP  fold16
 
 	EDGE16(edgeTag, loadedTag)
 
 over16:
-	CMPQ    AX, $31
+	CMPQ    N8, $(8*31)
 	JHI     over32
 	MOVOU   open<>(SB), X5
 	FIRST16(X2)
@@ -671,7 +729,7 @@ search:
 	JMP ·ofSearch(SB)
 
 over32:
-	CMPQ    AX, $63
+	CMPQ    N8, $(8*63)
 	JHI     blocks16
 	MOVOU   open<>(SB), X5
 	MOVOU   starting<>(SB), REV
@@ -680,7 +738,7 @@ over32:
 	FOLD16
 	BLOCK16(-32(P)(N*1), X6)
 	PLACE16(X6, blocks<>+32(SB))
-	CMPQ    AX, $47
+	CMPQ    N8, $(8*47)
 	JHI     over48
 	HEAD16(X2, 32)
 	PLACE16(X2, blocks<>+16(SB))
@@ -694,6 +752,7 @@ over48:
 	JMP     found
 
 blocks16:
+	LEAQ  -1(N), AX
 	// Products do not wait for each other, as the steps of the loop below do. There are
 	// places for 320 bytes.
 	CMPQ  AX, $319
@@ -739,7 +798,7 @@ long:
 
 // ofSearch takes keys of 17 to 4096 bytes with a '{'.
 //
-// Requires: PCLMULQDQ, SSSE3, SSE4.1, and what sum does.
+// Requires: PCLMULQDQ, SSSE3, SSE4.1, and what sum does. X5 must have a '{' in each byte.
 TEXT ·ofSearch(SB), NOSPLIT, $0-24
 	// R8 is where in the key the search is: it goes by blocks of
 	// 16 bytes, the last of which ends with the key.
@@ -747,7 +806,6 @@ TEXT ·ofSearch(SB), NOSPLIT, $0-24
 	MOVQ key_len+8(FP), N
 	LEAQ -16(N), R9
 	XORL R8, R8
-	MOVOU open<>(SB), X5
 
 open:
 	MOVOU    (P)(R8*1), A
@@ -805,8 +863,8 @@ whole:
 TEXT ·sum(SB), NOSPLIT, $0-24
 	MOVQ s_base+0(FP), P
 	MOVQ s_len+8(FP), N
-	LEAQ -1(N), AX
-	CMPQ AX, $15
+	LEAQ -8(N*8), N8
+	CMPQ N8, $(8*15)
 	JHI  over16
 	LOAD16(edge16, loaded16)
 
@@ -821,7 +879,7 @@ fold16:
 over16:
 	CMPB ·tier(SB), $3
 	JNE  blocks16
-	CMPQ AX, $63
+	CMPQ N8, $(8*63)
 	JHI  blocks16
 	LOAD64(edge64, loaded64)
 	END64
@@ -831,6 +889,7 @@ over16:
 blocks16:
 	TESTQ N, N
 	JZ    empty
+	LEAQ  -1(N), AX
 	ANDL  $15, AX
 	INCL  AX
 	MOVOU starting<>(SB), REV
@@ -852,20 +911,17 @@ empty:
 
 // func useOf(kernel uint8)
 //
-// Makes longer one of the kernels above, by the constants of tier_amd64.go.
+// Makes choice.longer one of the kernels above, by the constants of tier_amd64.go.
 TEXT ·useOf(SB), NOSPLIT, $0-1
 	MOVBLZX kernel+0(FP), CX
 	LEAQ    ·ofPlain(SB), AX
 	LEAQ    ·of16(SB), DX
 	CMPL    CX, $const_longerOf16
 	CMOVQEQ DX, AX
-	LEAQ    ·of32(SB), DX
-	CMPL    CX, $const_longerOf32
-	CMOVQEQ DX, AX
 	LEAQ    ·of64(SB), DX
 	CMPL    CX, $const_longerOf64
 	CMOVQEQ DX, AX
-	MOVQ    AX, ·longer(SB)
+	MOVQ    AX, ·choice+choices_longer(SB)
 	RET
 
 // ofPlain is the kernel of tier generic.
@@ -895,8 +951,8 @@ TEXT ·slots1(SB), NOSPLIT, $0-32
 key:
 	MOVQ 0(KEYS), P
 	MOVQ 8(KEYS), N
-	LEAQ -1(N), AX
-	CMPQ AX, $15
+	LEAQ -8(N*8), N8
+	CMPQ N8, $(8*15)
 	JHI  over16
 	LOAD16(edge16, loaded16)
 	MOVO     X5, TAG
@@ -929,13 +985,14 @@ done:
 tagged16:
 	MOVQ 8(KEYS), BX
 	TAG16(fold16)
+	LEAQ -8(N*8), N8
 	LOAD16(edgeTag, loadedTag)
 	JMP  fold16
 
 	EDGE16(edgeTag, loadedTag)
 
 over16:
-	CMPQ    AX, $31
+	CMPQ    N8, $(8*31)
 	JHI     over32
 	FIRST16(X2)
 	LAST16
@@ -950,14 +1007,14 @@ found:
 	JMP      done
 
 over32:
-	CMPQ    AX, $63
+	CMPQ    N8, $(8*63)
 	JHI     blocks16
 	FIRST16(X2)
 	LAST16
 	FOLD16
 	BLOCK16(-32(P)(N*1), X8)
 	PLACE16(X8, blocks<>+32(SB))
-	CMPQ    AX, $47
+	CMPQ    N8, $(8*47)
 	JHI     over48
 	HEAD16(X2, 32)
 	PLACE16(X2, blocks<>+16(SB))
@@ -971,6 +1028,7 @@ over48:
 	JMP     found
 
 blocks16:
+	LEAQ  -1(N), AX
 	CMPQ    AX, $4095
 	JHI     done
 	MOVOU   (P), TAG

@@ -232,11 +232,11 @@ func TestEitherWayToEnd(t *testing.T) {
 // TestUseOfTellsKernelsApart checks that useOf selects the kernel that it is asked for.
 // With another kernel all slots could be right, but late.
 func TestUseOfTellsKernelsApart(t *testing.T) {
-	defer func(before uintptr) { longer = before }(longer)
-	for kernel, name := range map[uint8]string{longerOfPlain: ".ofPlain", longerOf16: ".of16", longerOf32: ".of32", longerOf64: ".of64"} {
-		longer = 0
+	defer func(before uintptr) { choice.longer = before }(choice.longer)
+	for kernel, name := range map[uint8]string{longerOfPlain: ".ofPlain", longerOf16: ".of16", longerOf64: ".of64"} {
+		choice.longer = 0
 		useOf(kernel)
-		f := runtime.FuncForPC(longer)
+		f := runtime.FuncForPC(choice.longer)
 		require.NotNil(t, f, name)
 		require.Contains(t, f.Name(), name)
 	}
@@ -341,14 +341,11 @@ func TestKernelsForOtherCPUs(t *testing.T) {
 	assert.Equal(t, more, extensions{gfni: gfni != nil, vpclmulqdq: vpclmulqdq}, "in use here")
 }
 
-// TestOnlyAVX512IsNear checks which keys the code of one key hashes of itself. It does
-// that with AVX-512, so any other kernel must leave it none.
-func TestOnlyAVX512IsNear(t *testing.T) {
+// TestWhoTakesOneKey checks which short keys go which way. A way that the CPU lacks would
+// crash; any other gives the right slot, but late.
+func TestWhoTakesOneKey(t *testing.T) {
 	hashtest.EachKernel(t, func(t *testing.T) {
-		want := uint64(0)
-		if impl.Current() == "avx512" {
-			want = 64
-		}
-		assert.Equal(t, want, near)
+		want := map[string][2]uint64{"avx512": {0, 8 * 64}, "avx512-256": {8 * 32, 8 * 64}}
+		assert.Equal(t, want[impl.Current()], [2]uint64{choice.upTo32, choice.upTo64})
 	})
 }

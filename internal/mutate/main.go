@@ -123,7 +123,7 @@ func mutate(root, pattern, run, execute string, o options) error {
 // mutants. They also cover calls of plain Go.
 const fastProofs = "^(TestServersSlots|TestNilAndEmptyKeys|TestUpdateSplitAnywhere|TestUseOfTellsKernelsApart|TestEitherWayToEnd)$/kernel= " +
 	"^(TestSingleBits|TestEveryPlaceInAPage|TestLaneMixes|TestBracesInEveryLane|TestAllShortStringsOverBraces|" +
-	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestTagBehindGroupsWithout|TestBatchAfterZeros|" +
+	"TestBatchKernelsStopOnlyWhereTheyMust|TestBatchStopsOnlyWhereItMust|TestEitherWayToPick|TestShortKeysAtPageEnds|TestWhoTakesBatches|TestTagBehindGroupsWithout|TestBatchAfterZeros|" +
 	"TestTagBehindGroupOfAnotherLength|TestTagInEveryBlock|TestBracesInAllPlaces|TestBracesInHalfOfAGroup)$/kernel=[^g] " +
 	"^(TestBatchLengths|TestEveryLengthAndAlignmentBetweenGuards|TestTagAtEveryPosition|TestLongBuffers|" +
 	"TestEveryFormBetweenGuards|TestEndsOfLongBuffers|TestEveryForm|TestSingleBitsAtEveryEnd|" +
