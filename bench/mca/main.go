@@ -165,6 +165,13 @@ func predict(functions map[string]map[string]*function, paths []path, check bool
 		return err
 	}
 	if !check {
+		result, err := os.ReadFile(zen4File)
+		if err != nil {
+			return err
+		}
+		if t.reached, err = reached(result); err != nil {
+			return fmt.Errorf("%s: %w", zen4File, err)
+		}
 		return os.WriteFile(tableFile, []byte(t.markdown(measured)), 0o644)
 	}
 	return report(t, committed, measured)

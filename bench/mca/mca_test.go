@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -390,7 +391,9 @@ func sample(cycles float64) *table {
 }
 
 func TestTableIsReadAsItWasWritten(t *testing.T) {
-	text := sample(8).markdown([]measurement{{"avx512: one key", "Zen 4", "here", 10}, {"pmull: buffers", "Neoverse V2", "there", 3}})
+	table := sample(8)
+	table.reached = map[string]float64{"key of 8 B": 1.19, "buffer of 1 KiB": 1.64}
+	text := table.markdown([]measurement{{"avx512: one key", "Zen 4", "here", 10}, {"pmull: buffers", "Neoverse V2", "there", 3}})
 	assert.Contains(t, text, "not\nmeasurements")
 	assert.Contains(t, text, "| avx512 | one key | here | Zen 4 | 10.00 | 8.00 | 1.25 |\n")
 	assert.Contains(t, text, "| pmull | buffers | there | Neoverse V2 | 3.00 | | |\n")
@@ -408,6 +411,31 @@ func TestTableIsReadAsItWasWritten(t *testing.T) {
 	committed, err := os.ReadFile(tableFile)
 	require.NoError(t, err)
 	_, err = parseTable(string(committed))
+	assert.NoError(t, err)
+}
+
+func TestReached(t *testing.T) {
+	text := `{"Work":[{"Group":"Other","At":"8 B","Cases":[]}`
+	for call := range askedOnZen4 {
+		group, at := "One key of a fixed length", strings.TrimPrefix(call, "key of ")
+		if at == call {
+			group, at = "Checksum of a buffer at the start of a cache line", strings.TrimPrefix(call, "buffer of ")
+		}
+		text += fmt.Sprintf(`,{"Group":%q,"At":%q,"Cases":[{"Name":"Of","ns":[9,3,1]},{"Name":"Checksum","ns":[3]},{"Name":"xxh3","ns":[8,1,2,2]}]}`, group, at)
+	}
+	got, err := reached([]byte(text + "]}"))
+	require.NoError(t, err)
+	assert.Len(t, got, len(askedOnZen4))
+	assert.Equal(t, 3/2., got["key of 8 B"])
+	assert.Equal(t, 2/3., got["buffer of 1 KiB"])
+	for _, bad := range []string{"", "{}", text, strings.ReplaceAll(text, "xxh3", "xxh") + "]}"} {
+		_, err := reached([]byte(bad))
+		assert.Error(t, err)
+	}
+	// The committed result, too.
+	result, err := os.ReadFile(zen4File)
+	require.NoError(t, err)
+	_, err = reached(result)
 	assert.NoError(t, err)
 }
 
@@ -459,6 +487,25 @@ func TestReportFailsOnlyForTheSameVersion(t *testing.T) {
 	old := sample(8)
 	old.version = "14.0.6"
 	assert.NoError(t, report(sample(9), old, nil))
+}
+
+func TestFuse(t *testing.T) {
+	for pair, one := range map[string]bool{
+		"cmpq\t(%rip), %rax\njb\t169\n": true, "cmpq\t$15, %rax\nja\t4\n": true, "cmpq\t%rcx, %rbx\njg\t-99\n": true,
+		"testl\t$4032, %esi                     # imm = 0xFC0\nje\t298\n": true, "testq\t%rax, %rax\njne\t2\n": true,
+		"andl\t$15, %ecx\njne\t2\n": true, "addq\t$16, %rax\njne\t-50\n": true, "decq\t%rax\njne\t-50\n": true,
+		"cmpq\t%rax, 8(%rsi,%rcx)\njb\t2\n": false, // nothing of ours; not all CPUs
+		"cmpb\t$3, (%rip)\njne\t2\n":        false, "testb\t$3, 8(%rax)\njne\t2\n": false,
+		"addq\t%rax, (%rcx)\njne\t2\n": false, "orq\t%rax, %rcx\njne\t2\n": false, "cmpq\t%rax, %rcx\njs\t2\n": false,
+		"cmpq\t%rax, %rcx\njmp\t2\n": false, "cmpq\t%rax, %rcx\nseta\t%al\n": false, "kortestq\t%k2, %k2\njne\t2\n": false,
+	} {
+		first, _, _ := strings.Cut(pair, "\n")
+		want := "movq\t%rax, %rbx\n" + pair + "nop\n"
+		if one {
+			want = "movq\t%rax, %rbx\n" + first + "\nnop\n"
+		}
+		assert.Equal(t, want, fuse("movq\t%rax, %rbx\n"+pair+"nop\n"), pair)
+	}
 }
 
 func TestTotalCycles(t *testing.T) {

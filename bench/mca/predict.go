@@ -122,7 +122,8 @@ func (l *llvm) run(input, tool string, arguments ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// disassemble returns the instructions as llvm-mca reads them.
+// disassemble returns the instructions as llvm-mca reads them, with pairs that CPUs fuse as
+// one.
 func (l *llvm) disassemble(arch string, code []instruction) (string, error) {
 	var input strings.Builder
 	for _, in := range code {
@@ -146,8 +147,21 @@ func (l *llvm) disassemble(arch string, code []instruction) (string, error) {
 	if lines < len(code) {
 		return "", fmt.Errorf("llvm-mc knows %d of %d instructions", lines, len(code))
 	}
-	return text.String(), nil
+	if arch != "amd64" {
+		return text.String(), nil
+	}
+	return fuse(text.String()), nil
 }
+
+// fused matches a comparison or an addition, and the conditional jump behind it, which all
+// CPUs of amd64 above decode to one operation: see "Macro-Fusion" in Intel's optimization
+// manual and "Branch Fusion" in that of AMD's family 19h. Memory compared with a constant
+// is left out, since not all of them fuse that.
+var fused = regexp.MustCompile(`(?m)^((?:(?:cmp|test|and)[bwlq]|(?:add|sub|inc|dec)[lq])\s+` +
+	`(?:[^$(\n]*|\$[^(\n]*|[^$\n]*\([^)\n]*\), *%\w+)\n)j(?:e|ne|b|ae|be|a|l|ge|le|g)\s.*\n`)
+
+// fuse leaves out the jump of each such pair, because llvm-mca counts two operations.
+func fuse(code string) string { return fused.ReplaceAllString(code, "$1") }
 
 // iterations says how often a path runs, by the number of its instructions: the first row
 // that has at least as many counts. The first runs fill the pipeline, so cycles are counted
