@@ -842,6 +842,12 @@ empty:
 	XORL       R8, R8
 	JMP        slot
 
+early:
+	// A '{' in the first 64 bytes, where most tags begin.
+	TESTL      HASHED1, HASHED1
+	JZ         search
+	JMP        block
+
 over64:
 	TESTQ      R9, R9
 	JZ         empty
@@ -853,6 +859,9 @@ over64:
 within:
 	KXNORQ     PLAIN, PLAIN, PLAIN
 	HEAD64(Z8)
+	KMOVQ      PLAIN, R13
+	CMPQ       R13, $-1
+	JNE        early
 
 block:
 	VMOVDQU64  (R8), Z10
@@ -872,6 +881,7 @@ block:
 #define START BX  // of the tag
 #define HITS  R14 // where there is a '}'
 
+search:
 	// There is a '{'. Look for it by blocks of 64 bytes from R10 on, the last of
 	// which, at R11, ends the key.
 	MOVQ       0(KEY1), R8

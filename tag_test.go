@@ -187,9 +187,12 @@ func TestBracesInAllPlaces(t *testing.T) {
 	// If all bytes of a block are '{', a search for another byte in it finds none.
 	hashtest.EachKernel(t, func(t *testing.T) {
 		for n := 1; n <= 200; n++ {
-			key := append(bytes.Repeat([]byte{'{'}, n), "a}b"...)
-			checkOne(t, key)
-			checkAppend(t, slices.Repeat([][]byte{key}, 9))
+			for _, before := range []int{0, 64} {
+				key := append(bytes.Repeat([]byte{'-'}, before), bytes.Repeat([]byte{'{'}, n)...)
+				key = append(key, "a}b"...)
+				checkOne(t, key)
+				checkAppend(t, slices.Repeat([][]byte{key}, 9))
+			}
 		}
 	})
 }
