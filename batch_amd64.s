@@ -701,6 +701,7 @@ tagged64:
 	EDGE64(Z7, tagEdge7, tagPlaced7)
 
 load32:
+	XORL     IN0, IN0 // it is 0, but the loads must not wait until that is known
 	BLOCKS2(HEADER0, HEADER1, HEADER2, HEADER3, X2, Y2, Z2, X4, Y4, Z4)
 	BLOCKS2(HEADER4, HEADER5, HEADER6, HEADER7, X3, Y3, Z3, X5, Y5, Z5)
 	VPCMPUB  $4, OPENS, Z2, K1
