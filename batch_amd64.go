@@ -32,11 +32,11 @@ type matrices struct {
 	// side: all eight places, in each quadword.
 	lengths [8][8]byte
 
-	// What slots8 adds to addresses and to lengths, and which bits of lengths then are 0
-	// for keys of up to 16, 32 and 64 bytes. Of addresses, some in [0] are not 0 if the 16
-	// bytes from there on are in one page.
-	step    [8]uint64
-	outside [3][8]uint64
+	// What slots8 adds to addresses and to lengths, and what then must be 0 for
+	// keys of up to 16, 32 and 64 bytes.
+	step     [8]uint64
+	pointers [8]uint64 // all bits of addresses
+	outside  [3][8]uint64
 
 	// Indexes of quadwords in two registers: of the lengths in eight headers; of
 	// addresses and lengths in slices, which have three words each; and in eight
@@ -115,11 +115,12 @@ func newMatrices() *matrices {
 	}
 	m.pairs = cpuid.CPU.IsVendor(cpuid.AMD)
 	for i := 0; i < 8; i += 2 {
-		const block = 0xff0 // the number of a block in its page
-		m.step[i], m.step[i+1] = 16, ^uint64(0)
-		m.outside[0][i], m.outside[0][i+1] = block, ^uint64(15)
-		m.outside[1][i+1] = ^uint64(31)
+		const page = 4096
+		m.step[i], m.step[i+1] = 15, ^uint64(0)
+		m.outside[0][i], m.outside[0][i+1] = page, ^uint64(15)
+		m.outside[1][i], m.outside[1][i+1] = page, ^uint64(31)
 		m.outside[2][i+1] = ^uint64(63)
+		m.pointers[i] = ^uint64(0)
 	}
 	for i := range 64 {
 		m.sixteen[i] = 16

@@ -98,16 +98,12 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $16
 #define SIZE     R15 // of a header
 #define SIZE3    R12 // of three
 
-// Of the headers of four keys, which quadwords have no bit of OUTSIDE.
-#define IN0      R13
-#define IN1      CX
-
 // Of keys one by one.
 #define KEY1     R12 // the header of the key
 #define HASHED1  CX  // 1 where R8 and R9 are of its tag already
 
-#define STEP     Z16 // 16 for addresses, -1 for lengths
-#define OUTSIDE  Z17 // bits 4 to 11 of addresses, all but the lowest four of lengths
+#define STEP     Z16 // of SAMEPAGE
+#define POINTERS Z17
 #define PLACE    Z18 // of TRANSPOSE4: p in each byte of dword p
 #define FIRST    Z19 // where a key of length 0 would have byte p from the end
 #define PLACES0  Z20 // of TRANSPOSE8: the same of quadwords
@@ -128,6 +124,17 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $16
 #define ENDS     192 // of packed keys, those of the eight before
 #define BUDGET   224 // how many bytes of keys of more than 64 may still follow
 #define AFTER    232 // where the slots of the eight end
+
+// OUTSIDEOF sets no bit of OUTSIDE in Z2 if each of the eight headers in Z0 and Z1
+// is of 1 to 16 bytes, and 16 bytes from its start are in one page of 4 KiB:
+// with STEP, 15 for addresses and -1 for lengths, added, bit 12 of the addresses
+// stays, and no bit above the lowest four is set in the lengths.
+#define OUTSIDEOF \
+	VPADDQ     STEP, Z0, Z2;           \
+	VPADDQ     STEP, Z1, Z3;           \
+	VPTERNLOGQ $0x78, POINTERS, Z0, Z2; \
+	VPTERNLOGQ $0x78, POINTERS, Z1, Z3; \
+	VPORQ      Z2, Z3, Z2
 
 // HEADERn(field) is a field of the header of key n: its address, 0, its length, 8.
 #define HEADER0(field) field(LOW)
@@ -154,12 +161,12 @@ GLOBL numbers<>(SB), RODATA|NOPTR, $16
 	VINSERTI32X4 $3, (R11), z, z
 
 // FIRSTLAST sets R8 to where a key starts and R9 to how far behind that its last
-// 16 bytes are; a key that has no more starts there. IN0 is 0 here.
+// 16 bytes are; a key that has no more starts there. R13 is 0.
 #define FIRSTLAST(header) \
 	MOVQ         header(0), R8;        \
 	MOVQ         header(8), R9;        \
 	SUBQ         $16, R9;              \
-	CMOVQCS      IN0, R9
+	CMOVQCS      R13, R9
 
 // BLOCKS2 loads the first and the last 16 bytes of four keys, by halves of the registers:
 // what takes a block to the upper half works on 512 bits. X10 and X11 are lost.
@@ -504,7 +511,7 @@ TEXT ·slots8(SB), NOSPLIT, $240-64
 	MOVL start+40(FP), R8
 	MOVL R8, (ENDS+28)(SP)
 	VMOVDQU64 matrices_step(MAT), STEP
-	VMOVDQU64 (matrices_outside+0)(MAT), OUTSIDE
+	VMOVDQU64 matrices_pointers(MAT), POINTERS
 	VPBROADCASTD lengths<>(SB), LENGTHS
 	VMOVDQU64 matrices_place(MAT), PLACE
 	VMOVDQU64 matrices_first(MAT), FIRST
@@ -532,19 +539,11 @@ group:
 	ADDQ      $128, KEYS
 
 headers:
-	// 16 bytes may leave a page of 4 KiB only if bits 4 to 11 of the address behind them
-	// are 0. So if all is well each address has a bit of OUTSIDE, and no length of 1 to 16
-	// has one.
-	VPADDQ    STEP, Z0, Z2
-	VPADDQ    STEP, Z1, Z3
-	VPTESTNMQ OUTSIDE, Z2, K1
-	VPTESTNMQ OUTSIDE, Z3, K2
-	KMOVB     K1, IN0
-	KMOVB     K2, IN1
-	CMPL      IN0, $0xaa
-	JNE       longer
-	CMPL      IN1, $0xaa
-	JNE       longer
+	OUTSIDEOF
+	VPTESTMQ (matrices_outside+0)(MAT), Z2, K1
+	KMOVB    K1, R8
+	TESTL    R8, R8
+	JNZ      longer
 
 	STARTS(LOW)
 	BLOCKS(X4, Z4)
@@ -637,12 +636,9 @@ longer:
 	PREFETCH(448, 0)
 
 near:
-	VPORQ    Z3, Z2, Z2
 	VPTESTMQ (matrices_outside+64)(MAT), Z2, K1
 	KMOVB    K1, R8
-	ORL      IN1, IN0
-	ANDL     $0x55, IN0 // addresses
-	ORL      IN0, R8
+	TESTL    R8, R8
 	JZ       load32
 	VPTESTMQ (matrices_outside+128)(MAT), Z2, K1
 	KORTESTB K1, K1
@@ -701,7 +697,7 @@ tagged64:
 	EDGE64(Z7, tagEdge7, tagPlaced7)
 
 load32:
-	XORL     IN0, IN0 // it is 0, but the loads must not wait until that is known
+	XORL     R13, R13
 	BLOCKS2(HEADER0, HEADER1, HEADER2, HEADER3, X2, Y2, Z2, X4, Y4, Z4)
 	BLOCKS2(HEADER4, HEADER5, HEADER6, HEADER7, X3, Y3, Z3, X5, Y5, Z5)
 	VPCMPUB  $4, OPENS, Z2, K1
