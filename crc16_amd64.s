@@ -470,7 +470,7 @@ atEdge:                                  \
 	VPXOR      A, T, T
 
 // REDUCEVS leaves it in the low 16 bits of the high quadword of T. In place of the
-// second product it has shifts, which is for of32 and Zen 4: a product is four
+// second product it has shifts, which is for keys of up to 32 bytes on Zen 4: a product is four
 // micro-operations there.
 #define REDUCEVS \
 	VPCLMULQDQ $0x01, barrett<>(SB), T, A; \
