@@ -40,9 +40,9 @@
 // The path in registers of 256 bits is for Zen 4, whose vector units have 256 bits. Up to 32
 // bytes it takes 12.5 cycles there and the path in 512 bits 17, tags 19 and 25. Where
 // lengths lie on both sides of 32 bytes the one path is ahead, 18 cycles against 27 for
-// unpredictable 1..64. Zen 4 jumps to its path: a jump that is taken costs it nothing if it
-// is the first, one that is not taken costs others nothing. Behind a second jump its path
-// takes half a cycle more.
+// unpredictable 1..64. Zen 4 jumps to its path, by the first jump of of: behind a second one
+// the path takes half a cycle to one more. This comparison costs avx512 nothing, and clmul
+// one cycle from 17 bytes on, in some loops.
 //
 // Registers from 16 up have no legacy half, so that no VZEROUPPER is due. An
 // instruction of more than 128 bits must not write X0 to X15 either: the next
@@ -331,11 +331,11 @@ next:                                    \
 	ADDQ      $16, N
 
 // LOAD64 loads the 64 bytes that end with the key into RAW, and the key alone into
-// KEY, where it ends the register, each block reversed, with zeros in front of it.
-// A load that would begin in the page before that of the key is left
-// to EDGE64, for keys that start in the first 64 bytes of a page: it loads 64 bytes
-// from there, and VPEXPANDB takes as many as the key has. R8 and DX are lost; DX is then
-// gfni. The key must not be empty: the address of an empty one may be of no page at all.
+// KEY, where it ends the register, each block reversed, with zeros in front of it. DX is
+// gfni afterwards; R8 is lost. A load that would begin in the page before that of the key is
+// left to EDGE64, for keys that start in the first 64 bytes of a page: it loads 64 bytes
+// from there, and VPEXPANDB takes as many as the key has. The key must not be empty: the
+// address of an empty one may be of no page at all.
 #define LOAD64(atEdge, loaded) \
 	TESTL        $0xfc0, P;          \
 	JZ           atEdge;             \
@@ -470,8 +470,8 @@ atEdge:                                  \
 	VPXOR      A, T, T
 
 // REDUCEVS leaves it in the low 16 bits of the high quadword of T. In place of the
-// second product it has shifts, which is for keys of up to 32 bytes on Zen 4: a product is four
-// micro-operations there.
+// second product it has shifts, which is for keys of up to 32 bytes on Zen 4: a product is
+// four micro-operations there.
 #define REDUCEVS \
 	VPCLMULQDQ $0x01, barrett<>(SB), T, A; \
 	VPXOR      T, A, A;              \
